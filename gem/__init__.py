@@ -1,0 +1,45 @@
+"""gem: a recording and its picture in, an explanation out whose every number points at its evidence.
+
+Research software, not a medical device. Uses ``grounding`` to measure and to check; never the reverse.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from grounding._version import __version__
+
+from .errors import GemCheckpointError, GemConfigError, GemError, GemInputError
+
+if TYPE_CHECKING:
+    from .configuration import GemConfig
+    from .encoders import list_encoders, register_encoder
+    from .explain import Explanation, explain
+    from .loading import load
+    from .modeling import GemForConditionalGeneration
+    from .processing import GemProcessor
+
+# opened when asked for: `import gem` costs no torch until a model is wanted
+_ROOMS = {
+    "GemConfig": "configuration", "GemProcessor": "processing", "GemForConditionalGeneration": "modeling", "load": "loading",
+    "list_encoders": "encoders", "register_encoder": "encoders", "explain": "explain", "Explanation": "explain",
+}  # fmt: skip
+
+__all__ = [
+    "Explanation", "GemCheckpointError", "GemConfig", "GemConfigError", "GemError", "GemForConditionalGeneration", "GemInputError",
+    "GemProcessor", "__version__", "explain", "list_encoders", "load", "register_encoder",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        module = importlib.import_module(f".{_ROOMS[name]}", __name__)
+        value = getattr(module, name)
+        globals()[name] = value  # also wins over the submodule of the same name (gem.explain)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

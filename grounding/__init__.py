@@ -1,0 +1,45 @@
+"""grounding: a recording in, evidence out. Research software, not a medical device.
+
+``read_record`` -> ``measure`` -> ``find`` -> ``check``, and ``render`` for the paper picture. Never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+from .errors import EcgError, EcgFormatError, EcgRegistryError, EcgSignalError
+from .evidence import Claim, Evidence, Finding
+from .record import STANDARD_LEADS, ECGRecord
+
+if TYPE_CHECKING:
+    from .check import check
+    from .findings import find
+    from .measurement import Measurement, measure
+    from .paper import render
+    from .readers import read_record, sample_path
+    from .synthetic import synthesize
+
+# rooms are opened when they are asked for: `import grounding` costs no pandas, SciPy or Pillow
+_ROOMS = {
+    "measure": "measurement", "Measurement": "measurement", "read_record": "readers", "sample_path": "readers",
+    "render": "paper", "find": "findings", "check": "check", "synthesize": "synthetic",
+}  # fmt: skip
+
+__all__ = [
+    "STANDARD_LEADS", "Claim", "ECGRecord", "EcgError", "EcgFormatError", "EcgRegistryError", "EcgSignalError", "Evidence", "Finding",
+    "Measurement", "__version__", "check", "find", "measure", "read_record", "render", "sample_path", "synthesize",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        value = getattr(importlib.import_module(f".{_ROOMS[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,37 @@
+"""The errors that leave this package. Each says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class EcgError(Exception):
+    """Base of every error this library raises about a recording or a request.
+
+    Args:
+        what: what was wrong, in one line.
+        where: the file, lead, row or argument it was found in.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        parts = [f"{where}: {what}" if where else what]
+        if remedy:
+            parts.append(remedy)
+        super().__init__(". ".join(part.rstrip(".") for part in parts) + ".")
+
+
+class EcgFormatError(EcgError):
+    """A file that can't be read as the format it claims to be."""
+
+
+class EcgSignalError(EcgError):
+    """A recording whose samples, leads, units or sampling rate can't be used."""
+
+
+class EcgRegistryError(EcgError, KeyError):
+    """A name that no registry entry carries."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)

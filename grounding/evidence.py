@@ -1,0 +1,127 @@
+"""Evidence, Finding and Claim: what is said about an ECG, and the place in the recording that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+Verdict = Literal["supported", "contradicted", "unsupported", "not_checkable"]
+VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "unsupported", "not_checkable")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measured value and its address in the recording.
+
+    Attributes:
+        record_id: which recording.
+        quantity: what was measured, in the names of ``Measurement`` (``pr``, ``qrs``, ``heart_rate``, ``st60_mv``, ...).
+        value: the value, a word (``"rSR'"``), or ``None`` where it could not be measured.
+        unit: ``ms``, ``bpm``, ``deg``, ``mV``, ``s``, ``%`` or ``""``.
+        leads: the leads it was read in; empty means the record as a whole.
+        beats: indices into ``Measurement.beats``; empty means all beats.
+        spans_s: stretches of the recording, (start, end) in seconds.
+        method: how it was measured.
+        version: version of the library that measured it.
+        reason: why ``value`` is ``None``.
+    """
+
+    record_id: str
+    quantity: str
+    value: float | int | str | bool | None
+    unit: str = ""
+    leads: tuple[str, ...] = ()
+    beats: tuple[int, ...] = ()
+    spans_s: tuple[tuple[float, float], ...] = ()
+    method: str = ""
+    version: str = ""
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; ``from_dict`` gives the same evidence back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
+        return cls(
+            **{
+                **data,
+                "leads": tuple(data.get("leads", ())),
+                "beats": tuple(data.get("beats", ())),
+                "spans_s": tuple((float(a), float(b)) for a, b in data.get("spans_s", ())),
+            }
+        )
+
+    def address(self) -> str:
+        """Where it is, for a reader: ``"II, V1; 0.41-0.65 s"``."""
+        leads = ", ".join(self.leads) if self.leads else "all leads"
+        if not self.spans_s:
+            return leads
+        first = f"{self.spans_s[0][0]:.2f}-{self.spans_s[0][1]:.2f} s"
+        return f"{leads}; {first}" + (f" and {len(self.spans_s) - 1} more" if len(self.spans_s) > 1 else "")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether something is there, by which criterion, and what shows it.
+
+    Attributes:
+        name: snake_case name of the knowledge-base entry, e.g. ``first_degree_av_block``.
+        present: True, False, or ``None`` where it can't be told.
+        criterion: the rule that was evaluated, in words.
+        evidence: the measured parts of the rule.
+        source: where the rule comes from.
+        label: how a cardiologist names it, e.g. ``"first-degree AV block"``.
+        group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``, ``voltage``, ``quality``.
+        reason: why ``present`` is ``None``.
+    """
+
+    name: str
+    present: bool | None
+    criterion: str
+    evidence: tuple[Evidence, ...] = ()
+    source: str = ""
+    label: str = ""
+    group: str = ""
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
+        return cls(**{**data, "evidence": tuple(Evidence.from_dict(part) for part in data.get("evidence", ()))})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement found in a text, and what the recording says to it.
+
+    Attributes:
+        start, end: character range in the text.
+        kind: ``number``, ``category`` (normal / prolonged / ...), ``finding`` (presence or absence), ``rhythm``, ...
+        verdict: ``supported``, ``contradicted``, ``unsupported`` or ``not_checkable``.
+        evidence: what it was held against.
+        reason: one line, for a reader.
+        text: the words themselves.
+    """
+
+    start: int
+    end: int
+    kind: str
+    verdict: Verdict
+    evidence: tuple[Evidence, ...] = ()
+    reason: str = ""
+    text: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Claim:
+        return cls(**{**data, "evidence": tuple(Evidence.from_dict(part) for part in data.get("evidence", ()))})
+
+    def shifted(self, by: int) -> Claim:
+        """The same claim in a text that starts ``by`` characters earlier."""
+        return replace(self, start=self.start + by, end=self.end + by)

@@ -1,0 +1,167 @@
+"""Measurement: every value of one recording, or the reason why it is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..evidence import Evidence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INTERVALS = ("rr", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges", "p")
+
+# the columns of each table; every table has all of them, NaN or None where a value could not be measured
+WAVE_COLUMNS = ("lead", "beat", "wave", "onset", "peak", "offset")
+BEAT_COLUMNS = (
+    "beat", "r_sample", "r_s", "rr_prev_ms", "rr_next_ms", "type", "p_present", "pr_ms", "p_ms", "qrs_ms", "qt_ms",
+    "p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset",
+)  # fmt: skip
+LEAD_FEATURE_COLUMNS = (
+    "lead", "beat", "heart_rate_bpm", "rr_prev_ms", "rr_next_ms", "p_amplitude_mv", "p_duration_ms", "pr_interval_ms",
+    "qrs_amplitude_mv", "qrs_duration_ms", "t_amplitude_mv", "t_duration_ms", "st_duration_ms", "st_form", "qt_interval_ms", "qtc_interval_ms",
+)  # fmt: skip
+LEAD_SUMMARY_COLUMNS = (
+    "lead", "p_mv", "q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv", "j_mv", "st0_mv", "st40_mv", "st60_mv", "st80_mv", "t_mv",
+    "q_ms", "r_ms", "s_ms", "r_peak_time_ms", "qrs_ms", "p_ms", "qrs_form", "st_form", "t_form", "p_form",
+)  # fmt: skip
+QUALITY_COLUMNS = ("lead", "usable", "issues")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What was measured in one recording.
+
+    Attributes:
+        record_id: the recording.
+        fs: its sampling rate, Hz: the unit of every position below.
+        leads: its leads.
+        duration_s: its length, s.
+        has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own arbitrary units.
+        intervals: global values in ms, ``None`` where not measurable: ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``.
+        heart_rate: ventricular rate, bpm, or ``None``.
+        axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
+        waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
+        beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``, ``premature_supraventricular``,
+            ``premature_ventricular``, ``paced``, ``escape``, ``wide``), P present or not, global boundaries (samples at ``fs``) and intervals.
+        lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
+        lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
+        rhythm: RR and P statistics: ``rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms atrial_rate_bpm ...``, ``None`` where not measurable.
+        quality: a row per lead: ``lead usable issues`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``, ``lead_off``).
+        issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``, ``pacing_spikes``, ...).
+        reasons: name of a missing value -> why it is missing.
+        methods: name of a value -> how it was measured.
+        age, sex: of the patient, if the record says (years; ``"female"`` / ``"male"``).
+    """
+
+    record_id: str
+    fs: float
+    leads: tuple[str, ...]
+    duration_s: float
+    intervals: Mapping[str, float | None]
+    heart_rate: float | None
+    axes: Mapping[str, float | None]
+    waves: pd.DataFrame
+    beats: pd.DataFrame
+    lead_features: pd.DataFrame
+    lead_summary: pd.DataFrame
+    rhythm: Mapping[str, float | None]
+    quality: pd.DataFrame
+    issues: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    methods: Mapping[str, str] = field(default_factory=dict)
+    has_millivolts: bool = True
+    age: float | None = None
+    sex: str | None = None
+
+    @property
+    def axis(self) -> float | None:
+        """Frontal QRS axis, degrees, or ``None`` (see ``reasons["axis"]``)."""
+        return self.axes.get("qrs")
+
+    def evidence(self, quantity: str) -> Evidence:
+        """The evidence of a global value: ``heart_rate``, ``axis``, an interval, or a key of ``rhythm``.
+
+        Raises:
+            KeyError: no value has that name.
+        """
+        value, unit = self._global(quantity)
+        beats, spans = self._place(quantity)
+        limb = tuple(name for name in ("I", "II", "III", "aVR", "aVL", "aVF") if name in self.leads)
+        usable = (
+            tuple(self.quality.loc[self.quality["usable"].astype(bool), "lead"]) if len(self.quality) else self.leads
+        )
+        leads = tuple(name for name in limb if name in usable) if quantity.startswith("axis") else usable
+        return Evidence(
+            record_id=self.record_id, quantity=quantity, value=value, unit=unit, leads=leads, beats=beats, spans_s=spans,
+            method=self.methods.get(quantity, ""), version=__version__, reason=None if value is not None else self.reasons.get(quantity, "not measured"),
+        )  # fmt: skip
+
+    def _global(self, quantity: str) -> tuple[float | None, str]:
+        if quantity == "heart_rate":
+            return self.heart_rate, "bpm"
+        if quantity == "axis" or quantity.startswith("axis_"):
+            return self.axes[quantity.removeprefix("axis_") if quantity != "axis" else "qrs"], "deg"
+        if quantity in self.intervals:
+            return self.intervals[quantity], "ms"
+        value = self.rhythm[quantity]
+        return value, "ms" if quantity.endswith("_ms") else "bpm" if quantity.endswith("_bpm") else ""
+
+    def _place(self, quantity: str) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
+        """Beats and stretches that a global value was read from."""
+        columns = {
+            "pr": ("p_onset", "qrs_onset"), "p": ("p_onset", "p_offset"), "qrs": ("qrs_onset", "qrs_offset"), "qt": ("qrs_onset", "t_offset"),
+            "axis": ("qrs_onset", "qrs_offset"),
+        }  # fmt: skip
+        key = "qt" if quantity.startswith("qtc") else quantity
+        if key not in columns or not len(self.beats):
+            return (), ((0.0, round(self.duration_s, 3)),)
+        table = self.beats[[*columns[key], "beat", "type"]].dropna(subset=list(columns[key]))
+        normal = table[table["type"] == "normal"]
+        table = normal if len(normal) else table
+        spans = tuple(
+            (round(float(a) / self.fs, 3), round(float(b) / self.fs, 3))
+            for a, b in zip(table[columns[key][0]], table[columns[key][1]], strict=True)
+        )
+        return tuple(int(b) for b in table["beat"]), spans
+
+    def to_dict(self, tables: bool = True) -> dict[str, Any]:
+        """A JSON-ready dictionary (NaN becomes ``None``); ``tables=False`` leaves the per-beat tables out."""
+        out: dict[str, Any] = {
+            "record_id": self.record_id, "fs_hz": self.fs, "leads": list(self.leads), "duration_s": self.duration_s,
+            "has_millivolts": self.has_millivolts, "age": self.age, "sex": self.sex, "heart_rate_bpm": self.heart_rate,
+            "intervals_ms": dict(self.intervals), "axes_deg": dict(self.axes), "rhythm": dict(self.rhythm),
+            "issues": list(self.issues), "reasons": dict(self.reasons), "methods": dict(self.methods), "version": __version__,
+            "quality": _rows(self.quality), "lead_summary": _rows(self.lead_summary),
+        }  # fmt: skip
+        if tables:
+            out |= {"beats": _rows(self.beats), "waves": _rows(self.waves), "lead_features": _rows(self.lead_features)}
+        return {key: _plain(value) for key, value in out.items()}
+
+    def __repr__(self) -> str:
+        def show(value: float | None, unit: str) -> str:
+            return "not measured" if value is None else f"{value:.0f} {unit}"
+
+        values = ", ".join(f"{name.upper()} {show(self.intervals.get(name), 'ms')}" for name in ("pr", "qrs", "qt"))
+        return f"Measurement({self.record_id!r}, rate {show(self.heart_rate, 'bpm')}, {values}, axis {show(self.axis, 'deg')}, {len(self.beats)} beats)"
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.to_dict(orient="records") if len(table) else []
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON can hold."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

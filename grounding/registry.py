@@ -1,0 +1,68 @@
+"""One idea for everything that is picked by name: readers, delineators, encoders, kernels, benchmarks."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from .errors import EcgRegistryError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named entries, added by a decorator.
+
+    The entry's name is the name of the decorated function or class unless one is given.
+    Registering a name again warns and replaces; asking for an unknown name raises with the nearest ones.
+
+    Example:
+        >>> shapes = Registry("shape")
+        >>> @shapes.register
+        ... def square(): return 4
+        >>> shapes["square"]()
+        4
+        >>> shapes.list("sq*")
+        ['square']
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, entry: T | None = None, *, name: str | None = None) -> T | Callable[[T], T]:
+        """Add an entry; use as ``@registry.register`` or ``@registry.register(name="...")``."""
+
+        def add(value: T) -> T:
+            key = name or getattr(value, "__name__", None)
+            if not key:
+                raise TypeError(f"a {self.kind} without a __name__ needs register(name=...)")
+            if key in self._entries and self._entries[key] is not value:
+                warnings.warn(f"{self.kind} {key!r} replaces the one registered before", stacklevel=3)
+            self._entries[key] = value
+            return value
+
+        return add if entry is None else add(entry)
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._entries[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.4) or sorted(self._entries)
+            raise EcgRegistryError(f"no {self.kind} is called {name!r}", remedy=f"nearest: {', '.join(near)}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def list(self, pattern: str = "*") -> list[str]:
+        """Names that match a shell-style pattern, sorted."""
+        return sorted(fnmatch.filter(self._entries, pattern))
