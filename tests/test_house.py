@@ -1,0 +1,88 @@
+"""The rules of the house that code can check: who imports whom, how light a door is, how long a file is."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted(path for package in ("grounding", "gem") for path in (ROOT / package).rglob("*.py"))
+MODEL_SIDE = {"torch", "transformers", "timm", "lightning", "torchmetrics", "triton", "gem"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level packages that a file imports, lazily or not."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_grounding_never_imports_the_model_side() -> None:
+    for path in SOURCES:
+        if path.is_relative_to(ROOT / "grounding"):
+            # the local teacher of `gem instruct` is handed in by the caller, never imported here
+            assert not imports_of(path) & MODEL_SIDE, path
+
+
+def test_no_gpl_delineator_is_imported() -> None:
+    for path in SOURCES:
+        assert not imports_of(path) & {"pmecg", "wavedet"}, path
+
+
+def test_opening_the_doors_is_cheap() -> None:
+    script = (
+        "import sys, grounding, gem;"
+        "heavy = {'torch', 'pandas', 'neurokit2', 'scipy', 'PIL', 'lightning', 'timm'} & set(sys.modules);"
+        "sys.exit(', '.join(sorted(heavy)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, f"import grounding, gem also imports {done.stderr}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stay_readable(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 500, "is there a second room hidden in it?"
+
+
+def test_nothing_names_a_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    pattern = re.compile(r"/(?:work|farm|root|home)/\w|files\.pythonhosted|pypi\.org")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in {
+            ".py",
+            ".md",
+            ".cfg",
+            ".toml",
+            ".yaml",
+            ".yml",
+            ".json",
+            ".ipynb",
+            ".csv",
+            ".txt",
+        } and path != Path(__file__):
+            assert not pattern.search(path.read_text()), name
+
+
+def test_every_registered_file_ships() -> None:
+    """Data files in the packages must match a package_data pattern, or an installed copy lacks them."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    for package in ("grounding", "gem"):
+        patterns = config["options.package_data"][package].split()
+        for path in (ROOT / package).rglob("*"):
+            relative = path.relative_to(ROOT / package)
+            if path.is_file() and path.suffix not in {".py", ".pyc"} and "__pycache__" not in path.parts:
+                assert any(relative.match(pattern) for pattern in patterns), relative
