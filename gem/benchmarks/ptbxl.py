@@ -1,0 +1,158 @@
+"""PTB-XL, the way it lies in a data folder: raw WFDB records, band-passed z-scored arrays, labels, patient-wise folds.
+
+References:
+    Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 2020 (CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grounding import STANDARD_LEADS, ECGRecord
+
+from ..errors import GemInputError
+
+SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled record. ``record`` reads the signal when it is asked for.
+
+    Attributes:
+        ecg_id: number of the record in PTB-XL.
+        fold: 1-10; a patient is in one fold only.
+        age: years, or None (PTB-XL writes 300 for "over 89"; kept as it is).
+        sex: ``"male"``, ``"female"`` or None.
+        superclasses, subclasses, form, rhythm: label codes; empty where there are none.
+        scp_codes: SCP statement -> likelihood in percent (0 = stated without one).
+        report: the clinician's words, German or English.
+        source: ``"raw"`` (millivolts, 500 Hz) or ``"filtered"`` (0.5-40 Hz, z-scored per lead, 125 Hz).
+    """
+
+    ecg_id: int
+    fold: int
+    age: float | None
+    sex: str | None
+    superclasses: tuple[str, ...]
+    subclasses: tuple[str, ...]
+    form: tuple[str, ...]
+    rhythm: tuple[str, ...]
+    scp_codes: dict[str, float]
+    report: str
+    source: str
+    read: Callable[[], ECGRecord] = field(repr=False)
+
+    @property
+    def record(self) -> ECGRecord:
+        """The recording, read anew at each call."""
+        return self.read()
+
+
+def load_ptbxl(
+    root: str | Path, folds: Iterable[int] = (8,), sources: Iterable[str] = ("raw", "filtered")
+) -> list[Sample]:
+    """The records of some folds, in the order of their numbers.
+
+    Args:
+        root: a folder with ``ptbxl/labels.csv``, ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
+        folds: which folds.
+        sources: ``"raw"``, ``"filtered"`` or both.
+
+    Raises:
+        GemInputError: there are no labels, or no record of these folds.
+    """
+    base = Path(root)
+    table = base / "ptbxl" / "labels.csv"
+    if not table.is_file():
+        raise GemInputError(
+            "no ptbxl/labels.csv", where=str(base), remedy="point --records at a folder laid out like PTB-XL"
+        )
+    wanted, kinds = {int(fold) for fold in folds}, set(sources)
+    raw = {int(path.stem.split("_")[0]): path for path in (base / "ptbxl" / "records500").rglob("*.hea")}
+    filtered = _filtered_index(str(base)) if "filtered" in kinds else {}
+    samples = []
+    with table.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            number, fold = int(row["ecg_id"]), int(row["strat_fold"])
+            if fold not in wanted:
+                continue
+            if "raw" in kinds and number in raw:
+                samples.append(_sample(row, "raw", _raw_reader(raw[number], row)))
+            elif number in filtered:
+                samples.append(_sample(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
+    if not samples:
+        raise GemInputError(
+            f"no record of fold {sorted(wanted)}", where=str(base), remedy="check --folds and the recordings"
+        )
+    return sorted(samples, key=lambda sample: sample.ecg_id)
+
+
+def _sample(row: dict[str, str], source: str, read: Callable[[], ECGRecord]) -> Sample:
+    codes = ast.literal_eval(row["scp_codes"]) if row.get("scp_codes") else {}
+    return Sample(
+        ecg_id=int(row["ecg_id"]),
+        fold=int(row["strat_fold"]),
+        read=read,
+        source=source,
+        report=row.get("report", ""),
+        superclasses=_words(row["super_class"]),
+        subclasses=_words(row["sub_class"]),
+        form=_words(row["form"]),
+        rhythm=_words(row["rhythm"]),
+        scp_codes={str(code): float(likelihood) for code, likelihood in codes.items()},
+        **_patient(row),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.replace(";", " ").replace("|", " ").replace(",", " ").split() if word)
+
+
+def _patient(row: dict[str, str]) -> dict[str, Any]:
+    """Age in years and sex; PTB-XL codes sex as 0 male, 1 female."""
+    age = float(row["age"]) if row.get("age") else None
+    return {"age": age, "sex": {"0": "male", "1": "female"}.get(row.get("sex", ""))}
+
+
+def _raw_reader(path: Path, row: dict[str, str]) -> Callable[[], ECGRecord]:
+    def read() -> ECGRecord:
+        from dataclasses import replace
+
+        from grounding import read_record
+
+        record = read_record(path.with_suffix(""))
+        return replace(record, meta={**record.meta, **_patient(row)})
+
+    return read
+
+
+def _filtered_reader(root: str, position: int, row: dict[str, str]) -> Callable[[], ECGRecord]:
+    def read() -> ECGRecord:
+        signal = _filtered_signals(root)[position].astype(np.float32) / 1000.0
+        name = f"{int(row['ecg_id']):05d}_filtered"
+        return ECGRecord.from_array(signal, 125.0, STANDARD_LEADS, units="zscore", record_id=name, meta=_patient(row))
+
+    return read
+
+
+def _filtered_index(root: str) -> dict[int, int]:
+    path = Path(root) / "ptbxl_filtered" / "signals_125hz.npz"
+    if not path.is_file():
+        return {}
+    with np.load(path) as data:
+        return {int(number): position for position, number in enumerate(data["ecg_id"])}
+
+
+@lru_cache(maxsize=1)
+def _filtered_signals(root: str) -> np.ndarray[Any, np.dtype[np.int16]]:
+    with np.load(Path(root) / "ptbxl_filtered" / "signals_125hz.npz") as data:
+        return np.asarray(data["signal"])
