@@ -96,14 +96,14 @@ def probabilities(
     names = list(model.config.class_labels)
     missing = [label for label in SUPERCLASSES if label not in names]
     if missing:
-        raise GemInputError(f"the classification head has no {', '.join(missing)}", remedy="use a model trained on PTB-XL")
+        raise GemInputError(
+            f"the classification head has no {', '.join(missing)}", remedy="use a model trained on PTB-XL"
+        )
     columns = [names.index(label) for label in SUPERCLASSES]
     rows = []
     for start in range(0, len(samples), batch_size):
         records = [sample.record for sample in samples[start : start + batch_size]]
-        encoded = model.processor(
-            records=records, use_signal=inputs != "picture", use_picture=inputs != "signal"
-        )
+        encoded = model.processor(records=records, use_signal=inputs != "picture", use_picture=inputs != "signal")
         rows.append(model.classify(ecg=encoded.get("ecg"), pixel_values=encoded.get("pixel_values"))[:, columns])
     return np.concatenate([np.asarray(block.float().cpu(), np.float64) for block in rows])
 
