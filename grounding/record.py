@@ -40,7 +40,7 @@ def canonical_lead(name: str) -> str:
         ('aVR', 'II', 'V1', 'III')
     """
     text = re.sub(r"^(mdc_ecg_lead_|ecg[ _]+|lead[ _-]+)", "", name.strip(), flags=re.IGNORECASE)
-    return _CANONICAL.get(text.lower().lstrip("-") if text.lower().lstrip("-") in _CANONICAL else text.lower(), text)
+    return _CANONICAL.get(text.lower(), text)
 
 
 @dataclass(frozen=True, eq=False)

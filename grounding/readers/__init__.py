@@ -1,0 +1,10 @@
+"""Files in, ECGRecord out: one format per module, one registry. Nothing is filtered here."""
+
+from __future__ import annotations
+
+from . import wfdb as _wfdb  # noqa: F401  (registers itself)
+from .reading import read_record
+from .registry import Reader, readers, register_reader
+from .samples import sample_names, sample_path
+
+__all__ = ["Reader", "read_record", "readers", "register_reader", "sample_names", "sample_path"]

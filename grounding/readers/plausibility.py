@@ -1,0 +1,58 @@
+"""What the samples themselves say about a wrong gain or leads that do not belong together."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record import ECGRecord
+
+# Surface ECGs span roughly 0.3-10 mV; a factor of about ten beyond either end is a gain or unit error, not a patient.
+PLAUSIBLE_SPAN_MV = (0.03, 50.0)
+
+
+def plausibility_warnings(record: ECGRecord) -> tuple[str, ...]:
+    """Warnings on the amplitude and on Einthoven's law, for ``record.meta["warnings"]``.
+
+    Args:
+        record: any recording; without voltages only the lead algebra is looked at.
+
+    Returns:
+        One line per oddity; empty for a plausible recording.
+    """
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN leads
+        low, high = np.nanpercentile(record.signal[:, :: max(1, record.n_samples // 20_000)], (0.5, 99.5), axis=1)
+    spans = (high - low)[np.isfinite(high - low)]
+    alive = spans[spans > 0]
+    if record.has_millivolts and alive.size:
+        span = float(np.median(alive))
+        if not PLAUSIBLE_SPAN_MV[0] <= span <= PLAUSIBLE_SPAN_MV[1]:
+            found.append(
+                f"implausible amplitude: the median lead spans {span:.3g} mV; the gain or unit is probably wrong"
+            )
+    if {"I", "II", "III"} <= set(record.leads) and record.meta.get("units") != "zscore":
+        error, span = einthoven_error(record.lead("I"), record.lead("II"), record.lead("III"))
+        if error > 0.15 * span > 0:
+            found.append(f"lead algebra is broken: I + III differs from II by {error:.2g} where II spans {span:.2g}")
+    return tuple(found)
+
+
+def einthoven_error(
+    one: NDArray[np.floating[Any]], two: NDArray[np.floating[Any]], three: NDArray[np.floating[Any]]
+) -> tuple[float, float]:
+    """How far I + III is from II (99th percentile of the deviation about its median), and the span of the limb leads.
+
+    Args:
+        one, two, three: leads I, II, III, each (samples,), any common unit.
+    """
+    rest = one + three - two
+    rest = rest[np.isfinite(rest)]
+    if rest.size == 0:
+        return 0.0, 0.0
+    spans = [np.subtract(*np.percentile(lead[np.isfinite(lead)], (99.5, 0.5))) for lead in (one, two, three)]
+    return float(np.percentile(np.abs(rest - np.median(rest)), 99)), float(max(spans))

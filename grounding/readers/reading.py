@@ -1,0 +1,127 @@
+"""read_record: one call for every format, and only an EcgError comes out of a broken file."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import EcgError, EcgFormatError
+from ..record import ECGRecord
+from .plausibility import plausibility_warnings
+from .registry import MAX_FILE_BYTES, SNIFF_BYTES, Reader, readers
+
+
+def read_record(path: str | Path, *, format: str | None = None, **options: Any) -> ECGRecord:
+    """Read a recording from a file.
+
+    The format is found by the extension and, where several share one, by the first bytes. A path without extension
+    is a WFDB record name (``REC`` for ``REC.hea`` + ``REC.dat``).
+
+    Args:
+        path: the file, or a WFDB record name.
+        format: name of a reader (``grounding.readers.readers``) where the file does not tell.
+        **options: what the format does not store: ``fs`` (Hz), ``leads``, ``units`` for CSV and NumPy files.
+
+    Returns:
+        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader and
+        ``meta["warnings"]`` says what is odd (a rescaled gain, an implausible amplitude, leads that do not add up).
+
+    Raises:
+        EcgFormatError: the file is missing, empty, truncated or not of its format.
+        EcgSignalError: the samples, leads, units or rate in it can't be used.
+        EcgRegistryError: ``format`` names no reader.
+
+    Example:
+        >>> from grounding import read_record, sample_path
+        >>> record = read_record(sample_path())
+        >>> record.n_leads, record.fs
+        (12, 500.0)
+    """
+    file = _locate(Path(path).expanduser())
+    where = str(file)
+    reader = readers[format] if format else _pick(file)
+    known = inspect.signature(reader.read).parameters
+    for name in options:
+        if name not in known or name == "path":
+            takes = ", ".join(n for n in known if n != "path") or "none"
+            raise EcgError(f"the {reader.name} reader has no option {name!r}", where=where, remedy=f"options: {takes}")
+    try:
+        record = reader.read(file, **options)
+    except EcgError:
+        raise
+    except ImportError as error:
+        raise EcgError(
+            f"the {reader.name} reader needs the package {error.name}",
+            where=where,
+            remedy="install it with: pip install 'gem-ecg[formats]'",
+        ) from error
+    except Exception as error:  # parsers raise whatever they stumble on: keep it as the cause
+        raise EcgFormatError(
+            f"can't be read as {reader.name} ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+            where=where,
+            remedy="check that the file is complete, or name its format with format=",
+        ) from error
+    found = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
+    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": found})
+
+
+def _locate(path: Path) -> Path:
+    """The file that a path or a WFDB record name stands for."""
+    where = str(path)
+    try:
+        if path.is_file():
+            size = path.stat().st_size
+            if size == 0:
+                raise EcgFormatError("the file is empty", where=where, remedy="fetch or export it again")
+            if size > MAX_FILE_BYTES:
+                raise EcgFormatError(f"the file has {size} bytes, over {MAX_FILE_BYTES}", where=where, remedy="cut it")
+            return path
+        header = Path(f"{path}.hea")
+        if header.is_file():
+            return _locate(header)
+        if path.is_dir():
+            raise EcgFormatError("this is a folder, not a recording", where=where, remedy="name one file in it")
+        near = sorted(p.name for p in path.parent.glob(f"{_plain(path.name)}.*"))[:3] if path.name else []
+    except (OSError, ValueError) as error:
+        raise EcgFormatError(f"can't be opened ({error})", where=where, remedy="check the path") from error
+    if near and not path.suffix:
+        raise EcgFormatError(
+            "there is no header file for this record",
+            where=where,
+            remedy=f"a WFDB record needs {path.name}.hea beside it; here is only {', '.join(near)}",
+        )
+    raise EcgFormatError("there is no such file", where=where, remedy="check the path")
+
+
+def _plain(name: str) -> str:
+    """A file name with the characters that glob would interpret taken literally."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def _pick(file: Path) -> Reader:
+    """The one reader for a file."""
+    extension = file.suffix.lower()
+    named = [readers[name] for name in readers if extension in readers[name].extensions]
+    if len(named) == 1 and named[0].sniff is None:
+        return named[0]
+    with file.open("rb") as handle:
+        head = handle.read(SNIFF_BYTES)
+    for reader in named:
+        if reader.sniff is not None and reader.sniff(head):
+            return reader
+    silent = [reader for reader in named if reader.sniff is None]
+    if silent:
+        return silent[0]
+    if len(named) == 1:  # the extension says so; the reader will say what is wrong with the content
+        return named[0]
+    for name in readers:
+        sniff = readers[name].sniff
+        if sniff is not None and sniff(head):
+            return readers[name]
+    raise EcgFormatError(
+        f"no reader knows {'this content' if named else f'the extension {extension!r}' if extension else 'this file'}",
+        where=str(file),
+        remedy=f"name one with format=: {', '.join(readers.list())}",
+    )
