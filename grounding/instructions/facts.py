@@ -1,0 +1,261 @@
+"""What may be said about a recording: one tag per measured value, finding or encoder probability, each with its evidence.
+
+A writer (the composer, or a language model) never writes a number: it writes a tag such as ``<pr>``, and ``resolve`` puts the
+measured value there and hands back the evidence that the sentence rests on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..evidence import Evidence, Finding
+from ..record import STANDARD_LEADS
+
+if TYPE_CHECKING:
+    from ..measurement.result import Measurement
+
+# what the encoders may suggest: label of PTB-XL -> words. The first five are its superclasses.
+DIAGNOSES = {
+    "NORM": "a normal ECG", "MI": "myocardial infarction", "STTC": "ST-T changes", "CD": "a conduction disturbance", "HYP": "hypertrophy",
+    "AMI": "anterior myocardial infarction", "IMI": "inferior myocardial infarction", "CLBBB": "left bundle branch block",
+    "CRBBB": "right bundle branch block", "IRBBB": "incomplete right bundle branch block", "LAFB/LPFB": "fascicular block",
+    "AVB": "atrioventricular block", "LVH": "left ventricular hypertrophy", "ISC": "ischaemia", "AFIB": "atrial fibrillation",
+}  # fmt: skip
+
+# tag of a global value -> (name in Measurement, words for a missing value)
+VALUES = {
+    "rate": ("heart_rate", "heart rate"),
+    "axis": ("axis", "axis"),
+    "pr": ("pr", "PR interval"),
+    "qrs": ("qrs", "QRS duration"),
+    "qt": ("qt", "QT interval"),
+    "qtc": ("qtc_fridericia", "QTc"),
+}
+MAX_FINDINGS = 8
+FINDING_TAGS = tuple(f"<f{number}>" for number in range(1, MAX_FINDINGS + 1))
+DIAGNOSIS_TAGS = {label: f"<dx_{label.lower().replace('/', '_')}>" for label in DIAGNOSES}
+TAGS = (
+    *(f"<{name}>" for name in VALUES),
+    *(f"<no_{name}>" for name in VALUES),
+    "<rhythm>",
+    *FINDING_TAGS,
+    *DIAGNOSIS_TAGS.values(),
+)
+_TAG = re.compile(r"<[a-z0-9_]+>")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that may be said, and what it rests on.
+
+    Attributes:
+        tag: how a text cites it, e.g. ``<pr>``.
+        text: what the tag becomes, e.g. ``"182 ms"``.
+        word: its category (``normal``, ``prolonged``, ``left``, a finding's group, ...), or ``""``.
+        evidence: the places in the recording.
+        kind: ``number``, ``missing``, ``rhythm``, ``finding`` or ``diagnosis`` (the encoders' opinion).
+        label: name of the value, finding or class behind it.
+    """
+
+    tag: str
+    text: str
+    word: str
+    evidence: tuple[Evidence, ...]
+    kind: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence for a reader, with the evidence its tags stood for.
+
+    ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, or ``"note"`` where a sentence had to
+    be left out (the text then says why).
+    """
+
+    text: str
+    evidence: tuple[Evidence, ...] = ()
+    kind: str = "uncited"
+    tags: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "text": self.text,
+            "kind": self.kind,
+            "tags": list(self.tags),
+            "evidence": [e.to_dict() for e in self.evidence],
+        }
+
+
+def shown(value: float, unit: str) -> str:
+    """A value as every text writes it: whole bpm, ms and degrees; two decimals for millivolts.
+
+    Example:
+        >>> shown(71.6, "bpm"), shown(-0.154, "mV"), shown(-30.2, "deg")
+        ('72 bpm', '-0.15 mV', '-30 degrees')
+    """
+    digits = 2 if unit == "mV" else 0
+    number = round(float(value), digits)
+    words = {"deg": "degrees"}.get(unit, unit)
+    return f"{number:.{digits}f} {words}".strip() if number else f"{0:.{digits}f} {words}".strip()
+
+
+def facts(
+    measurement: Measurement, findings: Iterable[Finding] = (), probabilities: Mapping[str, float] | None = None
+) -> list[Fact]:
+    """Everything that may be said about one recording.
+
+    Args:
+        measurement: what was measured.
+        findings: what the criteria gave; only those that are present become facts.
+        probabilities: class -> probability from the encoders (0-1); classes without words in ``DIAGNOSES`` are left out.
+
+    Returns:
+        Facts in the order a reader expects: rhythm, rate, axis, intervals, findings, diagnoses.
+    """
+    present = [finding for finding in findings if finding.present]
+    out = _rhythm(measurement, present)
+    for name, (quantity, words) in VALUES.items():
+        proof = measurement.evidence(quantity)
+        if proof.value is None:
+            # reasons come from many rooms: one line, without its full stop, reads inside any sentence
+            reason = (proof.reason or "not measured").strip().rstrip(".")
+            out.append(Fact(f"<no_{name}>", f"not measurable ({reason})", "", (proof,), "missing", words))
+        else:
+            value = float(proof.value)
+            out.append(
+                Fact(f"<{name}>", shown(value, proof.unit), category(name, value, measurement.sex), (proof,), "number", quantity)
+            )  # fmt: skip
+    shapes = [finding for finding in present if finding.group != "rhythm" and finding.name not in ORDINARY]
+    for tag, finding in zip(FINDING_TAGS, shapes, strict=False):
+        out.append(Fact(tag, _finding_words(finding), finding.group, finding.evidence, "finding", finding.name))
+    for label, probability in (probabilities or {}).items():
+        if label in DIAGNOSES:
+            proof = Evidence(
+                measurement.record_id, f"probability_{label}", round(float(probability), 4), method="encoders", version=__version__,
+            )  # fmt: skip
+            out.append(Fact(DIAGNOSIS_TAGS[label], DIAGNOSES[label], "", (proof,), "diagnosis", label))
+    return out
+
+
+# findings that only repeat that a value is normal: the value's own sentence says it
+ORDINARY = frozenset({"normal_axis", "normal_ecg", "normal_rate", "normal_pr", "normal_qrs", "normal_qtc"})
+
+
+def category(name: str, value: float, sex: str | None = None) -> str:
+    """The word for a global value, ``""`` where the limits leave it open.
+
+    Args:
+        name: ``rate``, ``axis``, ``pr``, ``qrs``, ``qt`` or ``qtc``.
+        value: bpm, degrees or ms.
+        sex: ``"female"`` or ``"male"``; the QTc limit depends on it.
+
+    References:
+        AHA/ACCF/HRS Recommendations for the Standardization and Interpretation of the Electrocardiogram, parts III and IV (2009).
+
+    Example:
+        >>> category("pr", 212), category("axis", -45), category("qtc", 455, "male")
+        ('prolonged', 'left', 'prolonged')
+    """
+    if name == "rate":
+        return "slow" if value < 60 else "fast" if value > 100 else "normal"
+    if name == "axis":
+        return (
+            "normal" if -30 <= value <= 90 else "left" if -90 <= value < -30 else "right" if 90 < value <= 180 else ""
+        )
+    if name == "pr":
+        return "short" if value < 120 else "prolonged" if value > 200 else "normal"
+    if name == "qrs":
+        return "prolonged" if value >= 120 else "normal" if value < 110 else ""
+    if name == "qtc":
+        limit = 450 if sex == "male" else 460
+        return "prolonged" if value >= limit else "normal" if 390 < value < 450 else ""
+    return ""
+
+
+def prompt(items: Sequence[Fact]) -> str:
+    """The facts as a model reads them: tags and category words, no numbers and no diagnoses.
+
+    Example:
+        >>> prompt([Fact("<pr>", "212 ms", "prolonged", (), "number"), Fact("<f1>", "pacing", "rhythm", (), "finding")])
+        '<pr> prolonged <f1> rhythm'
+    """
+    return " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
+
+
+def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:
+    """Put the facts where their tags are, sentence by sentence.
+
+    A sentence that cites a tag this recording has no fact for is not shown as if it were true: a note says that it was left out.
+
+    Args:
+        tagged_text: sentences with tags, as ``compose`` or the model writes them.
+        items: the facts of this recording.
+
+    Returns:
+        One statement per sentence, in order; an empty list only for a text without words.
+    """
+    known = {fact.tag: fact for fact in items}
+    out = []
+    for sentence in re.split(r"(?<=[.!?])\s+", tagged_text.strip()):
+        if not re.search(r"\w", sentence):
+            continue
+        tags = tuple(dict.fromkeys(_TAG.findall(sentence)))
+        unknown = [tag for tag in tags if tag not in known]
+        if unknown:
+            note = f"A sentence was left out: it cites {', '.join(unknown)}, which this recording has no value for."
+            out.append(Statement(note, kind="note", tags=tags))
+            continue
+        used = [known[tag] for tag in tags]
+        text = _TAG.sub(lambda match: known[match.group()].text, sentence).strip()
+        kinds = [fact.kind for fact in used]
+        kind = next(
+            (name for name in ("diagnosis", "finding", "rhythm", "number", "missing") if name in kinds), "uncited"
+        )
+        out.append(Statement(text[0].upper() + text[1:], tuple(e for fact in used for e in fact.evidence), kind, tags))
+    return out
+
+
+def listed(words: Sequence[str]) -> str:
+    """``"V1, V2 and V3"``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def _rhythm(measurement: Measurement, present: Sequence[Finding]) -> list[Fact]:
+    named = [finding for finding in present if finding.group == "rhythm"]
+    if named:
+        proof = tuple(evidence for finding in named for evidence in finding.evidence)
+        text = listed([_label(finding) for finding in named])
+        return [Fact("<rhythm>", text, "named", proof, "rhythm", named[0].name)]
+    spread = measurement.rhythm.get("rr_cv")
+    if spread is None:
+        return []
+    word = "regular" if spread < REGULAR_RR_CV else "irregular"
+    return [Fact("<rhythm>", word, word, (measurement.evidence("rr_cv"),), "rhythm", word)]
+
+
+# RR coefficient of variation under which a rhythm without a name is called regular
+REGULAR_RR_CV = 0.10
+
+
+def _label(finding: Finding) -> str:
+    return finding.label or finding.name.replace("_", " ")
+
+
+def _finding_words(finding: Finding) -> str:
+    """The label, and the leads where they are part of what is said."""
+    leads = {lead for evidence in finding.evidence for lead in evidence.leads}
+    names = [lead for lead in STANDARD_LEADS if lead in leads]
+    label = _label(finding)
+    if (
+        finding.group not in {"infarction", "ischaemia"}
+        or not names
+        or len(names) == len(STANDARD_LEADS)
+        or " in " in label
+    ):
+        return label
+    return f"{label} in {listed(names)}"
