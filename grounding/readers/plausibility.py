@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..lead_algebra import einthoven_error
 from ..record import ECGRecord
 
 # Surface ECGs span roughly 0.3-10 mV; a factor of about ten beyond either end is a gain or unit error, not a patient.
@@ -40,19 +39,3 @@ def plausibility_warnings(record: ECGRecord) -> tuple[str, ...]:
         if error > 0.15 * span > 0:
             found.append(f"lead algebra is broken: I + III differs from II by {error:.2g} where II spans {span:.2g}")
     return tuple(found)
-
-
-def einthoven_error(
-    one: NDArray[np.floating[Any]], two: NDArray[np.floating[Any]], three: NDArray[np.floating[Any]]
-) -> tuple[float, float]:
-    """How far I + III is from II (99th percentile of the deviation about its median), and the span of the limb leads.
-
-    Args:
-        one, two, three: leads I, II, III, each (samples,), any common unit.
-    """
-    rest = one + three - two
-    rest = rest[np.isfinite(rest)]
-    if rest.size == 0:
-        return 0.0, 0.0
-    spans = [np.subtract(*np.percentile(lead[np.isfinite(lead)], (99.5, 0.5))) for lead in (one, two, three)]
-    return float(np.percentile(np.abs(rest - np.median(rest)), 99)), float(max(spans))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError, EcgSignalError
+from ..lead_algebra import einthoven_error
 from ..record import UNITS_MV, ECGRecord, canonical_lead
-from .plausibility import einthoven_error
 from .registry import MAX_SAMPLES, add_warnings, register_reader
 
 # bytes per sample of each storage format; FLAC (508, 516, 524) is compressed and checked by its decoder

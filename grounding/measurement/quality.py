@@ -1,0 +1,298 @@
+"""Signal quality: what in a recording must not be measured, per lead and for the record as a whole.
+
+Every threshold is a round figure in millivolts chosen from what electrodes, cables and converters do, not fitted; docs/readers.md
+tells how well they separate acceptable from unacceptable recordings. Nothing is filtered or repaired here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..lead_algebra import einthoven_error
+from ..record import ECGRecord, fill_missing
+from .result import QUALITY_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WINDOW_S, NOISE_WINDOW_S = 0.5, 0.2
+FLAT_MV = 0.01  # a window that spans less holds no ECG: twice the usual step of the converter
+LOW_MV, IMPLAUSIBLE_MV = 0.1, 10.0
+JUMP_MV, BASELINE_MV = 0.5, 1.5
+NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
+CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
+LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
+MIN_DURATION_S = 2.0
+UNUSABLE = {"missing", "flat", "lead_off", "implausible_amplitude", "heavy_noise"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """Per-lead numbers, each (leads,), in mV or as a share."""
+
+    missing: NDArray[np.float64]
+    flat: NDArray[np.float64]
+    flat_run: NDArray[np.int64]
+    amplitude: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    wild: NDArray[np.float64]
+    wander: NDArray[np.float64]
+    jump: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    mains: NDArray[np.float64]
+    clipped: NDArray[np.float64]
+
+
+def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Judge each lead, and the record.
+
+    Args:
+        record: any recording; without voltages (``record.has_millivolts`` False) the leads are scaled to a typical ECG first
+            and amplitudes are not judged.
+
+    Returns:
+        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``) and the issues of the record.
+
+        Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without activity),
+        ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``, ``mains``
+        (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV).
+        The first, third, fourth, ``heavy_noise`` and ``implausible_amplitude`` make a lead unusable.
+
+        Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR not their mirror), ``limb_leads_swapped`` (arms: I is the mirror of V6),
+        ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under 2 s), ``no_usable_lead``.
+
+    Example:
+        >>> from grounding import read_record, sample_path
+        >>> leads, issues = assess(read_record(sample_path("ptbxl_13")))
+        >>> bool(leads["usable"].all()), issues
+        (True, ())
+    """
+    import pandas as pd
+
+    signal = _millivolts(record)
+    features = _features(signal, record.fs)
+    judge_amplitude = record.has_millivolts
+    rows = [
+        (name, not UNUSABLE & set(issues), issues)
+        for row, name in enumerate(record.leads)
+        for issues in (_lead_issues(features, row, judge_amplitude),)
+    ]
+    table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
+    return table, _record_issues(record, signal, [usable for _, usable, _ in rows])
+
+
+def quality_score(record: ECGRecord) -> float:
+    """How well a recording can be read, from 0 (unreadable) to 1.
+
+    The worst lead counts four fifths and the mean lead one fifth: a recording is refused for one bad lead. A lead's badness is the largest of:
+    its share without activity or at the rail, and r^2 / (1 + r^2) of its largest step of the baseline between half seconds over 0.5 mV, its noise over
+    0.15 mV, its largest span over 10 mV, and 0.1 mV over its amplitude.
+
+    Args:
+        record: any recording.
+
+    Returns:
+        The score.
+    """
+    f = _features(_millivolts(record), record.fs)
+
+    def over(value: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+        ratio = (value / limit) ** 2
+        return ratio / (1 + ratio)
+
+    bad = np.max(
+        [
+            f.flat, f.missing, np.minimum(10 * f.clipped, 1.0), over(f.jump, 0.5), over(f.noise, 0.15),
+            over(f.largest, IMPLAUSIBLE_MV), 1 - over(f.amplitude, LOW_MV),
+        ],
+        axis=0,
+    )  # fmt: skip
+    return max(0.0, float(1 - 0.8 * bad.max() - 0.2 * bad.mean()))
+
+
+def _millivolts(record: ECGRecord) -> NDArray[np.float32]:
+    if record.has_millivolts:
+        return record.signal
+    with np.errstate(invalid="ignore"):
+        spread = np.nanstd(record.signal, axis=1)
+    alive = spread[np.isfinite(spread) & (spread > 0)]
+    # a typical lead's standard deviation is about 0.2 mV
+    return record.signal * np.float32(0.2 / np.median(alive) if alive.size else 1.0)
+
+
+def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:
+    """(leads, windows, length); the whole signal is one window where it is shorter."""
+    length = max(2, min(length, signal.shape[1]))
+    count = signal.shape[1] // length
+    return signal[:, : count * length].reshape(len(signal), count, length)
+
+
+def _features(signal: NDArray[np.float32], fs: float) -> _Features:
+    bad = ~np.isfinite(signal)
+    filled = fill_missing(signal) if bad.any() else signal
+    if filled.shape[1] < 8:
+        filled = np.pad(filled, ((0, 0), (0, 8 - filled.shape[1])), mode="edge")
+    parts = _windows(filled, round(WINDOW_S * fs))
+    low, high = parts.min(axis=2), parts.max(axis=2)
+    span, level = high - low, parts.mean(axis=2)
+    # a window pair holds a beat above 60 bpm, and most of one below
+    pair = np.maximum(span[:, :-1], span[:, 1:]) if span.shape[1] > 1 else span
+    still = span < FLAT_MV
+    steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
+    return _Features(
+        missing=bad.mean(axis=1),
+        flat=still.mean(axis=1),
+        flat_run=_longest_run(still),
+        amplitude=np.median(pair, axis=1).astype(np.float64),
+        largest=span.max(axis=1).astype(np.float64),
+        wild=(span > IMPLAUSIBLE_MV).mean(axis=1),
+        wander=np.ptp(level, axis=1).astype(np.float64),
+        jump=steps.astype(np.float64),
+        noise=_noise(filled, fs),
+        mains=_mains(filled, fs),
+        clipped=_clipped(filled, low.min(axis=1), high.max(axis=1)),
+    )
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Longest run of True in each row."""
+    longest = np.zeros(len(flags), np.int64)
+    run = np.zeros(len(flags), np.int64)
+    for column in flags.T:
+        run = (run + 1) * column
+        longest = np.maximum(longest, run)
+    return longest
+
+
+def _noise(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
+    """RMS second difference at about 250 Hz in the quiet stretches (30th percentile of 0.2 s windows): muscle and converter noise, mV."""
+    step = max(1, round(fs / 250))
+    coarse = _windows(signal, step).mean(axis=2) if step > 1 and signal.shape[1] >= 3 * step else signal
+    bend = coarse[:, 2:] - 2 * coarse[:, 1:-1] + coarse[:, :-2]
+    rms = np.sqrt((_windows(bend, round(NOISE_WINDOW_S * fs / step)) ** 2).mean(axis=2))
+    return np.asarray(np.quantile(rms, 0.3, axis=1), dtype=np.float64)
+
+
+def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
+    """Amplitude of the stronger of 50 and 60 Hz in the quiet stretches, mV; 0.2 s hold whole cycles of both."""
+    tones = np.array([f for f in (50.0, 60.0) if f < 0.45 * fs])
+    if not tones.size:
+        return np.zeros(len(signal))
+    bend = signal[:, 2:] - 2 * signal[:, 1:-1] + signal[:, :-2]  # takes baseline and slow waves off
+    parts = _windows(bend, round(NOISE_WINDOW_S * fs))
+    phase = 2 * np.pi * np.outer(np.arange(parts.shape[2]), tones) / fs
+    basis = np.hstack([np.cos(phase), np.sin(phase)]).astype(signal.dtype)
+    dots = (parts.reshape(-1, parts.shape[2]) @ basis).reshape(*parts.shape[:2], 2, len(tones))
+    gain = (2 * np.sin(np.pi * tones / fs)) ** 2
+    amplitude = 2 / parts.shape[2] * np.hypot(dots[:, :, 0], dots[:, :, 1]) / gain
+    return np.asarray(np.quantile(amplitude, 0.3, axis=1).max(axis=1), dtype=np.float64)
+
+
+def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
+    """Share of samples that stick to an extreme away from the middle, three or more in a row, twice or more."""
+    middle = signal[:, :: max(1, signal.shape[1] // 500)]
+    middle = np.median(middle, axis=1)
+    share = np.zeros(len(signal))
+    for extreme in (low, high):
+        at = signal == extreme[:, None]
+        runs = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
+        # one plateau alone is a held start or end of the recording, not a converter at its limit
+        plateaus = (runs[:, 1:] & ~runs[:, :-1]).sum(axis=1) + runs[:, 0]
+        far = (np.abs(extreme - middle) > 0.2 * (high - low)) & (high - low > LOW_MV)
+        share += np.where(far & (plateaus >= 2), runs.mean(axis=1), 0.0)
+    return share
+
+
+def _lead_issues(f: _Features, row: int, judge_amplitude: bool) -> tuple[str, ...]:
+    if f.missing[row] > MISSING_SHARE:
+        return ("missing",)
+    flat = f.flat[row] >= FLAT_SHARE
+    tests = {
+        "gaps": f.missing[row] > 0,
+        "flat": flat,
+        "lead_off": not flat and f.flat_run[row] >= LOST_CONTACT_WINDOWS,
+        "clipped": f.clipped[row] > CLIPPED_SHARE,
+        "noise": NOISE_MV < f.noise[row] <= UNUSABLE_NOISE_MV,
+        "heavy_noise": f.noise[row] > UNUSABLE_NOISE_MV,
+        "mains": f.mains[row] > MAINS_MV,
+        "baseline": f.wander[row] > BASELINE_MV,
+        "implausible_amplitude": judge_amplitude and (f.wild[row] > 0.2 or f.largest[row] > 3 * IMPLAUSIBLE_MV),
+        "low_amplitude": judge_amplitude and not flat and f.amplitude[row] < LOW_MV,
+    }
+    return tuple(name for name, found in tests.items() if found)
+
+
+def _record_issues(record: ECGRecord, signal: NDArray[np.float32], usable: list[bool]) -> tuple[str, ...]:
+    good = {name: signal[row] for row, name in enumerate(record.leads) if usable[row]}
+    thin = {name: lead[:: max(1, len(lead) // 2000)] for name, lead in good.items()}  # enough for correlations
+    tests = {
+        "too_short": record.duration_s < MIN_DURATION_S,
+        "no_usable_lead": not good,
+        "lead_algebra_broken": record.has_millivolts and _algebra_broken(thin),
+        "limb_leads_swapped": _arms_swapped(thin),
+        "identical_leads": _identical(list(good.values())),
+        "pacing_spikes": _pacing_spikes(list(good.values()), record.fs),
+    }
+    return tuple(name for name, found in tests.items() if found)
+
+
+def _algebra_broken(good: dict[str, NDArray[np.float32]]) -> bool:
+    """I + III = II, and aVR + (I + II) / 2 = 0, to 0.1 mV or 15 % of the limb leads' span (a deviating filter stays below)."""
+    checks = []
+    if {"I", "II", "III"} <= set(good):
+        checks.append(einthoven_error(good["I"], good["II"], good["III"]))
+    if {"I", "II", "aVR"} <= set(good):
+        checks.append(einthoven_error(good["I"], -2 * good["aVR"], good["II"]))
+    return any(error > max(0.1, 0.15 * span) for error, span in checks)
+
+
+def _arms_swapped(good: dict[str, NDArray[np.float32]]) -> bool:
+    """Right and left arm exchanged: lead I is the mirror of V6 in QRS (correlation) and in the small waves (both cut at 2 SD)."""
+    if not {"I", "V6"} <= set(good):
+        return False
+    pair = np.stack([good["I"], good["V6"]]).astype(np.float64)
+    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    if pair.shape[1] < 3:
+        return False
+    pair -= np.median(pair, axis=1, keepdims=True)
+    spread = pair.std(axis=1, keepdims=True)
+    if not (spread > 0).all():
+        return False
+    small = np.clip(pair, -2 * spread, 2 * spread)  # gives P and T a say beside the QRS
+    whole = float((pair[0] * pair[1]).mean() / spread.prod())
+    return whole < -0.5 and float((small[0] * small[1]).mean() / small.std(axis=1).prod()) < -0.4
+
+
+def _identical(leads: list[NDArray[np.float32]]) -> bool:
+    """Two leads equal sample by sample."""
+    return len({lead.tobytes() for lead in leads}) < len(leads)
+
+
+def _pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> bool:
+    """Three or more spikes of 0.12 mV or more in the mean lead, not wider than about 4 ms (an R peak is five times as wide)."""
+    near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
+    if fs < 400 or not leads or len(leads[0]) < 4 * far:
+        return False
+    signal = np.stack(leads)
+    centre = signal[:, far:-far]
+
+    def rise(step: int) -> NDArray[np.float64]:
+        """How far a sample stands out of its neighbours ``step`` away on both sides, mean over leads."""
+        left = centre - signal[:, far - step : signal.shape[1] - far - step]
+        right = centre - signal[:, far + step : signal.shape[1] - far + step]
+        same = left * right > 0
+        return np.asarray((np.minimum(np.abs(left), np.abs(right)) * same).mean(axis=0), dtype=np.float64)
+
+    narrow = np.nan_to_num(rise(near))
+    spots = np.flatnonzero(narrow > 0.12)
+    if spots.size == 0:
+        return False
+    starts = np.flatnonzero(np.diff(spots, prepend=-far) > 0.02 * fs)
+    tops = [group[np.argmax(narrow[group])] for group in np.split(spots, starts[1:])]
+    sharp = narrow[tops] > 0.7 * np.nan_to_num(rise(far))[tops]
+    # broad noise has as many blunt peaks as sharp ones, and more peaks than a heart has beats (two spikes each)
+    return bool(sharp.sum() >= 3 and sharp.mean() > 0.7 and len(tops) <= 6 * signal.shape[1] / fs)
