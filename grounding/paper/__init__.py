@@ -1,0 +1,8 @@
+"""ECG paper: a recording drawn at 25 mm/s and 10 mm/mV, and where on the picture everything is."""
+
+from __future__ import annotations
+
+from .layout import Box, Layout, Panel, plan
+from .page import Page, draw, render
+
+__all__ = ["Box", "Layout", "Page", "Panel", "draw", "plan", "render"]

@@ -1,0 +1,107 @@
+"""The strokes: the grid, anti-aliased traces and text, as NumPy arrays and Pillow's own font."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFont
+
+PAPER = (255, 247, 246)
+FINE, BOLD = (250, 219, 217), (240, 172, 170)
+INK = (22, 24, 38)
+STEP_PX = 0.5  # distance between the discs that make a stroke: closer shows no difference
+
+
+@lru_cache(maxsize=8)
+def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
+    """Pink millimetre paper, (height, width, 3), read-only because it is shared between pictures."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = PAPER
+    # below 3 pixels a millimetre the fine lines would fill the paper: it keeps the 5 mm ones
+    steps = [(1, FINE)] * (px_per_mm >= 3) + [(5, BOLD)]
+    for step, colour in steps:
+        thick = 2 if step == 5 and px_per_mm >= 8 else 1
+        for axis, size in ((0, height), (1, width)):
+            at = np.unique(np.round(np.arange(0, size / px_per_mm + step, step) * px_per_mm).astype(int))
+            for offset in range(thick):
+                lines = at[at + offset < size] + offset
+                if axis == 0:
+                    image[lines] = colour
+                else:
+                    image[:, lines] = colour
+    image.setflags(write=False)
+    return image
+
+
+def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64], radius: float) -> None:
+    """Draw a polyline into a coverage mask; NaN lifts the pen.
+
+    The line is a row of anti-aliased discs at most half a pixel apart; a pixel keeps the largest coverage, so that a trace
+    which crosses itself is no darker there.
+
+    Args:
+        coverage: (height, width), 0-255, changed in place.
+        x, y: (points,), pixels.
+        radius: half the thickness, pixels.
+    """
+    height, width = coverage.shape
+    x, y = _dense(x, y)
+    inside = (x > -radius) & (x < width + radius) & (y > -radius) & (y < height + radius)
+    x, y = x[inside].astype(np.float32), y[inside].astype(np.float32)
+    if not x.size:
+        return
+    reach = int(np.ceil(radius + 0.5))
+    column, line = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
+    dx, dy = x - column - 0.5, y - line - 0.5
+    flat = coverage.reshape(-1)
+    offsets = range(-reach, reach + 1)
+    across = [(dx - step) ** 2 for step in offsets]
+    for down in offsets:
+        distance_y = (dy - down) ** 2
+        row = line + down
+        row_fits = (row >= 0) & (row < height)
+        for index, side in enumerate(offsets):
+            ink = radius + 0.5 - np.sqrt(across[index] + distance_y)
+            column_at = column + side
+            keep = (ink > 0) & row_fits & (column_at >= 0) & (column_at < width)
+            if keep.any():
+                value = (np.minimum(ink[keep], 1.0) * 255).astype(np.uint8)
+                np.maximum.at(flat, row[keep] * width + column_at[keep], value)
+
+
+def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points at most STEP_PX apart, without those that fall into the quarter pixel of the point before."""
+    cell_x, cell_y = np.round(x * 4), np.round(y * 4)
+    kept = np.ones(len(x), bool)
+    kept[1:] = (cell_x[1:] != cell_x[:-1]) | (cell_y[1:] != cell_y[:-1])
+    x, y = x[kept], y[kept]
+    if len(x) < 2:
+        finite = np.isfinite(x) & np.isfinite(y)
+        return x[finite], y[finite]
+    dx, dy = np.diff(x), np.diff(y)
+    length = np.hypot(dx, dy)
+    pieces = np.where(np.isfinite(length), np.ceil(np.nan_to_num(length) / STEP_PX), 1).astype(np.int64).clip(1, 20_000)
+    start = np.repeat(np.arange(len(dx)), pieces)
+    within = (np.arange(len(start)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) / np.repeat(pieces, pieces)
+    # a finite point beside a gap must still be drawn: its own step is NaN there
+    along_x, along_y = np.nan_to_num(dx), np.nan_to_num(dy)
+    out_x = np.append(x[start] + within * along_x[start], x[-1])
+    out_y = np.append(y[start] + within * along_y[start], y[-1])
+    finite = np.isfinite(out_x) & np.isfinite(out_y)
+    return out_x[finite], out_y[finite]
+
+
+def blend(image: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
+    """Lay ink of one colour over an (height, width, 3) image, in place."""
+    pixels = np.flatnonzero(coverage)
+    share = coverage.reshape(-1)[pixels].astype(np.float32)[:, None] / 255
+    flat = image.reshape(-1, 3)
+    flat[pixels] = np.round(flat[pixels] * (1 - share) + np.asarray(colour, np.float32) * share).astype(np.uint8)
+
+
+@lru_cache(maxsize=32)
+def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font: the same glyphs on every machine, no font file to find."""
+    return ImageFont.load_default(size_px)

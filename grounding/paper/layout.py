@@ -1,0 +1,289 @@
+"""Where each lead, second and millivolt lies on the paper. No pixel is drawn here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import EcgError, EcgSignalError
+from ..evidence import Evidence
+from ..record import STANDARD_LEADS, ECGRecord, canonical_lead
+
+MM_PER_S, MM_PER_MV = 25.0, 10.0
+MM_PER_INCH = 25.4
+ROW_S = 10.0  # what one row of paper holds
+PAGE_WIDTH_MM, PAGE_HEIGHT_MM = 279.4, 215.9  # US letter, landscape: 1650 x 1275 pixels at 150 dpi
+LEFT_MM, TOP_MM, BOTTOM_MM = 18.0, 17.0, 9.0
+PULSE_MM = 5.0  # 0.2 s, 1 mV
+MIN_ROW_MM = 20.0
+MIN_PX_PER_MM, MAX_PX_PER_MM = 0.5, 40.0
+UNCALIBRATED_MV = 1.0  # the height given to a large deflection where the record has no voltage
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels; ``x0 <= x1`` and ``y0 <= y1``, y grows downwards."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One stretch of one lead on the paper.
+
+    Attributes:
+        lead: its name.
+        start_s, end_s: the stretch of the recording, s; equal where nothing was recorded.
+        x_mm, width_mm: where it begins and the width of its cell (the trace may be shorter).
+        y_mm: the height of the zero line, from the top of the page.
+        height_mm: the height of its row, centred on ``y_mm``.
+        zero: the value (mV, or the record's own unit) that lies on the zero line: the median of the stretch.
+        rhythm: True for a rhythm strip.
+        missing: why nothing is drawn, or ``""``.
+    """
+
+    lead: str
+    start_s: float
+    end_s: float
+    x_mm: float
+    width_mm: float
+    y_mm: float
+    height_mm: float
+    zero: float
+    rhythm: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The geometry of one page: (lead, second, millivolt) to pixel and back to a box.
+
+    Attributes:
+        name: ``"3x4"`` and so on.
+        px_per_mm: resolution.
+        width_mm, height_mm: of the page.
+        panels: what is on it, rhythm strips last.
+        mv_per_unit: how many millivolts of paper one unit of the record is drawn as; 1 where the record has millivolts.
+        calibrated: False where the record's amplitudes carry no voltage.
+    """
+
+    name: str
+    px_per_mm: float
+    width_mm: float
+    height_mm: float
+    panels: tuple[Panel, ...]
+    mv_per_unit: float = 1.0
+    calibrated: bool = True
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture in pixels."""
+        return round(self.width_mm * self.px_per_mm), round(self.height_mm * self.px_per_mm)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Leads that the layout has a place for and the record does not hold."""
+        return tuple(dict.fromkeys(panel.lead for panel in self.panels if panel.missing))
+
+    def panels_of(self, lead: str) -> tuple[Panel, ...]:
+        """The panels that show a lead; empty where it is not on the page."""
+        name = canonical_lead(lead)
+        return tuple(panel for panel in self.panels if panel.lead == name and not panel.missing)
+
+    def x_px(self, panel: Panel, second: float) -> float:
+        """Horizontal position of a second of the recording in a panel."""
+        return (panel.x_mm + (second - panel.start_s) * MM_PER_S) * self.px_per_mm
+
+    def y_px(self, panel: Panel, value: float) -> float:
+        """Vertical position of a value (mV, or the record's own unit) in a panel."""
+        return (panel.y_mm - (value - panel.zero) * self.mv_per_unit * MM_PER_MV) * self.px_per_mm
+
+    def pixels(self, lead: str, second: float, mv: float) -> tuple[tuple[float, float], ...]:
+        """(x, y) of a point of the recording, once for each panel that shows it.
+
+        Args:
+            lead: lead name.
+            second: seconds from the beginning of the recording.
+            mv: amplitude, mV.
+        """
+        return tuple(
+            (self.x_px(panel, second), self.y_px(panel, mv))
+            for panel in self.panels_of(lead)
+            if panel.start_s <= second <= panel.end_s
+        )
+
+    def boxes(self, lead: str, start_s: float, end_s: float) -> tuple[Box, ...]:
+        """The rectangles that a stretch of a lead takes, once for each panel that shows a part of it."""
+        found = []
+        for panel in self.panels_of(lead):
+            first, last = max(start_s, panel.start_s), min(end_s, panel.end_s)
+            if last > first or (last == first == start_s == end_s):
+                top, half = panel.y_mm * self.px_per_mm, panel.height_mm / 2 * self.px_per_mm
+                found.append(Box(self.x_px(panel, first), top - half, self.x_px(panel, last), top + half))
+        return tuple(found)
+
+    def evidence_boxes(self, evidence: Evidence) -> tuple[Box, ...]:
+        """The rectangles of a piece of evidence.
+
+        Evidence from the record as a whole (no leads, or every lead over more than a panel's time) is shown on the
+        rhythm strip, where a reader looks for it; otherwise each of its leads and stretches is shown.
+        """
+        shown = tuple(dict.fromkeys(panel.lead for panel in self.panels if not panel.missing))
+        strips = tuple(panel.lead for panel in self.panels if panel.rhythm and not panel.missing)
+        leads = evidence.leads or strips or shown
+        spans = evidence.spans_s or tuple((panel.start_s, panel.end_s) for panel in self.panels if not panel.missing)
+        whole = not evidence.leads or (len(evidence.leads) > 6 and any(b - a > 2.5 for a, b in spans))
+        if whole and strips:
+            return tuple(
+                box
+                for panel in self.panels
+                if panel.rhythm and not panel.missing
+                for a, b in dict.fromkeys(spans)
+                for box in self.boxes(panel.lead, a, b)[-1:]
+                if b > panel.start_s and a < panel.end_s
+            )
+        return tuple(dict.fromkeys(box for lead in leads for a, b in spans for box in self.boxes(lead, a, b)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: size, resolution and for each panel its lead, seconds and box in pixels."""
+        panels = []
+        for panel in self.panels:
+            half = panel.height_mm / 2
+            box = (panel.x_mm, panel.y_mm - half, panel.x_mm + panel.width_mm, panel.y_mm + half)
+            panels.append({**asdict(panel), "box_px": [round(value * self.px_per_mm, 2) for value in box]})
+        width, height = self.size
+        return {
+            "layout": self.name, "width_px": width, "height_px": height, "px_per_mm": self.px_per_mm, "mm_per_s": MM_PER_S,
+            "mm_per_mv": MM_PER_MV if self.calibrated else None, "calibrated": self.calibrated, "missing": list(self.missing),
+            "panels": panels,
+        }  # fmt: skip
+
+
+def plan(
+    record: ECGRecord,
+    layout: str = "3x4",
+    *,
+    leads: Sequence[str] | None = None,
+    rhythm: str | Sequence[str] | None = "auto",
+    start_s: float = 0.0,
+    px_per_mm: float | None = None,
+    dpi: float | None = None,
+    width_px: int | None = None,
+) -> Layout:
+    """Lay a recording out on paper.
+
+    Args:
+        record: the recording.
+        layout: rows x columns: ``"3x4"``, ``"6x2"``, ``"12x1"``, or any other up to 16 x 4; leads go down the columns.
+        leads: which leads, in order; the twelve standard ones (a record without any of them: its own) where ``None``.
+        rhythm: lead(s) of the rhythm strip; ``"auto"`` takes II (else V1, else the first lead) where there is more than
+            one column; ``None`` for no strip.
+        start_s: where the page begins, s.
+        px_per_mm, dpi, width_px: resolution, one of the three; 150 dpi where none is given.
+
+    Returns:
+        Layout. Columns show consecutive time; where the recording ends before the page does, the last columns go back
+        to the last stretch that fills them (every ``Panel`` says its seconds).
+
+    Raises:
+        EcgError: the layout, the leads or the resolution can't be used.
+        EcgSignalError: nothing was recorded after ``start_s``.
+    """
+    rows, columns = _shape(layout)
+    names = _cells(record, rows * columns, leads, layout)
+    duration = record.duration_s
+    if not 0 <= start_s < duration:
+        raise EcgSignalError(
+            f"the page would begin at {start_s:g} s", where=record.record_id, remedy=f"it is {duration:g} s long"
+        )
+    strips = _strips(record, rhythm, columns)
+    scale = _resolution(px_per_mm, dpi, width_px)
+    row_mm = max(MIN_ROW_MM, (PAGE_HEIGHT_MM - TOP_MM - BOTTOM_MM) / (rows + len(strips)))
+    height = TOP_MM + row_mm * (rows + len(strips)) + BOTTOM_MM
+    column_s = ROW_S / columns
+    panels = []
+    for index, lead in enumerate(names):
+        column, row = divmod(index, rows)
+        begin = max(start_s, min(start_s + column * column_s, duration - column_s))
+        panels.append(_panel(record, lead, begin, column_s, LEFT_MM + column * column_s * MM_PER_S, row, row_mm, False))
+    for index, lead in enumerate(strips):
+        panels.append(_panel(record, lead, start_s, ROW_S, LEFT_MM, rows + index, row_mm, True))
+    return Layout(
+        name=layout, px_per_mm=scale, width_mm=PAGE_WIDTH_MM, height_mm=height, panels=tuple(panels),
+        mv_per_unit=1.0 if record.has_millivolts else _paper_scale(record), calibrated=record.has_millivolts,
+    )  # fmt: skip
+
+
+def _shape(layout: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,2})x(\d)", layout)
+    if not match or not (1 <= int(match[1]) <= 16 and 1 <= int(match[2]) <= 4):
+        raise EcgError(f"unknown layout {layout!r}", remedy="use rows x columns such as 3x4, 6x2 or 12x1")
+    return int(match[1]), int(match[2])
+
+
+def _cells(record: ECGRecord, cells: int, leads: Sequence[str] | None, layout: str) -> tuple[str, ...]:
+    if leads is not None:
+        names = tuple(canonical_lead(name) for name in leads)
+        if len(names) > cells or not names:
+            raise EcgError(f"{len(names)} leads don't fit into {layout}", remedy=f"name 1 to {cells} leads")
+        return names
+    if cells == 12 and set(STANDARD_LEADS) & set(record.leads):
+        return STANDARD_LEADS
+    return record.leads[:cells]
+
+
+def _strips(record: ECGRecord, rhythm: str | Sequence[str] | None, columns: int) -> tuple[str, ...]:
+    if rhythm is None:
+        return ()
+    if rhythm == "auto":
+        if columns == 1:
+            return ()
+        alive = [name for name, row in zip(record.leads, record.signal, strict=True) if np.isfinite(row).any()]
+        return (next((name for name in ("II", "V1") if name in alive), alive[0]),)
+    return tuple(canonical_lead(name) for name in ([rhythm] if isinstance(rhythm, str) else rhythm))
+
+
+def _resolution(px_per_mm: float | None, dpi: float | None, width_px: int | None) -> float:
+    given = [value for value in (px_per_mm, dpi, width_px) if value is not None]
+    if len(given) > 1:
+        raise EcgError("more than one resolution is given", remedy="give one of px_per_mm, dpi and width_px")
+    scale = 150 / MM_PER_INCH
+    if px_per_mm is not None:
+        scale = float(px_per_mm)
+    elif dpi is not None:
+        scale = dpi / MM_PER_INCH
+    elif width_px is not None:
+        scale = width_px / PAGE_WIDTH_MM
+    if not MIN_PX_PER_MM <= scale <= MAX_PX_PER_MM:
+        raise EcgError(
+            f"{scale:g} pixels per mm can't be drawn", remedy=f"use {MIN_PX_PER_MM:g} to {MAX_PX_PER_MM:g} px_per_mm"
+        )
+    return scale
+
+
+def _panel(
+    record: ECGRecord, lead: str, begin_s: float, column_s: float, x_mm: float, row: int, row_mm: float, rhythm: bool
+) -> Panel:
+    end_s = min(begin_s + column_s, record.duration_s)
+    zero, missing = 0.0, "not recorded"
+    if lead in record.leads:
+        piece = record.lead(lead)[round(begin_s * record.fs) : round(end_s * record.fs)]
+        finite = piece[np.isfinite(piece)]
+        zero, missing = (float(np.median(finite)), "") if finite.size else (0.0, "no samples")
+    y_mm = TOP_MM + row_mm * (row + 0.5)
+    return Panel(
+        lead, begin_s, end_s if not missing else begin_s, x_mm, column_s * MM_PER_S, y_mm, row_mm, zero, rhythm, missing
+    )
+
+
+def _paper_scale(record: ECGRecord) -> float:
+    """mV of paper per unit: a large deflection becomes 1 mV high."""
+    centred = np.abs(record.signal - np.nanmedian(record.signal))
+    large = float(np.nanpercentile(centred, 99.5))
+    return UNCALIBRATED_MV / large if large > 0 else 1.0

@@ -1,0 +1,199 @@
+"""draw and render: the record on paper, and evidence marked on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ..evidence import Evidence
+from ..record import ECGRecord
+from . import ink
+from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, PULSE_MM, TOP_MM, Box, Layout, Panel, plan
+
+TRACE_MM, NAME_MM, TEXT_MM = 0.32, 4.2, 3.0
+MARK = (37, 99, 235)
+DISCLAIMER = "Research software, not a medical device"
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A drawn page and its geometry.
+
+    Attributes:
+        image: the picture (RGB).
+        layout: which lead, second and millivolt lies at which pixel.
+    """
+
+    image: Image.Image
+    layout: Layout
+
+    def box(self, lead: str, start_s: float, end_s: float) -> tuple[Box, ...]:
+        """The rectangles of a stretch of a lead, in pixels: one for each panel that shows a part of it."""
+        return self.layout.boxes(lead, start_s, end_s)
+
+    def mark(
+        self, evidence: Evidence | Iterable[Evidence], label: str = "", colour: tuple[int, int, int] = MARK
+    ) -> Page:
+        """A page with evidence marked on it; this one stays as it is.
+
+        Args:
+            evidence: what to mark: each of its leads and stretches that this page shows.
+            label: a word or number at the first mark.
+            colour: RGB.
+        """
+        parts = (evidence,) if isinstance(evidence, Evidence) else tuple(evidence)
+        boxes = [box for part in parts for box in self.layout.evidence_boxes(part)]
+        veil = Image.new("RGBA", self.image.size, (0, 0, 0, 0))
+        pen = ImageDraw.Draw(veil)
+        line = max(1, round(0.25 * self.layout.px_per_mm))
+        for box in boxes:
+            pen.rectangle(box, fill=(*colour, 48), outline=(*colour, 190), width=line)
+        if boxes and label:
+            size = max(7, round(NAME_MM * self.layout.px_per_mm))
+            pen.text((boxes[0].x0 + line, boxes[0].y0 + line), label, fill=(*colour, 255), font=ink.font(size))
+        marked = Image.alpha_composite(self.image.convert("RGBA"), veil).convert("RGB")
+        return replace(self, image=marked)
+
+
+def draw(
+    record: ECGRecord,
+    layout: str = "3x4",
+    *,
+    leads: Sequence[str] | None = None,
+    rhythm: str | Sequence[str] | None = "auto",
+    start_s: float = 0.0,
+    px_per_mm: float | None = None,
+    dpi: float | None = None,
+    width_px: int | None = None,
+    labels: bool = True,
+) -> Page:
+    """Draw a recording on ECG paper: 25 mm/s, 10 mm/mV, 1 mm and 5 mm grid, calibration pulse, lead names.
+
+    The signal is drawn as recorded: no filter; each stretch is shifted so that its median lies on the zero line. A lead the
+    record lacks stays blank with a note. The same call gives the same bytes.
+
+    Args:
+        record: the recording.
+        layout: ``"3x4"``, ``"6x2"``, ``"12x1"``, or any rows x columns; see ``plan``.
+        leads: which leads, in order; the twelve standard ones where ``None``.
+        rhythm: lead(s) of the rhythm strip, ``"auto"``, or ``None``.
+        start_s: where the page begins, s.
+        px_per_mm, dpi, width_px: resolution, one of the three; 150 dpi (1650 x 1275 pixels) where none is given.
+        labels: False leaves all text out.
+
+    Returns:
+        Page with ``image`` and ``layout``.
+
+    Raises:
+        EcgError: the layout, the leads or the resolution can't be used.
+        EcgSignalError: nothing was recorded after ``start_s``.
+
+    Example:
+        >>> from grounding import read_record, sample_path
+        >>> page = draw(read_record(sample_path()), px_per_mm=2)
+        >>> page.image.size, len(page.box("II", 0.0, 0.5))
+        ((559, 432), 2)
+    """
+    plane = plan(
+        record, layout, leads=leads, rhythm=rhythm, start_s=start_s, px_per_mm=px_per_mm, dpi=dpi, width_px=width_px
+    )
+    scale = plane.px_per_mm
+    width, height = plane.size
+    coverage = np.zeros((height, width), np.uint8)
+    lines = [_trace(record, plane, panel) for panel in plane.panels if not panel.missing]
+    if plane.calibrated:
+        lines += [_pulse(y_mm) for y_mm in sorted({panel.y_mm for panel in plane.panels})]
+    # a short bar between the columns
+    lines += [
+        np.array([[panel.x_mm, panel.x_mm], [panel.y_mm - 3.0, panel.y_mm + 3.0]])
+        for panel in plane.panels
+        if panel.x_mm > LEFT_MM
+    ]
+    lift = np.full((2, 1), np.nan)
+    x, y = np.concatenate([part for line in lines for part in (line, lift)], axis=1) * scale
+    ink.stroke(coverage, x, y, max(TRACE_MM * scale / 2, 0.5))
+    pixels = ink.grid(width, height, scale).copy()
+    ink.blend(pixels, coverage, ink.INK)
+    image = Image.fromarray(pixels)
+    if labels:
+        _write(image, record, plane)
+    return Page(image, plane)
+
+
+def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Image:
+    """The picture alone: ``draw(record, layout, **options).image``.
+
+    Args:
+        record: the recording.
+        layout: ``"3x4"``, ``"6x2"``, ``"12x1"``, or any rows x columns.
+        **options: ``leads``, ``rhythm``, ``start_s``, ``px_per_mm``, ``dpi``, ``width_px``, ``labels``: see ``draw``.
+
+    Raises:
+        EcgError: the layout, the leads or the resolution can't be used.
+        EcgSignalError: nothing was recorded after ``start_s``.
+
+    Example:
+        >>> from grounding import read_record, sample_path
+        >>> render(read_record(sample_path())).size
+        (1650, 1275)
+    """
+    return draw(record, layout, **options).image
+
+
+def _trace(record: ECGRecord, plane: Layout, panel: Panel) -> NDArray[np.float64]:
+    """One panel's trace, (2, samples): x and y in mm; NaN where a sample is missing."""
+    first, last = round(panel.start_s * record.fs), round(panel.end_s * record.fs)
+    values = record.lead(panel.lead)[first:last].astype(np.float64)
+    x = panel.x_mm + (np.arange(first, last) / record.fs - panel.start_s) * MM_PER_S
+    y = panel.y_mm - (values - panel.zero) * plane.mv_per_unit * MM_PER_MV
+    # a wrong gain must not draw over the header, nor a million discs outside the page
+    return np.stack([x, y.clip(TOP_MM / 2, plane.height_mm)])
+
+
+def _pulse(y_mm: float) -> NDArray[np.float64]:
+    """The calibration pulse left of a row, (2, points) in mm: 1 mV for 0.2 s."""
+    left = LEFT_MM - PULSE_MM - 5.0
+    x = np.array([left - 1.5, left, left, left + PULSE_MM, left + PULSE_MM, left + PULSE_MM + 1.5])
+    y = np.array([0.0, 0.0, MM_PER_MV, MM_PER_MV, 0.0, 0.0])
+    return np.stack([x, y_mm - y])
+
+
+def _write(image: Image.Image, record: ECGRecord, plane: Layout) -> None:
+    """Lead names, header and footer."""
+    pen, scale = ImageDraw.Draw(image), plane.px_per_mm
+    name, small = ink.font(max(7, round(NAME_MM * scale))), ink.font(max(7, round(TEXT_MM * scale)))
+    faint = (110, 90, 95)
+    for panel in plane.panels:
+        x, y = (panel.x_mm + 1.2) * scale, (panel.y_mm - min(15.0, panel.height_mm / 2)) * scale
+        pen.text((x, y), panel.lead, fill=ink.INK, font=name)
+        if panel.missing:
+            pen.text((x, panel.y_mm * scale), f"{panel.lead} {panel.missing}", fill=faint, font=small)
+    header = [record.record_id]
+    age, sex = record.meta.get("age"), record.meta.get("sex")
+    header += [f"{age:g} years"] if isinstance(age, int | float) else []
+    header += [str(sex)] if sex else []
+    drawn = [panel for panel in plane.panels if not panel.missing]
+    if drawn:
+        header.append(
+            f"{min(p.start_s for p in drawn):.1f}-{max(p.end_s for p in drawn):.1f} s of {record.duration_s:.1f} s"
+        )
+    pen.text((8 * scale, 4 * scale), "   ".join(header), fill=ink.INK, font=name)
+    gain = f"{MM_PER_MV:g} mm/mV" if plane.calibrated else "amplitude not calibrated"
+    footer = [f"{MM_PER_S:g} mm/s", gain, f"{record.fs:g} Hz", "no filter"]
+    starts = list(dict.fromkeys(panel.start_s for panel in drawn if not panel.rhythm))
+    columns = {panel.x_mm for panel in drawn if not panel.rhythm}
+    steps = np.diff([*starts])
+    if len(starts) < len(columns) or (len(steps) > 1 and np.ptp(steps) > 1e-6):
+        footer.append(f"columns start at {', '.join(f'{start:g}' for start in starts)} s")
+    if plane.missing:
+        footer.append(f"not recorded: {', '.join(plane.missing)}")
+    bottom = (plane.height_mm - 6.5) * scale
+    pen.text((8 * scale, bottom), "   ".join(footer), fill=ink.INK, font=small)
+    room = pen.textlength(DISCLAIMER, font=small)
+    if image.width - 8 * scale - room > 8 * scale + pen.textlength("   ".join(footer), font=small) + 4 * scale:
+        pen.text((image.width - 8 * scale - room, bottom), DISCLAIMER, fill=faint, font=small)
