@@ -1,0 +1,168 @@
+"""Evaluate the knowledge base on a measurement: true, false, or not measurable with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..evidence import Evidence, Finding
+from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
+from .knowledge import CONTIGUOUS, Condition, Entry, leads_of, load_knowledge
+from .quantities import Quantities
+
+if TYPE_CHECKING:
+    from ..measurement.result import Measurement
+
+
+@dataclass
+class _Outcome:
+    """What one condition gave: its truth, what it read, and why it is unknown."""
+
+    holds: bool | None
+    read: dict[tuple[str | None, str], None] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+class Evaluation:
+    """All entries on one measurement; every entry is evaluated once."""
+
+    def __init__(self, measurement: Measurement) -> None:
+        self.quantities = Quantities(measurement)
+        self.findings: dict[str, Finding] = {}
+        for entry in load_knowledge().values():
+            self.findings[entry.name] = self._finding(entry)
+
+    def _finding(self, entry: Entry) -> Finding:
+        outcome = self._condition(entry, entry.when)
+        present, reasons = outcome.holds, outcome.reasons
+        read = dict(outcome.read)
+        if entry.unless is not None:
+            bar = self._condition(entry, entry.unless)
+            if bar.holds is True:
+                present, reasons = None, [entry.unless_reason]
+                read |= bar.read
+        evidence = [self.quantities.evidence(lead, name) for lead, name in read if name not in entry.limits]
+        evidence += [part for part in outcome.evidence if part not in evidence]
+        return Finding(
+            name=entry.name, present=present, criterion=entry.criterion, evidence=tuple(evidence), source=entry.source,
+            label=entry.label, group=entry.group, reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
+        )  # fmt: skip
+
+    def _condition(self, entry: Entry, condition: Condition) -> _Outcome:
+        if isinstance(condition, str):
+            return self._expression(entry, condition, None)
+        if "leads" in condition:
+            return self._leads(entry, condition)
+        if "finding" in condition:
+            other = self.findings[condition["finding"]]
+            reason = [f"{other.label}: {other.reason}"] if other.present is None else []
+            return _Outcome(other.present, evidence=list(other.evidence), reasons=reason)
+        key = next(name for name in ("all", "any", "none") if name in condition)
+        parts = [self._condition(entry, part) for part in condition[key]]
+        joined = {"all": kleene_all, "any": kleene_any, "none": lambda x: kleene_not(kleene_any(x))}[key]
+        holds = joined([part.holds for part in parts])
+        # the parts that decided are the evidence: the true ones of a true "any", the false ones of a false "all"
+        wanted: tuple[bool | None, ...] = (True, False)
+        if key == "any" and holds is True:
+            wanted = (True,)
+        elif key == "all" and holds is False:
+            wanted = (False,)
+        shown = [part for part in parts if part.holds in wanted] if holds is not None else parts
+        return _Outcome(holds, *_merged(shown), [r for part in parts if part.holds is None for r in part.reasons])
+
+    def _expression(self, entry: Entry, text: str, lead: str | None) -> _Outcome:
+        reasons: list[str] = []
+
+        def read(named: str | None, name: str) -> Value:
+            at = named or lead
+            if name in entry.limits:
+                return self._limit(entry.limits[name], at)
+            value, reason = self.quantities.value(at, name)
+            if value is None and reason:
+                reasons.append(reason)
+            return value
+
+        holds = evaluate(text, read)
+        keys = {(named or lead, name): None for named, name in names(text) if name not in entry.limits}
+        return _Outcome(holds, keys, [], reasons if holds is None else [])
+
+    def _limit(self, rules: Iterable[Mapping[str, Any]], lead: str | None) -> Value:
+        m = self.quantities.measurement
+        for rule in rules:
+            if "leads" in rule and lead not in rule["leads"]:
+                continue
+            if "sex" in rule and m.sex != rule["sex"]:
+                continue
+            if "age_from" in rule and (m.age is None or m.age < rule["age_from"]):
+                continue
+            if "age_below" in rule and (m.age is None or m.age >= rule["age_below"]):
+                continue
+            return float(rule["value"])
+        return None
+
+    def _leads(self, entry: Entry, condition: Mapping[str, Any]) -> _Outcome:
+        need = int(condition.get("at_least", 1))
+        states = {lead: self._expression(entry, condition["where"], lead) for lead in leads_of(condition)}
+        truth = {lead: state.holds for lead, state in states.items()}
+        holds = enough(truth, need, bool(condition.get("contiguous", False)))
+        shown = [states[lead] for lead, held in truth.items() if held is True] if holds else list(states.values())
+        return _Outcome(
+            holds, *_merged(shown), [r for state in states.values() if state.holds is None for r in state.reasons]
+        )
+
+    def lead_states(self, entry: Entry) -> dict[str, bool | None]:
+        """For an entry whose rule looks at leads one by one: which leads show it."""
+        for part in entry.parts():
+            if not isinstance(part, str) and "leads" in part:
+                return {lead: self._expression(entry, part["where"], lead).holds for lead in leads_of(part)}
+        return {}
+
+
+def _merged(parts: Iterable[_Outcome]) -> tuple[dict[tuple[str | None, str], None], list[Evidence]]:
+    read: dict[tuple[str | None, str], None] = {}
+    evidence: list[Evidence] = []
+    for part in parts:
+        read |= part.read
+        evidence += [item for item in part.evidence if item not in evidence]
+    return read, evidence
+
+
+def enough(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> bool | None:
+    """Whether at least ``need`` leads (neighbours, if ``contiguous``) hold; None where unknown leads could decide."""
+
+    def longest(accept: tuple[bool | None, ...]) -> int:
+        if not contiguous:
+            return sum(held in accept for held in truth.values())
+        best = 0
+        for chain in CONTIGUOUS:
+            run = 0
+            for lead in chain:
+                run = run + 1 if lead in truth and truth[lead] in accept else 0
+                best = max(best, run)
+        return best
+
+    if longest((True,)) >= need:
+        return True
+    return None if longest((True, None)) >= need else False
+
+
+def find(measurement: Measurement) -> list[Finding]:
+    """Evaluate every entry of the knowledge base.
+
+    Args:
+        measurement: of one recording.
+
+    Returns:
+        A ``Finding`` per entry, present ones and absent ones; ``present`` is None with a reason where it can't be told.
+
+    Raises:
+        CriterionError: the knowledge base itself can't be read.
+    """
+    return list(Evaluation(measurement).findings.values())
+
+
+def lead_states(measurement: Measurement, name: str) -> dict[str, bool | None]:
+    """Which leads show a lead-wise finding such as ``st_elevation``: lead -> True, False or None."""
+    return Evaluation(measurement).lead_states(load_knowledge()[name])

@@ -1,0 +1,147 @@
+"""A small language for criteria: parsed, never executed. True, False or None (Kleene's unknown) comes out.
+
+A criterion is an arithmetic comparison over measured quantities, e.g. ``pr > 200``, ``abs(V1.s_mv) + max(V5.r_mv, V6.r_mv) >= 3.5``
+or ``V1.qrs_form in ["rSR'", "RSR'"]``; comparisons are joined by ``and``, ``or``, ``not``.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from ..errors import EcgError
+
+Value = float | int | str | bool | None
+Reader = Callable[[str | None, str], Value]
+
+_ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+}  # fmt: skip
+_COMPARE: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "max": max, "min": min}
+
+
+class CriterionError(EcgError):
+    """A knowledge-base entry that can't be read."""
+
+
+def kleene_all(parts: Iterable[bool | None]) -> bool | None:
+    """True if all are, False if one is, else unknown.
+
+    Example:
+        >>> kleene_all([True, None]), kleene_all([False, None]), kleene_all([True, True])
+        (None, False, True)
+    """
+    values = list(parts)
+    return False if False in values else None if None in values else True
+
+
+def kleene_any(parts: Iterable[bool | None]) -> bool | None:
+    """True if one is, False if none is, else unknown."""
+    values = list(parts)
+    return True if True in values else None if None in values else False
+
+
+def kleene_not(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> ast.expr:
+    """The syntax tree of a criterion.
+
+    Raises:
+        CriterionError: the text is not of this language.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise CriterionError(f"can't read the criterion {text!r}: {error.msg}", remedy="see docs/findings.md") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS):
+            raise CriterionError(f"unknown function in {text!r}", remedy=f"use {', '.join(_FUNCTIONS)}")
+        if not isinstance(node, _ALLOWED):
+            raise CriterionError(f"{type(node).__name__} has no place in the criterion {text!r}")
+    return tree
+
+
+_ALLOWED = (
+    ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, *_ARITHMETIC, ast.Compare, *_COMPARE,
+    ast.Name, ast.Attribute, ast.Constant, ast.List, ast.Tuple, ast.Load, ast.Call,
+)  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def names(text: str) -> tuple[tuple[str | None, str], ...]:
+    """What a criterion reads: (lead or None, quantity), in the order of reading."""
+    tree = parse(text)
+    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    found: dict[tuple[str | None, str], None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found[(node.value.id, node.attr)] = None
+        elif isinstance(node, ast.Name) and id(node) not in functions | owners:
+            found[(None, node.id)] = None
+    return tuple(found)
+
+
+def evaluate(text: str, read: Reader) -> bool | None:
+    """Whether a criterion holds.
+
+    Args:
+        text: the criterion.
+        read: gives the value of a quantity in a lead (or of the record, lead ``None``), ``None`` where not measurable.
+
+    Returns:
+        True, False, or None where a value that decides is missing.
+    """
+    value = _value(parse(text), read)
+    return None if value is None else bool(value)
+
+
+def _value(node: ast.expr, read: Reader) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name):
+            return read(None, name)
+        case ast.Attribute(value=ast.Name(id=lead), attr=name):
+            return read(lead, name)
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [_value(item, read) for item in items]
+        case ast.BoolOp(op=op, values=parts):
+            held = [_truth(_value(part, read)) for part in parts]
+            return kleene_all(held) if isinstance(op, ast.And) else kleene_any(held)
+        case ast.UnaryOp(op=ast.Not(), operand=part):
+            return kleene_not(_truth(_value(part, read)))
+        case ast.UnaryOp(operand=part):
+            value = _value(part, read)
+            return None if value is None else -value
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _value(left, read), _value(right, read)
+            if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
+                return None
+            return _ARITHMETIC[type(op)](a, b)
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            values = [_value(item, read) for item in arguments]
+            return None if None in values else _FUNCTIONS[name](*values)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            values = [_value(item, read) for item in (left, *others)]
+            held = [
+                None if a is None or b is None else bool(_COMPARE[type(op)](a, b))
+                for op, a, b in zip(ops, values, values[1:], strict=False)
+            ]
+            return kleene_all(held)
+    raise CriterionError(f"{type(node).__name__} has no value")
+
+
+def _truth(value: Any) -> bool | None:
+    return None if value is None else bool(value)

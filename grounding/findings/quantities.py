@@ -1,0 +1,273 @@
+"""What criteria may read: global values, derived beat counts, and the median beat of each lead, each with its evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..evidence import Evidence
+from .expressions import Value
+
+if TYPE_CHECKING:
+    from ..measurement.result import Measurement
+
+NO_VOLTAGE = "the recording carries no millivolts"
+_QRS_PARTS = ("q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv")
+_WAVE_OF = {"p": "P", "t": "T"}
+
+
+class Quantities:
+    """The readable values of one measurement.
+
+    Names: ``heart_rate``, ``axis``, ``axis_p``, ``axis_t``, the intervals, the keys of ``rhythm``, the names in ``DERIVED``,
+    and in a lead the columns of ``lead_summary``. ``x_rel`` is the amplitude ``x_mv`` as a share of the lead's largest QRS deflection:
+    it needs no millivolts.
+    """
+
+    def __init__(self, measurement: Measurement) -> None:
+        self.measurement = measurement
+        table = measurement.lead_summary
+        self.rows: dict[str, dict[str, Any]] = (
+            {row["lead"]: row for row in table.to_dict("records")} if len(table) else {}
+        )
+        quality = measurement.quality
+        self.usable = {row["lead"]: bool(row["usable"]) for row in quality.to_dict("records")} if len(quality) else {}
+        self.beats: list[dict[str, Any]] = measurement.beats.to_dict("records") if len(measurement.beats) else []
+        self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+        self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
+
+    def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
+        """(value, reason why it is None)."""
+        key = (lead, name)
+        if key not in self._cache:
+            self._cache[key] = self._lead_value(lead, name) if lead else self._global_value(name)
+        return self._cache[key]
+
+    def _global_value(self, name: str) -> tuple[Value, str | None]:
+        m = self.measurement
+        if name in DERIVED:
+            return DERIVED[name](self)
+        if name in ("age", "sex"):
+            value = getattr(m, name)
+            return value, None if value is not None else f"the record does not say the patient's {name}"
+        if name == "has_millivolts":
+            return m.has_millivolts, None
+        if name.startswith("issue_"):
+            return name.removeprefix("issue_") in m.issues, None
+        source: Mapping[str, float | None]
+        if name == "heart_rate":
+            value = m.heart_rate
+        elif name == "axis" or name.startswith("axis_"):
+            value = m.axes.get(name.removeprefix("axis_") if name != "axis" else "qrs")
+        else:
+            source = m.intervals if name in m.intervals else m.rhythm
+            value = source.get(name)
+        if value is None or not math.isfinite(value):
+            return None, f"{name} is not measurable: {m.reasons.get(name, 'not measured')}"
+        return float(value), None
+
+    def _lead_value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
+        assert lead is not None
+        row = self.rows.get(lead)
+        if row is None:
+            return None, f"lead {lead} was not recorded"
+        if not self.usable.get(lead, True):
+            return None, f"lead {lead} is not usable"
+        if name == "net_rel":
+            return _clean(_net(row)), f"no QRS was measured in lead {lead}"
+        if name.endswith("_rel"):
+            size = max((abs(x) for part in _QRS_PARTS if (x := _number(row.get(part))) is not None), default=None)
+            value = _number(row.get(name.removesuffix("_rel") + "_mv"))
+            if size is None or value is None or size == 0:
+                return self._absent(lead, name.removesuffix("_rel"), row)
+            return value / size, None
+        if name not in row:
+            return None, f"{name} is not measured"
+        if name.endswith("_mv") and not self.measurement.has_millivolts:
+            return None, NO_VOLTAGE
+        value = _clean(row[name])
+        if value is None:
+            return self._absent(lead, name.rsplit("_", 1)[0], row)
+        return value, None
+
+    def _absent(self, lead: str, wave: str, row: Mapping[str, Any]) -> tuple[Value, str | None]:
+        """A wave of the QRS that isn't there has no size; a QRS that was not measured has no value."""
+        if wave in ("q", "r", "s", "r2", "s2") and any(_number(row.get(part)) is not None for part in _QRS_PARTS):
+            return 0.0, None
+        return None, f"{wave} is not measurable in lead {lead}"
+
+    def evidence(self, lead: str | None, name: str) -> Evidence:
+        """The evidence of one value."""
+        m, (value, reason) = self.measurement, self.value(lead, name)
+        if (
+            lead is None
+            and name not in DERIVED
+            and name not in ("age", "sex", "has_millivolts")
+            and not name.startswith("issue_")
+        ):
+            try:
+                return m.evidence(name)
+            except KeyError:
+                return Evidence(m.record_id, name, None, version=__version__, reason=reason)
+        if lead is None:
+            indices = self.marked(name)
+            spans = tuple(span for index in indices if (span := self.beat_span(index)))
+            return Evidence(
+                m.record_id, name, value, "", (), indices, spans, "from the measured beats", __version__, reason
+            )
+        unit = "mV" if name.endswith("_mv") else "ms" if name.endswith("_ms") else ""
+        shown = round(value, 3) if isinstance(value, float) else value
+        return Evidence(
+            record_id=m.record_id, quantity=name, value=shown, unit=unit, leads=(lead,), spans_s=self.spans(lead, name),
+            method="median beat", version=__version__, reason=None if value is not None else reason,
+        )  # fmt: skip
+
+    def spans(self, lead: str, name: str) -> tuple[tuple[float, float], ...]:
+        """Where in a lead a value was read: the wave it belongs to, beat by beat."""
+        head = name.split("_")[0]
+        wave = _WAVE_OF.get(head, "ST" if head.startswith("st") or head == "j" else "QRS")
+        if not self._spans:
+            self._index_spans()
+        return self._spans.get((lead, wave), ())
+
+    def _index_spans(self) -> None:
+        table, fs = self.measurement.waves, self.measurement.fs
+        found: dict[tuple[str, str], list[tuple[float, float]]] = {("", ""): []}
+        ends: dict[tuple[str, Any], float] = {}
+        for lead, beat, wave, onset, offset in zip(*(table[name].tolist() for name in ("lead", "beat", "wave", "onset", "offset")), strict=True):  # fmt: skip
+            if wave == "QRS":
+                ends[(lead, beat)] = offset
+            if math.isfinite(onset) and math.isfinite(offset) and offset > onset:
+                found.setdefault((lead, wave), []).append((round(onset / fs, 3), round(offset / fs, 3)))
+            start = ends.get((lead, beat))
+            if wave == "T" and start is not None and math.isfinite(start) and math.isfinite(offset) and offset > start:
+                found.setdefault((lead, "ST"), []).append((round(start / fs, 3), round(offset / fs, 3)))
+        self._spans = {key: tuple(spans) for key, spans in found.items()}
+
+    def marked(self, name: str) -> tuple[int, ...]:
+        """Beats that a derived count counts."""
+        kinds = BEAT_KINDS.get(name, ())
+        return tuple(int(beat["beat"]) for beat in self.beats if beat["type"] in kinds)
+
+    def beat_span(self, index: int) -> tuple[float, float] | None:
+        for beat in self.beats:
+            if int(beat["beat"]) == index:
+                ends = (_number(beat.get("qrs_onset")), _number(beat.get("qrs_offset")))
+                if ends[0] is not None and ends[1] is not None:
+                    return round(ends[0] / self.measurement.fs, 3), round(ends[1] / self.measurement.fs, 3)
+                return round(float(beat["r_s"]) - 0.05, 3), round(float(beat["r_s"]) + 0.05, 3)
+        return None
+
+
+BEAT_KINDS: dict[str, tuple[str, ...]] = {
+    "pvc_count": ("premature_ventricular",), "pac_count": ("premature_supraventricular",), "paced_share": ("paced",),
+    "escape_count": ("escape",), "wide_share": ("wide",), "bigeminy_run": ("premature_ventricular", "premature_supraventricular"),
+    "trigeminy_run": ("premature_ventricular", "premature_supraventricular"),
+}  # fmt: skip
+
+_NO_BEATS = "no beats were found"
+
+
+def _count(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
+    def counted(q: Quantities) -> tuple[Value, str | None]:
+        return (sum(b["type"] in kinds for b in q.beats), None) if q.beats else (None, _NO_BEATS)
+
+    return counted
+
+
+def _share(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
+    def shared(q: Quantities) -> tuple[Value, str | None]:
+        return (sum(b["type"] in kinds for b in q.beats) / len(q.beats), None) if q.beats else (None, _NO_BEATS)
+
+    return shared
+
+
+def _pattern(period: int) -> Callable[[Quantities], tuple[Value, str | None]]:
+    """The longest run of (period - 1 ordinary beats, one premature beat)."""
+
+    def run(q: Quantities) -> tuple[Value, str | None]:
+        if not q.beats:
+            return None, _NO_BEATS
+        premature = [str(b["type"]).startswith("premature") for b in q.beats]
+        best = 0
+        for start in range(len(premature)):
+            count, at = 0, start
+            while (
+                at + period <= len(premature)
+                and not any(premature[at : at + period - 1])
+                and premature[at + period - 1]
+            ):
+                count, at = count + 1, at + period
+            best = max(best, count)
+        return best, None
+
+    return run
+
+
+def _n_beats(q: Quantities) -> tuple[Value, str | None]:
+    return len(q.beats), None
+
+
+def _r_peak_rise(q: Quantities) -> tuple[Value, str | None]:
+    """The largest R wave of V1-V4 as a share of that lead's QRS swing (scale-free R progression)."""
+    shares = []
+    for lead in ("V1", "V2", "V3", "V4"):
+        r, s = q.value(lead, "r_rel")[0], q.value(lead, "s_rel")[0]
+        if isinstance(r, float) and isinstance(s, float) and lead != "V4":
+            shares.append(abs(r) / max(abs(r) + abs(s), 1e-9))
+    return (max(shares), None) if len(shares) == 3 else (None, "V1-V3 are not all measurable")
+
+
+def _p_share(q: Quantities) -> tuple[Value, str | None]:
+    share = q.measurement.rhythm.get("p_share")
+    if share is None:
+        known = [
+            bool(b["p_present"]) for b in q.beats if b["p_present"] is not None and b["p_present"] == b["p_present"]
+        ]
+        share = sum(known) / len(known) if known else None
+    return (
+        (float(share), None)
+        if share is not None
+        else (None, q.measurement.reasons.get("p_share", "P waves could not be judged"))
+    )
+
+
+def _normal_rr_cv(q: Quantities) -> tuple[Value, str | None]:
+    """Spread of the RR intervals that no premature beat begins or ends, as a share of their mean."""
+    ordinary = []
+    for before, beat in zip(q.beats, q.beats[1:], strict=False):
+        rr = _number(beat.get("rr_prev_ms"))
+        if rr and not str(beat["type"]).startswith("premature") and not str(before["type"]).startswith("premature"):
+            ordinary.append(rr)
+    if len(ordinary) < 4:
+        return None, "fewer than four RR intervals between ordinary beats"
+    mean = sum(ordinary) / len(ordinary)
+    return math.sqrt(sum((x - mean) ** 2 for x in ordinary) / len(ordinary)) / mean, None
+
+
+DERIVED: dict[str, Callable[[Quantities], tuple[Value, str | None]]] = {
+    "n_beats": _n_beats, "pvc_count": _count("premature_ventricular"), "pac_count": _count("premature_supraventricular"),
+    "escape_count": _count("escape"), "paced_share": _share("paced"), "wide_share": _share("wide", "premature_ventricular", "paced"),
+    "bigeminy_run": _pattern(2), "trigeminy_run": _pattern(3), "r_progression": _r_peak_rise, "p_share": _p_share, "normal_rr_cv": _normal_rr_cv,
+}  # fmt: skip
+
+
+def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, str):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _clean(value: Any) -> Value:
+    return value if isinstance(value, str) and value else _number(value)
+
+
+def _net(row: Mapping[str, Any]) -> float | None:
+    """R minus the deepest negative deflection, as a share of the larger."""
+    parts = {name: _number(row.get(name)) or 0.0 for name in _QRS_PARTS}
+    up = max(abs(parts["r_mv"]), abs(parts["r2_mv"]))
+    down = max(abs(parts["q_mv"]), abs(parts["s_mv"]), abs(parts["s2_mv"]))
+    return (up - down) / max(up, down) if max(up, down) > 0 else None
