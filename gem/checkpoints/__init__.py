@@ -1,0 +1,1 @@
+"""Readers of the published layouts: GEM, PULSE, ECG-CoCa and MEIT."""

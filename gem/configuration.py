@@ -1,0 +1,106 @@
+"""GemConfig: which encoders, how their tokens reach the language model, and what the inputs must look like."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from transformers import AutoConfig, PreTrainedConfig
+
+from .errors import GemConfigError
+
+FUSIONS = ("tokens", "prefix_kv", "none")
+PICTURE_MODES = ("letterbox", "pad", "ori", "anyres")
+MERGES = ("flat", "spatial_unpad")
+
+
+class GemConfig(PreTrainedConfig):
+    """Configuration of a model of this family; round-trips through JSON.
+
+    Args:
+        ecg_encoder: ``{"name": ..., "kwargs": {...}}`` of a registered encoder, or None.
+        vision_encoder: the same for the picture, or None.
+        text_config: a Llama-type decoder's config, as an object or a dict with ``model_type``; None for encoders alone.
+        fusion: ``"tokens"`` (encoder tokens at the placeholder), ``"prefix_kv"`` (one ECG vector as a key/value in front of
+            every layer, MEIT) or ``"none"`` (encoders and classification head only).
+        ecg_projector: ``{"type": "linear" | "mlp2x_gelu" | "meit", "width": ..., "hidden": ...}``.
+        vision_projector: the same for the picture.
+        share_projector: the ECG tokens also pass the picture's projector, after their own (GEM).
+        placeholder: text that marks, in a prompt, where the encoder tokens go.
+        placeholder_token_id: its id (-200 as in LLaVA).
+        class_names: labels of the classification head; empty for none.
+        class_loss_weight: of the classification loss beside the text's.
+        class_dropout: in front of the classification head, in training.
+        modality_dropout: in training, chance that a sample with both inputs loses one of them.
+        signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
+        picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
+        merge: ``"flat"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence (LLaVA-1.6).
+        conversation: how a prompt is wrapped, with ``{prompt}`` in it; None for not at all.
+        tune: free notes on where the weights come from (licence, paper, command); never read by the code.
+    """
+
+    model_type = "gem"
+    sub_configs: ClassVar[dict[str, Any]] = {"text_config": AutoConfig}
+    has_no_defaults_at_init = True
+
+    def __init__(
+        self,
+        ecg_encoder: dict[str, Any] | None = None,
+        vision_encoder: dict[str, Any] | None = None,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        fusion: str = "tokens",
+        ecg_projector: dict[str, Any] | None = None,
+        vision_projector: dict[str, Any] | None = None,
+        share_projector: bool = False,
+        placeholder: str = "<ecg>",
+        placeholder_token_id: int = -200,
+        class_names: list[str] | None = None,
+        class_loss_weight: float = 1.0,
+        class_dropout: float = 0.0,
+        modality_dropout: float = 0.0,
+        signal: dict[str, Any] | None = None,
+        picture: dict[str, Any] | None = None,
+        merge: str = "flat",
+        conversation: str | None = None,
+        tune: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(text_config, dict):
+            values = dict(text_config)
+            if "model_type" not in values:
+                raise GemConfigError("text_config has no model_type", remedy='add e.g. "model_type": "llama"')
+            text_config = AutoConfig.for_model(values.pop("model_type"), **values)
+        if fusion not in FUSIONS:
+            raise GemConfigError(f"unknown fusion {fusion!r}", remedy=f"use one of {', '.join(FUSIONS)}")
+        if merge not in MERGES:
+            raise GemConfigError(f"unknown merge {merge!r}", remedy=f"use one of {', '.join(MERGES)}")
+        if picture is not None and picture.get("mode", "letterbox") not in PICTURE_MODES:
+            raise GemConfigError(
+                f"unknown picture mode {picture.get('mode')!r}", remedy=f"use one of {', '.join(PICTURE_MODES)}"
+            )
+        if not 0.0 <= modality_dropout <= 1.0:
+            raise GemConfigError(f"modality_dropout {modality_dropout} is not a probability")
+        self.ecg_encoder = ecg_encoder
+        self.vision_encoder = vision_encoder
+        self.text_config = text_config
+        self.fusion = fusion
+        self.ecg_projector = ecg_projector or {"type": "mlp2x_gelu"}
+        self.vision_projector = vision_projector or {"type": "mlp2x_gelu"}
+        self.share_projector = share_projector
+        self.placeholder = placeholder
+        self.placeholder_token_id = placeholder_token_id
+        self.class_names = list(class_names or [])
+        self.class_loss_weight = class_loss_weight
+        self.class_dropout = class_dropout
+        self.modality_dropout = modality_dropout
+        self.signal = signal
+        self.picture = picture
+        self.merge = merge
+        self.conversation = conversation
+        self.tune = tune or {}
+        kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))
+        super().__init__(**kwargs)
+
+    @property
+    def hidden_size(self) -> int:
+        """Channels of a token as the language model (or, without one, the head) sees it."""
+        return int(self.text_config.hidden_size) if self.text_config is not None else int(self.ecg_projector["width"])

@@ -1,0 +1,9 @@
+"""Encoders: a recording or its picture in, tokens out. One entry per file, picked by name."""
+
+from __future__ import annotations
+
+from . import ecg_coca, ecg_conv, ecg_features, ecg_patch, ecg_resnet, timm_vision, transformers_vision  # noqa: F401
+from .contract import SignalContract
+from .registry import ENCODERS, Encoder, build_encoder, list_encoders, register_encoder
+
+__all__ = ["ENCODERS", "Encoder", "SignalContract", "build_encoder", "list_encoders", "register_encoder"]

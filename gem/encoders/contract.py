@@ -1,0 +1,149 @@
+"""The signal contract of an encoder: what its weights expect of a recording, executed instead of hoped for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grounding import STANDARD_LEADS, ECGRecord
+from grounding.record import canonical_lead, fill_missing
+
+from ..errors import GemConfigError, GemInputError
+
+NORMALIZATIONS = ("none", "zscore", "minmax")
+
+
+@dataclass(frozen=True)
+class SignalContract:
+    """What an ECG encoder was trained on; travels in the config beside the weights.
+
+    Attributes:
+        fs_hz: sampling rate, Hz.
+        n_samples: length of the window, samples.
+        leads: lead order, by name.
+        bandpass_hz: (low, high) corner of a zero-phase order-3 Butterworth filter, or None.
+        normalization: ``"none"`` (millivolts), ``"zscore"`` per lead, or ``"minmax"`` to 0..1 over all leads.
+        missing_leads: ``"zero"`` fills a lead the record lacks with zeros, ``"error"`` refuses the record.
+        licence, paper, checksum: where the weights come from.
+    """
+
+    fs_hz: float = 500.0
+    n_samples: int = 5000
+    leads: tuple[str, ...] = STANDARD_LEADS
+    bandpass_hz: tuple[float, float] | None = None
+    normalization: str = "none"
+    missing_leads: str = "zero"
+    licence: str = ""
+    paper: str = ""
+    checksum: str = ""
+
+    def __post_init__(self) -> None:
+        if self.normalization not in NORMALIZATIONS:
+            raise GemConfigError(
+                f"unknown normalization {self.normalization!r}", remedy=f"use one of {', '.join(NORMALIZATIONS)}"
+            )
+        if self.fs_hz <= 0 or self.n_samples <= 0 or not self.leads:
+            raise GemConfigError("a signal contract needs a positive rate and length and at least one lead")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SignalContract:
+        """The contract a config stores. Raises GemConfigError on a key that no contract has."""
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise GemConfigError(
+                f"a signal contract has no {', '.join(unknown)}", remedy=f"it has {', '.join(sorted(known))}"
+            )
+        clean = dict(values)
+        for key in ("leads", "bandpass_hz"):
+            if clean.get(key) is not None:
+                clean[key] = tuple(clean[key])
+        return cls(**clean)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def execute(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
+        """Bring a recording to what the encoder expects.
+
+        Args:
+            record: any recording.
+            compat: do what the published code does: rows in file order, no resampling, no filter, NaN -> 0, cut or
+                zero-padded on the right. The normalization stays, it is part of the published input.
+
+        Returns:
+            (leads, n_samples) float32, and one line for everything that was filled in or cut.
+
+        Raises:
+            GemInputError: the lead count, leads or units don't fit.
+        """
+        if compat:
+            if record.n_leads != len(self.leads):
+                raise GemInputError(
+                    f"{record.n_leads} leads where {len(self.leads)} are expected",
+                    where=record.record_id,
+                    remedy="without compat=True leads are taken by name",
+                )
+            return self._normalize(self._window(np.nan_to_num(record.signal, nan=0.0))), []
+        notes: list[str] = []
+        if self.normalization == "none" and not record.has_millivolts:
+            raise GemInputError(
+                f"the samples are in {record.meta.get('units')}, the encoder expects mV",
+                where=record.record_id,
+                remedy="pass the recording in mV, uV or V",
+            )
+        names = [canonical_lead(name) for name in self.leads]
+        present = [name for name in names if name in record.leads]
+        absent = [name for name in names if name not in record.leads]
+        if not present or (absent and self.missing_leads == "error"):
+            raise GemInputError(
+                f"the encoder needs lead {', '.join(absent)}",
+                where=record.record_id,
+                remedy=f"the record has {', '.join(record.leads)}",
+            )
+        if absent:
+            notes.append(f"lead {', '.join(absent)} is not in the record: the encoder sees zeros there")
+        picked = record.select(present)
+        if np.isnan(picked.signal).any():
+            notes.append(f"{np.isnan(picked.signal).mean():.1%} of the samples are missing: bridged by straight lines")
+        if abs(picked.n_samples / picked.fs - self.n_samples / self.fs_hz) > 0.5 / self.fs_hz:
+            verb = "cut to" if picked.duration_s > self.n_samples / self.fs_hz else "padded with zeros to"
+            notes.append(f"{picked.duration_s:g} s were {verb} {self.n_samples / self.fs_hz:g} s")
+        longest = int(np.ceil((self.n_samples / self.fs_hz + 2.0) * picked.fs))  # 2 s more, so that no edge is filtered
+        signal = fill_missing(picked.signal[:, :longest])
+        clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal
+        if self.bandpass_hz is not None:
+            clean = self._filter(clean)
+        length = min(clean.shape[1], self.n_samples)
+        # statistics come from the samples that are there, not from the padding
+        filled = np.zeros((len(names), self.n_samples), np.float32)
+        filled[[names.index(name) for name in present], :length] = self._normalize(clean[:, :length])
+        return filled, notes
+
+    def _filter(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        from scipy.signal import butter, sosfiltfilt
+
+        low, high = self.bandpass_hz or (0.0, 0.0)
+        sos = butter(3, (low, min(high, 0.49 * self.fs_hz)), btype="bandpass", fs=self.fs_hz, output="sos")
+        padding = min(signal.shape[1] - 1, int(2 * self.fs_hz))
+        filtered: NDArray[np.floating[Any]] = sosfiltfilt(sos, signal, axis=1, padlen=padding)
+        return filtered
+
+    def _window(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        cut = signal[:, : self.n_samples]
+        return np.pad(cut, ((0, 0), (0, self.n_samples - cut.shape[1])))
+
+    def _normalize(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        if self.normalization == "zscore":
+            spread = signal.std(axis=1, keepdims=True)
+            # a flat lead stays zero: dividing rounding noise by itself would invent a signal
+            signal = (signal - signal.mean(axis=1, keepdims=True)) / np.where(spread < 1e-6, np.inf, spread)
+        elif self.normalization == "minmax":
+            low, high = float(signal.min()), float(signal.max())
+            signal = (signal - low) / (high - low if high > low else 1.0)
+        return np.ascontiguousarray(signal, dtype=np.float32)

@@ -1,0 +1,99 @@
+"""The ECG tower of ECG-CoCa: a 1-D ViT in open_clip's key layout (152 tensors at 12 layers).
+
+References:
+    Zhao et al., ECG-Chat, arXiv 2408.08849; Lan et al., GEM, arXiv 2503.06073. Key table: docs/models/ecg_coca.md.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .contract import SignalContract
+from .registry import Encoder, register_encoder
+
+
+class ResidualAttentionBlock(nn.Module):
+    """Pre-norm attention and MLP; with ``cross`` the keys come from another sequence with a norm of its own."""
+
+    def __init__(self, width: int, heads: int, cross: bool = False) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        if cross:
+            self.ln_1_kv = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            OrderedDict(c_fc=nn.Linear(width, 4 * width), gelu=nn.GELU(), c_proj=nn.Linear(4 * width, width))
+        )
+
+    def forward(self, x: Tensor, kv: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, T, C), optionally (B, S, C) to look at -> (B, T, C)."""
+        query = self.ln_1(x)
+        key = query if kv is None else self.ln_1_kv(kv)
+        x = x + self.attn(query, key, key, need_weights=False, attn_mask=mask)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class _Transformer(nn.Module):
+    def __init__(self, width: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList([ResidualAttentionBlock(width, heads) for _ in range(layers)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.resblocks:
+            x = block(x)
+        return x
+
+
+@register_encoder(name="ecg_coca")
+class EcgCoca(Encoder):
+    """ECG-CoCa's encoder.
+
+    Args:
+        leads: rows of the input.
+        n_samples: samples of the input (10 s at 500 Hz).
+        patch: samples of a patch.
+        width, layers: of the transformer; heads are 64 channels wide.
+        embed_dim: of the contrastive embedding.
+    """
+
+    tiny: ClassVar[dict[str, Any]] = {"n_samples": 500, "width": 64, "layers": 1, "embed_dim": 16}
+
+    def __init__(
+        self,
+        leads: int = 12,
+        n_samples: int = 5000,
+        patch: int = 50,
+        width: int = 768,
+        layers: int = 12,
+        embed_dim: int = 512,
+    ) -> None:
+        super().__init__()
+        self.width, self.n_tokens = width, n_samples // patch + 1
+        self.contract = SignalContract(
+            n_samples=n_samples, missing_leads="error", paper="arXiv 2408.08849", licence="none stated (ECG-Chat)"
+        )
+        scale = width**-0.5
+        self.conv1 = nn.Conv1d(leads, width, patch, stride=patch, bias=False)
+        self.class_embedding = nn.Parameter(scale * torch.randn(width))
+        self.positional_embedding = nn.Parameter(scale * torch.randn(self.n_tokens, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = _Transformer(width, layers, max(1, width // 64))
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, leads, samples) -> (B, 1 + patches, width): what GEM feeds the LLM, before ``ln_post``."""
+        patches = self.conv1(x).transpose(1, 2)
+        cls = self.class_embedding.expand(len(x), 1, -1).to(patches.dtype)
+        tokens = torch.cat([cls, patches], dim=1) + self.positional_embedding
+        return self.transformer(self.ln_pre(tokens))
+
+    def contrast(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, leads, samples) -> pooled (B, embed_dim), not yet normalised, and tokens (B, patches, width) after ``ln_post``."""
+        tokens = self.ln_post(self(x))
+        return tokens[:, 0] @ self.proj, tokens[:, 1:]

@@ -1,0 +1,59 @@
+"""A small 1-D vision transformer over patches of the signal."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import GemConfigError
+from .contract import SignalContract
+from .registry import Encoder, register_encoder
+
+
+@register_encoder(name="ecg_patch")
+class EcgPatch(Encoder):
+    """Patches of all leads together, learned positions, pre-norm transformer.
+
+    Args:
+        leads: rows of the input.
+        n_samples: samples of the input.
+        patch: samples of a patch.
+        width, layers, heads: of the transformer.
+        fs_hz: sampling rate, Hz.
+        dropout: in training.
+    """
+
+    tiny: ClassVar[dict[str, Any]] = {"n_samples": 500, "patch": 50, "width": 32, "layers": 1, "heads": 2, "fs_hz": 50}
+
+    def __init__(
+        self,
+        leads: int = 12,
+        n_samples: int = 1250,
+        patch: int = 25,
+        width: int = 192,
+        layers: int = 6,
+        heads: int = 6,
+        fs_hz: float = 125.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if n_samples % patch:
+            raise GemConfigError(f"{n_samples} samples are not a whole number of patches of {patch}")
+        self.width, self.n_tokens = width, n_samples // patch
+        self.contract = SignalContract(
+            fs_hz=fs_hz, n_samples=n_samples, bandpass_hz=(0.5, 40.0), normalization="zscore"
+        )
+        self.stem = nn.Conv1d(leads, width, patch, stride=patch)
+        self.positions = nn.Parameter(torch.randn(self.n_tokens, width) * 0.02)
+        block = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, leads, samples) -> (B, n_tokens, width)."""
+        tokens = self.stem(x).transpose(1, 2) + self.positions
+        return self.norm(self.blocks(tokens))

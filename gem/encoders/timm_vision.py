@@ -1,0 +1,80 @@
+"""Any timm model as the encoder of the picture."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .registry import Encoder, register_encoder
+
+
+@register_encoder(name="timm")
+class TimmVision(Encoder):
+    """``forward_features`` of a timm model, as a sequence of tokens.
+
+    Args:
+        model: timm's name of it (``timm/<name>`` in a config says the same).
+        img_size: (H, W) of the input, or None for the model's own.
+        kwargs: anything else ``timm.create_model`` takes.
+    """
+
+    kind: ClassVar[str] = "vision"
+    tiny: ClassVar[dict[str, Any]] = {"model": "test_vit", "img_size": [64, 64]}
+
+    def __init__(self, model: str, img_size: list[int] | None = None, **kwargs: Any) -> None:
+        super().__init__()
+        import timm
+
+        self.model_name, self.build_kwargs = model, dict(kwargs)
+        # only transformers take their input size when they are built
+        self.body = self._create(timm, img_size)
+        data = timm.data.resolve_model_data_config(self.body)
+        self.image_size = tuple(img_size) if img_size else tuple(data["input_size"][1:])
+        self.mean, self.std = tuple(data["mean"]), tuple(data["std"])
+        self.width = int(self.body.num_features)
+        self.n_tokens = self._count()
+
+    def _create(self, timm: Any, img_size: list[int] | None) -> torch.nn.Module:
+        options = {**self.build_kwargs, "num_classes": 0, "pretrained": False}
+        if img_size is not None:
+            try:
+                model: torch.nn.Module = timm.create_model(self.model_name, img_size=tuple(img_size), **options)
+                return model
+            except TypeError:
+                pass
+        return timm.create_model(self.model_name, **options)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _count(self) -> int:
+        """Tokens of a picture of ``image_size``, from a run on the meta device: no arithmetic."""
+        import copy
+
+        was = copy.deepcopy(self.body).to("meta").eval()
+        probe = torch.zeros(1, 3, *self.image_size, device="meta")
+        return int(self._tokens(was, probe).shape[1])
+
+    @staticmethod
+    def _tokens(body: Any, x: Tensor) -> Tensor:
+        features: Tensor = body.forward_features(x)
+        if features.dim() == 4:
+            # swin and friends give (B, H, W, C), convolutional nets (B, C, H, W)
+            last = features.shape[-1] == body.num_features and features.shape[1] != body.num_features
+            features = features.flatten(1, 2) if last else features.flatten(2).transpose(1, 2)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, n_tokens, width)."""
+        return self._tokens(self.body, x)
+
+    @torch.no_grad()
+    def init_buffers(self) -> None:
+        import timm
+
+        with torch.device("cpu"):
+            fresh = dict(self._create(timm, list(self.image_size)).named_buffers())
+        kept = set(self.body.state_dict())
+        for name, buffer in self.body.named_buffers():
+            if name not in kept and name in fresh and buffer.device.type != "meta":
+                buffer.copy_(fresh[name])

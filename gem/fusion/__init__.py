@@ -1,0 +1,1 @@
+"""How encoder tokens reach the language model: projectors, token merge, prefix key/values."""

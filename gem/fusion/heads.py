@@ -1,0 +1,42 @@
+"""The classification head on the fused encoder tokens: one linear layer per input, averaged over the inputs that are there."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..encoders.registry import pooled
+
+
+class ClassificationHead(nn.Module):
+    """Mean and maximum of the projected tokens, per input.
+
+    Args:
+        hidden: channels of a projected token.
+        n_classes: labels.
+        inputs: names of the inputs, e.g. ``("ecg", "vision")``.
+        dropout: in training.
+    """
+
+    def __init__(self, hidden: int, n_classes: int, inputs: tuple[str, ...], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.LayerNorm(2 * hidden), nn.Dropout(dropout), nn.Linear(2 * hidden, n_classes))
+                for name in inputs
+            }
+        )
+
+    def forward(self, tokens: dict[str, list[Tensor | None]]) -> Tensor:
+        """Per input a list over the batch of (tokens, hidden), None where absent -> (B, n_classes) logits; NaN where nothing is there."""
+        votes: list[Tensor] = []
+        for name, rows in tokens.items():
+            there = [i for i, row in enumerate(rows) if row is not None]
+            if not there:
+                continue
+            vectors = torch.cat([pooled(row[None]) for row in rows if row is not None])
+            logits = self.heads[name](vectors)
+            full = logits.new_full((len(rows), logits.shape[-1]), float("nan"))
+            full[there] = logits
+            votes.append(full)
+        return torch.stack(votes).nanmean(0)

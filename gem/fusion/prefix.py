@@ -1,0 +1,74 @@
+"""MEIT's fusion: one ECG vector, through each layer's own k/v projections, as a key and value in front of the text.
+
+The vector carries no position, is not stored in the cache, and adds no parameters: every query sees it.
+Works through transformers' attention interface, so in any Llama-type decoder, grouped queries included.
+
+References:
+    Wan et al., MEIT, Findings of ACL 2025.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+NAME = "gem_prefix_kv"
+
+
+def prefix_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    prefix_vector: Tensor | None = None,
+    prefix_mask: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention with one more key in front.
+
+    Args:
+        module: the attention layer (``k_proj``, ``v_proj``, ``head_dim``).
+        query: (B, heads, L, head_dim).
+        key, value: (B, kv_heads, S, head_dim).
+        attention_mask: (B, 1, L, S), additive or boolean; None for causal.
+        prefix_vector: (B, head_dim), of unit length; None runs without ECG.
+        prefix_mask: (B,), False where a row has no ECG; None where all have.
+    """
+    attend: Any = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    if prefix_vector is None:
+        return attend(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    kwargs.pop("is_causal", None)
+    batch, heads, length, head_dim = query.shape
+    vector = prefix_vector.to(query.dtype).repeat(1, heads)  # (B, heads * head_dim): the same for each head
+    extra_key = module.k_proj(vector).view(batch, -1, 1, head_dim)  # type: ignore[operator]
+    extra_value = module.v_proj(vector).view(batch, -1, 1, head_dim)  # type: ignore[operator]
+    if attention_mask is None:
+        attention_mask = torch.ones(length, key.shape[2], dtype=torch.bool, device=query.device).tril(
+            key.shape[2] - length
+        )[None, None]
+    attention_mask = attention_mask.expand(batch, -1, -1, -1)
+    column = torch.ones if attention_mask.dtype == torch.bool else torch.zeros
+    front = column(batch, attention_mask.shape[1], length, 1, dtype=attention_mask.dtype, device=query.device)
+    if prefix_mask is not None:
+        absent = ~prefix_mask.bool()[:, None, None, None]
+        blocked = False if attention_mask.dtype == torch.bool else torch.finfo(attention_mask.dtype).min
+        front = front.masked_fill(absent, blocked)
+    return attend(  # type: ignore[no-any-return]
+        module,
+        query,
+        torch.cat([extra_key, key], dim=2),
+        torch.cat([extra_value, value], dim=2),
+        torch.cat([front, attention_mask], dim=-1),
+        **kwargs,
+    )
+
+
+AttentionInterface.register(NAME, prefix_attention)
+# a mask that is always there, additive: one more column can be put in front of it
+AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])

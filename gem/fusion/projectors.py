@@ -1,0 +1,50 @@
+"""Projectors by name: from an encoder's channels to the language model's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import GemConfigError
+
+
+class MeitProjector(nn.Sequential):
+    """MEIT's head: Linear, BatchNorm, ReLU, Linear, BatchNorm, then unit length; (B, 1, C) -> (B, 1, d)."""
+
+    def __init__(self, width: int, hidden: int, out: int) -> None:
+        super().__init__(
+            nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out), nn.BatchNorm1d(out)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(super().forward(x.flatten(0, 1)), dim=-1).view(*x.shape[:-1], -1)
+
+
+def build_projector(settings: dict[str, Any], width: int, out: int) -> nn.Module:
+    """A projector.
+
+    Args:
+        settings: ``{"type": "linear" | "mlp<N>x_gelu" | "meit" | "identity", "width": out, "hidden": ...}``.
+        width: channels that come in.
+        out: channels that leave, unless ``settings["width"]`` says otherwise.
+
+    Raises:
+        GemConfigError: an unknown type.
+    """
+    kind, out = settings.get("type", "mlp2x_gelu"), int(settings.get("width") or out)
+    if kind == "linear":
+        return nn.Linear(width, out)
+    if kind == "identity":
+        return nn.Identity()
+    if kind == "meit":
+        return MeitProjector(width, int(settings.get("hidden") or width), out)
+    match = re.fullmatch(r"mlp(\d+)x_gelu", kind)
+    if not match or int(match[1]) < 1:
+        raise GemConfigError(f"unknown projector {kind!r}", remedy="use linear, mlp2x_gelu, meit or identity")
+    layers: list[nn.Module] = [nn.Linear(width, out)]
+    for _ in range(int(match[1]) - 1):
+        layers += [nn.GELU(), nn.Linear(out, out)]
+    return nn.Sequential(*layers)

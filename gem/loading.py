@@ -1,0 +1,67 @@
+"""``gem.load``: a model with its processor, from a name or a folder, ours or published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import GemCheckpointError
+from .processing import FILE, GemProcessor, load_tokenizer
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
+    """A model in eval mode, with ``.processor``.
+
+    Args:
+        name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout.
+        device: where to put it; the CPU when None.
+        dtype: of the weights; float32 when None, whatever the file holds.
+
+    Raises:
+        GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
+    """
+    folder = Path(name_or_path)
+    if not folder.exists() and (WEIGHTS / str(name_or_path)).is_dir():
+        folder = WEIGHTS / str(name_or_path)
+    if not folder.is_dir():
+        bundled = sorted(path.name for path in WEIGHTS.glob("*") if path.is_dir())
+        raise GemCheckpointError(
+            "no such model",
+            where=str(name_or_path),
+            remedy=f"give a folder, or one of the bundled models: {', '.join(bundled) or 'none'}",
+        )
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    if config.get("model_type") != "gem":
+        raise GemCheckpointError("config.json is not one of ours", where=str(folder), remedy='model_type must be "gem"')
+    from .checkpoints.files import check_files
+    from .modeling import GemForConditionalGeneration
+
+    check_files(folder)
+    model, report = GemForConditionalGeneration.from_pretrained(
+        folder, dtype=dtype or torch.float32, output_loading_info=True
+    )
+    wrong = {key: sorted(report[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[key]}
+    if wrong:
+        raise GemCheckpointError(f"the weights don't fit the config: {wrong}", where=str(folder))
+    model.processor = (
+        GemProcessor.from_pretrained(folder)
+        if (folder / FILE).is_file()
+        else GemProcessor.from_config(model.config, load_tokenizer(folder))
+    )
+    return model.to(device or "cpu").eval()  # type: ignore[arg-type]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises GemCheckpointError when it is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise GemCheckpointError(f"not JSON ({error})", where=str(path), remedy="copy the file again") from None
+    if not isinstance(values, dict):
+        raise GemCheckpointError("not a JSON object", where=str(path))
+    return values

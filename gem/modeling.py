@@ -1,0 +1,491 @@
+"""GemForConditionalGeneration: ECG and picture encoders in front of any Llama-type decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration import GemConfig
+from .encoders.registry import Encoder, build_encoder
+from .errors import GemConfigError, GemInputError
+from .fusion import prefix
+from .fusion.heads import ClassificationHead
+from .fusion.merge import IGNORE, Merged, merge_tokens
+from .fusion.projectors import build_projector
+from .fusion.tiles import merge_tiles
+
+Pictures = Tensor | Sequence[Tensor]
+
+
+@dataclass
+class GemOutput(ModelOutput):
+    """What a forward pass returns; T is the merged length.
+
+    Attributes:
+        loss: text loss plus weighted classification loss, whichever have labels.
+        logits: (B, T, vocabulary), or (supervised tokens, vocabulary) with ``supervised_only``.
+        past_key_values: the cache.
+        class_logits: (B, labels) of the classification head; NaN where a row has no input.
+        ecg_tokens: (B, tokens, hidden), projected.
+        vision_tokens: per picture (tokens, hidden), projected and merged.
+        attention_mask: (B, T) of the merged sequence.
+        hidden_states, attentions: of the decoder, when asked for.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
+    class_logits: Tensor | None = None
+    ecg_tokens: Tensor | None = None
+    vision_tokens: Any = None
+    attention_mask: Tensor | None = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+@dataclass
+class Encoded:
+    """What the encoders saw; a list has one entry per row, None where that input is absent."""
+
+    ecg: list[Tensor | None] | None = None
+    vision: list[Tensor | None] | None = None
+    class_logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ecg if self.ecg is not None else self.vision or [])
+
+    def blocks(self, with_ecg: bool = True) -> list[Tensor | None]:
+        """Per row (tokens, hidden): ECG tokens, then picture tokens."""
+        out: list[Tensor | None] = []
+        for i in range(len(self)):
+            sources = (self.ecg if with_ecg else None, self.vision)
+            parts = [rows[i] for rows in sources if rows is not None]
+            there = [part for part in parts if part is not None]
+            out.append(torch.cat(there) if there else None)
+        return out
+
+
+class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
+    """A recording and/or its picture, and a prompt, to text and label probabilities."""
+
+    config: GemConfig
+    config_class = GemConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    _no_split_modules: ClassVar[list[str]] = ["LlamaDecoderLayer", "CLIPEncoderLayer", "ResidualAttentionBlock"]  # type: ignore[misc,assignment]
+
+    def __init__(self, config: GemConfig) -> None:
+        super().__init__(config)
+        if config.ecg_encoder is None and config.vision_encoder is None:
+            raise GemConfigError("the config names neither an ecg_encoder nor a vision_encoder")
+        if config.fusion != "none" and config.text_config is None:
+            raise GemConfigError(f"fusion {config.fusion!r} needs a text_config", remedy='or set fusion to "none"')
+        self.ecg_encoder = _encoder(config.ecg_encoder, "ecg")
+        self.vision_encoder = _encoder(config.vision_encoder, "vision")
+        self.ecg_projector: nn.Module | None = None
+        self.vision_projector: nn.Module | None = None
+        hidden = config.hidden_size
+        if self.vision_encoder is not None:
+            self.vision_projector = build_projector(config.vision_projector, self.vision_encoder.width, hidden)
+            if config.picture is None:
+                e: Any = self.vision_encoder
+                config.picture = {
+                    "mode": "letterbox", "size": list(e.image_size), "mean": list(e.mean), "std": list(e.std),
+                }  # fmt: skip
+        if self.ecg_encoder is not None:
+            out = self._head_dim() if config.fusion == "prefix_kv" else hidden
+            self.ecg_projector = build_projector(config.ecg_projector, self.ecg_encoder.width, out)
+            if config.signal is None and self.ecg_encoder.contract is not None:
+                config.signal = self.ecg_encoder.contract.to_dict()
+        if config.share_projector and self.vision_projector is None:
+            raise GemConfigError("share_projector needs a vision_encoder")
+        if config.merge == "spatial_unpad":
+            self.image_newline = nn.Parameter(torch.randn(hidden) * hidden**-0.5)
+        if config.class_names:
+            inputs = tuple(name for name in ("ecg", "vision") if getattr(self, f"{name}_encoder") is not None)
+            self.class_head = ClassificationHead(hidden, len(config.class_names), inputs, config.class_dropout)
+        # each encoder's and projector's own initialisation is kept; on the meta device there is none to keep
+        for parameter in self.parameters():
+            if parameter.device.type != "meta":
+                parameter._is_hf_initialized = True  # type: ignore[attr-defined]
+        if config.fusion != "none":
+            options = {"attn_implementation": prefix.NAME} if config.fusion == "prefix_kv" else {}
+            self.language_model = AutoModelForCausalLM.from_config(config.text_config, **options)
+        self.processor: Any = None
+        self.post_init()
+
+    def _head_dim(self) -> int:
+        text: Any = self.config.text_config
+        head_dim = int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+        if head_dim * text.num_attention_heads != text.hidden_size:
+            raise GemConfigError("prefix_kv needs hidden_size = heads x head_dim in text_config")
+        return head_dim
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, Encoder):
+            module.init_buffers()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()  # type: ignore[no-any-return]
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        return self.language_model.get_output_embeddings() if self.config.fusion != "none" else None
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_output_embeddings(value)
+
+    def get_decoder(self) -> nn.Module:
+        return self.language_model.get_decoder()  # type: ignore[no-any-return]
+
+    def encode(
+        self,
+        ecg: Tensor | None = None,
+        pixel_values: Pictures | None = None,
+        image_sizes: Any = None,
+        ecg_mask: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+    ) -> Encoded:
+        """Run the encoders and projectors.
+
+        Args:
+            ecg: (B, leads, samples) as the signal contract wants it, or (B, width) features computed before.
+            pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W) with the base view first.
+            image_sizes: (width, height) of each picture before tiling.
+            ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.
+
+        Raises:
+            GemInputError: the shapes don't fit the encoders, or an input has no encoder.
+        """
+        out = Encoded()
+        size = None
+        if ecg is not None:
+            self._check_ecg(ecg)
+            size = len(ecg)
+        if pixel_values is not None:
+            self._check_pictures(pixel_values)
+            if size not in (None, len(pixel_values)):
+                raise GemInputError(f"{size} recordings but {len(pixel_values)} pictures in one batch")
+            size = len(pixel_values)
+        for name, mask in (("ecg_mask", ecg_mask), ("pixel_mask", pixel_mask)):
+            if mask is not None and mask.shape != (size,):
+                raise GemInputError(f"{name} has shape {tuple(mask.shape)}, not ({size},)")
+        if ecg is not None and self.ecg_encoder is not None and self.ecg_projector is not None:
+            direct = ecg.dim() == 2  # features, not a signal
+            tokens = ecg[:, None] if direct else self.ecg_encoder(ecg.to(self.dtype))
+            tokens = self.ecg_projector(tokens.to(self.dtype))
+            if self.config.share_projector and self.vision_projector is not None:
+                tokens = self.vision_projector(tokens)
+            out.ecg = _absent(list(tokens), ecg_mask)
+        if pixel_values is not None and self.vision_encoder is not None and self.vision_projector is not None:
+            out.vision = _absent(self._pictures(pixel_values, image_sizes), pixel_mask)
+        if self.training and self.config.modality_dropout and out.ecg is not None and out.vision is not None:
+            _drop_modalities(out, self.config.modality_dropout)
+        if self.config.class_names and self.config.fusion != "prefix_kv":
+            rows = {name: getattr(out, name) for name in ("ecg", "vision") if getattr(out, name) is not None}
+            out.class_logits = self.class_head(rows) if any(r is not None for v in rows.values() for r in v) else None
+        return out
+
+    def _check_ecg(self, ecg: Tensor) -> None:
+        if self.ecg_encoder is None:
+            raise GemInputError("this model has no ECG encoder", remedy="pass the picture as pixel_values")
+        contract = self.config.signal
+        if ecg.dim() == 2 and ecg.shape[1] == self.ecg_encoder.width:
+            return
+        if ecg.dim() != 3 or contract is None:
+            raise GemInputError(
+                f"ecg has shape {tuple(ecg.shape)}",
+                remedy=f"pass (batch, leads, samples), or features (batch, {self.ecg_encoder.width})",
+            )
+        wanted = (len(contract["leads"]), contract["n_samples"])
+        if tuple(ecg.shape[1:]) != wanted:
+            raise GemInputError(
+                f"ecg has {ecg.shape[1]} leads x {ecg.shape[2]} samples, the encoder takes {wanted[0]} x {wanted[1]} "
+                f"at {contract['fs_hz']:g} Hz",
+                remedy="let model.processor bring the recording to the signal contract",
+            )
+
+    def _check_pictures(self, pixel_values: Pictures) -> None:
+        if self.vision_encoder is None:
+            raise GemInputError("this model has no vision encoder", remedy="pass the signal as ecg")
+        wanted = (3, *self.vision_encoder.image_size)  # type: ignore[misc]
+        for i, picture in enumerate(pixel_values):
+            tiled = not isinstance(pixel_values, Tensor) or pixel_values.dim() == 5
+            if picture.dim() != (4 if tiled else 3) or tuple(picture.shape[-3:]) != wanted:
+                raise GemInputError(
+                    f"the picture has shape {tuple(picture.shape)}, the encoder takes {wanted}",
+                    where=f"row {i}",
+                    remedy="(B, 3, H, W), or a list of (tiles, 3, H, W); model.processor makes them",
+                )
+
+    def _pictures(self, pixel_values: Pictures, image_sizes: Any) -> list[Tensor]:
+        encoder, projector = self.vision_encoder, self.vision_projector
+        assert encoder is not None  # for mypy: checked by encode
+        assert projector is not None
+        if isinstance(pixel_values, Tensor) and pixel_values.dim() == 4:
+            return list(projector(encoder(pixel_values.to(self.dtype))))
+        tiles = projector(encoder(torch.cat(list(pixel_values)).to(self.dtype)))
+        settings, rows = self.config.picture or {}, []
+        for i, picture in enumerate(tiles.split([len(tile) for tile in pixel_values])):
+            size = None if image_sizes is None else (int(image_sizes[i][0]), int(image_sizes[i][1]))
+            rows.append(
+                merge_tiles(
+                    picture,
+                    size,
+                    self.config.merge,
+                    settings.get("grid_pinpoints", []),
+                    encoder.image_size[0],  # type: ignore[index]
+                    getattr(self, "image_newline", None),
+                )
+            )
+        return rows
+
+    @torch.no_grad()
+    def classify(
+        self, ecg: Tensor | None = None, pixel_values: Pictures | None = None, image_sizes: Any = None, **masks: Any
+    ) -> Tensor:
+        """Probability of each of ``config.class_names``, (B, labels).
+
+        Raises:
+            GemConfigError: the model has no classification head.
+            GemInputError: neither input is given.
+        """
+        if not self.config.class_names:
+            raise GemConfigError("this model has no classification head", remedy="its config lists no class_names")
+        logits = self.encode(ecg, pixel_values, image_sizes, **masks).class_logits
+        if logits is None:
+            raise GemInputError("neither ecg nor pixel_values to classify")
+        return logits.float().sigmoid()
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        # the placeholder's id is no row of the table
+        vectors: Tensor = self.get_input_embeddings()(input_ids.clamp(min=0))
+        return vectors
+
+    def _merge(
+        self, input_ids: Tensor, encoded: Encoded, attention_mask: Tensor | None, labels: Tensor | None
+    ) -> Merged | None:
+        """The merged sequence, or None where there is nothing to merge."""
+        blocks = encoded.blocks(with_ecg=self.config.fusion == "tokens") if len(encoded) else []
+        if len(encoded) and len(blocks) != len(input_ids):
+            raise GemInputError(f"{len(input_ids)} prompts but {len(blocks)} recordings or pictures")
+        nothing = all(block is None for block in blocks)
+        if nothing and not bool((input_ids == self.config.placeholder_token_id).any()):
+            return None
+        return merge_tokens(
+            input_ids,
+            self._embed(input_ids),
+            blocks or [None] * len(input_ids),
+            self.config.placeholder_token_id,
+            attention_mask,
+            labels,
+        )
+
+    def _prefix(self, encoded: Encoded) -> dict[str, Tensor]:
+        if self.config.fusion != "prefix_kv" or encoded.ecg is None:
+            return {}
+        rows = [row for row in encoded.ecg if row is not None]
+        if not rows:
+            return {}
+        vectors = torch.stack([row[0] if row is not None else torch.zeros_like(rows[0][0]) for row in encoded.ecg])
+        if len(rows) == len(encoded.ecg):
+            return {"prefix_vector": vectors}
+        there = torch.tensor([row is not None for row in encoded.ecg], device=vectors.device)
+        return {"prefix_vector": vectors, "prefix_mask": there}
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        ecg: Tensor | None = None,
+        pixel_values: Pictures | None = None,
+        image_sizes: Any = None,
+        labels: Tensor | None = None,
+        class_labels: Tensor | None = None,
+        ecg_mask: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        logits_to_keep: int = 0,
+        supervised_only: bool = False,
+        prefix_vector: Tensor | None = None,
+        prefix_mask: Tensor | None = None,
+        **kwargs: Any,
+    ) -> GemOutput:
+        """One pass.
+
+        Args:
+            input_ids: (B, L), one placeholder per row that has a recording or picture.
+            attention_mask: (B, L).
+            ecg: (B, leads, samples), or None.
+            pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W), or None.
+            image_sizes: (width, height) of each picture before tiling.
+            labels: (B, L), -100 where not trained; shifted here.
+            class_labels: (B, labels) of 0 and 1, NaN where unknown.
+            ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.
+            position_ids, past_key_values, inputs_embeds: as in transformers.
+            logits_to_keep: only the last so many positions (0: all).
+            supervised_only: with labels, logits of the trained positions only: saves the memory of the others.
+            prefix_vector, prefix_mask: (B, head_dim) and (B,), what ``generate`` keeps of the ECG under ``prefix_kv``.
+            **kwargs: handed to the decoder (``use_cache``, ``output_hidden_states``, ...).
+
+        Raises:
+            GemInputError: inputs that don't fit the model or each other.
+        """
+        encoded = Encoded()
+        if ecg is not None or pixel_values is not None:
+            encoded = self.encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
+        out = GemOutput(class_logits=encoded.class_logits)
+        if encoded.ecg is not None and all(row is not None for row in encoded.ecg):
+            out.ecg_tokens = torch.stack([row for row in encoded.ecg if row is not None])
+        out.vision_tokens = encoded.vision
+        if class_labels is not None:
+            if encoded.class_logits is None:
+                raise GemInputError("class_labels, but the model has no classification head or the batch no input")
+            out.loss = self.config.class_loss_weight * _class_loss(encoded.class_logits, class_labels)
+        if self.config.fusion == "none":
+            return out
+        if input_ids is None and inputs_embeds is None:
+            if class_labels is None:
+                raise GemInputError("neither input_ids nor inputs_embeds", remedy="classify() needs no prompt")
+            return out
+        # a single token is a decoding step: no look at its value, so that it compiles without a break
+        if input_ids is not None and inputs_embeds is None and (len(encoded) or input_ids.shape[1] > 1):
+            merged = self._merge(input_ids, encoded, attention_mask, labels)
+            if merged is not None:
+                inputs_embeds, labels = merged.embeds, merged.labels
+                if attention_mask is not None or not bool(merged.attention_mask.all()):
+                    attention_mask = merged.attention_mask
+                position_ids = merged.position_ids
+        if self.config.fusion == "prefix_kv":
+            given = {"prefix_vector": prefix_vector, "prefix_mask": prefix_mask} if prefix_vector is not None else {}
+            kwargs = {**self._prefix(encoded), **given, **kwargs}
+        if inputs_embeds is None:
+            assert input_ids is not None  # for mypy
+            inputs_embeds = self._embed(input_ids)
+        decoded = self.get_decoder()(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+        states = decoded.last_hidden_state
+        head: Any = self.get_output_embeddings()
+        if labels is None:
+            out.logits = head(states[:, -logits_to_keep:] if logits_to_keep else states)
+        else:
+            targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
+            trained = targets != IGNORE
+            if supervised_only:
+                out.logits = head(states[trained])
+                loss = F.cross_entropy(out.logits.float(), targets[trained])
+            else:
+                out.logits = head(states)
+                loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+            out.loss = loss if out.loss is None else out.loss + loss
+        out.past_key_values = decoded.past_key_values
+        out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
+        out.hidden_states = getattr(decoded, "hidden_states", None)
+        out.attentions = getattr(decoded, "attentions", None)
+        return out
+
+    @torch.no_grad()
+    def generate(  # type: ignore[override]
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        ecg: Tensor | None = None,
+        pixel_values: Pictures | None = None,
+        image_sizes: Any = None,
+        ecg_mask: Tensor | None = None,
+        pixel_mask: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """transformers' ``generate`` (greedy, sampling, beams, any cache) with the same inputs as the forward pass.
+
+        Returns:
+            The prompt's ids as given, followed by the new ids (or transformers' output object holding them).
+        """
+        if self.config.fusion == "none":
+            raise GemConfigError("this model has no language model", remedy="use classify() or encode()")
+        if input_ids is None:
+            return super().generate(attention_mask=attention_mask, **kwargs)
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        # without the prompt's own padding on the left, new tokens would follow padding
+        prompt, prompt_mask = _left_padded(input_ids, attention_mask)
+        encoded = Encoded()
+        if ecg is not None or pixel_values is not None:
+            encoded = self.encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
+        merged = self._merge(prompt, encoded, prompt_mask, None)
+        embeds, mask = (
+            (self._embed(prompt), prompt_mask) if merged is None else _left_padded(merged.embeds, merged.attention_mask)
+        )
+        result = super().generate(inputs_embeds=embeds, attention_mask=mask, **self._prefix(encoded), **kwargs)
+        new = result if isinstance(result, Tensor) else result.sequences
+        repeats = len(new) // len(input_ids)
+        sequences = torch.cat([input_ids.repeat_interleave(repeats, 0), new], dim=1)
+        if isinstance(result, Tensor):
+            return sequences
+        result.sequences = sequences
+        return result
+
+
+def _encoder(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
+    if settings is None:
+        return None
+    if "name" not in settings:
+        raise GemConfigError(f"{kind}_encoder has no name", remedy="gem.list_encoders() lists them")
+    encoder = build_encoder(settings["name"], settings.get("kwargs"))
+    if encoder.kind != kind:
+        raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")
+    return encoder
+
+
+def _absent(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
+    if mask is None:
+        return list(rows)
+    return [row if there else None for row, there in zip(rows, mask.tolist(), strict=True)]
+
+
+def _drop_modalities(encoded: Encoded, probability: float) -> None:
+    """Take one input, picked at random, from some of the rows that have both."""
+    assert encoded.ecg is not None  # for mypy
+    assert encoded.vision is not None
+    chance = torch.rand(len(encoded.ecg), 2).tolist()
+    for i, (drop, which) in enumerate(chance):
+        if drop < probability and encoded.ecg[i] is not None and encoded.vision[i] is not None:
+            (encoded.ecg if which < 0.5 else encoded.vision)[i] = None
+
+
+def _class_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    known = ~labels.isnan() & ~logits.isnan()
+    return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known].float())
+
+
+def _left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Move each row's padding to the front."""
+    order = mask.bool().long().argsort(dim=1, stable=True)
+    return values[torch.arange(len(values), device=values.device)[:, None], order], mask.gather(1, order)
+
+
+AutoConfig.register(GemConfig.model_type, GemConfig, exist_ok=True)
+AutoModel.register(GemConfig, GemForConditionalGeneration, exist_ok=True)
+AutoModelForCausalLM.register(GemConfig, GemForConditionalGeneration, exist_ok=True)

@@ -1,0 +1,297 @@
+"""GemProcessor: recordings, pictures and prompts to the tensors a model takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from grounding import ECGRecord
+
+from .configuration import GemConfig
+from .encoders.contract import SignalContract
+from .errors import GemConfigError, GemInputError
+from .fusion.tiles import best_resolution
+
+FILE = "gem_processor.json"
+Picture = Image.Image | NDArray[np.uint8]
+
+
+class GemProcessor:
+    """Executes the signal contract, prepares the picture, tokenises the prompt.
+
+    Args:
+        signal: contract of the ECG encoder, or None.
+        picture: ``{"mode", "size", "mean", "std", "background", "grid_pinpoints"}``, or None.
+        tokenizer: a transformers tokenizer, or None for encoders alone.
+        placeholder: text that marks where the encoder tokens go.
+        placeholder_token_id: its id.
+        conversation: how a prompt is wrapped, with ``{prompt}`` in it.
+        compat: do what the published code does: rows in file order, no resampling, centre crop.
+    """
+
+    def __init__(
+        self,
+        signal: SignalContract | dict[str, Any] | None = None,
+        picture: dict[str, Any] | None = None,
+        tokenizer: Any = None,
+        placeholder: str = "<ecg>",
+        placeholder_token_id: int = -200,
+        conversation: str | None = None,
+        compat: bool = False,
+    ) -> None:
+        self.contract = SignalContract.from_dict(signal) if isinstance(signal, dict) else signal
+        self.picture = picture
+        self.tokenizer = tokenizer
+        self.placeholder = placeholder
+        self.placeholder_token_id = placeholder_token_id
+        self.conversation = conversation
+        self.compat = compat
+
+    @classmethod
+    def from_config(cls, config: GemConfig, tokenizer: Any = None, compat: bool = False) -> GemProcessor:
+        """The processor that fits a model's config."""
+        return cls(
+            config.signal if config.ecg_encoder else None,
+            config.picture if config.vision_encoder else None,
+            tokenizer,
+            config.placeholder,
+            config.placeholder_token_id,
+            config.conversation,
+            compat,
+        )
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``gem_processor.json`` and the tokenizer's files."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        values = {
+            "signal": self.contract.to_dict() if self.contract else None, "picture": self.picture, "compat": self.compat,
+            "placeholder": self.placeholder, "placeholder_token_id": self.placeholder_token_id, "conversation": self.conversation,
+        }  # fmt: skip
+        (path / FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(path)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> GemProcessor:
+        """Read what ``save_pretrained`` wrote.
+
+        Raises:
+            GemConfigError: the folder holds no processor.
+        """
+        path = Path(folder)
+        if not (path / FILE).is_file():
+            raise GemConfigError(f"no {FILE}", where=str(path), remedy="save it with processor.save_pretrained")
+        return cls(**json.loads((path / FILE).read_text(encoding="utf-8")), tokenizer=load_tokenizer(path))
+
+    def __call__(
+        self,
+        record: ECGRecord | Sequence[ECGRecord | None] | None = None,
+        picture: Picture | Sequence[Picture | None] | bool | None = None,
+        prompt: str | Sequence[str] | None = None,
+        compat: bool | None = None,
+    ) -> dict[str, Any]:
+        """Tensors for one sample, or for a batch given as lists.
+
+        Args:
+            record: recording(s); None where there is none.
+            picture: picture(s); None draws the recording on ECG paper where the model looks at pictures; False passes none.
+            prompt: text(s); the placeholder is put in front where a text has none.
+            compat: overrides the processor's own switch.
+
+        Returns:
+            Keyword arguments for the model: ``ecg`` (B, leads, samples), ``pixel_values`` (B, 3, H, W) or B tensors
+            (tiles, 3, H, W) with ``image_sizes``, ``input_ids``, ``attention_mask`` (B, L), padded on the left, and
+            ``ecg_mask``/``pixel_mask`` (B,) where some rows lack an input.
+
+        Raises:
+            GemInputError: nothing to look at, lists of different lengths, or a recording outside the contract.
+        """
+        compat = self.compat if compat is None else compat
+        many = [value for value in (record, picture, prompt) if isinstance(value, list | tuple)]
+        size = len(many[0]) if many else 1
+        if any(len(value) != size for value in many):
+            raise GemInputError(f"lists of {' and '.join(str(len(v)) for v in many)} in one batch")
+        records = _spread(record, size)
+        pictures = _spread(picture, size)
+        out: dict[str, Any] = {}
+        if self.contract is not None and any(item is not None for item in records):
+            empty = np.zeros((len(self.contract.leads), self.contract.n_samples), np.float32)
+            rows = [self.signal(item, compat)[0] if item is not None else empty for item in records]
+            out["ecg"] = torch.from_numpy(np.stack(rows))
+            if any(item is None for item in records):
+                out["ecg_mask"] = torch.tensor([item is not None for item in records])
+        if self.picture is not None and picture is not False:
+            drawn = [_draw(item) if image is None and item is not None else image for item, image in zip(records, pictures, strict=True)]  # fmt: skip
+            out |= self._pictures(drawn, compat)
+        if not ("ecg" in out or "pixel_values" in out):
+            raise GemInputError("neither a recording nor a picture that this model can look at")
+        if prompt is not None:
+            texts = [str(text) for text in _spread(prompt, size)]
+            out |= self.encode_prompts(texts)
+        return out
+
+    def signal(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
+        """The recording as the encoder expects it, and what had to be filled in or cut."""
+        if self.contract is None:
+            raise GemConfigError("this model has no signal contract", remedy="it looks at pictures only")
+        return self.contract.execute(record, compat)
+
+    def _pictures(self, images: Sequence[Any], compat: bool) -> dict[str, Any]:
+        assert self.picture is not None  # for mypy
+        if not any(image is not None for image in images):
+            return {}
+        mode = self.picture.get("mode", "letterbox")
+        if compat:
+            mode = self.picture.get("compat_mode", mode)
+        ready = [None if image is None else prepare_picture(_rgb(image), self.picture, mode) for image in images]
+        empty = torch.zeros_like(next(item for item in ready if item is not None))
+        rows = [empty if item is None else item for item in ready]
+        out: dict[str, Any] = {"pixel_values": rows if mode == "anyres" else torch.cat(rows)}
+        if mode == "anyres":
+            out["image_sizes"] = [(1, 1) if image is None else _rgb(image).size for image in images]
+        if any(image is None for image in images):
+            out["pixel_mask"] = torch.tensor([image is not None for image in images])
+        return out
+
+    def encode_prompts(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Texts to ``input_ids`` and ``attention_mask``, padded on the left."""
+        rows = [self.encode_prompt(text) for text in texts]
+        longest, pad = max(map(len, rows)), self.tokenizer.pad_token_id or 0
+        return {
+            "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
+            "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
+        }
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of one prompt, with the placeholder's id once.
+
+        Raises:
+            GemConfigError: there is no tokenizer.
+            GemInputError: more than one placeholder.
+        """
+        if self.tokenizer is None:
+            raise GemConfigError(
+                "the model came without a tokenizer", remedy="set model.processor.tokenizer, or pass input_ids yourself"
+            )
+        if self.placeholder not in text:
+            text = f"{self.placeholder}\n{text}"
+        if self.conversation is not None:
+            text = self.conversation.replace("{prompt}", text)
+        parts = text.split(self.placeholder)
+        if len(parts) != 2:
+            raise GemInputError(f"{len(parts) - 1} placeholders {self.placeholder!r} in one prompt", remedy="use one")
+        first = list(self.tokenizer(parts[0])["input_ids"])
+        second = list(self.tokenizer(parts[1])["input_ids"])
+        begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        if first and end is not None and first[-1] == end:
+            first.pop()  # a tokenizer that closes every text would end the prompt before it began
+        if second and end is not None and second[-1] == end:
+            second.pop()
+        if second and begin is not None and second[0] == begin:
+            second.pop(0)
+        return [*first, self.placeholder_token_id, *second]
+
+    def decode(self, ids: Tensor | Sequence[int]) -> str:
+        """Text of generated ids; ids that are no token (the placeholder) are left out."""
+        values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
+        return str(self.tokenizer.decode([value for value in values if value >= 0], skip_special_tokens=True))
+
+
+def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> Tensor:
+    """One picture as (tiles, 3, H, W), normalised; one tile except for ``anyres``.
+
+    Args:
+        image: RGB.
+        settings: ``size`` (H, W), ``mean``, ``std``, ``grid_pinpoints`` (width, height), ``background``.
+        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (the same on the mean colour, LLaVA-1.5),
+            ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"`` (LLaVA-1.6 tiles).
+    """
+    height, width = settings["size"]
+    mean, std = settings["mean"], settings["std"]
+    if mode == "ori":
+        tiles = [_centre_crop(image, height)]
+    elif mode == "pad":
+        tiles = [_letterbox(image, width, height, tuple(int(255 * value) for value in mean))]
+    elif mode == "anyres":
+        tiles = _tiles(image, settings.get("grid_pinpoints", []), height)
+    else:
+        tiles = [_letterbox(image, width, height, tuple(settings.get("background", (255, 255, 255))))]
+    stacked = np.stack([np.asarray(tile, dtype=np.float32) for tile in tiles]) / np.float32(255)
+    normal = (stacked - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(normal.transpose(0, 3, 1, 2), dtype=np.float32))
+
+
+def _centre_crop(image: Image.Image, size: int) -> Image.Image:
+    width, height = image.size
+    scale = size / min(width, height)
+    # the longer side is cut to whole pixels, as CLIP's own processing does
+    wide, high = (size, int(scale * height)) if width <= height else (int(scale * width), size)
+    resized = image.resize((wide, high), Image.Resampling.BICUBIC)
+    left, top = (wide - size) // 2, (high - size) // 2
+    return resized.crop((left, top, left + size, top + size))
+
+
+def _letterbox(image: Image.Image, width: int, height: int, color: tuple[int, ...]) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
+    wide, high = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    canvas = Image.new("RGB", (width, height), color)
+    canvas.paste(image.resize((wide, high), Image.Resampling.BICUBIC), ((width - wide) // 2, (height - high) // 2))
+    return canvas
+
+
+def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], side: int) -> list[Image.Image]:
+    width, height = best_resolution(image.size, pinpoints)
+    scale = min(width / image.width, height / image.height)
+    by_width = width / image.width <= height / image.height
+    wide = width if by_width else min(int(np.ceil(image.width * scale)), width)
+    high = min(int(np.ceil(image.height * scale)), height) if by_width else height
+    canvas = Image.new("RGB", (width, height), (0, 0, 0))
+    # LLaVA-1.6 resizes with Pillow's default, bicubic
+    canvas.paste(image.resize((wide, high), Image.Resampling.BICUBIC), ((width - wide) // 2, (height - high) // 2))
+    boxes = [(x, y, x + side, y + side) for y in range(0, height, side) for x in range(0, width, side)]
+    base = image.resize((side, side), Image.Resampling.BICUBIC)  # squashed, not letterboxed
+    return [base, *(canvas.crop(box) for box in boxes)]
+
+
+def _rgb(image: Any) -> Image.Image:
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3):
+            raise GemInputError(
+                f"a picture of {image.dtype} with {image.ndim} axes",
+                remedy="pass uint8, height x width x 3, or a PIL image",
+            )
+        image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        raise GemInputError(f"a picture is a PIL image or a uint8 array, not {type(image).__name__}")
+    return image.convert("RGB")
+
+
+def _draw(record: ECGRecord) -> Image.Image:
+    from grounding import render
+
+    drawn: Image.Image = render(record)
+    return drawn
+
+
+def _spread(value: Any, size: int) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value] * size
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, or None where there is none."""
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")):
+        return None
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
+        return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    return AutoTokenizer.from_pretrained(folder)
