@@ -91,7 +91,8 @@ class ECGRecord:
         """
         where = record_id
         try:
-            array = np.asarray(signal, dtype=np.float32)
+            with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
+                array = np.asarray(signal, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise EcgSignalError(
                 f"the signal is not numeric ({error})", where=where, remedy="pass a (leads, samples) array of numbers"
@@ -134,7 +135,8 @@ class ECGRecord:
             )
         if not np.isfinite(array).any():
             raise EcgSignalError("no sample is a finite number", where=where, remedy="check the file, gain and offset")
-        array = array * np.float32(UNITS_MV.get(unit, 1.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = array * np.float32(UNITS_MV.get(unit, 1.0))
         array[~np.isfinite(array)] = np.nan
         info = {**(meta or {}), "units": "mV" if unit in UNITS_MV else unit}
         return cls(np.ascontiguousarray(array, dtype=np.float32), rate, names, record_id, info)
