@@ -1,0 +1,10 @@
+"""From a recording to values: quality, beats, boundaries, intervals, axis, amplitudes; each a value or a reason."""
+
+from __future__ import annotations
+
+from .delineators import delineators
+from .measuring import measure, measure_many
+from .quality import assess
+from .result import Measurement
+
+__all__ = ["Measurement", "assess", "delineators", "measure", "measure_many"]

@@ -1,0 +1,129 @@
+"""Twelve leads, one beat: global boundaries, P present or absent, beat types, intervals."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .delineators import Array, Boundaries
+from .features import FS_HZ
+
+MS = 1000.0 / FS_HZ
+P_SHARE = 0.4  # of the leads that show the beat: fewer with a P wave, and the beat has none
+
+
+def fuse(found: Boundaries) -> dict[str, Array]:
+    """Global boundaries of every beat, in samples at 250 Hz, NaN where too few leads show the wave.
+
+    The earliest onset and the latest offset over the leads, forgiving one stray lead where there are eight or more: what
+    a reader does who lays the leads over each other.
+
+    Returns:
+        ``p_onset p_offset qrs_onset qrs_offset t_onset t_offset``, each (beats,).
+    """
+    seen = np.isfinite(found.qrs[:, :, 0]).sum(axis=0)
+    out: dict[str, Array] = {}
+    for name, table, share in (("p", found.p, P_SHARE), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3)):
+        enough = np.isfinite(table[:, :, 0]).sum(axis=0) >= np.maximum(1, share * seen)
+        out[f"{name}_onset"] = np.where(enough, _stray_forgiven(table[:, :, 0]), np.nan)
+        out[f"{name}_offset"] = np.where(enough, -_stray_forgiven(-table[:, :, 2]), np.nan)
+    return out
+
+
+def _stray_forgiven(values: Array) -> Array:
+    """Per beat the smallest value, or the second smallest of eight or more."""
+    if values.shape[1] == 0:
+        return np.empty(0)
+    ordered = np.sort(values, axis=0)  # NaN last
+    count = np.isfinite(values).sum(axis=0)
+    index = np.where(count >= 8, 1, 0)
+    return ordered[np.minimum(index, len(values) - 1), np.arange(values.shape[1])]
+
+
+def agree(found: Boundaries, edges: dict[str, Array]) -> Boundaries:
+    """Drop P and T waves of beats that the leads together say have none, and waves far from the common ones."""
+    p, qrs, t = (table.copy() for table in (found.p, found.qrs, found.t))
+    p[:, ~np.isfinite(edges["p_onset"])] = np.nan
+    t[:, ~np.isfinite(edges["t_offset"])] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # beats without the wave are all NaN
+        for table, reach in ((p, 0.1), (qrs, 0.1), (t, 0.2)):
+            middle = (table[:, :, 0] + table[:, :, 2]) / 2
+            table[np.abs(middle - np.nanmedian(middle, axis=0)) > reach * FS_HZ] = np.nan
+    return Boundaries(found.beats, p, qrs, t)
+
+
+def beat_types(
+    beats: NDArray[np.intp], edges: dict[str, Array], shapes: NDArray[np.floating[Any]], paced: bool
+) -> list[str]:
+    """``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``wide`` or ``paced``, one per beat.
+
+    A beat is premature when it comes before 80 % of the usual RR and the rhythm is otherwise steady; ventricular when it is
+    also 120 ms wide or more and does not look like the others.
+
+    Args:
+        beats: R positions, samples at 250 Hz.
+        edges: from ``fuse``.
+        shapes: (beats, samples) one window around each R, the same lead or mix of leads for all.
+        paced: pacing spikes were seen.
+    """
+    n = len(beats)
+    rr = np.diff(beats, prepend=np.nan) if n else np.empty(0)
+    usual = float(np.nanmedian(rr)) if n > 2 else math.nan
+    steady = n > 3 and float(np.nanmedian(np.abs(rr[1:] - usual))) < 0.08 * usual
+    width = (edges["qrs_offset"] - edges["qrs_onset"]) * MS
+    typical = np.median(shapes, axis=0) if n else np.empty(0)
+    out = []
+    for i in range(n):
+        other = _correlation(shapes[i], typical) < 0.75
+        early = steady and i > 0 and rr[i] < 0.8 * usual
+        wide = bool(width[i] >= 120)
+        if paced:
+            out.append("paced")
+        elif early:
+            out.append("premature_ventricular" if wide and other else "premature_supraventricular")
+        elif wide and other:
+            out.append("wide")
+        else:
+            out.append("normal")
+    return out
+
+
+def _correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 0 else 1.0
+
+
+def corrected_qt(qt_ms: float | None, rr_ms: float | None) -> dict[str, float | None]:
+    """QTc by Bazett (1920), Fridericia (1920), Framingham (Sagie 1992) and Hodges (1983), ms.
+
+    Example:
+        >>> {name: round(value) for name, value in corrected_qt(400, 800).items()}
+        {'qtc_bazett': 447, 'qtc_fridericia': 431, 'qtc_framingham': 431, 'qtc_hodges': 426}
+    """
+    names = ("qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges")
+    if qt_ms is None or rr_ms is None:
+        return dict.fromkeys(names)
+    rr_s = rr_ms / 1000.0
+    values = (
+        qt_ms / rr_s**0.5,
+        qt_ms / rr_s ** (1 / 3),
+        qt_ms + 154.0 * (1 - rr_s),
+        qt_ms + 1.75 * (60.0 / rr_s - 60.0),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def frontal_axis(net_i: float, net_avf: float) -> float:
+    """Degrees from the net areas in I and aVF; aVF is scaled by 2/sqrt(3), as the leads' lengths ask.
+
+    Example:
+        >>> round(frontal_axis(1.0, 0.0)), round(frontal_axis(0.0, 1.0))
+        (0, 90)
+    """
+    return math.degrees(math.atan2(net_avf * 2.0 / math.sqrt(3.0), net_i))

@@ -1,0 +1,342 @@
+"""measure: from an ECGRecord to a Measurement. Values or reasons; nothing is clipped to plausibility."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record import ECGRecord, fill_missing
+from .delineators import WEIGHTS, Array, Boundaries, delineators
+from .features import FS_HZ
+from .fusion import agree, beat_types, corrected_qt, frontal_axis, fuse
+from .quality import assess
+from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
+from .shapes import median_beat, summarise
+
+MIN_DURATION_S = 1.0
+LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
+
+
+def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
+    """Measure a recording.
+
+    Args:
+        record: any leads, any rate; ``record.meta["age"]`` and ``["sex"]`` are carried over.
+        delineator: a name in ``delineators``; ``"auto"`` takes ``learned`` where its weights are, else ``classical``.
+
+    Returns:
+        Measurement. What can't be measured is ``None`` with an entry in ``reasons``; a record in which no beat is found is a
+        result too.
+
+    Raises:
+        EcgRegistryError: no delineator has that name.
+
+    Example:
+        >>> from grounding import measure, read_record, sample_path
+        >>> m = measure(read_record(sample_path()))
+        >>> m.intervals["qt"] > m.intervals["qrs"] > 0
+        True
+    """
+    name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
+    run = delineators[name]
+    quality, issues = assess(record)
+    usable = np.asarray(quality["usable"], bool)
+    if record.duration_s < MIN_DURATION_S or not usable.any():
+        short = record.duration_s < MIN_DURATION_S
+        why = (
+            f"the record is {record.duration_s:.2g} s long" if short else "no lead is good enough: " + _issues(quality)
+        )
+        return _nothing(record, quality, issues, why)
+    signal = fill_missing(record.resample(FS_HZ).signal).astype(np.float64)
+    signal -= np.median(signal, axis=1, keepdims=True)
+    signal[~usable] = 0.0
+    found = run(signal)
+    if len(found.beats) == 0:
+        return _nothing(record, quality, issues, "no QRS complex was found")
+    edges = fuse(found)
+    found = agree(found, edges)
+    return _Assembly(record, signal, usable, quality, issues, found, edges, name).result()
+
+
+def measure_many(records: Iterable[ECGRecord], delineator: str = "auto", n_jobs: int = -1) -> list[Measurement]:
+    """``measure`` on many records, in processes (joblib, so ``joblib.parallel_config("dask")`` moves it to a cluster)."""
+    from joblib import Parallel, delayed
+
+    return list(Parallel(n_jobs=n_jobs)(delayed(measure)(record, delineator) for record in records))
+
+
+def _issues(quality: Any) -> str:
+    words = sorted({issue for row in quality["issues"] for issue in row})
+    return ", ".join(words).replace("_", " ") or "too noisy"
+
+
+class _Assembly:
+    """The tables and values of one record, out of its boundaries."""
+
+    def __init__(
+        self, record: ECGRecord, signal: Array, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
+        found: Boundaries, edges: dict[str, Array], name: str,
+    ) -> None:  # fmt: skip
+        self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
+        self.found, self.edges, self.name = found, edges, name
+        self.to_fs = record.fs / FS_HZ
+        self.ms = 1000.0 / FS_HZ
+        self.reasons: dict[str, str] = {}
+        self.beats = found.beats
+        rr = np.diff(self.beats) * self.ms
+        self.rr_prev = np.concatenate([[np.nan], rr])
+        self.rr_next = np.concatenate([rr, [np.nan]])
+        reach = int(0.08 * FS_HZ)
+        padded = np.pad(signal[usable], ((0, 0), (reach, reach)), mode="edge")
+        windows = [padded[:, b : b + 2 * reach + 1] for b in self.beats]
+        shapes = np.stack([(w - w.mean(axis=1, keepdims=True)).ravel() for w in windows])
+        self.types = beat_types(self.beats, edges, shapes, "pacing_spikes" in issues)
+        self.normal = np.array([t == "normal" for t in self.types])
+        if not self.normal.any():  # paced or wide throughout: they are the rhythm to be measured
+            self.normal = np.ones(len(self.beats), bool)
+
+    def result(self) -> Measurement:
+        import pandas as pd
+
+        per_beat = self._per_beat()
+        intervals = self._intervals(per_beat)
+        self._peaks()
+        summary = self._summary()
+        axes = self._axes()
+        rr_ms = intervals["rr"]
+        if rr_ms is None:
+            self.reasons["heart_rate"] = "only one beat was found"
+        beats = {
+            "beat": np.arange(len(self.beats)),
+            "r_sample": self.beats * self.to_fs,
+            "r_s": self.beats / FS_HZ,
+            "rr_prev_ms": self.rr_prev,
+            "rr_next_ms": self.rr_next,
+            "type": self.types,
+            "p_present": np.isfinite(self.edges["p_onset"]),
+            **per_beat,
+            **{edge: values * self.to_fs for edge, values in self.edges.items()},
+        }
+        method = f"{self.name} delineation, global boundaries over {int(self.usable.sum())} leads, median over beats"
+        methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
+        methods |= {
+            "axis": "net area of the QRS in I and aVF",
+            "axis_p": "net area of P in I and aVF",
+            "axis_t": "net area of T in I and aVF",
+        }
+        meta = self.record.meta
+        return Measurement(
+            record_id=self.record.record_id, fs=self.record.fs, leads=self.record.leads, duration_s=self.record.duration_s,
+            intervals=intervals, heart_rate=None if rr_ms is None else 60000.0 / rr_ms, axes=axes, waves=self._waves(),
+            beats=pd.DataFrame(beats, columns=list(BEAT_COLUMNS)), lead_features=self._features(per_beat, summary),
+            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=self._rhythm(per_beat), quality=self.quality,
+            issues=self.issues, reasons=self.reasons, methods=methods, has_millivolts=self.record.has_millivolts,
+            age=meta.get("age"), sex=meta.get("sex"),
+        )  # fmt: skip
+
+    def _per_beat(self) -> dict[str, Array]:
+        e = self.edges
+        return {
+            "pr_ms": (e["qrs_onset"] - e["p_onset"]) * self.ms,
+            "p_ms": (e["p_offset"] - e["p_onset"]) * self.ms,
+            "qrs_ms": (e["qrs_offset"] - e["qrs_onset"]) * self.ms,
+            "qt_ms": (e["t_offset"] - e["qrs_onset"]) * self.ms,
+        }
+
+    def _intervals(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
+        out: dict[str, float | None] = dict.fromkeys(INTERVALS)
+        rr = self.rr_prev[np.isfinite(self.rr_prev)]
+        # the rate counts all beats; the median RR would overlook pauses and early beats
+        out["rr"] = float(rr.mean()) if rr.size else None
+        if out["rr"] is None:
+            self.reasons["rr"] = "only one beat was found"
+        if self.record.fs < LEAST_DELINEATED_HZ:
+            for name in INTERVALS[1:]:
+                self.reasons[name] = f"at {self.record.fs:g} Hz wave boundaries can't be told"
+            return out
+        share = float(np.isfinite(self.edges["p_onset"])[self.normal].mean())
+        for name, least in (("pr", 0.5), ("p", 0.5), ("qrs", 0.0), ("qt", 0.0)):
+            values = per_beat[f"{name}_ms"][self.normal]
+            values = values[np.isfinite(values)]
+            if name in ("pr", "p") and share < least:
+                self.reasons[name] = f"a P wave was found before {share:.0%} of the beats only"
+            elif values.size == 0:
+                self.reasons[name] = f"the boundaries of {'the T wave' if name == 'qt' else 'the wave'} were not found"
+            else:
+                out[name] = float(np.median(values))
+        out |= corrected_qt(out["qt"], out["rr"])
+        for name in INTERVALS:
+            if out[name] is None:
+                self.reasons.setdefault(name, self.reasons.get("qt" if "qt" in name else "rr", "not measured"))
+        return out
+
+    def _peaks(self) -> None:
+        """Peak of every wave: the largest deviation from the line between its boundaries."""
+        for table in (self.found.p, self.found.qrs, self.found.t):
+            for row, beat in np.argwhere(np.isfinite(table[:, :, 0]) & ~np.isfinite(table[:, :, 1])):
+                first, last = max(0, int(table[row, beat, 0])), int(table[row, beat, 2]) + 1
+                part = self.signal[row, first:last]
+                if len(part):
+                    table[row, beat, 1] = first + int(np.abs(part - np.linspace(part[0], part[-1], len(part))).argmax())
+
+    def _waves(self) -> Any:
+        import pandas as pd
+
+        blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
+        n_leads, n_beats = blocks.shape[:2]
+        flat = blocks.reshape(-1, 3)
+        columns = {
+            "lead": np.repeat(np.asarray(self.record.leads, object), n_beats * 3),
+            "beat": np.tile(np.repeat(np.arange(n_beats), 3), n_leads),
+            "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
+            "onset": flat[:, 0], "peak": flat[:, 1], "offset": flat[:, 2],
+        }  # fmt: skip
+        return pd.DataFrame(columns, columns=list(WAVE_COLUMNS))
+
+    def _summary(self) -> list[dict[str, Any]]:
+        """The median beat of each lead at the record's own rate, on global boundaries where the lead has none of its own."""
+        onsets = self.edges["qrs_onset"]
+        chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
+        at = (onsets[chosen] * self.to_fs).round().astype(int)
+        filled = fill_missing(self.record.signal).astype(np.float64)
+        rows = []
+        for row, lead in enumerate(self.record.leads):
+            beat = median_beat(filled[row], at, self.record.fs) if self.usable[row] and len(at) else None
+            if beat is None:
+                rows.append({"lead": lead})
+                continue
+            qrs = float(_median((self.edges["qrs_offset"] - onsets)[chosen])) * self.ms
+            spans = [
+                tuple(float(_median(table[row, chosen, column] - onsets[chosen])) * self.ms for column in (0, 2))
+                for table in (self.found.p, self.found.t)
+            ]
+            rows.append({"lead": lead, **summarise(beat, self.record.fs, qrs, spans[0], spans[1])})
+        return rows
+
+    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
+        """GEM's fourteen features per lead and beat; amplitudes against the level at the QRS onset of that beat."""
+        import pandas as pd
+
+        n_leads, n_beats = self.found.qrs.shape[:2]
+        p, qrs, t = self.found.p, self.found.qrs, self.found.t
+        base = self._sample(qrs[:, :, 0])
+        low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
+        for row, beat in np.argwhere(np.isfinite(qrs[:, :, 0])):
+            part = self.signal[row, max(0, int(qrs[row, beat, 0])) : int(qrs[row, beat, 2]) + 1]
+            if len(part):
+                low[row, beat], high[row, beat] = part.min(), part.max()
+        qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
+        rr = np.tile(self.rr_prev, (n_leads, 1))
+        forms = np.repeat(np.asarray([row.get("st_form") for row in summary], object), n_beats)
+        with np.errstate(invalid="ignore"):
+            columns = {
+                "lead": np.repeat(np.asarray(self.record.leads, object), n_beats),
+                "beat": np.tile(np.arange(n_beats), n_leads),
+                "heart_rate_bpm": 60000.0 / rr, "rr_prev_ms": rr, "rr_next_ms": np.tile(self.rr_next, (n_leads, 1)),
+                "p_amplitude_mv": self._sample(p[:, :, 1]) - base, "p_duration_ms": (p[:, :, 2] - p[:, :, 0]) * self.ms,
+                "pr_interval_ms": (qrs[:, :, 0] - p[:, :, 0]) * self.ms,
+                "qrs_amplitude_mv": high - low, "qrs_duration_ms": (qrs[:, :, 2] - qrs[:, :, 0]) * self.ms,
+                "t_amplitude_mv": self._sample(t[:, :, 1]) - base, "t_duration_ms": (t[:, :, 2] - t[:, :, 0]) * self.ms,
+                "st_duration_ms": (t[:, :, 0] - qrs[:, :, 2]) * self.ms, "st_form": forms,
+                "qt_interval_ms": qt, "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
+            }  # fmt: skip
+        flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
+        return pd.DataFrame(flat, columns=list(LEAD_FEATURE_COLUMNS))
+
+    def _sample(self, where: Array) -> Array:
+        """The signal at (leads, beats) positions; NaN stays NaN."""
+        index = np.clip(np.nan_to_num(where), 0, self.signal.shape[1] - 1).astype(int)
+        return np.where(np.isfinite(where), np.take_along_axis(self.signal, index, axis=1), np.nan)
+
+    def _axes(self) -> dict[str, float | None]:
+        out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))
+        frontal = self._frontal()
+        for wave, begin, end in (
+            ("p", "p_onset", "p_offset"),
+            ("qrs", "qrs_onset", "qrs_offset"),
+            ("t", "t_onset", "t_offset"),
+        ):
+            key = "axis" if wave == "qrs" else f"axis_{wave}"
+            if frontal is None:
+                self.reasons[key] = "it needs two usable limb leads with a common voltage scale"
+                continue
+            nets = [self._net(lead, self.edges[begin], self.edges[end]) for lead in frontal]
+            if any(net is None for net in nets):
+                self.reasons[key] = f"no {wave.upper()} wave with both boundaries"
+            elif math.hypot(*nets) < 1e-9:
+                self.reasons[key] = "the wave has no net area"
+            else:
+                out[wave] = frontal_axis(nets[0], nets[1])
+        return out
+
+    def _frontal(self) -> tuple[Array, Array] | None:
+        """Leads I and aVF, from any two limb leads; None where scales differ (z-scored) or leads are missing."""
+        if not self.record.has_millivolts:
+            return None
+        have = {lead: self.signal[row] for row, lead in enumerate(self.record.leads) if self.usable[row]}
+        if "I" in have and "II" in have:
+            return have["I"], have["II"] - have["I"] / 2
+        if "I" in have and "III" in have:
+            return have["I"], have["III"] + have["I"] / 2
+        if "II" in have and "III" in have:
+            return have["II"] - have["III"], (have["II"] + have["III"]) / 2
+        if "I" in have and "aVF" in have:
+            return have["I"], have["aVF"]
+        return None
+
+    def _net(self, lead: Array, begin: Array, end: Array) -> float | None:
+        """Median over beats of the area between boundaries, against the line between them."""
+        areas = []
+        for beat in np.flatnonzero(self.normal & np.isfinite(begin) & np.isfinite(end)):
+            part = lead[max(0, int(begin[beat])) : int(end[beat]) + 1]
+            if len(part) > 2:
+                areas.append(float(np.mean(part - np.linspace(part[0], part[-1], len(part)))))
+        return float(np.median(areas)) if areas else None
+
+    @staticmethod
+    def _rhythm_names() -> tuple[str, ...]:
+        return ("rr_min_ms", "rr_max_ms", "rr_sd_ms", "rr_cv", "rmssd_ms", "p_share", "pr_sd_ms", "af_score")
+
+    def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
+        out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
+        rr = self.rr_prev[np.isfinite(self.rr_prev)]
+        share = float(np.isfinite(self.edges["p_onset"]).mean())
+        out["p_share"] = share
+        if rr.size >= 2:
+            out |= {
+                "rr_min_ms": float(rr.min()), "rr_max_ms": float(rr.max()), "rr_sd_ms": float(rr.std(ddof=1)),
+                "rr_cv": float(rr.std(ddof=1) / rr.mean()), "rmssd_ms": float(np.sqrt(np.mean(np.diff(rr) ** 2))),
+            }  # fmt: skip
+            out["af_score"] = float(min(1.0, (out["rr_cv"] or 0.0) / 0.2) * (1.0 - share))
+        pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
+        if pr.size >= 3:
+            out["pr_sd_ms"] = float(pr.std(ddof=1))
+        for name, value in out.items():
+            if value is None:
+                self.reasons[name] = "too few beats"
+        return out
+
+
+def _median(values: Array) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else math.nan
+
+
+def _nothing(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
+    """A Measurement without values: the reason stands at each."""
+    import pandas as pd
+
+    rhythm = dict.fromkeys(_Assembly._rhythm_names())
+    names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
+    return Measurement(
+        record_id=record.record_id, fs=record.fs, leads=record.leads, duration_s=record.duration_s, intervals=dict.fromkeys(INTERVALS),
+        heart_rate=None, axes=dict.fromkeys(("p", "qrs", "t")), waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
+        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)), lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
+        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=rhythm,
+        quality=quality, issues=issues, reasons=dict.fromkeys(names, why), has_millivolts=record.has_millivolts,
+        age=record.meta.get("age"), sex=record.meta.get("sex"),
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Amplitudes and words of each lead, read in its median beat."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .result import LEAD_SUMMARY_COLUMNS
+
+Lead = NDArray[np.float64]
+BEFORE_S, AFTER_S = 0.35, 0.6
+# a deflection of the QRS smaller than this is not named: a quarter of a small square, or 4 % of the largest
+LEAST_MV, LEAST_SHARE = 0.025, 0.04
+FLAT_ST_MV = 0.05
+
+
+def median_beat(lead: Lead, onsets: NDArray[np.intp], fs: float) -> Lead | None:
+    """The sample-wise median of the beats around their QRS onset, on the level at the onset; None where none fits."""
+    before, after = int(BEFORE_S * fs), int(AFTER_S * fs)
+    inside = [onset for onset in onsets if onset >= before and onset + after <= len(lead)]
+    if not inside:
+        return None
+    beats = np.stack([lead[onset - before : onset + after] for onset in inside])
+    level = np.median(beats[:, before - max(1, int(0.016 * fs)) : before], axis=1, keepdims=True)
+    return np.asarray(np.median(beats - level, axis=0), np.float64)
+
+
+def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: tuple[float, float]) -> dict[str, Any]:
+    """One row of ``Measurement.lead_summary`` (without ``lead``).
+
+    Args:
+        beat: the median beat, mV, from ``BEFORE_S`` before its QRS onset.
+        fs: Hz.
+        qrs_ms: QRS duration in this lead.
+        p, t: onset and offset of P and T in ms from the QRS onset, NaN where absent.
+    """
+    origin = int(BEFORE_S * fs)
+
+    def at(ms: float) -> int:
+        return min(len(beat) - 1, max(0, origin + round(ms * fs / 1000.0)))
+
+    out: dict[str, Any] = dict.fromkeys(LEAD_SUMMARY_COLUMNS[1:], math.nan)
+    out |= {"qrs_form": None, "st_form": None, "t_form": None, "p_form": None, "qrs_ms": qrs_ms}
+    if math.isfinite(qrs_ms):
+        out |= _qrs(beat[origin : at(qrs_ms) + 1], fs)
+        for name, after in (("j_mv", 0), ("st0_mv", 0), ("st40_mv", 40), ("st60_mv", 60), ("st80_mv", 80)):
+            out[name] = float(beat[at(qrs_ms + after)])
+        rise = out["st80_mv"] - out["j_mv"]
+        out["st_form"] = "horizontal" if abs(rise) < FLAT_ST_MV else "upsloping" if rise > 0 else "downsloping"
+    if math.isfinite(p[0]) and math.isfinite(p[1]):
+        out["p_ms"] = p[1] - p[0]
+        out["p_mv"], out["p_form"] = _wave(beat[at(p[0]) : at(p[1]) + 1])
+    if math.isfinite(t[0]) and math.isfinite(t[1]):
+        out["t_mv"], out["t_form"] = _wave(beat[at(t[0]) : at(t[1]) + 1], level=0.0)
+    return out
+
+
+def _wave(part: Lead, level: float | None = None) -> tuple[float, str | None]:
+    """Largest deviation and a word: ``positive``, ``negative``, ``biphasic`` or ``flat``."""
+    if len(part) < 3:
+        return math.nan, None
+    base = np.linspace(part[0], part[-1], len(part)) if level is None else level
+    rest = part - base
+    high, low = float(rest.max()), float(rest.min())
+    value = high if high >= -low else low
+    if max(high, -low) < LEAST_MV:
+        return value, "flat"
+    if min(high, -low) > 0.4 * max(high, -low):
+        return value, "biphasic"
+    return value, "positive" if value > 0 else "negative"
+
+
+def _qrs(part: Lead, fs: float) -> dict[str, Any]:
+    """Q, R, S, R', S' and the word they spell; capitals for deflections of at least half the largest."""
+    least = max(LEAST_MV, LEAST_SHARE * float(np.abs(part).max()))
+    signs = np.where(part > least, 1, np.where(part < -least, -1, 0))
+    waves: list[tuple[int, float, int, float]] = []  # sign, amplitude, position, ms
+    start = 0
+    for stop in range(1, len(part) + 1):
+        if stop == len(part) or signs[stop] != signs[start]:
+            if signs[start] and (stop - start) * 1000.0 / fs >= 6:
+                peak = start + int(np.abs(part[start:stop]).argmax())
+                if waves and waves[-1][0] == signs[start]:  # a notch that does not cross the baseline is one wave
+                    if abs(part[peak]) > abs(waves[-1][1]):
+                        waves[-1] = (waves[-1][0], float(part[peak]), peak, waves[-1][3] + (stop - start) * 1000.0 / fs)
+                else:
+                    waves.append((int(signs[start]), float(part[peak]), peak, (stop - start) * 1000.0 / fs))
+            start = stop
+    out: dict[str, Any] = {
+        "q_mv": 0.0,
+        "r_mv": 0.0,
+        "s_mv": 0.0,
+        "r2_mv": 0.0,
+        "s2_mv": 0.0,
+        "q_ms": 0.0,
+        "r_ms": 0.0,
+        "s_ms": 0.0,
+    }
+    if not waves:
+        return {**out, "qrs_form": None, "r_peak_time_ms": math.nan}
+    largest = max(abs(wave[1]) for wave in waves)
+    word, seen_r, seen_s = "", 0, 0
+    for sign, value, peak, ms in waves[:5]:
+        if sign > 0:
+            name, seen_r = ("r" if seen_r == 0 else "r'"), seen_r + 1
+            if seen_r == 1:
+                out |= {"r_mv": value, "r_ms": ms, "r_peak_time_ms": peak * 1000.0 / fs}
+            elif seen_r == 2:
+                out["r2_mv"] = value
+        elif seen_r == 0:
+            name = "q"
+            out |= {"q_mv": value, "q_ms": ms}
+        else:
+            name, seen_s = ("s" if seen_s == 0 else "s'"), seen_s + 1
+            if seen_s == 1:
+                out |= {"s_mv": value, "s_ms": ms}
+            else:
+                out["s2_mv"] = value
+        word += name.upper() if abs(value) >= 0.5 * largest else name
+    out["qrs_form"] = "QS" if word.lower() == "q" else word
+    out.setdefault("r_peak_time_ms", math.nan)
+    return out
