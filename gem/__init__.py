@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from grounding._version import __version__
 
+from ._auto import follow_transformers
 from .errors import GemCheckpointError, GemConfigError, GemError, GemInputError
 
 if TYPE_CHECKING:
@@ -43,3 +44,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+follow_transformers()

@@ -104,3 +104,6 @@ class GemConfig(PreTrainedConfig):
     def hidden_size(self) -> int:
         """Channels of a token as the language model (or, without one, the head) sees it."""
         return int(self.text_config.hidden_size) if self.text_config is not None else int(self.ecg_projector["width"])
+
+
+AutoConfig.register(GemConfig.model_type, GemConfig, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration import GemConfig
@@ -132,11 +132,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise GemConfigError("prefix_kv needs hidden_size = heads x head_dim in text_config")
         return head_dim
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, Encoder):
-            module.init_buffers()
+    def initialize_weights(self) -> None:
+        super().initialize_weights()
+        # transformers skips modules without weights of their own, and leaves buffers that no file holds as they come
+        for module in self.modules():
+            if isinstance(module, Encoder):
+                module.init_buffers()
 
     def get_input_embeddings(self) -> nn.Module:
         return self.language_model.get_input_embeddings()  # type: ignore[no-any-return]
@@ -486,6 +487,5 @@ def _left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return values[torch.arange(len(values), device=values.device)[:, None], order], mask.gather(1, order)
 
 
-AutoConfig.register(GemConfig.model_type, GemConfig, exist_ok=True)
 AutoModel.register(GemConfig, GemForConditionalGeneration, exist_ok=True)
 AutoModelForCausalLM.register(GemConfig, GemForConditionalGeneration, exist_ok=True)

@@ -72,9 +72,11 @@ class TimmVision(Encoder):
     def init_buffers(self) -> None:
         import timm
 
+        kept = set(self.body.state_dict())
+        lost = {name: buffer for name, buffer in self.body.named_buffers() if name not in kept and not buffer.is_meta}
+        if not lost:
+            return
         with torch.device("cpu"):
             fresh = dict(self._create(timm, list(self.image_size)).named_buffers())
-        kept = set(self.body.state_dict())
-        for name, buffer in self.body.named_buffers():
-            if name not in kept and name in fresh and buffer.device.type != "meta":
-                buffer.copy_(fresh[name])
+        for name, buffer in lost.items():
+            buffer.copy_(fresh[name])

@@ -1,0 +1,48 @@
+"""Auto classes know our models after ``import gem``, yet ``import gem`` opens neither transformers nor torch.
+
+When transformers is there already, our classes register at once; else when its auto modules get imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+# transformers' module -> ours, which registers itself when it is imported
+_FOLLOWS = {
+    "transformers.models.auto.configuration_auto": "gem.configuration",
+    "transformers.models.auto.modeling_auto": "gem.modeling",
+}
+
+
+class _Follow(importlib.abc.MetaPathFinder):
+    """Lets an import happen as always, then imports our module after it."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in _FOLLOWS:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            importlib.import_module(_FOLLOWS[fullname])
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def follow_transformers() -> None:
+    """Register now what transformers has opened, and the rest when it opens it."""
+    sys.meta_path.insert(0, _Follow())
+    for theirs, ours in _FOLLOWS.items():
+        if theirs in sys.modules:
+            importlib.import_module(ours)

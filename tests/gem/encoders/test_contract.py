@@ -1,0 +1,82 @@
+"""The signal contract is executed: names, rate, units, window, filter, normalization."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import grounding
+from gem import GemInputError
+from gem.encoders import SignalContract
+from grounding import STANDARD_LEADS, ECGRecord
+from grounding.readers.samples import sample_names
+
+RNG = np.random.default_rng(0)
+
+
+def record(
+    fs: float = 500, seconds: float = 10, leads: tuple[str, ...] = STANDARD_LEADS, units: str = "mV"
+) -> ECGRecord:
+    t = np.arange(int(fs * seconds)) / fs
+    signal = np.stack([np.sin(2 * np.pi * (1 + i) * t) for i in range(len(leads))])
+    return ECGRecord.from_array(signal, fs, leads, units)
+
+
+def test_lead_order_is_by_name_unless_compat() -> None:
+    contract = SignalContract()
+    turned = record().select(tuple(reversed(STANDARD_LEADS)))
+    np.testing.assert_allclose(contract.execute(turned)[0], contract.execute(record())[0])
+    np.testing.assert_allclose(contract.execute(turned, compat=True)[0], contract.execute(record())[0][::-1])
+
+
+@pytest.mark.parametrize("fs", [50, 100, 257, 1000, 5000])
+def test_any_rate_reaches_the_contracts(fs: float) -> None:
+    signal, notes = SignalContract(fs_hz=500, n_samples=5000).execute(record(fs))
+    assert signal.shape == (12, 5000)
+    assert not notes
+    np.testing.assert_allclose(signal[0, 500:4500], record(500).signal[0, 500:4500], atol=0.02)
+
+
+def test_compat_neither_resamples_nor_filters() -> None:
+    signal, _ = SignalContract(bandpass_hz=(0.5, 40)).execute(record(100), compat=True)
+    np.testing.assert_array_equal(signal[:, :1000], record(100).signal)
+    assert not signal[:, 1000:].any()
+
+
+def test_zscore_and_band() -> None:
+    noisy = record()
+    drifting = ECGRecord.from_array(noisy.signal + np.linspace(0, 3, 5000), 500, STANDARD_LEADS)
+    contract = SignalContract(fs_hz=125, n_samples=1250, bandpass_hz=(0.5, 40), normalization="zscore")
+    signal, _ = contract.execute(drifting)
+    np.testing.assert_allclose(signal.std(axis=1), 1, atol=1e-3)
+    flat = ECGRecord.from_array(np.full((12, 5000), 0.3), 500, STANDARD_LEADS)
+    assert not contract.execute(flat)[0].any()
+
+
+def test_one_lead_two_seconds_and_gaps_are_told() -> None:
+    signal, notes = SignalContract(normalization="zscore").execute(record(seconds=2, leads=("II",)))
+    assert signal[1].any()
+    assert not signal[0].any()
+    assert len(notes) == 2
+    gappy = record().signal.copy()
+    gappy[3, 100:200] = np.nan
+    signal, notes = SignalContract().execute(ECGRecord.from_array(gappy, 500, STANDARD_LEADS))
+    assert np.isfinite(signal).all()
+    assert "missing" in notes[0]
+
+
+def test_what_cannot_fit_is_refused() -> None:
+    with pytest.raises(GemInputError, match="mV"):
+        SignalContract().execute(record(units="zscore"))
+    with pytest.raises(GemInputError, match="aVR"):
+        SignalContract(missing_leads="error").execute(record(leads=("I", "II", "III")))
+    with pytest.raises(GemInputError, match="3 leads"):
+        SignalContract().execute(record(leads=("I", "II", "III")), compat=True)
+
+
+def test_real_records_and_round_trip() -> None:
+    contract = SignalContract(bandpass_hz=(0.5, 40.0), normalization="zscore")
+    assert SignalContract.from_dict(contract.to_dict()) == contract
+    for name in sample_names()[:3]:
+        signal, _ = contract.execute(grounding.read_record(grounding.sample_path(name)))
+        assert np.isfinite(signal).all()
