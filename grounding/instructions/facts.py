@@ -182,9 +182,10 @@ def prompt(items: Sequence[Fact]) -> str:
 
     Example:
         >>> prompt([Fact("<pr>", "212 ms", "prolonged", (), "number"), Fact("<f1>", "pacing", "rhythm", (), "finding")])
-        '<pr> prolonged <f1> rhythm'
+        'Facts: <pr> prolonged <f1> rhythm. Explanation:'
     """
-    return " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
+    told = " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
+    return f"Facts: {told or 'none'}. Explanation:"
 
 
 def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:

@@ -1,0 +1,1 @@
+"""Training: Lightning modules and data modules, one file per task, driven by YAML in ``configs/``."""

@@ -1,0 +1,66 @@
+"""Random changes to a batch of normalised ECGs that keep its labels: shift, gain, noise, wander, missing leads, gaps, mixing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def augment(ecg: Tensor, strength: float = 1.0) -> Tensor:
+    """Change a batch of z-scored recordings.
+
+    Args:
+        ecg: (B, leads, samples), unit variance per lead.
+        strength: 0 leaves the batch as it is; 1 is what gem-nano was trained with.
+
+    Returns:
+        A new (B, leads, samples) tensor.
+    """
+    if strength == 0:
+        return ecg
+    batch, leads, samples = ecg.shape
+    reach = samples // 10
+    out = torch.roll(ecg, int(torch.randint(-reach, reach + 1, ())), dims=-1)
+    out = out * (1 + 0.15 * strength * torch.randn(batch, leads, 1))
+    lost = (torch.rand(batch, leads, 1) < 0.08) & (torch.rand(batch, 1, 1) < 0.5 * strength)
+    out = out.masked_fill(lost, 0.0)
+    out = out + 0.1 * strength * torch.rand(batch, 1, 1) * torch.randn_like(out)
+    # slow wander: up to five cycles in a window of ten seconds
+    phase = 2 * math.pi * (5 * torch.rand(batch, 1, 1) * torch.linspace(0, 1, samples) + torch.rand(batch, 1, 1))
+    out = out + 0.1 * strength * torch.randn(batch, leads, 1) * torch.sin(phase)
+    gap = int(torch.randint(0, max(1, samples * 4 // 25), ()))
+    start = int(torch.randint(0, samples - gap, ()))
+    out[:, :, start : start + gap] = 0.0
+    return out
+
+
+def mix(inputs: Tensor, labels: Tensor, alpha: float = 0.4) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018): each record blended with another of its batch, labels alike.
+
+    Args:
+        inputs: (B, ...).
+        labels: (B, classes), 0-1.
+        alpha: both parameters of the beta distribution; 0 mixes nothing.
+    """
+    if alpha == 0:
+        return inputs, labels
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    other = torch.randperm(len(inputs))
+    return share * inputs + (1 - share) * inputs[other], share * labels + (1 - share) * labels[other]
+
+
+def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:
+    """Shift, fade and speckle a batch of normalised pictures.
+
+    Args:
+        pixels: (B, 3, H, W).
+        strength: 0 leaves the batch as it is.
+    """
+    if strength == 0:
+        return pixels
+    down, right = (int(torch.randint(-8, 9, ())) for _ in range(2))
+    out = torch.roll(pixels, (down, right), dims=(-2, -1))
+    out = out * (1 + 0.1 * strength * torch.randn(len(out), 1, 1, 1)) + 0.1 * strength * torch.randn(len(out), 1, 1, 1)
+    return out + 0.05 * strength * torch.randn_like(out)

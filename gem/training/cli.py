@@ -1,0 +1,52 @@
+"""``gem train CONFIG``: Lightning's command line over our modules."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import GemConfigError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``gem train``."""
+    bundled = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    parser.add_argument("config", help=f"a YAML file, or the name of a bundled one ({bundled})")
+    parser.add_argument(
+        "overrides",
+        nargs=argparse.REMAINDER,
+        help="anything of LightningCLI: --trainer.max_epochs=5 --data.root=ROOT --print_config --ckpt_path=last",
+    )
+
+
+def find_config(name: str) -> Path:
+    """The file behind a path or a bundled name.
+
+    Raises:
+        GemConfigError: there is no such file.
+    """
+    for path in (Path(name), CONFIGS / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    bundled = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    raise GemConfigError("no such training config", where=name, remedy=f"give a YAML file or one of: {bundled}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train by a config; 0 when done."""
+    path = find_config(args.config)
+    try:
+        import jsonargparse  # noqa: F401
+        from lightning.pytorch.cli import LightningCLI
+    except ImportError:
+        raise GemConfigError(
+            "training needs packages that are not installed", remedy='pip install "gem-ecg[train]"'
+        ) from None
+    LightningCLI(
+        save_config_kwargs={"overwrite": True},
+        seed_everything_default=0,
+        args=["fit", "--config", str(path), *args.overrides],
+    )
+    return 0

@@ -1,0 +1,122 @@
+"""PTB-XL as batches: every record through the model's own processor once, kept in a cache that may be deleted at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ..benchmarks.ptbxl import Sample, load_ptbxl
+from ..encoders import SignalContract
+from ..errors import GemInputError
+from .corpus import CLASS_LABELS, labels_of
+
+log = logging.getLogger(__name__)
+
+
+class PtbxlData(lightning.LightningDataModule):
+    """Records of some folds, as ``{"ecg", "pixel_values", "classes"}`` batches.
+
+    Args:
+        root: a folder laid out like PTB-XL (see ``gem.benchmarks.ptbxl.load_ptbxl``).
+        train_folds, val_folds: which folds; a patient is in one fold only.
+        signal, picture: which inputs are prepared.
+        cache: folder for the processed records; deleting it costs time only.
+        batch_size: records of a batch.
+        limit: only the first so many training records, e.g. to see a model overfit.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7),
+        val_folds: Sequence[int] = (8,),
+        signal: bool = True,
+        picture: bool = False,
+        cache: str = "cache",
+        batch_size: int = 32,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
+        self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
+        self.signal, self.picture = signal, picture
+        self.train: Dataset[Any] | None = None
+        self.val: Dataset[Any] | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Prepare the records, or take them from the cache."""
+        if self.train is not None:
+            return
+        model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
+        samples = load_ptbxl(self.root, self.train_folds)[: self.limit]
+        self.train = Records(*self._arrays(samples, model), samples)
+        samples = load_ptbxl(self.root, self.val_folds)
+        self.val = Records(*self._arrays(samples, model), samples)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled; the last short batch is kept out unless it is the only one."""
+        assert self.train is not None
+        short = len(self.train) < self.batch_size  # type: ignore[arg-type]
+        return DataLoader(self.train, self.batch_size, shuffle=True, drop_last=not short)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """In order of record number."""
+        assert self.val is not None
+        return DataLoader(self.val, self.batch_size)
+
+    def _arrays(self, samples: Sequence[Sample], model: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16."""
+        signal = self._cached("ecg", samples, model, model.config.signal) if self.signal else None
+        picture = self._cached("pixel_values", samples, model, model.config.picture) if self.picture else None
+        return signal, picture
+
+    def _cached(self, name: str, samples: Sequence[Sample], model: Any, contract: Any) -> NDArray[Any]:
+        asked = {"name": name, "ids": [sample.ecg_id for sample in samples], "contract": contract}
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        path = self.cache / f"{name}-{key}.npy"
+        if path.is_file():
+            return np.asarray(np.load(path))
+        log.info("preparing %d records for %s", len(samples), path)
+        rows = [self._one(name, sample, model) for sample in samples]
+        self.cache.mkdir(parents=True, exist_ok=True)
+        # written beside and renamed: a killed run leaves no half cache
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, np.stack(rows))
+        partial.rename(path)
+        return np.stack(rows)
+
+    @staticmethod
+    def _one(name: str, sample: Sample, model: Any) -> NDArray[Any]:
+        if name == "ecg":
+            return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
+        encoded = model.processor(record=sample.record)
+        return np.asarray(encoded["pixel_values"][0], np.float16)
+
+
+class Records(Dataset[dict[str, Tensor]]):
+    """Processed records and their classes."""
+
+    def __init__(self, signal: NDArray[Any] | None, picture: NDArray[Any] | None, samples: Sequence[Sample]) -> None:
+        if signal is None and picture is None:
+            raise GemInputError("neither signal nor picture is asked for", remedy="set signal or picture in the data")
+        self.inputs = {name: array for name, array in (("ecg", signal), ("pixel_values", picture)) if array is not None}
+        labels = [labels_of(sample) for sample in samples]
+        self.classes = torch.tensor([[float(name in row) for name in CLASS_LABELS] for row in labels])
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        row = {name: torch.from_numpy(array[index].astype(np.float32)) for name, array in self.inputs.items()}
+        return {**row, "classes": self.classes[index]}

@@ -1,0 +1,135 @@
+"""Explanation tuning: the decoder learns to tell the facts of the prompt and to read a diagnosis off the encoders' tokens."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from .augment import augment
+from .corpus import explanation, impression
+from .start import graft, save, start
+
+IGNORE = -100
+
+
+class Explanation(lightning.LightningModule):
+    """Trains the decoder; encoders, projectors and classification head stay as they are.
+
+    The impression a text ends with is what the classification head says to the same, augmented input: so the words mean what
+    they say ("the encoders suggest"), for either input alone too.
+
+    Args:
+        init, model: see ``gem.training.start.start``.
+        picture_from: folder of a model whose picture encoder, projector and head are taken over.
+        output: folder the trained model is saved to.
+        learning_rate: peak of the one-cycle schedule.
+        strength: of the signal's augmentation, 0-1.
+        modality_dropout: chance that a record with both inputs loses one of them.
+        without_facts: share of prompts without facts.
+        seed: of the texts.
+    """
+
+    def __init__(
+        self,
+        init: str | None = None,
+        model: dict[str, Any] | None = None,
+        picture_from: str | None = None,
+        output: str = "gem-nano",
+        learning_rate: float = 2e-3,
+        strength: float = 1.0,
+        modality_dropout: float = 0.5,
+        without_facts: float = 0.15,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.model = start(init, model)
+        if picture_from is not None:
+            graft(self.model, picture_from)
+        self.model.config.modality_dropout = modality_dropout
+        self.model.requires_grad_(False)
+        self.model.language_model.requires_grad_(True)
+        self.output, self.learning_rate, self.strength = output, learning_rate, strength
+        self.without_facts, self.seed = without_facts, seed
+
+    def on_train_epoch_start(self) -> None:
+        """Frozen parts keep their running statistics; dropout of inputs stays on."""
+        self.model.train()
+        for name in ("ecg_encoder", "vision_encoder", "class_head"):
+            getattr(self.model, name).eval()
+
+    def loss(self, batch: dict[str, Tensor], pick: random.Random) -> Tensor:
+        """Cross entropy of the texts that fit what the encoders see."""
+        model, inputs = self.model, {key: batch[key] for key in ("ecg", "pixel_values") if key in batch}
+        with torch.no_grad():
+            encoded = model.encode(**inputs)
+            blocks = encoded.blocks()
+            assert encoded.class_logits is not None  # for mypy: one input is always there
+            scores = encoded.class_logits.float().sigmoid().tolist()
+        rows, starts = [], []
+        for score in scores:
+            said = impression(
+                dict(zip(model.config.class_names, score, strict=True)), getattr(model.config, "class_thresholds", None)
+            )
+            prompt, text = explanation(said, pick, self.without_facts)
+            ids = model.processor.encode_prompt(prompt)
+            rows.append(
+                [*ids, *model.processor.tokenizer(" " + text)["input_ids"], model.config.text_config.eos_token_id]
+            )
+            starts.append(len(ids))
+        return text_loss(model, rows, starts, blocks)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """One batch; the texts follow from the seed and the step."""
+        if "ecg" in batch:
+            batch = {**batch, "ecg": augment(batch["ecg"], self.strength)}
+        loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """The same texts at every validation."""
+        self.log("val_loss", self.loss(batch, random.Random(index)), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW under a one-cycle schedule over the whole run."""
+        parameters = self.model.language_model.parameters()
+        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=0.01, betas=(0.9, 0.95))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.15
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_fit_end(self) -> None:
+        """Save."""
+        save(self.model, self.output)
+
+
+def text_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:
+    """Cross entropy of token rows behind their prompts, with the encoders' tokens put in place.
+
+    Args:
+        model: the model.
+        rows: token ids, prompt and answer.
+        starts: length of each prompt; only what follows it is trained.
+        blocks: encoder tokens of each row.
+    """
+    from ..fusion.merge import merge_tokens
+
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    labels = torch.full_like(ids, IGNORE)
+    for i, (row, begin) in enumerate(zip(rows, starts, strict=True)):
+        labels[i, begin : len(row)] = ids[i, begin : len(row)]
+    embeds = model.get_input_embeddings()(ids.clamp(min=0))
+    merged = merge_tokens(ids, embeds, blocks, model.config.placeholder_token_id, mask, labels)
+    out = model(
+        inputs_embeds=merged.embeds, attention_mask=merged.attention_mask, labels=merged.labels, supervised_only=True
+    )
+    loss: Tensor = out.loss
+    return loss

@@ -1,0 +1,91 @@
+"""Where a training run begins: a saved model, or a fresh one built from a config."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GemConfigError
+from .corpus import CLASS_LABELS, explanation, train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from ..modeling import GemForConditionalGeneration
+
+TOKENIZER_TEXTS = 4000
+# the longest composed text has about 130 tokens
+MAX_NEW_TOKENS = 192
+
+
+def corpus_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
+    """The tokenizer of the composed texts; the same for the same seed."""
+    pick = random.Random(seed)
+    pairs = [explanation([], pick) for _ in range(TOKENIZER_TEXTS)]
+    # every diagnosis is said once: "The encoders suggest ..."
+    pairs += [explanation(["NORM", "MI"], pick) for _ in range(TOKENIZER_TEXTS // 10)]
+    return train_tokenizer(text for pair in pairs for text in pair)
+
+
+def start(init: str | None = None, model: dict[str, Any] | None = None) -> GemForConditionalGeneration:
+    """A model with its processor.
+
+    Args:
+        init: folder of a saved model, or a name that ``gem.load`` knows.
+        model: else the arguments of ``GemConfig``; classes, vocabulary and special ids are filled in here.
+
+    Raises:
+        GemConfigError: both or neither are given.
+    """
+    if (init is None) == (model is None):
+        raise GemConfigError("a run starts from init or from model", remedy="give exactly one of the two")
+    if init is not None:
+        from ..loading import load
+
+        return load(init)
+    return build(model or {})
+
+
+def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
+    """A fresh model; the current torch seed decides its weights."""
+    from ..configuration import GemConfig
+    from ..modeling import GemForConditionalGeneration
+    from ..processing import GemProcessor
+
+    tokenizer = corpus_tokenizer()
+    text = {
+        "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+    }  # fmt: skip
+    config = GemConfig(
+        **{
+            **settings,
+            "class_names": list(CLASS_LABELS),
+            "text_config": {"model_type": "llama", **settings.get("text_config", {}), **text},
+        }
+    )
+    made = GemForConditionalGeneration(config)
+    made.processor = GemProcessor.from_config(config, tokenizer)
+    return made
+
+
+def graft(model: GemForConditionalGeneration, folder: str) -> None:
+    """Take the picture encoder, its projector and its head from another model of the same shape."""
+    from ..loading import load
+
+    other = load(folder)
+    pairs = [(model.vision_encoder, other.vision_encoder), (model.vision_projector, other.vision_projector)]
+    for mine, theirs in [*pairs, (model.class_head.heads["vision"], other.class_head.heads["vision"])]:
+        mine.load_state_dict(theirs.state_dict())
+
+
+def save(model: GemForConditionalGeneration, folder: str | Path) -> None:
+    """Weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads."""
+    text = model.config.text_config
+    model.generation_config.update(
+        bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id,
+        max_new_tokens=MAX_NEW_TOKENS,
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    model.processor.save_pretrained(folder)
