@@ -112,11 +112,12 @@ class Evaluation:
             holds, *_merged(shown), [r for state in states.values() if state.holds is None for r in state.reasons]
         )
 
-    def lead_states(self, entry: Entry) -> dict[str, bool | None]:
-        """For an entry whose rule looks at leads one by one: which leads show it."""
+    def lead_states(self, entry: Entry, leads: Iterable[str] = ()) -> dict[str, bool | None]:
+        """For an entry whose rule looks at leads one by one: which leads (the rule's own, if none are named) show it."""
         for part in entry.parts():
             if not isinstance(part, str) and "leads" in part:
-                return {lead: self._expression(entry, part["where"], lead).holds for lead in leads_of(part)}
+                asked = tuple(leads) or leads_of(part)
+                return {lead: self._expression(entry, part["where"], lead).holds for lead in asked}
         return {}
 
 

@@ -36,6 +36,7 @@ class Quantities:
         self.usable = {row["lead"]: bool(row["usable"]) for row in quality.to_dict("records")} if len(quality) else {}
         self.beats: list[dict[str, Any]] = measurement.beats.to_dict("records") if len(measurement.beats) else []
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+        self._evidence: dict[tuple[str | None, str], Evidence] = {}
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
 
     def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
@@ -100,6 +101,12 @@ class Quantities:
 
     def evidence(self, lead: str | None, name: str) -> Evidence:
         """The evidence of one value."""
+        key = (lead, name)
+        if key not in self._evidence:
+            self._evidence[key] = self._new_evidence(lead, name)
+        return self._evidence[key]
+
+    def _new_evidence(self, lead: str | None, name: str) -> Evidence:
         m, (value, reason) = self.measurement, self.value(lead, name)
         if (
             lead is None
