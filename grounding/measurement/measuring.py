@@ -177,7 +177,9 @@ class _Assembly:
     def _peaks(self) -> None:
         """Peak of every wave: the largest deviation from the line between its boundaries."""
         for table in (self.found.p, self.found.qrs, self.found.t):
-            for row, beat in np.argwhere(np.isfinite(table[:, :, 0]) & ~np.isfinite(table[:, :, 1])):
+            for row, beat in np.argwhere(
+                np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2]) & ~np.isfinite(table[:, :, 1])
+            ):
                 first, last = max(0, int(table[row, beat, 0])), int(table[row, beat, 2]) + 1
                 part = self.signal[row, first:last]
                 if len(part):
@@ -225,7 +227,7 @@ class _Assembly:
         p, qrs, t = self.found.p, self.found.qrs, self.found.t
         base = self._sample(qrs[:, :, 0])
         low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
-        for row, beat in np.argwhere(np.isfinite(qrs[:, :, 0])):
+        for row, beat in np.argwhere(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2])):
             part = self.signal[row, max(0, int(qrs[row, beat, 0])) : int(qrs[row, beat, 2]) + 1]
             if len(part):
                 low[row, beat], high[row, beat] = part.min(), part.max()
