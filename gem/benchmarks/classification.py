@@ -93,7 +93,7 @@ def probabilities(
     """
     if inputs not in INPUTS:
         raise GemInputError(f"unknown inputs {inputs!r}", remedy=f"use one of {', '.join(INPUTS)}")
-    names = list(model.config.class_labels)
+    names = list(model.config.class_names)
     missing = [label for label in SUPERCLASSES if label not in names]
     if missing:
         raise GemInputError(
@@ -103,8 +103,10 @@ def probabilities(
     rows = []
     for start in range(0, len(samples), batch_size):
         records = [sample.record for sample in samples[start : start + batch_size]]
-        encoded = model.processor(records=records, use_signal=inputs != "picture", use_picture=inputs != "signal")
-        rows.append(model.classify(ecg=encoded.get("ecg"), pixel_values=encoded.get("pixel_values"))[:, columns])
+        encoded = model.processor(record=records, picture=False if inputs == "signal" else None)
+        if inputs == "picture":
+            encoded.pop("ecg", None)
+        rows.append(model.classify(**encoded)[:, columns])
     return np.concatenate([np.asarray(block.float().cpu(), np.float64) for block in rows])
 
 

@@ -1,0 +1,54 @@
+"""``gem evaluate``: benchmarks by name, printed and written as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from grounding.registry import Registry
+
+from .classification import INPUTS, evaluate_classification
+from .explanations import evaluate_explanations
+from .ptbxl import Sample, load_ptbxl
+
+benchmarks: Registry[Callable[[Any, Sequence[Sample]], dict[str, Any]]] = Registry("benchmark")
+benchmarks.register(evaluate_classification, name="classification")
+benchmarks.register(evaluate_explanations, name="explanations")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``gem evaluate``."""
+    parser.add_argument("benchmark", choices=benchmarks.list(), help="what to measure")
+    parser.add_argument("--records", type=Path, required=True, help="folder with ptbxl/ and ptbxl_filtered/")
+    parser.add_argument("--folds", type=int, action="append", help="PTB-XL fold, may be repeated (default: 8)")
+    parser.add_argument("--model", default="gem-nano", help="name or folder of a model (default: gem-nano)")
+    parser.add_argument("--limit", type=int, help="only the first N records")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print; 0 when done."""
+    from ..loading import load
+
+    samples = load_ptbxl(args.records, args.folds or [8])[: args.limit]
+    model = load(args.model)
+    result = {"model": str(args.model), "folds": args.folds or [8], **benchmarks[args.benchmark](model, samples)}
+    print(_table(result) if args.benchmark == "classification" else json.dumps(result, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _table(result: dict[str, Any]) -> str:
+    rows = [f"{'':20s}" + "".join(f"{name:>26s}" for name in INPUTS)]
+    for figure in ("macro_auc", "macro_f1", "balanced_accuracy"):
+        cells = []
+        for inputs in INPUTS:
+            low, high = result["intervals"][figure][inputs]
+            digits = 1 if figure == "balanced_accuracy" else 3
+            cells.append(f"{result[figure][inputs]:.{digits}f} [{low:.{digits}f}-{high:.{digits}f}]".rjust(26))
+        rows.append(f"{figure:20s}" + "".join(cells))
+    return "\n".join([*rows, f"{result['n']} records; 95 % bootstrap intervals"])
