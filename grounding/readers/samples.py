@@ -7,14 +7,14 @@ from pathlib import Path
 from ..errors import EcgRegistryError
 
 _FOLDER = Path(__file__).parent.parent / "samples"
-DEFAULT_SAMPLE = "ptbxl_182"
+DEFAULT_SAMPLE = "ptbxl_102"
 
 
 def sample_names() -> list[str]:
     """Names of the bundled recordings; ``grounding/samples/README.md`` says what each shows.
 
     Example:
-        >>> "ptbxl_182" in sample_names()
+        >>> "ptbxl_102" in sample_names()
         True
     """
     return sorted(path.stem for path in _FOLDER.glob("*.hea"))
@@ -30,8 +30,8 @@ def sample_path(name: str | None = None) -> Path:
         EcgRegistryError: no bundled recording has that name.
 
     Example:
-        >>> sample_path("ptbxl_182").name
-        'ptbxl_182.hea'
+        >>> sample_path("ptbxl_102").name
+        'ptbxl_102.hea'
     """
     path = _FOLDER / f"{name or DEFAULT_SAMPLE}.hea"
     if (name or DEFAULT_SAMPLE) not in sample_names():

@@ -19,5 +19,5 @@ def test_every_sample_is_listed_with_its_licence() -> None:
 
 
 def test_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(EcgRegistryError, match="ptbxl_182"):
+    with pytest.raises(EcgRegistryError, match="ptbxl_102"):
         sample_path("nope")
