@@ -120,7 +120,7 @@ def _words(text: str) -> tuple[str, ...]:
 def _patient(row: dict[str, str]) -> dict[str, Any]:
     """Age in years and sex; PTB-XL codes sex as 0 male, 1 female."""
     age = float(row["age"]) if row.get("age") else None
-    return {"age": age, "sex": {"0": "male", "1": "female"}.get(row.get("sex", ""))}
+    return {"age": age, "sex": {"0": "male", "1": "female"}.get(row.get("sex", "").removesuffix(".0"))}
 
 
 def _raw_reader(path: Path, row: dict[str, str]) -> Callable[[], ECGRecord]:
