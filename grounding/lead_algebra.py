@@ -33,3 +33,20 @@ def einthoven_error(
     rest = leads[0] + leads[2] - leads[1]
     low, high = np.percentile(leads, (0.5, 99.5), axis=1)
     return float(np.percentile(np.abs(rest - np.median(rest)), 99)), float((high - low).max())
+
+
+def derive_limb_leads(leads: dict[str, NDArray[np.float64]]) -> tuple[str, ...]:
+    """Add III, aVR, aVL and aVF where I and II are there and these are not, and return their names.
+
+    Example:
+        >>> leads = {"I": np.array([1.0]), "II": np.array([3.0])}
+        >>> derive_limb_leads(leads), leads["III"].tolist(), leads["aVF"].tolist()
+        (('III', 'aVR', 'aVL', 'aVF'), [2.0], [2.5])
+    """
+    if not {"I", "II"} <= set(leads):
+        return ()
+    one, two = leads["I"], leads["II"]
+    rules = {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
+    added = tuple(name for name in rules if name not in leads)
+    leads.update({name: rules[name] for name in added})
+    return added

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from . import csv as _csv  # noqa: F401  (each registers itself)
-from . import numpy as _numpy  # noqa: F401
-from . import parquet as _parquet  # noqa: F401
-from . import wfdb as _wfdb  # noqa: F401
+from . import aecg, csv, dicom, edf, muse, numpy, parquet, philips, scp, wfdb  # noqa: F401  (each registers itself)
 from .reading import read_record
 from .registry import Reader, readers, register_reader
 from .samples import sample_names, sample_path

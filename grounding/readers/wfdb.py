@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import EcgFormatError, EcgSignalError
 from ..lead_algebra import einthoven_error
 from ..record import UNITS_MV, ECGRecord, canonical_lead
+from .rates import one_rate
 from .registry import MAX_SAMPLES, add_warnings, register_reader
 
 # bytes per sample of each storage format; FLAC (508, 516, 524) is compressed and checked by its decoder
@@ -61,7 +62,8 @@ def wfdb(path: Path) -> ECGRecord:
         record = library.rdrecord(str(base), physical=False, smooth_frames=False)
         leads, units = record.sig_name, record.units
         digital = record.e_d_signal
-        signal, rate = _one_rate(record.dac(expanded=True), record.samps_per_frame, float(record.fs), meta)
+        rates = [float(record.fs) * count for count in record.samps_per_frame]
+        signal, rate = one_rate(record.dac(expanded=True), rates, meta, str(header_file))
     return _record(signal, digital, leads, units, rate, base.name, meta)
 
 
@@ -105,27 +107,6 @@ def _normalised(millivolts: NDArray[np.float64], digital: list[NDArray[np.int_]]
     rows = [leads.index(name) for name in ("I", "II", "III")]
     stored, stored_span = einthoven_error(*(digital[row].astype(np.float64) for row in rows))
     return bool(np.ptp(raw) > 0.05 * raw.mean()) and stored <= max(2.0, 0.01 * stored_span)
-
-
-def _one_rate(
-    signals: list[NDArray[np.float64]], per_frame: list[int], frame_rate: float, meta: dict[str, Any]
-) -> tuple[NDArray[np.float64], float]:
-    """All signals at the highest rate of the record, as (leads, samples)."""
-    top = max(per_frame)
-    if len(set(per_frame)) > 1:
-        rates = sorted({frame_rate * k for k in per_frame})
-        add_warnings(meta, f"signals at {', '.join(f'{r:g}' for r in rates)} Hz, resampled to {frame_rate * top:g} Hz")
-    rows = []
-    for signal, count in zip(signals, per_frame, strict=True):
-        if count == top:
-            rows.append(signal)
-        elif not np.isfinite(signal).any():
-            rows.append(np.full(len(signal) * top // count, np.nan))
-        else:
-            lead = ECGRecord.from_array(signal[None], frame_rate * count, ["lead"]).resample(frame_rate * top)
-            rows.append(lead.signal[0].astype(np.float64))
-    length = min(len(row) for row in rows)
-    return np.stack([row[:length] for row in rows]), frame_rate * top
 
 
 def _check_rate(text: str, header: Any, meta: dict[str, Any], header_file: Path) -> None:
