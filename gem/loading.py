@@ -20,7 +20,7 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
     Args:
         name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout.
         device: where to put it; the CPU when None.
-        dtype: of the weights; float32 when None, whatever the file holds.
+        dtype: of the weights; when None float32 for ours, and what the files hold for a published layout.
 
     Raises:
         GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
@@ -36,24 +36,27 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
             remedy=f"give a folder, or one of the bundled models: {', '.join(bundled) or 'none'}",
         )
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    if config.get("model_type") != "gem":
-        raise GemCheckpointError("config.json is not one of ours", where=str(folder), remedy='model_type must be "gem"')
+    if config.get("model_type") not in ("gem", "gem_ecg_coca"):
+        from .checkpoints import load_published
+
+        return load_published(folder, config, device, dtype)
     from .checkpoints.files import check_files
+    from .fusion.coca import EcgCocaModel
     from .modeling import GemForConditionalGeneration
 
     check_files(folder)
-    model, report = GemForConditionalGeneration.from_pretrained(
-        folder, dtype=dtype or torch.float32, output_loading_info=True
-    )
+    family: Any = GemForConditionalGeneration if config["model_type"] == "gem" else EcgCocaModel
+    model, report = family.from_pretrained(folder, dtype=dtype or torch.float32, output_loading_info=True)
     wrong = {key: sorted(report[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[key]}
     if wrong:
         raise GemCheckpointError(f"the weights don't fit the config: {wrong}", where=str(folder))
-    model.processor = (
-        GemProcessor.from_pretrained(folder)
-        if (folder / FILE).is_file()
-        else GemProcessor.from_config(model.config, load_tokenizer(folder))
-    )
-    return model.to(device or "cpu").eval()  # type: ignore[arg-type]
+    if (folder / FILE).is_file():
+        model.processor = GemProcessor.from_pretrained(folder)
+    elif family is EcgCocaModel:
+        model.processor = GemProcessor(model.ecg.contract, tokenizer=load_tokenizer(folder))
+    else:
+        model.processor = GemProcessor.from_config(model.config, load_tokenizer(folder))
+    return model.to(device or "cpu").eval()
 
 
 def read_json(path: Path) -> dict[str, Any]:

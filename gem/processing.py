@@ -232,9 +232,8 @@ def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> 
 
 def _centre_crop(image: Image.Image, size: int) -> Image.Image:
     width, height = image.size
-    scale = size / min(width, height)
     # the longer side is cut to whole pixels, as CLIP's own processing does
-    wide, high = (size, int(scale * height)) if width <= height else (int(scale * width), size)
+    wide, high = (size, size * height // width) if width <= height else (size * width // height, size)
     resized = image.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = (wide - size) // 2, (high - size) // 2
     return resized.crop((left, top, left + size, top + size))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import GemCheckpointError
@@ -70,3 +71,16 @@ def opened(path: Path) -> Iterator[Any]:
         raise GemCheckpointError(
             f"the file is truncated or no safetensors ({error})", where=str(path), remedy="copy or download it again"
         ) from None
+
+
+def read_tensors(
+    folder: Path, rename: Callable[[str], str], ignored: set[str] | None = None
+) -> dict[str, torch.Tensor]:
+    """Our key -> tensor, mapped from the file: pages are read when they are copied into the model."""
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        with opened(path) as file:
+            for key in file.keys():  # noqa: SIM118  (not a mapping)
+                if rename(key) not in (ignored or set()):
+                    tensors[rename(key)] = file.get_tensor(key)
+    return tensors

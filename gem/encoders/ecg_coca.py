@@ -92,8 +92,3 @@ class EcgCoca(Encoder):
         cls = self.class_embedding.expand(len(x), 1, -1).to(patches.dtype)
         tokens = torch.cat([cls, patches], dim=1) + self.positional_embedding
         return self.transformer(self.ln_pre(tokens))
-
-    def contrast(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, leads, samples) -> pooled (B, embed_dim), not yet normalised, and tokens (B, patches, width) after ``ln_post``."""
-        tokens = self.ln_post(self(x))
-        return tokens[:, 0] @ self.proj, tokens[:, 1:]

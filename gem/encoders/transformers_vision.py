@@ -24,7 +24,9 @@ class _TransformersVision(Encoder):
         values = dict(config)
         model_type = values.pop("model_type", "clip_vision_model")
         settings = AutoConfig.for_model(model_type, **values)
-        self.body = AutoModel.from_config(settings)
+        body = AutoModel.from_config(settings)
+        # some releases of transformers wrap the tower once more; the keys stay the same without
+        self.body = getattr(body, "vision_model", body)
         self.select_layer, self.select_feature = select_layer, select_feature
         self.width = int(settings.hidden_size)
         size = settings.image_size

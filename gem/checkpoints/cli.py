@@ -1,0 +1,21 @@
+"""``gem convert``: a published checkpoint into our layout."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``gem convert``."""
+    parser.description = "Write a published GEM, PULSE, ECG-CoCa or MEIT checkpoint in this library's layout."
+    parser.add_argument("source", help="a folder in a published layout, or a .pt file (opened with weights_only=True)")
+    parser.add_argument("out", help="the folder to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, and say what became of every key."""
+    from .convert import convert
+
+    report = convert(args.source, args.out)
+    print(f"{args.out}: {report or 'copied, it was in this layout already'}")
+    return 0

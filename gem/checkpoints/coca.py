@@ -1,0 +1,77 @@
+"""ECG-CoCa's layout: the 666 tensors of ``cpt_wfep_epoch_20.pt``, or its ECG tower alone, as safetensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import GemCheckpointError
+from ..fusion.coca import EcgCocaConfig, EcgCocaModel
+from .files import read_tensors
+from .llava import coca_kwargs
+from .report import account
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# BERT buffers that older transformers stored beside the weights
+_BUFFERS = {"text.transformer.embeddings.position_ids"}
+
+
+def rename(key: str) -> str:
+    """Without the prefix that distributed training put in front.
+
+    Example:
+        >>> rename("module.ecg.conv1.weight")
+        'ecg.conv1.weight'
+    """
+    return key.removeprefix("module.")
+
+
+def convert_config(shapes: Shapes) -> EcgCocaConfig:
+    """Every size comes from the tensors."""
+    own = {rename(key): shape for key, shape in shapes.items()}
+    ecg: dict[str, Any] = coca_kwargs(own, "ecg.")
+    text = decoder = None
+    if "text.transformer.embeddings.word_embeddings.weight" in own:
+        vocabulary, width = own["text.transformer.embeddings.word_embeddings.weight"]
+        text = {
+            "model_type": "bert", "vocab_size": vocabulary, "hidden_size": width, "num_attention_heads": max(1, width // 64),
+            "num_hidden_layers": _count(own, r"text\.transformer\.encoder\.layer\.(\d+)\."),
+            "intermediate_size": own["text.transformer.encoder.layer.0.intermediate.dense.weight"][0],
+            "max_position_embeddings": own["text.transformer.embeddings.position_embeddings.weight"][0],
+            "type_vocab_size": own["text.transformer.embeddings.token_type_embeddings.weight"][0],
+        }  # fmt: skip
+    if "text_decoder.text_projection" in own:
+        width, vocabulary = own["text_decoder.text_projection"]
+        layers = _count(own, r"text_decoder\.resblocks\.(\d+)\.")
+        decoder = {"width": width, "heads": 8, "layers": layers, "vocab_size": vocabulary}
+    return EcgCocaConfig(ecg=ecg, text=text, decoder=decoder, embed_dim=ecg["embed_dim"])
+
+
+def load_coca(folder: Path, shapes: Shapes, device: Any = None, dtype: torch.dtype | None = None) -> EcgCocaModel:
+    """An ECG-CoCa model with its processor.
+
+    Raises:
+        GemCheckpointError: keys or shapes that don't fit.
+    """
+    from ..processing import GemProcessor, load_tokenizer
+
+    config = convert_config(shapes)
+    with torch.device("meta"):
+        empty = EcgCocaModel(config)
+    report = account(empty, shapes, rename, _BUFFERS)
+    if not report.complete:
+        raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder))
+    tensors = read_tensors(folder, rename, _BUFFERS)
+    model = EcgCocaModel.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or "auto")
+    model.load_report = report
+    model.processor = GemProcessor(model.ecg.contract, tokenizer=load_tokenizer(folder))
+    return model.to(device or "cpu").eval()  # type: ignore[no-any-return,arg-type]
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    return len({match[1] for key in shapes if (match := re.match(pattern, key))})

@@ -1,0 +1,58 @@
+"""MEIT's layout: ``llm.*`` is the decoder, ``proj_ecg.*`` the head that ends in one unit vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..configuration import GemConfig
+from ..errors import GemCheckpointError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def rename(key: str) -> str:
+    """Our name of a published key.
+
+    Example:
+        >>> rename("llm.lm_head.weight"), rename("proj_ecg.3.bias")
+        ('language_model.lm_head.weight', 'ecg_projector.3.bias')
+    """
+    for theirs, ours in (
+        ("llm.", "language_model."),
+        ("proj_ecg.", "ecg_projector."),
+        ("ecg_encoder.", "ecg_encoder."),
+    ):
+        if key.startswith(theirs):
+            return ours + key.removeprefix(theirs)
+    return key
+
+
+def convert_config(config: dict[str, Any], shapes: Shapes) -> GemConfig:
+    """Our config; without encoder weights the model takes the ResNet's 2048-vector as ``ecg``.
+
+    Raises:
+        GemCheckpointError: the config or the projector is not MEIT's, or only some layers are fused.
+    """
+    if config.get("ecg_layers", "all") != "all":
+        # the published code does not run with a subset: integers are compared with strings
+        raise GemCheckpointError(f"ecg_layers is {config['ecg_layers']!r}", remedy='only "all" works, here and there')
+    try:
+        hidden, width = shapes["proj_ecg.0.weight"]
+        text = {"model_type": "llama", **config["llama"]}
+    except KeyError as error:
+        raise GemCheckpointError(
+            f"{error} is missing", remedy="MEIT's layout has llama in its config and proj_ecg.0"
+        ) from None
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": text.pop("rope_theta", 10000.0)}
+    encoder: dict[str, Any] = {"name": "ecg_features", "kwargs": {"width": width}}
+    if any(key.startswith("ecg_encoder.") for key in shapes):
+        encoder = {"name": "ecg_resnet", "kwargs": {}}
+    return GemConfig(
+        ecg_encoder=encoder,
+        text_config=text,
+        fusion="prefix_kv",
+        ecg_projector={"type": "meit", "hidden": hidden},
+        conversation="<|user|>\n{prompt}\n<|assistant|>\n",
+        tune={"source": "MEIT", "licence": "Apache-2.0"},
+    )

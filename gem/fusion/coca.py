@@ -1,0 +1,216 @@
+"""ECG-CoCa: ECG tower, text tower and captioning decoder, contrastive and captioning losses.
+
+References:
+    Zhao et al., ECG-Chat, arXiv 2408.08849; Yu et al., CoCa, arXiv 2205.01917.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from ..encoders.ecg_coca import EcgCoca, ResidualAttentionBlock
+from ..errors import GemConfigError, GemInputError
+
+
+class EcgCocaConfig(PreTrainedConfig):
+    """Sizes of the towers.
+
+    Args:
+        ecg: keyword arguments of the ``ecg_coca`` encoder.
+        text: a transformers config as a dict with ``model_type``; None for the ECG tower alone.
+        decoder: ``{"width", "heads", "layers", "vocab_size"}``; None without captions.
+        embed_dim: of the shared space.
+        caption_weight: of the captioning loss beside the contrastive one.
+    """
+
+    model_type = "gem_ecg_coca"
+    has_no_defaults_at_init = True
+
+    def __init__(
+        self,
+        ecg: dict[str, Any] | None = None,
+        text: dict[str, Any] | None = None,
+        decoder: dict[str, Any] | None = None,
+        embed_dim: int = 512,
+        caption_weight: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        self.ecg, self.text, self.decoder = ecg or {}, text, decoder
+        self.embed_dim, self.caption_weight = embed_dim, caption_weight
+        super().__init__(**kwargs)
+
+
+@dataclass
+class EcgCocaOutput(ModelOutput):
+    """What a forward pass returns; N texts, B records.
+
+    Attributes:
+        loss: contrastive plus weighted captioning loss, when both inputs are given in pairs.
+        last_hidden: (B, 1 + patches, width), what GEM feeds its LLM.
+        tokens: (B, patches, width) after the last norm, what the decoder looks at.
+        pooled: (B, embed_dim), projected, not normalised.
+        ecg_embeds: (B, embed_dim), of length one.
+        text_embeds: (N, embed_dim), of length one.
+        logits_per_ecg: (B, N), scaled cosines.
+        caption_logits: (B, L - 1, vocabulary): position i predicts token i + 1.
+    """
+
+    loss: Tensor | None = None
+    last_hidden: Tensor | None = None
+    tokens: Tensor | None = None
+    pooled: Tensor | None = None
+    ecg_embeds: Tensor | None = None
+    text_embeds: Tensor | None = None
+    logits_per_ecg: Tensor | None = None
+    caption_logits: Tensor | None = None
+
+
+class _TextTower(nn.Module):
+    """A BERT, mean-pooled over the mask, then a projection without bias."""
+
+    def __init__(self, settings: dict[str, Any], embed_dim: int) -> None:
+        super().__init__()
+        values = dict(settings)
+        config = AutoConfig.for_model(values.pop("model_type", "bert"), **values)
+        self.transformer = AutoModel.from_config(config, add_pooling_layer=False)
+        self.proj = nn.Linear(config.hidden_size, embed_dim, bias=False)
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) ids -> (N, embed_dim) not normalised, (N, L, width)."""
+        hidden = self.transformer(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        weight = mask.unsqueeze(-1).to(hidden.dtype)
+        return self.proj((hidden * weight).sum(1) / weight.sum(1).clamp(min=1)), hidden
+
+
+class _Decoder(nn.Module):
+    """Causal self-attention blocks, each followed by a look at the ECG tokens."""
+
+    def __init__(self, width: int = 768, heads: int = 8, layers: int = 12, vocab_size: int = 49408) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList([ResidualAttentionBlock(width, heads) for _ in range(layers)])
+        self.cross_attn = nn.ModuleList([ResidualAttentionBlock(width, heads, cross=True) for _ in range(layers)])
+        self.ln_final = nn.LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.randn(width, vocab_size) * width**-0.5)
+
+    def forward(self, text: Tensor, ecg: Tensor) -> Tensor:
+        """(B, L, width), (B, patches, width) -> (B, L, vocabulary)."""
+        length = text.shape[1]
+        future = torch.ones(length, length, dtype=torch.bool, device=text.device).triu(1)
+        for block, cross in zip(self.resblocks, self.cross_attn, strict=True):
+            text = cross(block(text, mask=future), kv=ecg)
+        return self.ln_final(text) @ self.text_projection
+
+
+class EcgCocaModel(PreTrainedModel):
+    """ECG-CoCa, in the published key layout (without the ``module.`` that training put in front)."""
+
+    config: EcgCocaConfig
+    config_class = EcgCocaConfig
+    base_model_prefix = ""
+    main_input_name = "ecg"
+
+    def __init__(self, config: EcgCocaConfig) -> None:
+        super().__init__(config)
+        self.ecg = EcgCoca(**{**config.ecg, "embed_dim": config.embed_dim})
+        self.text = _TextTower(config.text, config.embed_dim) if config.text else None
+        self.text_decoder = _Decoder(**config.decoder) if config.decoder else None
+        if self.text_decoder is not None and self.text is None:
+            raise GemConfigError("a caption decoder needs a text tower")
+        if self.text is not None:
+            self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+        for parameter in self.parameters():
+            if not parameter.is_meta:
+                parameter._is_hf_initialized = True  # type: ignore[attr-defined]
+        self.processor: Any = None
+        self.post_init()
+
+    def encode_ecg(self, ecg: Tensor) -> EcgCocaOutput:
+        """(B, leads, samples), mV at 500 Hz."""
+        if ecg.dim() != 3 or ecg.shape[1] != self.ecg.conv1.in_channels:
+            raise GemInputError(
+                f"ecg has shape {tuple(ecg.shape)}", remedy=f"pass (batch, {self.ecg.conv1.in_channels}, samples)"
+            )
+        hidden = self.ecg(ecg.to(self.dtype))
+        normed = self.ecg.ln_post(hidden)
+        pooled = normed[:, 0] @ self.ecg.proj
+        embeds = F.normalize(pooled, dim=-1)
+        return EcgCocaOutput(last_hidden=hidden, tokens=normed[:, 1:], pooled=pooled, ecg_embeds=embeds)
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """(N, L) ids -> (N, embed_dim), of length one."""
+        return F.normalize(self._text(input_ids, attention_mask)[0], dim=-1)
+
+    def _text(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.text is None:
+            raise GemConfigError("this checkpoint holds the ECG tower alone", remedy="load the whole cpt_wfep file")
+        mask = (input_ids != 0).long() if attention_mask is None else attention_mask
+        pooled, hidden = self.text(input_ids, mask)
+        return pooled, hidden
+
+    def forward(
+        self, ecg: Tensor | None = None, input_ids: Tensor | None = None, attention_mask: Tensor | None = None
+    ) -> EcgCocaOutput:
+        """Embeddings; with records and texts in pairs, similarities, captions' logits and the loss.
+
+        Args:
+            ecg: (B, leads, samples).
+            input_ids: (N, L); pad id 0.
+            attention_mask: (N, L); from the pad id when None.
+        """
+        if ecg is None and input_ids is None:
+            raise GemInputError("neither ecg nor input_ids")
+        out = self.encode_ecg(ecg) if ecg is not None else EcgCocaOutput()
+        if input_ids is None:
+            return out
+        latent, hidden = self._text(input_ids, attention_mask)
+        out.text_embeds = F.normalize(latent, dim=-1)
+        if out.ecg_embeds is None or out.tokens is None:
+            return out
+        out.logits_per_ecg = self.logit_scale.exp() * out.ecg_embeds @ out.text_embeds.T
+        if len(out.ecg_embeds) == len(out.text_embeds):
+            target = torch.arange(len(out.ecg_embeds), device=hidden.device)
+            one = F.cross_entropy(out.logits_per_ecg, target)
+            out.loss = (one + F.cross_entropy(out.logits_per_ecg.T, target)) / 2
+            if self.text_decoder is not None:
+                out.caption_logits = self.text_decoder(hidden[:, :-1], out.tokens)
+                caption = F.cross_entropy(
+                    out.caption_logits.flatten(0, 1).float(), input_ids[:, 1:].flatten(), ignore_index=0
+                )
+                out.loss = out.loss + self.config.caption_weight * caption
+        return out
+
+    @torch.no_grad()
+    def zero_shot(self, ecg: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Score of each text as a label of each record, (B, N) in 0..1: a sigmoid of the scaled cosine."""
+        logits = self(ecg, input_ids, attention_mask).logits_per_ecg
+        return torch.sigmoid(logits)
+
+
+def retrieval(queries: Tensor, targets: Tensor, ks: tuple[int, ...] = (1, 5, 10)) -> dict[str, float]:
+    """How high each query ranks its own partner.
+
+    Args:
+        queries, targets: (N, C) of length one, row i belongs to row i.
+        ks: ranks to count.
+
+    Returns:
+        ``R@k`` in percent, and the median rank. Equal cosines count against the query.
+
+    Example:
+        >>> retrieval(torch.eye(3), torch.eye(3), ks=(1,))
+        {'R@1': 100.0, 'median_rank': 1.0}
+    """
+    cosines = queries @ targets.T
+    ranks = (cosines >= cosines.diagonal()[:, None]).sum(1).float()
+    return {f"R@{k}": 100.0 * float((ranks <= k).float().mean()) for k in ks} | {"median_rank": float(ranks.median())}
+
+
+AutoConfig.register(EcgCocaConfig.model_type, EcgCocaConfig, exist_ok=True)
+AutoModel.register(EcgCocaConfig, EcgCocaModel, exist_ok=True)
