@@ -27,12 +27,16 @@ CHUNK_S, OVERLAP_S = 60.0, 4.0
 
 
 class Boundaries(NamedTuple):
-    """``beats`` (n,) R positions and ``p``, ``qrs``, ``t`` (leads, n, 3) onset, peak, offset: samples at 250 Hz, NaN where absent."""
+    """``beats`` (n,) R positions and ``p``, ``qrs``, ``t`` (leads, n, 3) onset, peak, offset: samples at 250 Hz, NaN where absent.
+
+    ``inside`` (3, samples), where the method knows it: the probability that a sample lies in the P, QRS, T of the record.
+    """
 
     beats: NDArray[np.intp]
     p: Array
     qrs: Array
     t: Array
+    inside: Array | None = None
 
 
 Delineator = Callable[[NDArray[np.floating[Any]]], Boundaries]
@@ -109,6 +113,7 @@ def _from_labels(odds: NDArray[np.float32], beats: NDArray[np.intp], alive: NDAr
     n = odds.shape[2]
     middle = np.concatenate([[0], (beats[1:] + beats[:-1]) / 2, [n]])
     labels = odds.argmax(axis=1)
+    inside = _several(odds[alive, 1:])
     for row in np.flatnonzero(alive):
         edges = np.flatnonzero(np.diff(labels[row])) + 1
         begins, stops = np.concatenate([[0], edges]), np.concatenate([edges, [n]])
@@ -132,15 +137,30 @@ def _from_labels(odds: NDArray[np.float32], beats: NDArray[np.intp], alive: NDAr
                 if near and (beat not in best or weight[run] > weight[best[beat]]):
                     best[int(beat)] = int(run)
             for beat, run in best.items():
-                table[row, beat] = _edge(odds[row, kind], begins[run]), np.nan, _edge(odds[row, kind], stops[run]) - 1
-    return Boundaries(beats, p, qrs, t)
+                begin, stop = (_edge(odds[row, kind], int(at)) for at in (begins[run], stops[run]))
+                # a class covers its samples' whole width: its first and last mark lie half a sample inside the crossings
+                table[row, beat] = begin + 0.5, np.nan, stop - 0.5
+    return Boundaries(beats, p, qrs, t, inside)
+
+
+def _several(odds: NDArray[np.float32]) -> Array:
+    """Probability (3, samples) that two leads or more are inside a wave; one or more where there are fewer than eight leads.
+
+    A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of twelve
+    best guesses. Leads count as independent, which the network's errors are only in part.
+    """
+    q = np.clip(odds.astype(np.float64), 0.0, 1.0 - 1e-6)
+    none = np.prod(1.0 - q, axis=0)
+    if len(q) < 8:
+        return np.asarray(1.0 - none)
+    return np.asarray(1.0 - none * (1.0 + np.sum(q / (1.0 - q), axis=0)))
 
 
 def _edge(odds: NDArray[np.float32], at: int) -> float:
     """Where, between two samples, the class reaches one half."""
     before, after = float(odds[at - 1]), float(odds[min(at, len(odds) - 1)])
     if (before - 0.5) * (after - 0.5) >= 0 or before == after:
-        return float(at)
+        return at - 0.5
     return at - 1 + (0.5 - before) / (after - before)
 
 

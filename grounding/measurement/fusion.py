@@ -13,6 +13,7 @@ from .delineators import Array, Boundaries
 from .features import FS_HZ
 
 MS = 1000.0 / FS_HZ
+LEVEL = 0.5
 P_SHARE = 0.4  # of the leads that show the beat: fewer with a P wave, and the beat has none
 
 
@@ -31,7 +32,29 @@ def fuse(found: Boundaries) -> dict[str, Array]:
         enough = np.isfinite(table[:, :, 0]).sum(axis=0) >= np.maximum(1, share * seen)
         out[f"{name}_onset"] = np.where(enough, _stray_forgiven(table[:, :, 0]), np.nan)
         out[f"{name}_offset"] = np.where(enough, -_stray_forgiven(-table[:, :, 2]), np.nan)
+    if found.inside is not None:
+        for row, name in enumerate(("p", "qrs", "t")):
+            for i in np.flatnonzero(np.isfinite(out[f"{name}_onset"]) & np.isfinite(out[f"{name}_offset"])):
+                first, last = out[f"{name}_onset"][i], out[f"{name}_offset"][i]
+                out[f"{name}_onset"][i] = (
+                    -_outward(found.inside[row, ::-1], found.inside.shape[1] - 1 - first)
+                    + found.inside.shape[1]
+                    - 1
+                    + 0.5
+                )
+                out[f"{name}_offset"][i] = _outward(found.inside[row], last) - 0.5
     return out
+
+
+def _outward(inside: Array, start: float) -> float:
+    """The first crossing of one half to the right of a place inside a wave, at most 80 ms on."""
+    at = max(0, int(start) - 2)
+    part = inside[at : at + int(0.1 * FS_HZ)]
+    below = np.flatnonzero(part < LEVEL)
+    if len(below) == 0 or below[0] == 0:
+        return start + 0.5
+    k = int(below[0])
+    return at + k - 1 + float((part[k - 1] - LEVEL) / (part[k - 1] - part[k]))
 
 
 def _stray_forgiven(values: Array) -> Array:
