@@ -31,6 +31,7 @@ class Explanation(lightning.LightningModule):
         modality_dropout: chance that a record with both inputs loses one of them.
         without_facts: share of prompts without facts.
         seed: of the texts.
+        half: save the weights as float16, to ship them.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Explanation(lightning.LightningModule):
         modality_dropout: float = 0.5,
         without_facts: float = 0.15,
         seed: int = 0,
+        half: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -54,7 +56,7 @@ class Explanation(lightning.LightningModule):
         self.model.requires_grad_(False)
         self.model.language_model.requires_grad_(True)
         self.output, self.learning_rate, self.strength = output, learning_rate, strength
-        self.without_facts, self.seed = without_facts, seed
+        self.without_facts, self.seed, self.half_precision = without_facts, seed, half
 
     def on_train_epoch_start(self) -> None:
         """Frozen parts keep their running statistics; dropout of inputs stays on."""
@@ -106,7 +108,7 @@ class Explanation(lightning.LightningModule):
 
     def on_fit_end(self) -> None:
         """Save."""
-        save(self.model, self.output)
+        save(self.model.half() if self.half_precision else self.model, self.output)
 
 
 def text_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:

@@ -76,7 +76,8 @@ def compose(items: Sequence[Fact], diagnoses: Iterable[str] = (), *, seed: int =
     sentences += _value_sentences(by_tag, pick, style)
     found = [fact.tag for fact in items if fact.kind == "finding"]
     if found:
-        sentences.append(pick.choice(_FINDINGS).format(listed(found)))
+        # semicolons keep the leads of one finding apart from the next finding
+        sentences.append(pick.choice(_FINDINGS).format("; ".join(found)))
     if labels:
         sentences.append(pick.choice(_IMPRESSION).format(listed([DIAGNOSIS_TAGS[label] for label in labels])))
     return " ".join(sentences)

@@ -27,7 +27,7 @@ def test_all_facts_are_told_and_normal_ones_may_be_left_out() -> None:
     for fact in ITEMS:
         assert fact.tag in full
         assert (fact.tag in brief) == (fact.word != "normal")
-    assert "<f1> and <f2>" in full
+    assert "<f1>; <f2>" in full
     assert "encoders suggest <dx_cd> and <dx_mi>." in full
     assert "The QT interval is <no_qt>." in full
 

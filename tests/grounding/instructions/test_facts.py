@@ -13,7 +13,7 @@ from grounding.instructions import DIAGNOSES, TAGS, compose, facts, prompt, reso
 PROBABILITIES = {"NORM": 0.1, "MI": 0.7, "STTC": 0.2, "CD": 0.6, "HYP": 0.05}
 
 
-@pytest.fixture(scope="module", params=["ptbxl_1", "ptbxl_139", "ptbxl_286"])
+@pytest.fixture(scope="module", params=["ptbxl_102", "ptbxl_139", "ptbxl_286"])
 def measured(request: pytest.FixtureRequest) -> tuple[Any, list[Any]]:
     measurement = grounding.measure(grounding.read_record(grounding.sample_path(request.param)))
     return measurement, list(grounding.find(measurement))

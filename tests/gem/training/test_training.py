@@ -1,0 +1,92 @@
+"""A tiny model through both training modules: the loss falls, what is saved can be loaded, the seed decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+
+import gem
+from gem.errors import GemConfigError
+from gem.training.classification import Classification, choose_thresholds
+from gem.training.cli import CONFIGS, find_config
+from gem.training.data import PtbxlData
+from gem.training.explanation import Explanation
+from gem.training.start import start
+
+TINY: dict[str, Any] = {
+    "ecg_encoder": {"name": "ecg_conv", "kwargs": {"n_samples": 500, "widths": [16, 32], "depth": 1, "fs_hz": 50.0}},
+    "vision_encoder": {"name": "timm/test_resnet", "kwargs": {"img_size": [64, 64]}},
+    "ecg_projector": {"type": "linear"},
+    "vision_projector": {"type": "linear"},
+    "text_config": {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+
+
+def fit(module: lightning.LightningModule, data: PtbxlData, epochs: int) -> dict[str, float]:
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, check_val_every_n_epoch=epochs,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=data)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+@pytest.fixture(scope="module")
+def trained(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A tiny signal encoder, overfitted on eight records."""
+    folder = tmp_path_factory.mktemp("nano")
+    lightning.seed_everything(0)
+    module = Classification(model=TINY, output=str(folder / "signal"), strength=0.0, mixup=0.0, learning_rate=0.01)
+    return folder, fit(module, data_of(shared, folder), epochs=40)
+
+
+def data_of(shared: Path, folder: Path, **options: Any) -> PtbxlData:
+    return PtbxlData(
+        str(shared / "data"), cache=str(folder / "cache"), batch_size=8, limit=8, val_folds=(8,), **options
+    )
+
+
+def test_eight_records_are_overfitted(trained: tuple[Path, dict[str, float]]) -> None:
+    assert trained[1]["loss"] < 0.05
+
+
+def test_the_decoder_learns_to_write_and_the_encoders_stay(
+    trained: tuple[Path, dict[str, float]], shared: Path
+) -> None:
+    folder, _ = trained
+    before = gem.load(folder / "signal")
+    lightning.seed_everything(0)
+    module = Explanation(init=str(folder / "signal"), output=str(folder / "text"), learning_rate=0.01)
+    figures = fit(module, data_of(shared, folder), epochs=30)
+    assert figures["loss"] < 3.0  # chance is log(566) = 6.3
+    after = gem.load(folder / "text")
+    for name, parameter in before.named_parameters():
+        same = torch.equal(parameter, after.get_parameter(name))
+        assert same == (not name.startswith("language_model")), name
+    for name, buffer in before.named_buffers():
+        assert torch.equal(buffer, after.get_buffer(name)), name
+
+
+def test_a_run_starts_from_one_place() -> None:
+    with pytest.raises(GemConfigError, match="exactly one"):
+        start()
+
+
+def test_configs_are_found_by_name() -> None:
+    assert find_config("gem_nano").parent == CONFIGS
+    with pytest.raises(GemConfigError, match="gem_nano_signal"):
+        find_config("no_such_config")
+
+
+def test_thresholds_separate_what_can_be_separated() -> None:
+    truth = torch.tensor([[1.0], [1.0], [0.0], [0.0]]).numpy()
+    score = torch.tensor([[0.4], [0.3], [0.2], [0.1]]).numpy()
+    (limit,) = choose_thresholds(truth, score)
+    assert 0.2 < limit <= 0.3
