@@ -84,13 +84,7 @@ class _Checker:
         names = [name]
         if name == "qtc":
             names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
-        out = []
-        for wanted in names:
-            try:
-                out.append(self.measurement.evidence(wanted))
-            except KeyError:
-                out.append(Evidence(self.measurement.record_id, wanted, None, reason="not measured"))
-        return out
+        return [self.evaluation.quantities.evidence(None, wanted) for wanted in names]
 
     def _number(self, statement: Statement) -> Claim:
         name, number = statement.subject[0], statement.number

@@ -61,7 +61,7 @@ def test_every_entry_is_answered_once_with_its_source(make_measurement: Any) -> 
         ("trigeminy", {"types": ("normal", "normal", "premature_ventricular") * 3 + ("normal",)}),
         ("left_ventricular_hypertrophy", {"leads": {"V5": {"r_mv": 2.8}}}),
         ("complete_right_bundle_branch_block", {"intervals": {"qrs": 140.0}, "leads": {"V1": {"r2_mv": 0.9}, "V6": {"s_ms": 60.0}}}),
-        ("complete_left_bundle_branch_block", {"intervals": {"qrs": 150.0}, "leads": {"V6": {"q_mv": float("nan")}}}),
+        ("complete_left_bundle_branch_block", {"intervals": {"qrs": 150.0}, "leads": {"V6": {"q_mv": float("nan"), "r_peak_time_ms": 70.0}}}),
         ("inferior_myocardial_infarction", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in ("II", "III", "aVF")}}),
         ("st_elevation", {"leads": {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "aVF")}}),
         ("t_wave_inversion", {"leads": {lead: {"t_mv": -0.3} for lead in ("V4", "V5")}}),
