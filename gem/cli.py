@@ -1,0 +1,290 @@
+"""The ``gem`` command: thin, and light until a command needs more."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grounding
+from grounding import EcgError
+
+if TYPE_CHECKING:
+    from grounding import ECGRecord, Evidence, Measurement
+
+# name -> (module with add_arguments(parser) and run(args), what it is for); a module that isn't there is not offered
+ELSEWHERE = {
+    "instruct": ("grounding.instructions.cli", "make instruction data from recordings"),
+    "train": ("gem.training.cli", "train a model by a config"),
+    "evaluate": ("gem.benchmarks.cli", "measure a model on a benchmark"),
+    "convert": ("gem.checkpoints.cli", "convert a published checkpoint"),
+}
+PACKAGES = ("numpy", "scipy", "neurokit2", "wfdb", "pandas", "pillow", "torch", "transformers", "timm", "lightning", "onnxruntime", "typst")  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when all went well, 1 when some of a batch failed, 2 on an error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(words).parse_args(words)
+    try:
+        return int(args.run(args) or 0)
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return _fail("stopped")
+    except Exception as error:
+        if args.debug:
+            raise
+        return _fail(_one_line(error))
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gem", description="Grounded explanations of 12-lead ECGs. Research software, not a medical device."
+    )
+    parser.add_argument("--version", action="version", version=f"gem-ecg {grounding.__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    reading = argparse.ArgumentParser(add_help=False)
+    group = reading.add_argument_group("what CSV and NumPy files don't store")
+    group.add_argument("--fs", type=float, help="sampling rate, Hz")
+    group.add_argument("--leads", type=lambda text: text.replace(",", " ").split(), help="lead names, e.g. I,II,V1")
+    group.add_argument("--units", help="mV, uV, V, zscore, adu")
+    group.add_argument("--format", help="name of a reader, where the file does not tell")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str, *parents: Any) -> Any:
+        sub = commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[shared, *parents]
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("explain", _explain, "explain recordings, with the evidence", reading)
+    sub.add_argument("records", nargs="*", metavar="REC", help="a recording; a bundled one where none is given")
+    sub.add_argument("--model", default="gem-nano", help="name or folder of a model (default: %(default)s)")
+    sub.add_argument(
+        "--html", type=Path, metavar="OUT", help="page to write, or a folder (default: <record>.html here)"
+    )
+    sub.add_argument("--pdf", type=Path, metavar="OUT", help="also write a PDF, or PDFs into a folder")
+    sub.add_argument("--json", action="store_true", help="print JSON, and write a page only with --html")
+    sub = command("measure", _measure, "measure a recording", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
+    sub = command("render", _render, "draw a recording on ECG paper", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="picture to write (.png, .jpg, .webp, .pdf)")
+    sub.add_argument("--layout", default="3x4", help="rows x columns: 3x4 (default), 6x2, 12x1")
+    sub.add_argument("--show", type=lambda text: text.replace(",", " ").split(), help="leads to draw, e.g. II,V1")
+    sub.add_argument("--start", type=float, default=0.0, help="where the page begins, s")
+    sub.add_argument("--dpi", type=float, help="resolution (default: 150)")
+    sub.add_argument("--json", action="store_true", help="print where every lead lies in the picture")
+    sub = command("check", _check, "check the statements of a text against a recording", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    said = sub.add_mutually_exclusive_group(required=True)
+    said.add_argument("--text", help="the text")
+    said.add_argument("--file", type=Path, help="a text file")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub = command("info", _info, "versions, device, weights and registries")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, (module, text) in ELSEWHERE.items():
+        if _is_there(module):
+            sub = command(name, lambda args: None, text)
+            if name == chosen:  # only then is its module, and what it needs, imported
+                room = importlib.import_module(module)
+                room.add_arguments(sub)
+                sub.set_defaults(run=room.run)
+    return parser
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module of ours exists, without importing its package."""
+    return Path(__file__).parents[1].joinpath(*module.split(".")).with_suffix(".py").is_file()
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, EcgError):
+        return " ".join(str(error).split())
+    about = " ".join(str(error).split())[:300]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'file'}: {error.strerror}. Check the path."
+    return f"{type(error).__name__}: {about}. This looks like a fault of ours: run again with --debug and report it."
+
+
+def _fail(line: str) -> int:
+    print(f"gem: error: {line}", file=sys.stderr)
+    return 2
+
+
+def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
+    given = {name: getattr(args, name) for name in ("fs", "leads", "units", "format")}
+    return grounding.read_record(path, **{name: value for name, value in given.items() if value is not None})
+
+
+def _dump(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _explain(args: argparse.Namespace) -> int:
+    paths = args.records or [grounding.sample_path()]
+    many, failed, results = len(paths) > 1, 0, []
+    for option in (args.html, args.pdf):
+        if many and option is not None and option.suffix and not option.is_dir():
+            raise EcgError("several recordings don't fit into one file", where=str(option), remedy="name a folder")
+    for number, path in enumerate(paths):
+        try:
+            explanation = _explain_one(path, args, many)
+        except EcgError as error:
+            if not many or args.debug:
+                raise
+            _fail(f"{error}" if str(path) in str(error) else f"{path}: {error}")
+            failed += 1
+            continue
+        results.append(explanation.to_dict())
+        if args.json:
+            continue
+        print("\n" * bool(number) + explanation.record_id)
+        _tell(explanation)
+    if args.json:
+        _dump(results if many else results[0])
+    return 1 if failed else 0
+
+
+def _explain_one(path: str | Path, args: argparse.Namespace, many: bool) -> Any:
+    import gem
+
+    record = _read(path, args)
+    explanation = gem.explain(record, model=args.model)
+    outputs = [] if args.json and args.html is None else [_target(args.html, record.record_id, ".html", many)]
+    outputs += [_target(args.pdf, record.record_id, ".pdf", many)] * (args.pdf is not None)
+    for output in outputs:
+        written = explanation.save(output)
+        print(f"wrote {written}", file=sys.stderr)
+    return explanation
+
+
+def _target(given: Path | None, record_id: str, suffix: str, many: bool) -> Path:
+    name = "".join(char if char.isalnum() or char in "._-" else "_" for char in record_id) + suffix
+    if given is None:
+        return Path(name)
+    if many or given.is_dir():
+        given.mkdir(parents=True, exist_ok=True)
+        return given / name
+    return given
+
+
+def _tell(explanation: Any) -> None:
+    """Each statement with its evidence, then the verdict."""
+    from .views.measured import source_line
+
+    for statement in explanation.statements:
+        print(f"  {statement.text}")
+        lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
+        for line in lines[:6]:
+            print(f"      {line}")
+        if len(lines) > 6:
+            print(f"      and {len(lines) - 6} more")
+        for claim in statement.claims:
+            if claim.verdict != "supported":
+                print(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
+    print(f"  {explanation.verdict_line}")
+
+
+def _measure(args: argparse.Namespace) -> None:
+    measurement = grounding.measure(_read(args.record, args))
+    if args.json:
+        _dump(measurement.to_dict())
+        return
+    from .views.measured import VALUES, place, quality_lines, shown
+
+    print(f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats")  # fmt: skip
+    for quantity, name in VALUES.items():
+        evidence = _evidence(measurement, quantity)
+        if evidence is not None:
+            why = f": {evidence.reason}" if evidence.value is None else f"   [{place(evidence)}]"
+            print(f"  {name:<18} {shown(evidence)}{why}")
+    for line in quality_lines(measurement):
+        print(f"  quality: {line}")
+
+
+def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
+    try:
+        return measurement.evidence(quantity)
+    except KeyError:
+        return None
+
+
+def _render(args: argparse.Namespace) -> None:
+    from grounding.paper import draw
+
+    page = draw(_read(args.record, args), args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
+    try:
+        page.image.save(args.output)
+    except ValueError:
+        raise EcgError(
+            "unknown kind of picture", where=str(args.output), remedy="use .png, .jpg, .webp or .pdf"
+        ) from None
+    if args.json:
+        _dump(page.layout.to_dict())
+    else:
+        print(f"wrote {args.output}", file=sys.stderr)
+
+
+def _check(args: argparse.Namespace) -> None:
+    try:
+        text = args.text if args.text is not None else args.file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise EcgError("the file is not UTF-8 text", where=str(args.file), remedy="save it as UTF-8") from None
+    claims = grounding.check(text, grounding.measure(_read(args.record, args)))
+    if args.json:
+        _dump([claim.to_dict() for claim in claims])
+        return
+    for claim in claims:
+        print(f"{claim.verdict.replace('_', ' '):<13} {claim.text!r}: {claim.reason}")
+    if not claims:
+        print("no statement was found in the text")
+
+
+def _info(args: argparse.Namespace) -> None:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"gem-ecg": grounding.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    from grounding.readers import readers
+
+    registries = {"readers": readers.list()}
+    try:
+        import torch
+
+        from .encoders import list_encoders
+
+        registries["encoders"] = list(list_encoders())
+        cuda = torch.cuda.is_available()
+        device = torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads"
+    except ImportError as error:
+        device = f"torch can't be imported ({error})"
+    folder = Path(__file__).parent / "weights"
+    weights = {
+        path.parent.name: f"{path.stat().st_size / 1e6:.1f} MB" for path in sorted(folder.glob("*/model.safetensors"))
+    }
+    facts: dict[str, Any] = {"versions": versions, "device": device, "weights": weights, "registries": registries}
+    if args.json:
+        _dump(facts)
+        return
+    for name, value in versions.items():
+        print(f"{name:<14} {value}")
+    print(f"{'device':<14} {device}")
+    print(f"{'weights':<14} {', '.join(f'{name} ({size})' for name, size in weights.items()) or 'none bundled'}")
+    for name, entries in registries.items():
+        print(f"{name:<14} {', '.join(entries)}")

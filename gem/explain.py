@@ -1,0 +1,268 @@
+"""gem.explain: the whole way from a recording to a checked explanation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grounding
+from grounding import Claim, ECGRecord, Evidence, Finding
+from grounding._version import __version__
+from grounding.evidence import VERDICTS
+
+from .errors import GemError, GemInputError
+
+if TYPE_CHECKING:
+    from grounding import Measurement
+    from grounding.instructions.facts import Fact
+
+MAX_NEW_TOKENS = 320
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of an explanation.
+
+    Attributes:
+        text: as a reader sees it.
+        start, end: its characters in ``Explanation.text``.
+        evidence: what its numbers and findings rest on.
+        claims: what the checker read in it, positions in ``Explanation.text``.
+        kind: ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``, ``note`` or ``uncited``.
+        tags: the facts the model cited.
+    """
+
+    text: str
+    start: int
+    end: int
+    evidence: tuple[Evidence, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    kind: str = "uncited"
+    tags: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict among its claims; ``""`` where the checker read none."""
+        found = {claim.verdict for claim in self.claims}
+        return next(
+            (name for name in ("contradicted", "unsupported", "not_checkable", "supported") if name in found), ""
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What was said about a recording, what it rests on, and what the checker says to it.
+
+    Attributes:
+        record_id: the recording.
+        statements: the sentences, each with its evidence and claims.
+        measurement: what was measured.
+        findings: what the criteria gave, absent and undecided ones included.
+        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head.
+        model: name of the model.
+        record: the samples; ``None`` after ``from_json`` without a record.
+    """
+
+    record_id: str
+    statements: tuple[Statement, ...]
+    measurement: Measurement
+    findings: tuple[Finding, ...]
+    probabilities: Mapping[str, float]
+    model: str
+    record: ECGRecord | None = None
+
+    @property
+    def text(self) -> str:
+        """All sentences."""
+        return " ".join(statement.text for statement in self.statements)
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Everything the checker read in the text."""
+        return tuple(claim for statement in self.statements for claim in statement.claims)
+
+    @property
+    def verdict(self) -> dict[str, int]:
+        """How many claims are supported, contradicted, unsupported and not checkable."""
+        return {name: sum(claim.verdict == name for claim in self.claims) for name in VERDICTS}
+
+    @property
+    def verdict_line(self) -> str:
+        """The verdict in one line."""
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.verdict.items())
+        return f"Checked against the recording: {len(self.claims)} claims: {counts}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; the samples are not in it."""
+        return {
+            "record_id": self.record_id, "model": self.model, "version": __version__, "text": self.text,
+            "verdict": self.verdict, "probabilities": dict(self.probabilities),
+            "statements": [_statement_dict(statement) for statement in self.statements],
+            "claims": [claim.to_dict() for claim in self.claims],
+            "findings": [finding.to_dict() for finding in self.findings], "measurement": self.measurement.to_dict(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, path: str | Path, record: ECGRecord | None = None) -> Explanation:
+        """Read what ``save("x.json")`` wrote; give the record too to have the ECG drawn in its views.
+
+        Raises:
+            GemInputError: the file is not such a JSON file, or the record is another one.
+        """
+        from .views.measured import measurement_from_dict
+
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            measurement = measurement_from_dict(data["measurement"])
+            statements = tuple(_statement_from(part) for part in data["statements"])
+            findings = tuple(Finding.from_dict(part) for part in data["findings"])
+            name, model, chances = str(data["record_id"]), str(data["model"]), dict(data["probabilities"])
+        except OSError as error:
+            raise GemInputError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise GemInputError(
+                f"not a saved explanation ({type(error).__name__}: {error})", where=str(path), remedy="save it with .save('x.json')"
+            ) from None  # fmt: skip
+        if record is not None and record.record_id != name:
+            raise GemInputError(
+                f"the explanation is about {name}", where=record.record_id, remedy="give the record that it explains"
+            )
+        return cls(name, statements, measurement, findings, chances, model, record)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the explanation; the suffix decides: ``.html`` (one self-contained page), ``.pdf`` or ``.json``.
+
+        Raises:
+            GemError: another suffix, a folder that isn't there, or ``.pdf`` without the ``report`` extra.
+        """
+        target = Path(path)
+        suffix = target.suffix.lower()
+        content: bytes
+        if suffix == ".json":
+            content = (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode()
+        elif suffix == ".html":
+            from .views.html import page
+
+            content = page(self).encode()
+        elif suffix == ".pdf":
+            from .views.pdf import document
+
+            content = document(self)
+        else:
+            raise GemInputError(f"no view writes {suffix or 'a file without suffix'!r}", where=str(path), remedy="use .html, .pdf or .json")  # fmt: skip
+        try:
+            target.write_bytes(content)
+        except OSError as error:
+            raise GemError(f"can't be written ({error.strerror})", where=str(path), remedy="check the folder") from None
+        return target
+
+    def _repr_html_(self) -> str:
+        from .views.html import fragment
+
+        return fragment(self)
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.record_id!r}, {len(self.statements)} statements, {self.verdict})"
+
+
+def explain(record_or_path: ECGRecord | str | Path, model: Any = "gem-nano") -> Explanation:
+    """Measure a recording, let a model say what is on it, and check what was said.
+
+    The model writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
+
+    Args:
+        record_or_path: a recording, or a file that ``grounding.read_record`` reads.
+        model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per process.
+
+    Returns:
+        Explanation.
+
+    Raises:
+        EcgError: the recording can't be read or used.
+        GemError: the model can't be loaded, or wrote nothing.
+    """
+    record = record_or_path if isinstance(record_or_path, ECGRecord) else grounding.read_record(record_or_path)
+    name = (
+        str(model) if isinstance(model, str | Path) else str(getattr(model, "name_or_path", "") or type(model).__name__)
+    )
+    loaded = _load(str(model)) if isinstance(model, str | Path) else model
+    measurement = grounding.measure(record)
+    findings = tuple(grounding.find(measurement))
+    return _explanation(record, measurement, findings, loaded, Path(name).name)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str) -> Any:
+    from .loading import load
+
+    return load(name)
+
+
+def _explanation(
+    record: ECGRecord, measurement: Measurement, findings: tuple[Finding, ...], model: Any, name: str
+) -> Explanation:
+    from grounding.instructions.facts import facts, resolve
+
+    probabilities = encoder_probabilities(model, record)
+    items = facts(measurement, findings, probabilities)
+    tagged = write(model, record, items)
+    resolved = resolve(tagged, items)
+    if not resolved:
+        raise GemError(
+            "the model wrote no sentence", where=record.record_id, remedy="try another model, or train it longer"
+        )
+    text = " ".join(part.text for part in resolved)
+    claims = grounding.check(text, measurement)
+    statements, start = [], 0
+    for part in resolved:
+        end = start + len(part.text)
+        within = tuple(claim for claim in claims if start <= claim.start < end)
+        statements.append(Statement(part.text, start, end, tuple(part.evidence), within, part.kind, tuple(part.tags)))
+        start = end + 1
+    return Explanation(record.record_id, tuple(statements), measurement, findings, probabilities, name, record)
+
+
+def encoder_probabilities(model: Any, record: ECGRecord) -> dict[str, float]:
+    """Class -> probability of the model's classification head; empty where it has none."""
+    import torch
+
+    if not getattr(model.config, "class_names", None):
+        return {}
+    with torch.inference_mode():
+        chances = model.classify(**_on(model, model.processor(record=record)))[0].float().cpu()
+    return {name: round(float(value), 4) for name, value in zip(model.config.class_names, chances, strict=True)}
+
+
+def write(model: Any, record: ECGRecord, items: list[Fact]) -> str:
+    """The model's tagged text about the facts of a recording; greedy, so the same record gives the same text."""
+    import torch
+
+    from grounding.instructions.facts import prompt
+
+    inputs = _on(model, model.processor(record=record, prompt=prompt(items)))
+    with torch.inference_mode():
+        ids = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+    return str(model.processor.decode(ids[0][inputs["input_ids"].shape[1] :]))  # the prompt comes first
+
+
+def _on(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs on the model's device."""
+    return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in inputs.items()}
+
+
+def _statement_dict(statement: Statement) -> dict[str, Any]:
+    return {
+        **asdict(statement), "tags": list(statement.tags), "verdict": statement.verdict,
+        "evidence": [part.to_dict() for part in statement.evidence], "claims": [claim.to_dict() for claim in statement.claims],
+    }  # fmt: skip
+
+
+def _statement_from(data: Mapping[str, Any]) -> Statement:
+    return Statement(
+        data["text"], data["start"], data["end"], tuple(Evidence.from_dict(part) for part in data["evidence"]),
+        tuple(Claim.from_dict(part) for part in data["claims"]), data["kind"], tuple(data["tags"]),
+    )  # fmt: skip

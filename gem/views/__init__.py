@@ -1,0 +1,1 @@
+"""How an explanation is shown: HTML, PDF, and the tables both share."""

@@ -1,0 +1,113 @@
+"""The measured values as a reader's table, and a Measurement back from its JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from grounding import STANDARD_LEADS, Evidence
+
+if TYPE_CHECKING:
+    from grounding import Measurement
+
+# name in Measurement -> how a reader calls it
+VALUES = {
+    "heart_rate": "Heart rate", "rr": "RR interval", "p": "P wave", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval",
+    "qtc_fridericia": "QTc (Fridericia)", "qtc_bazett": "QTc (Bazett)", "qtc_framingham": "QTc (Framingham)",
+    "qtc_hodges": "QTc (Hodges)", "axis": "QRS axis",
+}  # fmt: skip
+QUANTITIES = {
+    "p_share": "beats with a P wave", "normal_rr_cv": "RR variation of normal beats", "rr_cv": "RR variation", "axis_p": "P axis",
+    "axis_t": "T axis", "j_mv": "J point", "t_mv": "T wave", "p_mv": "P wave", "q_mv": "Q wave", "r_mv": "R wave", "s_mv": "S wave",
+    "paced_share": "paced beats", "p_rel_mv": "P wave", "p_rel": "P wave",
+}  # fmt: skip
+UNITS = {"deg": "\N{DEGREE SIGN}"}
+
+
+def shown(evidence: Evidence) -> str:
+    """A value with its unit, for a reader: ``"182 ms"``; ``"not measured"`` where it is missing."""
+    value = evidence.value
+    if value is None:
+        return "not measured"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if evidence.quantity.startswith("probability") or evidence.quantity.endswith(("_share", "_cv")):
+        return f"{value:.0%}"
+    digits = 0 if evidence.unit in {"ms", "bpm", "deg", "%"} or isinstance(value, int) else 2
+    number = f"{value:.{digits}f}"
+    number = number[1:] if number.startswith("-") and not float(number) else number
+    unit = UNITS.get(evidence.unit, f" {evidence.unit}" if evidence.unit else "")
+    return f"{number}{unit}"
+
+
+def name_of(quantity: str) -> str:
+    """What a reader calls a quantity."""
+    if quantity.startswith("probability_"):
+        return f"encoders, {quantity.removeprefix('probability_')}"
+    known = VALUES | QUANTITIES
+    if quantity not in known and re.fullmatch(r"st\d+_mv", quantity):
+        return f"ST at {quantity[2:-3]} ms"
+    return known.get(quantity, quantity.removesuffix("_mv").removesuffix("_ms").replace("_", " "))
+
+
+def place(evidence: Evidence) -> str:
+    """Where evidence was read; all twelve leads are not listed one by one."""
+    return evidence.address().replace(", ".join(STANDARD_LEADS), "12 leads")
+
+
+def source_line(evidence: Evidence) -> str:
+    """One line of proof: what, how much, where; why it is missing."""
+    if evidence.quantity.startswith("probability_"):
+        return f"{name_of(evidence.quantity)}: {shown(evidence)} (from the encoders, not measured)"
+    line = f"{name_of(evidence.quantity)} {shown(evidence)} [{place(evidence)}]"
+    return f"{line}: {evidence.reason}" if evidence.value is None and evidence.reason else line
+
+
+def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
+    """(name, value, where it was read or why it is missing) of every global value."""
+    out = []
+    for quantity, name in VALUES.items():
+        try:
+            evidence = measurement.evidence(quantity)
+        except KeyError:
+            continue
+        out.append((name, shown(evidence), place(evidence) if evidence.value is not None else evidence.reason or ""))
+    return out
+
+
+def quality_lines(measurement: Measurement) -> list[str]:
+    """What is wrong with the record and its leads, one line each."""
+    lines = [issue.replace("_", " ") for issue in measurement.issues]
+    for row in measurement.quality.to_dict(orient="records"):
+        issues = ", ".join(str(issue).replace("_", " ") for issue in row["issues"])
+        if issues or not row["usable"]:
+            lines.append(f"{row['lead']}: {issues or 'not usable'}{'' if row['usable'] else ' (not used)'}")
+    if not measurement.has_millivolts:
+        lines.append("the amplitudes carry no voltage: no criterion in mV was evaluated")
+    return lines
+
+
+def measurement_from_dict(data: Mapping[str, Any]) -> Measurement:
+    """The Measurement that ``to_dict`` was called on."""
+    import pandas as pd
+
+    from grounding import Measurement
+    from grounding.measurement import result
+
+    def table(name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        return pd.DataFrame(data.get(name, []), columns=pd.Index(columns)).infer_objects()
+
+    quality = table("quality", result.QUALITY_COLUMNS)
+    quality["issues"] = [tuple(value) for value in quality["issues"]]
+    return Measurement(
+        record_id=data["record_id"], fs=data["fs_hz"], leads=tuple(data["leads"]), duration_s=data["duration_s"],
+        intervals=data["intervals_ms"], heart_rate=data["heart_rate_bpm"], axes=data["axes_deg"], rhythm=data["rhythm"],
+        waves=table("waves", result.WAVE_COLUMNS), beats=table("beats", result.BEAT_COLUMNS),
+        lead_features=table("lead_features", result.LEAD_FEATURE_COLUMNS),
+        lead_summary=table("lead_summary", result.LEAD_SUMMARY_COLUMNS), quality=quality,
+        issues=tuple(data["issues"]), reasons=data["reasons"], methods=data["methods"],
+        has_millivolts=data["has_millivolts"], age=data["age"], sex=data["sex"],
+    )  # fmt: skip

@@ -1,0 +1,74 @@
+"""The explanation as a PDF, set by typst."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grounding.paper import draw
+
+from ..errors import GemError
+from .html import KINDS, TEMPLATES
+from .measured import quality_lines, rows, source_line
+
+if TYPE_CHECKING:
+    from grounding import Evidence
+
+    from ..explain import Explanation
+
+
+def document(explanation: Explanation) -> bytes:
+    """The PDF's bytes.
+
+    Raises:
+        GemError: the ``report`` extra is not installed.
+    """
+    try:
+        import typst
+    except ImportError:
+        raise GemError("a PDF needs the package typst", remedy='pip install "gem-ecg[report]"') from None
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        if explanation.record is not None:
+            page = draw(explanation.record)
+            for index, statement in enumerate(explanation.statements, 1):
+                placed = [part for part in statement.evidence if part.leads and part.spans_s]
+                # one stretch of one lead per statement: all of them at once would cover the trace
+                first = [part for part in placed[:1] if part.spans_s[0][1] - part.spans_s[0][0] < 2.5]
+                for part in first:
+                    page = page.mark(_one(part, index), label=str(index))
+            page.image.save(root / "ecg.png")
+        (root / "data.json").write_text(json.dumps(_data(explanation)), encoding="utf-8")
+        (root / "main.typ").write_text((TEMPLATES / "explanation.typ").read_text(encoding="utf-8"), encoding="utf-8")
+        return bytes(typst.compile(str(root / "main.typ"), root=str(root)))
+
+
+def _one(evidence: Evidence, index: int) -> Evidence:
+    """The evidence cut to one lead and stretch; neighbouring statements take neighbouring beats."""
+    lead = "II" if "II" in evidence.leads else evidence.leads[0]
+    span = evidence.spans_s[index % len(evidence.spans_s)]
+    return replace(evidence, leads=(lead,), spans_s=(span,))
+
+
+def _data(explanation: Explanation) -> dict[str, object]:
+    """Plain strings for the template: typst shows them as text, so nothing in them is markup."""
+    measurement = explanation.measurement
+    about = [f"{measurement.duration_s:g} s", f"{len(measurement.leads)} leads", f"{measurement.fs:g} Hz"]
+    about += [f"{measurement.age:g} years"] * (measurement.age is not None) + [measurement.sex or ""]
+    top = sorted(explanation.probabilities.items(), key=lambda item: -item[1])[:8]
+    return {
+        "title": explanation.record_id, "about": " \u00b7 ".join(filter(None, about)), "model": explanation.model,
+        "verdict": explanation.verdict_line, "picture": explanation.record is not None,
+        "statements": [
+            {
+                "text": part.text, "verdict": part.verdict.replace("_", " "), "kind": KINDS.get(part.kind, ""),
+                "proof": list(dict.fromkeys(source_line(evidence) for evidence in part.evidence))[:6],
+            }
+            for part in explanation.statements
+        ],
+        "rows": [list(row) for row in rows(measurement)], "quality": quality_lines(measurement) or ["none found"],
+        "probabilities": [[name, f"{value:.0%}"] for name, value in top],
+    }  # fmt: skip

@@ -1,0 +1,197 @@
+"""The command line, run as a process: what is printed, what is written, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import grounding
+from gem import cli
+
+SAMPLE = str(grounding.sample_path())
+
+
+def gem(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gem", *words], capture_output=True, text=True, cwd=cwd, check=False, timeout=120
+    )
+
+
+def write_record(folder: Path, signal: np.ndarray, fs: float, leads: list[str], name: str = "rec") -> str:
+    """A WFDB record, samples x leads in mV."""
+    import wfdb
+
+    wfdb.wrsamp(
+        name,
+        fs=fs,
+        units=["mV"] * len(leads),
+        sig_name=leads,
+        p_signal=signal,
+        fmt=["16"] * len(leads),
+        write_dir=str(folder),
+    )
+    return str(folder / name)
+
+
+def assert_one_line_error(done: subprocess.CompletedProcess[str]) -> None:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2
+    assert lines[-1].startswith("gem: error: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_measure_prints_values_and_json(tmp_path: Path) -> None:
+    plain, machine = gem("measure", SAMPLE), gem("measure", SAMPLE, "--json")
+    assert plain.returncode == machine.returncode == 0, plain.stderr + machine.stderr
+    data = json.loads(machine.stdout)
+    measured = grounding.measure(grounding.read_record(SAMPLE))
+    assert data["heart_rate_bpm"] == pytest.approx(measured.heart_rate)
+    assert f"Heart rate         {measured.heart_rate:.0f} bpm" in plain.stdout
+
+
+def test_render_writes_a_picture_and_its_geometry(tmp_path: Path) -> None:
+    done = gem("render", SAMPLE, "-o", "ecg.png", "--layout", "6x2", "--dpi", "100", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    layout = json.loads(done.stdout)
+    assert Image.open(tmp_path / "ecg.png").size == (layout["width_px"], layout["height_px"]) == (1100, 850)
+    assert len(layout["panels"]) == 13
+
+
+def test_check_tells_true_from_false() -> None:
+    rate = grounding.measure(grounding.read_record(SAMPLE)).heart_rate
+    assert rate is not None
+    done = gem("check", SAMPLE, "--text", f"The heart rate is {rate:.0f} bpm.", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [claim["verdict"] for claim in json.loads(done.stdout)] == ["supported"]
+    done = gem("check", SAMPLE, "--text", f"The heart rate is {rate + 40:.0f} bpm.", "--json")
+    assert "contradicted" in [claim["verdict"] for claim in json.loads(done.stdout)]
+
+
+def test_a_light_command_imports_no_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from gem.cli import main\n"
+        f"code = main(['render', {SAMPLE!r}, '-o', 'x.png']) or main(['measure', {SAMPLE!r}]) or main(['check', {SAMPLE!r}, '--text', 'PR 160 ms.'])\n"
+        "heavy = {'torch', 'transformers', 'lightning', 'timm'} & set(sys.modules)\n"
+        "sys.exit(code or ', '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["measure", "nowhere"], "there is no such file"),
+        (["render", SAMPLE, "-o", "x.xyz"], "use .png"),
+        (["render", SAMPLE, "-o", "x.png", "--layout", "wide"], "rows x columns"),
+        (["render", SAMPLE, "-o", "nowhere/x.png"], "Check the path"),
+        (["check", SAMPLE, "--file", "nowhere.txt"], "Check the path"),
+        (["explain", SAMPLE, "--model", "no-such-model"], "no such model"),
+    ],
+)
+def test_errors_are_one_line_with_a_remedy(words: list[str], said: str, tmp_path: Path) -> None:
+    done = gem(*words, cwd=tmp_path)
+    assert_one_line_error(done)
+    assert said in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = gem("measure", "nowhere", "--debug", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_only_commands_whose_module_is_there_are_offered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "ELSEWHERE", {"fly": ("gem.no_such_module", "fly"), "draw": ("gem.cli", "here")})
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    printed = capsys.readouterr().out
+    assert "draw" in printed
+    assert "fly" not in printed
+
+
+def test_info_names_versions_and_registries() -> None:
+    done = gem("info", "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["versions"]["gem-ecg"] == grounding.__version__
+    assert "wfdb" in facts["registries"]["readers"]
+
+
+# the bad days: each ends in values with reasons, or in one line with a remedy
+
+
+def test_a_truncated_dat_is_an_error(tmp_path: Path) -> None:
+    record = grounding.read_record(SAMPLE)
+    path = write_record(tmp_path, record.signal.T.astype(float), record.fs, list(record.leads))
+    data = Path(path + ".dat")
+    data.write_bytes(data.read_bytes()[:40_000])
+    assert_one_line_error(gem("measure", path))
+
+
+def test_a_missing_header_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rec.dat").write_bytes(b"\0" * 1000)
+    done = gem("measure", str(tmp_path / "rec"))
+    assert_one_line_error(done)
+    assert "header" in done.stderr
+
+
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rec.hea").touch()
+    done = gem("measure", str(tmp_path / "rec"))
+    assert_one_line_error(done)
+    assert "empty" in done.stderr
+
+
+def bad_day(name: str) -> tuple[np.ndarray, float, list[str]]:
+    record = grounding.read_record(SAMPLE)
+    if name == "one lead":
+        record = record.select(["II"])
+    elif name == "two seconds":
+        record = record.crop(0, 2)
+    elif name == "100 Hz":
+        record = record.resample(100)
+    elif name == "1 kHz":
+        record = record.resample(1000)
+    signal = record.signal.T.astype(float)
+    if name == "flat lines":
+        signal = np.zeros_like(signal)
+    elif name == "NaNs":
+        signal[1000:1500] = np.nan
+        signal[10:, 3] = np.nan
+    return signal, record.fs, list(record.leads)
+
+
+@pytest.mark.parametrize("name", ["one lead", "two seconds", "flat lines", "NaNs", "100 Hz", "1 kHz"])
+def test_bad_days_give_values_or_reasons(name: str, tmp_path: Path) -> None:
+    done = gem("measure", write_record(tmp_path, *bad_day(name)), "--json")
+    if done.returncode:
+        assert_one_line_error(done)
+        return
+    data = json.loads(done.stdout)
+    missing = [key for key, value in data["intervals_ms"].items() if value is None]
+    assert all(data["reasons"].get(key) for key in missing), data["reasons"]
+    if name in {"100 Hz", "1 kHz", "one lead"}:
+        assert data["heart_rate_bpm"] is not None
+    if name == "flat lines":
+        assert data["heart_rate_bpm"] is None
+    assert gem("render", str(tmp_path / "rec"), "-o", str(tmp_path / "x.png")).returncode == 0
+
+
+def test_csv_needs_its_rate(tmp_path: Path) -> None:
+    record = grounding.read_record(SAMPLE)
+    path = tmp_path / "ecg.csv"
+    np.savetxt(path, record.signal.T, delimiter=",", header=",".join(record.leads), comments="")
+    assert_one_line_error(gem("measure", str(path)))
+    done = gem("measure", str(path), "--fs", "500", "--units", "mV", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fs_hz"] == 500
