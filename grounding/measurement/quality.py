@@ -171,7 +171,12 @@ def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _noise(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
     """RMS second difference at about 250 Hz in the quiet stretches (30th percentile of 0.2 s windows): muscle and converter noise, mV."""
     step = max(1, round(fs / 250))
-    coarse = _windows(signal, step).mean(axis=2) if step > 1 and signal.shape[1] >= 3 * step else signal
+    coarse = signal
+    if step > 1 and signal.shape[1] >= 3 * step:
+        length = signal.shape[1] // step * step
+        coarse = signal[:, :length:step] / np.float32(step)
+        for shift in range(1, step):
+            coarse += signal[:, shift:length:step] / np.float32(step)
     bend = coarse[:, 2:] - 2 * coarse[:, 1:-1] + coarse[:, :-2]
     rms = np.sqrt((_windows(bend, round(NOISE_WINDOW_S * fs / step)) ** 2).mean(axis=2))
     return np.asarray(np.quantile(rms, 0.3, axis=1), dtype=np.float64)

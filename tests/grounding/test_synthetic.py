@@ -161,7 +161,7 @@ def test_what_cannot_be_had_is_refused(asked: dict) -> None:
 
 def test_it_is_fast() -> None:
     synthesize()
-    start = time.perf_counter()
+    start = time.process_time()
     for seed in range(5):
         synthesize(seed=seed, noise_snr_db=20, baseline_mv=0.2)
-    assert (time.perf_counter() - start) / 5 < 0.1  # 12 ms on a free core
+    assert (time.process_time() - start) / 5 < 0.1  # 12 ms of processor time, alone on a core

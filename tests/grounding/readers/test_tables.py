@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grounding import EcgError, EcgFormatError, ECGRecord, EcgSignalError, read_record, sample_path
 
@@ -158,3 +160,15 @@ def test_mutated_bytes_give_a_record_or_an_ecg_error(table: pd.DataFrame, tmp_pa
         except EcgError:
             refused += 1
     assert refused > 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet=st.sampled_from("0123456789.,;\t\n -+eEnaI V#time\"'\x00é"), max_size=200))
+def test_any_text_gives_a_record_or_an_ecg_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text(text, encoding="utf-8")
+    try:
+        leads = read_record(path, fs=500, leads=["I"]).leads
+    except EcgError:
+        return
+    assert leads == ("I",)
