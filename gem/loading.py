@@ -46,7 +46,10 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
 
     check_files(folder)
     family: Any = GemForConditionalGeneration if config["model_type"] == "gem" else EcgCocaModel
-    model, report = family.from_pretrained(folder, dtype=dtype or torch.float32, output_loading_info=True)
+    try:
+        model, report = family.from_pretrained(folder, dtype=dtype or torch.float32, output_loading_info=True)
+    except RuntimeError as error:  # transformers' word for shapes that don't fit
+        raise GemCheckpointError(f"the weights don't fit the config: {error}", where=str(folder)) from None
     wrong = {key: sorted(report[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if report[key]}
     if wrong:
         raise GemCheckpointError(f"the weights don't fit the config: {wrong}", where=str(folder))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from .configuration import GemConfig
 from .encoders.registry import Encoder, build_encoder
@@ -83,7 +83,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
-    _no_split_modules: ClassVar[list[str]] = ["LlamaDecoderLayer", "CLIPEncoderLayer", "ResidualAttentionBlock"]  # type: ignore[misc,assignment]
+    _no_split_modules: ClassVar[list[str]] = ["LlamaDecoderLayer", "CLIPEncoderLayer", "ResidualAttentionBlock"]  # type: ignore[misc]
 
     def __init__(self, config: GemConfig) -> None:
         super().__init__(config)
@@ -123,6 +123,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             options = {"attn_implementation": prefix.NAME} if config.fusion == "prefix_kv" else {}
             self.language_model = AutoModelForCausalLM.from_config(config.text_config, **options)
         self.processor: Any = None
+        self.load_report: Any = None
         self.post_init()
 
     def _head_dim(self) -> int:
@@ -250,7 +251,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                     size,
                     self.config.merge,
                     settings.get("grid_pinpoints", []),
-                    encoder.image_size[0],  # type: ignore[index]
+                    encoder.image_size[0],  # type: ignore[index,arg-type]
                     getattr(self, "image_newline", None),
                 )
             )
@@ -427,7 +428,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if self.config.fusion == "none":
             raise GemConfigError("this model has no language model", remedy="use classify() or encode()")
         if input_ids is None:
-            return super().generate(attention_mask=attention_mask, **kwargs)
+            return _transformers_generate(self, attention_mask=attention_mask, **kwargs)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         # without the prompt's own padding on the left, new tokens would follow padding
@@ -439,7 +440,9 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         embeds, mask = (
             (self._embed(prompt), prompt_mask) if merged is None else _left_padded(merged.embeds, merged.attention_mask)
         )
-        result = super().generate(inputs_embeds=embeds, attention_mask=mask, **self._prefix(encoded), **kwargs)
+        result = _transformers_generate(
+            self, inputs_embeds=embeds, attention_mask=mask, **self._prefix(encoded), **kwargs
+        )
         new = result if isinstance(result, Tensor) else result.sequences
         repeats = len(new) // len(input_ids)
         sequences = torch.cat([input_ids.repeat_interleave(repeats, 0), new], dim=1)
@@ -447,6 +450,10 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             return sequences
         result.sequences = sequences
         return result
+
+
+# typed for transformers' own protocol, which no subclass outside it matches
+_transformers_generate: Any = GenerationMixin.generate
 
 
 def _encoder(settings: dict[str, Any] | None, kind: str) -> Encoder | None:

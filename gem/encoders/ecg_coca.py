@@ -35,7 +35,8 @@ class ResidualAttentionBlock(nn.Module):
         query = self.ln_1(x)
         key = query if kv is None else self.ln_1_kv(kv)
         x = x + self.attn(query, key, key, need_weights=False, attn_mask=mask)[0]
-        return x + self.mlp(self.ln_2(x))
+        out: Tensor = x + self.mlp(self.ln_2(x))
+        return out
 
 
 class _Transformer(nn.Module):
@@ -91,4 +92,5 @@ class EcgCoca(Encoder):
         patches = self.conv1(x).transpose(1, 2)
         cls = self.class_embedding.expand(len(x), 1, -1).to(patches.dtype)
         tokens = torch.cat([cls, patches], dim=1) + self.positional_embedding
-        return self.transformer(self.ln_pre(tokens))
+        out: Tensor = self.transformer(self.ln_pre(tokens))
+        return out

@@ -26,7 +26,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(y)) + self.shortcut(x)).relu()
+        out: Tensor = (self.bn2(self.conv2(y)) + self.shortcut(x)).relu()
+        return out
 
 
 @register_encoder(name="ecg_conv")
@@ -71,4 +72,5 @@ class EcgConv(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) -> (B, n_tokens, width)."""
-        return self.norm(self.stages(self.stem(x)).transpose(1, 2))
+        tokens: Tensor = self.norm(self.stages(self.stem(x)).transpose(1, 2))
+        return tokens

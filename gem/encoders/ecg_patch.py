@@ -56,4 +56,5 @@ class EcgPatch(Encoder):
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) -> (B, n_tokens, width)."""
         tokens = self.stem(x).transpose(1, 2) + self.positions
-        return self.norm(self.blocks(tokens))
+        normed: Tensor = self.norm(self.blocks(tokens))
+        return normed

@@ -32,7 +32,8 @@ class _Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn1(self.conv1(x)).relu()
         y = self.bn2(self.conv2(y)).relu()
-        return (self.bn3(self.conv3(y)) + self.shortcut(x)).relu()
+        out: Tensor = (self.bn3(self.conv3(y)) + self.shortcut(x)).relu()
+        return out
 
 
 @register_encoder(name="ecg_resnet")
@@ -70,4 +71,5 @@ class EcgResnet(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) -> (B, 1, width)."""
-        return self.blocks(self.bn1(self.conv1(x)).relu()).mean(-1)[:, None]
+        features: Tensor = self.blocks(self.bn1(self.conv1(x)).relu())
+        return features.mean(-1)[:, None]

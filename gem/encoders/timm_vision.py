@@ -33,7 +33,7 @@ class TimmVision(Encoder):
         data = timm.data.resolve_model_data_config(self.body)
         self.image_size = tuple(img_size) if img_size else tuple(data["input_size"][1:])
         self.mean, self.std = tuple(data["mean"]), tuple(data["std"])
-        self.width = int(self.body.num_features)
+        self.width = int(self.body.num_features)  # type: ignore[arg-type]
         self.n_tokens = self._count()
 
     def _create(self, timm: Any, img_size: list[int] | None) -> torch.nn.Module:

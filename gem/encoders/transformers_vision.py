@@ -40,7 +40,7 @@ class _TransformersVision(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, n_tokens, width)."""
-        hidden = self.body(x, output_hidden_states=True).hidden_states[self.select_layer]
+        hidden: Tensor = self.body(x, output_hidden_states=True).hidden_states[self.select_layer]
         return hidden if self.select_feature == "cls_patch" else hidden[:, self.n_prefix :]
 
     def init_buffers(self) -> None:

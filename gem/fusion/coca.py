@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from ..encoders.ecg_coca import EcgCoca, ResidualAttentionBlock
 from ..errors import GemConfigError, GemInputError
@@ -105,7 +105,8 @@ class _Decoder(nn.Module):
         future = torch.ones(length, length, dtype=torch.bool, device=text.device).triu(1)
         for block, cross in zip(self.resblocks, self.cross_attn, strict=True):
             text = cross(block(text, mask=future), kv=ecg)
-        return self.ln_final(text) @ self.text_projection
+        out: Tensor = self.ln_final(text) @ self.text_projection
+        return out
 
 
 class EcgCocaModel(PreTrainedModel):
@@ -129,6 +130,7 @@ class EcgCocaModel(PreTrainedModel):
             if not parameter.is_meta:
                 parameter._is_hf_initialized = True  # type: ignore[attr-defined]
         self.processor: Any = None
+        self.load_report: Any = None
         self.post_init()
 
     def encode_ecg(self, ecg: Tensor) -> EcgCocaOutput:

@@ -171,3 +171,14 @@ def test_auto_classes_know_the_model(tiny_model: Build, tmp_path: Path) -> None:
     code = f"import gem, transformers; m = transformers.AutoModel.from_pretrained({str(tmp_path)!r}); print(type(m).__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "GemForConditionalGeneration", done.stderr
+
+
+def test_nothing_of_ours_breaks_the_graph(tiny_model: Build, tiny_inputs: dict[str, Any]) -> None:
+    """Encoders and a decoding step are one graph each for torch.compile."""
+    model = tiny_model()
+    explain = torch._dynamo.explain
+    assert explain(model.ecg_encoder)(tiny_inputs["ecg"]).graph_break_count == 0
+    assert explain(model.vision_encoder)(tiny_inputs["pixel_values"]).graph_break_count == 0
+    step = explain(lambda ids: model(input_ids=ids, use_cache=False).logits)(torch.tensor([[5]]))
+    assert step.graph_break_count == 0
+    torch._dynamo.reset()
