@@ -35,6 +35,7 @@ class Term:
     kind: str
     values: tuple[str, ...] = ()
     negated: bool = False
+    region: bool = False  # leads named as a region ("chest leads"), not one by one
 
 
 def tokens(text: str, offset: int = 0) -> list[Token]:
@@ -68,7 +69,7 @@ CATEGORIES = {
     "left": ("left", "leftward"),
     "right": ("right", "rightward"),
     "abnormal": ("abnormal",),
-    "shape": ("inverted", "depressed", "raised", "upright", "negative", "positive", "isoelectric"),
+    "shape": ("inverted", "depressed", "raised", "upright", "negative", "positive", "isoelectric", "poor", "reduced"),
 }  # fmt: skip
 REGULARITY = {
     "regular": ("regular", "regular rhythm", "rhythm regular"),
@@ -87,6 +88,8 @@ _FASCICULAR = ("left_anterior_fascicular_block", "left_posterior_fascicular_bloc
 _BUNDLE = ("complete_left_bundle_branch_block", "complete_right_bundle_branch_block", "incomplete_right_bundle_branch_block", "incomplete_left_bundle_branch_block")  # fmt: skip
 _AV_BLOCK = ("first_degree_av_block", "second_degree_av_block", "third_degree_av_block")
 GROUPS: dict[str, tuple[str, ...]] = {
+    "st segment deviation": ("st_elevation", "st_depression"), "st segment abnormalities": ("st_elevation", "st_depression"),
+    "left or right bundle branch block": _BUNDLE, "right or left bundle branch block": _BUNDLE,
     "sinus rhythm": _SINUS, "regular sinus rhythm": _SINUS,
     "sinus": _SINUS,
     "myocardial infarction": _INFARCTION, "infarction": _INFARCTION, "mi": _INFARCTION, "infarct": _INFARCTION,
@@ -119,11 +122,14 @@ OPPOSITES: dict[str, tuple[str, ...]] = {
     "isoelectric st segments": ("st_elevation", "st_depression"), "isoelectric st segment": ("st_elevation", "st_depression"),
 }  # fmt: skip
 SEGMENTS = {
+    "r": ("r wave progression", "r progression"),
     "st": ("st segment", "st segments", "st"),
     "t": ("t wave", "t waves"),
 }
 # what is said of a segment -> findings, and whether they are denied
 SEGMENT_WORDS: dict[tuple[str, str], tuple[tuple[str, ...], bool]] = {
+    ("r", "normal"): (("poor_r_wave_progression",), True), ("r", "poor"): (("poor_r_wave_progression",), False),
+    ("r", "reduced"): (("poor_r_wave_progression",), False), ("r", "abnormal"): (("poor_r_wave_progression",), False),
     ("st", "elevated"): (("st_elevation",), False), ("st", "raised"): (("st_elevation",), False),
     ("st", "depressed"): (("st_depression",), False), ("st", "isoelectric"): (("st_elevation", "st_depression"), True),
     ("st", "normal"): (("st_elevation", "st_depression"), True), ("t", "inverted"): (("t_wave_inversion",), False),
@@ -145,7 +151,7 @@ _PLAIN: dict[str, Iterable[str]] = {
     "stop": ("but", "however", "although", "though", "except", "whereas", "while", "there is", "there are", "shows", "show", "yet", "instead"),
     "missing": ("not measurable", "not measured", "cannot be measured", "could not be measured", "unmeasurable", "not be measured"),
     "reference": ("normal range", "reference range", "normal value", "normal values", "reference", "upper limit", "lower limit", "threshold", "cutoff", "cut off", "criterion", "defined as", "normal limit"),
-    "skip": ("history of", "12 lead", "twelve lead", "no change", "not only", "left ventricle", "right ventricle", "high quality", "normal variant", "left atrium", "right atrium", "left sided", "right sided", "lead i lead", "sinus node", "short term", "long term", "high risk", "low risk"),
+    "skip": ("history of", "otherwise normal", "otherwise normal ecg", "otherwise normal ekg", "12 lead", "twelve lead", "no change", "not only", "left ventricle", "right ventricle", "high quality", "normal variant", "left atrium", "right atrium", "left sided", "right sided", "lead i lead", "sinus node", "short term", "long term", "high risk", "low risk"),
 }  # fmt: skip
 FORMULAS = {"qtc_bazett": ("bazett", "qtcb"), "qtc_fridericia": ("fridericia", "qtcf"), "qtc_framingham": ("framingham",), "qtc_hodges": ("hodges",)}  # fmt: skip
 COMPARE = {
@@ -190,7 +196,7 @@ def lexicon() -> Lexicon:
     for phrase, names in OPPOSITES.items():
         found[_words(phrase)] = Term("finding", names, negated=True)
     for phrase, leads in LEAD_PHRASES.items():
-        found[_words(phrase)] = Term("lead", leads)
+        found[_words(phrase)] = Term("lead", leads, region=True)
     index: Lexicon = {}
     for words, term in found.items():
         index.setdefault(words[0], []).append((words, term))
@@ -203,6 +209,5 @@ _LEADS = {lead.lower(): lead for lead in STANDARD_LEADS}
 
 
 def lead_of(token: Token) -> str | None:
-    """The lead a token names; Roman numerals count only in capitals."""
-    lead = _LEADS.get(token.word)
-    return None if lead is None or (lead in ("I", "II", "III") and token.text != lead) else lead
+    """The lead a token may name, in any case of letters."""
+    return _LEADS.get(token.word)

@@ -49,6 +49,7 @@ class Statement:
     negated: bool = False
     uncertain: bool = False
     leads: tuple[str, ...] = ()
+    region: bool = False
     number: Number | None = None
     word: str = ""
     formulas: tuple[str, ...] = ()
@@ -135,8 +136,12 @@ class _Sentence:
     def _is_lead(self, at: int, lead: str) -> bool:
         if lead == "I":
             before = self.tokens[at - 1].word if at else ""
-            after = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
-            return before in _BEFORE_LEAD_I or lead_of(after) is not None if after else before in _BEFORE_LEAD_I
+            listed = (
+                at + 2 < len(self.tokens)
+                and self.tokens[at + 1].word in {",", "and"}
+                and lead_of(self.tokens[at + 2]) is not None
+            )
+            return listed or before in {"lead", "leads"} or (self.tokens[at].text == "I" and before in _BEFORE_LEAD_I)
         if lead in ("II", "III"):
             return not (at and self.tokens[at - 1].word in {"block", "degree", "type", "mobitz", "grade"})
         return True
@@ -165,13 +170,17 @@ class _Sentence:
                 and "V" + self.tokens[at].text in STANDARD_LEADS
             ):
                 a, b = STANDARD_LEADS.index(leads[-1]), STANDARD_LEADS.index("V" + self.tokens[at].text)
-                leads += STANDARD_LEADS[a + 1 : b + 1]
+                leads += STANDARD_LEADS[a + 1 : b + 1] if ranged else STANDARD_LEADS[b : b + 1]
                 last, ranged = at, False
             else:
                 break
             at += 1
         self.items.append(_Item(Term("lead", tuple(dict.fromkeys(leads))), first, last))
         return last + 1
+
+    def _bare_lead(self, at: int) -> bool:
+        """ "V4,5,6": a number without a unit behind a chest lead."""
+        return at + 1 >= len(self.tokens) or self.tokens[at + 1].word not in _UNITS
 
     def _number(self, at: int) -> int:
         """Read a number or range with its unit; gives the position after it."""
@@ -229,7 +238,7 @@ class _Sentence:
         spoken: _Item | None = None
         segment: _Item | None = None
         compare = ""
-        pending_leads: tuple[str, ...] = ()
+        pending: _Item | None = None
         clause_from = 0
         for number, item in enumerate(self.items):
             kind, values = item.term.kind, item.term.values
@@ -285,14 +294,14 @@ class _Sentence:
                 negated = False
             elif kind == "lead":
                 if not self._attach(item):
-                    pending_leads = values
+                    pending = item
             elif kind == "finding":
                 statement = self._add(
                     "finding", values, item, item, negated=negated != item.term.negated, uncertain=uncertain
                 )
-                if pending_leads and not self._next_is(number, "lead"):
-                    statement.leads = pending_leads
-                pending_leads = ()
+                if pending is not None and not self._next_is(number, "lead") and self._leads_lead_to(pending, item):
+                    statement.leads, statement.region = pending.term.values, pending.term.region
+                pending = None
                 segment = None
                 subject = next((SUBJECTS[name] for name in values if name in SUBJECTS), "")
                 quantity, spoken = ((subject,), item) if subject else (quantity, spoken)
@@ -378,10 +387,33 @@ class _Sentence:
                 break
             if given and not set(between) <= {"and", "or", ",", *self._words_of(self.out[-1])} | _BRIDGE:
                 break
-            statement.leads = item.term.values
+            statement.leads, statement.region = item.term.values, item.term.region
             statement.end = max(statement.end, self.tokens[item.last].end) if not given else statement.end
             given = True
         return given
+
+    def _leads_lead_to(self, leads: _Item, finding: _Item) -> bool:
+        """ "In V1-V4 there is ST elevation": only such words stand between."""
+        between = {token.word for token in self.tokens[leads.last + 1 : finding.first]}
+        return between <= {
+            "there",
+            "is",
+            "are",
+            "show",
+            "shows",
+            "a",
+            "an",
+            ",",
+            ":",
+            "the",
+            "no",
+            "has",
+            "have",
+            "with",
+            "leads",
+            "lead",
+            "without",
+        }
 
     def _words_of(self, statement: Statement) -> set[str]:
         return {token.word for token in self.tokens if statement.start <= token.start < statement.end}

@@ -193,7 +193,7 @@ class _Checker:
                 return self._claim(statement, "contradicted", f"{named} is there in {', '.join(yes)}", evidence)
             if no:
                 return self._claim(statement, "supported", f"no {named} in {', '.join(no)}", evidence)
-        elif no:
+        elif no and not (statement.region and len(yes) >= 2):
             elsewhere = yes or any(finding.present for finding in findings)
             verdict: Verdict = "unsupported" if elsewhere or statement.uncertain else "contradicted"
             return self._claim(statement, verdict, f"{named} is not there in {', '.join(no)}", evidence)
