@@ -164,7 +164,7 @@ class _Sentence:
                 ranged = ranged or self.tokens[at].word in _RANGE
             elif (
                 self.tokens[at].text.isdigit()
-                and ranged
+                and (ranged or (self.tokens[at - 1].text == "," and self._bare_lead(at)))
                 and leads
                 and leads[-1].startswith("V")
                 and "V" + self.tokens[at].text in STANDARD_LEADS

@@ -61,8 +61,10 @@ class Evaluation:
             return _Outcome(other.present, evidence=list(other.evidence), reasons=reason)
         key = next(name for name in ("all", "any", "none") if name in condition)
         parts = [self._condition(entry, part) for part in condition[key]]
-        joined = {"all": kleene_all, "any": kleene_any, "none": lambda x: kleene_not(kleene_any(x))}[key]
-        holds = joined([part.holds for part in parts])
+        held = [part.holds for part in parts]
+        holds = kleene_all(held) if key == "all" else kleene_any(held)
+        if key == "none":
+            holds = kleene_not(holds)
         # the parts that decided are the evidence: the true ones of a true "any", the false ones of a false "all"
         wanted: tuple[bool | None, ...] = (True, False)
         if key == "any" and holds is True:

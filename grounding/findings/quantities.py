@@ -28,13 +28,14 @@ class Quantities:
 
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
-        table = measurement.lead_summary
+        table: Any = measurement.lead_summary
         self.rows: dict[str, dict[str, Any]] = (
             {row["lead"]: row for row in table.to_dict("records")} if len(table) else {}
         )
-        quality = measurement.quality
+        quality: Any = measurement.quality
         self.usable = {row["lead"]: bool(row["usable"]) for row in quality.to_dict("records")} if len(quality) else {}
-        self.beats: list[dict[str, Any]] = measurement.beats.to_dict("records") if len(measurement.beats) else []
+        beats: Any = measurement.beats
+        self.beats: list[dict[str, Any]] = beats.to_dict("records") if len(measurement.beats) else []
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         self._evidence: dict[tuple[str | None, str], Evidence] = {}
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
@@ -51,15 +52,15 @@ class Quantities:
         if name in DERIVED:
             return DERIVED[name](self)
         if name in ("age", "sex"):
-            value = getattr(m, name)
-            return value, None if value is not None else f"the record does not say the patient's {name}"
+            known: Value = getattr(m, name)
+            return known, None if known is not None else f"the record does not say the patient's {name}"
         if name == "has_millivolts":
             return m.has_millivolts, None
         if name.startswith("issue_"):
             return name.removeprefix("issue_") in m.issues, None
         source: Mapping[str, float | None]
         if name == "heart_rate":
-            value = m.heart_rate
+            value: float | None = m.heart_rate
         elif name == "axis" or name.startswith("axis_"):
             value = m.axes.get(name.removeprefix("axis_") if name != "axis" else "qrs")
         else:
