@@ -50,7 +50,10 @@ def fragment(explanation: Explanation) -> str:
         f'<span class="chip {name}"><b aria-hidden="true">{VERDICT_SIGNS[name]}</b> {count} {name.replace("_", " ")}</span> '
         for name, count in explanation.verdict.items()
     )
-    statements = "\n".join(_statement(key, index, part) for index, part in enumerate(explanation.statements, 1))
+    statements = "\n".join(
+        _statement(key, index, part, explanation.record is not None)
+        for index, part in enumerate(explanation.statements, 1)
+    )
     parts = [
         f"<style>{style}</style>",
         '<div class="gem"><header>',
@@ -73,7 +76,11 @@ def _pairs(key: str, count: int) -> str:
     for index in range(1, count + 1):
         states = [f".gem:has(#{key}s{index}:{state})" for state in ("hover", "focus-within", "target")]
         rules.append(",".join(f"{state} #{key}e{index} .full" for state in states) + "{opacity:1}")
-        rules.append(f".gem:has(#{key}e{index}:hover) #{key}s{index}{{background:var(--hover)}}")
+        rules.append(f"#{key}e{index}:target .full{{opacity:1}}")
+        rules.append(
+            ",".join(f".gem:has(#{key}e{index}:{state}) #{key}s{index}" for state in ("hover", "target"))
+            + "{background:var(--hover)}"
+        )
     return "\n".join(rules)
 
 
@@ -142,7 +149,7 @@ def _badge(key: str, index: int, boxes: Sequence[Box], layout: Layout) -> str:
     )
 
 
-def _statement(key: str, index: int, statement: Statement) -> str:
+def _statement(key: str, index: int, statement: Statement, drawn: bool) -> str:
     verdict = statement.verdict
     name = verdict.replace("_", " ")
     chip = (
@@ -154,13 +161,15 @@ def _statement(key: str, index: int, statement: Statement) -> str:
     lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
     proof = "".join(f"<li>{escape(line)}</li>" for line in lines[:MAX_PROOF_LINES])
     proof += f"<li>and {len(lines) - MAX_PROOF_LINES} more</li>" if len(lines) > MAX_PROOF_LINES else ""
+    # its number leads to the mark on the paper; where there is none, to the statement itself
+    goal = "e" if drawn and any(_placed(part) for part in statement.evidence) else "s"
     doubts = "".join(
         f'<li class="doubt">{escape(claim.verdict.replace("_", " "))}: \u201c{escape(claim.text)}\u201d, {escape(claim.reason)}</li>'
         for claim in statement.claims
         if claim.verdict != "supported"
     )
     return (
-        f'<li id="{key}s{index}" tabindex="0"><a class="number" href="#{key}s{index}" aria-label="Show the evidence of statement {index}">{index}</a>'
+        f'<li id="{key}s{index}" tabindex="0"><a class="number" href="#{key}{goal}{index}" aria-label="Show the evidence of statement {index}">{index}</a>'
         f'<div><p class="said">{escape(statement.text)} {chip}{kind}</p><ul class="proof">{proof}{doubts}</ul></div></li>'
     )
 
