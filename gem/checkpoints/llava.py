@@ -22,7 +22,7 @@ CONVERSATION = (
 TEXT_KEYS = (
     "vocab_size", "max_position_embeddings", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "hidden_act", "rms_norm_eps", "tie_word_embeddings", "attention_bias", "bos_token_id", "eos_token_id",
-    "pad_token_id",
+    "pad_token_id", "head_dim",
 )  # fmt: skip
 ECG, VISION = "model.ecg_tower.ecg_tower.", "model.vision_tower.vision_tower."
 _RENAMES = (
@@ -65,7 +65,11 @@ def convert_config(folder: Path, config: dict[str, Any], shapes: Shapes) -> GemC
         raise GemCheckpointError(f"unknown image_aspect_ratio {ratio!r}", where=str(folder / "config.json"))
     text: dict[str, Any] = {key: config[key] for key in TEXT_KEYS if config.get(key) is not None}
     rope = {"rope_type": "default", "rope_theta": config.get("rope_theta") or 10000.0}
-    text |= {"model_type": "llama", "rope_parameters": {**rope, **(config.get("rope_scaling") or {})}}
+    # older configs say "type" for what is now "rope_type"
+    scaling = {
+        "rope_type" if key == "type" else key: value for key, value in (config.get("rope_scaling") or {}).items()
+    }
+    text |= {"model_type": "llama", "rope_parameters": rope | scaling}
     text.setdefault("pad_token_id", 0)
     vision = _vision_config(folder, shapes)
     size = vision["image_size"]

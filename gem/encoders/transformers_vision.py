@@ -74,5 +74,5 @@ class TransformersVision(_TransformersVision):
 # openai/clip-vit-large-patch14-336, the public configuration
 CLIP_L_336: dict[str, Any] = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "patch_size": 14, "image_size": 336, "projection_dim": 768, "hidden_act": "quick_gelu",
+    "patch_size": 14, "image_size": 336, "projection_dim": 768, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
 }  # fmt: skip

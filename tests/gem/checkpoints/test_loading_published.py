@@ -290,3 +290,15 @@ def test_meit_folder_round_trip(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"llama": TEXT, "ecg_layers": "0,1"}))
     with pytest.raises(GemCheckpointError, match='only "all" works'):
         gem.load(tmp_path)
+
+
+def test_configs_of_other_makes(tmp_path: Path) -> None:
+    """Long-context scaling by its old name, a one-layer projector, class tokens kept."""
+    config = LLAVA | TEXT | {"rope_scaling": {"type": "linear", "factor": 2.0}, "mm_projector_type": "linear", "mm_vision_select_feature": "cls_patch"}  # fmt: skip
+    keys = layer_keys(32, 64, 16, 2, 96) | clip_keys(64, 96, 3, 5)
+    keys |= {"model.mm_projector.weight": (32, 64), "model.mm_projector.bias": (32,)}
+    write(tmp_path, keys, config)
+    model = gem.load(tmp_path)
+    assert model.config.text_config.rope_parameters["rope_type"] == "linear"
+    out = model(torch.tensor([[1, -200, 4]]), pixel_values=torch.randn(1, 3, 28, 28))
+    assert out.logits.shape == (1, 2 + 5, 96)
