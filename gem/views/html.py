@@ -50,15 +50,16 @@ def fragment(explanation: Explanation) -> str:
         f'<span class="chip {name}"><b aria-hidden="true">{VERDICT_SIGNS[name]}</b> {count} {name.replace("_", " ")}</span> '
         for name, count in explanation.verdict.items()
     )
+    figure = _figure(key, explanation)
     statements = "\n".join(
-        _statement(key, index, part, explanation.record is not None)
+        _statement(key, index, part, f'id="{key}e{index}"' in figure)
         for index, part in enumerate(explanation.statements, 1)
     )
     parts = [
         f"<style>{style}</style>",
         '<div class="gem"><header>',
         f"<h1>{escape(explanation.record_id)}</h1><p>{escape(about)}</p></header>",
-        _figure(key, explanation),
+        figure,
         f'<section aria-label="Explanation"><h2>Explanation</h2><p class="verdicts">{counts}</p><ol>{statements}</ol></section>',
         '<div class="columns">',
         _measured(explanation),
@@ -149,7 +150,7 @@ def _badge(key: str, index: int, boxes: Sequence[Box], layout: Layout) -> str:
     )
 
 
-def _statement(key: str, index: int, statement: Statement, drawn: bool) -> str:
+def _statement(key: str, index: int, statement: Statement, marked: bool) -> str:
     verdict = statement.verdict
     name = verdict.replace("_", " ")
     chip = (
@@ -162,7 +163,7 @@ def _statement(key: str, index: int, statement: Statement, drawn: bool) -> str:
     proof = "".join(f"<li>{escape(line)}</li>" for line in lines[:MAX_PROOF_LINES])
     proof += f"<li>and {len(lines) - MAX_PROOF_LINES} more</li>" if len(lines) > MAX_PROOF_LINES else ""
     # its number leads to the mark on the paper; where there is none, to the statement itself
-    goal = "e" if drawn and any(_placed(part) for part in statement.evidence) else "s"
+    goal = "e" if marked else "s"
     doubts = "".join(
         f'<li class="doubt">{escape(claim.verdict.replace("_", " "))}: \u201c{escape(claim.text)}\u201d, {escape(claim.reason)}</li>'
         for claim in statement.claims
