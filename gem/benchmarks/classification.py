@@ -128,6 +128,11 @@ def evaluate_classification(
     truth, limits = targets(samples), thresholds(model)
     out: dict[str, Any] = {"macro_auc": {}, "macro_f1": {}, "balanced_accuracy": {}, "intervals": {}, "n": len(samples)}
     for inputs in INPUTS:
+        if model.config.vision_encoder is None and inputs == "picture":
+            # a model without a picture encoder has nothing to say to a picture; "both" is then its signal alone
+            for name in ("macro_auc", "macro_f1", "balanced_accuracy"):
+                out[name][inputs] = out["intervals"].setdefault(name, {})[inputs] = None
+            continue
         score = probabilities(model, samples, inputs)
         said = (score >= limits).astype(np.float64)
         figures: dict[str, Callable[[NDArray[np.intp]], float]] = {

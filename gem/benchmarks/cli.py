@@ -47,6 +47,9 @@ def _table(result: dict[str, Any]) -> str:
     for figure in ("macro_auc", "macro_f1", "balanced_accuracy"):
         cells = []
         for inputs in INPUTS:
+            if result[figure][inputs] is None:
+                cells.append("no such encoder".rjust(26))
+                continue
             low, high = result["intervals"][figure][inputs]
             digits = 1 if figure == "balanced_accuracy" else 3
             cells.append(f"{result[figure][inputs]:.{digits}f} [{low:.{digits}f}-{high:.{digits}f}]".rjust(26))

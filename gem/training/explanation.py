@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .augment import augment
 from .corpus import explanation, impression
-from .start import graft, save, start
+from .start import graft, save, start, without_picture
 
 IGNORE = -100
 
@@ -32,6 +32,7 @@ class Explanation(lightning.LightningModule):
         without_facts: share of prompts without facts.
         seed: of the texts.
         half: save the weights as float16, to ship them.
+        signal_only: leave the picture's encoder, projector and head out of what is saved: no untrained part is shipped.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Explanation(lightning.LightningModule):
         without_facts: float = 0.15,
         seed: int = 0,
         half: bool = False,
+        signal_only: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -57,6 +59,7 @@ class Explanation(lightning.LightningModule):
         self.model.language_model.requires_grad_(True)
         self.output, self.learning_rate, self.strength = output, learning_rate, strength
         self.without_facts, self.seed, self.half_precision = without_facts, seed, half
+        self.signal_only = signal_only
 
     def on_train_epoch_start(self) -> None:
         """Frozen parts keep their running statistics; dropout of inputs stays on."""
@@ -108,7 +111,8 @@ class Explanation(lightning.LightningModule):
 
     def on_fit_end(self) -> None:
         """Save."""
-        save(self.model.half() if self.half_precision else self.model, self.output)
+        model = without_picture(self.model) if self.signal_only else self.model
+        save(model.half() if self.half_precision else model, self.output)
 
 
 def text_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:

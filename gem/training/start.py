@@ -80,6 +80,20 @@ def graft(model: GemForConditionalGeneration, folder: str) -> None:
         mine.load_state_dict(theirs.state_dict())
 
 
+def without_picture(model: GemForConditionalGeneration) -> GemForConditionalGeneration:
+    """The same model for signals alone."""
+    from ..configuration import GemConfig
+    from ..modeling import GemForConditionalGeneration
+    from ..processing import GemProcessor
+
+    config = GemConfig(**{**model.config.to_dict(), "vision_encoder": None, "picture": None})
+    made = GemForConditionalGeneration(config)
+    kept = set(made.state_dict())
+    made.load_state_dict({name: value for name, value in model.state_dict().items() if name in kept})
+    made.processor = GemProcessor.from_config(config, model.processor.tokenizer)
+    return made.eval()
+
+
 def save(model: GemForConditionalGeneration, folder: str | Path) -> None:
     """Weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads."""
     text = model.config.text_config

@@ -16,25 +16,16 @@ STYLES = ("full", "brief")
 _RHYTHM = ("The rhythm is <rhythm>.", "Rhythm: <rhythm>.", "The recording shows <rhythm>.")
 _REGULARITY = ("The rhythm is <rhythm>.", "Rhythm: <rhythm>.", "The ventricular rhythm is <rhythm>.")
 _PLAIN = {
-    "rate": ("The heart rate is <rate>{}.", "Heart rate <rate>{}.", "The ventricular rate is <rate>{}."),
-    "axis": ("The QRS axis is <axis>{}.", "The axis is <axis>{}.", "The frontal axis is <axis>{}."),
-    "pr": ("The PR interval is <pr>{}.", "PR interval <pr>{}.", "The PR interval measures <pr>{}."),
-    "qrs": ("The QRS duration is <qrs>{}.", "QRS duration <qrs>{}.", "The QRS complex lasts <qrs>{}."),
-    "qt": ("The QT interval is <qt>{}.", "QT interval <qt>{}.", "The QT interval measures <qt>{}."),
+    "rate": ("The heart rate is <rate>.", "Heart rate <rate>.", "The ventricular rate is <rate>."),
+    "axis": ("The QRS axis is <axis>.", "The axis is <axis>.", "The frontal axis is <axis>."),
+    "pr": ("The PR interval is <pr>.", "PR interval <pr>.", "The PR interval measures <pr>."),
+    "qrs": ("The QRS duration is <qrs>.", "QRS duration <qrs>.", "The QRS complex lasts <qrs>."),
+    "qt": ("The QT interval is <qt>.", "QT interval <qt>.", "The QT interval measures <qt>."),
     "qtc": (
-        "The QTc is <qtc>{} (Fridericia).",
-        "QTc <qtc>{} (Fridericia).",
-        "Corrected by Fridericia, the QTc is <qtc>{}.",
+        "The QTc (Fridericia) is <qtc>.",
+        "QTc (Fridericia) <qtc>.",
+        "Corrected by Fridericia, the QTc is <qtc>.",
     ),
-}
-_CATEGORY = {
-    "normal": (", which is normal", ", within normal limits"),
-    "fast": (", which is fast", ", a fast rate"),
-    "slow": (", which is slow", ", a slow rate"),
-    "prolonged": (", which is prolonged", ", a prolonged value"),
-    "short": (", which is short", ", a short value"),
-    "left": (", deviated to the left", ", a left axis deviation"),
-    "right": (", deviated to the right", ", a right axis deviation"),
 }
 _FINDINGS = ("The findings include {}.", "There is evidence of {}.", "The measurements show {}.")
 _IMPRESSION = (
@@ -60,9 +51,9 @@ def compose(items: Sequence[Fact], diagnoses: Iterable[str] = (), *, seed: int =
         EcgError: unknown style or diagnosis.
 
     Example:
-        >>> fact = Fact("<pr>", "212 ms", "prolonged", (), "number", "pr")
+        >>> fact = Fact("<pr>", "212 ms (prolonged)", "prolonged", (), "number", "pr")
         >>> compose([fact], ["CD"], seed=3)
-        'The PR interval measures <pr>, which is prolonged. Impression: the encoders suggest <dx_cd>.'
+        'The PR interval is <pr>. Impression: the encoders suggest <dx_cd>.'
     """
     if style not in STYLES:
         raise EcgError(f"unknown style {style!r}", remedy=f"use one of {', '.join(STYLES)}")
@@ -92,9 +83,8 @@ def _value_sentences(by_tag: Mapping[str, Fact], pick: random.Random, style: str
     for name in VALUES:
         fact = by_tag.get(f"<{name}>")
         if fact is not None:
-            words = pick.choice(_CATEGORY[fact.word]) if fact.word else ""
             if style == "full" or fact.word != "normal":
-                out.append(pick.choice(_PLAIN[name]).format(words))
+                out.append(pick.choice(_PLAIN[name]))
         elif f"<no_{name}>" in by_tag:
             out.append(f"The {by_tag[f'<no_{name}>'].label} is <no_{name}>.")
     return out

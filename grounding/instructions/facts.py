@@ -35,6 +35,7 @@ VALUES = {
     "qt": ("qt", "QT interval"),
     "qtc": ("qtc_fridericia", "QTc"),
 }
+CATEGORY_WORDS = {"left": "left axis deviation", "right": "right axis deviation"}
 MAX_FINDINGS = 8
 FINDING_TAGS = tuple(f"<f{number}>" for number in range(1, MAX_FINDINGS + 1))
 DIAGNOSIS_TAGS = {label: f"<dx_{label.lower().replace('/', '_')}>" for label in DIAGNOSES}
@@ -54,7 +55,7 @@ class Fact:
 
     Attributes:
         tag: how a text cites it, e.g. ``<pr>``.
-        text: what the tag becomes, e.g. ``"182 ms"``.
+        text: what the tag becomes, e.g. ``"182 ms (normal)"``.
         word: its category (``normal``, ``prolonged``, ``left``, a finding's group, ...), or ``""``.
         evidence: the places in the recording.
         kind: ``number``, ``missing``, ``rhythm``, ``finding`` or ``diagnosis`` (the encoders' opinion).
@@ -127,9 +128,10 @@ def facts(
             out.append(Fact(f"<no_{name}>", f"not measurable ({reason})", "", (proof,), "missing", words))
         else:
             value = float(proof.value)
-            out.append(
-                Fact(f"<{name}>", shown(value, proof.unit), category(name, value, measurement.sex), (proof,), "number", quantity)
-            )  # fmt: skip
+            word = category(name, value, measurement.sex)
+            # the category is measured too: it comes with the number, so that no writer can get it wrong
+            text = shown(value, proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
+            out.append(Fact(f"<{name}>", text, word, (proof,), "number", quantity))
     shapes = [finding for finding in present if finding.group != "rhythm" and finding.name not in ORDINARY]
     for tag, finding in zip(FINDING_TAGS, shapes, strict=False):
         out.append(Fact(tag, _finding_words(finding), finding.group, finding.evidence, "finding", finding.name))
@@ -192,6 +194,7 @@ def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:
     """Put the facts where their tags are, sentence by sentence.
 
     A sentence that cites a tag this recording has no fact for is not shown as if it were true: a note says that it was left out.
+    From a list (``<f1>; <f2>``) only the item that stands for nothing is taken.
 
     Args:
         tagged_text: sentences with tags, as ``compose`` or the model writes them.
@@ -207,6 +210,12 @@ def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:
             continue
         tags = tuple(dict.fromkeys(_TAG.findall(sentence)))
         unknown = [tag for tag in tags if tag not in known]
+        if unknown and ";" in sentence and len(tags) > len(unknown):
+            # one item too many in a list: the others still stand
+            for tag in unknown:
+                sentence = re.sub(rf";\s*{tag}|{tag};\s*", "", sentence)
+            unknown = [tag for tag in unknown if tag in sentence]
+            tags = tuple(tag for tag in tags if tag in known)
         if unknown:
             note = f"A sentence was left out: it cites {', '.join(unknown)}, which this recording has no value for."
             out.append(Statement(note, kind="note", tags=tags))

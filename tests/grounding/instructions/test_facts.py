@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import grounding
-from grounding.instructions import DIAGNOSES, TAGS, compose, facts, prompt, resolve, shown
+from grounding.instructions import DIAGNOSES, TAGS, Fact, compose, facts, prompt, resolve, shown
 
 PROBABILITIES = {"NORM": 0.1, "MI": 0.7, "STTC": 0.2, "CD": 0.6, "HYP": 0.05}
 
@@ -27,7 +27,7 @@ def test_each_value_is_a_fact_or_a_reason(measured: tuple[Any, list[Any]]) -> No
         if value is None:
             assert measurement.reasons[quantity].rstrip(".") in items[f"<no_{name}>"].text
         else:
-            assert items[f"<{name}>"].text == shown(value, "ms") == f"{round(value)} ms"
+            assert items[f"<{name}>"].text.split(" (")[0] == shown(value, "ms") == f"{round(value)} ms"
             assert items[f"<{name}>"].evidence[0].value == value
     assert set(items) <= set(TAGS)
     assert items["<dx_mi>"].evidence[0].value == pytest.approx(0.7)
@@ -73,3 +73,10 @@ def test_an_unknown_tag_leaves_a_note(measured: tuple[Any, list[Any]]) -> None:
 )
 def test_values_are_written_one_way(value: float, unit: str, text: str) -> None:
     assert shown(value, unit) == text
+
+
+def test_an_item_too_many_does_not_cost_the_list() -> None:
+    items = [Fact(f"<f{i}>", f"finding {i}", "", (), "finding") for i in (1, 2)]
+    (statement,) = resolve("The findings include <f1>; <f2>; <f3>.", items)
+    assert statement.text == "The findings include finding 1; finding 2."
+    assert statement.tags == ("<f1>", "<f2>")
