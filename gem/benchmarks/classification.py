@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..modeling import GemForConditionalGeneration
 
 INPUTS = ("both", "signal", "picture")
+FIGURES = ("macro_auc", "macro_f1", "balanced_accuracy")
 Array = NDArray[np.float64]
 
 
@@ -116,6 +117,21 @@ def thresholds(model: GemForConditionalGeneration) -> Array:
     return np.array([stored.get(label, 0.5) for label in SUPERCLASSES])
 
 
+def _figures(truth: Array, score: Array, said: Array) -> dict[str, Callable[[NDArray[np.intp]], float]]:
+    """Each figure as a function of the rows it is taken over."""
+
+    def auc(rows: NDArray[np.intp]) -> float:
+        return macro_auc(truth[rows], score[rows])
+
+    def f1(rows: NDArray[np.intp]) -> float:
+        return macro_f1(truth[rows], said[rows])
+
+    def accuracy(rows: NDArray[np.intp]) -> float:
+        return balanced_accuracy(truth[rows], said[rows])
+
+    return dict(zip(FIGURES, (auc, f1, accuracy), strict=True))
+
+
 def evaluate_classification(
     model: GemForConditionalGeneration, samples: Sequence[Sample], rounds: int = 1000
 ) -> dict[str, Any]:
@@ -130,16 +146,12 @@ def evaluate_classification(
     for inputs in INPUTS:
         if model.config.vision_encoder is None and inputs == "picture":
             # a model without a picture encoder has nothing to say to a picture; "both" is then its signal alone
-            for name in ("macro_auc", "macro_f1", "balanced_accuracy"):
+            for name in FIGURES:
                 out[name][inputs] = out["intervals"].setdefault(name, {})[inputs] = None
             continue
         score = probabilities(model, samples, inputs)
         said = (score >= limits).astype(np.float64)
-        figures: dict[str, Callable[[NDArray[np.intp]], float]] = {
-            "macro_auc": lambda rows, score=score: macro_auc(truth[rows], score[rows]),
-            "macro_f1": lambda rows, said=said: macro_f1(truth[rows], said[rows]),
-            "balanced_accuracy": lambda rows, said=said: balanced_accuracy(truth[rows], said[rows]),
-        }
+        figures = _figures(truth, score, said)
         for name, figure in figures.items():
             out[name][inputs] = figure(np.arange(len(samples)))
             out["intervals"].setdefault(name, {})[inputs] = bootstrap(figure, len(samples), rounds)
