@@ -89,10 +89,8 @@ class Quantities:
             return None, f"{name} is not measured"
         if name.endswith("_mv") and not self.measurement.has_millivolts:
             return None, NO_VOLTAGE
-        value = _clean(row[name])
-        if value is None:
-            return self._absent(lead, name.rsplit("_", 1)[0], row)
-        return value, None
+        cell = _clean(row[name])
+        return (cell, None) if cell is not None else self._absent(lead, name.rsplit("_", 1)[0], row)
 
     def _absent(self, lead: str, wave: str, row: Mapping[str, Any]) -> tuple[Value, str | None]:
         """A wave of the QRS that isn't there has no size; a QRS that was not measured has no value."""

@@ -14,7 +14,11 @@ from .features import FS_HZ
 
 MS = 1000.0 / FS_HZ
 LEVEL = 0.5
-P_SHARE = 0.4  # of the leads that show the beat: fewer with a P wave, and the beat has none
+# Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
+# some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
+# only a clear one does. Chosen on CinC Challenge records and odd LUDB records.
+P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 0.4, 0.25, 0.75
+IRREGULAR_CV = 0.08
 
 
 def fuse(found: Boundaries) -> dict[str, Array]:
@@ -28,7 +32,15 @@ def fuse(found: Boundaries) -> dict[str, Array]:
     """
     seen = np.isfinite(found.qrs[:, :, 0]).sum(axis=0)
     out: dict[str, Array] = {}
-    for name, table, share in (("p", found.p, P_SHARE), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3)):
+    p_seen = np.isfinite(found.p[:, :, 0]).sum(axis=0) / np.maximum(seen, 1)
+    usual, rr = float(np.median(p_seen)) if p_seen.size else 0.0, np.diff(found.beats)
+    irregular = len(rr) > 2 and float(rr.std() / rr.mean()) > IRREGULAR_CV
+    p_share = P_SHARE
+    if usual >= 0.7 or (usual >= 0.2 and not irregular):
+        p_share = P_SHARE_RULE
+    elif irregular:
+        p_share = P_SHARE_EXCEPTION
+    for name, table, share in (("p", found.p, p_share), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3)):
         enough = np.isfinite(table[:, :, 0]).sum(axis=0) >= np.maximum(1, share * seen)
         out[f"{name}_onset"] = np.where(enough, _stray_forgiven(table[:, :, 0]), np.nan)
         out[f"{name}_offset"] = np.where(enough, -_stray_forgiven(-table[:, :, 2]), np.nan)
