@@ -1,0 +1,189 @@
+"""Which implementation runs: one switch, one table of measurements, one rule."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import GemConfigError
+
+MODES = ("auto", "triton", "torch")
+OPS = ("merge", "front_end", "projector", "layer_norm", "segments", "towers")
+TABLE = Path(__file__).with_name("table.csv")  # written by `python -m gem.kernels.bench` on a GPU; absent until one was measured
+_COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
+_mode = "auto"
+_table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One measurement.
+
+    Attributes:
+        op: one of ``OPS``.
+        device_class: such as ``"sm_90"``.
+        dtype: such as ``"bfloat16"``.
+        direction: ``"forward"`` or ``"both"`` (forward and backward).
+        size: elements of the op's main tensor.
+        triton_ms, rival_ms: medians, ms; the rival is the fastest other implementation.
+    """
+
+    op: str
+    device_class: str
+    dtype: str
+    direction: str
+    size: int
+    triton_ms: float
+    rival_ms: float
+
+    @property
+    def wins(self) -> bool:
+        """Faster than every rival by more than 3 %, which is what repeated runs differ by anyway."""
+        return self.triton_ms < 0.97 * self.rival_ms
+
+
+class Table:
+    """Measurements, and the rule that reads them.
+
+    Args:
+        entries: measurements in any order.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._rows: dict[tuple[str, str, str, str], list[tuple[int, bool]]] = {}
+        self.entries = sorted(entries, key=lambda e: (e.op, e.device_class, e.dtype, e.direction, e.size))
+        for entry in self.entries:
+            key = (entry.op, entry.device_class, entry.dtype, entry.direction)
+            self._rows.setdefault(key, []).append((entry.size, entry.wins))
+
+    @classmethod
+    def read(cls, path: Path = TABLE) -> Table:
+        """The committed table; an empty one where there is no file.
+
+        Raises:
+            GemConfigError: a column is missing or a value is no number.
+        """
+        if not path.is_file():
+            return cls()
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [row for row in csv.DictReader(line for line in file if not line.startswith("#"))]
+        entries = []
+        for number, row in enumerate(lines, 1):
+            try:
+                values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
+                values.update(size=int(values["size"]))
+                values.update({name: float(values[name]) for name in ("triton_ms", "rival_ms")})
+            except (KeyError, ValueError, TypeError) as error:
+                raise GemConfigError(
+                    f"the table of measurements is damaged: {error}",
+                    where=f"{path.name}, row {number}",
+                    remedy="write it again with python -m gem.kernels.bench --table",
+                ) from error
+            entries.append(Entry(**values))
+        return cls(entries)
+
+    def write(self, path: Path, heading: str) -> None:
+        """Write it under a comment that names GPU and versions."""
+        lines = [f"# {heading}", ",".join(_COLUMNS)]
+        lines += [",".join(f"{getattr(e, c):.6g}" if c.endswith("_ms") else str(getattr(e, c)) for c in _COLUMNS) for e in self.entries]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def wins(self, op: str, device_class: str, dtype: str, direction: str, size: int) -> bool:
+        """Whether the kernel is known to win: only between measured sizes, and only if it won at both neighbours."""
+        rows = self._rows.get((op, device_class, dtype, direction), [])
+        below = [won for at, won in rows if at <= size]
+        above = [won for at, won in rows if at >= size]
+        return bool(below and above and below[-1] and above[0])
+
+
+class _Switch:
+    """What ``use`` returns: leaving its ``with`` block restores what was before."""
+
+    def __init__(self, before: str) -> None:
+        self._before = before
+
+    def __enter__(self) -> _Switch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        use(self._before)
+
+
+def use(mode: str) -> _Switch:
+    """Choose the implementation of every op, for good or for a ``with`` block.
+
+    Args:
+        mode: ``"auto"`` (a kernel where the table says it wins, else torch), ``"triton"`` (always the kernel) or ``"torch"``.
+
+    Raises:
+        GemConfigError: an unknown mode.
+    """
+    global _mode, _table
+    if mode not in MODES:
+        raise GemConfigError(f"unknown kernel mode {mode!r}", remedy=f"use one of {', '.join(MODES)}")
+    before, _mode = _mode, mode
+    if mode == "auto":
+        _table = None  # read anew: a table may have been written meanwhile
+    return _Switch(before)
+
+
+def mode() -> str:
+    """The mode that ``use`` chose."""
+    return _mode
+
+
+def _current() -> Table:
+    global _table
+    if _table is None:
+        _table = Table.read()
+    return _table
+
+
+def chosen(op: str, like: Tensor, size: int, grad: bool | None = None) -> bool:
+    """Whether the kernel of ``op`` runs for this input.
+
+    Args:
+        op: one of ``OPS``.
+        like: a tensor with the dtype and device of the work.
+        size: elements of the op's main tensor.
+        grad: a backward pass will follow; None asks autograd whether ``like`` may need one.
+
+    Raises:
+        GemConfigError: ``use("triton")`` where Triton can't run.
+    """
+    if _mode == "torch":
+        return False
+    if _mode == "triton":
+        if not runnable(like.device.type):
+            raise GemConfigError(
+                f'use("triton") but the tensors are on {like.device.type}',
+                where=op,
+                remedy='move them to a GPU, or gem.kernels.use("auto"); TRITON_INTERPRET=1 interprets kernels for tests',
+            )
+        return True
+    if like.device.type != "cuda" or not _current().entries:
+        return False
+    grad = torch.is_grad_enabled() if grad is None else grad
+    dtype = str(like.dtype).removeprefix("torch.")
+    return _current().wins(op, device_class(like.device.index), dtype, "both" if grad else "forward", size)
+
+
+def runnable(device_type: str) -> bool:
+    """Whether Triton can run kernels there: on a GPU, or anywhere when it interprets."""
+    return device_type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@functools.cache
+def device_class(index: int | None = None) -> str:
+    """The kind of a GPU, such as ``"sm_90"``."""
+    major, minor = torch.cuda.get_device_capability(index)
+    return f"sm_{major}{minor}"
