@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # name -> (module with add_arguments(parser) and run(args), what it is for); a module that isn't there is not offered
 ELSEWHERE = {
-    "instruct": ("grounding.instructions.cli", "make instruction data from recordings"),
+    "instruct": ("gem.instruct_cli", "make instruction data from recordings"),
     "train": ("gem.training.cli", "train a model by a config"),
     "evaluate": ("gem.benchmarks.cli", "measure a model on a benchmark"),
     "convert": ("gem.checkpoints.cli", "convert a published checkpoint"),
