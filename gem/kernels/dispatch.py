@@ -17,7 +17,9 @@ from ..errors import GemConfigError
 
 MODES = ("auto", "triton", "torch")
 OPS = ("merge", "front_end", "projector", "layer_norm", "segments", "towers")
-TABLE = Path(__file__).with_name("table.csv")  # written by `python -m gem.kernels.bench` on a GPU; absent until one was measured
+TABLE = Path(__file__).with_name(
+    "table.csv"
+)  # written by `python -m gem.kernels.bench` on a GPU; absent until one was measured
 _COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
 _mode = "auto"
 _table: Table | None = None
@@ -93,7 +95,10 @@ class Table:
     def write(self, path: Path, heading: str) -> None:
         """Write it under a comment that names GPU and versions."""
         lines = [f"# {heading}", ",".join(_COLUMNS)]
-        lines += [",".join(f"{getattr(e, c):.6g}" if c.endswith("_ms") else str(getattr(e, c)) for c in _COLUMNS) for e in self.entries]
+        lines += [
+            ",".join(f"{getattr(e, c):.6g}" if c.endswith("_ms") else str(getattr(e, c)) for c in _COLUMNS)
+            for e in self.entries
+        ]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def wins(self, op: str, device_class: str, dtype: str, direction: str, size: int) -> bool:

@@ -32,7 +32,9 @@ def _forward(
     col = tl.arange(0, WIDTH)
     inside = (row < rows)[:, None] & (col < width)[None, :]
     at = row.to(tl.int64)[:, None] * width + col[None, :]
-    total = tl.load(X + at, mask=inside, other=0.0).to(tl.float32) + tl.load(R + at, mask=inside, other=0.0).to(tl.float32)
+    total = tl.load(X + at, mask=inside, other=0.0).to(tl.float32) + tl.load(R + at, mask=inside, other=0.0).to(
+        tl.float32
+    )
     # rounded as the stored sum is: the norm must see what the next layer sees
     total = total.to(TOTAL.dtype.element_ty)
     tl.store(TOTAL + at, total, mask=inside)
@@ -182,9 +184,7 @@ def reference(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float = 1
     return total, F.layer_norm(total, total.shape[-1:], weight, bias, eps)
 
 
-def residual_layer_norm(
-    x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5
-) -> tuple[Tensor, Tensor]:
+def residual_layer_norm(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     """``total = x + r`` and the LayerNorm of ``total``.
 
     Args:

@@ -38,7 +38,7 @@ def close() -> object:
         assert got.shape == want.shape
         tolerance = scale * {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}.get(got.dtype, 1e-10)
         assert not got.isnan().any(), "a poisoned buffer shows through"
-        worst = float((got.double() - want.double()).abs().max()) if got.numel() else 0.0
+        worst = float((got.detach().double() - want.detach().double()).abs().max()) if got.numel() else 0.0
         assert worst <= tolerance * max(1.0, float(want.abs().max()) if want.numel() else 1.0), worst
 
     return check

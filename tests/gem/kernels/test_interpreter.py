@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import torch
 
 HERE = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
-FILES = ["test_front_end.py", "test_layer_norm.py", "test_merge.py", "test_projector.py", "test_segments.py", "test_convergence.py"]
+FILES = ["test_layer_norm.py", "test_merge.py"]
 
 
 @pytest.mark.skipif(HERE, reason="the tests run in this very process")

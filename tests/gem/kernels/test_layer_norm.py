@@ -35,7 +35,9 @@ def test_not_contiguous(kernels: str, close: Any) -> None:
     x, r = torch.randn(8, 5, device=kernels).T, torch.randn(5, 16, device=kernels)[:, ::2]
     weight, bias = torch.randn(16, device=kernels)[::2], torch.randn(1, device=kernels).expand(8)
     for got, want in zip(
-        residual_layer_norm(x, r, weight, bias), reference(x.double(), r.double(), weight.double(), bias.double()), strict=True
+        residual_layer_norm(x, r, weight, bias),
+        reference(x.double(), r.double(), weight.double(), bias.double()),
+        strict=True,
     ):
         close(got, want)
 

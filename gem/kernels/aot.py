@@ -1,0 +1,63 @@
+"""Compile every kernel for GPUs that are not here, and say what each needs: ``python -m gem.kernels.aot``."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ..errors import GemError
+from .launch import INTERPRET, Build
+
+FILES = ("layer_norm", "merge")
+# architecture -> most shared memory of a program, bytes (CUDA programming guide, compute capabilities)
+SHARED = {80: 166_912, 90: 232_448, 100: 232_448}
+
+
+def compile_for(build: Build, capability: int) -> dict[str, int]:
+    """Registers, stack (spills) and shared memory, bytes, of one build for ``sm_<capability>``.
+
+    Raises:
+        GemError: in a process that interprets, or a kernel over its limits.
+    """
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    if INTERPRET.value:
+        raise GemError("kernels can't be compiled where they are interpreted", remedy="unset TRITON_INTERPRET")
+    signature = {name: build.signature.get(name, "constexpr") for name in build.kernel.arg_names}
+    source = ASTSource(fn=build.kernel, signature=signature, constexprs=build.constants)
+    options = {"num_warps": build.warps, "num_stages": build.stages}
+    done = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(done.asm["cubin"])
+        file.flush()
+        shown = subprocess.run(
+            [str(tool), "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
+        ).stdout
+    found = {name: int(value) for name, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", shown)}
+    usage = {
+        "registers": found["REG"], "spill_bytes": found["STACK"] + found["LOCAL"], "shared_bytes": int(done.metadata.shared),
+    }  # fmt: skip
+    limits = {"registers": build.registers, "spill_bytes": build.spill_bytes, "shared_bytes": SHARED[capability]}
+    for name, most in limits.items():
+        if usage[name] > most:
+            raise GemError(f"{usage[name]} {name} where {most} are allowed", where=f"{build.name}, sm_{capability}")
+    return usage
+
+
+def main() -> None:
+    """Print one line per build and architecture; fails at the first kernel over its limits."""
+    for name in FILES:
+        for build in importlib.import_module(f".{name}", __package__).builds():
+            for capability in SHARED:
+                usage = compile_for(build, capability)
+                print(f"sm_{capability}  {build.name}: " + ", ".join(f"{v} {k}" for k, v in usage.items()))
+
+
+if __name__ == "__main__":
+    main()

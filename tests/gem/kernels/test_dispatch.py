@@ -1,0 +1,68 @@
+"""The switch, and the table that ``auto`` obeys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gem import GemConfigError
+from gem.kernels import chosen, dispatch, mode, use
+from gem.kernels.dispatch import Entry, Table
+
+
+def test_the_switch_goes_back() -> None:
+    assert mode() == "auto"
+    with use("torch"):
+        assert mode() == "torch"
+    assert mode() == "auto"
+    with pytest.raises(GemConfigError, match="fast"):
+        use("fast")
+    assert mode() == "auto"
+
+
+def test_without_a_gpu_auto_is_torch_and_triton_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert not chosen("merge", torch.zeros(1), 1)
+    with use("triton"), pytest.raises(GemConfigError, match="cpu"):
+        chosen("merge", torch.zeros(1), 1)
+
+
+def test_nothing_is_claimed_before_it_was_measured() -> None:
+    assert not dispatch.TABLE.exists(), (
+        "a table was committed: docs/kernels.md must give its figures, then drop this test"
+    )
+    assert not Table.read().entries
+
+
+def test_table(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    medians = {100: (1.0, 2.0), 1000: (1.0, 1.5), 10000: (2.0, 2.0)}
+    Table(Entry("merge", "sm_90", "bfloat16", "both", n, *ms) for n, ms in medians.items()).write(path, "some GPU")
+    table = Table.read(path)
+    won = {n: table.wins("merge", "sm_90", "bfloat16", "both", n) for n in (99, 100, 500, 1000, 5000, 10000, 20000)}
+    # never beyond what was measured, never beside a size that lost
+    assert [n for n, wins in won.items() if wins] == [100, 500, 1000]
+    for other in (
+        ("front_end", "sm_90", "bfloat16", "both"),
+        ("merge", "sm_80", "bfloat16", "both"),
+        ("merge", "sm_90", "float32", "both"),
+    ):
+        assert not table.wins(*other, 500)
+    path.write_text(path.read_text().replace("1000,1,1.5", "1000,fast,1.5"))
+    with pytest.raises(GemConfigError, match="row 2"):
+        Table.read(path)
+
+
+def test_auto_obeys_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [Entry("merge", "sm_90", "float32", "both", n, 1.0, 2.0) for n in (10, 1000)]
+    monkeypatch.setattr(dispatch, "_table", Table(entries))
+    monkeypatch.setattr(dispatch, "device_class", lambda index: "sm_90")
+
+    class OnGpu:
+        device, dtype = torch.device("cuda", 0), torch.float32
+
+    assert chosen("merge", OnGpu(), 100, grad=True)  # type: ignore[arg-type]
+    assert not chosen("merge", OnGpu(), 100, grad=False)  # type: ignore[arg-type]
+    assert not chosen("layer_norm", OnGpu(), 100, grad=True)  # type: ignore[arg-type]
