@@ -192,7 +192,11 @@ def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
 
 
 def _in_rule(sentence: _Sentence, claim: Claim) -> bool:
-    return any(start <= claim.start and claim.end <= end for start, end, fact in sentence.spans if fact.kind in _RULES)
+    rules = [(start, end) for start, end, fact in sentence.spans if fact.kind in _RULES]
+    # a sentence in which nothing was read is one claim as a whole: around a rule that is no fault
+    return bool(rules) and (
+        claim.kind == "other" or any(start <= claim.start and claim.end <= end for start, end in rules)
+    )
 
 
 def _exact(sentence: _Sentence, claims: Sequence[Claim]) -> tuple[str, list[str]]:

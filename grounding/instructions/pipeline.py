@@ -137,7 +137,7 @@ def rows_of(source: Source, plan: Plan) -> list[dict[str, Any]]:
     answered = dict(zip((one.task for one in asked), replies, strict=True))
     rows = []
     for task, one in lessons.items():
-        common = {"image": image, "machine_measurements": table, **asdict(said)}
+        common = {"image": image, "machine_measurements": table, **_report_fields(said)}
         if one is None:
             rows.append(_row(source, plan, task, status="rejected", reason="this recording and these forms leave nothing to ask", **common))  # fmt: skip
             continue
@@ -191,7 +191,12 @@ def _row(source: Source, plan: Plan, task: str, **fields: Any) -> dict[str, Any]
         "form": "", "status": "", "reason": "", "teacher": plan.teacher.name, "conversations": [], "written": [], "facts": [], "claims": [],
         "evidence": "[]", "machine_measurements": "",
     }  # fmt: skip
-    return {**empty, **asdict(ReportReview(source.report)), **fields}
+    return {**empty, **_report_fields(ReportReview(source.report)), **fields}
+
+
+def _report_fields(said: ReportReview) -> dict[str, Any]:
+    fields = asdict(said)
+    return fields | {"report_language": fields.pop("language"), "report_checkable": fields.pop("checkable")}
 
 
 def machine_measurements(measurement: Measurement) -> dict[str, dict[str, str]]:
