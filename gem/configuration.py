@@ -10,7 +10,7 @@ from .errors import GemConfigError
 
 FUSIONS = ("tokens", "prefix_kv", "none")
 PICTURE_MODES = ("letterbox", "pad", "ori", "anyres")
-MERGES = ("flat", "spatial_unpad")
+MERGES = ("flat", "spatial", "spatial_unpad")
 
 
 class GemConfig(PreTrainedConfig):
@@ -33,7 +33,7 @@ class GemConfig(PreTrainedConfig):
         modality_dropout: in training, chance that a sample with both inputs loses one of them.
         signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
         picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
-        merge: ``"flat"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence (LLaVA-1.6).
+        merge: ``"flat"``, ``"spatial"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence (LLaVA-1.6).
         conversation: how a prompt is wrapped, with ``{prompt}`` in it; None for not at all.
         tune: free notes on where the weights come from (licence, paper, command); never read by the code.
     """

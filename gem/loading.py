@@ -41,11 +41,13 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
 
         return load_published(folder, config, device, dtype)
     from .checkpoints.files import check_files
-    from .fusion.coca import EcgCocaModel
-    from .modeling import GemForConditionalGeneration
 
     check_files(folder)
-    family: Any = GemForConditionalGeneration if config["model_type"] == "gem" else EcgCocaModel
+    family: Any
+    if config["model_type"] == "gem":
+        from .modeling import GemForConditionalGeneration as family
+    else:
+        from .fusion.coca import EcgCocaModel as family
     try:
         model, report = family.from_pretrained(folder, dtype=dtype or torch.float32, output_loading_info=True)
     except RuntimeError as error:  # transformers' word for shapes that don't fit
@@ -55,7 +57,7 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
         raise GemCheckpointError(f"the weights don't fit the config: {wrong}", where=str(folder))
     if (folder / FILE).is_file():
         model.processor = GemProcessor.from_pretrained(folder)
-    elif family is EcgCocaModel:
+    elif config["model_type"] == "gem_ecg_coca":
         model.processor = GemProcessor(model.ecg.contract, tokenizer=load_tokenizer(folder))
     else:
         model.processor = GemProcessor.from_config(model.config, load_tokenizer(folder))

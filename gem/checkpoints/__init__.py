@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..configuration import GemConfig
-from ..errors import GemCheckpointError
+from ..errors import GemCheckpointError, GemConfigError
 from . import llava, meit
-from .files import check_files, read_tensors
+from .files import check_files, main_dtype, read_tensors
 from .report import LoadReport, account
 
 __all__ = ["LoadReport", "account", "load_published"]
 
 
 def load_published(
-    folder: Path, config: dict[str, Any], device: str | torch.device | None, dtype: torch.dtype | None
+    folder: Path,
+    config: dict[str, Any],
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+    towers: Mapping[str, torch.Tensor] | None = None,
 ) -> Any:
     """A model with its processor from a published folder. Nothing is built before every key is accounted for.
 
@@ -26,6 +31,7 @@ def load_published(
         config: the published config.
         device: where to put it; the CPU when None.
         dtype: of the weights; the files' own when None.
+        towers: published key -> tensor of towers that the folder lacks (see ``gem.checkpoints.convert``).
 
     Raises:
         GemCheckpointError: an unknown layout, or keys, shapes or files that don't fit.
@@ -33,34 +39,49 @@ def load_published(
     from ..modeling import GemForConditionalGeneration
     from ..processing import GemProcessor, load_tokenizer
 
+    extra = dict(towers or {})
     shapes = check_files(folder)
-    if config.get("model_type") == "llava_llama" or any(key.startswith("model.vision_tower.") for key in shapes):
-        ours = llava.convert_config(folder, config, shapes)
-        rename, ignored = llava.rename, llava.ignored(ours)
+    twice = sorted(set(shapes) & set(extra))
+    if twice:
+        raise GemCheckpointError(
+            f"the folder holds this tower already ({twice[0]})",
+            where=str(folder),
+            remedy="convert it without the tower's file",
+        )
+    shapes |= {key: tuple(value.shape) for key, value in extra.items()}
+    if llava.is_llava(config, shapes):
+        layout = llava.read_layout(folder, config, shapes)
     elif any(key.startswith("proj_ecg.") for key in shapes):
-        ours, rename, ignored = meit.convert_config(config, shapes), meit.rename, set()
+        layout = meit.read_layout(config, shapes)
     elif any(key.endswith("ecg.conv1.weight") for key in shapes):
         from .coca import load_coca
 
         return load_coca(folder, shapes, device, dtype)
     else:
         raise GemCheckpointError(
-            "the layout is none of ours, GEM, PULSE, ECG-CoCa or MEIT",
+            "the layout is none of ours, GEM, PULSE, ECG-CoCa, ECG-Chat or MEIT",
             where=str(folder),
             remedy=f"its first keys are {', '.join(sorted(shapes)[:3])}",
         )
-    report = account(on_meta(ours), shapes, rename, ignored)
-    if not report.complete:
+    try:
+        report = account(on_meta(layout.config), shapes, layout.rename, layout.ignored)
+    except (GemConfigError, ValueError, RuntimeError) as error:  # sizes that no model can have
         raise GemCheckpointError(
-            f"the checkpoint does not fit: {report}",
-            where=str(folder),
-            remedy="give the folder every file of the release",
-        )
+            f"the config and the weights contradict each other: {error}", where=str(folder)
+        ) from None
+    if not report.complete:
+        lost = {name for name in ("ecg_encoder", "vision_encoder") if f"{name}." in "".join(report.missing)}
+        remedy = "give the folder every file of the release"
+        if lost:
+            remedy = "a tower is not among the weights: gem convert FOLDER OUT --ecg-tower cpt_wfep_epoch_20.pt (--vision-tower CLIP)"
+        raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder), remedy=remedy)
+    tensors = read_tensors(folder, layout.rename, layout.ignored, dtype)
+    tensors |= {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
     model = GemForConditionalGeneration.from_pretrained(
-        None, config=ours, state_dict=read_tensors(folder, rename, ignored), dtype=dtype or "auto"
+        None, config=layout.config, state_dict=tensors, dtype=dtype or main_dtype(tensors)
     )
     model.load_report = report
-    model.processor = GemProcessor.from_config(ours, load_tokenizer(folder))
+    model.processor = GemProcessor.from_config(layout.config, load_tokenizer(folder))
     return model.to(device or "cpu").eval()  # type: ignore[arg-type]
 
 

@@ -11,14 +11,10 @@ import torch
 
 from ..errors import GemCheckpointError
 from ..fusion.coca import EcgCocaConfig, EcgCocaModel
-from .files import read_tensors
-from .llava import coca_kwargs
+from ..loading import read_json
+from .files import main_dtype, read_tensors
+from .llava import BUFFERS, Shapes, coca_kwargs
 from .report import account
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-# BERT buffers that older transformers stored beside the weights
-_BUFFERS = {"text.transformer.embeddings.position_ids"}
 
 
 def rename(key: str) -> str:
@@ -31,10 +27,12 @@ def rename(key: str) -> str:
     return key.removeprefix("module.")
 
 
-def convert_config(shapes: Shapes) -> EcgCocaConfig:
-    """Every size comes from the tensors."""
-    own = {rename(key): shape for key, shape in shapes.items()}
-    ecg: dict[str, Any] = coca_kwargs(own, "ecg.")
+def convert_config(shapes: Shapes, stored: Mapping[str, Any] | None = None) -> EcgCocaConfig:
+    """Every size comes from the tensors; head counts, which they don't tell, from open_clip's config where there is one."""
+    own, stored = {rename(key): shape for key, shape in shapes.items()}, stored or {}
+    ecg = coca_kwargs(own, "ecg.", stored)
+    if not ecg:
+        raise GemCheckpointError("the ECG tower is not whole", remedy="give all of its tensors")
     text = decoder = None
     if "text.transformer.embeddings.word_embeddings.weight" in own:
         vocabulary, width = own["text.transformer.embeddings.word_embeddings.weight"]
@@ -48,7 +46,8 @@ def convert_config(shapes: Shapes) -> EcgCocaConfig:
     if "text_decoder.text_projection" in own:
         width, vocabulary = own["text_decoder.text_projection"]
         layers = _count(own, r"text_decoder\.resblocks\.(\d+)\.")
-        decoder = {"width": width, "heads": 8, "layers": layers, "vocab_size": vocabulary}
+        heads = int((stored.get("multimodal_cfg") or {}).get("heads") or 8)
+        decoder = {"width": width, "heads": heads, "layers": layers, "vocab_size": vocabulary}
     return EcgCocaConfig(ecg=ecg, text=text, decoder=decoder, embed_dim=ecg["embed_dim"])
 
 
@@ -60,14 +59,16 @@ def load_coca(folder: Path, shapes: Shapes, device: Any = None, dtype: torch.dty
     """
     from ..processing import GemProcessor, load_tokenizer
 
-    config = convert_config(shapes)
+    settings = folder / "open_clip_config.json"
+    config = convert_config(shapes, read_json(settings) if settings.is_file() else None)
+    ignored = {key for key in shapes if BUFFERS.search(key)}
     with torch.device("meta"):
         empty = EcgCocaModel(config)
-    report = account(empty, shapes, rename, _BUFFERS)
+    report = account(empty, shapes, rename, ignored)
     if not report.complete:
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder))
-    tensors = read_tensors(folder, rename, _BUFFERS)
-    model = EcgCocaModel.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or "auto")
+    tensors = read_tensors(folder, rename, ignored, dtype)
+    model = EcgCocaModel.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or main_dtype(tensors))
     model.load_report = report
     model.processor = GemProcessor(model.ecg.contract, tokenizer=load_tokenizer(folder))
     return model.to(device or "cpu").eval()  # type: ignore[no-any-return,arg-type]

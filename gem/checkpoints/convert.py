@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,25 @@ import torch
 from safetensors.torch import save_file
 
 from ..errors import GemCheckpointError
-from ..loading import load
+from ..loading import load, read_json
+from . import llava, load_published
+from .files import opened
 from .report import LoadReport
 
 
-def convert(source: str | Path, out: str | Path) -> LoadReport | None:
+def convert(
+    source: str | Path,
+    out: str | Path,
+    ecg_tower: str | Path | None = None,
+    vision_tower: str | Path | None = None,
+) -> LoadReport | None:
     """Write a model in our layout.
 
     Args:
         source: a folder in a published layout, or a ``.pt`` file of tensors (``cpt_wfep_epoch_20.pt``).
         out: the folder to write; it must not hold weights yet.
+        ecg_tower: for a GEM or ECG-Chat folder without its ECG tower: ``cpt_wfep_epoch_20.pt``, or a safetensors file of it.
+        vision_tower: for a folder without its picture tower: CLIP's safetensors file.
 
     Returns:
         What became of every key (None where the source was in our layout already).
@@ -31,14 +41,48 @@ def convert(source: str | Path, out: str | Path) -> LoadReport | None:
     path, target = Path(source), Path(out)
     if target.is_dir() and any(target.glob("*.safetensors")):
         raise GemCheckpointError("there are weights already", where=str(target), remedy="give another folder")
+    towers = _tower(ecg_tower, "ecg.", llava.ECG) | _tower(vision_tower, "vision_model.", llava.VISION)
     if path.is_dir():
-        return _write(load(path), target)
+        if not towers:
+            return _write(load(path), target)
+        return _write(load_published(path, read_json(path / "config.json"), None, None, towers), target)
+    if towers:
+        raise GemCheckpointError("a tower completes a folder", where=str(path), remedy="give the folder as the source")
     if not path.is_file():
         raise GemCheckpointError("no such file or folder", where=str(path))
     tensors = read_pickle(path)
     with tempfile.TemporaryDirectory() as folder:
         save_file(tensors, Path(folder) / "model.safetensors")
+        if (path.parent / "open_clip_config.json").is_file():
+            shutil.copy(path.parent / "open_clip_config.json", folder)
         return _write(load(folder), target)
+
+
+def _tower(path: str | Path | None, theirs: str, ours: str) -> dict[str, torch.Tensor]:
+    """The tensors under ``theirs`` in a file, under the prefix that a LLaVA-like folder gives the tower."""
+    if path is None:
+        return {}
+    found = {key.removeprefix("module."): value for key, value in read_weights(Path(path)).items()}
+    own = {ours + key.removeprefix(theirs): value for key, value in found.items() if key.startswith(theirs)}
+    if not own:
+        raise GemCheckpointError(
+            f"no tensors under {theirs}", where=str(path), remedy="give the tower's own checkpoint"
+        )
+    return own
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of one file: safetensors, or a training checkpoint opened with ``weights_only=True``.
+
+    Raises:
+        GemCheckpointError: there is no such file, or it is unsafe or damaged.
+    """
+    if not path.is_file():
+        raise GemCheckpointError("no such file", where=str(path))
+    if path.suffix != ".safetensors":
+        return read_pickle(path)
+    with opened(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
 
 
 def read_pickle(path: Path) -> dict[str, torch.Tensor]:
@@ -59,8 +103,9 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
         raise GemCheckpointError(
             f"the file is truncated or no checkpoint ({error})", where=str(path), remedy="download it again"
         ) from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    for name in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(name), dict):
+            state = state[name]
     tensors = (
         {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
         if isinstance(state, dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,16 @@ def weight_files(folder: Path) -> list[Path]:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError) as error:
             raise GemCheckpointError(f"the index can't be read ({error!r})", where=str(index)) from None
-        lost = [name for name in names if not (folder / name).is_file()]
-        if lost:
-            raise GemCheckpointError(
-                f"shard {', '.join(lost)} is missing", where=str(folder), remedy="download it again"
-            )
-        return [folder / name for name in names]
+        odd = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+        if odd:
+            raise GemCheckpointError(f"the index names {odd[0]!r}, which is no shard of this folder", where=str(index))
+        return _all_there(folder, names)
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
+    shards = [match for path in folder.glob("*.safetensors") if (match := _SHARD.fullmatch(path.name))]
+    if shards:  # an index that was not copied along is no loss: the names say how many there are
+        stem, total = shards[0][1], int(shards[0][3])
+        return _all_there(folder, [f"{stem}-{i + 1:05d}-of-{total:05d}.safetensors" for i in range(total)])
     pickles = sorted(path.name for pattern in ("*.pt", "*.pth", "*.bin", "*.ckpt") for path in folder.glob(pattern))
     if pickles:
         raise GemCheckpointError(
@@ -43,6 +46,13 @@ def weight_files(folder: Path) -> list[Path]:
             remedy=f"convert it first: gem convert {pickles[0]} OUT",
         )
     raise GemCheckpointError("no model.safetensors", where=str(folder), remedy="give the folder that holds the weights")
+
+
+def _all_there(folder: Path, names: list[str]) -> list[Path]:
+    lost = [name for name in names if not (folder / name).is_file()]
+    if lost:
+        raise GemCheckpointError(f"shard {', '.join(lost)} is missing", where=str(folder), remedy="download it again")
+    return [folder / name for name in names]
 
 
 def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -61,6 +71,9 @@ def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A safetensors file, memory-mapped."""
@@ -74,13 +87,37 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def read_tensors(
-    folder: Path, rename: Callable[[str], str], ignored: set[str] | None = None
+    folder: Path, rename: Callable[[str], str], ignored: set[str] | None = None, dtype: torch.dtype | None = None
 ) -> dict[str, torch.Tensor]:
-    """Our key -> tensor, mapped from the file: pages are read when they are copied into the model."""
+    """Our key -> tensor, mapped from the file: the system reads its pages when they are used, into no second copy.
+
+    Args:
+        folder: of the weights.
+        rename: published key -> ours.
+        ignored: published keys to leave where they are.
+        dtype: what floating tensors become; each is unmapped after it was converted, before the next is read.
+    """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
         with opened(path) as file:
-            for key in file.keys():  # noqa: SIM118  (not a mapping)
-                if rename(key) not in (ignored or set()):
-                    tensors[rename(key)] = file.get_tensor(key)
+            keys = [key for key in file.keys() if key not in (ignored or set())]  # noqa: SIM118  (not a mapping)
+            kinds = {key: file.get_slice(key).get_dtype() for key in keys}
+            same = [key for key in keys if dtype is None or _DTYPES.get(kinds[key], dtype) == dtype]
+            for key in same:
+                tensors[rename(key)] = file.get_tensor(key)
+        for key in sorted(set(keys) - set(same)):
+            with opened(path) as file:
+                tensors[rename(key)] = file.get_tensor(key).to(dtype)
     return tensors
+
+
+def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
+    """What most of the floating numbers are stored as."""
+    sizes: dict[torch.dtype, int] = {}
+    for value in tensors.values():
+        if value.is_floating_point():
+            sizes[value.dtype] = sizes.get(value.dtype, 0) + value.numel()
+    return max(sizes, key=lambda dtype: sizes[dtype], default=torch.float32)
+
+
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..configuration import GemConfig
 from ..errors import GemCheckpointError
-
-Shapes = Mapping[str, tuple[int, ...]]
+from .llava import BUFFERS, Layout, Shapes, text_config
 
 
 def rename(key: str) -> str:
@@ -28,7 +26,7 @@ def rename(key: str) -> str:
     return key
 
 
-def convert_config(config: dict[str, Any], shapes: Shapes) -> GemConfig:
+def read_layout(config: dict[str, Any], shapes: Shapes) -> Layout:
     """Our config; without encoder weights the model takes the ResNet's 2048-vector as ``ecg``.
 
     Raises:
@@ -39,16 +37,17 @@ def convert_config(config: dict[str, Any], shapes: Shapes) -> GemConfig:
         raise GemCheckpointError(f"ecg_layers is {config['ecg_layers']!r}", remedy='only "all" works, here and there')
     try:
         hidden, width = shapes["proj_ecg.0.weight"]
-        text = {"model_type": "llama", **config["llama"]}
-    except KeyError as error:
+        heads = config["llama"]["num_attention_heads"]
+    except (KeyError, TypeError) as error:
         raise GemCheckpointError(
-            f"{error} is missing", remedy="MEIT's layout has llama in its config and proj_ecg.0"
+            f"{error} is missing",
+            remedy="MEIT's layout has llama, with num_attention_heads, in its config and proj_ecg.0",
         ) from None
-    text["rope_parameters"] = {"rope_type": "default", "rope_theta": text.pop("rope_theta", 10000.0)}
+    text = text_config({**config["llama"], "num_attention_heads": heads}, shapes, "llm.")
     encoder: dict[str, Any] = {"name": "ecg_features", "kwargs": {"width": width}}
     if any(key.startswith("ecg_encoder.") for key in shapes):
         encoder = {"name": "ecg_resnet", "kwargs": {}}
-    return GemConfig(
+    ours = GemConfig(
         ecg_encoder=encoder,
         text_config=text,
         fusion="prefix_kv",
@@ -56,3 +55,7 @@ def convert_config(config: dict[str, Any], shapes: Shapes) -> GemConfig:
         conversation="<|user|>\n{prompt}\n<|assistant|>\n",
         tune={"source": "MEIT", "licence": "Apache-2.0"},
     )
+    ignored = {key for key in shapes if BUFFERS.search(key)}
+    if text.get("tie_word_embeddings"):
+        ignored |= {"llm.lm_head.weight"} & set(shapes)
+    return Layout(ours, rename, ignored)

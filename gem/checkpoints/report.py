@@ -49,20 +49,27 @@ def account(
     rename: Callable[[str], str],
     ignored: set[str] | None = None,
 ) -> LoadReport:
-    """Compare a checkpoint's keys and shapes with a model's, which may be on the meta device."""
+    """Compare a checkpoint's keys and shapes with a model's, which may be on the meta device.
+
+    Args:
+        module: ours.
+        shapes: every published key and its shape.
+        rename: published key -> ours.
+        ignored: published keys to leave where they are.
+    """
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     report = LoadReport()
     seen = set()
     for key, shape in shapes.items():
         ours = rename(key)
-        if ours in wanted:
+        if key in (ignored or set()):
+            report.ignored.append(key)
+        elif ours in wanted:
             seen.add(ours)
             if wanted[ours] == shape:
                 report.loaded += 1
             else:
                 report.mismatched[key] = (shape, wanted[ours])
-        elif ours in (ignored or set()):
-            report.ignored.append(key)
         else:
             report.unexpected.append(key)
     tied = set(getattr(module, "all_tied_weights_keys", {}) or {})

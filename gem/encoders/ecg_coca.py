@@ -19,15 +19,16 @@ from .registry import Encoder, register_encoder
 class ResidualAttentionBlock(nn.Module):
     """Pre-norm attention and MLP; with ``cross`` the keys come from another sequence with a norm of its own."""
 
-    def __init__(self, width: int, heads: int, cross: bool = False) -> None:
+    def __init__(self, width: int, heads: int, cross: bool = False, mlp_width: int | None = None) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width)
         if cross:
             self.ln_1_kv = nn.LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.ln_2 = nn.LayerNorm(width)
+        inner = mlp_width or 4 * width
         self.mlp = nn.Sequential(
-            OrderedDict(c_fc=nn.Linear(width, 4 * width), gelu=nn.GELU(), c_proj=nn.Linear(4 * width, width))
+            OrderedDict(c_fc=nn.Linear(width, inner), gelu=nn.GELU(), c_proj=nn.Linear(inner, width))
         )
 
     def forward(self, x: Tensor, kv: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
@@ -40,9 +41,11 @@ class ResidualAttentionBlock(nn.Module):
 
 
 class _Transformer(nn.Module):
-    def __init__(self, width: int, layers: int, heads: int) -> None:
+    def __init__(self, width: int, layers: int, heads: int, mlp_width: int | None) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList([ResidualAttentionBlock(width, heads) for _ in range(layers)])
+        self.resblocks = nn.ModuleList(
+            [ResidualAttentionBlock(width, heads, mlp_width=mlp_width) for _ in range(layers)]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.resblocks:
@@ -58,8 +61,10 @@ class EcgCoca(Encoder):
         leads: rows of the input.
         n_samples: samples of the input (10 s at 500 Hz).
         patch: samples of a patch.
-        width, layers: of the transformer; heads are 64 channels wide.
+        width, layers: of the transformer.
         embed_dim: of the contrastive embedding.
+        heads: of the attention; 64 channels each when None.
+        mlp_width: of the inner layer; four times the width when None.
     """
 
     tiny: ClassVar[dict[str, Any]] = {"n_samples": 500, "width": 64, "layers": 1, "embed_dim": 16}
@@ -72,6 +77,8 @@ class EcgCoca(Encoder):
         width: int = 768,
         layers: int = 12,
         embed_dim: int = 512,
+        heads: int | None = None,
+        mlp_width: int | None = None,
     ) -> None:
         super().__init__()
         self.width, self.n_tokens = width, n_samples // patch + 1
@@ -83,7 +90,7 @@ class EcgCoca(Encoder):
         self.class_embedding = nn.Parameter(scale * torch.randn(width))
         self.positional_embedding = nn.Parameter(scale * torch.randn(self.n_tokens, width))
         self.ln_pre = nn.LayerNorm(width)
-        self.transformer = _Transformer(width, layers, max(1, width // 64))
+        self.transformer = _Transformer(width, layers, heads or max(1, width // 64), mlp_width)
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
 

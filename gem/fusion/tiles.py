@@ -47,7 +47,8 @@ def merge_tiles(
     Args:
         tiles: (tiles, tokens, hidden), projected.
         size: (width, height) of the picture before it was tiled; needed to take the padding off.
-        merge: ``"flat"`` or ``"spatial_unpad"``.
+        merge: ``"flat"`` (tile after tile), ``"spatial"`` (row after row of the whole picture) or ``"spatial_unpad"``
+            (the same without the padding).
         pinpoints: canvases (width, height) that a picture may be put on.
         tile_px: side of a tile.
         newline: (hidden,), put after every row of ``"spatial_unpad"``.
@@ -57,10 +58,12 @@ def merge_tiles(
     """
     if merge == "flat":
         return tiles.flatten(0, 1)
-    if newline is None:
+    if merge == "spatial":
+        newline = None
+    elif newline is None:
         raise GemInputError("spatial_unpad needs the image_newline weight")
     if len(tiles) == 1:
-        return torch.cat([tiles[0], newline[None].to(tiles)])
+        return tiles[0] if newline is None else torch.cat([tiles[0], newline[None].to(tiles)])
     if size is None:
         raise GemInputError("tiled pictures need image_sizes", remedy="pass the (width, height) of each picture")
     side = round(tiles.shape[1] ** 0.5)
@@ -72,6 +75,8 @@ def merge_tiles(
             remedy="image_sizes are (width, height) before tiling",
         )
     grid = tiles[1:].view(rows, columns, side, side, -1).permute(0, 2, 1, 3, 4).flatten(2, 3).flatten(0, 1)
+    if newline is None:
+        return torch.cat([tiles[0], grid.flatten(0, 1)])
     grid = _unpad(grid, size)
     ends = newline.to(grid).expand(grid.shape[0], 1, -1)
     return torch.cat([tiles[0], torch.cat([grid, ends], dim=1).flatten(0, 1)])

@@ -125,11 +125,11 @@ def test_every_key_of_7b_is_accounted_for(tmp_path: Path) -> None:
     both = llm | clip | bridge_keys(1024, 4096, 768) | tower_keys(768, 12, 512)
     assert len(both) == 840
     for keys, extra, loaded in (
-        (both, {"mm_ecg_tower": "cpt.pt"}, 840),
-        (pulse, {"image_aspect_ratio": "anyres"}, 686),
+        (both, {"mm_ecg_tower": "cpt.pt", "mm_vision_tower": "clip"}, 840),
+        (pulse, {"image_aspect_ratio": "anyres", "image_grid_pinpoints": "[(336, 672), (672, 672)]"}, 686),
     ):
-        ours = llava.convert_config(tmp_path, config | extra, keys)
-        report = account(on_meta(ours), keys, llava.rename, llava.ignored(ours))
+        layout = llava.read_layout(tmp_path, config | extra, keys)
+        report = account(on_meta(layout.config), keys, layout.rename, layout.ignored)
         assert report.complete, report
         assert report.loaded == loaded
         assert report.ignored == (["model.image_newline"] if keys is pulse else [])
