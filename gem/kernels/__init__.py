@@ -20,24 +20,13 @@ from typing import TYPE_CHECKING, Any
 from .dispatch import chosen, mode, use
 
 if TYPE_CHECKING:
-    from .front_end import front_end, prepare_signal
     from .layer_norm import residual_layer_norm
     from .merge import merge
-    from .projector import dual_projector, mlp_projector, project_and_merge
-    from .segments import pool_segments
-    from .towers import CapturedTowers, both_towers
 
 # opened when asked for: the torch path needs no Triton
-_OPS = {
-    "merge": "merge", "front_end": "front_end", "prepare_signal": "front_end", "dual_projector": "projector", "mlp_projector": "projector",
-    "project_and_merge": "projector", "residual_layer_norm": "layer_norm", "pool_segments": "segments", "both_towers": "towers",
-    "CapturedTowers": "towers",
-}  # fmt: skip
+_OPS = {"merge": "merge", "residual_layer_norm": "layer_norm"}
 
-__all__ = [
-    "CapturedTowers", "both_towers", "chosen", "dual_projector", "front_end", "merge", "mlp_projector", "mode", "pool_segments",
-    "prepare_signal", "project_and_merge", "residual_layer_norm", "use",
-]  # fmt: skip
+__all__ = ["chosen", "merge", "mode", "residual_layer_norm", "use"]
 
 
 def __getattr__(name: str) -> Any:

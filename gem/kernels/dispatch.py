@@ -16,10 +16,8 @@ from torch import Tensor
 from ..errors import GemConfigError
 
 MODES = ("auto", "triton", "torch")
-OPS = ("merge", "front_end", "projector", "layer_norm", "segments", "towers")
-TABLE = Path(__file__).with_name(
-    "table.csv"
-)  # written by `python -m gem.kernels.bench` on a GPU; absent until one was measured
+OPS = ("merge", "layer_norm")
+TABLE = Path(__file__).with_name("table.csv")  # absent until it was measured on a GPU
 _COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
 _mode = "auto"
 _table: Table | None = None
@@ -76,7 +74,7 @@ class Table:
         if not path.is_file():
             return cls()
         with path.open(newline="", encoding="utf-8") as file:
-            lines = [row for row in csv.DictReader(line for line in file if not line.startswith("#"))]
+            lines = list(csv.DictReader(line for line in file if not line.startswith("#")))
         entries = []
         for number, row in enumerate(lines, 1):
             try:
@@ -87,7 +85,7 @@ class Table:
                 raise GemConfigError(
                     f"the table of measurements is damaged: {error}",
                     where=f"{path.name}, row {number}",
-                    remedy="write it again with python -m gem.kernels.bench --table",
+                    remedy="write it again with Table.write",
                 ) from error
             entries.append(Entry(**values))
         return cls(entries)

@@ -45,7 +45,7 @@ def test_table(tmp_path: Path) -> None:
     # never beyond what was measured, never beside a size that lost
     assert [n for n, wins in won.items() if wins] == [100, 500, 1000]
     for other in (
-        ("front_end", "sm_90", "bfloat16", "both"),
+        ("layer_norm", "sm_90", "bfloat16", "both"),
         ("merge", "sm_80", "bfloat16", "both"),
         ("merge", "sm_90", "float32", "both"),
     ):
