@@ -63,26 +63,37 @@ def _session() -> Any:
 def probabilities(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Class probabilities (leads, 4, samples): none, P, QRS, T.
 
-    Long recordings go through in chunks that overlap, so memory stays bounded.
-
     Args:
         signal: (leads, samples) at 250 Hz.
+    """
+    return _probabilities_and_spread(signal)[0]
+
+
+def _probabilities_and_spread(signal: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``probabilities``, and the RMS (samples,) over the leads that are there, from the same filtered input.
+
+    Long recordings go through in chunks that overlap, so memory stays bounded.
     """
     n = signal.shape[1]
     size, margin = int(CHUNK_S * FS_HZ), int(OVERLAP_S * FS_HZ)
     out = np.empty((signal.shape[0], 4, n), np.float32)
+    spread = np.empty(n, np.float32)
+    alive = np.any(signal != 0, axis=1)
+    if not alive.any():
+        alive[:] = True
     for start in range(0, n, size):
         first, last = max(0, start - margin), min(n, start + size + margin)
         x = net_input(signal[:, first:last])
+        end = min(n, start + size)
+        spread[start:end] = np.sqrt(np.mean(np.square(x[alive, 0, start - first : end - first]), axis=0))
         padded = -(-x.shape[2] // 32) * 32
         x = np.pad(x, ((0, 0), (0, 0), (0, padded - x.shape[2])), mode="edge")
         logits = _session().run(None, {"x": x})[0]
         logits -= logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         odds /= odds.sum(axis=1, keepdims=True)
-        end = min(n, start + size)
         out[:, :, start:end] = odds[:, :, start - first : end - first]
-    return out
+    return out, spread
 
 
 @delineators.register
@@ -92,13 +103,12 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
         raise EcgError(
             "the learned delineator has no weights here", where=str(WEIGHTS), remedy="use delineator='classical'"
         )
-    odds = probabilities(signal)
+    odds, spread = _probabilities_and_spread(signal)
     alive = np.any(signal != 0, axis=1)
     shared = odds[alive, 2].mean(axis=0) if alive.any() else odds[:, 2].mean(axis=0)
     strength = uniform_filter1d(shared, 5)
     inside = np.flatnonzero(np.diff(np.concatenate([[0], (strength > 0.4).astype(np.int8), [0]])))
     starts, ends = inside[::2], inside[1::2]
-    spread = np.sqrt(np.mean(np.square(net_input(signal)[alive, 0]), axis=0)) if alive.any() else shared
     beats = np.array(
         [a + int(np.argmax(spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
     )

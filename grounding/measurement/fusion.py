@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -84,12 +83,20 @@ def agree(found: Boundaries, edges: dict[str, Array]) -> Boundaries:
     p, qrs, t = (table.copy() for table in (found.p, found.qrs, found.t))
     p[:, ~np.isfinite(edges["p_onset"])] = np.nan
     t[:, ~np.isfinite(edges["t_offset"])] = np.nan
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # beats without the wave are all NaN
-        for table, reach in ((p, 0.1), (qrs, 0.1), (t, 0.2)):
-            middle = (table[:, :, 0] + table[:, :, 2]) / 2
-            table[np.abs(middle - np.nanmedian(middle, axis=0)) > reach * FS_HZ] = np.nan
+    for table, reach in ((p, 0.1), (qrs, 0.1), (t, 0.2)):
+        middle = (table[:, :, 0] + table[:, :, 2]) / 2
+        table[np.abs(middle - row_medians(middle.T)) > reach * FS_HZ] = np.nan
     return Boundaries(found.beats, p, qrs, t)
+
+
+def row_medians(values: Array) -> Array:
+    """Median of each row (rows,) over its finite values, NaN where there are none; for small tables far quicker than NumPy's own."""
+    if values.shape[1] == 0:
+        return np.full(len(values), np.nan)
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = np.isfinite(values).sum(axis=1)
+    rows = np.arange(len(values))
+    return np.asarray((ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2)
 
 
 def beat_types(

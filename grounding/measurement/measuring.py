@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..record import ECGRecord, fill_missing
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ
-from .fusion import agree, beat_types, corrected_qt, frontal_axis, fuse
+from .fusion import agree, beat_types, corrected_qt, frontal_axis, fuse, row_medians
 from .quality import assess
 from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
 from .shapes import median_beat, summarise
@@ -176,6 +176,7 @@ class _Assembly:
 
     def _peaks(self) -> None:
         """Peak of every wave: the largest deviation from the line between its boundaries."""
+        steps = np.arange(self.signal.shape[1], dtype=np.float64)
         for table in (self.found.p, self.found.qrs, self.found.t):
             for row, beat in np.argwhere(
                 np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2]) & ~np.isfinite(table[:, :, 1])
@@ -183,7 +184,8 @@ class _Assembly:
                 first, last = max(0, int(table[row, beat, 0])), int(table[row, beat, 2]) + 1
                 part = self.signal[row, first:last]
                 if len(part):
-                    table[row, beat, 1] = first + int(np.abs(part - np.linspace(part[0], part[-1], len(part))).argmax())
+                    slope = (part[-1] - part[0]) / max(len(part) - 1, 1)
+                    table[row, beat, 1] = first + int(np.abs(part - part[0] - slope * steps[: len(part)]).argmax())
 
     def _waves(self) -> Any:
         import pandas as pd
@@ -205,18 +207,22 @@ class _Assembly:
         chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
         at = (onsets[chosen] * self.to_fs).round().astype(int)
         filled = fill_missing(self.record.signal).astype(np.float64)
+        qrs = float(_median((self.edges["qrs_offset"] - onsets)[chosen])) * self.ms
+        spans = [
+            np.stack(
+                [row_medians(table[:, chosen, column] - onsets[chosen]) * self.ms for column in (0, 2)], axis=1
+            ).tolist()
+            for table in (self.found.p, self.found.t)
+        ]
         rows = []
         for row, lead in enumerate(self.record.leads):
             beat = median_beat(filled[row], at, self.record.fs) if self.usable[row] and len(at) else None
             if beat is None:
                 rows.append({"lead": lead})
                 continue
-            qrs = float(_median((self.edges["qrs_offset"] - onsets)[chosen])) * self.ms
-            spans = [
-                tuple(float(_median(table[row, chosen, column] - onsets[chosen])) * self.ms for column in (0, 2))
-                for table in (self.found.p, self.found.t)
-            ]
-            rows.append({"lead": lead, **summarise(beat, self.record.fs, qrs, spans[0], spans[1])})
+            rows.append(
+                {"lead": lead, **summarise(beat, self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
+            )
         return rows
 
     def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
