@@ -426,7 +426,7 @@ def answers(lesson: Lesson) -> list[str]:
     Example:
         >>> turn = Turn("What is the PR interval?", "", (("The PR interval is <pr>.", "PR interval <pr>."),))
         >>> answers(Lesson("a", "feature", "open", (turn,), (), "0|a"))
-        ['PR interval <pr>.']
+        ['The PR interval is <pr>.']
     """
     pick = random.Random(lesson.seed)
     out = []
