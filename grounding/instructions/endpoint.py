@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import time
@@ -65,11 +67,13 @@ class OpenAITeacher:
             except urllib.error.HTTPError as error:
                 trouble = f"HTTP {error.code}"
                 if error.code not in _PASSING:
-                    said = " ".join(error.read(500).decode("utf-8", "replace").split())
+                    said = ""
+                    with contextlib.suppress(OSError, http.client.HTTPException):  # the code alone must do
+                        said = " ".join(error.read(500).decode("utf-8", "replace").split())
                     raise TeacherConfigError(f"the endpoint refuses with HTTP {error.code} ({said[:200]})", where=self.url, remedy=f"check --url, --model and the key in ${self.key_variable}") from None  # fmt: skip
             except TimeoutError:
                 trouble = f"no answer within {self.timeout_s:g} s"
-            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:  # fmt: skip
                 trouble = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise TeacherError(f"no answer after {self.retries + 1} tries ({trouble})", where=self.url, remedy="run again with --retry")  # fmt: skip
 

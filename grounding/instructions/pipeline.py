@@ -26,6 +26,8 @@ from .reports import ReportReview, review
 from .sources import Source
 from .teachers import Composer, Teacher, TeacherConfigError, TeacherError
 
+MAX_ANSWER_CHARACTERS = 20_000
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -160,7 +162,10 @@ def _ask(teacher: Teacher, one: Lesson) -> list[str] | str:
         return error.what
     if len(written) != len(one.turns) or not all(isinstance(text, str) for text in written):
         return f"the teacher gave {len(written)} answers to {len(one.turns)} questions"
-    return list(written)
+    if any(len(text) > MAX_ANSWER_CHARACTERS for text in written):
+        return f"the answer is longer than {MAX_ANSWER_CHARACTERS} characters"
+    # half a surrogate pair is a string that no file can hold
+    return [text.encode("utf-8", "replace").decode("utf-8") for text in written]
 
 
 def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
