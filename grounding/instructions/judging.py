@@ -17,13 +17,15 @@ from .facts import Fact, shown
 from .lessons import CANT_TELL, Lesson, Turn
 
 _TAG = re.compile(r"<[a-z][a-z0-9_]*>")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE = re.compile(
+    r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)(?<!\bvs\.)(?<!\bca\.)(?<!\bapprox\.)\s+|\n+", re.IGNORECASE
+)
 _MARKUP = re.compile(r"^\s*(?:[-*•]\s+|#+\s*|\d{1,2}[.)]\s+(?=\D))|\*\*|__|`")
 # lead names and "12-lead" hold digits that are no values; "V1, 3 mm" must keep its 3
 _LEADS = re.compile(r"\b[Vv][1-6](?:\s*(?:-|–|to|,|and|/|&)\s*[Vv]?[1-6]\b(?!\s*(?:mm|mv|ms|s\b|sec|bpm|%|°|deg|beat|\.\d)))*|\b12[- ]lead", re.IGNORECASE)  # fmt: skip
 _NUMBER = re.compile(
-    r"(?<![A-Za-z])[-−]?\d+(?:[.,]\d+)?(?!\s*(?:st|nd|rd|th)\b)|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
-    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|half|double|twice|millivolts?)\b",
+    r"(?<![A-Za-z])[-−]?\d+(?:[.,]\d+)?(?!\s*(?:st|nd|rd|th)\b)|[¼-¾⅐-⅞²³¹]|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
+    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|half|double|twice|minus|millivolts?)\b",
     re.IGNORECASE,
 )  # fmt: skip
 # a rule's own words are the knowledge base's, not a statement about the recording

@@ -61,7 +61,11 @@ def endpoint() -> Iterator[Endpoint]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert self.path == "/v1/chat/completions" and asked["model"] == "m" and asked["messages"][0]["role"] == "system"
+            assert (
+                self.path == "/v1/chat/completions"
+                and asked["model"] == "m"
+                and asked["messages"][0]["role"] == "system"
+            )
             state.seen += 1
             state.keys.append(self.headers["Authorization"])
             try:
@@ -90,7 +94,7 @@ def endpoint() -> Iterator[Endpoint]:
             elif mode.isdigit():
                 self._send(int(mode), b"no")
             else:
-                self._send(200, BODIES.get(mode) or _completion(mode))
+                self._send(200, BODIES[mode] if mode in BODIES else _completion(mode))
 
         def _head(self, status: int, length: int | None = None) -> None:
             self.send_response(status)
@@ -125,7 +129,9 @@ BODIES = {
 def _rows(out: Path, status: str) -> list[dict[str, Any]]:
     """All rows, each record and task once, all of this status and with a reason unless kept."""
     rows = list(all_rows(out))
-    assert [(row["record_id"], row["task"]) for row in rows] == [(source.id, task) for source in SOURCES for task in TASKS]
+    assert [(row["record_id"], row["task"]) for row in rows] == [
+        (source.id, task) for source in SOURCES for task in TASKS
+    ]
     assert {row["status"] for row in rows} == {status}
     assert all(row["reason"] for row in rows) or status == "kept"
     return rows
@@ -204,7 +210,9 @@ def test_a_lie_alone_is_rejected(endpoint: Endpoint, tmp_path: Path, lie: str) -
     assert [row["status"] for row in all_rows(tmp_path)] == ["rejected"]
 
 
-def test_the_key_is_sent_and_written_nowhere(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_sent_and_written_nowhere(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_KEY", "top-secret")
     endpoint.mode = TRUTH
     instruct(SOURCES[:1], tmp_path, endpoint.teacher(key_variable="MY_KEY"), task_names=["report"])
