@@ -187,11 +187,16 @@ class _Sentence:
         token = self.tokens[at]
         first, low = at, float(token.text)
         before = self.tokens[at - 1] if at else None
+        spelt = bool(before and before.word in {"minus", "negative"})
         if (
-            before
-            and before.text in "-−–"
-            and not (at > 1 and (self.tokens[at - 2].text[0].isdigit() or self.tokens[at - 2].end == before.start))
-        ) or (before and before.text in "-−–" and at > 1 and self.tokens[at - 2].text == "("):
+            spelt
+            or (
+                before
+                and before.text in "-−–"
+                and not (at > 1 and (self.tokens[at - 2].text[0].isdigit() or self.tokens[at - 2].end == before.start))
+            )
+            or (before and before.text in "-−–" and at > 1 and self.tokens[at - 2].text == "(")
+        ):
             low, first = -low, at - 1
         high, last = low, at
         unit, scale, last = self._unit(at, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -68,10 +69,8 @@ def endpoint() -> Iterator[Endpoint]:
             )
             state.seen += 1
             state.keys.append(self.headers["Authorization"])
-            try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._answer(state.mode)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
 
         def _answer(self, mode: str) -> None:
             if mode == "hang":
@@ -164,7 +163,8 @@ def test_nobody_listening_fails_rows_not_the_run(tmp_path: Path) -> None:
 def test_one_failure_is_repeated(endpoint: Endpoint, tmp_path: Path) -> None:
     endpoint.mode = "500 once"
     instruct(SOURCES[:1], tmp_path, endpoint.teacher(), task_names=["report"])
-    assert [row["status"] for row in all_rows(tmp_path)] == ["kept"] and endpoint.seen == 2
+    assert [row["status"] for row in all_rows(tmp_path)] == ["kept"]
+    assert endpoint.seen == 2
 
 
 @pytest.mark.parametrize("mode", ["401", "404", "hang in refusal"])
@@ -198,7 +198,8 @@ def test_no_false_number_is_kept(endpoint: Endpoint, tmp_path: Path) -> None:
         measurement = measure(source.read())
         true = _numbers(" ".join(fact.text for fact in Case(measurement, find(measurement)).items))
         said = row["conversations"][1]["value"]
-        assert said.startswith("The heart rate is ") and _numbers(said) <= true, said
+        assert said.startswith("The heart rate is ")
+        assert _numbers(said) <= true, said
         assert not re.search(r"171|333|99|77|½|hundred|minus|years", said), said
         assert row["written"] == [endpoint.mode]
 
