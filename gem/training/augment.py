@@ -64,3 +64,22 @@ def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:
     out = torch.roll(pixels, (down, right), dims=(-2, -1))
     out = out * (1 + 0.1 * strength * torch.randn(len(out), 1, 1, 1)) + 0.1 * strength * torch.randn(len(out), 1, 1, 1)
     return out + 0.05 * strength * torch.randn_like(out)
+
+
+def augment_traces(traces: Tensor, strength: float = 1.0) -> Tensor:
+    """Shift, stretch, jitter and blank what was read off a batch of pages.
+
+    Args:
+        traces: (B, 3, rows, width), heights in rows.
+        strength: 0 leaves the batch as it is.
+    """
+    if strength == 0:
+        return traces
+    batch, _, rows, width = traces.shape
+    out = torch.roll(traces, int(torch.randint(-4, 5, ())), dims=-1)
+    out = out + 0.01 * strength * (torch.randn(batch, 1, rows, 1) + torch.rand(batch, 1, 1, 1) * torch.randn_like(out))
+    level = out.mean(-1, keepdim=True)
+    out = level + (out - level) * (1 + 0.15 * strength * torch.randn(batch, 1, 1, 1))
+    # eighths of a row: half a lead of a page with four columns
+    lost = (torch.rand(batch, 1, rows, 8) < 0.06 * strength).repeat_interleave(-(-width // 8), -1)[..., :width]
+    return torch.where(lost, level.expand_as(out), out)

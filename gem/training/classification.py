@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..benchmarks.classification import balanced_accuracy, macro_auc, macro_f1
 from ..benchmarks.ptbxl import SUPERCLASSES
-from .augment import augment, augment_pictures, mix
+from ..encoders.registry import pooled
+from .augment import augment, augment_pictures, augment_traces, mix
 from .start import save, start
 
 _PREFIX = {"signal": ("ecg", "ecg"), "picture": ("pixel_values", "vision")}
@@ -29,6 +30,9 @@ class Classification(lightning.LightningModule):
         weight_decay: of AdamW.
         strength: of the augmentation, 0-1.
         mixup: parameter of the beta distribution; 0 for none.
+        teacher: folder of a trained model whose opinion of the same record's signal is learned beside the labels; the data then
+            have to give both inputs.
+        teacher_weight: its share, 0-1.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class Classification(lightning.LightningModule):
         weight_decay: float = 0.05,
         strength: float = 1.0,
         mixup: float = 0.4,
+        teacher: str | None = None,
+        teacher_weight: float = 0.6,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -55,9 +61,18 @@ class Classification(lightning.LightningModule):
         ]  # fmt: skip
         for module in self.trained:
             module.requires_grad_(True)
-        if inputs == "picture":
+        encoder: Any = self.trained[0]
+        # an encoder that reads traces off the paper knows how already: what is learned begins behind them
+        self.reads_traces = hasattr(encoder, "traces")
+        if self.reads_traces:
+            encoder.requires_grad_(False)
+            encoder.body.requires_grad_(True)
+        elif inputs == "picture":
             # convolutions on pictures are twice as fast this way on CPUs
-            self.trained[0].to(memory_format=torch.channels_last)
+            encoder.to(memory_format=torch.channels_last)
+        # in a list, so that it is neither trained nor saved with this module
+        self.teachers = [] if teacher is None else [load_frozen(teacher)]
+        self.teacher_weight = teacher_weight
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def logits(self, batch: Tensor) -> Tensor:
@@ -68,13 +83,35 @@ class Classification(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Binary cross entropy over all classes, on augmented and mixed records."""
-        x = (augment if self.inputs == "signal" else augment_pictures)(batch[self.key], self.strength)
-        x, classes = mix(x, batch["classes"], self.mixup)
-        if self.inputs == "picture":
-            x = x.contiguous(memory_format=torch.channels_last)
-        loss = F.binary_cross_entropy_with_logits(self.logits(x).float(), classes)
+        classes = self.targets(batch)
+        if self.reads_traces:
+            loss = self._traces_loss(batch[self.key], classes)
+        else:
+            x = (augment if self.inputs == "signal" else augment_pictures)(batch[self.key], self.strength)
+            x, classes = mix(x, classes, self.mixup)
+            if self.inputs == "picture":
+                x = x.contiguous(memory_format=torch.channels_last)
+            loss = F.binary_cross_entropy_with_logits(self.logits(x).float(), classes)
         self.log("loss", loss, prog_bar=True)
         return loss
+
+    @torch.no_grad()
+    def targets(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, classes): the labels, softened by the teacher's opinion where there is one."""
+        labels = batch["classes"]
+        for teacher in self.teachers:
+            opinion = teacher.classify(ecg=batch["ecg"]).float()
+            labels = (1 - self.teacher_weight) * labels + self.teacher_weight * opinion
+        return labels
+
+    def _traces_loss(self, pictures: Tensor, classes: Tensor) -> Tensor:
+        """Changes and mixes the traces, not the pixels: two blended pages are no page."""
+        encoder, projector, head = self.trained
+        with torch.no_grad():
+            traces = encoder.traces(pictures)  # type: ignore[operator]
+        traces, classes = mix(augment_traces(traces, self.strength), classes, self.mixup)
+        tokens = projector(encoder.tokens(traces))  # type: ignore[operator]
+        return F.binary_cross_entropy_with_logits(head(pooled(tokens)).float(), classes)
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Keeps probabilities and labels for the figures at the epoch's end."""
@@ -113,6 +150,13 @@ class Classification(lightning.LightningModule):
         score, truth = (torch.cat(parts).numpy().astype(float) for parts in zip(*self.seen, strict=True))
         self.seen.clear()
         return score[:, : len(SUPERCLASSES)], truth[:, : len(SUPERCLASSES)]
+
+
+def load_frozen(folder: str) -> Any:
+    """A trained model that is only asked."""
+    from ..loading import load
+
+    return load(folder).eval().requires_grad_(False)
 
 
 def choose_thresholds(truth: Any, score: Any) -> list[float]:

@@ -187,6 +187,46 @@ def test_bad_days_give_values_or_reasons(name: str, tmp_path: Path) -> None:
     assert gem("render", str(tmp_path / "rec"), "-o", str(tmp_path / "x.png")).returncode == 0
 
 
+def explained(capsys: pytest.CaptureFixture[str], path: str, page: Path) -> tuple[int, str, str]:
+    """(status, what was printed, what was complained about) of ``gem explain``, in this process."""
+    status = cli.main(["explain", path, "--html", str(page)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.mark.parametrize("name", ["one lead", "two seconds", "flat lines", "NaNs", "100 Hz", "1 kHz"])
+def test_bad_days_are_explained_or_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_record(tmp_path, *bad_day(name))
+    status, out, err = explained(capsys, path, tmp_path / "page.html")
+    if status:
+        assert status == 2
+        assert err.strip().splitlines()[-1].startswith("gem: error: ")
+        assert out == ""
+        return
+    assert len(out) > 100
+    assert "Traceback" not in err
+    assert "<svg" in (tmp_path / "page.html").read_text() or "<img" in (tmp_path / "page.html").read_text()
+    assert "0 contradicted" in out
+    if name == "flat lines":
+        assert "bpm" not in out
+
+
+@pytest.mark.parametrize("name", ["truncated", "no header", "empty"])
+def test_broken_files_are_refused_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_record(tmp_path, *bad_day("whole"))
+    if name == "truncated":
+        Path(path + ".dat").write_bytes(Path(path + ".dat").read_bytes()[:40_000])
+    elif name == "no header":
+        Path(path + ".hea").unlink()
+    else:
+        Path(path + ".hea").write_text("")
+    status, out, err = explained(capsys, path, tmp_path / "page.html")
+    assert (status, out) == (2, "")
+    assert err.strip().splitlines()[-1].startswith("gem: error: ")
+    assert "Traceback" not in err
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_csv_needs_its_rate(tmp_path: Path) -> None:
     record = grounding.read_record(SAMPLE)
     path = tmp_path / "ecg.csv"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from gem.training.augment import augment, augment_pictures, mix
+from gem.training.augment import augment, augment_pictures, augment_traces, mix
 
 
 def test_changes_are_made_and_can_be_switched_off() -> None:
     torch.manual_seed(0)
-    ecg, pixels = torch.randn(4, 12, 500), torch.randn(4, 3, 32, 40)
-    for change, batch in ((augment, ecg), (augment_pictures, pixels)):
+    ecg, pixels, traces = torch.randn(4, 12, 500), torch.randn(4, 3, 32, 40), torch.randn(4, 3, 4, 64)
+    for change, batch in ((augment, ecg), (augment_pictures, pixels), (augment_traces, traces)):
         before = batch.clone()
         out = change(batch)
         assert out.shape == batch.shape

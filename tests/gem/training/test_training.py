@@ -90,3 +90,20 @@ def test_thresholds_separate_what_can_be_separated() -> None:
     score = torch.tensor([[0.4], [0.3], [0.2], [0.1]]).numpy()
     (limit,) = choose_thresholds(truth, score)
     assert 0.2 < limit <= 0.3
+
+
+def test_a_picture_encoder_learns_from_traces_and_a_teacher(
+    shared: Path, trained: tuple[Path, dict[str, float]]
+) -> None:
+    folder = trained[0]
+    lightning.seed_everything(0)
+    model = {**TINY, "vision_encoder": {"name": "paper_traces", "kwargs": {"img_size": [200, 256], "samples": 64, "widths": [32, 64], "depth": 1}}}  # fmt: skip
+    module = Classification(
+        inputs="picture", model=model, output=str(folder / "traces"), strength=0.0, mixup=0.0, learning_rate=0.01,
+        teacher=str(folder / "signal"), teacher_weight=0.5,
+    )  # fmt: skip
+    reader = module.model.vision_encoder.ink.weight.clone()
+    figures = fit(module, data_of(shared, folder, picture=True), epochs=40)
+    assert torch.equal(module.model.vision_encoder.ink.weight, reader)
+    assert figures["loss"] < 0.1
+    assert not any("teachers" in name for name in module.state_dict())

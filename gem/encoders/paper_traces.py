@@ -1,0 +1,103 @@
+"""ECG paper, read the way a person does: in every column of pixels, where in each row is the trace?
+
+A general picture network has to find out from a few thousand records that a thin dark line matters and that its height is a voltage.
+This one starts from there: learned queries, one per row of the page, look along the height of every column for ink and return where they
+found it. What they return is a bundle of traces, and a 1-D convolutional network reads those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .ecg_conv import EcgConv
+from .registry import Encoder, register_encoder
+
+# where our own paper (grounding.paper, 3x4 with a rhythm strip) has its rows and its first and last second, as shares of the page
+ROWS = (0.189, 0.409, 0.628, 0.848)
+ROW_HEIGHT = 0.22
+FIRST_S, LAST_S = 0.0644, 0.9592
+
+
+@register_encoder(name="paper_traces")
+class PaperTraces(Encoder):
+    """Traces read off a page of ECG paper, then convolutions over time.
+
+    The page has to look like ``grounding.render(record)``: rows of leads over a common time axis, dark ink on light paper, upright. The rows'
+    heights are where the search begins, not where it ends. Photographs and other layouts are outside what it was made for.
+
+    Args:
+        img_size: (H, W) of the input.
+        rows: centre of each row, as a share of the height.
+        columns: leads side by side in a row.
+        samples: of a trace in one column; 128 of 2.5 s are about what 512 pixels of width hold.
+        widths, depth: see ``ecg_conv``.
+    """
+
+    kind: ClassVar[str] = "vision"
+    tiny: ClassVar[dict[str, Any]] = {"img_size": [48, 64], "samples": 16, "widths": [8, 16], "depth": 1}
+
+    def __init__(
+        self,
+        img_size: Sequence[int] = (400, 512),
+        rows: Sequence[float] = ROWS,
+        columns: int = 4,
+        samples: int = 128,
+        widths: Sequence[int] = (64, 128, 256),
+        depth: int = 2,
+    ) -> None:
+        super().__init__()
+        self.image_size = (int(img_size[0]), int(img_size[1]))
+        self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        self.columns, self.samples, self.rows = columns, samples, len(rows)
+        # ink is dark in the red channel, where the pink grid is as bright as the paper
+        self.ink = nn.Conv2d(3, 1, 1)
+        self.texture = nn.Sequential(nn.Conv2d(3, 8, 5, 1, 2), nn.GELU(), nn.Conv2d(8, len(rows), 3, 1, 1))
+        self.centres = nn.Parameter(torch.tensor([float(row) for row in rows]))
+        self.reach = nn.Parameter(torch.full((len(rows),), 0.45))
+        self.gain = nn.Parameter(torch.tensor(12.0))
+        self.body = EcgConv(3 * len(rows) * columns, samples, widths, depth)
+        self.width, self.n_tokens = self.body.width, self.body.n_tokens
+        self.start_reading()
+
+    @torch.no_grad()
+    def start_reading(self) -> None:
+        """Begin as a reader of dark lines: no texture yet."""
+        self.ink.weight.copy_(torch.tensor([-8.0, 0.0, 0.0]).view(1, 3, 1, 1))
+        self.ink.bias.fill_(5.0)
+        last: Any = self.texture[-1]
+        last.weight.zero_()
+        last.bias.zero_()
+
+    def traces(self, x: Tensor) -> Tensor:
+        """Where the ink is: (B, 3, H, W) -> (B, 3, rows, W), heights above each row's centre in rows: middle, top and bottom of the stroke."""
+        y = torch.linspace(0, 1, x.shape[-2], device=x.device, dtype=torch.float32)[:, None]
+        off = (self.centres[:, None, None] - y) / ROW_HEIGHT  # (rows, H, 1), upwards
+        prior = -2 * (off / self.reach[:, None, None]) ** 4
+        score = self.gain * self.ink(x).sigmoid() + self.texture(x)
+        score = score.float() + prior
+        found = [((score + tilt * off).softmax(-2) * off).sum(-2) for tilt in (0.0, 6.0, -6.0)]
+        return torch.stack(found, 1)
+
+    def tokens(self, traces: Tensor) -> Tensor:
+        """(B, 3, rows, W) -> (B, n_tokens, width)."""
+        width = traces.shape[-1]
+        first, last = round(FIRST_S * width), round(LAST_S * width)
+        cut = F.interpolate(traces[..., first:last].flatten(1, 2), size=self.columns * self.samples, mode="linear")
+        # (B, 3, rows, columns, samples)
+        panels = cut.unflatten(1, (3, self.rows)).unflatten(-1, (self.columns, self.samples))
+        middle = panels[:, :1]
+        centred = middle - middle.mean(-1, keepdim=True)
+        shape = centred / (centred.square().mean(-1, keepdim=True).sqrt() + 0.02)
+        # the form without its size, and the size of what rises and falls: records without millivolts have only the first
+        panels = torch.cat([shape, 5 * (panels[:, 1:] - middle.mean(-1, keepdim=True))], 1)
+        read: Tensor = self.body(panels.transpose(2, 3).flatten(1, 3))
+        return read
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, n_tokens, width)."""
+        return self.tokens(self.traces(x))
