@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig
 
 from .errors import GemConfigError
@@ -68,7 +69,10 @@ class GemConfig(PreTrainedConfig):
             values = dict(text_config)
             if "model_type" not in values:
                 raise GemConfigError("text_config has no model_type", remedy='add e.g. "model_type": "llama"')
-            text_config = AutoConfig.for_model(values.pop("model_type"), **values)
+            try:
+                text_config = AutoConfig.for_model(values.pop("model_type"), **values)
+            except (ValueError, TypeError, StrictDataclassError) as error:  # transformers' own checks
+                raise GemConfigError(f"text_config is none that transformers takes: {error}") from None
         if fusion not in FUSIONS:
             raise GemConfigError(f"unknown fusion {fusion!r}", remedy=f"use one of {', '.join(FUSIONS)}")
         if merge not in MERGES:

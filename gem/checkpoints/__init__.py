@@ -49,10 +49,8 @@ def load_published(
             remedy="convert it without the tower's file",
         )
     shapes |= {key: tuple(value.shape) for key, value in extra.items()}
-    if llava.is_llava(config, shapes):
-        layout = llava.read_layout(folder, config, shapes)
-    elif any(key.startswith("proj_ecg.") for key in shapes):
-        layout = meit.read_layout(config, shapes)
+    if llava.is_llava(config, shapes) or any(key.startswith("proj_ecg.") for key in shapes):
+        reader = llava.read_layout if llava.is_llava(config, shapes) else meit.read_layout
     elif any(key.endswith("ecg.conv1.weight") for key in shapes):
         from .coca import load_coca
 
@@ -64,6 +62,7 @@ def load_published(
             remedy=f"its first keys are {', '.join(sorted(shapes)[:3])}",
         )
     try:
+        layout = reader(folder, config, shapes)
         report = account(on_meta(layout.config), shapes, layout.rename, layout.ignored)
     except (GemConfigError, ValueError, RuntimeError) as error:  # sizes that no model can have
         raise GemCheckpointError(

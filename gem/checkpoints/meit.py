@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ..configuration import GemConfig
@@ -26,7 +27,7 @@ def rename(key: str) -> str:
     return key
 
 
-def read_layout(config: dict[str, Any], shapes: Shapes) -> Layout:
+def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
     """Our config; without encoder weights the model takes the ResNet's 2048-vector as ``ecg``.
 
     Raises:
@@ -34,7 +35,9 @@ def read_layout(config: dict[str, Any], shapes: Shapes) -> Layout:
     """
     if config.get("ecg_layers", "all") != "all":
         # the published code does not run with a subset: integers are compared with strings
-        raise GemCheckpointError(f"ecg_layers is {config['ecg_layers']!r}", remedy='only "all" works, here and there')
+        raise GemCheckpointError(
+            f"ecg_layers is {config['ecg_layers']!r}", where=str(folder), remedy='only "all" works, here and there'
+        )
     try:
         hidden, width = shapes["proj_ecg.0.weight"]
         heads = config["llama"]["num_attention_heads"]
