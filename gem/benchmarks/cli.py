@@ -10,6 +10,7 @@ from typing import Any
 
 from grounding.registry import Registry
 
+from ..errors import GemInputError
 from .classification import INPUTS, evaluate_classification
 from .explanations import evaluate_explanations
 from .ptbxl import Sample, load_ptbxl
@@ -21,7 +22,9 @@ benchmarks.register(evaluate_explanations, name="explanations")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gem evaluate``."""
-    parser.add_argument("benchmark", choices=benchmarks.list(), help="what to measure")
+    parser.add_argument("benchmark", choices=[*benchmarks.list(), "reasoning"], help="what to measure")
+    parser.add_argument("questions", nargs="?", type=Path, help="reasoning: folder with DIAGNOSIS/NNN.json")
+    parser.add_argument("--out", type=Path, help="reasoning: folder for the answered questions")
     parser.add_argument("--records", type=Path, required=True, help="folder with ptbxl/ and ptbxl_filtered/")
     parser.add_argument("--folds", type=int, action="append", help="PTB-XL fold, may be repeated (default: 8)")
     parser.add_argument("--model", default="gem-nano", help="name or folder of a model (default: gem-nano)")
@@ -31,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; 0 when done."""
+    if args.benchmark == "reasoning":
+        return _reasoning(args)
     from ..loading import load
 
     samples = load_ptbxl(args.records, args.folds or [8])[: args.limit]
@@ -39,6 +44,19 @@ def run(args: argparse.Namespace) -> int:
     print(_table(result) if args.benchmark == "classification" else json.dumps(result, indent=1))
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _reasoning(args: argparse.Namespace) -> int:
+    from .reasoning import evaluate_reasoning
+
+    if args.questions is None or args.out is None:
+        raise GemInputError(
+            "reasoning needs QUESTIONS and --out",
+            remedy="gem evaluate reasoning QUESTIONS --records ROOT --out ANSWERS",
+        )
+    counts = evaluate_reasoning(args.questions, args.records, args.out)
+    print(f"answered {counts['samples']} samples on {counts['records']} recordings: {args.out}")
     return 0
 
 

@@ -62,11 +62,8 @@ def endpoint() -> Iterator[Endpoint]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert (
-                self.path == "/v1/chat/completions"
-                and asked["model"] == "m"
-                and asked["messages"][0]["role"] == "system"
-            )
+            assert self.path == "/v1/chat/completions"
+            assert (asked["model"], asked["messages"][0]["role"]) == ("m", "system")
             state.seen += 1
             state.keys.append(self.headers["Authorization"])
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
