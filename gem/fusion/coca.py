@@ -124,6 +124,12 @@ class EcgCocaModel(PreTrainedModel):
         self.text_decoder = _Decoder(**config.decoder) if config.decoder else None
         if self.text_decoder is not None and self.text is None:
             raise GemConfigError("a caption decoder needs a text tower")
+        if self.text_decoder is not None and self.text is not None:
+            widths = {self.ecg.width, self.text.proj.in_features, self.text_decoder.ln_final.normalized_shape[0]}
+            if len(widths) > 1:
+                raise GemConfigError(
+                    "ECG tower, text tower and caption decoder differ in width", remedy="give them one width"
+                )
         if self.text is not None:
             self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
         for parameter in self.parameters():

@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch.nn import Module
+
 from ..errors import GemConfigError
 from .corpus import CLASS_LABELS, explanation, train_tokenizer
 
@@ -28,22 +30,32 @@ def corpus_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     return train_tokenizer(text for pair in pairs for text in pair)
 
 
-def start(init: str | None = None, model: dict[str, Any] | None = None) -> GemForConditionalGeneration:
+def start(
+    init: str | None = None, model: dict[str, Any] | None = None, parts: dict[str, str] | None = None
+) -> GemForConditionalGeneration:
     """A model with its processor.
 
     Args:
         init: folder of a saved model, or a name that ``gem.load`` knows.
-        model: else the arguments of ``GemConfig``; classes, vocabulary and special ids are filled in here.
+        model: else the arguments of ``GemConfig``; vocabulary, special ids and, where none are named, classes are filled in here.
+        parts: beside ``model``, folders that its weights come from; see ``gem.training.parts.assemble``.
 
     Raises:
-        GemConfigError: both or neither are given.
+        GemConfigError: both or neither of init and model are given, or parts with init.
     """
     if (init is None) == (model is None):
         raise GemConfigError("a run starts from init or from model", remedy="give exactly one of the two")
     if init is not None:
+        if parts is not None:
+            raise GemConfigError("parts go with model, not with init", remedy="leave one of them out")
         from ..loading import load
 
-        return load(init)
+        loaded: GemForConditionalGeneration = load(init)
+        return loaded
+    if parts is not None:
+        from .parts import assemble
+
+        return assemble(model or {}, parts)
     return build(model or {})
 
 
@@ -61,7 +73,7 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
     config = GemConfig(
         **{
             **settings,
-            "class_names": list(CLASS_LABELS),
+            "class_names": settings.get("class_names", list(CLASS_LABELS)),
             "text_config": {"model_type": "llama", **settings.get("text_config", {}), **text},
         }
     )
@@ -77,6 +89,8 @@ def graft(model: GemForConditionalGeneration, folder: str) -> None:
     other = load(folder)
     pairs = [(model.vision_encoder, other.vision_encoder), (model.vision_projector, other.vision_projector)]
     for mine, theirs in [*pairs, (model.class_head.heads["vision"], other.class_head.heads["vision"])]:
+        assert isinstance(mine, Module)  # for mypy: both models look at pictures
+        assert isinstance(theirs, Module)
         mine.load_state_dict(theirs.state_dict())
 
 

@@ -1,0 +1,172 @@
+"""Contrastive and captioning pre-training of an ECG encoder on recordings with reports (ECG-CoCa)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import GemConfigError, GemInputError
+from ..fusion.coca import EcgCocaConfig, EcgCocaModel, EcgCocaOutput
+from .tuning import Tuning
+
+
+class Contrastive(Tuning):
+    """Trains the ECG tower, the caption decoder and the end of the text tower.
+
+    Args:
+        init: folder of an ECG-CoCa model; else ``model``.
+        model: the arguments of ``EcgCocaConfig``; the text tower's sizes come from ``text`` where it is given.
+        text: folder of a BERT as transformers saves it, with its tokenizer (ECG-Chat: MedCPT's query encoder).
+        text_layers: how many of the text tower's last layers learn; its projection always does.
+        wander: chance that a recording gets baseline wander, and ``gaps`` that stretches of it are zeroed.
+        gaps: see ``wander``.
+        kwargs: see ``gem.training.tuning.Tuning``.
+    """
+
+    def __init__(
+        self,
+        init: str | None = None,
+        model: dict[str, Any] | None = None,
+        text: str | None = None,
+        text_layers: int = 2,
+        wander: float = 0.5,
+        gaps: float = 0.3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model, self.wander, self.gaps = start_coca(init, model, text), wander, gaps
+        if self.model.text is None:
+            raise GemConfigError("contrastive training needs a text tower", remedy="name text, or model.text")
+        self.model.text.transformer.requires_grad_(False)
+        layers = self.model.text.transformer.encoder.layer
+        for layer in layers[max(0, len(layers) - text_layers) :]:
+            layer.requires_grad_(True)
+        if self.gradient_checkpointing or self.feature_cache is not None:
+            raise GemConfigError("contrastive training has no gradient_checkpointing and no feature_cache")
+        self.ready(fresh=init is None)
+
+    def loss(self, batch: dict[str, Any]) -> Tensor:
+        """Symmetric InfoNCE over the records of all processes, plus the weighted captioning loss."""
+        out: EcgCocaOutput = self.model(batch["ecg"], batch["input_ids"], batch["attention_mask"])
+        if self.trainer.world_size == 1:
+            assert out.loss is not None  # for mypy: inputs come in pairs
+            return out.loss
+        # every process sees all pairs; the gradient that comes back through the gathering is summed over them
+        ecg, text = (self.all_gather(x, sync_grads=True).flatten(0, 1) for x in (out.ecg_embeds, out.text_embeds))
+        logits = self.model.logit_scale.exp() * ecg @ text.T
+        target = torch.arange(len(logits), device=logits.device)
+        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        if out.caption_logits is not None:
+            wanted = batch["input_ids"][:, 1:]
+            caption = F.cross_entropy(out.caption_logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=0)
+            loss = loss + self.model.config.caption_weight * self.over_all(caption, (wanted != 0).sum())
+        return loss
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """One batch of changed recordings."""
+        if "ecg_mask" in batch:
+            raise GemInputError("a text without its recording", where=str(batch["ids"]))
+        ecg = zero_gaps(baseline_wander(batch["ecg"], self.wander), self.gaps)
+        loss = self.loss({**batch, "ecg": ecg})
+        self.report("loss", loss, len(ecg))
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        """The same loss, on what did not train."""
+        self.report("val_loss", self.loss(batch), len(batch["ids"]))
+
+    def save(self) -> None:
+        """Weights, config and processor into a folder that ``gem.load`` reads."""
+        self.model.save_pretrained(self.output)
+        self.model.processor.save_pretrained(self.output)
+
+
+def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None) -> EcgCocaModel:
+    """An ECG-CoCa with its processor.
+
+    Raises:
+        GemConfigError: both or neither of init and model are given.
+    """
+    from ..processing import GemProcessor, load_tokenizer
+
+    if (init is None) == (model is None):
+        raise GemConfigError("a run starts from init or from model", remedy="give exactly one of the two")
+    if init is not None:
+        from ..loading import load
+
+        loaded = load(init)
+        if not isinstance(loaded, EcgCocaModel):
+            raise GemConfigError("not an ECG-CoCa model", where=init)
+        return loaded
+    settings = dict(model or {})
+    if text is None:
+        from .start import corpus_tokenizer
+
+        tokenizer: Any = corpus_tokenizer()
+        if settings.get("text"):
+            settings["text"] = {**settings["text"], "vocab_size": len(tokenizer)}
+        if settings.get("decoder"):
+            settings["decoder"] = {**settings["decoder"], "vocab_size": len(tokenizer)}
+        made = EcgCocaModel(EcgCocaConfig(**settings))
+    else:
+        from transformers import AutoModel
+
+        from .parts import take
+
+        body: Any = AutoModel.from_pretrained(text, add_pooling_layer=False)
+        tokenizer = load_tokenizer(Path(text))
+        if tokenizer is None:
+            raise GemConfigError("no tokenizer", where=text, remedy="put its files beside the text tower's")
+        kept = {key: value for key, value in body.config.to_dict().items() if key not in ("architectures", "dtype")}
+        made = EcgCocaModel(EcgCocaConfig(**{**settings, "text": kept}))
+        assert made.text is not None  # for mypy: a text tower was named
+        take(made.text.transformer, body, "text")
+    made.processor = GemProcessor(made.ecg.contract, tokenizer=tokenizer)
+    return made
+
+
+def baseline_wander(ecg: Tensor, chance: float, fs_hz: float = 500.0) -> Tensor:
+    """Three slow cosines (0.01-0.2 Hz, together up to 0.5 mV, each lead with its own factor) on some of the recordings.
+
+    Args:
+        ecg: (B, leads, samples), mV.
+        chance: of each recording.
+        fs_hz: sampling rate, Hz.
+    """
+    if chance == 0:
+        return ecg
+    batch, leads, samples = ecg.shape
+    t = torch.arange(samples, device=ecg.device) / fs_hz
+    hz = 0.01 + 0.19 * torch.rand(batch, 3, 1, device=ecg.device)
+    phase, height = (
+        2 * torch.pi * torch.rand(batch, 3, 1, device=ecg.device),
+        torch.rand(batch, 3, 1, device=ecg.device),
+    )
+    waves = (0.5 / 3 * height * torch.cos(2 * torch.pi * hz * t + phase)).sum(1)
+    factor = (1 + 0.5 * torch.randn(batch, leads, 1, device=ecg.device)) * (
+        torch.rand(batch, 1, 1, device=ecg.device) < chance
+    )
+    return ecg + factor * waves[:, None]
+
+
+def zero_gaps(ecg: Tensor, chance: float, fs_hz: float = 500.0, count: int = 3) -> Tensor:
+    """Windows of 0.08-0.18 s that are zero in all leads, on some of the recordings.
+
+    Args:
+        ecg: (B, leads, samples).
+        chance: of each recording.
+        fs_hz: sampling rate, Hz.
+        count: windows of a recording.
+    """
+    if chance == 0:
+        return ecg
+    batch, _, samples = ecg.shape
+    at = torch.arange(samples, device=ecg.device)
+    length = (0.08 + 0.10 * torch.rand(batch, count, 1, device=ecg.device)) * fs_hz
+    begin = torch.rand(batch, count, 1, device=ecg.device) * (samples - length).clamp(min=0)
+    inside = ((at >= begin) & (at < begin + length)).any(1) & (torch.rand(batch, 1, device=ecg.device) < chance)
+    return ecg.masked_fill(inside[:, None], 0.0)

@@ -1,0 +1,100 @@
+"""Which examples make a batch: the same global batches for any number of processes, resumable in the middle of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+_GROUPS = 50
+
+
+class GlobalBatches(DistributedSampler[Any]):
+    """Lists of indices, one per batch of this process.
+
+    The order follows from the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each process
+    takes every ``world``-th of them: two processes with batches of four see what one process with batches of eight sees.
+    (A DistributedSampler, so that Lightning leaves it in place and tells it the epoch.)
+
+    Args:
+        lengths: of each example, in any unit; what is batched together has about the same one. None for no grouping.
+        size: number of examples.
+        batch_size: of one process.
+        seed: of the order.
+        rank, world: this process, of so many.
+        shuffle: False keeps the order and every example, for validation; the last batch is filled up from the front, so that
+            every process has the same number of batches.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, lengths: Sequence[int] | None = None, seed: int = 0, rank: int = 0,
+        world: int = 1, shuffle: bool = True,
+    ) -> None:  # fmt: skip
+        self.size, self.per_step, self.lengths, self.seed = size, batch_size * world, lengths, seed
+        self.rank, self.world, self.shuffle = rank, world, shuffle
+        self.epoch, self.skip = 0, 0
+        # a data set smaller than one batch is one batch
+        self.per_step = min(self.per_step, max(world, size - size % world)) if shuffle else self.per_step
+
+    def __len__(self) -> int:
+        return self.size // self.per_step if self.shuffle else -(-self.size // self.per_step)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._batches()[self.skip :]
+        self.skip = 0
+        for batch in batches:
+            yield batch[self.rank :: self.world]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def _batches(self) -> list[list[int]]:
+        if not self.shuffle:
+            order = list(range(self.size))
+            short = -self.size % self.world
+            order += [order[i % self.size] for i in range(short)]
+            return [order[i : i + self.per_step] for i in range(0, len(order), self.per_step)]
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator).tolist()[: len(self) * self.per_step]
+        if self.lengths is not None:
+            # sorted within large groups, so that batches are even and their make-up still changes with the epoch
+            lengths, step = self.lengths, _GROUPS * self.per_step
+            groups = [sorted(order[i : i + step], key=lambda j: -lengths[j]) for i in range(0, len(order), step)]
+            order = [index for group in groups for index in group]
+        batches = [order[i : i + self.per_step] for i in range(0, len(order), self.per_step)]
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A loader of ``GlobalBatches`` that knows how many of the epoch's batches were handed out; Lightning saves and restores it.
+
+    Args:
+        dataset: takes a list of indices, returns the collated batch.
+        batches: which indices.
+        workers: processes that prepare batches; 0 prepares them here.
+    """
+
+    def __init__(self, dataset: Dataset[Any], batches: GlobalBatches, workers: int = 0) -> None:
+        # a generator of its own: an iterator must not advance the global one
+        super().__init__(
+            dataset, batch_size=None, sampler=batches, num_workers=workers, generator=torch.Generator(),
+            persistent_workers=workers > 0,
+        )  # fmt: skip
+        self.batches, self.handed_out, self.first = batches, 0, 0
+
+    def __iter__(self) -> Any:
+        self.batches.skip, self.handed_out, self.first = self.first, self.first, 0
+        for batch in super().__iter__():
+            self.handed_out += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How far the epoch is."""
+        return {"handed_out": self.handed_out}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on behind what was handed out; behind the last batch that is the next epoch's first."""
+        self.first = state["handed_out"] % max(1, len(self.batches))

@@ -1,0 +1,93 @@
+"""A model put together from published parts: a language model here, an ECG tower there, a picture tower from a third place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from ..errors import GemConfigError
+
+if TYPE_CHECKING:
+    from ..modeling import GemForConditionalGeneration
+
+SOURCES = ("base", "text", "ecg", "vision")
+
+
+def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForConditionalGeneration:
+    """A model from the arguments of ``GemConfig`` and the folders its weights come from; what no folder gives starts fresh.
+
+    Args:
+        settings: arguments of ``GemConfig``; the decoder's config and the picture's come from the folders where they are absent.
+        parts: any of ``base`` (LLaVA-1.6, PULSE, GEM or one of ours: decoder, picture tower and projector, tokenizer), ``text``
+            (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa) and ``vision`` (a
+            picture tower as transformers saves it).
+
+    Raises:
+        GemConfigError: an unknown or contradictory part, no decoder, or weights that don't fit.
+    """
+    from ..configuration import GemConfig
+    from ..loading import load
+    from ..modeling import GemForConditionalGeneration
+    from ..processing import GemProcessor, load_tokenizer
+
+    unknown = sorted(set(parts) - set(SOURCES))
+    if unknown or ("base" in parts) == ("text" in parts):
+        raise GemConfigError(
+            f"can't put a model together from {', '.join(sorted(parts))}",
+            remedy='name "base" or "text", and "ecg" and "vision" as needed',
+        )
+    values, weights = dict(settings), dict[str, nn.Module]()
+    if "base" in parts:
+        base = load(parts["base"])
+        tokenizer = base.processor.tokenizer
+        shared = (
+            "text_config",
+            "vision_encoder",
+            "vision_projector",
+            "picture",
+            "placeholder",
+            "conversation",
+            "merge",
+        )
+        values = {**{name: getattr(base.config, name) for name in shared}, **values}
+        names = ["language_model", "vision_encoder", "vision_projector"]
+        weights = {name: getattr(base, name) for name in names if values.get(name, True) is not None}
+    else:
+        from transformers import AutoModelForCausalLM
+
+        text: Any = AutoModelForCausalLM.from_pretrained(parts["text"])
+        tokenizer = load_tokenizer(Path(parts["text"]))
+        values["text_config"] = text.config
+        weights["language_model"] = text
+    if "ecg" in parts:
+        weights["ecg_encoder"] = load(parts["ecg"]).ecg
+    model = GemForConditionalGeneration(GemConfig(**values))
+    if "vision" in parts:
+        from transformers import AutoModel
+
+        body: Any = AutoModel.from_pretrained(parts["vision"])
+        body = getattr(body, "vision_model", body)
+        take(getattr(model.vision_encoder, "body", None), body, "vision")
+    for name, source in weights.items():
+        if source is not None:
+            take(getattr(model, name), source, name)
+    model.processor = GemProcessor.from_config(model.config, tokenizer)
+    return model
+
+
+def take(mine: Any, theirs: nn.Module, where: str) -> None:
+    """Copy all weights of one module into another of the same shape.
+
+    Raises:
+        GemConfigError: there is no such module here, or a key or shape differs.
+    """
+    if not isinstance(mine, nn.Module):
+        raise GemConfigError("the model has no such part", where=where, remedy="name its encoder in the model")
+    try:
+        mine.load_state_dict(theirs.state_dict())
+    except RuntimeError as error:
+        raise GemConfigError(
+            f"the weights don't fit: {error}", where=where, remedy="check the sizes in model"
+        ) from None

@@ -1,0 +1,116 @@
+"""Linear probe: what a frozen encoder knows, read off by one linear layer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..benchmarks.classification import macro_auc
+from ..encoders.registry import pooled
+from ..errors import GemConfigError
+from ..fusion.coca import EcgCocaModel
+from .contrastive import start_coca
+from .start import start
+from .tuning import Tuning
+
+
+class Probe(Tuning):
+    """One linear layer on frozen features, a sigmoid for each class.
+
+    The features are ECG-CoCa's embedding of length one, or mean and maximum of another encoder's tokens, layer-normalised.
+
+    Args:
+        init, model, parts: see ``gem.training.start.start``; ``init`` may be an ECG-CoCa folder.
+        coca: else the arguments of ``EcgCocaConfig``.
+        classes: names of the labels, in the data's order.
+        inputs: ``"signal"`` or ``"picture"``.
+        kwargs: see ``gem.training.tuning.Tuning``.
+    """
+
+    def __init__(
+        self,
+        classes: list[str],
+        init: str | None = None,
+        model: dict[str, Any] | None = None,
+        parts: dict[str, str] | None = None,
+        coca: dict[str, Any] | None = None,
+        inputs: Literal["signal", "picture"] = "signal",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = start_coca(None, coca, None) if coca is not None else start(init, model, parts)
+        self.classes, self.inputs = classes, inputs
+        self.is_coca = isinstance(self.model, EcgCocaModel)
+        encoder = (
+            self.model.ecg
+            if self.is_coca
+            else getattr(self.model, f"{'ecg' if inputs == 'signal' else 'vision'}_encoder")
+        )
+        if encoder is None or (self.is_coca and inputs == "picture"):
+            raise GemConfigError(f"the model has no encoder for the {inputs}")
+        self.encoder = [encoder]  # in a list: it is registered once already
+        width = self.model.config.embed_dim if self.is_coca else 2 * encoder.width
+        self.model.requires_grad_(False)
+        self.head = nn.Linear(width, len(classes))
+        self.seen: list[tuple[Tensor, Tensor]] = []
+        self.ready(fresh=init is None)
+
+    def features(self, batch: dict[str, Any]) -> Tensor:
+        """(B, width), without a gradient."""
+        self.note(batch)
+        with torch.no_grad():
+            if self.is_coca:
+                embeds: Tensor = self.model.encode_ecg(batch["ecg"]).ecg_embeds
+                return embeds
+            x = batch["ecg" if self.inputs == "signal" else "pixel_values"]
+            vectors = pooled(self.encoder[0](x)).float()
+            return F.layer_norm(vectors, vectors.shape[-1:])
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """Binary cross entropy over all classes."""
+        loss = F.binary_cross_entropy_with_logits(self.head(self.features(batch)), batch["classes"])
+        self.report("loss", loss, len(batch["ids"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        """Keeps probabilities and labels for the figure at the epoch's end."""
+        self.seen.append((self.head(self.features(batch)).sigmoid(), batch["classes"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Macro ROC-AUC of the classes that occur and don't always occur; nothing where none does."""
+        score, truth = (torch.cat(part) for part in zip(*self.seen, strict=True))
+        self.seen.clear()
+        if self.trainer.world_size > 1:
+            score, truth = (self.all_gather(part).flatten(0, 1) for part in (score, truth))
+        usable = ((truth.sum(0) > 0) & (truth.sum(0) < len(truth))).cpu().numpy()
+        if usable.any():
+            columns = [part.cpu().numpy().astype(np.float64)[:, usable] for part in (truth, score)]
+            self.log("val_macro_auc", float(macro_auc(*columns)), prog_bar=True, rank_zero_only=True)
+
+    def configure_model(self) -> None:
+        """A linear layer is not worth sharding.
+
+        Raises:
+            GemConfigError: a strategy that shards was asked for.
+        """
+        if self.device_mesh is not None:
+            raise GemConfigError("the probe does not run under ModelParallelStrategy", remedy="use ddp")
+
+    def save(self) -> None:
+        """``probe.safetensors`` (head.weight, head.bias) and ``probe.json`` (classes)."""
+        from safetensors.torch import save_file
+
+        folder = Path(self.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {f"head.{k}": v.contiguous() for k, v in self.head.state_dict().items()}, folder / "probe.safetensors"
+        )
+        (folder / "probe.json").write_text(
+            json.dumps({"classes": self.classes, "inputs": self.inputs}, indent=1) + "\n"
+        )

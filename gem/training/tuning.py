@@ -1,0 +1,319 @@
+"""What the training modules share: which parts learn and how fast, seeds, feature caches, several processes, checkpoints, saving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from ..errors import GemConfigError
+from .data_text import save_array
+
+PARTS = (
+    "ecg_encoder", "vision_encoder", "ecg_projector", "vision_projector", "image_newline", "language_model", "class_head",
+)  # fmt: skip
+FORWARD = "forward"
+
+
+class Tuning(lightning.LightningModule):
+    """Base of the modules that train some parts of a model.
+
+    Subclasses build ``self.model`` and pass it on; all of this works alike for each of them.
+
+    Args:
+        learning_rate: peak.
+        rates: part -> peak learning rate, where it is another one.
+        weight_decay, betas, eps: of AdamW.
+        schedule: behind the warm-up.
+        warmup_ratio: share of the run that warms up; ``warmup_steps`` instead where it is given.
+        warmup_steps: optimiser steps.
+        gradient_checkpointing: keep no activations of the decoder's layers, compute them twice.
+        feature_cache: folder for the outputs of frozen encoders: each record goes through them once. Deletable at any time.
+        output: folder the trained model is saved to.
+        seed: what is random in a step (dropout, augmentation) follows from it, the epoch and the batch: a resumed run repeats
+            what the uninterrupted one does.
+    """
+
+    model: Any
+
+    def __init__(
+        self,
+        learning_rate: float = 2e-5,
+        rates: dict[str, float] | None = None,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        schedule: Literal["cosine", "linear", "constant"] = "cosine",
+        warmup_ratio: float = 0.03,
+        warmup_steps: int | None = None,
+        gradient_checkpointing: bool = False,
+        feature_cache: str | None = None,
+        output: str = "runs/model",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.learning_rate, self.rates, self.weight_decay = learning_rate, rates or {}, weight_decay
+        self.betas, self.eps, self.schedule = betas, eps, schedule
+        self.warmup_ratio, self.warmup_steps = warmup_ratio, warmup_steps
+        self.gradient_checkpointing, self.feature_cache = gradient_checkpointing, feature_cache
+        self.output, self.seed = output, seed
+        self.fresh = True
+        self.caches: list[CachedForward] = []
+        self.strict_loading = False
+
+    def trains(self, names: Sequence[str], model_parts: Sequence[str] = PARTS) -> None:
+        """Let only these parts of the model learn.
+
+        Raises:
+            GemConfigError: a name or a rate that fits no part of this model.
+        """
+        there = [name for name in model_parts if getattr(self.model, name, None) is not None]
+        unknown = [name for name in [*names, *self.rates] if name not in there]
+        if unknown:
+            raise GemConfigError(f"this model has no part {', '.join(unknown)}", remedy=f"it has {', '.join(there)}")
+        self.model.requires_grad_(False)
+        self.names = list(names)
+        for name in names:
+            getattr(self.model, name).requires_grad_(True)
+
+    def ready(self, fresh: bool) -> None:
+        """Called by subclasses when the model stands and it is settled what learns.
+
+        Args:
+            fresh: the weights came from the seed, not from files: checkpoints then hold the frozen ones too.
+        """
+        self.fresh = fresh
+        if self.gradient_checkpointing:
+            self.model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+        if self.feature_cache is not None:
+            for name, key in (("ecg_encoder", "ecg"), ("vision_encoder", "vision")):
+                encoder = getattr(self.model, name, None)
+                if encoder is not None and not any(p.requires_grad for p in encoder.parameters()):
+                    self.caches.append(CachedForward(encoder, Path(self.feature_cache), key))
+            if not self.caches:
+                raise GemConfigError("a feature cache needs a frozen encoder", remedy="leave feature_cache out")
+        self.modes()
+
+    def modes(self) -> None:
+        """Training mode for what learns; what is frozen keeps its running statistics and drops nothing out."""
+        self.model.train()
+        for module in self.model.modules():
+            own = list(module.parameters())
+            if own and not any(parameter.requires_grad for parameter in own):
+                module.eval()
+
+    def on_train_epoch_start(self) -> None:
+        """Set the modes again, which validation may have changed."""
+        self.modes()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """What is random in this step follows from seed, epoch, batch and process alone."""
+        key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
+        torch.manual_seed(key % 2**63)
+
+    def note(self, batch: dict[str, Any]) -> None:
+        """Tell the feature caches which records come."""
+        for cache in self.caches:
+            cache.ids = batch["ids"]
+
+    def over_all(self, mean: Tensor, count: Tensor) -> Tensor:
+        """A mean over this process's items, weighted so that the gradient is that of the mean over all processes' items.
+
+        Args:
+            mean: scalar.
+            count: items it is the mean of.
+        """
+        if self.trainer.world_size == 1:
+            return mean
+        total = self.all_gather(count.float()).sum()
+        return mean * count * self.trainer.world_size / total
+
+    def report(self, name: str, value: Tensor, size: int) -> None:
+        """Log a figure, averaged over processes."""
+        training = name == "loss"
+        self.log(name, value, prog_bar=True, on_step=training, on_epoch=not training, sync_dist=True, batch_size=size)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """One optimiser group per part and kind: norms, biases and other vectors are not decayed."""
+        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                part = next((p for p in self.rates if f".{p}." in f".{name}."), "")
+                groups.setdefault((part, parameter.dim() > 1), []).append(parameter)
+        if not groups:
+            raise GemConfigError("nothing learns", remedy="name the parts that train")
+        return [
+            {
+                "params": parameters, "lr": self.rates.get(part, self.learning_rate),
+                "weight_decay": self.weight_decay if decayed else 0.0,
+            }
+            for (part, decayed), parameters in groups.items()
+        ]  # fmt: skip
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; warm-up, then the schedule over the whole run."""
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.learning_rate, betas=self.betas, eps=self.eps)
+        steps = int(self.trainer.estimated_stepping_batches)
+        warm = self.warmup_steps if self.warmup_steps is not None else math.ceil(self.warmup_ratio * steps)
+        factor = Schedule(self.schedule, warm, steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+    def configure_model(self) -> None:
+        """Under FSDP2 (``ModelParallelStrategy``): shard each transformer layer, then the rest."""
+        if self.device_mesh is None or getattr(self, "_sharded", False):
+            return
+        from torch.distributed.fsdp import fully_shard
+
+        self._sharded = True
+        mesh = self.device_mesh["data_parallel"]
+        for module in self.model.modules():
+            if type(module).__name__ in self.model._no_split_modules:
+                fully_shard(module, mesh=mesh)
+        fully_shard(self.model, mesh=mesh)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out frozen weights that the run's own files hold."""
+        if self.fresh:
+            return
+        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint that lacks something that learns.
+
+        Raises:
+            GemConfigError: it comes from another run.
+        """
+        needed = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        missing = sorted(needed - set(checkpoint["state_dict"]))
+        if missing:
+            raise GemConfigError(
+                f"the checkpoint lacks {len(missing)} trained tensors, {missing[0]} first",
+                remedy="resume with the config that wrote it",
+            )
+
+    def on_fit_end(self) -> None:
+        """Save, on the first process."""
+        if self.trainer.is_global_zero and not getattr(self, "_sharded", False):
+            self.save()
+
+    def save(self) -> None:
+        """Write the trained model to ``output``."""
+        raise NotImplementedError
+
+
+class Schedule:
+    """Factor of the learning rate: linear warm-up, then cosine or a line to zero, or constant.
+
+    Args:
+        kind: ``"cosine"``, ``"linear"`` or ``"constant"``.
+        warm: optimiser steps of the warm-up.
+        steps: of the whole run.
+
+    Example:
+        >>> [round(Schedule("linear", 2, 6)(n), 2) for n in range(7)]
+        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    def __init__(self, kind: str, warm: int, steps: int) -> None:
+        self.kind, self.warm, self.steps = kind, warm, steps
+
+    def __call__(self, step: int) -> float:
+        if step < self.warm:
+            return step / self.warm
+        done = min(1.0, (step - self.warm) / max(1, self.steps - self.warm))
+        return {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[self.kind]
+
+
+class CachedForward:
+    """In place of a frozen encoder's forward: each record is encoded once and its tokens are read from a folder from then on.
+
+    Args:
+        encoder: the encoder; its weights are part of the folder's name.
+        folder: of the cache.
+        key: ``"ecg"`` or ``"vision"``.
+    """
+
+    def __init__(self, encoder: nn.Module, folder: Path, key: str) -> None:
+        self.original, self.ids = encoder.forward, list[str]()
+        self.folder = folder / f"{key}-{weights_hash(encoder)}"
+        self.runs = 0
+        setattr(encoder, FORWARD, self)
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, ...) -> (B, tokens, width); with tiles there are more rows than records, and nothing is cached."""
+        import hashlib
+
+        import numpy as np
+
+        if len(x) != len(self.ids):
+            out: Tensor = self.original(x)
+            return out
+        # the input is part of the name: another signal under the same id is another record
+        names = [
+            hashlib.sha256(name.encode() + row.detach().float().cpu().numpy().tobytes()).hexdigest()[:24]
+            for name, row in zip(self.ids, x, strict=True)
+        ]
+        paths = [self.folder / f"{name}.npy" for name in names]
+        missing = [i for i, path in enumerate(paths) if not path.is_file()]
+        if missing:
+            self.runs += len(missing)
+            for i, tokens in zip(missing, self.original(x[missing]).float().cpu().numpy(), strict=True):
+                save_array(paths[i], tokens)
+        return torch.from_numpy(np.stack([np.load(path) for path in paths])).to(x.device, x.dtype)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Sixteen characters that follow from all weights and buffers."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def add_lora(model: Any, names: Iterable[str], r: int, alpha: float, dropout: float) -> None:
+    """Put LoRA beside the named linear layers of the decoder; the decoder's own weights stay frozen.
+
+    Args:
+        model: the model.
+        names: last parts of the layers' names, e.g. ``q_proj``.
+        r: rank.
+        alpha: scale; the update is multiplied by alpha / r.
+        dropout: in front of it.
+
+    Raises:
+        GemConfigError: peft is missing or no layer has such a name.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise GemConfigError("LoRA needs peft", remedy='pip install "gem-ecg[lora]"') from None
+    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(names), bias="none")
+    try:
+        inject_adapter_in_model(config, model.language_model)
+    except ValueError as error:
+        raise GemConfigError(f"LoRA does not fit: {error}", remedy="check lora's targets") from None
+    for name, parameter in model.language_model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+
+
+def merge_lora(model: nn.Module) -> None:
+    """Add what LoRA learned to the weights and take the adapters out."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            parent, _, last = name.rpartition(".")
+            setattr(model.get_submodule(parent), last, module.get_base_layer())
