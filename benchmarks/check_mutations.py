@@ -36,12 +36,12 @@ ABSENT = (
     "{} is not seen.",
 )
 PLACES = ("{} in {}.", "There is {} in leads {}.", "{} is seen in {}.", "In leads {1} there is {0}.")
-WORDS = (
-    ("which is normal", "which is prolonged"), ("within normal limits", "prolonged"), ("which is prolonged", "which is normal"),
-    ("a prolonged value", "within normal limits"), ("which is short", "which is normal"), ("a short value", "a prolonged value"),
-    ("which is fast", "which is normal"), ("which is slow", "which is normal"), ("a fast rate", "within normal limits"), ("a slow rate", "a fast rate"),
-    ("deviated to the left", "which is normal"), ("deviated to the right", "which is normal"), ("a left axis deviation", "which is normal"),
-)  # fmt: skip
+# quantity -> the words that the composer puts behind its value
+WORDS = {
+    "axis": ("normal", "left axis deviation", "right axis deviation"), "qtc": ("normal", "prolonged"), "pr": ("short", "normal", "prolonged"),
+    "qrs": ("normal", "prolonged"), "rate": ("slow", "normal", "fast"),
+}  # fmt: skip
+SINUS = ("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia")
 _NUMBER = re.compile(r"(-?\d+)( bpm| ms| degrees)")
 
 
@@ -55,6 +55,8 @@ def true_sentences(measurement: Measurement, seed: int) -> list[tuple[str, Findi
     ]
     there = [finding for finding in findings if finding.present and finding.name not in LEADWISE]
     gone = [finding for finding in findings if finding.present is False]
+    if any(finding.name in SINUS for finding in there):  # sinus rhythm at 55 bpm is no "absent sinus rhythm"
+        gone = [finding for finding in gone if finding.name != "sinus_rhythm"]
     out += [(_sentence(pick.choice(PRESENT), f.label), f, ()) for f in pick.sample(there, min(3, len(there)))]
     out += [(_sentence(pick.choice(ABSENT), f.label), f, ()) for f in pick.sample(gone, min(4, len(gone)))]
     for name in LEADWISE:
@@ -124,19 +126,13 @@ def _change_number(sentence: str, pick: random.Random) -> str | None:
 
 
 def _change_word(sentence: str, pick: random.Random) -> str | None:
-    usable = [(old, new) for old, new in WORDS if old in sentence]
-    if not usable or ("axis" in sentence.lower() and any(new.endswith("prolonged") for _, new in usable)):
-        return (
-            sentence.replace("which is normal", "deviated to the left").replace(
-                "within normal limits", "deviated to the left"
-            )
-            if usable
-            else None
-        )
-    old, new = pick.choice(usable)
-    if "rate" in sentence.lower():
-        new = {"which is prolonged": "which is fast", "prolonged": "a slow rate"}.get(new, new)
-    return sentence.replace(old, new, 1)
+    """Another category behind the value: "(normal)" for "(prolonged)"."""
+    said = re.search(r"\((\D+)\)\.$", sentence)
+    name = next((name for name in WORDS if re.search(rf"\b{name}\b", sentence.lower())), None)
+    if said is None or name is None or said.group(1) not in WORDS[name]:
+        return None
+    other = pick.choice([word for word in WORDS[name] if word != said.group(1)])
+    return f"{sentence[: said.start(1)]}{other})."
 
 
 def _change_side(measurement: Measurement, sentence: str) -> str | None:

@@ -132,6 +132,7 @@ def test_one_changed_word_or_number_is_noticed(mutations: ModuleType) -> None:
     measurements = [measure(read_record(sample_path(name))) for name in sample_names()]
     made, flagged, plain, _, wrong = mutations.run(measurements, seed=1)
     assert sum(made.values()) >= 25
+    assert all(made[kind] for kind in ("number", "presence", "word"))
     assert sum(flagged.values()) >= 0.99 * sum(made.values()), wrong
     assert plain["texts_with_alarm"] == 0, wrong
     assert plain["supported"] > 100
