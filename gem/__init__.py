@@ -16,7 +16,7 @@ from .errors import GemCheckpointError, GemConfigError, GemError, GemInputError
 if TYPE_CHECKING:
     from .configuration import GemConfig
     from .encoders import list_encoders, register_encoder
-    from .explain import Explanation, explain
+    from .explaining import Explanation, explain
     from .loading import load
     from .modeling import GemForConditionalGeneration
     from .processing import GemProcessor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # opened when asked for: `import gem` costs no torch until a model is wanted
 _ROOMS = {
     "GemConfig": "configuration", "GemProcessor": "processing", "GemForConditionalGeneration": "modeling", "load": "loading",
-    "list_encoders": "encoders", "register_encoder": "encoders", "explain": "explain", "Explanation": "explain",
+    "list_encoders": "encoders", "register_encoder": "encoders", "explain": "explaining", "Explanation": "explaining",
 }  # fmt: skip
 
 __all__ = [
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         module = importlib.import_module(f".{_ROOMS[name]}", __name__)
         value = getattr(module, name)
-        globals()[name] = value  # also wins over the submodule of the same name (gem.explain)
+        globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

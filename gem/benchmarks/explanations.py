@@ -52,7 +52,7 @@ def evaluate_explanations(
     import grounding
     from grounding.instructions.facts import DIAGNOSIS_TAGS, facts, resolve
 
-    from ..explain import encoder_probabilities, write
+    from ..explaining import encoder_probabilities, write
 
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")

@@ -20,7 +20,7 @@ from .measured import quality_lines, rows, source_line
 if TYPE_CHECKING:
     from grounding import ECGRecord
 
-    from ..explain import Explanation, Statement
+    from ..explaining import Explanation, Statement
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 VERDICT_SIGNS = {"supported": "\u2713", "contradicted": "\u2715", "unsupported": "?", "not_checkable": "\u2013"}

@@ -17,7 +17,7 @@ from .measured import quality_lines, rows, source_line
 if TYPE_CHECKING:
     from grounding import Evidence
 
-    from ..explain import Explanation
+    from ..explaining import Explanation
 
 
 def document(explanation: Explanation) -> bytes:

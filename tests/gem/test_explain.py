@@ -19,7 +19,7 @@ from PIL import Image
 import gem
 import grounding
 from gem.errors import GemCheckpointError, GemError, GemInputError
-from gem.explain import Explanation, explain
+from gem.explaining import Explanation, explain
 from gem.views.measured import measurement_from_dict, source_line
 from grounding.instructions.facts import DIAGNOSIS_TAGS
 
@@ -271,3 +271,13 @@ def test_a_batch_goes_on_after_a_bad_record(tmp_path: Path) -> None:
     (result,) = json.loads(done.stdout)
     assert result["text"]
     assert not list(tmp_path.glob("*.html")), "with --json a page is written only when asked for"
+
+
+def test_the_function_stays_a_function_whatever_was_imported() -> None:
+    import gem
+    import gem.benchmarks.explanations
+    import gem.views.html
+
+    assert gem.benchmarks.explanations
+    assert gem.views.html
+    assert gem.explain is explain
