@@ -65,7 +65,8 @@ def _loaded(name: str, device: str | None) -> tuple[Any, Any]:
     except (OSError, ValueError) as error:
         about = " ".join(str(error).split())[:200]
         raise TeacherConfigError(f"the model can't be loaded ({about})", where=name, remedy="check --model") from error
-    return tokenizer, model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    loaded: Any = model
+    return tokenizer, loaded.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
 
 @teachers.register

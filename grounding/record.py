@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -156,7 +157,7 @@ class ECGRecord:
     @property
     def has_millivolts(self) -> bool:
         """False where the amplitudes carry no voltage (z-scored or raw converter units)."""
-        return self.meta.get("units", "mV") == "mV"
+        return bool(self.meta.get("units", "mV") == "mV")
 
     def lead(self, name: str) -> NDArray[np.float32]:
         """One lead, (samples,), mV.
@@ -164,7 +165,8 @@ class ECGRecord:
         Raises:
             EcgSignalError: the record has no such lead.
         """
-        return self.signal[self._index(name)]
+        one: NDArray[np.float32] = self.signal[self._index(name)]
+        return one
 
     def select(self, leads: Iterable[str]) -> ECGRecord:
         """The named leads, in the order given. Raises EcgSignalError when one is missing."""
@@ -210,7 +212,7 @@ class ECGRecord:
         missing = ~np.isfinite(self.signal)
         filled = fill_missing(self.signal)
         # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
-        n_out = int(np.ceil(self.n_samples * ratio))
+        n_out = math.ceil(self.n_samples * ratio)
         out = resample_poly(filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, padtype="line")[
             :, :n_out
         ]

@@ -68,7 +68,8 @@ class PaperTraces(Encoder):
     def start_reading(self) -> None:
         """Begin as a reader of dark lines: no texture yet."""
         self.ink.weight.copy_(torch.tensor([-8.0, 0.0, 0.0]).view(1, 3, 1, 1))
-        self.ink.bias.fill_(5.0)
+        bias: Any = self.ink.bias
+        bias.fill_(5.0)
         last: Any = self.texture[-1]
         last.weight.zero_()
         last.bias.zero_()

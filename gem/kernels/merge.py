@@ -297,7 +297,8 @@ def _rows_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad, back = dense(grad, back)
     out = _returned(grad, back, text, ecg, picture, want_text)
-    return_rows(back, grad, *out, n_text=text.shape[0] * text.shape[1])
+    d_text, d_ecg, d_picture = out
+    return_rows(back, grad, d_text, d_ecg, d_picture, text.shape[0] * text.shape[1])
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import lightning
@@ -108,9 +109,9 @@ class Classification(lightning.LightningModule):
         """Changes and mixes the traces, not the pixels: two blended pages are no page."""
         encoder, projector, head = self.trained
         with torch.no_grad():
-            traces = encoder.traces(pictures)  # type: ignore[operator]
+            traces = encoder.traces(pictures)
         traces, classes = mix(augment_traces(traces, self.strength), classes, self.mixup)
-        tokens = projector(encoder.tokens(traces))  # type: ignore[operator]
+        tokens = projector(encoder.tokens(traces))
         return F.binary_cross_entropy_with_logits(head(pooled(tokens)).float(), classes)
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
@@ -142,8 +143,8 @@ class Classification(lightning.LightningModule):
         chosen = choose_thresholds(truth, score)
         if self.inputs == "signal":
             self.model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
-        self.model.to(memory_format=torch.contiguous_format)
-        save(self.model, self.output)
+        model: Any = self.model
+        save(model.to(memory_format=torch.contiguous_format), self.output)
 
     def _gathered(self) -> tuple[Any, Any]:
         """(score, truth) of the superclasses, and forget them."""
@@ -172,4 +173,4 @@ def choose_thresholds(truth: Any, score: Any) -> list[float]:
         return float(np.nan_to_num(macro_f1(there, said) + balanced_accuracy(there, said) / 100))
 
     grid = [round(float(limit), 3) for limit in np.linspace(0.05, 0.8, 76)]
-    return [max(grid, key=lambda limit, column=column: worth(column, limit)) for column in range(truth.shape[1])]
+    return [max(grid, key=partial(worth, column)) for column in range(truth.shape[1])]

@@ -56,7 +56,8 @@ class Contrastive(Tuning):
             assert out.loss is not None  # for mypy: inputs come in pairs
             return out.loss
         # every process sees all pairs; the gradient that comes back through the gathering is summed over them
-        ecg, text = (self.all_gather(x, sync_grads=True).flatten(0, 1) for x in (out.ecg_embeds, out.text_embeds))
+        gather: Any = self.all_gather
+        ecg, text = (gather(x, sync_grads=True).flatten(0, 1) for x in (out.ecg_embeds, out.text_embeds))
         logits = self.model.logit_scale.exp() * ecg @ text.T
         target = torch.arange(len(logits), device=logits.device)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

@@ -152,8 +152,9 @@ def train(records: list[tuple[Any, ...]], epochs: int, seed: int = 0) -> Delinea
             total, seen = total + float(loss), seen + 1
         if epoch % 5 == 4:
             print(f"epoch {epoch + 1}: loss {total / seen:.4f}, {time.time() - started:.0f} s", flush=True)
-    out: Delineator = mean.module
-    return out.eval()
+    out: Any = mean.module
+    made: Delineator = out.eval()
+    return made
 
 
 def export(net: Delineator, path: Path) -> None:

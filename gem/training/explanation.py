@@ -81,10 +81,9 @@ class Explanation(lightning.LightningModule):
                 dict(zip(model.config.class_names, score, strict=True)), getattr(model.config, "class_thresholds", None)
             )
             prompt, text = explanation(said, pick, self.without_facts)
-            ids = model.processor.encode_prompt(prompt)
-            rows.append(
-                [*ids, *model.processor.tokenizer(" " + text)["input_ids"], model.config.text_config.eos_token_id]
-            )
+            ids, config = model.processor.encode_prompt(prompt), model.config.text_config
+            assert config is not None  # for mypy: every model writes
+            rows.append([*ids, *model.processor.tokenizer(" " + text)["input_ids"], config.eos_token_id])
             starts.append(len(ids))
         return text_loss(model, rows, starts, blocks)
 
@@ -111,7 +110,7 @@ class Explanation(lightning.LightningModule):
 
     def on_fit_end(self) -> None:
         """Save."""
-        model = without_picture(self.model) if self.signal_only else self.model
+        model: Any = without_picture(self.model) if self.signal_only else self.model
         save(model.half() if self.half_precision else model, self.output)
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .augment import augment
-from .packing import IGNORE, text_loss
+from .data_text import IGNORE
+from .packing import text_loss
 from .start import save, start
 from .tuning import Tuning, add_lora, merge_lora
 

@@ -87,7 +87,8 @@ class Probe(Tuning):
         score, truth = (torch.cat(part) for part in zip(*self.seen, strict=True))
         self.seen.clear()
         if self.trainer.world_size > 1:
-            score, truth = (self.all_gather(part).flatten(0, 1) for part in (score, truth))
+            gather: Any = self.all_gather
+            score, truth = (gather(part).flatten(0, 1) for part in (score, truth))
         usable = ((truth.sum(0) > 0) & (truth.sum(0) < len(truth))).cpu().numpy()
         if usable.any():
             columns = [part.cpu().numpy().astype(np.float64)[:, usable] for part in (truth, score)]

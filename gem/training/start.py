@@ -105,12 +105,13 @@ def without_picture(model: GemForConditionalGeneration) -> GemForConditionalGene
     kept = set(made.state_dict())
     made.load_state_dict({name: value for name, value in model.state_dict().items() if name in kept})
     made.processor = GemProcessor.from_config(config, model.processor.tokenizer)
-    return made.eval()
+    made.train(False)
+    return made
 
 
 def save(model: GemForConditionalGeneration, folder: str | Path) -> None:
     """Weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads."""
-    text = model.config.text_config
+    text: Any = model.config.text_config
     model.generation_config.update(
         bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id,
         max_new_tokens=MAX_NEW_TOKENS,

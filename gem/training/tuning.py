@@ -130,7 +130,8 @@ class Tuning(lightning.LightningModule):
         """
         if self.trainer.world_size == 1:
             return mean
-        total = self.all_gather(count.float()).sum()
+        counts: Any = self.all_gather(count.float())
+        total: Tensor = counts.sum()
         return mean * count * self.trainer.world_size / total
 
     def report(self, name: str, value: Tensor, size: int) -> None:

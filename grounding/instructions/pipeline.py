@@ -177,7 +177,8 @@ def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Verdict]) ->
     out: dict[str, Any] = {"written": list(written), "reason": "; ".join(reasons), "status": "rejected" if not enough else "mended" if mended else "kept"}  # fmt: skip
     if not enough:
         return out
-    turns, claims, evidence = [], [], {}
+    turns, claims = [], []
+    evidence: dict[Any, None] = {}
     for place, number in enumerate(good):
         verdict = verdicts[number]
         turns.append({"from": "human", "value": ("" if place else PLACEHOLDER) + one.turns[number].question})

@@ -96,8 +96,8 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None)
         while key in sources:  # two names that only differ in a sign that a file name can't hold
             key += "_"
         row = _row(told, file)
-        path = str(file.with_suffix("")) if file.suffix.lower() == ".hea" else str(file)
-        sources[key] = Source(key, path, name.as_posix(), *(() if row is None else (row.report, row.age, row.sex)))
+        where = str(file.with_suffix("")) if file.suffix.lower() == ".hea" else str(file)
+        sources[key] = Source(key, where, name.as_posix(), *(() if row is None else (row.report, row.age, row.sex)))
     return list(sources.values())
 
 
@@ -107,7 +107,8 @@ def read_reports(table: str | Path) -> dict[str, Told]:
     Raises:
         EcgFormatError: the file is not a CSV with a ``report`` column and one that names the recording.
     """
-    path, out = Path(table), {}
+    path = Path(table)
+    out: dict[str, Told] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)

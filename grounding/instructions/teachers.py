@@ -33,8 +33,11 @@ class Teacher(Protocol):
         concurrency: how many lessons a worker may ask at the same time.
     """
 
-    name: str
-    concurrency: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def concurrency(self) -> int: ...
 
     def answer(self, lesson: Lesson) -> list[str]:
         """One answer per turn, with tags or plain.

@@ -146,8 +146,8 @@ def _from_labels(odds: NDArray[np.float32], beats: NDArray[np.intp], alive: NDAr
                 )
                 if near and (beat not in best or weight[run] > weight[best[beat]]):
                     best[int(beat)] = int(run)
-            for beat, run in best.items():
-                begin, stop = (_edge(odds[row, kind], int(at)) for at in (begins[run], stops[run]))
+            for beat, at_run in best.items():
+                begin, stop = (_edge(odds[row, kind], int(at)) for at in (begins[at_run], stops[at_run]))
                 # a class covers its samples' whole width: its first and last mark lie half a sample inside the crossings
                 table[row, beat] = begin + 0.5, np.nan, stop - 0.5
     return Boundaries(beats, p, qrs, t, inside)

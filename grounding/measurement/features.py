@@ -36,4 +36,5 @@ def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 def _scale(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """A spread that one big beat or artefact does not move: the 98th percentile of |x|, never zero."""
-    return np.maximum(np.percentile(np.abs(x), 98, axis=1, keepdims=True), 1e-9) / 2.0
+    spread: NDArray[np.floating[Any]] = np.maximum(np.percentile(np.abs(x), 98, axis=1, keepdims=True), 1e-9) / 2.0
+    return spread

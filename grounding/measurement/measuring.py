@@ -272,8 +272,9 @@ class _Assembly:
             if frontal is None:
                 self.reasons[key] = "it needs two usable limb leads with a common voltage scale"
                 continue
-            nets = [self._net(lead, self.edges[begin], self.edges[end]) for lead in frontal]
-            if any(net is None for net in nets):
+            found = [self._net(lead, self.edges[begin], self.edges[end]) for lead in frontal]
+            nets = [net for net in found if net is not None]
+            if len(nets) < len(found):
                 self.reasons[key] = f"no {wave.upper()} wave with both boundaries"
             elif math.hypot(*nets) < 1e-9:
                 self.reasons[key] = "the wave has no net area"

@@ -151,7 +151,7 @@ class Measurement:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.to_dict(orient="records") if len(table) else []
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict(orient="records")]
 
 
 def _plain(value: Any) -> Any:

@@ -31,8 +31,8 @@ class Signs:
         self.exact = record.has_millivolts
         self.record = estimate_millivolts(record)
         self.m = measure(self.record)
-        self.rows: dict[str, dict[str, Any]] = {row["lead"]: row for row in self.m.lead_summary.to_dict("records")}
-        self.beats: list[dict[str, Any]] = self.m.beats.to_dict("records")
+        self.rows: dict[str, Any] = {row["lead"]: row for row in self.m.lead_summary.to_dict("records")}
+        self.beats: list[Any] = self.m.beats.to_dict("records")
         self.findings = {finding.name: finding.present for finding in find(self.m)}
 
     # -- whole signs -------------------------------------------------------------------------------------------------
