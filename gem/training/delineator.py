@@ -2,14 +2,17 @@
 
     python -m gem.training.delineator ../shared/data/ludb --out grounding/measurement/weights
     python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT     # leave a fifth of the records out
+    python -m gem.training.delineator ../shared/data/ludb --teachers A/delineator.onnx B/delineator.onnx --unmarked ../shared/data/ptbxl --out OUT
 
 A small 1-D U-Net reads one lead at 250 Hz beside two channels that all leads share (RMS and spatial velocity) and gives, for
 each 4 ms, the class none / P / QRS / T. The loss is taken only inside the stretch of a lead that cardiologists marked.
+With ``--teachers``, recordings without marks are learned from too: half of every batch has the teachers' mean probabilities as its target.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -22,8 +25,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from grounding import read_record
+from grounding import EcgError, read_record
 from grounding.measurement.features import FS_HZ, net_input
+from grounding.measurement.quality import assess
+from grounding.record import fill_missing
 
 CLASSES = ("none", "P", "QRS", "T")
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
@@ -105,6 +110,39 @@ def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     return np.asarray(out, np.float32)
 
 
+def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
+    """Recordings without marks: signal at 250 Hz, the teachers' mean probabilities (12, 4, samples), and the leads they count in.
+
+    Leads and records that the quality check rules out are left out, and so is what can't be read as twelve leads in millivolts.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    sessions = [
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in teachers
+    ]
+    out: list[tuple[Any, ...]] = []
+    for path in sorted(path for folder in folders for path in folder.rglob("*.hea")):
+        try:
+            record = read_record(path).standard()
+        except EcgError as error:
+            print(f"left out: {error}")
+            continue
+        usable = np.asarray(assess(record)[0]["usable"], bool)
+        if not record.has_millivolts or usable.sum() < 8 or record.duration_s < 6:
+            continue
+        signal = fill_missing(record.crop(0, min(10.0, record.duration_s)).resample(FS_HZ).signal)
+        signal = np.where(usable[:, None], signal - np.median(signal, axis=1, keepdims=True), 0).astype(np.float32)
+        x = net_input(signal)
+        x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % 32)), mode="edge")
+        logits = np.stack([session.run(None, {"x": x})[0] for session in sessions])[..., : signal.shape[1]]
+        odds = np.exp(logits - logits.max(axis=2, keepdims=True))
+        target = (odds / odds.sum(axis=2, keepdims=True)).mean(axis=0).astype(np.float16)
+        out.append((signal, target, np.repeat(usable[:, None], signal.shape[1], axis=1)))
+    return out
+
+
 def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int, length: int) -> Any:
     """Random windows of augmented, time-stretched records."""
     order = rng.permutation(len(records))
@@ -122,12 +160,14 @@ def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int,
             moved = augmented(part, rng)
             alive = np.any(moved != 0, axis=1, keepdims=True)
             xs.append(net_input(moved))
-            ys.append(target[:, near])
+            ys.append(target[..., near].astype(np.int64 if target.dtype.kind == "i" else np.float32))
             ms.append(known[:, near] & alive)
         yield tuple(torch.from_numpy(np.concatenate(part)) for part in (xs, ys, ms))
 
 
-def train(records: list[tuple[Any, ...]], epochs: int, seed: int = 0) -> Delineator:
+def train(
+    records: list[tuple[Any, ...]], epochs: int, seed: int = 0, unmarked: list[tuple[Any, ...]] | None = None
+) -> Delineator:
     """AdamW with one cosine cycle; the exponential mean of the weights is what comes out."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -141,8 +181,12 @@ def train(records: list[tuple[Any, ...]], epochs: int, seed: int = 0) -> Delinea
     started = time.time()
     for epoch in range(epochs):
         total, seen = 0.0, 0
+        others = batches(unmarked, rng, 6, 1280) if unmarked else iter(())
         for x, y, m in batches(records, rng, 6, 1280):
             loss = (functional.cross_entropy(net(x), y, reduction="none") * m).sum() / m.sum()
+            for x_more, y_more, m_more in itertools.islice(others, 1):
+                more = functional.cross_entropy(net(x_more), y_more, reduction="none") * m_more
+                loss = loss + more.sum() / m_more.sum()
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -174,7 +218,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--fold", type=int, help="leave this fold of the records out (record number // 2 modulo folds)")
+    parser.add_argument("--unmarked", type=Path, nargs="+", default=[], help="folders of WFDB recordings without marks")
+    parser.add_argument(
+        "--teachers", type=Path, nargs="+", default=[], help="weights (ONNX) whose mean says what is in them"
+    )
     options = parser.parse_args(arguments)
+    if bool(options.unmarked) != bool(options.teachers):
+        parser.error("--unmarked and --teachers come together")
     torch.set_num_threads(1)
     records, held_out = [], []
     for path in sorted(options.data.glob("*.hea"), key=lambda p: int(p.stem)):
@@ -184,11 +234,12 @@ def main(arguments: list[str] | None = None) -> None:
         record = read_record(path).standard()
         target, known = read_marks(path.with_suffix(""), record.n_samples, record.fs)
         records.append((record.resample(FS_HZ).signal[:, : target.shape[1]], target, known))
-    net = train(records, options.epochs, options.seed)
+    unmarked = taught(options.unmarked, options.teachers)
+    net = train(records, options.epochs, options.seed, unmarked)
     options.out.mkdir(parents=True, exist_ok=True)
     export(net, options.out / "delineator.onnx")
     card = {
-        "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records", "records": len(records), "held_out": held_out, "epochs": options.epochs,
+        "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records", "records": len(records), "unmarked_records": len(unmarked), "teachers": len(options.teachers), "held_out": held_out, "epochs": options.epochs,
         "seed": options.seed, "parameters": sum(p.numel() for p in net.parameters()), "fs_hz": FS_HZ, "classes": list(CLASSES),
     }  # fmt: skip
     (options.out / "delineator.json").write_text(json.dumps(card, indent=1))

@@ -29,7 +29,8 @@ CHUNK_S, OVERLAP_S = 60.0, 4.0
 class Boundaries(NamedTuple):
     """``beats`` (n,) R positions and ``p``, ``qrs``, ``t`` (leads, n, 3) onset, peak, offset: samples at 250 Hz, NaN where absent.
 
-    ``inside`` (3, samples), where the method knows it: the probability that a sample lies in the P, QRS, T of the record.
+    Where the method knows it: ``inside`` (3, samples), the probability that a sample lies in the P, QRS, T of the record, and
+    ``p_mean`` (samples,), the mean over the leads of the probability that it lies in a P.
     """
 
     beats: NDArray[np.intp]
@@ -37,6 +38,7 @@ class Boundaries(NamedTuple):
     qrs: Array
     t: Array
     inside: Array | None = None
+    p_mean: Array | None = None
 
 
 Delineator = Callable[[NDArray[np.floating[Any]]], Boundaries]
@@ -122,13 +124,16 @@ def _from_labels(odds: NDArray[np.float32], beats: NDArray[np.intp], alive: NDAr
     p, qrs, t = _empty(len(odds), len(beats))
     n = odds.shape[2]
     middle = np.concatenate([[0], (beats[1:] + beats[:-1]) / 2, [n]])
-    labels = odds.argmax(axis=1)
+    labels, top = np.zeros(odds[:, 0].shape, np.int8), odds[:, 0].copy()
+    for kind in (1, 2, 3):  # argmax over a short axis that is not the last is slow
+        labels[odds[:, kind] > top] = kind
+        np.maximum(top, odds[:, kind], out=top)
     inside = _several(odds[alive, 1:])
     for row in np.flatnonzero(alive):
         edges = np.flatnonzero(np.diff(labels[row])) + 1
         begins, stops = np.concatenate([[0], edges]), np.concatenate([edges, [n]])
         kinds = labels[row][begins]
-        weight = np.add.reduceat(odds[row].max(axis=0), begins)
+        weight = np.add.reduceat(top[row], begins)
         centre = (begins + stops) / 2
         for kind, table, shortest in ((2, qrs, 6), (1, p, 8), (3, t, 12)):
             chosen = np.flatnonzero((kinds == kind) & (stops - begins >= shortest) & (begins > 0) & (stops < n))
@@ -147,10 +152,10 @@ def _from_labels(odds: NDArray[np.float32], beats: NDArray[np.intp], alive: NDAr
                 if near and (beat not in best or weight[run] > weight[best[beat]]):
                     best[int(beat)] = int(run)
             for beat, at_run in best.items():
-                begin, stop = (_edge(odds[row, kind], int(at)) for at in (begins[at_run], stops[at_run]))
+                begin, stop = _edge(odds[row, kind], int(begins[at_run])), _edge(odds[row, kind], int(stops[at_run]))
                 # a class covers its samples' whole width: its first and last mark lie half a sample inside the crossings
                 table[row, beat] = begin + 0.5, np.nan, stop - 0.5
-    return Boundaries(beats, p, qrs, t, inside)
+    return Boundaries(beats, p, qrs, t, inside, odds[alive, 1].mean(axis=0, dtype=np.float64))
 
 
 def _several(odds: NDArray[np.float32]) -> Array:
@@ -159,11 +164,13 @@ def _several(odds: NDArray[np.float32]) -> Array:
     A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of twelve
     best guesses. Leads count as independent, which the network's errors are only in part.
     """
-    q = np.clip(odds.astype(np.float64), 0.0, 1.0 - 1e-6)
-    none = np.prod(1.0 - q, axis=0)
-    if len(q) < 8:
-        return np.asarray(1.0 - none)
-    return np.asarray(1.0 - none * (1.0 + np.sum(q / (1.0 - q), axis=0)))
+    none, one = np.ones(odds.shape[1:]), np.zeros(odds.shape[1:])
+    for lead in odds.astype(np.float64):
+        outside = 1.0 - lead
+        one *= outside
+        one += none * lead
+        none *= outside
+    return np.asarray(1.0 - none if len(odds) < 8 else 1.0 - none - one)
 
 
 def _edge(odds: NDArray[np.float32], at: int) -> float:

@@ -13,6 +13,9 @@ from .features import FS_HZ
 
 MS = 1000.0 / FS_HZ
 LEVEL = 0.5
+T_OFFSET_LEVEL = (
+    0.7  # the T's end fades out in every lead at once: at one half, the common end lies 4 ms behind the readers'
+)
 # Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
 # some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
 # only a clear one does. Chosen on CinC Challenge records and odd LUDB records.
@@ -48,24 +51,26 @@ def fuse(found: Boundaries) -> dict[str, Array]:
             for i in np.flatnonzero(np.isfinite(out[f"{name}_onset"]) & np.isfinite(out[f"{name}_offset"])):
                 first, last = out[f"{name}_onset"][i], out[f"{name}_offset"][i]
                 out[f"{name}_onset"][i] = (
-                    -_outward(found.inside[row, ::-1], found.inside.shape[1] - 1 - first)
+                    -_outward(found.inside[row, ::-1], found.inside.shape[1] - 1 - first, LEVEL)
                     + found.inside.shape[1]
                     - 1
                     + 0.5
                 )
-                out[f"{name}_offset"][i] = _outward(found.inside[row], last) - 0.5
+                out[f"{name}_offset"][i] = (
+                    _outward(found.inside[row], last, T_OFFSET_LEVEL if name == "t" else LEVEL) - 0.5
+                )
     return out
 
 
-def _outward(inside: Array, start: float) -> float:
-    """The first crossing of one half to the right of a place inside a wave, at most 80 ms on."""
+def _outward(inside: Array, start: float, level: float) -> float:
+    """The first fall below a level to the right of a place inside a wave, at most 80 ms on."""
     at = max(0, int(start) - 2)
     part = inside[at : at + int(0.1 * FS_HZ)]
-    below = np.flatnonzero(part < LEVEL)
+    below = np.flatnonzero(part < level)
     if len(below) == 0 or below[0] == 0:
         return start + 0.5
     k = int(below[0])
-    return at + k - 1 + float((part[k - 1] - LEVEL) / (part[k - 1] - part[k]))
+    return at + k - 1 + float((part[k - 1] - level) / (part[k - 1] - part[k]))
 
 
 def _stray_forgiven(values: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ECGRecord, fill_missing
+from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ
 from .fusion import agree, beat_types, corrected_qt, frontal_axis, fuse, row_medians
@@ -58,8 +59,9 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     if len(found.beats) == 0:
         return _nothing(record, quality, issues, "no QRS complex was found")
     edges = fuse(found)
+    p_mean = found.p_mean
     found = agree(found, edges)
-    return _Assembly(record, signal, usable, quality, issues, found, edges, name).result()
+    return _Assembly(record, signal, usable, quality, issues, found, edges, name, p_mean).result()
 
 
 def measure_many(records: Iterable[ECGRecord], delineator: str = "auto", n_jobs: int = -1) -> list[Measurement]:
@@ -79,10 +81,10 @@ class _Assembly:
 
     def __init__(
         self, record: ECGRecord, signal: Array, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
-        found: Boundaries, edges: dict[str, Array], name: str,
+        found: Boundaries, edges: dict[str, Array], name: str, p_mean: Array | None,
     ) -> None:  # fmt: skip
         self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
-        self.found, self.edges, self.name = found, edges, name
+        self.found, self.edges, self.name, self.p_mean = found, edges, name, p_mean
         self.to_fs = record.fs / FS_HZ
         self.ms = 1000.0 / FS_HZ
         self.reasons: dict[str, str] = {}
@@ -132,7 +134,7 @@ class _Assembly:
         return Measurement(
             record_id=self.record.record_id, fs=self.record.fs, leads=self.record.leads, duration_s=self.record.duration_s,
             intervals=intervals, heart_rate=None if rr_ms is None else 60000.0 / rr_ms, axes=axes, waves=self._waves(),
-            beats=pd.DataFrame(beats, columns=list(BEAT_COLUMNS)), lead_features=self._features(per_beat, summary),
+            beats=pd.DataFrame(beats), lead_features=self._features(per_beat, summary),
             lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=self._rhythm(per_beat), quality=self.quality,
             issues=self.issues, reasons=self.reasons, methods=methods, has_millivolts=self.record.has_millivolts,
             age=meta.get("age"), sex=meta.get("sex"),
@@ -185,7 +187,9 @@ class _Assembly:
                 part = self.signal[row, first:last]
                 if len(part):
                     slope = (part[-1] - part[0]) / max(len(part) - 1, 1)
-                    table[row, beat, 1] = first + int(np.abs(part - part[0] - slope * steps[: len(part)]).argmax())
+                    bump = part - slope * steps[: len(part)]
+                    bump -= part[0]
+                    table[row, beat, 1] = first + int(np.abs(bump, out=bump).argmax())
 
     def _waves(self) -> Any:
         import pandas as pd
@@ -199,7 +203,7 @@ class _Assembly:
             "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
             "onset": flat[:, 0], "peak": flat[:, 1], "offset": flat[:, 2],
         }  # fmt: skip
-        return pd.DataFrame(columns, columns=list(WAVE_COLUMNS))
+        return pd.DataFrame(columns)
 
     def _summary(self) -> list[dict[str, Any]]:
         """The median beat of each lead at the record's own rate, on global boundaries where the lead has none of its own."""
@@ -253,7 +257,7 @@ class _Assembly:
                 "qt_interval_ms": qt, "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
             }  # fmt: skip
         flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
-        return pd.DataFrame(flat, columns=list(LEAD_FEATURE_COLUMNS))
+        return pd.DataFrame(flat)
 
     def _sample(self, where: Array) -> Array:
         """The signal at (leads, beats) positions; NaN stays NaN."""
@@ -303,12 +307,22 @@ class _Assembly:
         for beat in np.flatnonzero(self.normal & np.isfinite(begin) & np.isfinite(end)):
             part = lead[max(0, int(begin[beat])) : int(end[beat]) + 1]
             if len(part) > 2:
-                areas.append(float(np.mean(part - np.linspace(part[0], part[-1], len(part)))))
+                areas.append(float(part.mean() - (part[0] + part[-1]) / 2))
         return float(np.median(areas)) if areas else None
 
     @staticmethod
     def _rhythm_names() -> tuple[str, ...]:
-        return ("rr_min_ms", "rr_max_ms", "rr_sd_ms", "rr_cv", "rmssd_ms", "p_share", "pr_sd_ms", "af_score")
+        return (
+            "rr_min_ms",
+            "rr_max_ms",
+            "rr_sd_ms",
+            "rr_cv",
+            "rmssd_ms",
+            "p_share",
+            "pr_sd_ms",
+            "af_score",
+            *ATRIAL_KEYS,
+        )
 
     def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
@@ -324,9 +338,12 @@ class _Assembly:
         pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
         if pr.size >= 3:
             out["pr_sd_ms"] = float(pr.std(ddof=1))
+        atrial = [row for row, lead in enumerate(self.record.leads) if lead in ATRIAL_LEADS and self.usable[row]]
+        values, reasons = atrial_rhythm(self.signal[atrial], self.edges, self.p_mean)
+        out |= values
         for name, value in out.items():
             if value is None:
-                self.reasons[name] = "too few beats"
+                self.reasons[name] = reasons.get(name, "too few beats")
         return out
 
 

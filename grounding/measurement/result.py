@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
+from ..errors import EcgFormatError
 from ..evidence import Evidence
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Measurement:
             ``premature_ventricular``, ``paced``, ``escape``, ``wide``), P present or not, global boundaries (samples at ``fs``) and intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
         lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
-        rhythm: RR and P statistics: ``rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms atrial_rate_bpm ...``, ``None`` where not measurable.
+        rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms af_score``,
+            ``atrial_rate_bpm`` (P or flutter waves), ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (growth per beat).
         quality: a row per lead: ``lead usable issues`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``, ``lead_off``).
         issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``, ``pacing_spikes``, ...).
         reasons: name of a missing value -> why it is missing.
@@ -141,6 +143,45 @@ class Measurement:
         if tables:
             out |= {"beats": _rows(self.beats), "waves": _rows(self.waves), "lead_features": _rows(self.lead_features)}
         return {key: _plain(value) for key, value in out.items()}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Measurement:
+        """The measurement that ``to_dict`` wrote (through JSON or not); tables that it left out come back empty.
+
+        Raises:
+            EcgFormatError: the dictionary is not one of a measurement.
+
+        Example:
+            >>> from grounding import Measurement, measure, read_record, sample_path
+            >>> m = measure(read_record(sample_path()))
+            >>> Measurement.from_dict(m.to_dict()).intervals == m.intervals
+            True
+        """
+        import pandas as pd
+
+        tables = {
+            "waves": WAVE_COLUMNS, "beats": BEAT_COLUMNS, "lead_features": LEAD_FEATURE_COLUMNS, "lead_summary": LEAD_SUMMARY_COLUMNS,
+            "quality": QUALITY_COLUMNS,
+        }  # fmt: skip
+        try:
+            frames = {name: pd.DataFrame(told.get(name, []), columns=list(columns)) for name, columns in tables.items()}
+            for name in frames:  # None stands for NaN in numbers, and for itself in words
+                for column in frames[name].columns:
+                    values = frames[name][column]
+                    if values.isna().any() and all(isinstance(value, int | float) for value in values.dropna()):
+                        frames[name][column] = values.astype(float)
+            frames["quality"]["issues"] = [tuple(issues) for issues in frames["quality"]["issues"]]
+            return cls(
+                record_id=told["record_id"], fs=float(told["fs_hz"]), leads=tuple(told["leads"]), duration_s=float(told["duration_s"]),
+                intervals=dict(told["intervals_ms"]), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),
+                issues=tuple(told["issues"]), reasons=dict(told["reasons"]), methods=dict(told["methods"]), has_millivolts=bool(told["has_millivolts"]),
+                age=told["age"], sex=told["sex"], **frames,
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EcgFormatError(
+                f"this is not a measurement as to_dict writes it ({type(error).__name__}: {error})",
+                remedy="pass the whole dictionary",
+            ) from error
 
     def __repr__(self) -> str:
         def show(value: float | None, unit: str) -> str:

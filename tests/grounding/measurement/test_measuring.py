@@ -155,3 +155,32 @@ def test_ludb_boundaries_agree_with_cardiologists(shared: Path) -> None:
     assert result["total"]["se40"] > 90
     assert result["total"]["ppv40"] > 90
     assert result["intervals"]["pr"]["mae_ms"] < 15
+
+
+def test_time_shift_copies_and_100_hz_move_no_interval(
+    record: grounding.ECGRecord, measured: grounding.Measurement
+) -> None:
+    for shift in (1, 7, 33, 250):
+        other = grounding.measure(grounding.ECGRecord.from_array(record.signal[:, shift:], record.fs, record.leads))
+        for name in ("pr", "qrs", "qt"):
+            assert other.intervals[name] == pytest.approx(measured.intervals[name], abs=4), (shift, name)  # one sample of the 250 Hz that are analysed
+    # ten seconds twice over: the seam may cost a beat, the medians stay
+    twice = grounding.measure(
+        grounding.ECGRecord.from_array(np.concatenate([record.signal, record.signal], axis=1), record.fs, record.leads)
+    )
+    for name in ("pr", "qrs", "qt"):
+        assert twice.intervals[name] == pytest.approx(measured.intervals[name], abs=2)
+    coarse = grounding.measure(record.resample(100))
+    for name in ("pr", "qrs", "qt"):
+        assert coarse.intervals[name] == pytest.approx(measured.intervals[name], abs=10)
+
+
+def test_a_measurement_comes_back_from_json(measured: grounding.Measurement) -> None:
+    back = grounding.Measurement.from_dict(json.loads(json.dumps(measured.to_dict())))
+    assert back.to_dict() == measured.to_dict()
+    assert [f.to_dict() for f in grounding.find(back)] == [f.to_dict() for f in grounding.find(measured)]
+    short = grounding.Measurement.from_dict(measured.to_dict(tables=False))
+    assert len(short.beats) == 0
+    assert tuple(short.waves.columns) == WAVE_COLUMNS
+    with pytest.raises(grounding.EcgFormatError, match="to_dict"):
+        grounding.Measurement.from_dict({"record_id": "x"})
