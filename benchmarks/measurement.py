@@ -2,7 +2,10 @@
 
     python benchmarks/measurement.py ../shared --cv RUNS     # RUNS/fold_0 ... from `python -m gem.training.delineator --fold`
     python benchmarks/measurement.py ../shared --systems nk-dwt nk-prominence
+    python benchmarks/measurement.py ../shared --systems ecgdeli      # needs `pip install ecgdeli`
     python benchmarks/measurement.py ../shared --p-waves
+    python benchmarks/measurement.py ../shared --noise
+    python benchmarks/measurement.py ../shared --duration
 
 ``--cv`` measures each record with the weights that never saw it, for the folds that are there, and says which are not.
 """
@@ -13,12 +16,18 @@ import argparse
 import importlib.util
 import json
 import os
+import resource
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import joblib
+import numpy as np
+import wfdb
 
 import grounding
 
@@ -65,6 +74,95 @@ def cross_validated(shared: Path, runs: Path) -> None:
         score.show(score.score(Path(folder), "grounding"))
 
 
+def run_ecgdeli(record: Path, _: str) -> Any:
+    """ecgdeli 1.0.0 as its documentation says: filter, then all leads at once; global intervals from its consensus table."""
+    import ecgdeli  # type: ignore[import-not-found]
+
+    signal = wfdb.rdsamp(str(record))[0]
+    begun = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = ecgdeli.annotate(ecgdeli.filter_ecg(signal, 500.0), 500.0)
+    seconds = time.perf_counter() - begun
+
+    def table(part: Any, *columns: str) -> Any:
+        return part.samples[:, [ecgdeli.FPT_COLUMNS.index(name) for name in columns]]
+
+    columns = {"P": ("P_on", "P_peak", "P_off"), "QRS": ("QRS_on", "R", "QRS_off"), "T": ("T_on", "T_peak", "T_off")}
+    waves = [{wave: table(lead, *names) for wave, names in columns.items()} for lead in found.leads]
+    every = {wave: table(found.consensus, *names) for wave, names in columns.items()}
+    onset = every["QRS"][:, 0]
+    spans = {"pr": onset - every["P"][:, 0], "qrs": every["QRS"][:, 2] - onset, "qt": every["T"][:, 2] - onset}
+    return (
+        waves,
+        {name: float(np.nanmedian(span) * 2) if np.isfinite(span).any() else None for name, span in spans.items()},
+        seconds,
+    )
+
+
+def disturbed(signal: Any, fs: float, kind: str, snr_db: float, rng: np.random.Generator) -> Any:
+    """The signal with noise of a kind at a signal-to-noise ratio (power of the leads' median-free signal over that of the noise)."""
+    seconds = np.arange(signal.shape[1]) / fs
+    if kind == "mains":
+        noise = np.sin(2 * np.pi * (50 * seconds + rng.random((len(signal), 1))))
+    elif kind == "baseline":
+        noise = sum(np.sin(2 * np.pi * (rate * seconds + rng.random((len(signal), 1)))) for rate in (0.15, 0.25, 0.4))
+    else:  # muscle: white noise from 20 Hz up
+        spectrum = np.fft.rfft(rng.normal(size=signal.shape), axis=1)
+        spectrum[:, np.fft.rfftfreq(signal.shape[1], 1 / fs) < 20] = 0
+        noise = np.fft.irfft(spectrum, signal.shape[1], axis=1)
+    power = np.mean((signal - np.median(signal, axis=1, keepdims=True)) ** 2)
+    return signal + noise * np.sqrt(power / 10 ** (snr_db / 10) / np.mean(noise**2))
+
+
+def _moved(path: Path) -> list[tuple[str, float, str, float | None]]:
+    record, rng = grounding.read_record(path), np.random.default_rng(0)
+    clean, out = grounding.measure(record).intervals, []
+    for kind in ("mains", "muscle", "baseline"):
+        for snr_db in (20.0, 10.0, 5.0, 0.0):
+            signal = disturbed(record.signal.astype(float), record.fs, kind, snr_db, rng)
+            noisy = grounding.measure(grounding.ECGRecord.from_array(signal, record.fs, record.leads)).intervals
+            for name in ("pr", "qrs", "qt"):
+                if (before := clean[name]) is not None:
+                    after = noisy[name]
+                    out.append((f"{kind} {name}", snr_db, name, None if after is None else after - before))
+    return out
+
+
+def noise(shared: Path) -> None:
+    """How far noise moves the global intervals of 100 PTB-XL recordings: median and 95th percentile of |change|, and how many are left."""
+    paths = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[:100]
+    rows = [row for part in joblib.Parallel(-1)(joblib.delayed(_moved)(path) for path in paths) for row in part]
+    for key in dict.fromkeys((kind, snr_db) for kind, snr_db, _, _ in rows):
+        moves = [move for kind, snr_db, _, move in rows if (kind, snr_db) == key]
+        sizes = np.abs([move for move in moves if move is not None] or [np.nan])
+        left = 100 * sum(move is not None for move in moves) / len(moves)
+        print(
+            f"{key[0]:13s} {key[1]:4.0f} dB: median {np.median(sizes):5.1f} ms, 95 % {np.percentile(sizes, 95):6.1f} ms, measured {left:5.1f} %"
+        )
+
+
+def duration(shared: Path) -> None:
+    """Seconds and peak memory by length: one recording, repeated, in a fresh process each."""
+    path = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[0]
+    for times in (1, 6, 30, 180, 360):
+        with joblib.parallel_config(backend="loky", n_jobs=1):
+            seconds, peak = joblib.Parallel(2)([joblib.delayed(_long)(path, times)])[0]
+        print(
+            f"{10 * times / 60:6.1f} min: {seconds:6.2f} s, {1000 * seconds / times:5.1f} ms per 10 s, peak {peak:.0f} MB"
+        )
+        joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+
+
+def _long(path: Path, times: int) -> tuple[float, float]:
+    record = grounding.read_record(path)
+    grounding.measure(record)
+    long = grounding.ECGRecord.from_array(np.tile(record.signal, (1, times)), record.fs, record.leads)
+    begun = time.perf_counter()
+    grounding.measure(long)
+    return time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def p_waves(shared: Path) -> None:
     """Share of beats with a P wave on the CinC Challenge records, by the rhythm in their header."""
     kinds = {"atrial fibrillation": ATRIAL_FIBRILLATION, "atrial flutter": ATRIAL_FLUTTER, "sinus rhythm": SINUS}
@@ -86,18 +184,28 @@ def main() -> None:
     parser.add_argument("shared", type=Path, help="the folder with data/ and score/")
     parser.add_argument("--cv", type=Path, help="folder with the runs fold_0, fold_1, ...")
     parser.add_argument(
-        "--systems", nargs="*", default=[], help="NeuroKit2's methods: nk-dwt, nk-cwt, nk-prominence, nk-peak"
+        "--systems",
+        nargs="*",
+        default=[],
+        help="nk-dwt, nk-cwt, nk-prominence, nk-peak (NeuroKit2), ecgdeli, grounding",
     )
     parser.add_argument("--p-waves", action="store_true")
+    parser.add_argument("--noise", action="store_true")
+    parser.add_argument("--duration", action="store_true")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     if options.cv:
         cross_validated(options.shared, options.cv)
     score = scorer(options.shared)
     for method in options.systems:
+        score.run_neurokit, plain = (
+            (run_ecgdeli, score.run_neurokit) if method == "ecgdeli" else (score.run_neurokit,) * 2
+        )
         score.show(score.score(options.shared / "data" / "ludb", method))
-    if options.p_waves:
-        p_waves(options.shared)
+        score.run_neurokit = plain
+    for wanted, table in ((options.p_waves, p_waves), (options.noise, noise), (options.duration, duration)):
+        if wanted:
+            table(options.shared)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from ..record import ECGRecord, fill_missing
 from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ
-from .fusion import agree, beat_types, corrected_qt, frontal_axis, fuse, row_medians
+from .fusion import agree, alike, beat_shapes, beat_types, corrected_qt, frontal_axis, fuse, row_medians
 from .quality import assess
 from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
 from .shapes import median_beat, summarise
 
 MIN_DURATION_S = 1.0
+LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
 LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
 
@@ -58,10 +59,13 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     found = run(signal)
     if len(found.beats) == 0:
         return _nothing(record, quality, issues, "no QRS complex was found")
+    shapes = beat_shapes(signal[usable], found.beats)
+    if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
+        return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
     edges = fuse(found)
     p_mean = found.p_mean
     found = agree(found, edges)
-    return _Assembly(record, signal, usable, quality, issues, found, edges, name, p_mean).result()
+    return _Assembly(record, signal, usable, quality, issues, found, edges, name, p_mean, shapes).result()
 
 
 def measure_many(records: Iterable[ECGRecord], delineator: str = "auto", n_jobs: int = -1) -> list[Measurement]:
@@ -81,7 +85,7 @@ class _Assembly:
 
     def __init__(
         self, record: ECGRecord, signal: Array, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
-        found: Boundaries, edges: dict[str, Array], name: str, p_mean: Array | None,
+        found: Boundaries, edges: dict[str, Array], name: str, p_mean: Array | None, shapes: Array,
     ) -> None:  # fmt: skip
         self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
         self.found, self.edges, self.name, self.p_mean = found, edges, name, p_mean
@@ -92,10 +96,6 @@ class _Assembly:
         rr = np.diff(self.beats) * self.ms
         self.rr_prev = np.concatenate([[np.nan], rr])
         self.rr_next = np.concatenate([rr, [np.nan]])
-        reach = int(0.08 * FS_HZ)
-        padded = np.pad(signal[usable], ((0, 0), (reach, reach)), mode="edge")
-        windows = [padded[:, b : b + 2 * reach + 1] for b in self.beats]
-        shapes = np.stack([(w - w.mean(axis=1, keepdims=True)).ravel() for w in windows])
         self.types = beat_types(self.beats, edges, shapes, "pacing_spikes" in issues)
         self.normal = np.array([t == "normal" for t in self.types])
         if not self.normal.any():  # paced or wide throughout: they are the rhythm to be measured

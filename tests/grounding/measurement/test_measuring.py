@@ -163,7 +163,10 @@ def test_time_shift_copies_and_100_hz_move_no_interval(
     for shift in (1, 7, 33, 250):
         other = grounding.measure(grounding.ECGRecord.from_array(record.signal[:, shift:], record.fs, record.leads))
         for name in ("pr", "qrs", "qt"):
-            assert other.intervals[name] == pytest.approx(measured.intervals[name], abs=4), (shift, name)  # one sample of the 250 Hz that are analysed
+            assert other.intervals[name] == pytest.approx(measured.intervals[name], abs=4), (
+                shift,
+                name,
+            )  # one sample of the 250 Hz that are analysed
     # ten seconds twice over: the seam may cost a beat, the medians stay
     twice = grounding.measure(
         grounding.ECGRecord.from_array(np.concatenate([record.signal, record.signal], axis=1), record.fs, record.leads)
@@ -184,3 +187,13 @@ def test_a_measurement_comes_back_from_json(measured: grounding.Measurement) -> 
     assert tuple(short.waves.columns) == WAVE_COLUMNS
     with pytest.raises(grounding.EcgFormatError, match="to_dict"):
         grounding.Measurement.from_dict({"record_id": "x"})
+
+
+@pytest.mark.parametrize(("leads", "size_mv"), [(12, 0.02), (12, 0.1), (1, 0.05)])
+def test_noise_has_no_beats(leads: int, size_mv: float) -> None:
+    for seed in range(3):
+        noise = size_mv * np.random.default_rng(seed).normal(size=(leads, 5000))
+        m = grounding.measure(grounding.ECGRecord.from_array(noise, 500, grounding.STANDARD_LEADS[:leads]))
+        assert m.heart_rate is None
+        assert m.reasons["heart_rate"]
+        assert len(m.beats) == 0
