@@ -53,6 +53,22 @@ class Evidence:
             }
         )
 
+    def shade(self, axes: Any, lead: str | None = None, **style: Any) -> Any:
+        """Shade its stretches on a plot of a signal over seconds; on paper, use ``grounding.paper.draw(record).mark(evidence)``.
+
+        Args:
+            axes: a matplotlib ``Axes`` whose x axis is seconds.
+            lead: the lead that the axes show: nothing is drawn where the evidence was read in other leads.
+            style: of matplotlib's ``axvspan``, e.g. ``color`` and ``alpha``.
+
+        Returns:
+            The axes.
+        """
+        if lead is None or not self.leads or lead in self.leads:
+            for start, end in self.spans_s:
+                axes.axvspan(start, end, **{"color": "tab:red", "alpha": 0.2, **style})
+        return axes
+
     def address(self) -> str:
         """Where it is, for a reader: ``"II, V1; 0.41-0.65 s"``."""
         leads = ", ".join(self.leads) if self.leads else "all leads"

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+
 from grounding import Claim, Evidence, Finding, find, measure, read_record, sample_path
 
 
@@ -21,3 +24,23 @@ def test_the_evidence_of_a_real_recording_lies_inside_it() -> None:
         for proof in finding.evidence:
             assert set(proof.leads) <= set(measurement.leads)
             assert all(0 <= a <= b <= measurement.duration_s for a, b in proof.spans_s)
+
+
+def test_evidence_is_shaded_on_a_plot_of_its_leads() -> None:
+    canvas = pytest.importorskip("matplotlib.backends.backend_agg").FigureCanvasAgg
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    canvas(figure)
+    record = read_record(sample_path())
+    proof = measure(record).evidence("pr")
+    axes = figure.subplots()
+    axes.plot(np.arange(record.n_samples) / record.fs, record.lead("II"))
+    figure.canvas.draw()
+    before = np.asarray(figure.canvas.buffer_rgba()).copy()
+    assert proof.shade(axes, lead="II", color="blue") is axes
+    spans = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches]
+    assert np.allclose(spans, proof.spans_s)
+    figure.canvas.draw()
+    assert (np.asarray(figure.canvas.buffer_rgba()) != before).any()
+    other = figure.add_subplot()
+    Evidence("r", "pr", 160, "ms", ("V1",), (), ((0.1, 0.2),)).shade(other, lead="II")
+    assert not other.patches
