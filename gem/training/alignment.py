@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .instruction import Instruction
@@ -11,21 +12,12 @@ class Alignment(Instruction):
     """Instruction tuning in which only the projectors learn.
 
     Args:
-        init, model, parts: see ``gem.training.start.start``.
-        kwargs: see ``gem.training.tuning.Tuning`` and ``gem.training.instruction.Instruction``.
+        kwargs: see ``gem.training.instruction.Instruction``; ``train`` is not among them.
     """
 
-    def __init__(
-        self,
-        init: str | None = None,
-        model: dict[str, Any] | None = None,
-        parts: dict[str, str] | None = None,
-        pack_length: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        from .start import start
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(train=("ecg_projector", "vision_projector"), **kwargs)
 
-        made = start(init, model, parts)
-        names = [name for name in ("ecg_projector", "vision_projector") if getattr(made, name) is not None]
-        fresh = init is None and parts is None
-        super().__init__(train=names, pack_length=pack_length, built=(made, fresh), **kwargs)
+    def learners(self, train: Sequence[str]) -> Sequence[str]:
+        """The projectors that the model has."""
+        return [name for name in train if getattr(self.model, name) is not None]

@@ -27,7 +27,6 @@ class Instruction(Tuning):
         lora: ``{"r", "alpha", "dropout", "targets"}``: the decoder learns through LoRA instead of as a whole.
         pack_length: several conversations share a row of so many places; None pads.
         strength: of the signal's augmentation, 0-1; for z-scored signals.
-        built: for subclasses, a model and whether its weights are fresh.
         kwargs: see ``gem.training.tuning.Tuning``.
     """
 
@@ -40,17 +39,20 @@ class Instruction(Tuning):
         lora: dict[str, Any] | None = None,
         pack_length: int | None = None,
         strength: float = 0.0,
-        built: tuple[Any, bool] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model, fresh = built or (start(init, model, parts), init is None and parts is None)
+        self.model = start(init, model, parts)
         self.pack_length, self.strength, self.lora = pack_length, strength, lora
-        self.trains([name for name in train if name != "language_model" or lora is None])
+        self.trains([name for name in self.learners(train) if name != "language_model" or lora is None])
         if lora is not None:
             given = {"r": 64, "alpha": 16, "dropout": 0.05, "targets": LORA_TARGETS, **lora}
             add_lora(self.model, given["targets"], given["r"], given["alpha"], given["dropout"])
-        self.ready(fresh)
+        self.ready(fresh=init is None and parts is None)
+
+    def learners(self, train: Sequence[str]) -> Sequence[str]:
+        """The parts that learn, now that the model stands; subclasses choose and check here."""
+        return train
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
         """Mean cross entropy of the answers' tokens, over all processes."""

@@ -10,36 +10,32 @@ from torch import Tensor
 
 from ..errors import GemConfigError
 from .instruction import Instruction
-from .start import start
 
 
 class Reports(Instruction):
     """Instruction tuning for ``prefix_kv`` models.
 
     Args:
-        init, model, parts: see ``gem.training.start.start``.
         train: the parts that learn as a whole.
-        lora: see ``Instruction``; None trains the decoder only if ``train`` names it.
         noise: longest share of a recording that gets noise in training (MEIT's robustness runs: 0.05-0.2).
-        kwargs: see ``gem.training.tuning.Tuning``.
+        kwargs: see ``gem.training.instruction.Instruction``; without ``lora`` the decoder learns only if ``train`` names it.
     """
 
     def __init__(
-        self,
-        init: str | None = None,
-        model: dict[str, Any] | None = None,
-        parts: dict[str, str] | None = None,
-        train: Sequence[str] = ("ecg_encoder", "ecg_projector"),
-        lora: dict[str, Any] | None = None,
-        noise: float = 0.0,
-        **kwargs: Any,
+        self, train: Sequence[str] = ("ecg_encoder", "ecg_projector"), noise: float = 0.0, **kwargs: Any
     ) -> None:
-        made = start(init, model, parts)
-        if made.config.fusion != "prefix_kv":
-            raise GemConfigError(f"the model's fusion is {made.config.fusion!r}", remedy='MEIT\'s is "prefix_kv"')
-        fresh = init is None and parts is None
-        super().__init__(train=train, lora=lora, built=(made, fresh), **kwargs)
+        super().__init__(train=train, **kwargs)
         self.noise = noise
+
+    def learners(self, train: Sequence[str]) -> Sequence[str]:
+        """``train``, of a model that MEIT's way fits.
+
+        Raises:
+            GemConfigError: the model's fusion is another.
+        """
+        if self.model.config.fusion != "prefix_kv":
+            raise GemConfigError(f"the model's fusion is {self.model.config.fusion!r}", remedy='MEIT\'s is "prefix_kv"')
+        return train
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """One batch, with noise on a stretch of each recording."""
