@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,14 +58,10 @@ def cross_validated(shared: Path, runs: Path) -> None:
             print(f"{run.name}: no weights, left out")
         else:
             weights |= dict.fromkeys(card["held_out"], run / "delineator.onnx")
-    run_plainly, current = score.run_grounding, Path()
+    run_plainly = score.run_grounding
 
     def run_left_out(record: Path) -> Any:
-        nonlocal current
-        if weights[record.name] != current:
-            current = weights[record.name]
-            delineators.WEIGHTS = current  # type: ignore[attr-defined]
-            delineators._session.cache_clear()
+        delineators.WEIGHTS = weights[record.name]  # type: ignore[attr-defined]
         return run_plainly(record)
 
     score.run_grounding = run_left_out
@@ -115,7 +113,7 @@ def disturbed(signal: Any, fs: float, kind: str, snr_db: float, rng: np.random.G
     return signal + noise * np.sqrt(power / 10 ** (snr_db / 10) / np.mean(noise**2))
 
 
-def _moved(path: Path) -> list[tuple[str, float, str, float | None]]:
+def _moved(path: Path) -> list[tuple[str, float, float | None]]:
     record, rng = grounding.read_record(path), np.random.default_rng(0)
     clean, out = grounding.measure(record).intervals, []
     for kind in ("mains", "muscle", "baseline"):
@@ -125,7 +123,7 @@ def _moved(path: Path) -> list[tuple[str, float, str, float | None]]:
             for name in ("pr", "qrs", "qt"):
                 if (before := clean[name]) is not None:
                     after = noisy[name]
-                    out.append((f"{kind} {name}", snr_db, name, None if after is None else after - before))
+                    out.append((f"{kind} {name}", snr_db, None if after is None else after - before))
     return out
 
 
@@ -133,8 +131,8 @@ def noise(shared: Path) -> None:
     """How far noise moves the global intervals of 100 PTB-XL recordings: median and 95th percentile of |change|, and how many are left."""
     paths = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[:100]
     rows = [row for part in joblib.Parallel(-1)(joblib.delayed(_moved)(path) for path in paths) for row in part]
-    for key in dict.fromkeys((kind, snr_db) for kind, snr_db, _, _ in rows):
-        moves = [move for kind, snr_db, _, move in rows if (kind, snr_db) == key]
+    for key in dict.fromkeys((kind, snr_db) for kind, snr_db, _ in rows):
+        moves = [move for kind, snr_db, move in rows if (kind, snr_db) == key]
         sizes = np.abs([move for move in moves if move is not None] or [np.nan])
         left = 100 * sum(move is not None for move in moves) / len(moves)
         print(
@@ -146,12 +144,11 @@ def duration(shared: Path) -> None:
     """Seconds and peak memory by length: one recording, repeated, in a fresh process each."""
     path = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[0]
     for times in (1, 6, 30, 180, 360):
-        with joblib.parallel_config(backend="loky", n_jobs=1):
-            seconds, peak = joblib.Parallel(2)([joblib.delayed(_long)(path, times)])[0]
+        with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+            seconds, peak = fresh.submit(_long, path, times).result()
         print(
             f"{10 * times / 60:6.1f} min: {seconds:6.2f} s, {1000 * seconds / times:5.1f} ms per 10 s, peak {peak:.0f} MB"
         )
-        joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
 
 
 def _long(path: Path, times: int) -> tuple[float, float]:
@@ -197,12 +194,10 @@ def main() -> None:
     if options.cv:
         cross_validated(options.shared, options.cv)
     score = scorer(options.shared)
+    run_neurokit = score.run_neurokit
     for method in options.systems:
-        score.run_neurokit, plain = (
-            (run_ecgdeli, score.run_neurokit) if method == "ecgdeli" else (score.run_neurokit,) * 2
-        )
+        score.run_neurokit = run_ecgdeli if method == "ecgdeli" else run_neurokit
         score.show(score.score(options.shared / "data" / "ludb", method))
-        score.run_neurokit = plain
     for wanted, table in ((options.p_waves, p_waves), (options.noise, noise), (options.duration, duration)):
         if wanted:
             table(options.shared)

@@ -49,8 +49,10 @@ def load_published(
             remedy="convert it without the tower's file",
         )
     shapes |= {key: tuple(value.shape) for key, value in extra.items()}
-    if llava.is_llava(config, shapes) or any(key.startswith("proj_ecg.") for key in shapes):
-        reader = llava.read_layout if llava.is_llava(config, shapes) else meit.read_layout
+    if llava.is_llava(config, shapes):
+        reader = llava.read_layout
+    elif any(key.startswith("proj_ecg.") for key in shapes):
+        reader = meit.read_layout
     elif any(key.endswith("ecg.conv1.weight") for key in shapes):
         from .coca import load_coca
 

@@ -26,6 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 from grounding import EcgError, read_record
+from grounding.measurement.delineators import probabilities
 from grounding.measurement.features import FS_HZ, net_input
 from grounding.measurement.quality import assess
 from grounding.record import fill_missing
@@ -115,13 +116,6 @@ def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
 
     Leads and records that the quality check rules out are left out, and so is what can't be read as twelve leads in millivolts.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    sessions = [
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in teachers
-    ]
     out: list[tuple[Any, ...]] = []
     for path in sorted(path for folder in folders for path in folder.rglob("*.hea")):
         try:
@@ -134,11 +128,7 @@ def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
             continue
         signal = fill_missing(record.crop(0, min(10.0, record.duration_s)).resample(FS_HZ).signal)
         signal = np.where(usable[:, None], signal - np.median(signal, axis=1, keepdims=True), 0).astype(np.float32)
-        x = net_input(signal)
-        x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % 32)), mode="edge")
-        logits = np.stack([session.run(None, {"x": x})[0] for session in sessions])[..., : signal.shape[1]]
-        odds = np.exp(logits - logits.max(axis=2, keepdims=True))
-        target = (odds / odds.sum(axis=2, keepdims=True)).mean(axis=0).astype(np.float16)
+        target = np.mean([probabilities(signal, teacher) for teacher in teachers], axis=0).astype(np.float16)
         out.append((signal, target, np.repeat(usable[:, None], signal.shape[1], axis=1)))
     return out
 

@@ -50,8 +50,8 @@ def _empty(n_leads: int, n_beats: int) -> tuple[Array, Array, Array]:
     return p, qrs, t
 
 
-@lru_cache(maxsize=1)
-def _session() -> Any:
+@lru_cache(maxsize=8)
+def _session(weights: Path) -> Any:
     """The network, on one thread: records are measured in parallel, not layers."""
     import onnxruntime
 
@@ -59,19 +59,22 @@ def _session() -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(WEIGHTS), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
 
 
-def probabilities(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+def probabilities(signal: NDArray[np.floating[Any]], weights: Path | None = None) -> NDArray[np.float32]:
     """Class probabilities (leads, 4, samples): none, P, QRS, T.
 
     Args:
         signal: (leads, samples) at 250 Hz.
+        weights: of another network than the shipped one.
     """
-    return _probabilities_and_spread(signal)[0]
+    return _probabilities_and_spread(signal, weights or WEIGHTS)[0]
 
 
-def _probabilities_and_spread(signal: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _probabilities_and_spread(
+    signal: NDArray[np.floating[Any]], weights: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """``probabilities``, and the RMS (samples,) over the leads that are there, from the same filtered input.
 
     Long recordings go through in chunks that overlap, so memory stays bounded.
@@ -90,7 +93,7 @@ def _probabilities_and_spread(signal: NDArray[np.floating[Any]]) -> tuple[NDArra
         spread[start:end] = np.sqrt(np.mean(np.square(x[alive, 0, start - first : end - first]), axis=0))
         padded = -(-x.shape[2] // 32) * 32
         x = np.pad(x, ((0, 0), (0, 0), (0, padded - x.shape[2])), mode="edge")
-        logits = _session().run(None, {"x": x})[0]
+        logits = _session(weights).run(None, {"x": x})[0]
         logits -= logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         odds /= odds.sum(axis=1, keepdims=True)
@@ -105,7 +108,7 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
         raise EcgError(
             "the learned delineator has no weights here", where=str(WEIGHTS), remedy="use delineator='classical'"
         )
-    odds, spread = _probabilities_and_spread(signal)
+    odds, spread = _probabilities_and_spread(signal, WEIGHTS)
     alive = np.any(signal != 0, axis=1)
     shared = odds[alive, 2].mean(axis=0) if alive.any() else odds[:, 2].mean(axis=0)
     strength = uniform_filter1d(shared, 5)

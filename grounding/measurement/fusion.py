@@ -91,7 +91,7 @@ def agree(found: Boundaries, edges: dict[str, Array]) -> Boundaries:
     for table, reach in ((p, 0.1), (qrs, 0.1), (t, 0.2)):
         middle = (table[:, :, 0] + table[:, :, 2]) / 2
         table[np.abs(middle - row_medians(middle.T)) > reach * FS_HZ] = np.nan
-    return Boundaries(found.beats, p, qrs, t)
+    return found._replace(p=p, qrs=qrs, t=t)
 
 
 def row_medians(values: Array) -> Array:

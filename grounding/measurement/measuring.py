@@ -63,9 +63,8 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
         return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
     edges = fuse(found)
-    p_mean = found.p_mean
     found = agree(found, edges)
-    return _Assembly(record, signal, usable, quality, issues, found, edges, name, p_mean, shapes).result()
+    return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes).result()
 
 
 def measure_many(records: Iterable[ECGRecord], delineator: str = "auto", n_jobs: int = -1) -> list[Measurement]:
@@ -85,10 +84,10 @@ class _Assembly:
 
     def __init__(
         self, record: ECGRecord, signal: Array, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
-        found: Boundaries, edges: dict[str, Array], name: str, p_mean: Array | None, shapes: Array,
+        found: Boundaries, edges: dict[str, Array], name: str, shapes: Array,
     ) -> None:  # fmt: skip
         self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
-        self.found, self.edges, self.name, self.p_mean = found, edges, name, p_mean
+        self.found, self.edges, self.name = found, edges, name
         self.to_fs = record.fs / FS_HZ
         self.ms = 1000.0 / FS_HZ
         self.reasons: dict[str, str] = {}
@@ -339,7 +338,7 @@ class _Assembly:
         if pr.size >= 3:
             out["pr_sd_ms"] = float(pr.std(ddof=1))
         atrial = [row for row, lead in enumerate(self.record.leads) if lead in ATRIAL_LEADS and self.usable[row]]
-        values, reasons = atrial_rhythm(self.signal[atrial], self.edges, self.p_mean)
+        values, reasons = atrial_rhythm(self.signal[atrial], self.edges, self.found.p_mean)
         out |= values
         for name, value in out.items():
             if value is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .fusion import row_medians
 from .result import LEAD_SUMMARY_COLUMNS
 
 Lead = NDArray[np.float64]
@@ -24,15 +25,8 @@ def median_beat(lead: Lead, onsets: NDArray[np.intp], fs: float) -> Lead | None:
     if not inside:
         return None
     beats = np.stack([lead[onset - before : onset + after] for onset in inside])
-    beats -= _middle(beats[:, before - max(1, int(0.016 * fs)) : before], axis=1)
-    return np.asarray(_middle(beats, axis=0)[0], np.float64)
-
-
-def _middle(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """The median along an axis, which stays; without NumPy's look for NaN, which costs more than a small table's sorting."""
-    ordered, half = np.sort(values, axis=axis), values.shape[axis] // 2
-    upper = np.take(ordered, [half], axis=axis)
-    return upper if values.shape[axis] % 2 else (np.take(ordered, [half - 1], axis=axis) + upper) / 2
+    beats -= row_medians(beats[:, before - max(1, int(0.016 * fs)) : before])[:, None]
+    return row_medians(beats.T)
 
 
 def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: tuple[float, float]) -> dict[str, Any]:
