@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
 from .configuration import GemConfig
 from .encoders.registry import Encoder, build_encoder
@@ -20,56 +18,9 @@ from .fusion.heads import ClassificationHead
 from .fusion.merge import IGNORE, Merged, merge_tokens
 from .fusion.projectors import build_projector
 from .fusion.tiles import merge_tiles
+from .outputs import Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded
 
 Pictures = Tensor | Sequence[Tensor]
-
-
-@dataclass
-class GemOutput(ModelOutput):
-    """What a forward pass returns; T is the merged length.
-
-    Attributes:
-        loss: text loss plus weighted classification loss, whichever have labels.
-        logits: (B, T, vocabulary), or (supervised tokens, vocabulary) with ``supervised_only``.
-        past_key_values: the cache.
-        class_logits: (B, labels) of the classification head; NaN where a row has no input.
-        ecg_tokens: (B, tokens, hidden), projected.
-        vision_tokens: per picture (tokens, hidden), projected and merged.
-        attention_mask: (B, T) of the merged sequence.
-        hidden_states, attentions: of the decoder, when asked for.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Any = None
-    class_logits: Tensor | None = None
-    ecg_tokens: Tensor | None = None
-    vision_tokens: Any = None
-    attention_mask: Tensor | None = None
-    hidden_states: Any = None
-    attentions: Any = None
-
-
-@dataclass
-class Encoded:
-    """What the encoders saw; a list has one entry per row, None where that input is absent."""
-
-    ecg: list[Tensor | None] | None = None
-    vision: list[Tensor | None] | None = None
-    class_logits: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.ecg if self.ecg is not None else self.vision or [])
-
-    def blocks(self, with_ecg: bool = True) -> list[Tensor | None]:
-        """Per row (tokens, hidden): ECG tokens, then picture tokens."""
-        out: list[Tensor | None] = []
-        for i in range(len(self)):
-            sources = (self.ecg if with_ecg else None, self.vision)
-            parts = [rows[i] for rows in sources if rows is not None]
-            there = [part for part in parts if part is not None]
-            out.append(torch.cat(there) if there else None)
-        return out
 
 
 class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -193,11 +144,11 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             tokens = self.ecg_projector(tokens.to(self.dtype))
             if self.config.share_projector and self.vision_projector is not None:
                 tokens = self.vision_projector(tokens)
-            out.ecg = _absent(list(tokens), ecg_mask)
+            out.ecg = absent(list(tokens), ecg_mask)
         if pixel_values is not None and self.vision_encoder is not None and self.vision_projector is not None:
-            out.vision = _absent(self._pictures(pixel_values, image_sizes), pixel_mask)
+            out.vision = absent(self._pictures(pixel_values, image_sizes), pixel_mask)
         if self.training and self.config.modality_dropout and out.ecg is not None and out.vision is not None:
-            _drop_modalities(out, self.config.modality_dropout)
+            drop_modalities(out, self.config.modality_dropout)
         if self.config.class_names and self.config.fusion != "prefix_kv":
             rows = {name: getattr(out, name) for name in ("ecg", "vision") if getattr(out, name) is not None}
             out.class_logits = self.class_head(rows) if any(r is not None for v in rows.values() for r in v) else None
@@ -360,7 +311,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if class_labels is not None:
             if encoded.class_logits is None:
                 raise GemInputError("class_labels, but the model has no classification head or the batch no input")
-            out.loss = self.config.class_loss_weight * _class_loss(encoded.class_logits, class_labels)
+            out.loss = self.config.class_loss_weight * class_loss(encoded.class_logits, class_labels)
         if self.config.fusion == "none":
             return out
         if input_ids is None and inputs_embeds is None:
@@ -432,13 +383,13 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         # without the prompt's own padding on the left, new tokens would follow padding
-        prompt, prompt_mask = _left_padded(input_ids, attention_mask)
+        prompt, prompt_mask = left_padded(input_ids, attention_mask)
         encoded = Encoded()
         if ecg is not None or pixel_values is not None:
             encoded = self.encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
         merged = self._merge(prompt, encoded, prompt_mask, None)
         embeds, mask = (
-            (self._embed(prompt), prompt_mask) if merged is None else _left_padded(merged.embeds, merged.attention_mask)
+            (self._embed(prompt), prompt_mask) if merged is None else left_padded(merged.embeds, merged.attention_mask)
         )
         result = _transformers_generate(
             self, inputs_embeds=embeds, attention_mask=mask, **self._prefix(encoded), **kwargs
@@ -465,33 +416,6 @@ def _encoder(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
     if encoder.kind != kind:
         raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")
     return encoder
-
-
-def _absent(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
-    if mask is None:
-        return list(rows)
-    return [row if there else None for row, there in zip(rows, mask.tolist(), strict=True)]
-
-
-def _drop_modalities(encoded: Encoded, probability: float) -> None:
-    """Take one input, picked at random, from some of the rows that have both."""
-    assert encoded.ecg is not None  # for mypy
-    assert encoded.vision is not None
-    chance = torch.rand(len(encoded.ecg), 2).tolist()
-    for i, (drop, which) in enumerate(chance):
-        if drop < probability and encoded.ecg[i] is not None and encoded.vision[i] is not None:
-            (encoded.ecg if which < 0.5 else encoded.vision)[i] = None
-
-
-def _class_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    known = ~labels.isnan() & ~logits.isnan()
-    return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known].float())
-
-
-def _left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move each row's padding to the front."""
-    order = mask.bool().long().argsort(dim=1, stable=True)
-    return values[torch.arange(len(values), device=values.device)[:, None], order], mask.gather(1, order)
 
 
 AutoModel.register(GemConfig, GemForConditionalGeneration, exist_ok=True)

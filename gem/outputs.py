@@ -1,0 +1,88 @@
+"""What the model's passes hand back, and the small steps between encoders and decoder that need no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers.utils.generic import ModelOutput
+
+
+@dataclass
+class GemOutput(ModelOutput):
+    """What a forward pass returns; T is the merged length.
+
+    Attributes:
+        loss: text loss plus weighted classification loss, whichever have labels.
+        logits: (B, T, vocabulary), or (supervised tokens, vocabulary) with ``supervised_only``.
+        past_key_values: the cache.
+        class_logits: (B, labels) of the classification head; NaN where a row has no input.
+        ecg_tokens: (B, tokens, hidden), projected.
+        vision_tokens: per picture (tokens, hidden), projected and merged.
+        attention_mask: (B, T) of the merged sequence.
+        hidden_states, attentions: of the decoder, when asked for.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
+    class_logits: Tensor | None = None
+    ecg_tokens: Tensor | None = None
+    vision_tokens: Any = None
+    attention_mask: Tensor | None = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+@dataclass
+class Encoded:
+    """What the encoders saw; a list has one entry per row, None where that input is absent."""
+
+    ecg: list[Tensor | None] | None = None
+    vision: list[Tensor | None] | None = None
+    class_logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ecg if self.ecg is not None else self.vision or [])
+
+    def blocks(self, with_ecg: bool = True) -> list[Tensor | None]:
+        """Per row (tokens, hidden): ECG tokens, then picture tokens."""
+        out: list[Tensor | None] = []
+        for i in range(len(self)):
+            sources = (self.ecg if with_ecg else None, self.vision)
+            parts = [rows[i] for rows in sources if rows is not None]
+            there = [part for part in parts if part is not None]
+            out.append(torch.cat(there) if there else None)
+        return out
+
+
+def absent(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
+    """The rows, None where the mask (B,) is False."""
+    if mask is None:
+        return list(rows)
+    return [row if there else None for row, there in zip(rows, mask.tolist(), strict=True)]
+
+
+def drop_modalities(encoded: Encoded, probability: float) -> None:
+    """Take one input, picked at random, from some of the rows that have both."""
+    assert encoded.ecg is not None  # for mypy
+    assert encoded.vision is not None
+    chance = torch.rand(len(encoded.ecg), 2).tolist()
+    for i, (drop, which) in enumerate(chance):
+        if drop < probability and encoded.ecg[i] is not None and encoded.vision[i] is not None:
+            (encoded.ecg if which < 0.5 else encoded.vision)[i] = None
+
+
+def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross entropy of (B, labels), over what is known and was looked at."""
+    known = ~labels.isnan() & ~logits.isnan()
+    return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known].float())
+
+
+def left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Move each row's padding to the front."""
+    order = mask.bool().long().argsort(dim=1, stable=True)
+    return values[torch.arange(len(values), device=values.device)[:, None], order], mask.gather(1, order)
