@@ -52,7 +52,7 @@ def merge_tokens(
     Raises:
         GemInputError: a placeholder without input, an input without placeholder, or two placeholders in a row.
     """
-    if chosen("merge", text, text.numel()):
+    if chosen("merge", text, text.numel() + sum(block.numel() for block in blocks if block is not None)):
         return _by_kernel(input_ids, text, blocks, placeholder, attention_mask, labels)
     keep = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
     left = bool((~keep[:, 0]).any())

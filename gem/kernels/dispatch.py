@@ -18,7 +18,7 @@ from ..errors import GemConfigError
 MODES = ("auto", "triton", "torch")
 OPS = ("merge", "layer_norm")
 TABLE = Path(__file__).with_name("table.csv")  # absent until it was measured on a GPU
-_COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
+COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
 _mode = "auto"
 _table: Table | None = None
 
@@ -78,7 +78,7 @@ class Table:
         entries = []
         for number, row in enumerate(lines, 1):
             try:
-                values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
+                values: dict[str, Any] = {name: row[name] for name in COLUMNS}
                 values.update(size=int(values["size"]))
                 values.update({name: float(values[name]) for name in ("triton_ms", "rival_ms")})
             except (KeyError, ValueError, TypeError) as error:
@@ -92,9 +92,9 @@ class Table:
 
     def write(self, path: Path, heading: str) -> None:
         """Write it under a comment that names GPU and versions."""
-        lines = [f"# {heading}", ",".join(_COLUMNS)]
+        lines = [f"# {heading}", ",".join(COLUMNS)]
         lines += [
-            ",".join(f"{getattr(e, c):.6g}" if c.endswith("_ms") else str(getattr(e, c)) for c in _COLUMNS)
+            ",".join(f"{getattr(e, c):.6g}" if c.endswith("_ms") else str(getattr(e, c)) for c in COLUMNS)
             for e in self.entries
         ]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
