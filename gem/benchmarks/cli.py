@@ -12,8 +12,8 @@ from grounding.registry import Registry
 
 from ..errors import GemInputError
 from .classification import INPUTS, evaluate_classification
-from .explanations import evaluate_explanations
-from .ptbxl import Sample, load_ptbxl
+from .explanations import evaluate_explanations, table
+from .ptbxl import Sample, usable
 
 benchmarks: Registry[Callable[[Any, Sequence[Sample]], dict[str, Any]]] = Registry("benchmark")
 benchmarks.register(evaluate_classification, name="classification")
@@ -38,10 +38,15 @@ def run(args: argparse.Namespace) -> int:
         return _reasoning(args)
     from ..loading import load
 
-    samples = load_ptbxl(args.records, args.folds or [8])[: args.limit]
+    folds = sorted(set(args.folds or [8]))
+    samples, skipped = usable(args.records, folds, args.limit)
     model = load(args.model)
-    result = {"model": str(args.model), "folds": args.folds or [8], **benchmarks[args.benchmark](model, samples)}
-    print(_table(result) if args.benchmark == "classification" else json.dumps(result, indent=1))
+    figures = benchmarks[args.benchmark](model, samples)
+    result = {"model": str(args.model), "folds": folds, **figures, "skipped": skipped}
+    print((_table if args.benchmark == "classification" else table)(result))
+    if skipped:
+        number, reason = next(iter(skipped.items()))
+        print(f"left out: {len(skipped)} records, {number} first: {reason}")
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -17,7 +17,13 @@ from .classification import bootstrap
 from .ptbxl import SUPERCLASSES, Sample
 
 if TYPE_CHECKING:
+    from grounding import ECGRecord, Measurement
+    from grounding.instructions.facts import Fact
+
     from ..modeling import GemForConditionalGeneration
+
+# whose ECG and picture the encoders see, and whether the record's measured facts are in the prompt
+CONDITIONS = ("own_with_facts", "other_with_facts", "own_without_facts", "other_without_facts")
 
 
 def diagnosis_accuracy(said: Sequence[frozenset[str]], labels: Sequence[frozenset[str]]) -> float:
@@ -43,56 +49,93 @@ def evaluate_explanations(
 
     Returns:
         ``numeric_supported`` and ``finding_supported``: shares (0-1) of the claims about numbers, and of all others that can be
-        checked; ``diagnosis_accuracy`` with its 95 % interval; ``majority_accuracy``: always naming the commonest label set;
-        ``conditions``: the diagnosis accuracy with and without facts, with the own and another record's input; ``verdicts``; ``n``.
+        checked, None where nothing can; ``diagnosis_accuracy`` with its 95 % interval; ``verdicts``; ``conditions``: all of these
+        for each of ``CONDITIONS``, whose texts are always held against the record itself (the figures above are those of
+        ``own_with_facts``); ``majority_accuracy``: always naming the commonest label set; ``n``.
 
     Raises:
         GemInputError: fewer than two records.
     """
     import grounding
-    from grounding.instructions.facts import DIAGNOSIS_TAGS, facts, resolve
+    from grounding.instructions.facts import facts
 
-    from ..explaining import encoder_probabilities, write
+    from ..explaining import encoder_probabilities
 
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")
-    by_tag = {tag: label for label, tag in DIAGNOSIS_TAGS.items()}
     labels = [frozenset(sample.superclasses) for sample in samples]
-    conditions: dict[str, list[frozenset[str]]] = {}
-    numeric: Counter[str] = Counter()
-    finding: Counter[str] = Counter()
+    tallies = {name: _Tally() for name in (CONDITIONS if swaps else CONDITIONS[:1])}
     records = [sample.record for sample in samples]
-
-    def note(name: str, tagged: str) -> None:
-        named = {label for tag, label in by_tag.items() if tag in tagged}
-        conditions.setdefault(name, []).append(frozenset(named & set(SUPERCLASSES)))
-
+    chances = [encoder_probabilities(model, record) for record in records]
     for position, record in enumerate(records):
         measurement = grounding.measure(record)
-        items = facts(measurement, grounding.find(measurement), encoder_probabilities(model, record))
-        tagged = write(model, record, items)
-        note("own_with_facts", tagged)
-        text = " ".join(statement.text for statement in resolve(tagged, items))
-        for claim in grounding.check(text, measurement):
-            (numeric if claim.kind == "number" else finding)[claim.verdict] += 1
-        if swaps:
-            other = records[(position + shift) % len(records)]
-            note("other_with_facts", write(model, other, items))
-            note("own_without_facts", write(model, record, []))
-            note("other_without_facts", write(model, other, []))
-    said = conditions["own_with_facts"]
+        measured = facts(measurement, grounding.find(measurement))
+        for name, tally in tallies.items():
+            seen = (position + shift) % len(records) if name.startswith("other") else position
+            told = measured if name.endswith("with_facts") else []
+            # what may be cited: the facts of the prompt, and what the encoders say to what they were shown
+            suggested = [fact for fact in facts(measurement, (), chances[seen]) if fact.kind == "diagnosis"]
+            tally.add(model, records[seen], told, suggested, measurement)
     commonest = Counter(labels).most_common(1)[0][0]
-    hits = np.array([a == b for a, b in zip(said, labels, strict=True)], float)
+    conditions = {name: tally.figures(labels) for name, tally in tallies.items()}
     return {
-        "numeric_supported": _share(numeric),
-        "finding_supported": _share(finding),
-        "diagnosis_accuracy": diagnosis_accuracy(said, labels),
-        "diagnosis_accuracy_interval": bootstrap(lambda rows: float(hits[rows].mean()), len(hits)),
+        **conditions[CONDITIONS[0]],
         "majority_accuracy": diagnosis_accuracy([commonest] * len(labels), labels),
-        "conditions": {name: diagnosis_accuracy(answers, labels) for name, answers in conditions.items()},
-        "verdicts": {"numeric": dict(numeric), "other": dict(finding)},
+        "conditions": conditions,
         "n": len(samples),
     }
+
+
+class _Tally:
+    """Verdicts and named superclasses under one condition."""
+
+    def __init__(self) -> None:
+        self.numeric: Counter[str] = Counter()
+        self.finding: Counter[str] = Counter()
+        self.said: list[frozenset[str]] = []
+
+    def add(
+        self, model: Any, shown: ECGRecord, told: list[Fact], suggested: list[Fact], measurement: Measurement
+    ) -> None:
+        """Have one text written about ``told`` while the encoders see ``shown``, and check it against ``measurement``."""
+        import grounding
+        from grounding.instructions.facts import DIAGNOSIS_TAGS, resolve
+
+        from ..explaining import write
+
+        tagged = write(model, shown, told)
+        named = {label for label, tag in DIAGNOSIS_TAGS.items() if tag in tagged}
+        self.said.append(frozenset(named & set(SUPERCLASSES)))
+        text = " ".join(statement.text for statement in resolve(tagged, [*told, *suggested]))
+        for claim in grounding.check(text, measurement):
+            (self.numeric if claim.kind == "number" else self.finding)[claim.verdict] += 1
+
+    def figures(self, labels: Sequence[frozenset[str]]) -> dict[str, Any]:
+        hits = np.array([a == b for a, b in zip(self.said, labels, strict=True)], float)
+        return {
+            "numeric_supported": _share(self.numeric),
+            "finding_supported": _share(self.finding),
+            "diagnosis_accuracy": diagnosis_accuracy(self.said, labels),
+            "diagnosis_accuracy_interval": bootstrap(lambda rows: float(hits[rows].mean()), len(hits)),
+            "verdicts": {"numeric": dict(self.numeric), "other": dict(self.finding)},
+        }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The figures of ``evaluate_explanations`` as text, a line per condition."""
+    heads = ("numeric_supported", "finding_supported", "diagnosis_accuracy")
+    rows = [f"{'input and prompt':22s}" + "".join(f"{head:>20s}" for head in heads) + f"{'95 % interval':>18s}"]
+    for name, figures in result["conditions"].items():
+        shares = [figures[head] for head in heads]
+        cells = [("no such claim" if share is None else f"{100 * share:.1f} %").rjust(20) for share in shares]
+        low, high = figures["diagnosis_accuracy_interval"]
+        rows.append(f"{name:22s}" + "".join(cells) + f"{f'{100 * low:.1f}-{100 * high:.1f} %':>18s}")
+    rows.append(f"{'commonest label set':22s}{'':40s}{100 * result['majority_accuracy']:18.1f} %")
+    verdicts = result["verdicts"]
+    for kind in ("numeric", "other"):
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts[kind].items())) or "none"
+        rows.append(f"{kind} claims, own input with facts: {counts}")
+    return "\n".join([*rows, f"{result['n']} records"])
 
 
 def _share(verdicts: Counter[str]) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from grounding import STANDARD_LEADS, ECGRecord
+from grounding import STANDARD_LEADS, EcgError, ECGRecord
 
 from ..errors import GemInputError
 
@@ -71,29 +71,73 @@ def load_ptbxl(
         GemInputError: there are no labels, or no record of these folds.
     """
     base = Path(root)
+    table = _rows(base)
+    wanted, kinds = {int(fold) for fold in folds}, set(sources)
+    raw = {int(path.stem.split("_")[0]): path for path in (base / "ptbxl" / "records500").rglob("*.hea")}
+    filtered = _filtered_index(str(base)) if "filtered" in kinds else {}
+    samples = []
+    for row in table:
+        number, fold = int(row["ecg_id"]), int(row["strat_fold"])
+        if fold not in wanted:
+            continue
+        if "raw" in kinds and number in raw:
+            samples.append(_sample(row, "raw", _raw_reader(raw[number], row)))
+        elif number in filtered:
+            samples.append(_sample(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
+    if not samples:
+        raise GemInputError(
+            f"no record of fold {', '.join(map(str, sorted(wanted)))}", where=str(base),
+            remedy="check --folds, ptbxl/records500 and ptbxl_filtered/signals_125hz.npz",
+        )  # fmt: skip
+    return sorted(samples, key=lambda sample: sample.ecg_id)
+
+
+def usable(
+    root: str | Path, folds: Iterable[int] = (8,), limit: int | None = None
+) -> tuple[list[Sample], dict[str, str]]:
+    """The records of some folds that can be read, and why the others can't.
+
+    Args:
+        root, folds: see ``load_ptbxl``.
+        limit: only the first so many records.
+
+    Returns:
+        samples; ``ecg_id`` -> reason for each labelled record that has no file, or one that can't be read.
+
+    Raises:
+        GemInputError: no labels, or not one record that can be read.
+    """
+    wanted = {int(fold) for fold in folds}
+    samples = load_ptbxl(root, wanted)[:limit]
+    there, skipped = [], dict[str, str]()
+    for sample in samples:
+        try:
+            sample.read()
+        except (EcgError, OSError) as error:
+            skipped[str(sample.ecg_id)] = str(error)
+        else:
+            there.append(sample)
+    if limit is None:
+        known = {sample.ecg_id for sample in samples}
+        for row in _rows(Path(root)):
+            if int(row["strat_fold"]) in wanted and int(row["ecg_id"]) not in known:
+                skipped[row["ecg_id"]] = "neither a raw recording nor one in ptbxl_filtered"
+    if not there:
+        raise GemInputError(
+            f"none of {len(skipped)} records can be read", where=str(root), remedy=next(iter(skipped.values()))
+        )
+    return there, skipped
+
+
+def _rows(base: Path) -> list[dict[str, str]]:
+    """The rows of the label table."""
     table = base / "ptbxl" / "labels.csv"
     if not table.is_file():
         raise GemInputError(
             "no ptbxl/labels.csv", where=str(base), remedy="point --records at a folder laid out like PTB-XL"
         )
-    wanted, kinds = {int(fold) for fold in folds}, set(sources)
-    raw = {int(path.stem.split("_")[0]): path for path in (base / "ptbxl" / "records500").rglob("*.hea")}
-    filtered = _filtered_index(str(base)) if "filtered" in kinds else {}
-    samples = []
     with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            number, fold = int(row["ecg_id"]), int(row["strat_fold"])
-            if fold not in wanted:
-                continue
-            if "raw" in kinds and number in raw:
-                samples.append(_sample(row, "raw", _raw_reader(raw[number], row)))
-            elif number in filtered:
-                samples.append(_sample(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
-    if not samples:
-        raise GemInputError(
-            f"no record of fold {sorted(wanted)}", where=str(base), remedy="check --folds and the recordings"
-        )
-    return sorted(samples, key=lambda sample: sample.ecg_id)
+        return list(csv.DictReader(file))
 
 
 def _sample(row: dict[str, str], source: str, read: Callable[[], ECGRecord]) -> Sample:

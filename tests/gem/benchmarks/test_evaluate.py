@@ -1,43 +1,128 @@
-"""``gem evaluate`` as a process, on a few real records of fold 8, with the bundled model."""
+"""``gem evaluate`` as a process, on a few real records of fold 8, with the bundled model; also on a folder with other folds and with gaps."""
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gem
+from gem.benchmarks.cli import add_arguments
+from gem.benchmarks.explanations import CONDITIONS, _Tally
+from gem.benchmarks.ptbxl import load_ptbxl, usable
+
+FIGURES = ("numeric_supported", "finding_supported", "diagnosis_accuracy")
 
 
-def evaluate(shared: Path, out: Path, *arguments: str) -> dict[str, object]:
-    command = [
-        sys.executable,
-        "-m",
-        "gem",
-        "evaluate",
-        *arguments,
-        "--records",
-        str(shared / "data"),
-        "--json",
-        str(out),
-    ]
+def evaluate(root: Path, out: Path, *arguments: str) -> tuple[dict[str, Any], str]:
+    command = [sys.executable, "-m", "gem", "evaluate", *arguments, "--records", str(root), "--json", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip()
-    result: dict[str, object] = json.loads(out.read_text())
-    return result
+    return json.loads(out.read_text()), done.stdout
+
+
+@pytest.fixture(scope="module")
+def other_folds(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fold 8 as folds 9 and 10: a raw and three filtered records, one that has no file and one whose file is cut off."""
+    root, data = tmp_path_factory.mktemp("root"), shared / "data"
+    samples = load_ptbxl(data, (8,))
+    raw = [s.ecg_id for s in samples if s.source == "raw"][:2]
+    filtered = [s.ecg_id for s in samples if s.source == "filtered"][:3]
+    (root / "ptbxl" / "records500" / "00000").mkdir(parents=True)
+    (root / "ptbxl_filtered").mkdir()
+    for path in (data / "ptbxl" / "records500").rglob("*"):
+        if path.is_file() and int(path.stem.split("_")[0]) in raw:
+            shutil.copy(path, root / "ptbxl" / "records500" / "00000")
+    (cut,) = (root / "ptbxl" / "records500" / "00000").glob(f"{raw[1]:05d}*.dat")
+    cut.write_bytes(cut.read_bytes()[:100])
+    with np.load(data / "ptbxl_filtered" / "signals_125hz.npz") as arrays:
+        keep = np.isin(arrays["ecg_id"], filtered)
+        np.savez(
+            root / "ptbxl_filtered" / "signals_125hz.npz",
+            ecg_id=arrays["ecg_id"][keep],
+            signal=arrays["signal"][keep],
+        )
+    with (data / "ptbxl" / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    gone = next(s.ecg_id for s in samples if s.ecg_id not in [*raw, *filtered])
+    kept = [row for row in rows if int(row["ecg_id"]) in [*raw, *filtered, gone]]
+    with (root / "ptbxl" / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "strat_fold": 9 + i % 2} for i, row in enumerate(kept))
+    return root
 
 
 def test_classification(shared: Path, tmp_path: Path) -> None:
-    result = evaluate(shared, tmp_path / "c.json", "classification", "--folds", "8", "--limit", "24")
+    result, printed = evaluate(shared / "data", tmp_path / "c.json", "classification", "--folds", "8", "--limit", "12")
     for figure in ("macro_auc", "macro_f1", "balanced_accuracy"):
-        assert set(result[figure]) == {"both", "signal", "picture"}  # type: ignore[call-overload]
-    assert result["n"] == 24
+        assert set(result[figure]) == {"both", "signal", "picture"}
+        assert figure in printed
+        assert all(low <= high for low, high in result["intervals"][figure].values())
+    assert result["n"] == 12
+    assert result["skipped"] == {}
 
 
-def test_explanations(shared: Path, tmp_path: Path) -> None:
-    result = evaluate(shared, tmp_path / "e.json", "explanations", "--folds", "8", "--limit", "6")
-    assert result["numeric_supported"] == 1.0
-    assert {"finding_supported", "diagnosis_accuracy", "n"} <= set(result)
-    assert set(result["conditions"]) == {  # type: ignore[call-overload]
-        "own_with_facts", "other_with_facts", "own_without_facts", "other_without_facts",
-    }  # fmt: skip
+def test_other_folds_with_gaps(other_folds: Path, tmp_path: Path) -> None:
+    both = ("--folds", "9", "--folds", "10")
+    explained, printed = evaluate(other_folds, tmp_path / "e.json", "explanations", *both)
+    assert explained["n"] == 4
+    assert explained["folds"] == [9, 10]
+    assert len(explained["skipped"]) == 2
+    assert "left out: 2 records" in printed
+    assert explained["numeric_supported"] == 1.0
+    assert explained["verdicts"]["numeric"]["supported"] > 4
+    assert list(explained["conditions"]) == list(CONDITIONS)
+    for name, figures in explained["conditions"].items():
+        assert {*FIGURES, "diagnosis_accuracy_interval", "verdicts"} <= set(figures)
+        assert name in printed
+    assert {name: explained[name] for name in FIGURES} == {
+        name: explained["conditions"]["own_with_facts"][name] for name in FIGURES
+    }
+    # without facts there is no number to cite; with another record's ECG the facts in the prompt stay this record's
+    assert explained["conditions"]["own_without_facts"]["numeric_supported"] is None
+    assert explained["conditions"]["other_with_facts"]["numeric_supported"] == 1.0
+
+
+def test_gaps_have_reasons(other_folds: Path, tmp_path: Path) -> None:
+    samples, skipped = usable(other_folds, (9, 10))
+    assert len(samples) + len(skipped) == 6
+    assert sum("neither a raw recording" in reason for reason in skipped.values()) == 1
+    shutil.copytree(other_folds, tmp_path / "copy")
+    (tmp_path / "copy" / "ptbxl_filtered" / "signals_125hz.npz").unlink()
+    samples, skipped = usable(tmp_path / "copy", (9, 10))
+    assert {sample.source for sample in samples} == {"raw"}
+    assert len(skipped) == 5
+    shutil.rmtree(tmp_path / "copy" / "ptbxl" / "records500")
+    with pytest.raises(gem.GemInputError, match="no record of fold 9, 10"):
+        usable(tmp_path / "copy", (9, 10))
+
+
+def test_a_wrong_number_is_counted(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import grounding
+    from gem import explaining
+
+    record = load_ptbxl(shared / "data", (8,))[0].record
+    measurement = grounding.measure(record)
+    tally = _Tally()
+    monkeypatch.setattr(explaining, "write", lambda *_: "The PR interval is 900 ms. The encoders suggest <dx_mi>.")
+    tally.add(None, record, [], [], measurement)
+    figures = tally.figures([frozenset({"MI"})])
+    assert figures["numeric_supported"] == 0.0
+    assert figures["diagnosis_accuracy"] == 1.0
+    assert tally.figures([frozenset({"NORM"})])["diagnosis_accuracy"] == 0.0
+
+
+def test_folds_may_be_repeated() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args(["explanations", "--records", "x", "--folds", "9", "--folds", "10"]).folds == [9, 10]

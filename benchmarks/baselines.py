@@ -1,0 +1,235 @@
+"""What classification costs without gem-nano: rules, a random encoder with a linear probe, a plain 1-D ResNet; on the records it is measured on.
+
+    python benchmarks/baselines.py --data ROOT --out benchmarks/baselines.csv [--seeds 0 1] [--skip rules]
+
+ROOT is laid out as for ``gem train``. Everything learned is learned on folds 1-7; nothing but a threshold is chosen on the evaluated fold, and the
+rows say where that is so: ``prior`` takes the share of each class in folds 1-7 as its threshold (no choice on the evaluated records),
+``fold 8`` the threshold that is best there, as gem-nano's own are chosen, which flatters F1 and balanced accuracy.
+Intervals are 95 % percentiles over 1,000 resamplings of the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+import grounding
+from gem.benchmarks.classification import balanced_accuracy, bootstrap, macro_auc, macro_f1, targets
+from gem.benchmarks.ptbxl import SUPERCLASSES, Sample, load_ptbxl
+from gem.encoders.ecg_conv import EcgConv
+from gem.encoders.registry import pooled
+from gem.training.augment import augment, mix
+from gem.training.classification import choose_thresholds
+
+Array = NDArray[np.float64]
+# 0.84 million parameters with the head; gem-nano's signal encoder is the same family at 4 million
+WIDTHS = (48, 80, 114, 144)
+NANO_WIDTHS = (64, 128, 224, 384)
+EPOCHS, BATCH, PEAK, DECAY = 25, 32, 3e-3, 0.05
+# findings that speak for a superclass; NORM is the absence of all of them
+RULES = {
+    "MI": (
+        "pathological_q_waves", "inferior_myocardial_infarction", "anterior_myocardial_infarction",
+        "lateral_myocardial_infarction", "poor_r_wave_progression",
+    ),
+    "STTC": (
+        "st_elevation", "st_depression", "t_wave_inversion", "inferior_ischemia", "anterior_ischemia",
+        "lateral_ischemia", "flat_t_wave", "prolonged_qtc",
+    ),
+    "CD": (
+        "first_degree_av_block", "second_degree_av_block", "third_degree_av_block", "wide_qrs",
+        "complete_left_bundle_branch_block", "complete_right_bundle_branch_block",
+        "incomplete_right_bundle_branch_block", "incomplete_left_bundle_branch_block",
+        "nonspecific_intraventricular_conduction_delay", "left_anterior_fascicular_block",
+        "left_posterior_fascicular_block", "wolff_parkinson_white",
+    ),
+    "HYP": (
+        "left_ventricular_hypertrophy", "right_ventricular_hypertrophy", "left_atrial_enlargement", "right_atrial_enlargement",
+    ),
+}  # fmt: skip
+COLUMNS = (
+    "baseline", "thresholds", "records", "parameters", "macro_auc", "macro_auc_95", "macro_f1", "macro_f1_95",
+    "balanced_accuracy", "balanced_accuracy_95", "cpu_s",
+)  # fmt: skip
+
+
+def rules(samples: Sequence[Sample]) -> Array:
+    """Number of findings that speak for each superclass, (records, superclasses); for NORM minus all of them.
+
+    A finding that can't be told counts as absent: the band-passed records have no millivolts, so voltage criteria are silent there.
+    """
+    rows = []
+    for sample in samples:
+        found = {finding.name for finding in grounding.find(grounding.measure(sample.record)) if finding.present}
+        counts = {label: len(found.intersection(names)) for label, names in RULES.items()}
+        rows.append([float(counts.get(label, -sum(counts.values()))) for label in SUPERCLASSES])
+    return np.array(rows)
+
+
+def signals(samples: Sequence[Sample]) -> torch.Tensor:
+    """(records, leads, samples): 125 Hz, 0.5-40 Hz, z-scored per lead, 10 s."""
+    contract = EcgConv().contract
+    assert contract is not None  # for mypy
+    return torch.from_numpy(np.stack([contract.execute(sample.record)[0] for sample in samples]).astype(np.float32))
+
+
+class Plain(nn.Module):
+    """The residual network, mean and maximum of its tokens, one linear layer."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.encoder = EcgConv(widths=widths)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * widths[-1], len(SUPERCLASSES)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, leads, samples) -> (B, superclasses), logits."""
+        out: torch.Tensor = self.head(pooled(self.encoder(x)))
+        return out
+
+
+def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: int = EPOCHS) -> Plain:
+    """The weights behind the last epoch, in bfloat16 autocast as gem-nano; nothing is picked by validation."""
+    torch.manual_seed(seed)
+    model = Plain(WIDTHS)
+    steps = len(x) // BATCH
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=epochs * steps, pct_start=0.2)
+    for _ in range(epochs):
+        order = torch.randperm(len(x))
+        for step in range(steps):
+            rows = order[step * BATCH : (step + 1) * BATCH]
+            inputs, labels = mix(augment(x[rows], strength), y[rows])
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model(inputs)
+            loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def answers(model: nn.Module, x: torch.Tensor) -> NDArray[np.float64]:
+    """A module's outputs, in batches."""
+    return np.concatenate([model(block).double().numpy() for block in x.split(64)])
+
+
+class Features(nn.Module):
+    """gem-nano's signal encoder as the seed makes it; mean and maximum of its tokens."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.encoder = EcgConv(widths=NANO_WIDTHS).eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, leads, samples) -> (B, width)."""
+        return pooled(self.encoder(x))
+
+
+def probe(train_x: Array, train_y: Array, folds: NDArray[np.int64], test_x: Array) -> Array:
+    """Probabilities of one logistic regression per class on standardised features; its penalty is chosen on fold 7."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def fit(x: Array, y: Array, c: float) -> list[Any]:
+        kinds = [make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=3000)) for _ in SUPERCLASSES]
+        return [kind.fit(x, y[:, column]) for column, kind in enumerate(kinds)]
+
+    def say(fitted: list[Any], x: Array) -> Array:
+        return np.stack([kind.predict_proba(x)[:, 1] for kind in fitted], 1)
+
+    last = folds == 7
+    grid = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    worth = [macro_auc(train_y[last], say(fit(train_x[~last], train_y[~last], c), train_x[last])) for c in grid]
+    return say(fit(train_x, train_y, grid[int(np.argmax(worth))]), test_x)
+
+
+def row(
+    name: str, how: str, truth: Array, score: Array, limits: Array, parameters: int, cpu_s: float
+) -> dict[str, Any]:
+    """One line of the table."""
+    said = (score >= limits).astype(np.float64)
+    figures = {
+        "macro_auc": (lambda rows: macro_auc(truth[rows], score[rows]), 3),
+        "macro_f1": (lambda rows: macro_f1(truth[rows], said[rows]), 3),
+        "balanced_accuracy": (lambda rows: balanced_accuracy(truth[rows], said[rows]), 1),
+    }
+    out: dict[str, Any] = {"baseline": name, "thresholds": how, "records": len(truth), "parameters": parameters}
+    for key, (figure, digits) in figures.items():
+        low, high = bootstrap(figure, len(truth))
+        out[key] = f"{figure(np.arange(len(truth))):.{digits}f}"
+        out[f"{key}_95"] = f"{low:.{digits}f}-{high:.{digits}f}"
+    return {**out, "cpu_s": f"{cpu_s:.0f}"}
+
+
+def main() -> None:
+    """Train, score, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--skip", choices=["rules", "probe", "resnet"], nargs="*", default=[])
+    parser.add_argument("--fold", type=int, default=8, help="the fold that is evaluated (default: 8)")
+    parser.add_argument("--limit", type=int, help="only the first N records of each part, to try it out")
+    chosen = parser.parse_args()
+    learn = load_ptbxl(chosen.data, range(1, 8))[: chosen.limit]
+    held = load_ptbxl(chosen.data, [chosen.fold])[: chosen.limit]
+    truth, y = targets(held), targets(learn)
+    prior, where = y.mean(0), f"fold {chosen.fold}"
+    table: list[dict[str, Any]] = []
+
+    def add(name: str, score: Array, parameters: int, started: float) -> None:
+        spent, best = time.process_time() - started, np.array(choose_thresholds(truth, score))
+        for how, limits in (("prior", prior), (where, best)):
+            table.append(row(name, how, truth, score, limits, parameters, spent))
+            print(table[-1], flush=True)
+
+    if "rules" not in chosen.skip:
+        started = time.process_time()
+        score = rules(held)
+        # one finding is enough; a normal ECG is one with none
+        limits = np.array([0.0 if label == "NORM" else 1.0 for label in SUPERCLASSES])
+        table.append(row("rules", "any finding", truth, score, limits, 0, time.process_time() - started))
+        print(table[-1], flush=True)
+    x, z = signals(learn), signals(held)
+    if "probe" not in chosen.skip:
+        started = time.process_time()
+        encoder = Features(chosen.seeds[0])
+        score = probe(answers(encoder, x), y, np.array([sample.fold for sample in learn]), answers(encoder, z))
+        add("random encoder, linear probe", score, score.shape[1] * (2 * NANO_WIDTHS[-1] + 1), started)
+    for name, strength in (("1-D ResNet, mixup", 0.0), ("1-D ResNet, mixup and augmentation", 1.0)):
+        if "resnet" in chosen.skip:
+            break
+        scores, begun = [], time.process_time()
+        for seed in chosen.seeds:
+            started = time.process_time()
+            model = train(x, torch.from_numpy(y).float(), seed, strength, chosen.epochs)
+            scores.append(torch.from_numpy(answers(model, z)).sigmoid().numpy())
+            count = sum(parameter.numel() for parameter in model.parameters())
+            add(f"{name}, seed {seed}", scores[-1], count, started)
+        if len(scores) > 1:
+            add(f"{name}, mean of {len(scores)}", np.mean(scores, 0), count * len(scores), begun)
+    with chosen.out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
