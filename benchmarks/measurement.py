@@ -5,6 +5,7 @@
     python benchmarks/measurement.py ../shared --systems ecgdeli      # needs `pip install ecgdeli`
     python benchmarks/measurement.py ../shared --p-waves
     python benchmarks/measurement.py ../shared --noise
+    python benchmarks/measurement.py ../shared --invariance
     python benchmarks/measurement.py ../shared --duration
 
 ``--cv`` measures each record with the weights that never saw it, for the folds that are there, and says which are not.
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -130,7 +132,7 @@ def _moved(path: Path) -> list[tuple[str, float, float | None]]:
 def noise(shared: Path) -> None:
     """How far noise moves the global intervals of 100 PTB-XL recordings: median and 95th percentile of |change|, and how many are left."""
     paths = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[:100]
-    rows = [row for part in joblib.Parallel(-1)(joblib.delayed(_moved)(path) for path in paths) for row in part]
+    rows = [row for part in joblib.Parallel()(joblib.delayed(_moved)(path) for path in paths) for row in part]
     for key in dict.fromkeys((kind, snr_db) for kind, snr_db, _ in rows):
         moves = [move for kind, snr_db, move in rows if (kind, snr_db) == key]
         sizes = np.abs([move for move in moves if move is not None] or [np.nan])
@@ -138,6 +140,48 @@ def noise(shared: Path) -> None:
         print(
             f"{key[0]:13s} {key[1]:4.0f} dB: median {np.median(sizes):5.1f} ms, 95 % {np.percentile(sizes, 95):6.1f} ms, measured {left:5.1f} %"
         )
+
+
+def changes(record: Any) -> Iterator[tuple[str, Any, float]]:
+    """The same recording in other words: what was changed, the recording, and how long one sample of the slower of the two is, ms."""
+    made, signal, fs, leads = grounding.ECGRecord.from_array, record.signal, record.fs, record.leads
+    yield "microvolts", made(signal * 1000, fs, leads, units="uV"), 4.0
+    yield "offset of 1 mV", made(signal + 1, fs, leads), 4.0
+    yield "leads reversed", made(signal[::-1], fs, leads[::-1]), 4.0
+    yield "recording twice over", made(np.tile(signal, (1, 2)), fs, leads), 4.0
+    for samples in (1, 2, 10, 33):
+        yield f"first {1000 * samples / fs:g} ms cut off", made(signal[:, samples:], fs, leads), 4.0
+    for rate in (100, 125, 250, 360, 1000, 2000):
+        yield f"at {rate} Hz", record.resample(rate), max(4.0, 1000 / rate)
+
+
+def _invariance(path: Path) -> list[tuple[str, str, float, float | None]]:
+    record = grounding.read_record(path)
+    before = grounding.measure(record).intervals
+    return [
+        (change, name, sample, None if (after := m.intervals[name]) is None else abs(after - value))
+        for change, other, sample in changes(record)
+        for m in (grounding.measure(other),)
+        for name in ("pr", "qrs", "qt")
+        if (value := before[name]) is not None
+    ]
+
+
+def invariance(shared: Path) -> None:
+    """How far the global intervals of 150 recordings move when the same recording is given in other words."""
+    data = shared / "data"
+    paths = [*sorted((data / "ptbxl" / "records500").rglob("*.hea"))[::3], *sorted((data / "ludb").glob("*.hea"))[::3]]
+    rows = [row for part in joblib.Parallel()(joblib.delayed(_invariance)(path) for path in paths) for row in part]
+    print(f"{len(paths)} recordings; |change| of PR, QRS and QT, ms: 95th percentile, largest; share within one sample")
+    for change in dict.fromkeys(row[0] for row in rows):
+        cells = []
+        for name in ("pr", "qrs", "qt"):
+            here = [row for row in rows if row[:2] == (change, name)]
+            moves = np.array([np.inf if row[3] is None else row[3] for row in here])
+            share = 100 * np.mean(moves <= here[0][2])
+            known = moves[np.isfinite(moves)]
+            cells.append(f"{name.upper()} {np.percentile(known, 95):4.1f} {known.max():5.1f} {share:5.1f} %")
+        print(f"{change:24s} {here[0][2]:4.0f} ms: {'; '.join(cells)}", flush=True)
 
 
 def duration(shared: Path) -> None:
@@ -188,7 +232,11 @@ def main() -> None:
     )
     parser.add_argument("--p-waves", action="store_true")
     parser.add_argument("--noise", action="store_true")
+    parser.add_argument("--invariance", action="store_true")
     parser.add_argument("--duration", action="store_true")
+    parser.add_argument(
+        "--jobs", type=int, default=-1, help="processes for --noise and --invariance; all cores by default"
+    )
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     if options.cv:
@@ -198,9 +246,16 @@ def main() -> None:
     for method in options.systems:
         score.run_neurokit = run_ecgdeli if method == "ecgdeli" else run_neurokit
         score.show(score.score(options.shared / "data" / "ludb", method))
-    for wanted, table in ((options.p_waves, p_waves), (options.noise, noise), (options.duration, duration)):
+    tables = {
+        p_waves: options.p_waves,
+        noise: options.noise,
+        invariance: options.invariance,
+        duration: options.duration,
+    }
+    for table, wanted in tables.items():
         if wanted:
-            table(options.shared)
+            with joblib.parallel_config(n_jobs=options.jobs):
+                table(options.shared)
 
 
 if __name__ == "__main__":

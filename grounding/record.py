@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from .errors import EcgSignalError
 
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 MIN_FS_HZ, MAX_FS_HZ = 20.0, 100_000.0
+SAMPLES_AT_ONCE = 400_000  # a minute of 12 leads at 500 Hz
 
 # How many millivolts one unit is. "zscore" and "adu" carry no voltage: see ECGRecord.has_millivolts.
 UNITS_MV = {
@@ -209,17 +210,20 @@ class ECGRecord:
         from scipy.signal import resample_poly
 
         ratio = Fraction(fs / self.fs).limit_denominator(10_000)
-        missing = ~np.isfinite(self.signal)
-        filled = fill_missing(self.signal)
-        # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
         n_out = math.ceil(self.n_samples * ratio)
-        out = resample_poly(filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, padtype="line")[
-            :, :n_out
-        ]
-        if missing.any():
-            source = np.minimum((np.arange(n_out) / float(ratio)).round().astype(int), self.n_samples - 1)
-            out[missing[:, source]] = np.nan
-        return replace(self, signal=np.ascontiguousarray(out, dtype=np.float32), fs=float(fs))
+        out = np.empty((self.n_leads, n_out), np.float32)
+        for rows in lead_groups(self.n_leads, self.n_samples):
+            part = self.signal[rows]
+            missing = ~np.isfinite(part)
+            filled = fill_missing(part) if missing.any() else part
+            # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
+            out[rows] = resample_poly(
+                filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, padtype="line"
+            )[:, :n_out]
+            if missing.any():
+                source = np.minimum((np.arange(n_out) / float(ratio)).round().astype(int), self.n_samples - 1)
+                out[rows][missing[:, source]] = np.nan
+        return replace(self, signal=out, fs=float(fs))
 
     def _index(self, name: str) -> int:
         key = canonical_lead(name)
@@ -231,6 +235,17 @@ class ECGRecord:
 
     def __repr__(self) -> str:
         return f"ECGRecord({self.record_id!r}, {self.n_leads} leads x {self.duration_s:g} s at {self.fs:g} Hz, leads={' '.join(self.leads)})"
+
+
+def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:
+    """All leads of a short recording, or a few at a time of a long one, so that what work needs beside it stays bounded.
+
+    Example:
+        >>> list(lead_groups(12, 5000)), len(list(lead_groups(12, 1_800_000)))
+        ([slice(0, 12, None)], 12)
+    """
+    group = max(1, SAMPLES_AT_ONCE // max(n_samples, 1))
+    return (slice(row, min(n_leads, row + group)) for row in range(0, n_leads, group))
 
 
 def fill_missing(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import periodogram
+from scipy.signal import welch
 
 from .delineators import Array
 from .features import FS_HZ
 
+Signal = NDArray[np.floating[Any]]
 LONE_P = 0.5  # mean probability over the leads; half of them must see it
 SHORTEST_P = 10  # samples: 40 ms
 FLUTTER_BAND_HZ = (3.3, 6.0)  # 200-360 waves a minute
 WHOLE_BAND_HZ = (2.5, 14.0)
+SPECTRUM = 8192  # samples: 33 s; longer recordings are the mean of such stretches
 # Share of the band's power that the rate and its first overtone must hold: in CinC Challenge, LUDB and PTB-XL records without P waves,
 # 4 of 10 with flutter reach it, and 1 of 42 with fibrillation; flutter with fewer leads or a varying rate stays below.
 CLEAR_PEAK = 0.33
@@ -20,7 +24,7 @@ ATRIAL_LEADS = ("II", "III", "aVF", "V1")
 ATRIAL_KEYS = ("atrial_rate_bpm", "p_per_qrs", "dropped_beats", "pr_trend_ms")
 
 
-def lone_p_waves(p_odds: Array, edges: dict[str, Array]) -> Array:
+def lone_p_waves(p_odds: Signal, edges: dict[str, Array]) -> Array:
     """P waves that belong to no beat: (n, 2) onsets and offsets, samples at 250 Hz.
 
     Args:
@@ -29,20 +33,21 @@ def lone_p_waves(p_odds: Array, edges: dict[str, Array]) -> Array:
     """
     mask = np.concatenate([[False], p_odds > LONE_P, [False]])
     borders = np.flatnonzero(mask[1:] != mask[:-1])
-    out = []
-    for begin, end in zip(borders[::2], borders[1::2], strict=True):
-        middle = (begin + end) / 2
-        taken = any(
-            bool(np.any((edges[f"{wave}_onset"] - 8 <= middle) & (middle <= edges[f"{wave}_offset"] + 8)))
-            for wave in ("p", "qrs")
-        )
-        if end - begin >= SHORTEST_P and begin > 0 and end < len(p_odds) and not taken:
-            out.append((float(begin), float(end)))
-    return np.asarray(out, np.float64).reshape(-1, 2)
+    spans = borders.reshape(-1, 2).astype(np.float64)
+    spans = spans[(spans[:, 1] - spans[:, 0] >= SHORTEST_P) & (spans[:, 0] > 0) & (spans[:, 1] < len(p_odds))]
+    middle = spans.mean(axis=1)
+    free = np.ones(len(spans), bool)
+    for wave in ("p", "qrs"):
+        begins, ends = edges[f"{wave}_onset"] - 8, edges[f"{wave}_offset"] + 8
+        known = np.isfinite(begins) & np.isfinite(ends)
+        begins, ends = np.sort(begins[known]), np.sort(ends[known])
+        # inside a wave: more have begun than have ended
+        free &= np.searchsorted(begins, middle, side="right") <= np.searchsorted(ends, middle, side="left")
+    return spans[free]
 
 
 def atrial_rhythm(
-    atrial: Array, edges: dict[str, Array], p_mean: Array | None
+    atrial: Signal, edges: dict[str, Array], p_mean: Signal | None
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     """How the atria beat, and how P and QRS go together.
 
@@ -87,7 +92,7 @@ def atrial_rhythm(
     return out, reasons
 
 
-def flutter_rate(signal: Array, edges: dict[str, Array]) -> float | None:
+def flutter_rate(signal: Signal, edges: dict[str, Array]) -> float | None:
     """Rate of regular atrial waves between 200 and 360 per minute, or ``None`` where no rate stands out.
 
     The usual QRS-T of each lead is taken off every beat; what is left is flutter where a third of its power lies at one rate
@@ -104,7 +109,8 @@ def flutter_rate(signal: Array, edges: dict[str, Array]) -> float | None:
     if len(onsets) < 4 or signal.shape[1] < 5 * FS_HZ:
         return None
     rest = _without_beats(signal, onsets)
-    frequency, power = periodogram(rest, FS_HZ, window="hann", nfft=8192, axis=1)
+    length = min(rest.shape[1], SPECTRUM)
+    frequency, power = welch(rest, FS_HZ, "hann", nperseg=length, noverlap=0, nfft=SPECTRUM, axis=1)
     whole = (frequency >= WHOLE_BAND_HZ[0]) & (frequency <= WHOLE_BAND_HZ[1])
     total = (power / np.maximum(power[:, whole].sum(axis=1, keepdims=True), 1e-12)).mean(axis=0)
     band = (frequency >= FLUTTER_BAND_HZ[0]) & (frequency <= FLUTTER_BAND_HZ[1])
@@ -114,7 +120,7 @@ def flutter_rate(signal: Array, edges: dict[str, Array]) -> float | None:
     return 60.0 * rate if total[near & whole].sum() >= CLEAR_PEAK else None
 
 
-def _without_beats(signal: Array, onsets: NDArray[np.intp]) -> Array:
+def _without_beats(signal: Signal, onsets: NDArray[np.intp]) -> Signal:
     """The signal less each lead's median beat, aligned at the QRS onset."""
     before, length = 10, int(min(np.median(np.diff(onsets)), 0.5 * FS_HZ))
     inside = onsets[(onsets >= before) & (onsets + length <= signal.shape[1])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,12 @@ from scipy.ndimage import uniform_filter1d
 
 from ..errors import EcgError
 from ..registry import Registry
+from . import network
 from .detection import detect_beats
 from .features import FS_HZ, net_input
 
 Array = NDArray[np.float64]
 WEIGHTS = Path(__file__).parent / "weights" / "delineator.onnx"
-CHUNK_S, OVERLAP_S = 60.0, 4.0
 
 
 class Boundaries(NamedTuple):
@@ -37,8 +37,8 @@ class Boundaries(NamedTuple):
     p: Array
     qrs: Array
     t: Array
-    inside: Array | None = None
-    p_mean: Array | None = None
+    inside: NDArray[np.floating[Any]] | None = None
+    p_mean: NDArray[np.floating[Any]] | None = None
 
 
 Delineator = Callable[[NDArray[np.floating[Any]]], Boundaries]
@@ -50,18 +50,6 @@ def _empty(n_leads: int, n_beats: int) -> tuple[Array, Array, Array]:
     return p, qrs, t
 
 
-@lru_cache(maxsize=8)
-def _session(weights: Path) -> Any:
-    """The network, on one thread: records are measured in parallel, not layers."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-
-
 def probabilities(signal: NDArray[np.floating[Any]], weights: Path | None = None) -> NDArray[np.float32]:
     """Class probabilities (leads, 4, samples): none, P, QRS, T.
 
@@ -69,36 +57,7 @@ def probabilities(signal: NDArray[np.floating[Any]], weights: Path | None = None
         signal: (leads, samples) at 250 Hz.
         weights: of another network than the shipped one.
     """
-    return _probabilities_and_spread(signal, weights or WEIGHTS)[0]
-
-
-def _probabilities_and_spread(
-    signal: NDArray[np.floating[Any]], weights: Path
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """``probabilities``, and the RMS (samples,) over the leads that are there, from the same filtered input.
-
-    Long recordings go through in chunks that overlap, so memory stays bounded.
-    """
-    n = signal.shape[1]
-    size, margin = int(CHUNK_S * FS_HZ), int(OVERLAP_S * FS_HZ)
-    out = np.empty((signal.shape[0], 4, n), np.float32)
-    spread = np.empty(n, np.float32)
-    alive = np.any(signal != 0, axis=1)
-    if not alive.any():
-        alive[:] = True
-    for start in range(0, n, size):
-        first, last = max(0, start - margin), min(n, start + size + margin)
-        x = net_input(signal[:, first:last])
-        end = min(n, start + size)
-        spread[start:end] = np.sqrt(np.mean(np.square(x[alive, 0, start - first : end - first]), axis=0))
-        padded = -(-x.shape[2] // 32) * 32
-        x = np.pad(x, ((0, 0), (0, 0), (0, padded - x.shape[2])), mode="edge")
-        logits = _session(weights).run(None, {"x": x})[0]
-        logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
-        odds /= odds.sum(axis=1, keepdims=True)
-        out[:, :, start:end] = odds[:, :, start - first : end - first]
-    return out, spread
+    return network.probabilities(signal, weights or WEIGHTS)
 
 
 @delineators.register
@@ -108,80 +67,38 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
         raise EcgError(
             "the learned delineator has no weights here", where=str(WEIGHTS), remedy="use delineator='classical'"
         )
-    odds, spread = _probabilities_and_spread(signal, WEIGHTS)
-    alive = np.any(signal != 0, axis=1)
-    shared = odds[alive, 2].mean(axis=0) if alive.any() else odds[:, 2].mean(axis=0)
-    strength = uniform_filter1d(shared, 5)
+    reading = network.read(signal, WEIGHTS)
+    strength = uniform_filter1d(reading.qrs, 5)
     inside = np.flatnonzero(np.diff(np.concatenate([[0], (strength > 0.4).astype(np.int8), [0]])))
     starts, ends = inside[::2], inside[1::2]
     beats = np.array(
-        [a + int(np.argmax(spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
+        [a + int(np.argmax(reading.spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
     )
     if len(beats) == 0:
         return Boundaries(beats, *_empty(len(signal), 0))
-    return _from_labels(odds, beats, alive)
+    tables = _own(reading.runs, beats, signal.shape)
+    return Boundaries(beats, *tables, reading.inside, reading.p)
 
 
-def _from_labels(odds: NDArray[np.float32], beats: NDArray[np.intp], alive: NDArray[np.bool_]) -> Boundaries:
-    """Runs of each class, given to the beat they belong to; of several, the heaviest."""
-    p, qrs, t = _empty(len(odds), len(beats))
-    n = odds.shape[2]
-    middle = np.concatenate([[0], (beats[1:] + beats[:-1]) / 2, [n]])
-    labels, top = np.zeros(odds[:, 0].shape, np.int8), odds[:, 0].copy()
-    for kind in (1, 2, 3):  # argmax over a short axis that is not the last is slow
-        labels[odds[:, kind] > top] = kind
-        np.maximum(top, odds[:, kind], out=top)
-    inside = _several(odds[alive, 1:])
-    for row in np.flatnonzero(alive):
-        edges = np.flatnonzero(np.diff(labels[row])) + 1
-        begins, stops = np.concatenate([[0], edges]), np.concatenate([edges, [n]])
-        kinds = labels[row][begins]
-        weight = np.add.reduceat(top[row], begins)
-        centre = (begins + stops) / 2
-        for kind, table, shortest in ((2, qrs, 6), (1, p, 8), (3, t, 12)):
-            chosen = np.flatnonzero((kinds == kind) & (stops - begins >= shortest) & (begins > 0) & (stops < n))
-            if kind == 2:
-                owner = np.clip(np.searchsorted(middle, centre[chosen], side="right") - 1, 0, len(beats) - 1)
-            elif kind == 1:
-                owner = np.searchsorted(beats, centre[chosen])
-            else:
-                owner = np.searchsorted(beats, centre[chosen]) - 1
-            best: dict[int, int] = {}
-            for run, beat in zip(chosen, owner, strict=True):
-                near = (
-                    0 <= beat < len(beats)
-                    and abs(centre[run] - beats[beat]) < (0.12, 0.4, 0.75)[(2, 1, 3).index(kind)] * FS_HZ
-                )
-                if near and (beat not in best or weight[run] > weight[best[beat]]):
-                    best[int(beat)] = int(run)
-            for beat, at_run in best.items():
-                begin, stop = _edge(odds[row, kind], int(begins[at_run])), _edge(odds[row, kind], int(stops[at_run]))
-                # a class covers its samples' whole width: its first and last mark lie half a sample inside the crossings
-                table[row, beat] = begin + 0.5, np.nan, stop - 0.5
-    return Boundaries(beats, p, qrs, t, inside, odds[alive, 1].mean(axis=0, dtype=np.float64))
-
-
-def _several(odds: NDArray[np.float32]) -> Array:
-    """Probability (3, samples) that two leads or more are inside a wave; one or more where there are fewer than eight leads.
-
-    A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of twelve
-    best guesses. Leads count as independent, which the network's errors are only in part.
-    """
-    none, one = np.ones(odds.shape[1:]), np.zeros(odds.shape[1:])
-    for lead in odds.astype(np.float64):
-        outside = 1.0 - lead
-        one *= outside
-        one += none * lead
-        none *= outside
-    return np.asarray(1.0 - none if len(odds) < 8 else 1.0 - none - one)
-
-
-def _edge(odds: NDArray[np.float32], at: int) -> float:
-    """Where, between two samples, the class reaches one half."""
-    before, after = float(odds[at - 1]), float(odds[min(at, len(odds) - 1)])
-    if (before - 0.5) * (after - 0.5) >= 0 or before == after:
-        return at - 0.5
-    return at - 1 + (0.5 - before) / (after - before)
+def _own(runs: network.Runs, beats: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Runs given to the beat they belong to; of several, the heaviest."""
+    tables = _empty(shape[0], len(beats))
+    middle = np.concatenate([[0], (beats[1:] + beats[:-1]) / 2, [shape[1]]])
+    centre = (runs.begin + runs.stop) / 2
+    for kind, table, shortest, farthest_s in zip((1, 2, 3), tables, (8, 6, 12), (0.4, 0.12, 0.75), strict=True):
+        chosen = np.flatnonzero((runs.kind == kind) & (runs.stop - runs.begin >= shortest))
+        chosen = chosen[np.argsort(runs.weight[chosen], kind="stable")]  # the heaviest last: it stays
+        if kind == 2:
+            owner = np.clip(np.searchsorted(middle, centre[chosen], side="right") - 1, 0, len(beats) - 1)
+        else:
+            owner = np.searchsorted(beats, centre[chosen]) - (kind == 3)
+        near = (owner >= 0) & (owner < len(beats))
+        chosen, owner = chosen[near], owner[near]
+        near = np.abs(centre[chosen] - beats[owner]) < farthest_s * FS_HZ
+        chosen, owner = chosen[near], owner[near]
+        table[runs.lead[chosen], owner, 0] = runs.first[chosen]
+        table[runs.lead[chosen], owner, 2] = runs.last[chosen]
+    return tables
 
 
 @delineators.register

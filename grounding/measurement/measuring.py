@@ -13,10 +13,12 @@ from ..record import ECGRecord, fill_missing
 from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ
-from .fusion import agree, alike, beat_shapes, beat_types, corrected_qt, frontal_axis, fuse, row_medians
+from .fusion import agree, alike, beat_shapes, beat_types, corrected_qt, frontal_axis, fuse, middle_mean, row_medians
 from .quality import assess
 from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
-from .shapes import median_beat, summarise
+from .shapes import median_beat, pieces, summarise
+
+Signal = NDArray[np.float32]
 
 MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
@@ -53,13 +55,15 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
             f"the record is {record.duration_s:.2g} s long" if short else "no lead is good enough: " + _issues(quality)
         )
         return _nothing(record, quality, issues, why)
-    signal = fill_missing(record.resample(FS_HZ).signal).astype(np.float64)
-    signal -= np.median(signal, axis=1, keepdims=True)
+    signal = record.resample(FS_HZ).signal
+    if signal is record.signal or not np.isfinite(signal).all():
+        signal = fill_missing(signal)  # a copy
+    signal -= np.stack([np.median(lead) for lead in signal])[:, None]
     signal[~usable] = 0.0
     found = run(signal)
     if len(found.beats) == 0:
         return _nothing(record, quality, issues, "no QRS complex was found")
-    shapes = beat_shapes(signal[usable], found.beats)
+    shapes = beat_shapes(signal if usable.all() else signal[usable], found.beats)
     if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
         return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
     edges = fuse(found)
@@ -83,8 +87,8 @@ class _Assembly:
     """The tables and values of one record, out of its boundaries."""
 
     def __init__(
-        self, record: ECGRecord, signal: Array, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
-        found: Boundaries, edges: dict[str, Array], name: str, shapes: Array,
+        self, record: ECGRecord, signal: Signal, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
+        found: Boundaries, edges: dict[str, Array], name: str, shapes: Signal,
     ) -> None:  # fmt: skip
         self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
         self.found, self.edges, self.name = found, edges, name
@@ -122,7 +126,7 @@ class _Assembly:
             **per_beat,
             **{edge: values * self.to_fs for edge, values in self.edges.items()},
         }
-        method = f"{self.name} delineation, global boundaries over {int(self.usable.sum())} leads, median over beats"
+        method = f"{self.name} delineation, global boundaries over {int(self.usable.sum())} leads, mean of the middle half of the beats"
         methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
         methods |= {
             "axis": "net area of the QRS in I and aVF",
@@ -168,7 +172,7 @@ class _Assembly:
             elif values.size == 0:
                 self.reasons[name] = f"the boundaries of {'the T wave' if name == 'qt' else 'the wave'} were not found"
             else:
-                out[name] = float(np.median(values))
+                out[name] = middle_mean(values)
         out |= corrected_qt(out["qt"], out["rr"])
         for name in INTERVALS:
             if out[name] is None:
@@ -177,18 +181,15 @@ class _Assembly:
 
     def _peaks(self) -> None:
         """Peak of every wave: the largest deviation from the line between its boundaries."""
-        steps = np.arange(self.signal.shape[1], dtype=np.float64)
         for table in (self.found.p, self.found.qrs, self.found.t):
-            for row, beat in np.argwhere(
-                np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2]) & ~np.isfinite(table[:, :, 1])
-            ):
-                first, last = max(0, int(table[row, beat, 0])), int(table[row, beat, 2]) + 1
-                part = self.signal[row, first:last]
-                if len(part):
-                    slope = (part[-1] - part[0]) / max(len(part) - 1, 1)
-                    bump = part - slope * steps[: len(part)]
-                    bump -= part[0]
-                    table[row, beat, 1] = first + int(np.abs(bump, out=bump).argmax())
+            for lead, places in zip(self.signal, table, strict=True):
+                open_ = np.flatnonzero(np.isfinite(places[:, 0]) & np.isfinite(places[:, 2]) & np.isnan(places[:, 1]))
+                values, inside, first = pieces(lead, places[open_, 0], places[open_, 2])
+                if values.shape[1]:
+                    length = inside.sum(axis=1)
+                    slope = (values[np.arange(len(values)), length - 1] - values[:, 0]) / np.maximum(length - 1, 1)
+                    bump = values - values[:, :1] - slope[:, None] * np.arange(values.shape[1])
+                    places[open_, 1] = first + np.where(inside, np.abs(bump), -1.0).argmax(axis=1)
 
     def _waves(self) -> Any:
         import pandas as pd
@@ -209,7 +210,6 @@ class _Assembly:
         onsets = self.edges["qrs_onset"]
         chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
         at = (onsets[chosen] * self.to_fs).round().astype(int)
-        filled = fill_missing(self.record.signal).astype(np.float64)
         qrs = float(_median((self.edges["qrs_offset"] - onsets)[chosen])) * self.ms
         spans = [
             np.stack(
@@ -219,7 +219,10 @@ class _Assembly:
         ]
         rows = []
         for row, lead in enumerate(self.record.leads):
-            beat = median_beat(filled[row], at, self.record.fs) if self.usable[row] and len(at) else None
+            beat = None
+            if self.usable[row] and len(at):
+                filled = fill_missing(self.record.signal[row : row + 1])[0]
+                beat = median_beat(filled, at, self.record.fs)
             if beat is None:
                 rows.append({"lead": lead})
                 continue
@@ -236,10 +239,12 @@ class _Assembly:
         p, qrs, t = self.found.p, self.found.qrs, self.found.t
         base = self._sample(qrs[:, :, 0])
         low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
-        for row, beat in np.argwhere(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2])):
-            part = self.signal[row, max(0, int(qrs[row, beat, 0])) : int(qrs[row, beat, 2]) + 1]
-            if len(part):
-                low[row, beat], high[row, beat] = part.min(), part.max()
+        for row, places in enumerate(qrs):
+            whole = np.flatnonzero(np.isfinite(places[:, 0]) & np.isfinite(places[:, 2]))
+            values, inside, _ = pieces(self.signal[row], places[whole, 0], places[whole, 2])
+            if values.shape[1]:
+                low[row, whole] = np.where(inside, values, np.inf).min(axis=1)
+                high[row, whole] = np.where(inside, values, -np.inf).max(axis=1)
         qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
         rr = np.tile(self.rr_prev, (n_leads, 1))
         forms = np.repeat(np.asarray([row.get("st_form") for row in summary], object), n_beats)
@@ -285,7 +290,7 @@ class _Assembly:
                 out[wave] = frontal_axis(nets[0], nets[1])
         return out
 
-    def _frontal(self) -> tuple[Array, Array] | None:
+    def _frontal(self) -> tuple[Signal, Signal] | None:
         """Leads I and aVF, from any two limb leads; None where scales differ (z-scored) or leads are missing."""
         if not self.record.has_millivolts:
             return None
@@ -300,14 +305,16 @@ class _Assembly:
             return have["I"], have["aVF"]
         return None
 
-    def _net(self, lead: Array, begin: Array, end: Array) -> float | None:
+    def _net(self, lead: Signal, begin: Array, end: Array) -> float | None:
         """Median over beats of the area between boundaries, against the line between them."""
-        areas = []
-        for beat in np.flatnonzero(self.normal & np.isfinite(begin) & np.isfinite(end)):
-            part = lead[max(0, int(begin[beat])) : int(end[beat]) + 1]
-            if len(part) > 2:
-                areas.append(float(part.mean() - (part[0] + part[-1]) / 2))
-        return float(np.median(areas)) if areas else None
+        chosen = self.normal & np.isfinite(begin) & np.isfinite(end)
+        values, inside, _ = pieces(lead, begin[chosen], end[chosen])
+        length = inside.sum(axis=1)
+        values, inside, length = values[length > 2], inside[length > 2], length[length > 2]
+        if len(values) == 0:
+            return None
+        mean = np.where(inside, values, 0.0).sum(axis=1, dtype=np.float64) / length
+        return float(np.median(mean - (values[:, 0] + values[np.arange(len(values)), length - 1]) / 2))
 
     @staticmethod
     def _rhythm_names() -> tuple[str, ...]:

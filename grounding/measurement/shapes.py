@@ -16,17 +16,40 @@ BEFORE_S, AFTER_S = 0.35, 0.6
 # a deflection of the QRS smaller than this is not named: a quarter of a small square, or 4 % of the largest
 LEAST_MV, LEAST_SHARE = 0.025, 0.04
 FLAT_ST_MV = 0.05
+VALUES_AT_ONCE = 1 << 20
 
 
-def median_beat(lead: Lead, onsets: NDArray[np.intp], fs: float) -> Lead | None:
+def pieces(
+    lead: NDArray[np.float32], begins: Lead, ends: Lead
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.intp]]:
+    """Stretches of a lead, one below the other.
+
+    Args:
+        lead: (samples,).
+        begins, ends: (n,) positions, both finite; rounded down, the end belongs to the stretch.
+
+    Returns:
+        (n, longest) values, which of them lie inside (what is beyond repeats the lead's samples), and (n,) first positions.
+    """
+    first = np.clip(begins.astype(np.intp), 0, len(lead) - 1)
+    last = np.clip(ends.astype(np.intp), first, len(lead) - 1)
+    at = np.arange(int((last - first).max()) + 1 if len(first) else 0)
+    return lead[np.minimum(first[:, None] + at, len(lead) - 1)], at <= (last - first)[:, None], first
+
+
+def median_beat(lead: NDArray[np.float32], onsets: NDArray[np.intp], fs: float) -> Lead | None:
     """The sample-wise median of the beats around their QRS onset, on the level at the onset; None where none fits."""
     before, after = int(BEFORE_S * fs), int(AFTER_S * fs)
-    inside = [onset for onset in onsets if onset >= before and onset + after <= len(lead)]
-    if not inside:
+    onsets = onsets[(onsets >= before) & (onsets + after <= len(lead))]
+    if len(onsets) == 0:
         return None
-    beats = np.stack([lead[onset - before : onset + after] for onset in inside])
-    beats -= row_medians(beats[:, before - max(1, int(0.016 * fs)) : before])[:, None]
-    return row_medians(beats.T)
+    level = row_medians(lead[onsets[:, None] + np.arange(-max(1, int(0.016 * fs)), 0)])
+    step = max(1, VALUES_AT_ONCE // len(onsets))  # a day of beats goes through it in strips
+    out = np.empty(before + after)
+    for start in range(0, len(out), step):
+        at = np.arange(start, min(len(out), start + step)) - before
+        out[at + before] = row_medians(lead[at[:, None] + onsets] - level)
+    return out
 
 
 def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: tuple[float, float]) -> dict[str, Any]:
