@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-# transformers' module -> ours, which registers itself when it is imported
+# transformers' module -> ours, which register themselves when they are imported
 _FOLLOWS = {
-    "transformers.models.auto.configuration_auto": "gem.configuration",
-    "transformers.models.auto.modeling_auto": "gem.modeling",
+    "transformers.models.auto.configuration_auto": ("gem.configuration",),
+    "transformers.models.auto.modeling_auto": ("gem.modeling", "gem.fusion.coca"),
+    "transformers.models.auto.processing_auto": ("gem._auto_processor",),
 }
 
 
@@ -34,10 +35,15 @@ class _Follow(importlib.abc.MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            importlib.import_module(_FOLLOWS[fullname])
+            _open(_FOLLOWS[fullname])
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
+
+
+def _open(names: Sequence[str]) -> None:
+    for name in names:
+        importlib.import_module(name)
 
 
 def follow_transformers() -> None:
@@ -45,4 +51,4 @@ def follow_transformers() -> None:
     sys.meta_path.insert(0, _Follow())
     for theirs, ours in _FOLLOWS.items():
         if theirs in sys.modules:
-            importlib.import_module(ours)
+            _open(ours)

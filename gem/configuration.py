@@ -1,4 +1,4 @@
-"""GemConfig: which encoders, how their tokens reach the language model, and what the inputs must look like."""
+"""The configs of the family: which encoders, how their tokens reach the language model, what the inputs must look like."""
 
 from __future__ import annotations
 
@@ -110,4 +110,33 @@ class GemConfig(PreTrainedConfig):
         return int(self.text_config.hidden_size) if self.text_config is not None else int(self.ecg_projector["width"])
 
 
-AutoConfig.register(GemConfig.model_type, GemConfig, exist_ok=True)
+class EcgCocaConfig(PreTrainedConfig):
+    """Configuration of an ECG-CoCa: sizes of its towers.
+
+    Args:
+        ecg: keyword arguments of the ``ecg_coca`` encoder.
+        text: a transformers config as a dict with ``model_type``; None for the ECG tower alone.
+        decoder: ``{"width", "heads", "layers", "vocab_size"}``; None without captions.
+        embed_dim: of the shared space.
+        caption_weight: of the captioning loss beside the contrastive one.
+    """
+
+    model_type = "gem_ecg_coca"
+    has_no_defaults_at_init = True
+
+    def __init__(
+        self,
+        ecg: dict[str, Any] | None = None,
+        text: dict[str, Any] | None = None,
+        decoder: dict[str, Any] | None = None,
+        embed_dim: int = 512,
+        caption_weight: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        self.ecg, self.text, self.decoder = ecg or {}, text, decoder
+        self.embed_dim, self.caption_weight = embed_dim, caption_weight
+        super().__init__(**kwargs)
+
+
+for _config in (GemConfig, EcgCocaConfig):
+    AutoConfig.register(_config.model_type, _config, exist_ok=True)

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    GenerationMixin,
+    PreTrainedModel,
+)
 
 from .configuration import GemConfig
 from .encoders.registry import Encoder, build_encoder
@@ -18,7 +24,7 @@ from .fusion.heads import ClassificationHead
 from .fusion.merge import IGNORE, Merged, merge_tokens
 from .fusion.projectors import build_projector
 from .fusion.tiles import merge_tiles
-from .outputs import Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded
+from .outputs import CACHE, Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded
 
 Pictures = Tensor | Sequence[Tensor]
 
@@ -274,6 +280,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         pixel_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
+        cache: Any = None,
         inputs_embeds: Tensor | None = None,
         logits_to_keep: int = 0,
         supervised_only: bool = False,
@@ -292,7 +299,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             labels: (B, L), -100 where not trained; shifted here.
             class_labels: (B, labels) of 0 and 1, NaN where unknown.
             ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.
-            position_ids, past_key_values, inputs_embeds: as in transformers.
+            position_ids, inputs_embeds: as in transformers.
+            past_key_values, cache: the key/value cache by its older and its newer name.
             logits_to_keep: only the last so many positions (0: all).
             supervised_only: with labels, logits of the trained positions only: saves the memory of the others.
             prefix_vector, prefix_mask: (B, head_dim) and (B,), what ``generate`` keeps of the ECG under ``prefix_kv``.
@@ -336,7 +344,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            **{CACHE: past_key_values if cache is None else cache},
             **kwargs,
         )
         states = decoded.last_hidden_state
@@ -353,14 +361,14 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 out.logits = head(states)
                 loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
             out.loss = loss if out.loss is None else out.loss + loss
-        out.past_key_values = decoded.past_key_values
+        out.cache = decoded[CACHE] if CACHE in decoded else None
         out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
         out.hidden_states = getattr(decoded, "hidden_states", None)
         out.attentions = getattr(decoded, "attentions", None)
         return out
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(  # type: ignore[override,unused-ignore]
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -418,5 +426,5 @@ def _encoder(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
     return encoder
 
 
-AutoModel.register(GemConfig, GemForConditionalGeneration, exist_ok=True)
-AutoModelForCausalLM.register(GemConfig, GemForConditionalGeneration, exist_ok=True)
+for _auto in (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText):
+    _auto.register(GemConfig, GemForConditionalGeneration, exist_ok=True)

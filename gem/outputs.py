@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
+# transformers 5.24 calls the cache "cache" in its decoders and their outputs
+CACHE = "cache" if hasattr(ModelOutput, "past_key_values") else "past_key_values"
+
 
 @dataclass
 class GemOutput(ModelOutput):
@@ -18,7 +21,7 @@ class GemOutput(ModelOutput):
     Attributes:
         loss: text loss plus weighted classification loss, whichever have labels.
         logits: (B, T, vocabulary), or (supervised tokens, vocabulary) with ``supervised_only``.
-        past_key_values: the cache.
+        cache: the decoder's key/value cache; also by its older name, ``past_key_values``.
         class_logits: (B, labels) of the classification head; NaN where a row has no input.
         ecg_tokens: (B, tokens, hidden), projected.
         vision_tokens: per picture (tokens, hidden), projected and merged.
@@ -28,13 +31,18 @@ class GemOutput(ModelOutput):
 
     loss: Tensor | None = None
     logits: Tensor | None = None
-    past_key_values: Any = None
+    cache: Any = None
     class_logits: Tensor | None = None
     ecg_tokens: Tensor | None = None
     vision_tokens: Any = None
     attention_mask: Tensor | None = None
     hidden_states: Any = None
     attentions: Any = None
+
+    @property
+    def past_key_values(self) -> Any:
+        """The cache, by its name in transformers before 5.24."""
+        return self.cache
 
 
 @dataclass

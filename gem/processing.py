@@ -81,8 +81,12 @@ class GemProcessor:
             self.tokenizer.save_pretrained(path)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> GemProcessor:
+    def from_pretrained(cls, folder: str | Path, **options: Any) -> GemProcessor:
         """Read what ``save_pretrained`` wrote.
+
+        Args:
+            folder: on this machine.
+            options: those of ``AutoProcessor``, which concern its downloads: none is used.
 
         Raises:
             GemConfigError: the folder holds no processor.

@@ -12,39 +12,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from ..configuration import EcgCocaConfig
 from ..encoders.ecg_coca import EcgCoca, ResidualAttentionBlock
 from ..errors import GemConfigError, GemInputError
-
-
-class EcgCocaConfig(PreTrainedConfig):
-    """Sizes of the towers.
-
-    Args:
-        ecg: keyword arguments of the ``ecg_coca`` encoder.
-        text: a transformers config as a dict with ``model_type``; None for the ECG tower alone.
-        decoder: ``{"width", "heads", "layers", "vocab_size"}``; None without captions.
-        embed_dim: of the shared space.
-        caption_weight: of the captioning loss beside the contrastive one.
-    """
-
-    model_type = "gem_ecg_coca"
-    has_no_defaults_at_init = True
-
-    def __init__(
-        self,
-        ecg: dict[str, Any] | None = None,
-        text: dict[str, Any] | None = None,
-        decoder: dict[str, Any] | None = None,
-        embed_dim: int = 512,
-        caption_weight: float = 2.0,
-        **kwargs: Any,
-    ) -> None:
-        self.ecg, self.text, self.decoder = ecg or {}, text, decoder
-        self.embed_dim, self.caption_weight = embed_dim, caption_weight
-        super().__init__(**kwargs)
 
 
 @dataclass
@@ -220,5 +193,4 @@ def retrieval(queries: Tensor, targets: Tensor, ks: tuple[int, ...] = (1, 5, 10)
     return {f"R@{k}": 100.0 * float((ranks <= k).float().mean()) for k in ks} | {"median_rank": float(ranks.median())}
 
 
-AutoConfig.register(EcgCocaConfig.model_type, EcgCocaConfig, exist_ok=True)
 AutoModel.register(EcgCocaConfig, EcgCocaModel, exist_ok=True)
