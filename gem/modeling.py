@@ -361,7 +361,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 out.logits = head(states)
                 loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
             out.loss = loss if out.loss is None else out.loss + loss
-        out.cache = decoded[CACHE] if CACHE in decoded else None
+        out.cache = decoded.get(CACHE)
         out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
         out.hidden_states = getattr(decoded, "hidden_states", None)
         out.attentions = getattr(decoded, "attentions", None)

@@ -215,18 +215,22 @@ def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> 
 
     Args:
         image: RGB.
-        settings: ``size`` (H, W), ``mean``, ``std``, ``grid_pinpoints`` (width, height), ``background``.
-        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (the same on the mean colour, LLaVA-1.5),
-            ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"`` (LLaVA-1.6 tiles).
+        settings: ``size`` (H, W), ``mean``, ``std``, ``grid_pinpoints`` (width, height), ``background``, and CLIP's
+            ``shortest_edge`` where it is not the height.
+        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (a square on the mean colour, then CLIP's processing:
+            LLaVA-1.5), ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"`` (LLaVA-1.6 tiles).
     """
     height, width = settings["size"]
     mean, std = settings["mean"], settings["std"]
+    edge = int(settings.get("shortest_edge") or height)
     if mode == "ori":
-        tiles = [_centre_crop(image, height)]
+        tiles = [_centre_crop(image, edge, height)]
     elif mode == "pad":
-        tiles = [_letterbox(image, width, height, tuple(int(255 * value) for value in mean))]
+        tiles = [_centre_crop(_squared(image, tuple(int(255 * value) for value in mean)), edge, height)]
     elif mode == "anyres":
-        tiles = _tiles(image, settings.get("grid_pinpoints", []), height)
+        tiles = [
+            _centre_crop(tile, edge, height) for tile in _tiles(image, settings.get("grid_pinpoints", []), edge, height)
+        ]
     else:
         tiles = [_letterbox(image, width, height, tuple(settings.get("background", (255, 255, 255))))]
     stacked = np.stack([np.asarray(tile, dtype=np.float32) for tile in tiles]) / np.float32(255)
@@ -234,13 +238,21 @@ def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> 
     return torch.from_numpy(np.ascontiguousarray(normal.transpose(0, 3, 1, 2), dtype=np.float32))
 
 
-def _centre_crop(image: Image.Image, size: int) -> Image.Image:
+def _centre_crop(image: Image.Image, edge: int, size: int) -> Image.Image:
+    """CLIP's own processing: the shortest side to ``edge``, then the middle ``size`` x ``size``."""
     width, height = image.size
-    # the longer side is cut to whole pixels, as CLIP's own processing does
-    wide, high = (size, size * height // width) if width <= height else (size * width // height, size)
+    # the longer side is cut to whole pixels
+    wide, high = (edge, edge * height // width) if width <= height else (edge * width // height, edge)
     resized = image.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = (wide - size) // 2, (high - size) // 2
     return resized.crop((left, top, left + size, top + size))
+
+
+def _squared(image: Image.Image, color: tuple[int, ...]) -> Image.Image:
+    side = max(image.size)
+    canvas = Image.new("RGB", (side, side), color)
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return canvas
 
 
 def _letterbox(image: Image.Image, width: int, height: int, color: tuple[int, ...]) -> Image.Image:
@@ -251,7 +263,7 @@ def _letterbox(image: Image.Image, width: int, height: int, color: tuple[int, ..
     return canvas
 
 
-def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], side: int) -> list[Image.Image]:
+def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], edge: int, side: int) -> list[Image.Image]:
     width, height = best_resolution(image.size, pinpoints)
     scale = min(width / image.width, height / image.height)
     by_width = width / image.width <= height / image.height
@@ -261,7 +273,7 @@ def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], side: int) ->
     # LLaVA-1.6 resizes with Pillow's default, bicubic
     canvas.paste(image.resize((wide, high), Image.Resampling.BICUBIC), ((width - wide) // 2, (height - high) // 2))
     boxes = [(x, y, x + side, y + side) for y in range(0, height, side) for x in range(0, width, side)]
-    base = image.resize((side, side), Image.Resampling.BICUBIC)  # squashed, not letterboxed
+    base = image.resize((edge, edge), Image.Resampling.BICUBIC)  # squashed, not letterboxed
     return [base, *(canvas.crop(box) for box in boxes)]
 
 

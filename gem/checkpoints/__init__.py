@@ -1,4 +1,4 @@
-"""Readers of the published layouts: GEM, PULSE, ECG-CoCa and MEIT."""
+"""Readers of the published layouts: GEM, PULSE, ECG-CoCa, MEIT and two foundation encoders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from ..configuration import GemConfig
 from ..errors import GemCheckpointError, GemConfigError
-from . import llava, meit
+from . import foundation, llava, meit
 from .files import check_files, main_dtype, read_tensors
 from .report import LoadReport, account
 
@@ -53,20 +53,23 @@ def load_published(
         reader = llava.read_layout
     elif any(key.startswith("proj_ecg.") for key in shapes):
         reader = meit.read_layout
+    elif foundation.is_foundation(shapes):
+        reader = foundation.read_layout
     elif any(key.endswith("ecg.conv1.weight") for key in shapes):
         from .coca import load_coca
 
         return load_coca(folder, shapes, device, dtype)
     else:
         raise GemCheckpointError(
-            "the layout is none of ours, GEM, PULSE, ECG-CoCa, ECG-Chat or MEIT",
+            "the layout is none of ours, GEM, PULSE, ECG-CoCa, ECG-Chat, MEIT, ECGFounder or ECG-FM",
             where=str(folder),
             remedy=f"its first keys are {', '.join(sorted(shapes)[:3])}",
         )
     try:
         layout = reader(folder, config, shapes)
         report = account(on_meta(layout.config), shapes, layout.rename, layout.ignored)
-    except (GemConfigError, ValueError, RuntimeError) as error:  # sizes that no model can have
+    except (GemConfigError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError) as error:
+        # sizes that no model can have, keys that give them away missing
         raise GemCheckpointError(
             f"the config and the weights contradict each other: {error}", where=str(folder)
         ) from None

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from ..configuration import EcgCocaConfig
 from ..errors import GemCheckpointError
-from ..fusion.coca import EcgCocaConfig, EcgCocaModel
+from ..fusion.coca import EcgCocaModel
 from ..loading import read_json
 from .files import main_dtype, read_tensors
 from .llava import BUFFERS, Shapes, coca_kwargs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from ..errors import GemCheckpointError
 from ..loading import load, read_json
+from ..processing import GemProcessor
 from . import llava, load_published
 from .files import opened
 from .report import LoadReport
@@ -27,7 +29,8 @@ def convert(
     """Write a model in our layout.
 
     Args:
-        source: a folder in a published layout, or a ``.pt`` file of tensors (``cpt_wfep_epoch_20.pt``).
+        source: a folder in a published layout, or a ``.pt`` or ``.pth`` file of tensors (``cpt_wfep_epoch_20.pt``,
+            ECGFounder's, ECG-FM's).
         out: the folder to write; it must not hold weights yet.
         ecg_tower: for a GEM or ECG-Chat folder without its ECG tower: ``cpt_wfep_epoch_20.pt``, or a safetensors file of it.
         vision_tower: for a folder without its picture tower: CLIP's safetensors file.
@@ -55,7 +58,17 @@ def convert(
         save_file(tensors, Path(folder) / "model.safetensors")
         if (path.parent / "open_clip_config.json").is_file():
             shutil.copy(path.parent / "open_clip_config.json", folder)
-        return _write(load(folder), target)
+        model = load(folder)
+        if isinstance(getattr(model.config, "signal", None), dict):
+            # whose weights these are stays with the contract
+            model.config.signal = {**model.config.signal, "checksum": f"sha256:{_sha256(path)}"}
+            model.processor = GemProcessor.from_config(model.config, model.processor.tokenizer)
+        return _write(model, target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tower(path: str | Path | None, theirs: str, ours: str) -> dict[str, torch.Tensor]:
@@ -97,7 +110,7 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
         raise GemCheckpointError(
             f"the pickle holds more than tensors ({str(error).splitlines()[0]})",
             where=str(path),
-            remedy="it could run code on this machine: get the file from its authors, or as safetensors",
+            remedy="it could run code on this machine: get it as safetensors, or where it is trusted save its tensors alone",
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise GemCheckpointError(

@@ -139,6 +139,8 @@ def text_config(config: Mapping[str, Any], shapes: Shapes, prefix: str, model_ty
         model_type: transformers' name of the decoder.
     """
     text: dict[str, Any] = {key: config[key] for key in TEXT_KEYS if config.get(key) is not None}
+    if "sliding_window" in config:
+        text["sliding_window"] = config["sliding_window"]  # null is a value: without it Mistral's 4096 would come in
     layer = prefix + "model.layers.0."
     table, inner = shapes.get(prefix + "model.embed_tokens.weight"), shapes.get(layer + "mlp.up_proj.weight")
     if table is not None:
@@ -191,7 +193,7 @@ def coca_kwargs(shapes: Shapes, prefix: str, stored: Mapping[str, Any] | None = 
         inner = shapes[prefix + "transformer.resblocks.0.mlp.c_fc.weight"][0]
     except (KeyError, ValueError):
         return {}
-    samples = cfg.get("seq_length") or 0
+    samples = cfg.get("seq_length") or 5000  # open_clip's default here
     whole = (tokens - 1) * patch
     return {
         "leads": leads, "n_samples": samples if whole <= samples < whole + patch else whole, "patch": patch, "width": width,
@@ -232,6 +234,13 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
     tower = _tower_folder(folder, config)
     size = _vision_config(tower, shapes, prefix)["image_size"]
     processor = _json(tower / "preprocessor_config.json")
+    edge, crop = processor.get("size", size), processor.get("crop_size", size)
+    edge = edge.get("shortest_edge", size) if isinstance(edge, dict) else edge
+    crop = crop.get("height", size) if isinstance(crop, dict) else crop
+    if crop != size:
+        raise GemCheckpointError(
+            f"the pictures are cut to {crop} pixels, the picture tower takes {size}", where=str(tower)
+        )
     pinpoints = config.get("image_grid_pinpoints") or []
     if isinstance(pinpoints, str):  # LLaVA's trainer stores the command line's text
         try:
@@ -247,6 +256,7 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
         "mode": "letterbox" if RATIOS[ratio] == "ori" else ratio,
         "compat_mode": RATIOS[ratio],
         "size": [size, size],
+        "shortest_edge": edge,
         "mean": processor.get("image_mean", [0.48145466, 0.4578275, 0.40821073]),
         "std": processor.get("image_std", [0.26862954, 0.26130258, 0.27577711]),
         "grid_pinpoints": [list(pair) for pair in pinpoints],

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from . import ecg_coca, ecg_conv, ecg_features, ecg_patch, ecg_resnet, paper_traces, timm_vision, transformers_vision  # noqa: F401
+from . import (  # noqa: F401
+    ecg_coca,
+    ecg_conv,
+    ecg_features,
+    ecg_fm,
+    ecg_founder,
+    ecg_patch,
+    ecg_resnet,
+    paper_traces,
+    timm_vision,
+    transformers_vision,
+)
 from .contract import SignalContract
 from .registry import ENCODERS, Encoder, build_encoder, list_encoders, register_encoder
 

@@ -14,7 +14,7 @@ from grounding.record import canonical_lead, fill_missing
 
 from ..errors import GemConfigError, GemInputError
 
-NORMALIZATIONS = ("none", "zscore", "minmax")
+NORMALIZATIONS = ("none", "zscore", "zscore_all", "minmax")
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,12 @@ class SignalContract:
         fs_hz: sampling rate, Hz.
         n_samples: length of the window, samples.
         leads: lead order, by name.
-        bandpass_hz: (low, high) corner of a zero-phase order-3 Butterworth filter, or None.
-        normalization: ``"none"`` (millivolts), ``"zscore"`` per lead, or ``"minmax"`` to 0..1 over all leads.
+        bandpass_hz: (low, high) corner of a zero-phase Butterworth filter, or None.
+        filter_order: its order.
+        notch_hz: mains frequency taken out before it (quality factor 30), or None.
+        baseline_s: window of a running median that is taken off after it, seconds, or None.
+        normalization: ``"none"`` (millivolts), ``"zscore"`` per lead, ``"zscore_all"`` over all leads together, or
+            ``"minmax"`` to 0..1 over all leads.
         missing_leads: ``"zero"`` fills a lead the record lacks with zeros, ``"error"`` refuses the record.
         licence, paper, checksum: where the weights come from.
     """
@@ -35,6 +39,9 @@ class SignalContract:
     n_samples: int = 5000
     leads: tuple[str, ...] = STANDARD_LEADS
     bandpass_hz: tuple[float, float] | None = None
+    filter_order: int = 3
+    notch_hz: float | None = None
+    baseline_s: float | None = None
     normalization: str = "none"
     missing_leads: str = "zero"
     licence: str = ""
@@ -117,8 +124,7 @@ class SignalContract:
         longest = int(np.ceil((self.n_samples / self.fs_hz + 2.0) * picked.fs))  # 2 s more, so that no edge is filtered
         signal = fill_missing(picked.signal[:, :longest])
         clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal
-        if self.bandpass_hz is not None:
-            clean = self._filter(clean)
+        clean = self._filter(clean)
         length = min(clean.shape[1], self.n_samples)
         # statistics come from the samples that are there, not from the padding
         filled = np.zeros((len(names), self.n_samples), np.float32)
@@ -126,13 +132,22 @@ class SignalContract:
         return filled, notes
 
     def _filter(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        from scipy.signal import butter, sosfiltfilt
+        from scipy.signal import butter, iirnotch, medfilt, sosfiltfilt, tf2sos
 
-        low, high = self.bandpass_hz or (0.0, 0.0)
-        sos = butter(3, (low, min(high, 0.49 * self.fs_hz)), btype="bandpass", fs=self.fs_hz, output="sos")
         padding = min(signal.shape[1] - 1, int(2 * self.fs_hz))
-        filtered: NDArray[np.floating[Any]] = sosfiltfilt(sos, signal, axis=1, padlen=padding)
-        return filtered
+        steps: list[NDArray[np.floating[Any]]] = []
+        if self.notch_hz is not None:
+            steps.append(tf2sos(*iirnotch(self.notch_hz, 30, self.fs_hz)))
+        if self.bandpass_hz is not None:
+            low, high = self.bandpass_hz
+            band = (low, min(high, 0.49 * self.fs_hz))
+            steps.append(butter(self.filter_order, band, btype="bandpass", fs=self.fs_hz, output="sos"))
+        for step in steps:
+            signal = sosfiltfilt(step, signal, axis=1, padlen=padding)
+        if self.baseline_s is not None:
+            window = int(self.baseline_s * self.fs_hz) // 2 * 2 + 1
+            signal = signal - np.stack([medfilt(lead, window) for lead in signal])
+        return signal
 
     def _window(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         cut = signal[:, : self.n_samples]
@@ -143,6 +158,9 @@ class SignalContract:
             spread = signal.std(axis=1, keepdims=True)
             # a flat lead stays zero: dividing rounding noise by itself would invent a signal
             signal = (signal - signal.mean(axis=1, keepdims=True)) / np.where(spread < 1e-6, np.inf, spread)
+        elif self.normalization == "zscore_all":
+            spread = float(signal.std())
+            signal = (signal - signal.mean()) / (spread if spread >= 1e-6 else np.inf)
         elif self.normalization == "minmax":
             low, high = float(signal.min()), float(signal.max())
             signal = (signal - low) / (high - low if high > low else 1.0)

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..configuration import EcgCocaConfig
 from ..errors import GemConfigError, GemInputError
-from ..fusion.coca import EcgCocaConfig, EcgCocaModel, EcgCocaOutput
+from ..fusion.coca import EcgCocaModel, EcgCocaOutput
 from .tuning import Tuning
 
 

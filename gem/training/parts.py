@@ -21,7 +21,8 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     Args:
         settings: arguments of ``GemConfig``; the decoder's config and the picture's come from the folders where they are absent.
         parts: any of ``base`` (LLaVA-1.6, PULSE, GEM or one of ours: decoder, picture tower and projector, tokenizer), ``text``
-            (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa) and ``vision`` (a
+            (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa,
+            a converted ECGFounder or ECG-FM, or any model of ours with a signal encoder) and ``vision`` (a
             picture tower as transformers saves it).
 
     Raises:
@@ -62,7 +63,8 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
         values["text_config"] = text.config
         weights["language_model"] = text
     if "ecg" in parts:
-        weights["ecg_encoder"] = load(parts["ecg"]).ecg
+        source = load(parts["ecg"])
+        weights["ecg_encoder"] = source.ecg if hasattr(source, "ecg") else source.ecg_encoder
     model = GemForConditionalGeneration(GemConfig(**values))
     if "vision" in parts:
         from transformers import AutoModel

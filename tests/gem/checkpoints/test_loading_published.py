@@ -226,7 +226,8 @@ def test_strange_folders(tmp_path: Path) -> None:
 
 def test_whole_ecg_coca(tmp_path: Path) -> None:
     """Text tower and decoder too: the full size has 666 tensors, a small one scores texts and learns."""
-    from gem.fusion.coca import EcgCocaConfig, EcgCocaModel, retrieval
+    from gem.configuration import EcgCocaConfig
+    from gem.fusion.coca import EcgCocaModel, retrieval
 
     with torch.device("meta"):
         full = EcgCocaModel(EcgCocaConfig(text={"model_type": "bert"}, decoder={"width": 768}))
