@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -19,11 +19,12 @@ from transformers import (
 from .configuration import GemConfig
 from .encoders.registry import Encoder, build_encoder
 from .errors import GemConfigError, GemInputError
-from .fusion import prefix
+from .fusion import prefix, towers
 from .fusion.heads import ClassificationHead
-from .fusion.merge import IGNORE, Merged, merge_tokens
+from .fusion.merge import IGNORE, Merged, merge_tokens, project_and_merge
 from .fusion.projectors import build_projector
 from .fusion.tiles import merge_tiles
+from .kernels.graph import Graphs
 from .outputs import CACHE, Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded
 
 Pictures = Tensor | Sequence[Tensor]
@@ -81,6 +82,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self.language_model = AutoModelForCausalLM.from_config(config.text_config, **options)
         self.processor: Any = None
         self.load_report: Any = None
+        self.graphs = Graphs()  # recordings of both towers, for small batches on a GPU
         self.post_init()
 
     def _head_dim(self) -> int:
@@ -131,6 +133,18 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         Raises:
             GemInputError: the shapes don't fit the encoders, or an input has no encoder.
         """
+        return self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
+
+    def _encode(
+        self,
+        ecg: Tensor | None,
+        pixel_values: Pictures | None,
+        image_sizes: Any,
+        ecg_mask: Tensor | None,
+        pixel_mask: Tensor | None,
+        to_merge: bool = False,
+    ) -> Encoded:
+        """``encode``; with ``to_merge`` the tokens may stay raw, for the dual projector to write them to their places."""
         out = Encoded()
         size = None
         if ecg is not None:
@@ -144,21 +158,24 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         for name, mask in (("ecg_mask", ecg_mask), ("pixel_mask", pixel_mask)):
             if mask is not None and mask.shape != (size,):
                 raise GemInputError(f"{name} has shape {tuple(mask.shape)}, not ({size},)")
-        if ecg is not None and self.ecg_encoder is not None and self.ecg_projector is not None:
-            direct = ecg.dim() == 2  # features, not a signal
-            tokens = ecg[:, None] if direct else self.ecg_encoder(ecg.to(self.dtype))
-            tokens = self.ecg_projector(tokens.to(self.dtype))
-            if self.config.share_projector and self.vision_projector is not None:
-                tokens = self.vision_projector(tokens)
+        out.raw = to_merge and towers.stays_raw(self, ecg, pixel_values)
+        tokens, pictures = towers.tokens(self, ecg, pixel_values, out.raw)
+        if tokens is not None:
             out.ecg = absent(list(tokens), ecg_mask)
-        if pixel_values is not None and self.vision_encoder is not None and self.vision_projector is not None:
-            out.vision = absent(self._pictures(pixel_values, image_sizes), pixel_mask)
+        if pictures is not None and pixel_values is not None:
+            out.vision = absent(self._pictures(pictures, pixel_values, image_sizes), pixel_mask)
         if self.training and self.config.modality_dropout and out.ecg is not None and out.vision is not None:
             drop_modalities(out, self.config.modality_dropout)
         if self.config.class_names and self.config.fusion != "prefix_kv":
             rows = {name: getattr(out, name) for name in ("ecg", "vision") if getattr(out, name) is not None}
             out.class_logits = self.class_head(rows) if any(r is not None for v in rows.values() for r in v) else None
         return out
+
+    def tower_modules(self) -> Iterator[nn.Module]:
+        """All modules of the encoders and projectors."""
+        for part in (self.ecg_encoder, self.ecg_projector, self.vision_encoder, self.vision_projector):
+            if part is not None:
+                yield from part.modules()
 
     def _check_ecg(self, ecg: Tensor) -> None:
         if self.ecg_encoder is None:
@@ -192,15 +209,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                     remedy="(B, 3, H, W), or a list of (tiles, 3, H, W); model.processor makes them",
                 )
 
-    def _pictures(self, pixel_values: Pictures, image_sizes: Any) -> list[Tensor]:
-        encoder, projector = self.vision_encoder, self.vision_projector
-        assert encoder is not None  # for mypy: checked by encode
-        assert projector is not None
+    def _pictures(self, tokens: Tensor, pixel_values: Pictures, image_sizes: Any) -> list[Tensor]:
+        """Per picture (tokens, hidden); the tiles of a picture become one sequence."""
         if isinstance(pixel_values, Tensor) and pixel_values.dim() == 4:
-            return list(projector(encoder(pixel_values.to(self.dtype))))
-        tiles = projector(encoder(torch.cat(list(pixel_values)).to(self.dtype)))
+            return list(tokens)
         settings, rows = self.config.picture or {}, []
-        for i, picture in enumerate(tiles.split([len(tile) for tile in pixel_values])):
+        for i, picture in enumerate(tokens.split([len(tile) for tile in pixel_values])):
             size = None if image_sizes is None else (int(image_sizes[i][0]), int(image_sizes[i][1]))
             rows.append(
                 merge_tiles(
@@ -208,7 +222,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                     size,
                     self.config.merge,
                     settings.get("grid_pinpoints", []),
-                    encoder.image_size[0],  # type: ignore[index,arg-type]
+                    self.vision_encoder.image_size[0],  # type: ignore[index,union-attr,arg-type]
                     getattr(self, "image_newline", None),
                 )
             )
@@ -240,16 +254,24 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self, input_ids: Tensor, encoded: Encoded, attention_mask: Tensor | None, labels: Tensor | None
     ) -> Merged | None:
         """The merged sequence, or None where there is nothing to merge."""
-        blocks = encoded.blocks(with_ecg=self.config.fusion == "tokens") if len(encoded) else []
-        if len(encoded) and len(blocks) != len(input_ids):
-            raise GemInputError(f"{len(input_ids)} prompts but {len(blocks)} recordings or pictures")
-        nothing = all(block is None for block in blocks)
+        if len(encoded) not in (0, len(input_ids)):
+            raise GemInputError(f"{len(input_ids)} prompts but {len(encoded)} recordings or pictures")
+        sources = (encoded.ecg if self.config.fusion == "tokens" else None, encoded.vision)
+        nothing = all(row is None for rows in sources for row in rows or [])
         if nothing and not bool((input_ids == self.config.placeholder_token_id).any()):
             return None
+        if encoded.raw:
+            none: list[Tensor | None] = [None] * len(input_ids)
+            merged, ecg, vision = project_and_merge(
+                input_ids, self._embed(input_ids), encoded.ecg or none, encoded.vision or none, *towers.layers(self),
+                self.config.placeholder_token_id, attention_mask, labels,
+            )  # fmt: skip
+            encoded.ecg, encoded.vision = encoded.ecg and ecg, encoded.vision and vision
+            return merged
         return merge_tokens(
             input_ids,
             self._embed(input_ids),
-            blocks or [None] * len(input_ids),
+            encoded.blocks(with_ecg=self.config.fusion == "tokens") or [None] * len(input_ids),
             self.config.placeholder_token_id,
             attention_mask,
             labels,
@@ -311,21 +333,19 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         encoded = Encoded()
         if ecg is not None or pixel_values is not None:
-            encoded = self.encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
+            prompted = input_ids is not None and inputs_embeds is None
+            encoded = self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, to_merge=prompted)
         out = GemOutput(class_logits=encoded.class_logits)
-        if encoded.ecg is not None and all(row is not None for row in encoded.ecg):
-            out.ecg_tokens = torch.stack([row for row in encoded.ecg if row is not None])
-        out.vision_tokens = encoded.vision
         if class_labels is not None:
             if encoded.class_logits is None:
                 raise GemInputError("class_labels, but the model has no classification head or the batch no input")
             out.loss = self.config.class_loss_weight * class_loss(encoded.class_logits, class_labels)
         if self.config.fusion == "none":
-            return out
+            return out.with_tokens(encoded)
         if input_ids is None and inputs_embeds is None:
             if class_labels is None:
                 raise GemInputError("neither input_ids nor inputs_embeds", remedy="classify() needs no prompt")
-            return out
+            return out.with_tokens(encoded)
         # a single token is a decoding step: no look at its value, so that it compiles without a break
         if input_ids is not None and inputs_embeds is None and (len(encoded) or input_ids.shape[1] > 1):
             merged = self._merge(input_ids, encoded, attention_mask, labels)
@@ -334,6 +354,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 if attention_mask is not None or not bool(merged.attention_mask.all()):
                     attention_mask = merged.attention_mask
                 position_ids = merged.position_ids
+        out.with_tokens(encoded)
         if self.config.fusion == "prefix_kv":
             given = {"prefix_vector": prefix_vector, "prefix_mask": prefix_mask} if prefix_vector is not None else {}
             kwargs = {**self._prefix(encoded), **given, **kwargs}

@@ -44,14 +44,26 @@ class GemOutput(ModelOutput):
         """The cache, by its name in transformers before 5.24."""
         return self.cache
 
+    def with_tokens(self, encoded: Encoded) -> GemOutput:
+        """Hand on what the encoders gave."""
+        if encoded.ecg is not None and all(row is not None for row in encoded.ecg):
+            self.ecg_tokens = torch.stack([row for row in encoded.ecg if row is not None])
+        self.vision_tokens = encoded.vision
+        return self
+
 
 @dataclass
 class Encoded:
-    """What the encoders saw; a list has one entry per row, None where that input is absent."""
+    """What the encoders saw; a list has one entry per row, None where that input is absent.
+
+    Attributes:
+        raw: the tokens are the encoders' own: whoever merges them projects them on the way.
+    """
 
     ecg: list[Tensor | None] | None = None
     vision: list[Tensor | None] | None = None
     class_logits: Tensor | None = None
+    raw: bool = False
 
     def __len__(self) -> int:
         return len(self.ecg if self.ecg is not None else self.vision or [])

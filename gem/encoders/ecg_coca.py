@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..kernels.layer_norm import add_norm
 from .contract import SignalContract
 from .registry import Encoder, register_encoder
 
@@ -35,8 +36,8 @@ class ResidualAttentionBlock(nn.Module):
         """(B, T, C), optionally (B, S, C) to look at -> (B, T, C)."""
         query = self.ln_1(x)
         key = query if kv is None else self.ln_1_kv(kv)
-        x = x + self.attn(query, key, key, need_weights=False, attn_mask=mask)[0]
-        out: Tensor = x + self.mlp(self.ln_2(x))
+        x, normed = add_norm(x, self.attn(query, key, key, need_weights=False, attn_mask=mask)[0], self.ln_2)
+        out: Tensor = x + self.mlp(normed)
         return out
 
 

@@ -62,7 +62,7 @@ def merge_tokens(
         ids, embeds = input_ids[i][keep[i]], text[i][keep[i]]
         target = labels[i][keep[i]] if labels is not None else torch.full_like(ids, IGNORE)
         places = (ids == placeholder).nonzero().flatten().tolist()
-        _check(len(places), block, i, placeholder)
+        _check(len(places), block is not None, i, placeholder)
         if places and block is not None:
             at = places[0]
             embeds = torch.cat([embeds[:at], block.to(embeds.dtype), embeds[at + 1 :]])
@@ -80,22 +80,40 @@ def merge_tokens(
     )
 
 
-def _check(places: int, block: Tensor | None, row: int, placeholder: int) -> None:
+def _check(places: int, given: bool, row: int, placeholder: int) -> None:
     where = f"row {row}"
     if places > 1:
         raise GemInputError(f"{places} placeholders in one row", where=where, remedy="a record has one placeholder")
-    if places and block is None:
+    if places and not given:
         raise GemInputError(
             "a placeholder but neither signal nor picture",
             where=where,
             remedy="pass ecg or pixel_values, or leave the placeholder out",
         )
-    if block is not None and not places:
+    if given and not places:
         raise GemInputError(
             "a signal or picture but no placeholder in the prompt",
             where=where,
             remedy=f"put the placeholder (id {placeholder}) where the encoder tokens go",
         )
+
+
+def _facts(
+    input_ids: Tensor, keep: Tensor, placeholder: int, counts: Sequence[int], given: Sequence[bool]
+) -> tuple[int, bool, list[int]]:
+    """Length of the longest merged row, whether rows are padded on the left, and where each row's encoder tokens begin.
+
+    The one time the host waits: it has to raise errors and to know how long the longest row is.
+    """
+    there = keep.bool()
+    hit = there & (input_ids == placeholder)
+    before = there & (hit.cumsum(1) == 0)
+    sums = torch.stack([there.sum(1), hit.sum(1), before.sum(1), there[:, 0].long()]).tolist()
+    for i, (places, block) in enumerate(zip(sums[1], given, strict=True)):
+        _check(places, block, i, placeholder)
+    sizes = [kept - places + count for kept, places, count in zip(sums[0], sums[1], counts, strict=True)]
+    length, left = max(sizes), not all(sums[3])
+    return length, left, [at + (length - size if left else 0) for at, size in zip(sums[2], sizes, strict=True)]
 
 
 def _by_kernel(
@@ -106,24 +124,17 @@ def _by_kernel(
     attention_mask: Tensor | None,
     labels: Tensor | None,
 ) -> Merged:
-    from ..kernels.merge import merge
+    from ..kernels.merge_rows import merge
 
     keep = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-    there = keep.bool()
-    # the one time the host waits: it has to raise errors and to know how long the longest row is
-    facts = torch.stack([there.sum(1), (there & (input_ids == placeholder)).sum(1), there[:, 0].long()]).tolist()
-    for i, (places, block) in enumerate(zip(facts[1], blocks, strict=True)):
-        _check(places, block, i, placeholder)
     counts = [0 if block is None else len(block) for block in blocks]
-    length = max(kept - places + count for kept, places, count in zip(facts[0], facts[1], counts, strict=True))
-    rows = [block for block in blocks if block is not None]
+    length, left, _ = _facts(input_ids, keep, placeholder, counts, [block is not None for block in blocks])
     none = text.new_zeros(0, text.shape[-1])
-    starts = torch.tensor([0, *counts]).cumsum(0).to(text.device, non_blocking=True)
-    left = not all(facts[2])
+    starts = _starts(counts, text)
     out = merge(
         input_ids,
         text,
-        torch.cat(rows) if rows else none,
+        _joined(blocks, none),
         starts,
         none,
         torch.zeros_like(starts),
@@ -134,6 +145,69 @@ def _by_kernel(
         labels,
     )
     return Merged(out.embeds, out.mask, out.labels if labels is not None else None, out.positions if left else None)
+
+
+def project_and_merge(
+    input_ids: Tensor,
+    text: Tensor,
+    ecg: Sequence[Tensor | None],
+    picture: Sequence[Tensor | None],
+    ecg_layer: tuple[Tensor, Tensor | None],
+    layers: tuple[Tensor, Tensor, Tensor, Tensor],
+    placeholder: int,
+    attention_mask: Tensor | None = None,
+    labels: Tensor | None = None,
+) -> tuple[Merged, list[Tensor | None], list[Tensor | None]]:
+    """``merge_tokens`` of tokens that are not projected yet: the dual projector writes them to their places.
+
+    Args:
+        input_ids, text, placeholder, attention_mask, labels: as in ``merge_tokens``.
+        ecg: per row (tokens, ecg width) or None.
+        picture: per row (tokens, width) or None.
+        ecg_layer, layers: weights as ``gem.kernels.project_both`` takes them.
+
+    Returns:
+        The merged batch, and the projected tokens of each input: views of it.
+
+    Raises:
+        GemInputError: as ``merge_tokens``.
+    """
+    from ..kernels.dual_projector import project_both
+    from ..kernels.merge_plan import plan
+
+    keep = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    targets = torch.full_like(input_ids, IGNORE) if labels is None else labels
+    counts = [[0 if rows is None else len(rows) for rows in source] for source in (ecg, picture)]
+    both = [a + b for a, b in zip(*counts, strict=True)]
+    given = [a is not None or b is not None for a, b in zip(ecg, picture, strict=True)]
+    length, left, at = _facts(input_ids, keep, placeholder, both, given)
+    width = layers[0].shape[1]
+    signal = _joined(ecg, layers[0].new_zeros(0, ecg_layer[0].shape[1]))
+    paper = _joined(picture, layers[0].new_zeros(0, width))
+    out = plan(
+        input_ids, keep, targets, _starts(counts[0], text), _starts(counts[1], text), len(signal), len(paper), placeholder, length,
+        left, text,
+    )  # fmt: skip
+    embeds = project_both(signal, paper, ecg_layer, layers, text, out.source, out.back)
+    merged = Merged(embeds, out.mask, out.labels if labels is not None else None, out.positions if left else None)
+    ecg_rows = [
+        embeds[i, at[i] : at[i] + n] if rows is not None else None
+        for i, (rows, n) in enumerate(zip(ecg, counts[0], strict=True))
+    ]
+    picture_rows = [
+        embeds[i, at[i] + n : at[i] + n + m] if rows is not None else None
+        for i, (rows, n, m) in enumerate(zip(picture, *counts, strict=True))
+    ]
+    return merged, ecg_rows, picture_rows
+
+
+def _starts(counts: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor([0, *counts]).cumsum(0).to(like.device, non_blocking=True)
+
+
+def _joined(rows: Sequence[Tensor | None], none: Tensor) -> Tensor:
+    there = [row for row in rows if row is not None]
+    return torch.cat(there) if there else none
 
 
 def _pad(rows: Sequence[Tensor], value: float, side: str) -> Tensor:

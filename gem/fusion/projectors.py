@@ -48,3 +48,12 @@ def build_projector(settings: dict[str, Any], width: int, out: int) -> nn.Module
     for _ in range(int(match[1]) - 1):
         layers += [nn.GELU(), nn.Linear(out, out)]
     return nn.Sequential(*layers)
+
+
+def shared_mlp(projector: nn.Module | None) -> nn.Sequential | None:
+    """The projector, if it is exactly Linear, exact GELU, Linear with biases: what ``gem.kernels.project_both`` computes."""
+    if type(projector) is not nn.Sequential or [type(layer) for layer in projector] != [nn.Linear, nn.GELU, nn.Linear]:
+        return None
+    first, activation, second = projector
+    plain = activation.approximate == "none" and first.bias is not None and second.bias is not None
+    return projector if plain else None

@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any
 from .dispatch import chosen, mode, use
 
 if TYPE_CHECKING:
+    from .dual_projector import project_both
     from .layer_norm import residual_layer_norm
-    from .merge import merge
+    from .merge_rows import merge
 
 # opened when asked for: the torch path needs no Triton
-_OPS = {"merge": "merge", "residual_layer_norm": "layer_norm"}
+_OPS = {"merge": "merge_rows", "project_both": "dual_projector", "residual_layer_norm": "layer_norm"}
 
-__all__ = ["chosen", "merge", "mode", "residual_layer_norm", "use"]
+__all__ = ["chosen", "merge", "mode", "project_both", "residual_layer_norm", "use"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _OPS:
         value = getattr(importlib.import_module(f".{_OPS[name]}", __name__), name)
-        globals()[name] = value  # also wins over the submodule of the same name
+        globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

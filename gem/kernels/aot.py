@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import GemError
 from .launch import INTERPRET, Build
 
-FILES = ("layer_norm", "merge")
+FILES = ("dual_projector", "layer_norm", "merge_rows")
 # architecture -> most shared memory of a program, bytes (CUDA programming guide, compute capabilities)
 SHARED = {80: 166_912, 90: 232_448, 100: 232_448}
 
@@ -29,7 +29,9 @@ def compile_for(build: Build, capability: int) -> dict[str, int]:
     if INTERPRET.value:
         raise GemError("kernels can't be compiled where they are interpreted", remedy="unset TRITON_INTERPRET")
     signature = {name: build.signature.get(name, "constexpr") for name in build.kernel.arg_names}
-    source = ASTSource(fn=build.kernel, signature=signature, constexprs=build.constants)
+    known = [name for name, kind in signature.items() if build.aligned and (kind.startswith("*") or name in build.even)]
+    attributes = {(build.kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in known}
+    source = ASTSource(fn=build.kernel, signature=signature, constexprs=build.constants, attrs=attributes)
     options = {"num_warps": build.warps, "num_stages": build.stages}
     done = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .dispatch import chosen
 from .launch import Build, blocks, dense, device_of, power_of_2, tl, triton
@@ -199,6 +199,15 @@ def residual_layer_norm(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps:
         total, y, _, _ = _op(x, r, weight, bias, eps)
         return total, y
     return reference(x, r, weight, bias, eps)
+
+
+def add_norm(x: Tensor, r: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """``x + r`` and ``norm`` of it; by the module itself where the kernel isn't chosen or someone listens to the module."""
+    plain = norm.weight is not None and norm.bias is not None and len(norm.normalized_shape) == 1
+    if plain and chosen("layer_norm", x, x.numel()) and not (norm._forward_hooks or norm._forward_pre_hooks):
+        return residual_layer_norm(x, r, norm.weight, norm.bias, norm.eps)
+    total = x + r
+    return total, norm(total)
 
 
 def builds() -> list[Build]:

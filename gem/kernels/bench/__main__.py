@@ -11,6 +11,7 @@ import torch
 
 from .. import dispatch
 from . import all_cases
+from .convergence import compare
 from .report import adopt, cells, heading, markdown, write_csv
 from .runner import Bench, Row
 from .timing import ceilings
@@ -23,7 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--minutes", type=float, default=8.0, help="nothing is started later; the whole run ends before"
     )
-    parser.add_argument("--op", action="append", default=[], choices=dispatch.OPS, help="only this op (repeatable)")
+    parser.add_argument(
+        "--op",
+        action="append",
+        default=[],
+        choices=sorted({case.op for case in all_cases()}),
+        help="only this op (repeatable)",
+    )
     parser.add_argument("--adopt", action="store_true", help="also put the rows into the table that `auto` obeys")
     given = parser.parse_args(arguments)
     if not torch.cuda.is_available():
@@ -35,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         return
     started = time.monotonic()
-    bench = Bench("cuda", deadline=started + given.minutes * 60 - 20)  # 20 s for what runs last and for the tables
+    bench = Bench("cuda", deadline=started + given.minutes * 60 - 45)  # 45 s for 3 x 200 training steps and the tables
     kind, title = dispatch.device_class(), heading(torch.cuda.get_device_name())
     limits = ceilings("cuda")
     print(title, flush=True)
@@ -43,11 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in bench.run(all_cases(tuple(given.op))):
         rows.append(row)
         print(f"{row.case.op}, {row.case.name}, {row.direction}: kernel {row.triton_ms:.4g} ms, {row.rival or 'no rival'} {row.rival_ms:.4g} ms", *row.notes, flush=True)  # fmt: skip
+    together = [] if given.op else [compare("cuda", steps=200).text]
+    print(*together, flush=True)
     given.out.mkdir(parents=True, exist_ok=True)
     table = given.out / "table.csv"
     write_csv(table, [cells(row, kind, limits) for row in rows], title)
     took = f"The run took {time.monotonic() - started:.0f} s."
-    (given.out / "table.md").write_text(markdown(rows, title, limits, [took]), encoding="utf-8")
+    (given.out / "table.md").write_text(markdown(rows, title, limits, [took, *together]), encoding="utf-8")
     print(f"{took} Wrote {table} and {given.out / 'table.md'}.")
     if given.adopt:
         won = sum(entry.wins for entry in adopt(table, dispatch.TABLE).entries)

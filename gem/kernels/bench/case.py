@@ -17,7 +17,7 @@ class Case:
     """One op at one size.
 
     Attributes:
-        op: name in ``dispatch.OPS``.
+        op: name in ``dispatch.OPS``; any other is measured, and nothing in ``auto`` depends on it.
         name: for people, such as ``"GEM-7B, batch 8"``.
         dtype: of the op's main tensor.
         size: what the op hands to ``chosen``: elements of its main tensor.
@@ -29,6 +29,7 @@ class Case:
         rivals: other implementations of the same function, by name (``"liger"``, the published loop, ...).
         tolerance: largest ||out - ref|| / ||ref|| against float64; None for the dtype's usual one.
         compiles: ``torch.compile`` can be asked to do it.
+        compile_s: seconds that it may take: not begun with less time left.
     """
 
     op: str
@@ -45,6 +46,7 @@ class Case:
     rivals: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     tolerance: float | None = None
     compiles: bool = True
+    compile_s: float = 30.0
 
     @property
     def directions(self) -> tuple[str, ...]:

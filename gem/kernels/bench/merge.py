@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...fusion.merge import merge_tokens
-from ..merge import merge
+from ..merge_rows import merge
 from .case import Case, Inputs
 
 _PLACEHOLDER = -200

@@ -12,7 +12,7 @@ import torch
 
 HERE = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
-FILES = ["test_bench_cases.py", "test_layer_norm.py", "test_merge.py"]
+FILES = ["test_bench_cases.py", "test_convergence.py", "test_dual_projector.py", "test_layer_norm.py", "test_merge.py"]
 
 
 @pytest.mark.skipif(HERE, reason="the tests run in this very process")

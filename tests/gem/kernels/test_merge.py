@@ -10,7 +10,8 @@ import torch
 from gem import GemInputError
 from gem.fusion.merge import Merged, merge_tokens
 from gem.kernels import use
-from gem.kernels.merge import LONG, TWO, UNFED, UNPLACED, Placed, merge, plan_op, rows_op
+from gem.kernels.merge_plan import LONG, TWO, UNFED, UNPLACED, Placed, plan_op
+from gem.kernels.merge_rows import merge, rows_op
 
 SIZES = {"odd": (101, 67), "one": (1, 1), "prime": (13, 577)}
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]

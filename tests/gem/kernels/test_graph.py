@@ -1,0 +1,222 @@
+"""Recordings of both towers, with a recorder that needs no GPU; and the towers through ``model.encode``."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gem import GemError, GemForConditionalGeneration
+from gem.kernels import use
+from gem.kernels.graph import CudaGraph, Graphs, addresses, beside, hooked
+
+
+class Recorded(CudaGraph):
+    """What a CUDA graph does, on the CPU: static buffers in and out, the function run on them at each replay."""
+
+    made = 0
+
+    def record(self, function: Callable[..., tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        type(self).made += 1
+        self.function = function
+        self.bound = [id(x) for x in self.inputs]
+        return function(*self.inputs)
+
+    def replay(self) -> None:
+        assert [id(x) for x in self.inputs] == self.bound
+        with torch.no_grad():
+            for static, fresh in zip(self.outputs, self.function(*self.inputs), strict=True):
+                static.copy_(fresh)
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Refused(Recorded):
+    def record(self, function: Callable[..., tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.fixture
+def graphs() -> Graphs:
+    Recorded.made = 0
+    return Graphs(most=2, recorder=Recorded, device_type="cpu")
+
+
+def call(graphs: Graphs, layer: nn.Module, x: Tensor, key: Any = ()) -> Tensor:
+    with torch.no_grad():
+        (out,) = graphs(lambda v: (layer(v),), (x,), layer.modules(), key)
+    torch.testing.assert_close(out, layer(x))
+    return out
+
+
+def test_recorded_once_per_shape_dtype_and_key(graphs: Graphs) -> None:
+    layer = nn.Linear(3, 2)
+    first = call(graphs, layer, torch.randn(4, 3))
+    kept = first.clone()
+    call(graphs, layer, torch.randn(4, 3))
+    assert torch.equal(first, kept), "a result is no view of what the next replay overwrites"
+    assert (len(graphs), Recorded.made) == (1, 1)
+    call(graphs, layer, torch.randn(5, 3))
+    assert (len(graphs), Recorded.made) == (2, 2)
+    call(graphs, layer, torch.randn(4, 3))
+    call(graphs, layer, torch.randn(4, 3), key="other")  # the oldest, five rows, goes
+    call(graphs, layer, torch.randn(4, 3))
+    assert (len(graphs), Recorded.made) == (2, 3)
+    with use("torch"):
+        call(graphs, layer, torch.randn(4, 3))
+    assert Recorded.made == 4
+
+
+def test_changed_weights_are_seen(graphs: Graphs) -> None:
+    layer, x = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).eval(), torch.randn(4, 3)
+    call(graphs, layer, x)
+    with torch.no_grad():
+        layer[0].weight.mul_(2)
+        layer[1].running_mean.add_(1)
+    call(graphs, layer, x)
+    layer.load_state_dict({name: value + 1 for name, value in layer.state_dict().items()})
+    call(graphs, layer, x)
+    assert Recorded.made == 1
+    layer[0].weight = nn.Parameter(torch.randn(2, 3))
+    call(graphs, layer, x)
+    assert Recorded.made == 2
+    layer[0] = nn.Linear(3, 2)
+    call(graphs, layer, x)
+    assert Recorded.made == 3
+    layer[1].running_mean.data = torch.zeros(2)
+    call(graphs, layer, x)
+    assert (len(graphs), Recorded.made) == (1, 4)
+
+
+def test_inference_mode_does_not_stick(graphs: Graphs) -> None:
+    layer = nn.Linear(3, 2)
+    with torch.inference_mode():
+        graphs(lambda v: (layer(v),), (torch.randn(4, 3),), layer.modules())
+    call(graphs, layer, torch.randn(4, 3))
+    with torch.inference_mode():
+        graphs(lambda v: (layer(v),), (torch.randn(4, 3),), layer.modules())
+    assert Recorded.made == 1
+
+
+def test_what_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    layer, graphs = nn.Linear(3, 2), Graphs(recorder=Refused, device_type="cpu")
+    with use("triton"), pytest.raises(GemError, match="CUDA graph"):
+        call(graphs, layer, torch.randn(1, 3))
+    with use("auto"):
+        with pytest.warns(UserWarning, match="without a CUDA graph"):
+            call(graphs, layer, torch.randn(1, 3))
+        call(graphs, layer, torch.randn(1, 3))  # told once
+    assert len(graphs) == 0
+
+
+def test_copies_start_anew(graphs: Graphs) -> None:
+    call(graphs, nn.Linear(3, 2), torch.randn(4, 3))
+    for other in (copy.deepcopy(graphs), pickle.loads(pickle.dumps(graphs))):
+        assert len(other) == 0
+        assert (other.most, other.recorder, other.device_type) == (2, Recorded, "cpu")
+
+
+def test_hooks_and_addresses() -> None:
+    layer = nn.Sequential(nn.Linear(3, 2))
+    assert not hooked(layer.modules())
+    handle = layer[0].register_forward_pre_hook(lambda *_: None)
+    assert hooked(layer.modules())
+    handle.remove()
+    assert addresses(layer.modules()) == addresses(layer.modules())
+    assert addresses(layer.modules()) != addresses(copy.deepcopy(layer).modules())
+
+
+def test_beside_gives_both() -> None:
+    assert beside(lambda: torch.ones(1), lambda: torch.zeros(1), torch.device("cpu")) == (torch.ones(1), torch.zeros(1))
+
+
+class Model:
+    """A tiny model whose towers are recorded on the CPU, and what it is given."""
+
+    def __init__(self, model: GemForConditionalGeneration) -> None:
+        self.model = model.eval()
+        self.model.graphs = Graphs(recorder=Recorded, device_type="cpu")
+        torch.manual_seed(2)
+        contract: Any = model.config.signal
+        self.ecg = torch.randn(3, len(contract["leads"]), contract["n_samples"])
+        self.pictures = torch.randn(3, 3, *model.vision_encoder.image_size)  # type: ignore[misc, union-attr]
+        Recorded.made = 0
+
+    def encode(self, mode: str = "triton", **changes: Any) -> Any:
+        given = {"ecg": self.ecg, "pixel_values": self.pictures, **changes}
+        with torch.no_grad(), use(mode):
+            return self.model.encode(**given)
+
+
+@pytest.fixture
+def model(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
+    # recordings hold plain torch here: the merge and norm kernels are others' tests
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr("gem.fusion.towers.chosen", lambda op, *a, **k: op == "towers" and os.environ["MODE"] == "on")
+    monkeypatch.setenv("MODE", "on")
+    return Model(tiny_model())
+
+
+def same(a: Any, b: Any) -> None:
+    for x, y in ((a.ecg, b.ecg), (a.vision, b.vision)):
+        assert (x is None) == (y is None)
+        for left, right in zip(x or [], y or [], strict=True):
+            assert (left is None) == (right is None)
+            assert left is None or torch.equal(left, right)
+    torch.testing.assert_close(a.class_logits, b.class_logits, equal_nan=True)
+
+
+def test_encode_is_recorded_with_the_same_result(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = {"ecg_mask": torch.tensor([True, False, True]), "pixel_mask": torch.tensor([True, True, False])}
+    for more in ({}, masks):
+        got = [model.encode(**more) for _ in range(2)]
+        monkeypatch.setenv("MODE", "off")
+        want = model.encode(**more)
+        monkeypatch.setenv("MODE", "on")
+        same(got[0], want)
+        same(got[1], want)
+    assert Recorded.made == 1
+    model.ecg = model.ecg + 1
+    got = model.encode()
+    monkeypatch.setenv("MODE", "off")
+    same(got, model.encode())
+    assert Recorded.made == 1
+
+
+def test_when_nothing_is_recorded(model: Model) -> None:
+    model.encode(pixel_values=None)
+    model.encode(ecg=None)
+    model.encode(pixel_values=list(model.pictures[:, None]))
+    model.encode(ecg=model.ecg.repeat(3, 1, 1), pixel_values=model.pictures.repeat(3, 1, 1, 1))
+    with use("triton"):
+        assert model.model.encode(model.ecg, model.pictures).ecg[0].requires_grad
+    model.model.train()
+    model.encode()
+    model.model.eval()
+    handle = model.model.vision_projector.register_forward_hook(lambda *_: None)  # type: ignore[union-attr]
+    model.encode()
+    handle.remove()
+    model.model.graphs = Graphs(recorder=Recorded)  # its device is "cuda": the tensors are not there
+    model.encode()
+    assert Recorded.made == 0
+    model.model.graphs = Graphs(recorder=Recorded, device_type="cpu")
+    model.encode()
+    assert Recorded.made == 1
+
+
+def test_a_model_with_recordings_is_copied_and_saved(model: Model, tmp_path: Any) -> None:
+    want = model.encode()
+    other = Model(copy.deepcopy(model.model))
+    same(other.encode(), want)
+    assert Recorded.made == 1
+    model.model.save_pretrained(tmp_path)
+    same(Model(GemForConditionalGeneration.from_pretrained(tmp_path)).encode(), want)
