@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 
@@ -83,3 +85,45 @@ def augment_traces(traces: Tensor, strength: float = 1.0) -> Tensor:
     # eighths of a row: half a lead of a page with four columns
     lost = (torch.rand(batch, 1, rows, 8) < 0.06 * strength).repeat_interleave(-(-width // 8), -1)[..., :width]
     return torch.where(lost, level.expand_as(out), out)
+
+
+def distort(page: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
+    """A page of ECG paper as a phone or a scanner might give it: turned, seen at an angle, shaded, blurred, noisy, compressed.
+
+    Args:
+        page: RGB.
+        strength: 0 leaves the page as it is; at 1 it is turned by up to 5 degrees and its corners are up to 4 % off.
+        rng: decides everything.
+
+    Returns:
+        A new RGB picture of the same size.
+    """
+    if strength == 0:
+        return page
+    from io import BytesIO
+
+    width, height = page.size
+    corners = np.array([(0, 0), (0, height), (width, height), (width, 0)], float)
+    angle, centre = np.deg2rad(5 * strength * rng.uniform(-1, 1)), np.array([width, height]) / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    seen = (corners - centre) @ turn.T + centre + 0.04 * strength * rng.uniform(-1, 1, (4, 2)) * [width, height]
+    # the eight numbers that take each corner of the new picture to its place on the page
+    rows = [[x, y, 1, 0, 0, 0, -x * u, -y * u] for (x, y), (u, _) in zip(corners, seen, strict=True)]
+    rows += [[0, 0, 0, x, y, 1, -x * v, -y * v] for (x, y), (_, v) in zip(corners, seen, strict=True)]
+    numbers = np.linalg.solve(np.array(rows), seen.T.ravel())
+    fill = tuple(int(rng.integers(90, 220)) for _ in range(3))
+    out = page.transform(
+        page.size, Image.Transform.PERSPECTIVE, tuple(numbers), Image.Resampling.BILINEAR, fillcolor=fill
+    )
+    out = out.filter(ImageFilter.GaussianBlur(strength * rng.uniform(0, 1.2)))
+    # light from one side, a tint, and the sensor's noise
+    slope = np.linspace(-1, 1, width)[None, :, None] * rng.uniform(-1, 1)
+    slope = slope + np.linspace(-1, 1, height)[:, None, None] * rng.uniform(-1, 1)
+    tint = 1 + 0.08 * strength * rng.uniform(-1, 1, 3)
+    pixels = np.asarray(out, np.float32) * (1 - 0.12 * strength * (slope + rng.uniform(-1, 1))) * tint
+    pixels += rng.normal(0, 6 * strength * rng.uniform(), pixels.shape)
+    stored = BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+        stored, "JPEG", quality=int(95 - 55 * strength * rng.uniform())
+    )
+    return Image.open(stored).convert("RGB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from pathlib import Path
 
 from ..errors import GemConfigError
@@ -30,8 +31,10 @@ def find_config(name: str) -> Path:
     for path in (Path(name), CONFIGS / f"{name}.yaml"):
         if path.is_file():
             return path
-    bundled = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
-    raise GemConfigError("no such training config", where=name, remedy=f"give a YAML file or one of: {bundled}")
+    bundled = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    near = difflib.get_close_matches(Path(name).stem, bundled, n=3)
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"give a YAML file or one of: {', '.join(bundled)}"
+    raise GemConfigError("no such training config", where=name, remedy=remedy)
 
 
 def run(args: argparse.Namespace) -> int:

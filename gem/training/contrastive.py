@@ -81,9 +81,9 @@ class Contrastive(Tuning):
         """The same loss, on what did not train."""
         self.report("val_loss", self.loss(batch), len(batch["ids"]))
 
-    def save(self) -> None:
+    def save(self, weights: dict[str, Tensor] | None = None) -> None:
         """Weights, config and processor into a folder that ``gem.load`` reads."""
-        self.model.save_pretrained(self.output)
+        self.model.save_pretrained(self.output, state_dict=weights)
         self.model.processor.save_pretrained(self.output)
 
 

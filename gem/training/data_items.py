@@ -16,7 +16,7 @@ from grounding import ECGRecord, read_record
 
 from ..errors import GemInputError
 
-LAYOUTS = ("instructions", "wfdb", "ptbxl", "mimic", "challenge")
+LAYOUTS = ("instructions", "wfdb", "ptbxl", "mimic", "challenge", "recordings")
 _TURN = {"human": 0, "user": 0, "gpt": 1, "assistant": 1}
 _SYSTEM = ("system",)
 # MIMIC-IV-ECG: .../p1234/p12345678/s40000000/40000000
@@ -61,7 +61,8 @@ def load_items(
         path: its folder, or for instructions a JSON, JSONL or Parquet file or a folder of such files.
         ecg_root, image_root: folders that the paths in instructions are relative to; the folder of ``path`` when None.
         prompt: the question, where a layout has reports and no questions.
-        folds: only these, for PTB-XL.
+        folds: only these, for PTB-XL. ``recordings`` is every recording below the folder: PTB-XL, where it is laid out as in
+            ``gem.benchmarks.ptbxl``, and each WFDB header elsewhere.
 
     Raises:
         GemInputError: there is nothing of this layout.
@@ -77,6 +78,8 @@ def load_items(
         items = _mimic(base, prompt)
     elif layout == "challenge":
         items = _challenge(base, prompt)
+    elif layout == "recordings":
+        items = _recordings(base, folds or range(1, 9))
     else:
         raise GemInputError(f"unknown layout {layout!r}", remedy=f"use one of {', '.join(LAYOUTS)}")
     if not items:
@@ -220,6 +223,14 @@ def _challenge(base: Path, prompt: str) -> list[Item]:
         turns = ((prompt, ", ".join(labels)),) if labels else ()
         out.append(Item(name, name, turns, _reader(path), labels=frozenset(labels)))
     return out
+
+
+def _recordings(base: Path, folds: Iterable[int]) -> list[Item]:
+    """PTB-XL's records of some folds, and every header in another folder; no text is read."""
+    known = _ptbxl(base, "", folds) if (base / "ptbxl" / "labels.csv").is_file() else []
+    others = [path for path in sorted(base.rglob("*.hea")) if "ptbxl" not in path.relative_to(base).parts]
+    names = [path.relative_to(base).with_suffix("").as_posix() for path in others]
+    return [*known, *(Item(name, name, record=_reader(path)) for name, path in zip(names, others, strict=True))]
 
 
 def _reader(path: Path) -> Callable[[], ECGRecord]:

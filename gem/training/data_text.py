@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import GemConfigError, GemInputError
+from .augment import distort
 from .data_batches import GlobalBatches, ResumableLoader
 from .data_items import Item, load_items, split
 
@@ -29,12 +30,12 @@ class EcgData(lightning.LightningDataModule):
 
     Args:
         path: folder or file, see ``gem.training.data_items.load_items``.
-        layout: ``instructions``, ``wfdb``, ``ptbxl``, ``mimic`` or ``challenge``.
-        task: ``"chat"`` (conversations with marked answers), ``"caption"`` (the last answer alone, for contrastive training) or
-            ``"classes"`` (label vectors).
+        layout: ``instructions``, ``wfdb``, ``ptbxl``, ``mimic``, ``challenge`` or ``recordings``.
+        task: ``"chat"`` (conversations with marked answers), ``"caption"`` (the last answer alone, for contrastive training),
+            ``"classes"`` (label vectors) or ``"signals"`` (nothing beside the inputs).
         ecg_root, image_root: what paths in instructions are relative to.
         prompt: the question, where a layout has reports and no questions.
-        train_folds, val_folds: for layouts with folds; else ``val_share`` of the patients validate.
+        train_folds, val_folds: for layouts with folds; else ``val_share`` of the patients validate. What has no fold trains.
         val_share: share of the patients that validate.
         seed: of the split and of the order.
         batch_size: examples of one process's batch.
@@ -42,6 +43,7 @@ class EcgData(lightning.LightningDataModule):
         signal: whether the signal is prepared.
         picture: ``"none"``, ``"render"`` (drawn from the recording), ``"read"`` (the file the example names) or ``"auto"``
             (the file where there is one, drawn where not).
+        distort: how strongly pages that are drawn for training are distorted, 0-1: see ``grounding.paper``. 0 for clean pages.
         compat: prepare inputs as the published code does.
         group_by_length: batch texts of about the same length.
         lower: lower-case the answers (ECG-Chat, MEIT).
@@ -54,8 +56,8 @@ class EcgData(lightning.LightningDataModule):
     def __init__(
         self,
         path: str,
-        layout: Literal["instructions", "wfdb", "ptbxl", "mimic", "challenge"] = "instructions",
-        task: Literal["chat", "caption", "classes"] = "chat",
+        layout: Literal["instructions", "wfdb", "ptbxl", "mimic", "challenge", "recordings"] = "instructions",
+        task: Literal["chat", "caption", "classes", "signals"] = "chat",
         ecg_root: str | None = None,
         image_root: str | None = None,
         prompt: str = "Report this ECG.",
@@ -67,6 +69,7 @@ class EcgData(lightning.LightningDataModule):
         max_length: int = 4096,
         signal: bool = True,
         picture: Literal["none", "render", "read", "auto"] = "none",
+        distort: float = 0.0,
         compat: bool = False,
         group_by_length: bool = True,
         lower: bool = False,
@@ -85,6 +88,7 @@ class EcgData(lightning.LightningDataModule):
             signal,
             picture,
         )
+        self.distort = distort
         self.compat, self.group_by_length, self.lower, self.workers = compat, group_by_length, lower, workers
         self.cache, self.limit, self.classes = cache, limit, classes
         self.train: Examples | None = None
@@ -96,18 +100,22 @@ class EcgData(lightning.LightningDataModule):
             return
         folds = None if self.train_folds is None else [*self.train_folds, *(self.val_folds or ())]
         items = load_items(self.layout, self.path, self.ecg_root, self.image_root, self.prompt, folds)
-        if self.task != "classes":
+        if self.task in ("chat", "caption"):
             items = [item for item in items if item.turns]
         if not items:
             raise GemInputError("no example has a text", where=self.path, remedy="use a layout with reports")
         if self.train_folds is not None:
             if not self.val_folds or set(self.train_folds) & set(self.val_folds):
                 raise GemConfigError("train_folds need val_folds, and none in both")
-            parts = [[i for i in items if i.fold in set(part)] for part in (self.train_folds, self.val_folds)]
+            parts = [
+                [item for item in items if item.fold in {None, *self.train_folds}],
+                [item for item in items if item.fold in set(self.val_folds)],
+            ]
         else:
             parts = list(split(items, self.val_share, self.seed))
         module: Any = self.trainer.lightning_module  # type: ignore[union-attr]
         self.train = Examples(parts[0][: self.limit], module.model, self)
+        self.train.distorts = self.distort > 0
         self.val = Examples(parts[1], module.model, self)
 
     def train_dataloader(self) -> ResumableLoader:
@@ -125,7 +133,9 @@ class EcgData(lightning.LightningDataModule):
         if shuffle and len(examples) < world:
             raise GemInputError(f"{len(examples)} training examples for {world} processes")
         lengths = (
-            [item_length(item) for item in examples.items] if self.group_by_length and self.task != "classes" else None
+            [item_length(item) for item in examples.items]
+            if self.group_by_length and self.task in ("chat", "caption")
+            else None
         )
         batches = GlobalBatches(len(examples), self.batch_size, lengths, self.seed, rank, world, shuffle)
         return ResumableLoader(examples, batches, self.workers)
@@ -147,10 +157,11 @@ class Examples(Dataset[dict[str, Any]]):
 
     def __init__(self, items: Sequence[Item], model: Any, settings: EcgData) -> None:
         self.items, self.settings, self.processor = list(items), settings, model.processor
-        if self.processor.tokenizer is None and settings.task != "classes":
+        if self.processor.tokenizer is None and settings.task in ("chat", "caption"):
             raise GemConfigError("the model came without a tokenizer", remedy="put its files into the model's folder")
+        self.distorts = False
         self.text_only_prompt = getattr(model.config, "fusion", "tokens") == "prefix_kv"
-        self.room = settings.max_length - (0 if settings.task == "caption" else encoder_tokens(model, settings))
+        self.room = settings.max_length - (encoder_tokens(model, settings) if settings.task == "chat" else 0)
         names = settings.classes if settings.classes is not None else getattr(model.config, "class_names", [])
         self.classes = list(names)
         if settings.task == "classes" and not self.classes:
@@ -165,16 +176,20 @@ class Examples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, indices: Sequence[int]) -> dict[str, Any]:
         items = [self.items[i] for i in indices]
-        batch: dict[str, Any] = {"ids": [item.id for item in items], **self._inputs(items)}
+        batch: dict[str, Any] = {"ids": [item.id for item in items], **self._inputs(items, self._chance(indices))}
         if self.settings.task == "classes":
             batch["classes"] = torch.tensor([[float(c in item.labels) for c in self.classes] for item in items])
         elif self.settings.task == "caption":
             batch |= self._captions(items)
-        else:
+        elif self.settings.task == "chat":
             batch |= padded([self._row(item) for item in items], self.processor.tokenizer.pad_token_id or 0)
         return batch
 
-    def _inputs(self, items: Sequence[Item]) -> dict[str, Any]:
+    def _chance(self, indices: Sequence[int]) -> np.random.Generator | None:
+        """What distorts this batch's pages; it follows from the seed and the batch, so that a resumed run sees the same ones."""
+        return np.random.default_rng([self.settings.seed, *indices]) if self.distorts else None
+
+    def _inputs(self, items: Sequence[Item], rng: np.random.Generator | None) -> dict[str, Any]:
         out: dict[str, Any] = {}
         if self.settings.signal and self.processor.contract is not None:
             there = [item.record is not None for item in items]
@@ -185,7 +200,7 @@ class Examples(Dataset[dict[str, Any]]):
             if not all(there):
                 out["ecg_mask"] = torch.tensor(there)
         if self.settings.picture != "none" and self.processor.picture is not None:
-            pictures = [self._picture(item) for item in items]
+            pictures = [self._picture(item, rng) for item in items]
             # records are passed as absent: the signal is prepared already
             made = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
             out |= {key: made[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in made}
@@ -204,7 +219,7 @@ class Examples(Dataset[dict[str, Any]]):
         save_array(path, signal)
         return signal
 
-    def _picture(self, item: Item) -> Image.Image | None:
+    def _picture(self, item: Item, rng: np.random.Generator | None) -> Image.Image | None:
         how = self.settings.picture
         if item.picture is not None and how in ("read", "auto"):
             try:
@@ -216,7 +231,8 @@ class Examples(Dataset[dict[str, Any]]):
             return None
         from grounding import render
 
-        return render(item.record())
+        page = render(item.record())
+        return page if rng is None else distort(page, self.settings.distort, rng)
 
     def _captions(self, items: Sequence[Item]) -> dict[str, Tensor]:
         texts = [item.turns[-1][1].lower() if self.settings.lower else item.turns[-1][1] for item in items]

@@ -73,8 +73,11 @@ class Instruction(Tuning):
         self.report("val_loss", self.loss(batch), len(batch["ids"]))
 
     @torch.no_grad()
-    def save(self) -> None:
-        """Write the model; LoRA is merged into the decoder's weights."""
+    def finish(self) -> None:
+        """Merge LoRA into the decoder's weights."""
         if self.lora is not None:
             merge_lora(self.model.language_model)
-        save(self.model, self.output)
+
+    def save(self, weights: dict[str, Tensor] | None = None) -> None:
+        """Write the model; LoRA is merged."""
+        save(self.model, self.output, weights)

@@ -103,7 +103,7 @@ class Probe(Tuning):
         if self.device_mesh is not None:
             raise GemConfigError("the probe does not run under ModelParallelStrategy", remedy="use ddp")
 
-    def save(self) -> None:
+    def save(self, weights: dict[str, Tensor] | None = None) -> None:
         """``probe.safetensors`` (head.weight, head.bias) and ``probe.json`` (classes)."""
         from safetensors.torch import save_file
 

@@ -109,12 +109,18 @@ def without_picture(model: GemForConditionalGeneration) -> GemForConditionalGene
     return made
 
 
-def save(model: GemForConditionalGeneration, folder: str | Path) -> None:
-    """Weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads."""
+def save(model: GemForConditionalGeneration, folder: str | Path, weights: dict[str, Any] | None = None) -> None:
+    """Weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads.
+
+    Args:
+        model: the model.
+        folder: made where it is not there.
+        weights: a state dict in place of the model's own, whose tensors may be shards.
+    """
     text: Any = model.config.text_config
     model.generation_config.update(
         bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id,
         max_new_tokens=MAX_NEW_TOKENS,
     )  # fmt: skip
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=weights)
     model.processor.save_pretrained(folder)

@@ -11,6 +11,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from ..encoders import Encoder
 from ..errors import GemConfigError
 from .data_text import save_array
 
@@ -33,6 +34,8 @@ class Tuning(lightning.LightningModule):
         warmup_ratio: share of the run that warms up; ``warmup_steps`` instead where it is given.
         warmup_steps: optimiser steps.
         gradient_checkpointing: keep no activations of the decoder's layers, compute them twice.
+        compile: backend of ``torch.compile`` (``"inductor"``) for each encoder and each of the decoder's layers; None for none. See
+            docs/training.md for where it pays.
         feature_cache: folder for the outputs of frozen encoders: each record goes through them once. Deletable at any time.
         output: folder the trained model is saved to.
         seed: what is random in a step (dropout, augmentation) follows from it, the epoch and the batch: a resumed run repeats
@@ -52,6 +55,7 @@ class Tuning(lightning.LightningModule):
         warmup_ratio: float = 0.03,
         warmup_steps: int | None = None,
         gradient_checkpointing: bool = False,
+        compile: str | None = None,
         feature_cache: str | None = None,
         output: str = "runs/model",
         seed: int = 0,
@@ -61,7 +65,7 @@ class Tuning(lightning.LightningModule):
         self.betas, self.eps, self.schedule = betas, eps, schedule
         self.warmup_ratio, self.warmup_steps = warmup_ratio, warmup_steps
         self.gradient_checkpointing, self.feature_cache = gradient_checkpointing, feature_cache
-        self.output, self.seed = output, seed
+        self.output, self.seed, self.backend = output, seed, compile
         self.fresh = True
         self.caches: list[CachedForward] = []
         self.strict_loading = False
@@ -97,6 +101,12 @@ class Tuning(lightning.LightningModule):
                     self.caches.append(CachedForward(encoder, Path(self.feature_cache), key))
             if not self.caches:
                 raise GemConfigError("a feature cache needs a frozen encoder", remedy="leave feature_cache out")
+        if self.backend is not None:
+            for module in self.model.modules():
+                whole = isinstance(module, Encoder) or type(module).__name__ in self.model._no_split_modules
+                # in place, so that names in checkpoints stay as they are; what is read from a cache is not computed
+                if whole and not isinstance(module.__dict__.get(FORWARD), CachedForward):
+                    module.compile(backend=self.backend, dynamic=True)
         self.modes()
 
     def modes(self) -> None:
@@ -181,8 +191,8 @@ class Tuning(lightning.LightningModule):
         fully_shard(self.model, mesh=mesh)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave out frozen weights that the run's own files hold."""
-        if self.fresh:
+        """Leave out frozen weights that the run's own files hold; a sharded checkpoint is read back whole or not at all."""
+        if self.fresh or getattr(self, "_sharded", False):
             return
         frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
@@ -193,6 +203,8 @@ class Tuning(lightning.LightningModule):
         Raises:
             GemConfigError: it comes from another run.
         """
+        if "state_dict" not in checkpoint:
+            return  # a sharded one: its tensors are read later, and one that is missing is an error there
         needed = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         missing = sorted(needed - set(checkpoint["state_dict"]))
         if missing:
@@ -202,12 +214,26 @@ class Tuning(lightning.LightningModule):
             )
 
     def on_fit_end(self) -> None:
-        """Save, on the first process."""
-        if self.trainer.is_global_zero and not getattr(self, "_sharded", False):
-            self.save()
+        """Save, on the first process; sharded weights are gathered there first, and the others wait."""
+        self.finish()
+        whole: Any = None
+        if getattr(self, "_sharded", False):
+            from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    def save(self) -> None:
-        """Write the trained model to ``output``."""
+            whole = get_model_state_dict(self.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+        if self.trainer.is_global_zero:
+            self.save(whole)
+        self.trainer.strategy.barrier("saved")
+
+    def finish(self) -> None:
+        """What is done to the weights, on every process, before they are saved."""
+
+    def save(self, weights: dict[str, Tensor] | None = None) -> None:
+        """Write the trained model to ``output``.
+
+        Args:
+            weights: in place of the model's own, which hold only this process's share where they are sharded.
+        """
         raise NotImplementedError
 
 

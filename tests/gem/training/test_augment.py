@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 
-from gem.training.augment import augment, augment_pictures, augment_traces, mix
+from gem.training.augment import augment, augment_pictures, augment_traces, distort, mix
 
 
 def test_changes_are_made_and_can_be_switched_off() -> None:
@@ -18,6 +20,37 @@ def test_changes_are_made_and_can_be_switched_off() -> None:
         assert not torch.equal(out, batch)
         assert torch.equal(batch, before)
         assert torch.equal(change(batch, strength=0), batch)
+
+
+def test_each_change_of_a_signal_is_made() -> None:
+    """Noise, baseline, lost leads and gaps leave their marks on a flat recording, or on one of ones."""
+    torch.manual_seed(0)
+    flat = augment(torch.zeros(64, 12, 1250))
+    assert flat.std() > 0.02  # noise
+    slow = torch.nn.functional.avg_pool1d(flat, 125).std(-1)
+    assert (slow > 0.03).any()  # a baseline that wanders
+    ones = augment(torch.ones(64, 12, 1250), strength=1.0)
+    quiet = (ones.mean(-1).abs() < 0.4).float().mean(1)
+    assert 0.2 < (quiet > 0).float().mean() < 0.9  # some recordings lose leads
+    gaps = [(augment(torch.ones(4, 12, 1250)) == 0).all(1).sum(-1) for _ in range(5)]
+    assert any((gap > 0).all() for gap in gaps)
+    assert all((gap <= 200).all() for gap in gaps)
+
+
+def test_pages_are_distorted_and_still_pages() -> None:
+    page = Image.new("RGB", (220, 170), (250, 240, 240))
+    ImageDraw.Draw(page).line([(20, 85), (200, 85)], fill=(0, 0, 0), width=3)
+    assert distort(page, 0.0, np.random.default_rng(0)) is page
+    changed = [np.asarray(distort(page, 1.0, np.random.default_rng(seed)), float) for seed in (0, 0, 1)]
+    assert np.array_equal(changed[0], changed[1])
+    assert not np.array_equal(changed[0], changed[2])
+    assert changed[0].shape == (170, 220, 3)
+    for pixels in changed:
+        column = pixels[:, 110].mean(-1)
+        assert column.min() < 140  # the trace is still there, and near its place
+        assert abs(int(column.argmin()) - 85) < 25
+    weak = np.asarray(distort(page, 0.1, np.random.default_rng(0)), float)
+    assert np.abs(weak - np.asarray(page, float)).mean() < np.abs(changed[0] - np.asarray(page, float)).mean()
 
 
 def test_mixing_blends_labels_as_inputs() -> None:

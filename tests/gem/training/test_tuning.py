@@ -54,12 +54,24 @@ def test_a_killed_run_loses_no_finished_step(data: Path, tmp_path: Path) -> None
 
 
 def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
+    """DDP and FSDP2 (gloo, float32): the losses and the saved weights of one process; FSDP2 with LoRA goes on from a checkpoint."""
     _, one = tiny.run(data, tmp_path / "one", 4, batch=4)
     root, out = Path(__file__).resolve().parents[3], tmp_path / "two"
     out.mkdir()
-    command = [sys.executable, "-m", "tests.gem.training.tiny", "ddp", str(data), str(out)]
-    subprocess.run(command, check=True, cwd=root, timeout=120, env={**os.environ, "PYTHONPATH": str(root)})
-    assert json.loads((out / "losses-ddp.json").read_text()) == pytest.approx(one, abs=1e-5)
+    command = [sys.executable, "-m", "tests.gem.training.tiny", "processes", str(data), str(out)]
+    subprocess.run(command, check=True, cwd=root, timeout=600, env={**os.environ, "PYTHONPATH": str(root)})
+    curves = json.loads((out / "losses.json").read_text())
+    expected = gem.load(tmp_path / "one" / "model").state_dict()
+    for name in ("ddp", "fsdp2"):
+        assert curves[name] == pytest.approx(one, abs=1e-5), name
+        for key, value in gem.load(out / name / "model").state_dict().items():
+            assert torch.allclose(value, expected[key], atol=1e-4), (name, key)
+    assert curves["resumed"] == pytest.approx(curves["lora"][2:], abs=1e-6)
+    straight, resumed = (gem.load(out / name / "model").state_dict() for name in ("lora", "resumed"))
+    assert all(torch.allclose(straight[key], resumed[key], atol=1e-6) for key in straight)
+    assert not all(
+        torch.equal(straight[key], value) for key, value in gem.load(out / "fsdp2" / "model").state_dict().items()
+    )
 
 
 def test_packed_rows_have_the_loss_of_padded_ones(data: Path, tmp_path: Path) -> None:

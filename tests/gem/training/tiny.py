@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ import lightning
 import numpy as np
 import wfdb
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies import ModelParallelStrategy
 
 from gem.training.data_text import EcgData
 from gem.training.instruction import Instruction
 
+LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 TEXT = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
 }  # fmt: skip
@@ -37,6 +40,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "conversation": "<|user|>\n{prompt}\n<|assistant|>\n",
     },
     "probe": SIGNAL,
+    "pretrain_signal": {
+        "ecg_encoder": {"name": "ecg_conv", "kwargs": {"n_samples": 500, "widths": [8, 16], "depth": 1, "fs_hz": 50.0}},
+        "ecg_projector": {"type": "linear"}, "text_config": TEXT,
+    },
 }  # fmt: skip
 COCA = {
     "ecg": ECG["kwargs"], "embed_dim": 16, "decoder": {"width": 64, "heads": 2, "layers": 1},
@@ -49,11 +56,10 @@ def write_data(folder: Path, count: int = 8) -> Path:
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    leads = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
     rows = []
     for i in range(count):
         signal = np.cumsum(rng.normal(0, 0.02, (500, 12)), 0)
-        wfdb.wrsamp(f"r{i}", 500, ["mV"] * 12, leads, signal, fmt=["16"] * 12, write_dir=str(folder))
+        wfdb.wrsamp(f"r{i}", 500, ["mV"] * 12, LEADS, signal, fmt=["16"] * 12, write_dir=str(folder))
         Image.fromarray(rng.integers(0, 255, (60, 120, 3), dtype=np.uint8)).save(folder / f"r{i}.png")
         turns = [("human", "<image>\nWhat is it?"), ("gpt", "Sinus rhythm. " * (1 + i % 3) + f"Case {i}.")]
         if i % 2:
@@ -69,10 +75,48 @@ def write_data(folder: Path, count: int = 8) -> Path:
     return path
 
 
+def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
+    """A folder laid out as ``gem.benchmarks.ptbxl`` reads it: one raw record of fold 8 and one filtered, the others of folds 1-7."""
+    records = folder / "ptbxl" / "records500" / "00000"
+    records.mkdir(parents=True)
+    (folder / "ptbxl_filtered").mkdir()
+    rng, rows = np.random.default_rng(1), []
+    for i in range(raw + filtered):
+        number, last = i + 1, i in (raw - 1, raw + filtered - 1)
+        if i < raw:
+            signal = np.cumsum(rng.normal(0, 0.02, (5000, 12)), 0)
+            wfdb.wrsamp(f"{number:05d}_hr", 500, ["mV"] * 12, LEADS, signal, fmt=["16"] * 12, write_dir=str(records))
+        rows.append(
+            {
+                "ecg_id": number, "patient_id": 100 + i // 2, "strat_fold": 8 if last else 1 + i % 7, "age": 60, "sex": i % 2,
+                "super_class": "NORM" if i % 2 else "MI", "sub_class": "", "form": "", "rhythm": "SR",
+                "scp_codes": "{'NORM': 100.0}", "report": f"sinusrhythmus {i}",
+            }
+        )  # fmt: skip
+    with (folder / "ptbxl" / "labels.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    signal = rng.normal(0, 1000, (filtered, 12, 1250)).astype(np.int16)
+    ids = np.arange(raw + 1, raw + filtered + 1)
+    np.savez(folder / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=signal)
+    return folder
+
+
 def run(
-    data: Path, out: Path, steps: int, batch: int = 4, resume: str | None = None, callbacks: Any = (), **trainer: Any
-) -> tuple[Instruction, list[float]]:
-    """Train the tiny signal model; its module and the loss of each step."""
+    data: Path, out: Path, steps: int, batch: int = 4, resume: str | None = None, callbacks: Any = (), lora: bool = False,
+    module: dict[str, Any] | None = None, source: dict[str, Any] | None = None, keep: int = 1, **trainer: Any,
+) -> tuple[Instruction, list[float]]:  # fmt: skip
+    """Train the tiny signal model; its module and the loss of each step.
+
+    Args:
+        data, out: the instructions, and where model and checkpoints go.
+        steps, batch, resume: how long, how many examples of a process, the checkpoint to go on from.
+        callbacks, trainer: of Lightning's trainer.
+        lora: the decoder learns through LoRA.
+        module, source: other arguments of the module and of the data.
+        keep: checkpoints that are kept; -1 keeps one of each step.
+    """
     losses: list[float] = []
 
     class Losses(Callback):
@@ -81,19 +125,25 @@ def run(
 
     lightning.seed_everything(0, verbose=False)
     model = {**SIGNAL, "text_config": {**TEXT, "attention_dropout": 0.0}}
-    lora = {"r": 4, "dropout": 0.1} if trainer.pop("lora", False) else None
-    module = Instruction(
-        model=model, learning_rate=5e-3, output=str(out / "model"), schedule="constant", warmup_steps=0, lora=lora,
-        train=("ecg_projector", "language_model"),
-    )  # fmt: skip
+    learner = Instruction(**{
+        "model": model, "learning_rate": 5e-3, "output": str(out / "model"), "schedule": "constant", "warmup_steps": 0,
+        "lora": {"r": 4, "dropout": 0.1} if lora else None, "train": ("ecg_projector", "language_model"), **(module or {}),
+    })  # fmt: skip
     fitted = lightning.Trainer(
         max_steps=steps, max_epochs=-1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False, limit_val_batches=0,
-        callbacks=[*callbacks, Losses(), ModelCheckpoint(out / "checkpoints", save_last=True, every_n_train_steps=1)],
+        callbacks=[*callbacks, Losses(), ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=keep, every_n_train_steps=1)],
         **trainer,
     )  # fmt: skip
-    fitted.fit(module, EcgData(str(data), batch_size=batch, val_share=0.0), ckpt_path=resume)
-    return module, losses
+    fitted.fit(
+        learner, EcgData(str(data), **{"batch_size": batch, "val_share": 0.0, **(source or {})}), ckpt_path=resume
+    )
+    return learner, losses
+
+
+def fsdp2() -> ModelParallelStrategy:
+    """Two processes, each with half of every weight."""
+    return ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)
 
 
 class Speaks(Callback):
@@ -108,5 +158,16 @@ if __name__ == "__main__":
     if what == "endless":
         run(data, out, 10_000, callbacks=[Speaks()], lora=True)
     else:
-        _, curve = run(data, out, 4, batch=2, strategy="ddp", devices=2)
-        (out / f"losses-{what}.json").write_text(json.dumps(curve))
+        curves = {"ddp": run(data, out / "ddp", 4, batch=2, strategy="ddp", devices=2)[1]}
+        curves["fsdp2"] = run(data, out / "fsdp2", 4, batch=2, strategy=fsdp2(), devices=2)[1]
+        # from files: frozen weights are not in its checkpoints
+        again: Any = {
+            "batch": 2,
+            "devices": 2,
+            "lora": True,
+            "module": {"model": None, "init": str(out / "fsdp2" / "model")},
+        }
+        curves["lora"] = run(data, out / "lora", 4, strategy=fsdp2(), keep=-1, **again)[1]
+        half = next((out / "lora" / "checkpoints").glob("*step=2.ckpt"))
+        curves["resumed"] = run(data, out / "resumed", 4, strategy=fsdp2(), resume=str(half), **again)[1]
+        (out / "losses.json").write_text(json.dumps(curves))
