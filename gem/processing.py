@@ -204,6 +204,29 @@ class GemProcessor:
             second.pop(0)
         return [*first, self.placeholder_token_id, *second]
 
+    def texts(self, texts: Sequence[str], longest: int = 77) -> dict[str, Tensor]:
+        """Texts as ECG-CoCa's text tower takes them: lower case, at most ``longest`` tokens, padded with 0 on the right.
+
+        Returns:
+            ``input_ids`` and ``attention_mask`` (N, L).
+
+        Raises:
+            GemConfigError: there is no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise GemConfigError(
+                "the model came without a tokenizer",
+                remedy="put the text tower's tokenizer files into the folder, or set model.processor.tokenizer",
+            )
+        rows = [list(self.tokenizer(text.lower())["input_ids"]) for text in texts]
+        # what is too long loses its middle end, never the token that closes it
+        rows = [row if len(row) <= longest else [*row[: longest - 1], row[-1]] for row in rows]
+        width = max(map(len, rows))
+        return {
+            "input_ids": torch.tensor([row + [0] * (width - len(row)) for row in rows]),
+            "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
+        }
+
     def decode(self, ids: Tensor | Sequence[int]) -> str:
         """Text of generated ids; ids that are no token (the placeholder) are left out."""
         values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
@@ -302,11 +325,22 @@ def _spread(value: Any, size: int) -> list[Any]:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, or None where there is none."""
+    """The tokenizer of a folder, or None where there is none.
+
+    Raises:
+        GemConfigError: its files can't be read.
+    """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")):
         return None
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
         return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-    return AutoTokenizer.from_pretrained(folder)
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # whichever reader transformers tried last
+        raise GemConfigError(
+            f"the tokenizer can't be read ({str(error).strip().splitlines()[0]})",
+            where=str(folder),
+            remedy='a tokenizer.model needs sentencepiece: pip install "gem-ecg[published]"',
+        ) from None

@@ -10,6 +10,7 @@ import torch
 
 from ..configuration import GemConfig
 from ..errors import GemCheckpointError, GemConfigError
+from ..loading import read_json
 from . import foundation, llava, meit
 from .files import check_files, main_dtype, read_tensors
 from .report import LoadReport, account
@@ -79,13 +80,19 @@ def load_published(
         if lost:
             remedy = "a tower is not among the weights: gem convert FOLDER OUT --ecg-tower cpt_wfep_epoch_20.pt (--vision-tower CLIP)"
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder), remedy=remedy)
+    tokenizer = load_tokenizer(folder)
     tensors = read_tensors(folder, layout.rename, layout.ignored, dtype)
     tensors |= {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
     model = GemForConditionalGeneration.from_pretrained(
         None, config=layout.config, state_dict=tensors, dtype=dtype or main_dtype(tensors)
     )
+    stored = read_json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
+    # ids and length only: published figures are greedy whatever sampling a base model's file suggests
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "max_length"):
+        if stored.get(name) is not None:
+            setattr(model.generation_config, name, stored[name])
     model.load_report = report
-    model.processor = GemProcessor.from_config(layout.config, load_tokenizer(folder))
+    model.processor = GemProcessor.from_config(layout.config, tokenizer)
     return model.to(device or "cpu").eval()  # type: ignore[arg-type]
 
 

@@ -17,6 +17,9 @@ from .files import main_dtype, read_tensors
 from .llava import BUFFERS, Shapes, coca_kwargs
 from .report import account
 
+# what a text tower's tensors don't tell
+TOWER_KEYS = ("num_attention_heads", "layer_norm_eps", "hidden_act")
+
 
 def rename(key: str) -> str:
     """Without the prefix that distributed training put in front.
@@ -28,8 +31,16 @@ def rename(key: str) -> str:
     return key.removeprefix("module.")
 
 
-def convert_config(shapes: Shapes, stored: Mapping[str, Any] | None = None) -> EcgCocaConfig:
-    """Every size comes from the tensors; head counts, which they don't tell, from open_clip's config where there is one."""
+def convert_config(
+    shapes: Shapes, stored: Mapping[str, Any] | None = None, tower: dict[str, Any] | None = None
+) -> EcgCocaConfig:
+    """Every size comes from the tensors; head counts, which they don't tell, from configs where there are some.
+
+    Args:
+        shapes: every key and its shape.
+        stored: open_clip's config.
+        tower: the text tower's, as transformers writes it; without one 64 channels a head.
+    """
     own, stored = {rename(key): shape for key, shape in shapes.items()}, stored or {}
     ecg = coca_kwargs(own, "ecg.", stored)
     if not ecg:
@@ -37,18 +48,20 @@ def convert_config(shapes: Shapes, stored: Mapping[str, Any] | None = None) -> E
     text = decoder = None
     if "text.transformer.embeddings.word_embeddings.weight" in own:
         vocabulary, width = own["text.transformer.embeddings.word_embeddings.weight"]
+        told = {key: value for key, value in (tower or {}).items() if key in TOWER_KEYS}
         text = {
             "model_type": "bert", "vocab_size": vocabulary, "hidden_size": width, "num_attention_heads": max(1, width // 64),
             "num_hidden_layers": _count(own, r"text\.transformer\.encoder\.layer\.(\d+)\."),
             "intermediate_size": own["text.transformer.encoder.layer.0.intermediate.dense.weight"][0],
             "max_position_embeddings": own["text.transformer.embeddings.position_embeddings.weight"][0],
-            "type_vocab_size": own["text.transformer.embeddings.token_type_embeddings.weight"][0],
+            "type_vocab_size": own["text.transformer.embeddings.token_type_embeddings.weight"][0], **told,
         }  # fmt: skip
     if "text_decoder.text_projection" in own:
         width, vocabulary = own["text_decoder.text_projection"]
         layers = _count(own, r"text_decoder\.resblocks\.(\d+)\.")
         heads = int((stored.get("multimodal_cfg") or {}).get("heads") or 8)
-        decoder = {"width": width, "heads": heads, "layers": layers, "vocab_size": vocabulary}
+        inner = own["text_decoder.resblocks.0.mlp.c_fc.weight"][0]
+        decoder = {"width": width, "heads": heads, "layers": layers, "vocab_size": vocabulary, "mlp_width": inner}
     return EcgCocaConfig(ecg=ecg, text=text, decoder=decoder, embed_dim=ecg["embed_dim"])
 
 
@@ -60,8 +73,14 @@ def load_coca(folder: Path, shapes: Shapes, device: Any = None, dtype: torch.dty
     """
     from ..processing import GemProcessor, load_tokenizer
 
-    settings = folder / "open_clip_config.json"
-    config = convert_config(shapes, read_json(settings) if settings.is_file() else None)
+    stored, tower = (
+        read_json(folder / name) if (folder / name).is_file() else None
+        for name in ("open_clip_config.json", "text_tower/config.json")
+    )
+    try:
+        config = convert_config(shapes, stored, tower)
+    except (KeyError, ValueError) as error:
+        raise GemCheckpointError(f"{error} is missing or of a strange shape", where=str(folder)) from None
     ignored = {key for key in shapes if BUFFERS.search(key)}
     with torch.device("meta"):
         empty = EcgCocaModel(config)

@@ -40,13 +40,14 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
         )
     try:
         hidden, width = shapes["proj_ecg.0.weight"]
-        heads = config["llama"]["num_attention_heads"]
-    except (KeyError, TypeError) as error:
+        head_dim = shapes["proj_ecg.3.weight"][0]
+        llama = dict(config["llama"])
+        heads = llama.get("num_attention_heads") or shapes["llm.model.embed_tokens.weight"][1] // head_dim
+    except (KeyError, TypeError, ValueError) as error:
         raise GemCheckpointError(
-            f"{error} is missing",
-            remedy="MEIT's layout has llama, with num_attention_heads, in its config and proj_ecg.0",
+            f"{error} is missing", where=str(folder), remedy="MEIT's layout has llama in its config and proj_ecg.0"
         ) from None
-    text = text_config({**config["llama"], "num_attention_heads": heads}, shapes, "llm.")
+    text = text_config({**llama, "num_attention_heads": heads}, shapes, "llm.")
     encoder: dict[str, Any] = {"name": "ecg_features", "kwargs": {"width": width}}
     if any(key.startswith("ecg_encoder.") for key in shapes):
         encoder = {"name": "ecg_resnet", "kwargs": {}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -14,7 +15,23 @@ from grounding.record import canonical_lead, fill_missing
 
 from ..errors import GemConfigError, GemInputError
 
+INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 NORMALIZATIONS = ("none", "zscore", "zscore_all", "minmax")
+
+
+def leads_of(count: int) -> tuple[str, ...]:
+    """Names for so many rows where a checkpoint tells only their number: the standard order, or the eight independent leads.
+
+    Raises:
+        GemConfigError: no ECG of the standard leads has so many.
+
+    Example:
+        >>> leads_of(3)
+        ('I', 'II', 'III')
+    """
+    if not 1 <= count <= len(STANDARD_LEADS):
+        raise GemConfigError(f"{count} leads", remedy="an encoder takes 1 to 12 of the standard leads")
+    return INDEPENDENT if count == len(INDEPENDENT) else STANDARD_LEADS[:count]
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class SignalContract:
 
         Args:
             record: any recording.
-            compat: do what the published code does: rows in file order, no resampling, no filter, NaN -> 0, cut or
+            compat: do what the published code does: rows in file order, no resampling, no filter, NaN and Inf -> 0, cut or
                 zero-padded on the right. The normalization stays, it is part of the published input.
 
         Returns:
@@ -89,6 +106,7 @@ class SignalContract:
         Raises:
             GemInputError: the lead count, leads or units don't fit.
         """
+        notes: list[str]
         if compat:
             if record.n_leads != len(self.leads):
                 raise GemInputError(
@@ -96,8 +114,18 @@ class SignalContract:
                     where=record.record_id,
                     remedy="without compat=True leads are taken by name",
                 )
-            return self._normalize(self._window(np.nan_to_num(record.signal, nan=0.0))), []
-        notes: list[str] = []
+            notes = []
+            if record.fs != self.fs_hz:
+                notes.append(
+                    f"{record.fs:g} Hz where {self.fs_hz:g} Hz are expected: not resampled, as the published code does not"
+                )
+                warnings.warn(
+                    f"{record.record_id or 'the recording'}: {notes[0]}; leave compat out, or resample first",
+                    stacklevel=2,
+                )
+            finite = np.nan_to_num(record.signal, nan=0.0, posinf=0.0, neginf=0.0)
+            return self._normalize(self._window(finite)), notes
+        notes = []
         if self.normalization == "none" and not record.has_millivolts:
             raise GemInputError(
                 f"the samples are in {record.meta.get('units')}, the encoder expects mV",

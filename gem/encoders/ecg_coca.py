@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.layer_norm import add_norm
-from .contract import SignalContract
+from .contract import SignalContract, leads_of
 from .registry import Encoder, register_encoder
 
 
@@ -84,7 +84,11 @@ class EcgCoca(Encoder):
         super().__init__()
         self.width, self.n_tokens = width, n_samples // patch + 1
         self.contract = SignalContract(
-            n_samples=n_samples, missing_leads="error", paper="arXiv 2408.08849", licence="none stated (ECG-Chat)"
+            leads=leads_of(leads),
+            n_samples=n_samples,
+            missing_leads="error",
+            paper="arXiv 2408.08849",
+            licence="none stated (ECG-Chat)",
         )
         scale = width**-0.5
         self.conv1 = nn.Conv1d(leads, width, patch, stride=patch, bias=False)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .contract import SignalContract
+from .contract import SignalContract, leads_of
 from .registry import Encoder, register_encoder
 
 
@@ -134,7 +134,7 @@ class EcgFm(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            n_samples=n_samples, normalization=normalization, paper="arXiv 2408.05178", licence="see the release (not bundled)"
+            leads=leads_of(leads), n_samples=n_samples, normalization=normalization, paper="arXiv 2408.05178", licence="see the release (not bundled)"
         )  # fmt: skip
         length = n_samples
         for _, kernel, stride in conv_layers:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .contract import SignalContract
+from .contract import SignalContract, leads_of
 from .registry import Encoder, register_encoder
 
 
@@ -116,7 +116,7 @@ class EcgFounder(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            n_samples=n_samples, bandpass_hz=(0.67, 40.0), filter_order=4, notch_hz=50.0, baseline_s=0.4,
+            leads=leads_of(leads), n_samples=n_samples, bandpass_hz=(0.67, 40.0), filter_order=4, notch_hz=50.0, baseline_s=0.4,
             normalization="zscore_all", paper="arXiv 2410.04133", licence="see the release (not bundled)",
         )  # fmt: skip
         self.norm = norm

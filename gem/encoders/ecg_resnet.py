@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from .contract import SignalContract
+from .contract import SignalContract, leads_of
 from .registry import Encoder, register_encoder
 
 
@@ -57,7 +57,9 @@ class EcgResnet(Encoder):
         n_samples: int = 5000,
     ) -> None:
         super().__init__()
-        self.contract = SignalContract(n_samples=n_samples, normalization="minmax", paper="MEIT, Findings of ACL 2025")
+        self.contract = SignalContract(
+            leads=leads_of(leads), n_samples=n_samples, normalization="minmax", paper="MEIT, Findings of ACL 2025"
+        )
         self.conv1 = nn.Conv1d(leads, widths[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm1d(widths[0])
         blocks: list[nn.Module] = []

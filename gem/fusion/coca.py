@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,10 +66,18 @@ class _TextTower(nn.Module):
 class _Decoder(nn.Module):
     """Causal self-attention blocks, each followed by a look at the ECG tokens."""
 
-    def __init__(self, width: int = 768, heads: int = 8, layers: int = 12, vocab_size: int = 49408) -> None:
+    def __init__(
+        self,
+        width: int = 768,
+        heads: int = 8,
+        layers: int = 12,
+        vocab_size: int = 49408,
+        mlp_width: int | None = None,
+    ) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList([ResidualAttentionBlock(width, heads) for _ in range(layers)])
-        self.cross_attn = nn.ModuleList([ResidualAttentionBlock(width, heads, cross=True) for _ in range(layers)])
+        block = partial(ResidualAttentionBlock, width, heads, mlp_width=mlp_width)
+        self.resblocks = nn.ModuleList([block() for _ in range(layers)])
+        self.cross_attn = nn.ModuleList([block(cross=True) for _ in range(layers)])
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.randn(width, vocab_size) * width**-0.5)
 
@@ -114,9 +123,12 @@ class EcgCocaModel(PreTrainedModel):
 
     def encode_ecg(self, ecg: Tensor) -> EcgCocaOutput:
         """(B, leads, samples), mV at 500 Hz."""
-        if ecg.dim() != 3 or ecg.shape[1] != self.ecg.conv1.in_channels:
+        assert self.ecg.contract is not None  # for mypy: this encoder has one
+        wanted = (self.ecg.conv1.in_channels, self.ecg.contract.n_samples)
+        if ecg.dim() != 3 or tuple(ecg.shape[1:]) != wanted:
             raise GemInputError(
-                f"ecg has shape {tuple(ecg.shape)}", remedy=f"pass (batch, {self.ecg.conv1.in_channels}, samples)"
+                f"ecg has shape {tuple(ecg.shape)}, the encoder takes (batch, {wanted[0]}, {wanted[1]}) at 500 Hz",
+                remedy="let model.processor bring the recording to the signal contract",
             )
         hidden = self.ecg(ecg.to(self.dtype))
         normed = self.ecg.ln_post(hidden)
@@ -172,6 +184,41 @@ class EcgCocaModel(PreTrainedModel):
         """Score of each text as a label of each record, (B, N) in 0..1: a sigmoid of the scaled cosine."""
         logits = self(ecg, input_ids, attention_mask).logits_per_ecg
         return torch.sigmoid(logits)
+
+    @torch.no_grad()
+    def caption(
+        self, ecg: Tensor, bos_token_id: int = 101, eos_token_id: int = 102, max_new_tokens: int = 75, top_k: int = 1
+    ) -> Tensor:
+        """Texts of recordings, token by token; a step runs text tower and decoder over all tokens so far.
+
+        Args:
+            ecg: (B, leads, samples).
+            bos_token_id, eos_token_id: of the text tower's tokenizer; those of BERT's vocabularies.
+            max_new_tokens: at most.
+            top_k: 1 is greedy; more samples among the k likeliest.
+
+        Returns:
+            (B, L) ids, from ``bos_token_id`` on; 0 after ``eos_token_id``.
+
+        Raises:
+            GemConfigError: the model has no caption decoder.
+        """
+        if self.text is None or self.text_decoder is None:
+            raise GemConfigError("this checkpoint holds no caption decoder", remedy="load the whole cpt_wfep file")
+        seen = self.encode_ecg(ecg).tokens
+        ids = torch.full((len(ecg), 1), bos_token_id, device=ecg.device)
+        done = torch.zeros(len(ecg), dtype=torch.bool, device=ecg.device)
+        vocabulary = self.text.transformer.config.vocab_size  # the decoder's table is larger than the tower's
+        for _ in range(max_new_tokens):
+            _, hidden = self.text(ids, torch.ones_like(ids))
+            best = self.text_decoder(hidden, seen)[:, -1, :vocabulary].float().topk(top_k)
+            pick = torch.multinomial(best.values.softmax(-1), 1) if top_k > 1 else torch.zeros_like(ids[:, :1])
+            new = best.indices.gather(1, pick)[:, 0].masked_fill(done, 0)
+            ids = torch.cat([ids, new[:, None]], 1)
+            done |= new == eos_token_id
+            if bool(done.all()):
+                break
+        return ids
 
 
 def retrieval(queries: Tensor, targets: Tensor, ks: tuple[int, ...] = (1, 5, 10)) -> dict[str, float]:

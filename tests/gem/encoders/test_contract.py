@@ -38,9 +38,19 @@ def test_any_rate_reaches_the_contracts(fs: float) -> None:
 
 
 def test_compat_neither_resamples_nor_filters() -> None:
-    signal, _ = SignalContract(bandpass_hz=(0.5, 40)).execute(record(100), compat=True)
+    with pytest.warns(UserWarning, match="100 Hz where 500 Hz"):
+        signal, notes = SignalContract(bandpass_hz=(0.5, 40)).execute(record(100), compat=True)
+    assert len(notes) == 1
     np.testing.assert_array_equal(signal[:, :1000], record(100).signal)
     assert not signal[:, 1000:].any()
+
+
+def test_compat_puts_zeros_where_no_number_is() -> None:
+    holes = record().signal.copy()
+    holes[2, :3] = np.nan, np.inf, -np.inf
+    signal, _ = SignalContract().execute(ECGRecord.from_array(holes, 500, STANDARD_LEADS), compat=True)
+    assert signal[2, :3].tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(signal[2, 3:], record().signal[2, 3:])
 
 
 def test_zscore_and_band() -> None:
