@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
 
 from .delineators import Array, Boundaries
 from .features import FS_HZ
@@ -18,16 +19,24 @@ T_OFFSET_LEVEL = (
 )
 # Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
 # some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
-# only a clear one does. Chosen on CinC Challenge records and odd LUDB records.
+# only a clear one does, unless the beats have the same shape before them: P waves come at one distance, fibrillatory waves at any.
+# Chosen on CinC Challenge records and odd LUDB records.
 P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 0.4, 0.25, 0.75
 IRREGULAR_CV = 0.08
+# of 39 irregular records labelled atrial fibrillation (CinC Challenge, LUDB, PTB-XL) three reach it, and only one of them seems to show P waves
+SAME_BEFORE = 0.38
+_ATRIAL_BAND = butter(2, (1.0, 30.0), btype="bandpass", fs=FS_HZ, output="sos")
 
 
-def fuse(found: Boundaries) -> dict[str, Array]:
+def fuse(found: Boundaries, signal: NDArray[np.floating[Any]]) -> dict[str, Array]:
     """Global boundaries of every beat, in samples at 250 Hz, NaN where too few leads show the wave.
 
     The earliest onset and the latest offset over the leads, forgiving one stray lead where there are eight or more: what
     a reader does who lays the leads over each other.
+
+    Args:
+        found: boundaries per lead.
+        signal: (usable leads, samples) at 250 Hz; tells P waves from fibrillatory waves where the rhythm is irregular.
 
     Returns:
         ``p_onset p_offset qrs_onset qrs_offset t_onset t_offset``, each (beats,).
@@ -40,7 +49,7 @@ def fuse(found: Boundaries) -> dict[str, Array]:
     p_share = P_SHARE
     if usual >= 0.7 or (usual >= 0.2 and not irregular):
         p_share = P_SHARE_RULE
-    elif irregular:
+    elif irregular and (usual < 0.2 or alike_before(signal, _stray_forgiven(found.qrs[:, :, 0])) < SAME_BEFORE):
         p_share = P_SHARE_EXCEPTION
     for name, table, share in (("p", found.p, p_share), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3)):
         enough = np.isfinite(table[:, :, 0]).sum(axis=0) >= np.maximum(1, share * seen)
@@ -128,6 +137,29 @@ def alike(shapes: NDArray[np.floating[Any]]) -> float:
     count = len(shapes)
     unit = shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-12)
     return float((np.sum(unit.sum(axis=0) ** 2) - count) / (count * (count - 1)))
+
+
+def alike_before(signal: NDArray[np.floating[Any]], onsets: Array) -> float:
+    """``alike`` of the 200 ms before each QRS onset, where P waves are: all leads, each scaled to its usual size there.
+
+    Args:
+        signal: (leads, samples) at 250 Hz.
+        onsets: (beats,) samples; those too near the start are left out.
+
+    Returns:
+        -1 to 1; 0 with fewer than three beats.
+    """
+    reach, gap = int(0.22 * FS_HZ), int(0.016 * FS_HZ)
+    begins = onsets[np.isfinite(onsets) & (onsets >= reach)].astype(int) - reach
+    if len(begins) < 3:
+        return 0.0
+    at = begins[:, None] + np.arange(reach - gap)
+    shapes = np.empty((len(begins), len(signal), reach - gap))
+    for row, lead in enumerate(signal):  # one at a time: a filtered copy of a long recording is large
+        shapes[:, row] = sosfiltfilt(_ATRIAL_BAND, lead, padlen=min(250, len(lead) - 1))[at]
+    shapes -= shapes.mean(axis=2, keepdims=True)
+    shapes /= np.maximum(np.median(np.abs(shapes).max(axis=2), axis=0), 1e-9)[None, :, None]
+    return alike(shapes.reshape(len(shapes), -1))
 
 
 def beat_types(

@@ -63,10 +63,11 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     found = run(signal)
     if len(found.beats) == 0:
         return _nothing(record, quality, issues, "no QRS complex was found")
-    shapes = beat_shapes(signal if usable.all() else signal[usable], found.beats)
+    leads = signal if usable.all() else signal[usable]
+    shapes = beat_shapes(leads, found.beats)
     if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
         return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
-    edges = fuse(found)
+    edges = fuse(found, leads)
     found = agree(found, edges)
     return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes).result()
 
