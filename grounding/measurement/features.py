@@ -6,14 +6,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
 from ..record import lead_groups
 
 FS_HZ = 250.0
 _BAND = butter(2, (0.5, 40.0), btype="bandpass", fs=FS_HZ, output="sos")
+MAINS_HZ, MAINS_Q = (50.0, 60.0), 30.0
 BLOCK = int(10 * FS_HZ)  # samples: long recordings are scaled by stretches of 10 s, wherever they are cut into windows
 LEAST_OF_USUAL = 0.05  # a stretch without a signal is not blown up to the size of the others
+
+
+def without_mains(lead: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A lead (samples,) at 250 Hz in which mains was found, with 50 or 60 Hz, whichever is stronger, taken out (2 Hz wide, no delay)."""
+    seconds = np.arange(len(lead)) / FS_HZ
+    strength = [abs(np.exp(-2j * np.pi * tone * seconds) @ lead) for tone in MAINS_HZ]
+    b, a = iirnotch(MAINS_HZ[int(np.argmax(strength))], MAINS_Q, FS_HZ)
+    out: NDArray[np.float32] = filtfilt(b, a, lead, padlen=min(250, len(lead) - 1)).astype(np.float32)
+    return out
 
 
 def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

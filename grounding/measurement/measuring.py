@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..record import ECGRecord, fill_missing
 from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
-from .features import FS_HZ
+from .features import FS_HZ, without_mains
 from .fusion import agree, alike, beat_shapes, beat_types, corrected_qt, frontal_axis, fuse, middle_mean, row_medians
 from .quality import assess
 from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
@@ -60,6 +60,8 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
         signal = fill_missing(signal)  # a copy
     signal -= np.stack([np.median(lead) for lead in signal])[:, None]
     signal[~usable] = 0.0
+    for row in np.flatnonzero(usable & ["mains" in issues for issues in quality["issues"]]):
+        signal[row] = without_mains(signal[row])
     found = run(signal)
     if len(found.beats) == 0:
         return _nothing(record, quality, issues, "no QRS complex was found")
@@ -67,7 +69,8 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     shapes = beat_shapes(leads, found.beats)
     if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
         return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
-    edges = fuse(found, leads)
+    noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
+    edges = fuse(found, leads, noisy=float(np.mean(noisy)) >= 0.5)
     found = agree(found, edges)
     return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes).result()
 

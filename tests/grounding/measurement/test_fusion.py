@@ -28,3 +28,16 @@ def test_an_irregular_sinus_rhythm_keeps_its_p_waves(shared: Path) -> None:
     """Early atrial beats between sinus beats, P waves clear in II only."""
     beats = grounding.measure(grounding.read_record(shared / "data" / "challenge" / "JS20052.hea")).beats
     assert beats["p_present"].sum() >= 4
+
+
+def test_muscle_noise_hardly_widens_the_qrs() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    before = grounding.measure(record).intervals["qrs"]
+    spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=record.signal.shape), axis=1)
+    spectrum[:, np.fft.rfftfreq(record.n_samples, 1 / record.fs) < 20] = 0
+    noise = np.fft.irfft(spectrum, record.n_samples, axis=1)
+    noise *= record.signal.std() * 10 ** (-5 / 20) / noise.std()  # 5 dB
+    measured = grounding.measure(grounding.ECGRecord.from_array(record.signal + noise, record.fs, record.leads))
+    assert any("noise" in issues for issues in measured.quality["issues"])
+    assert before is not None
+    assert measured.intervals["qrs"] == pytest.approx(before, abs=12.0)
