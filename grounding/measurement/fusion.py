@@ -92,7 +92,8 @@ def _ordered(values: Array, share: float) -> Array:
     if values.shape[1] == 0:
         return np.empty(0)
     count = np.isfinite(values).sum(axis=0)
-    return np.sort(values, axis=0)[(share * np.maximum(count - 1, 0)).astype(int), np.arange(values.shape[1])]
+    place = (share * np.maximum(count - 1, 0)).astype(int)
+    return np.asarray(np.sort(values, axis=0)[place, np.arange(values.shape[1])])
 
 
 def _stray_forgiven(values: Array) -> Array:
