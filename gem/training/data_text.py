@@ -43,7 +43,7 @@ class EcgData(lightning.LightningDataModule):
         signal: whether the signal is prepared.
         picture: ``"none"``, ``"render"`` (drawn from the recording), ``"read"`` (the file the example names) or ``"auto"``
             (the file where there is one, drawn where not).
-        distort: how strongly pages that are drawn for training are distorted, 0-1: see ``grounding.paper``. 0 for clean pages.
+        distort: how strongly pages that are drawn for training are distorted, 0-1, see ``gem.training.augment.distort``; 0 for clean pages.
         compat: prepare inputs as the published code does.
         group_by_length: batch texts of about the same length.
         lower: lower-case the answers (ECG-Chat, MEIT).
