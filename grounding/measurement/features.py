@@ -19,8 +19,10 @@ LEAST_OF_USUAL = 0.05  # a stretch without a signal is not blown up to the size 
 
 def without_mains(lead: NDArray[np.float32]) -> NDArray[np.float32]:
     """A lead (samples,) at 250 Hz in which mains was found, with 50 or 60 Hz, whichever is stronger, taken out (2 Hz wide, no delay)."""
-    seconds = np.arange(len(lead)) / FS_HZ
-    strength = [abs(np.exp(-2j * np.pi * tone * seconds) @ lead) for tone in MAINS_HZ]
+    second = min(len(lead), int(FS_HZ))  # mains drifts: its phase holds for a second, not for an hour
+    parts = lead[: len(lead) // second * second].reshape(-1, second)
+    turns = np.outer(np.arange(second) / FS_HZ, MAINS_HZ)
+    strength = np.abs(parts @ np.exp(-2j * np.pi * turns)).sum(axis=0)
     b, a = iirnotch(MAINS_HZ[int(np.argmax(strength))], MAINS_Q, FS_HZ)
     out: NDArray[np.float32] = filtfilt(b, a, lead, padlen=min(250, len(lead) - 1)).astype(np.float32)
     return out
