@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from .loading import load
     from .modeling import GemForConditionalGeneration
     from .processing import GemProcessor
+    from .saliency import evidence_vectors, wave_saliency
 
 # opened when asked for: `import gem` costs no torch until a model is wanted
 _ROOMS = {
     "GemConfig": "configuration", "GemProcessor": "processing", "GemForConditionalGeneration": "modeling", "load": "loading",
     "list_encoders": "encoders", "register_encoder": "encoders", "explain": "explaining", "Explanation": "explaining",
+    "evidence_vectors": "saliency", "wave_saliency": "saliency",
 }  # fmt: skip
 
 __all__ = [
     "Explanation", "GemCheckpointError", "GemConfig", "GemConfigError", "GemError", "GemForConditionalGeneration", "GemInputError",
-    "GemProcessor", "__version__", "explain", "list_encoders", "load", "register_encoder",
+    "GemProcessor", "__version__", "evidence_vectors", "explain", "list_encoders", "load", "register_encoder", "wave_saliency",
 ]  # fmt: skip
 
 

@@ -125,7 +125,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Run the encoders and projectors.
 
         Args:
-            ecg: (B, leads, samples) as the signal contract wants it, or (B, width) features computed before.
+            ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with -32768
+                where the encoder sees zeros, or (B, width) features computed before.
             pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W) with the base view first.
             image_sizes: (width, height) of each picture before tiling.
             ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.

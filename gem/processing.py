@@ -102,6 +102,7 @@ class GemProcessor:
         picture: Picture | Sequence[Picture | None] | bool | None = None,
         prompt: str | Sequence[str] | None = None,
         compat: bool | None = None,
+        int16: bool = False,
     ) -> dict[str, Any]:
         """Tensors for one sample, or for a batch given as lists.
 
@@ -110,6 +111,7 @@ class GemProcessor:
             picture: picture(s); None draws the recording on ECG paper where the model looks at pictures; False passes none.
             prompt: text(s); the placeholder is put in front where a text has none.
             compat: overrides the processor's own switch.
+            int16: ``ecg`` in 16-bit uV, which the model decodes and normalises where it runs: half the bytes to copy there.
 
         Returns:
             Keyword arguments for the model: ``ecg`` (B, leads, samples), ``pixel_values`` (B, 3, H, W) or B tensors
@@ -128,8 +130,10 @@ class GemProcessor:
         pictures = _spread(picture, size)
         out: dict[str, Any] = {}
         if self.contract is not None and any(item is not None for item in records):
-            empty = np.zeros((len(self.contract.leads), self.contract.n_samples), np.float32)
-            rows = [self.signal(item, compat)[0] if item is not None else empty for item in records]
+            execute: Any = self.contract.execute_int16 if int16 else self.contract.execute
+            there = [None if item is None else execute(item, compat)[0] for item in records]
+            empty = np.zeros_like(next(row for row in there if row is not None))
+            rows = [empty if row is None else row for row in there]
             out["ecg"] = torch.from_numpy(np.stack(rows))
             if any(item is None for item in records):
                 out["ecg_mask"] = torch.tensor([item is not None for item in records])

@@ -17,6 +17,7 @@ from ..errors import GemConfigError, GemInputError
 
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 NORMALIZATIONS = ("none", "zscore", "zscore_all", "minmax")
+INT16_NORMALIZATIONS = ("none", "zscore")  # what the device can do to int16 samples, lead by lead
 
 
 def leads_of(count: int) -> tuple[str, ...]:
@@ -106,6 +107,45 @@ class SignalContract:
         Raises:
             GemInputError: the lead count, leads or units don't fit.
         """
+        signal, rows, notes = self._prepared(record, compat)
+        # statistics come from the samples that are there, not from the padding
+        filled = np.zeros((len(self.leads), self.n_samples), np.float32)
+        filled[rows, : signal.shape[1]] = self._normalize(signal)
+        return filled, notes
+
+    def execute_int16(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.int16], list[str]]:
+        """The same before its normalization, for a device that normalizes: half the bytes of float32 to copy there.
+
+        Args:
+            record, compat: as in ``execute``.
+
+        Returns:
+            (leads, n_samples) in uV, -32768 where the encoder sees zeros; and the notes of ``execute``.
+
+        Raises:
+            GemConfigError: the normalization is over all leads.
+            GemInputError: as in ``execute``, or the samples don't fit 16 bits.
+        """
+        from ..kernels.ecg_front_end import MISSING, UNITS_PER_MV
+
+        if self.normalization not in INT16_NORMALIZATIONS:
+            raise GemConfigError(
+                f"int16 samples can't be normalized with {self.normalization!r}", remedy="pass float samples"
+            )
+        signal, rows, notes = self._prepared(record, compat)
+        units = np.rint(signal * UNITS_PER_MV)
+        if np.abs(units).max(initial=0) > -MISSING - 1:
+            raise GemInputError(
+                f"a sample of {np.abs(signal).max():.5g} {record.meta.get('units', 'mV')} is more than 16 bits of uV hold",
+                where=record.record_id,
+                remedy="pass float samples",
+            )
+        filled = np.full((len(self.leads), self.n_samples), MISSING, np.int16)
+        filled[rows, : signal.shape[1]] = units
+        return filled, notes
+
+    def _prepared(self, record: ECGRecord, compat: bool) -> tuple[NDArray[np.floating[Any]], list[int], list[str]]:
+        """Rows that are there (at most n_samples long), their places among the leads, and notes."""
         notes: list[str]
         if compat:
             if record.n_leads != len(self.leads):
@@ -121,10 +161,10 @@ class SignalContract:
                 )
                 warnings.warn(
                     f"{record.record_id or 'the recording'}: {notes[0]}; leave compat out, or resample first",
-                    stacklevel=2,
+                    stacklevel=3,
                 )
             finite = np.nan_to_num(record.signal, nan=0.0, posinf=0.0, neginf=0.0)
-            return self._normalize(self._window(finite)), notes
+            return self._window(finite), list(range(len(self.leads))), notes
         notes = []
         if self.normalization == "none" and not record.has_millivolts:
             raise GemInputError(
@@ -153,11 +193,7 @@ class SignalContract:
         signal = fill_missing(picked.signal[:, :longest])
         clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal
         clean = self._filter(clean)
-        length = min(clean.shape[1], self.n_samples)
-        # statistics come from the samples that are there, not from the padding
-        filled = np.zeros((len(names), self.n_samples), np.float32)
-        filled[[names.index(name) for name in present], :length] = self._normalize(clean[:, :length])
-        return filled, notes
+        return clean[:, : self.n_samples], [names.index(name) for name in present], notes
 
     def _filter(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         from scipy.signal import butter, iirnotch, medfilt, sosfiltfilt, tf2sos

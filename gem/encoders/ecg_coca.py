@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..kernels.layer_norm import add_norm
@@ -103,6 +105,23 @@ class EcgCoca(Encoder):
         """(B, leads, samples) -> (B, 1 + patches, width): what GEM feeds the LLM, before ``ln_post``."""
         patches = self.conv1(x).transpose(1, 2)
         cls = self.class_embedding.expand(len(x), 1, -1).to(patches.dtype)
-        tokens = torch.cat([cls, patches], dim=1) + self.positional_embedding
+        return self._transformed(torch.cat([cls, patches], dim=1) + self.positional_embedding)
+
+    def from_int16(self, samples: Tensor, zscore: bool = False, probe: Tensor | None = None) -> Tensor:
+        """The same from int16, by the fused front end."""
+        from ..kernels.ecg_front_end import embed_int16
+
+        return self._transformed(
+            embed_int16(
+                samples, self.conv1.weight, None, self.positional_embedding, self.class_embedding, zscore=zscore, probe=probe,
+            )
+        )  # fmt: skip
+
+    def token_spans(self) -> NDArray[np.float64]:
+        """The class token has no place; each patch has its own."""
+        patch, start = self.conv1.kernel_size[0], np.r_[0, np.arange(self.n_tokens - 1)]
+        return np.stack([start, np.r_[0, start[1:] + 1]], 1) * float(patch)
+
+    def _transformed(self, tokens: Tensor) -> Tensor:
         out: Tensor = self.transformer(self.ln_pre(tokens))
         return out

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .contract import SignalContract
@@ -68,7 +70,12 @@ class EcgConv(Encoder):
             inner, length = outer, -(-length // 2)
         self.stages = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(inner)
-        self.width, self.n_tokens = inner, length
+        self.width, self.n_tokens, self.stride = inner, length, 2 ** (len(widths) + 1)
+
+    def token_spans(self) -> NDArray[np.float64]:
+        """Every convolution is centred on the samples it keeps, so token i has its middle at sample i x stride."""
+        start = (np.arange(self.n_tokens) - 0.5) * self.stride
+        return np.stack([start, start + self.stride], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) -> (B, n_tokens, width)."""

@@ -55,6 +55,17 @@ class EcgPatch(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) -> (B, n_tokens, width)."""
-        tokens = self.stem(x).transpose(1, 2) + self.positions
+        return self._transformed(self.stem(x).transpose(1, 2) + self.positions)
+
+    def from_int16(self, samples: Tensor, zscore: bool = False, probe: Tensor | None = None) -> Tensor:
+        """The same from int16, by the fused front end."""
+        from ..kernels.ecg_front_end import embed_int16
+
+        stem = self.stem
+        return self._transformed(
+            embed_int16(samples, stem.weight, stem.bias, self.positions, zscore=zscore, probe=probe)
+        )
+
+    def _transformed(self, tokens: Tensor) -> Tensor:
         normed: Tensor = self.norm(self.blocks(tokens))
         return normed

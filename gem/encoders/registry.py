@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grounding.registry import Registry
@@ -33,6 +35,34 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) or (B, 3, H, W) -> (B, n_tokens, width)."""
         raise NotImplementedError
+
+    def from_int16(self, samples: Tensor, zscore: bool = False, probe: Tensor | None = None) -> Tensor:
+        """The tokens of samples that stayed 16 bits wide until they were on the device.
+
+        Args:
+            samples: (B, leads, samples) int16 in uV, -32768 where the encoder sees zeros.
+            zscore: give each lead mean 0 and standard deviation 1 first.
+            probe: (B, leads, samples), receives the gradient with respect to the signal in mV.
+
+        Returns:
+            (B, n_tokens, width), as ``forward`` gives it for the float signal.
+        """
+        from ..kernels.ecg_front_end import decoded
+
+        return self(decoded(samples, zscore=zscore, probe=probe).to(next(self.parameters()).dtype))  # type: ignore[no-any-return]
+
+    def token_spans(self) -> NDArray[np.float64]:
+        """Which samples of the signal each token is made of first of all, (n_tokens, 2): start and end; equal for one of none.
+
+        Even stretches unless an encoder says otherwise. What attention or wide kernels bring in from elsewhere is not counted.
+
+        Raises:
+            GemConfigError: the encoder takes no signal.
+        """
+        if self.contract is None:
+            raise GemConfigError("the encoder takes no signal", where=type(self).__name__)
+        edges = np.linspace(0, self.contract.n_samples, self.n_tokens + 1)
+        return np.stack([edges[:-1], edges[1:]], 1)
 
     def init_buffers(self) -> None:
         """Set again what from_pretrained left uninitialised: buffers that the file does not hold."""

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..encoders.contract import INT16_NORMALIZATIONS
+from ..errors import GemConfigError
 from ..kernels import chosen
 from ..kernels.dual_projector import project_both
 from ..kernels.graph import beside, hooked
@@ -96,13 +98,22 @@ def tokens(model: Any, ecg: Tensor | None, pictures: Any, raw: bool) -> tuple[An
     return _both(model, ecg, pictures, raw, together=False)
 
 
+def _signal_tokens(model: Any, ecg: Tensor) -> Tensor:
+    if ecg.dtype != torch.int16:
+        return model.ecg_encoder(ecg.to(model.dtype))  # type: ignore[no-any-return]
+    normalization = (model.config.signal or {}).get("normalization", "none")
+    if normalization not in INT16_NORMALIZATIONS:
+        raise GemConfigError(f"int16 samples can't be normalized with {normalization!r}", remedy="pass float samples")
+    return model.ecg_encoder.from_int16(ecg, zscore=normalization == "zscore")  # type: ignore[no-any-return]
+
+
 def _both(model: Any, ecg: Tensor | None, pixels: Tensor | None, raw: bool, together: bool) -> tuple[Any, Any]:
     """``together`` runs the ECG tower beside the other."""
 
     def signal() -> Any:
         if ecg is None:
             return None
-        return (ecg[:, None] if ecg.dim() == 2 else model.ecg_encoder(ecg.to(model.dtype))).to(model.dtype)
+        return (ecg[:, None] if ecg.dim() == 2 else _signal_tokens(model, ecg)).to(model.dtype)
 
     def picture() -> Any:
         return None if pixels is None else model.vision_encoder(pixels.to(model.dtype))

@@ -21,13 +21,18 @@ from .dispatch import chosen, mode, use
 
 if TYPE_CHECKING:
     from .dual_projector import project_both
+    from .ecg_front_end import embed_int16
     from .layer_norm import residual_layer_norm
     from .merge_rows import merge
+    from .segment_pooling import pool_segments
 
 # opened when asked for: the torch path needs no Triton
-_OPS = {"merge": "merge_rows", "project_both": "dual_projector", "residual_layer_norm": "layer_norm"}
+_OPS = {
+    "embed_int16": "ecg_front_end", "merge": "merge_rows", "pool_segments": "segment_pooling", "project_both": "dual_projector",
+    "residual_layer_norm": "layer_norm",
+}  # fmt: skip
 
-__all__ = ["chosen", "merge", "mode", "project_both", "residual_layer_norm", "use"]
+__all__ = ["chosen", "embed_int16", "merge", "mode", "pool_segments", "project_both", "residual_layer_norm", "use"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import GemError
 from .launch import INTERPRET, Build
 
-FILES = ("dual_projector", "layer_norm", "merge_rows")
+FILES = ("dual_projector", "ecg_front_end", "layer_norm", "merge_rows", "segment_pooling")
 # architecture -> most shared memory of a program, bytes (CUDA programming guide, compute capabilities)
 SHARED = {80: 166_912, 90: 232_448, 100: 232_448}
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import GemConfigError
 
 MODES = ("auto", "triton", "torch")
-OPS = ("merge", "layer_norm", "dual_projector", "towers")
+OPS = ("merge", "layer_norm", "dual_projector", "towers", "ecg_front_end", "segment_pooling")
 TABLE = Path(__file__).with_name("table.csv")  # absent until it was measured on a GPU
 COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
 _mode = "auto"

@@ -9,7 +9,7 @@ import importlib
 
 from .case import Case
 
-FILES = ("merge", "dual_projector", "towers", "layer_norm")
+FILES = ("merge", "dual_projector", "towers", "layer_norm", "ecg_front_end", "segment_pooling")
 
 
 def all_cases(ops: tuple[str, ...] = (), tiny: bool = False) -> list[Case]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import grounding
-from gem import GemInputError
+from gem import GemConfigError, GemInputError
 from gem.encoders import SignalContract
+from gem.kernels.ecg_front_end import decoded
 from grounding import STANDARD_LEADS, ECGRecord
 from grounding.readers.samples import sample_names
 
@@ -90,3 +92,36 @@ def test_real_records_and_round_trip() -> None:
     for name in sample_names()[:3]:
         signal, _ = contract.execute(grounding.read_record(grounding.sample_path(name)))
         assert np.isfinite(signal).all()
+
+
+@pytest.mark.parametrize("compat", [False, True])
+@pytest.mark.parametrize("normalization", ["none", "zscore"])
+def test_int16_decodes_to_what_the_encoder_expects(normalization: str, compat: bool) -> None:
+    contract = SignalContract(normalization=normalization)
+    gappy = record().signal.copy()
+    gappy[3, 100:200] = np.nan
+    records = [grounding.read_record(grounding.sample_path(name)) for name in ("ptbxl_13", "ludb_13")]
+    records += [ECGRecord.from_array(gappy[:, :2500], 500, STANDARD_LEADS)]
+    records += [] if compat else [record(seconds=4, fs=257, leads=("V2", "II"))]
+    for item in records:
+        samples, notes = contract.execute_int16(item, compat)
+        want, told = contract.execute(item, compat)
+        assert notes == told
+        assert samples.dtype == np.int16
+        got = decoded(torch.from_numpy(samples)[None], zscore=normalization == "zscore")[0].numpy()
+        scale = (
+            np.nanstd(item.signal, axis=1).min() if normalization == "zscore" else 1.0
+        )  # half a microvolt, in units of the spread
+        np.testing.assert_allclose(got, want, atol=1e-3 / scale)
+    if normalization == "none":
+        samples, _ = contract.execute_int16(records[0], compat)
+        np.testing.assert_array_equal(
+            samples / np.float32(1000), contract.execute(records[0], compat)[0]
+        )  # recorded in uV
+
+
+def test_int16_is_refused_where_it_would_lose() -> None:
+    with pytest.raises(GemConfigError, match="minmax"):
+        SignalContract(normalization="minmax").execute_int16(record())
+    with pytest.raises(GemInputError, match="40 mV"):
+        SignalContract().execute_int16(ECGRecord.from_array(record().signal * 40, 500, STANDARD_LEADS))

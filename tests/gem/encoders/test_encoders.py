@@ -53,3 +53,52 @@ def test_meit_resnet_has_the_published_size() -> None:
         encoder = build_encoder("ecg_resnet")
     assert sum(p.numel() for p in encoder.parameters()) == 15_959_168
     assert encoder.width == 2048
+
+
+@pytest.mark.parametrize("name", gem.list_encoders("ecg*"))
+def test_token_spans_cover_the_signal_in_order(name: str) -> None:
+    encoder = build_encoder(name, ENCODERS[name].tiny)
+    if encoder.contract is None:
+        with pytest.raises(gem.GemConfigError, match="no signal"):
+            encoder.token_spans()
+        return
+    spans = encoder.token_spans()
+    assert spans.shape == (encoder.n_tokens, 2)
+    placed = spans[spans[:, 1] > spans[:, 0]]
+    assert (placed[1:, 0] == placed[:-1, 1]).all()
+    assert placed[0, 0] <= 0
+    assert placed[-1, 1] >= encoder.contract.n_samples
+
+
+@pytest.mark.parametrize("name", ["ecg_patch", "ecg_coca"])
+def test_a_patch_token_is_made_of_its_span(name: str) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder(name, ENCODERS[name].tiny).eval()
+    encoder.register_module("blocks" if name == "ecg_patch" else "transformer", torch.nn.Identity())  # no attention
+    assert encoder.contract is not None
+    x = torch.randn(1, 12, encoder.contract.n_samples, requires_grad=True)
+    tokens, at = encoder(x)[0], torch.arange(encoder.contract.n_samples)
+    for i in (0, 1, encoder.n_tokens - 1):
+        start, end = encoder.token_spans()[i]
+        (grad,) = torch.autograd.grad((tokens[i] * torch.randn(encoder.width)).sum(), x, retain_graph=True)
+        share = grad[0].abs().sum(0)
+        assert not share[(at < start) | (at >= end)].any()
+        assert bool(share.any()) == (end > start)  # ECG-CoCa's first token is of no sample
+
+
+def test_a_convolution_token_has_its_middle_in_its_span() -> None:
+    encoder = build_encoder("ecg_conv", ENCODERS["ecg_conv"].tiny).eval()
+    encoder.register_module("norm", torch.nn.Identity())
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Conv1d):
+            torch.nn.init.constant_(module.weight, 0.01)  # every path counts alike
+    assert encoder.contract is not None
+    x = torch.ones(1, 12, encoder.contract.n_samples, requires_grad=True)
+    tokens = encoder(x)[0]
+    for i in (encoder.n_tokens // 3, encoder.n_tokens // 2):
+        start, end = encoder.token_spans()[i]
+        (grad,) = torch.autograd.grad(tokens[i].sum(), x, retain_graph=True)
+        share = grad[0].sum(0)
+        assert float((share * torch.arange(len(share))).sum() / share.sum()) == pytest.approx(
+            (start + end) / 2, abs=0.5
+        )

@@ -12,7 +12,15 @@ import torch
 
 HERE = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
-FILES = ["test_bench_cases.py", "test_convergence.py", "test_dual_projector.py", "test_layer_norm.py", "test_merge.py"]
+FILES = [
+    "test_bench_cases.py",
+    "test_convergence.py",
+    "test_dual_projector.py",
+    "test_ecg_front_end.py",
+    "test_layer_norm.py",
+    "test_merge.py",
+    "test_segment_pooling.py",
+]
 
 
 @pytest.mark.skipif(HERE, reason="the tests run in this very process")
