@@ -69,7 +69,7 @@ def load_published(
     try:
         layout = reader(folder, config, shapes)
         report = account(on_meta(layout.config), shapes, layout.rename, layout.ignored)
-    except (GemConfigError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError) as error:
+    except (GemConfigError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         # sizes that no model can have, keys that give them away missing
         raise GemCheckpointError(
             f"the config and the weights contradict each other: {error}", where=str(folder)

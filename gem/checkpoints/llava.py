@@ -247,6 +247,8 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
             pinpoints = ast.literal_eval(pinpoints)
         except (ValueError, SyntaxError):
             raise GemCheckpointError(f"image_grid_pinpoints is no list: {pinpoints[:60]!r}", where=where) from None
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pinpoints):
+        raise GemCheckpointError(f"image_grid_pinpoints are pairs, not {str(pinpoints)[:60]}", where=where)
     if ratio == "anyres" and not pinpoints:
         raise GemCheckpointError(
             "anyres without image_grid_pinpoints", where=where, remedy="take the release's config.json"

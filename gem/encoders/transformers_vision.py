@@ -24,6 +24,9 @@ class _TransformersVision(Encoder):
         values = dict(config)
         model_type = values.pop("model_type", "clip_vision_model")
         settings = AutoConfig.for_model(model_type, **values)
+        layers = getattr(settings, "num_hidden_layers", None)
+        if layers is not None and not -layers - 1 <= select_layer <= layers:
+            raise GemConfigError(f"select_layer {select_layer} of a tower with {layers} layers")
         body = AutoModel.from_config(settings)
         # some releases of transformers wrap the tower once more; the keys stay the same without
         self.body = getattr(body, "vision_model", body)

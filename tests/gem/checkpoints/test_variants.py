@@ -161,13 +161,20 @@ def test_what_no_release_has_is_refused(tmp_path: Path) -> None:
         ("mm_patch_merge_type", "swirl"),
         ("image_aspect_ratio", "round"),
         ("image_grid_pinpoints", "os.system"),
+        ("image_grid_pinpoints", [[28]]),
     ):
         (tmp_path / "config.json").write_text(json.dumps(release.config | {key: value}))
         with pytest.raises(GemCheckpointError, match=key):
             gem.load(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(release.config | {"num_attention_heads": 5}))
-    with pytest.raises(GemCheckpointError):
-        gem.load(tmp_path)
+    for key, wrong in (
+        ("num_attention_heads", 5),
+        ("mm_vision_select_layer", -9),
+        ("rope_scaling", "x"),
+        ("hidden_size", "?"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(release.config | {key: wrong}))
+        with pytest.raises(GemCheckpointError, match="contradict"):
+            gem.load(tmp_path)
 
 
 MEASURE = """
