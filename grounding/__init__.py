@@ -26,6 +26,7 @@ _ROOMS = {
     "measure": "measurement", "Measurement": "measurement", "read_record": "readers", "sample_path": "readers",
     "render": "paper", "find": "findings", "check": "check", "synthesize": "synthetic",
 }  # fmt: skip
+_SUBPACKAGES = {"findings", "instructions", "measurement", "paper", "readers", "reasoning"}
 
 __all__ = [
     "STANDARD_LEADS", "Claim", "ECGRecord", "EcgError", "EcgFormatError", "EcgRegistryError", "EcgSignalError", "Evidence", "Finding",
@@ -38,6 +39,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f".{_ROOMS[name]}", __name__), name)
         globals()[name] = value
         return value
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -145,6 +145,7 @@ def beat_shapes(signal: NDArray[np.float32], beats: NDArray[np.intp]) -> NDArray
     reach = int(0.08 * FS_HZ)
     at = np.clip(beats[:, None] + np.arange(-reach, reach + 1), 0, signal.shape[1] - 1)
     windows = np.stack([lead[at] for lead in signal], axis=1)  # beats, leads, samples
+    windows /= max(float(np.abs(windows).max()), np.finfo(np.float32).tiny)  # only shapes count, whatever the unit
     windows -= windows.mean(axis=2, keepdims=True)
     return windows.reshape(len(beats), -1)
 
@@ -188,7 +189,8 @@ def beat_types(
     """``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``wide`` or ``paced``, one per beat.
 
     A beat is premature when it comes before 80 % of the usual RR and the rhythm is otherwise steady; ventricular when it is
-    also 120 ms wide or more and does not look like the others.
+    also 120 ms wide or more and does not look like the usual, narrower beats. The usual RR is that of beats which look alike, shared
+    among the steps between two of them: a pause after an early beat makes up for it, even where every other beat is early.
 
     Args:
         beats: R positions, samples at 250 Hz.
@@ -198,20 +200,22 @@ def beat_types(
     """
     n = len(beats)
     rr = np.diff(beats, prepend=np.nan) if n else np.empty(0)
-    usual = float(np.nanmedian(rr)) if n > 2 else math.nan
-    steady = n > 3 and float(np.nanmedian(np.abs(rr[1:] - usual))) < 0.08 * usual
     width = (edges["qrs_offset"] - edges["qrs_onset"]) * MS
-    typical = np.median(shapes, axis=0) if n else np.empty(0)
+    narrower = ~(width > np.nanmedian(width)) if np.isfinite(width).any() else np.ones(n, bool)
+    typical = np.median(shapes[narrower], axis=0) if n else np.empty(0)
+    strange = np.array([w >= 120 and _correlation(s, typical) < 0.75 for w, s in zip(width, shapes, strict=True)], bool)
+    alike_at = np.flatnonzero(~strange)
+    steps = np.diff(beats[alike_at]) / np.diff(alike_at) if len(alike_at) > 2 else rr[1:]
+    usual = float(np.median(steps)) if n > 2 else math.nan
+    steady = n > 3 and float(np.median(np.abs(steps - usual))) < 0.08 * usual
     out = []
     for i in range(n):
-        other = _correlation(shapes[i], typical) < 0.75
         early = steady and i > 0 and rr[i] < 0.8 * usual
-        wide = bool(width[i] >= 120)
         if paced:
             out.append("paced")
         elif early:
-            out.append("premature_ventricular" if wide and other else "premature_supraventricular")
-        elif wide and other:
+            out.append("premature_ventricular" if strange[i] else "premature_supraventricular")
+        elif strange[i]:
             out.append("wide")
         else:
             out.append("normal")

@@ -186,14 +186,13 @@ class _Assembly:
     def _peaks(self) -> None:
         """Peak of every wave: the largest deviation from the line between its boundaries."""
         for table in (self.found.p, self.found.qrs, self.found.t):
-            for lead, places in zip(self.signal, table, strict=True):
-                open_ = np.flatnonzero(np.isfinite(places[:, 0]) & np.isfinite(places[:, 2]) & np.isnan(places[:, 1]))
-                values, inside, first = pieces(lead, places[open_, 0], places[open_, 2])
-                if values.shape[1]:
-                    length = inside.sum(axis=1)
-                    slope = (values[np.arange(len(values)), length - 1] - values[:, 0]) / np.maximum(length - 1, 1)
-                    bump = values - values[:, :1] - slope[:, None] * np.arange(values.shape[1])
-                    places[open_, 1] = first + np.where(inside, np.abs(bump), -1.0).argmax(axis=1)
+            whole = np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2])
+            rows, beats = np.nonzero(whole & np.isnan(table[:, :, 1]))
+            for part in pieces(self.signal, rows, table[rows, beats, 0], table[rows, beats, 2]):
+                slope = (part.last_value - part.values[:, 0]) / np.maximum(part.length - 1, 1)
+                bump = part.values - part.values[:, :1] - slope[:, None] * np.arange(part.values.shape[1])
+                peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
+                table[rows[part.some], beats[part.some], 1] = peak
 
     def _waves(self) -> Any:
         import pandas as pd
@@ -243,12 +242,11 @@ class _Assembly:
         p, qrs, t = self.found.p, self.found.qrs, self.found.t
         base = self._sample(qrs[:, :, 0])
         low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
-        for row, places in enumerate(qrs):
-            whole = np.flatnonzero(np.isfinite(places[:, 0]) & np.isfinite(places[:, 2]))
-            values, inside, _ = pieces(self.signal[row], places[whole, 0], places[whole, 2])
-            if values.shape[1]:
-                low[row, whole] = np.where(inside, values, np.inf).min(axis=1)
-                high[row, whole] = np.where(inside, values, -np.inf).max(axis=1)
+        rows, beats = np.nonzero(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2]))
+        for part in pieces(self.signal, rows, qrs[rows, beats, 0], qrs[rows, beats, 2]):
+            place = rows[part.some], beats[part.some]
+            low[place] = np.where(part.inside, part.values, np.inf).min(axis=1)
+            high[place] = np.where(part.inside, part.values, -np.inf).max(axis=1)
         qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
         rr = np.tile(self.rr_prev, (n_leads, 1))
         forms = np.repeat(np.asarray([row.get("st_form") for row in summary], object), n_beats)
@@ -312,13 +310,12 @@ class _Assembly:
     def _net(self, lead: Signal, begin: Array, end: Array) -> float | None:
         """Median over beats of the area between boundaries, against the line between them."""
         chosen = self.normal & np.isfinite(begin) & np.isfinite(end)
-        values, inside, _ = pieces(lead, begin[chosen], end[chosen])
-        length = inside.sum(axis=1)
-        values, inside, length = values[length > 2], inside[length > 2], length[length > 2]
-        if len(values) == 0:
-            return None
-        mean = np.where(inside, values, 0.0).sum(axis=1, dtype=np.float64) / length
-        return float(np.median(mean - (values[:, 0] + values[np.arange(len(values)), length - 1]) / 2))
+        rows = np.zeros(int(chosen.sum()), np.intp)
+        areas = [
+            (part.values * part.inside).sum(axis=1) / part.length - (part.values[:, 0] + part.last_value) / 2
+            for part in pieces(lead[None], rows, begin[chosen], end[chosen])
+        ]
+        return float(np.median(np.concatenate(areas))) if areas else None
 
     @staticmethod
     def _rhythm_names() -> tuple[str, ...]:

@@ -117,9 +117,10 @@ def quality_score(record: ECGRecord) -> float:
 def _millivolts(record: ECGRecord) -> NDArray[np.float32]:
     if record.has_millivolts:
         return record.signal
-    with np.errstate(invalid="ignore"):
-        spread = np.nanstd(record.signal, axis=1)
-    alive = spread[np.isfinite(spread) & (spread > 0)]
+    spread = np.array(
+        [lead[np.isfinite(lead)].astype(np.float64).std() for lead in record.signal if np.isfinite(lead).any()]
+    )
+    alive = spread[spread > 0]
     # a typical lead's standard deviation is about 0.2 mV
     return record.signal * np.float32(0.2 / np.median(alive) if alive.size else 1.0)
 
@@ -132,7 +133,8 @@ def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:
 
 
 def _features(signal: NDArray[np.float32], fs: float) -> _Features:
-    parts = [_features_of(signal[rows], fs) for rows in lead_groups(*signal.shape)]
+    with np.errstate(over="ignore", invalid="ignore"):  # an absurd amplitude becomes infinite, and is told as such
+        parts = [_features_of(signal[rows], fs) for rows in lead_groups(*signal.shape)]
     if len(parts) == 1:
         return parts[0]
     return _Features(*(np.concatenate(values) for values in zip(*map(_values, parts), strict=True)))

@@ -48,7 +48,7 @@ class Measurement:
         axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
         waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
         beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``, ``premature_supraventricular``,
-            ``premature_ventricular``, ``paced``, ``escape``, ``wide``), P present or not, global boundaries (samples at ``fs``) and intervals.
+            ``premature_ventricular``, ``paced``, ``wide``), P present or not, global boundaries (samples at ``fs``) and intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
         lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
         rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms af_score``,

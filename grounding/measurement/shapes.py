@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +14,46 @@ from .fusion import row_medians
 from .result import LEAD_SUMMARY_COLUMNS
 
 Lead = NDArray[np.float64]
+
+
+class Pieces(NamedTuple):
+    """``some`` of the stretches asked for, n: ``values`` (n, longest), which of them lie ``inside``, ``first`` position and ``length`` (n,)."""
+
+    some: slice
+    values: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    first: NDArray[np.intp]
+    length: NDArray[np.intp]
+
+    @property
+    def last_value(self) -> NDArray[np.float32]:
+        value: NDArray[np.float32] = self.values[np.arange(len(self.values)), self.length - 1]
+        return value
+
+
 BEFORE_S, AFTER_S = 0.35, 0.6
 # a deflection of the QRS smaller than this is not named: a quarter of a small square, or 4 % of the largest
 LEAST_MV, LEAST_SHARE = 0.025, 0.04
 FLAT_ST_MV = 0.05
-VALUES_AT_ONCE = 1 << 20
+VALUES_AT_ONCE, STRETCHES_AT_ONCE = 1 << 20, 1 << 13
 
 
-def pieces(
-    lead: NDArray[np.float32], begins: Lead, ends: Lead
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.intp]]:
-    """Stretches of a lead, one below the other.
+def pieces(signal: NDArray[np.float32], rows: NDArray[np.intp], begins: Lead, ends: Lead) -> Iterator[Pieces]:
+    """Stretches of leads, one below the other; many are handed out a part at a time.
 
     Args:
-        lead: (samples,).
+        signal: (leads, samples).
+        rows: (n,) which lead.
         begins, ends: (n,) positions, both finite; rounded down, the end belongs to the stretch.
-
-    Returns:
-        (n, longest) values, which of them lie inside (what is beyond repeats the lead's samples), and (n,) first positions.
     """
-    first = np.clip(begins.astype(np.intp), 0, len(lead) - 1)
-    last = np.clip(ends.astype(np.intp), first, len(lead) - 1)
-    at = np.arange(int((last - first).max()) + 1 if len(first) else 0)
-    return lead[np.minimum(first[:, None] + at, len(lead) - 1)], at <= (last - first)[:, None], first
+    end = signal.shape[1] - 1
+    for start in range(0, len(rows), STRETCHES_AT_ONCE):
+        some = slice(start, start + STRETCHES_AT_ONCE)
+        first = np.minimum(np.maximum(begins[some], 0), end).astype(np.intp)
+        length = np.minimum(np.maximum(ends[some], first), end).astype(np.intp) - first + 1
+        at = np.arange(int(length.max()))
+        values = signal[rows[some, None], np.minimum(first[:, None] + at, end)]
+        yield Pieces(some, values, at < length[:, None], first, length)
 
 
 def median_beat(lead: NDArray[np.float32], onsets: NDArray[np.intp], fs: float) -> Lead | None:
@@ -102,17 +121,15 @@ def _qrs(part: Lead, fs: float) -> dict[str, Any]:
     least = max(LEAST_MV, LEAST_SHARE * float(np.abs(part).max()))
     signs = np.where(part > least, 1, np.where(part < -least, -1, 0))
     waves: list[tuple[int, float, int, float]] = []  # sign, amplitude, position, ms
-    start = 0
-    for stop in range(1, len(part) + 1):
-        if stop == len(part) or signs[stop] != signs[start]:
-            if signs[start] and (stop - start) * 1000.0 / fs >= 6:
-                peak = start + int(np.abs(part[start:stop]).argmax())
-                if waves and waves[-1][0] == signs[start]:  # a notch that does not cross the baseline is one wave
-                    if abs(part[peak]) > abs(waves[-1][1]):
-                        waves[-1] = (waves[-1][0], float(part[peak]), peak, waves[-1][3] + (stop - start) * 1000.0 / fs)
-                else:
-                    waves.append((int(signs[start]), float(part[peak]), peak, (stop - start) * 1000.0 / fs))
-            start = stop
+    borders = [0, *(np.flatnonzero(np.diff(signs)) + 1).tolist(), len(part)]
+    for start, stop in itertools.pairwise(borders):
+        if signs[start] and (stop - start) * 1000.0 / fs >= 6:
+            peak = start + int(np.abs(part[start:stop]).argmax())
+            if waves and waves[-1][0] == signs[start]:  # a notch that does not cross the baseline is one wave
+                if abs(part[peak]) > abs(waves[-1][1]):
+                    waves[-1] = (waves[-1][0], float(part[peak]), peak, waves[-1][3] + (stop - start) * 1000.0 / fs)
+            else:
+                waves.append((int(signs[start]), float(part[peak]), peak, (stop - start) * 1000.0 / fs))
     out: dict[str, Any] = {
         "q_mv": 0.0,
         "r_mv": 0.0,

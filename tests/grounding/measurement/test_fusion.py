@@ -1,4 +1,4 @@
-"""P waves told from fibrillatory waves by what comes before each QRS."""
+"""Rules that hold leads and beats together, on values whose answer is known; P waves told from fibrillatory ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import grounding
-from grounding.measurement.fusion import SAME_BEFORE, alike_before
+from grounding.measurement.fusion import (
+    SAME_BEFORE,
+    alike,
+    alike_before,
+    beat_types,
+    corrected_qt,
+    frontal_axis,
+    middle_mean,
+)
 from grounding.synthetic import Rhythm, synthesize
 
 
@@ -41,3 +49,89 @@ def test_muscle_noise_hardly_widens_the_qrs() -> None:
     assert any("noise" in issues for issues in measured.quality["issues"])
     assert before is not None
     assert measured.intervals["qrs"] == pytest.approx(before, abs=12.0)
+
+
+@pytest.mark.parametrize(
+    ("qt", "rr", "expected"),
+    [
+        (400, 1000, (400.0, 400.0, 400.0, 400.0)),  # at 60 bpm all four leave QT as it is
+        (
+            360,
+            640,
+            (450.0, 417.7, 415.4, 419.1),
+        ),  # worked by hand: 360/0.8, 360/0.64^(1/3), 360+154*0.36, 360+1.75*33.75
+        (480, 1500, (391.9, 419.3, 403.0, 445.0)),
+    ],
+)
+def test_corrected_qt(qt: float, rr: float, expected: tuple[float, ...]) -> None:
+    found = corrected_qt(qt, rr)
+    assert list(found) == ["qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges"]
+    assert list(found.values()) == pytest.approx(expected, abs=0.06)
+    assert set(corrected_qt(None, rr).values()) == set(corrected_qt(qt, None).values()) == {None}
+
+
+@pytest.mark.parametrize("degrees", [-150, -60, 0, 30, 90, 150])
+def test_frontal_axis_turns_all_the_way_round(degrees: float) -> None:
+    angle = np.radians(degrees)  # of a dipole; aVF sees sqrt(3)/2 of what a limb lead of the same length would
+    assert frontal_axis(np.cos(angle), np.sin(angle) * np.sqrt(3) / 2) == pytest.approx(degrees)
+
+
+def test_middle_mean_is_deaf_to_strays_and_does_not_jump() -> None:
+    plain = np.array([400.0, 402, 398, 401, 399, 400])
+    assert middle_mean(plain) == pytest.approx(400)
+    assert middle_mean(np.append(plain, 3000.0)) == pytest.approx(400.3, abs=0.3)
+    two_sorts = np.array([400.0] * 4 + [420.0] * 4)
+    one_less = two_sorts[1:]
+    assert abs(np.median(one_less) - np.median(two_sorts)) == 10
+    assert abs(middle_mean(one_less) - middle_mean(two_sorts)) < 3.5
+    assert middle_mean(np.array([410.0])) == 410
+
+
+def typed(
+    rr_ms: list[float], wide: set[int] = frozenset(), other: set[int] = frozenset(), paced: bool = False
+) -> list[str]:  # type: ignore[assignment]
+    """Types of beats with these RR intervals, of which some are wide or of another shape."""
+    beats = (np.cumsum([500, *rr_ms]) / 4).astype(int)
+    usual = np.sin(np.linspace(0, 6, 40))
+    shapes = np.stack([-usual if i in other else usual for i in range(len(beats))])
+    width = np.array([150.0 if i in wide else 90.0 for i in range(len(beats))]) / 4
+    edges = {"qrs_onset": beats - 10.0, "qrs_offset": beats - 10.0 + width}
+    return beat_types(beats, edges, shapes, paced)
+
+
+def test_beat_types() -> None:
+    steady = [800.0] * 7
+    assert set(typed(steady)) == {"normal"}
+    assert set(typed(steady, paced=True)) == {"paced"}
+    assert set(typed(steady, wide=set(range(8)))) == {"normal"}  # a wide QRS throughout is the usual one
+    assert typed(steady, wide={3}, other={3})[3] == "wide"
+    early = [800.0, 800, 500, 800, 800, 800, 800]
+    assert typed(early)[3] == "premature_supraventricular"
+    assert typed(early, wide={3}, other={3})[3] == "premature_ventricular"
+    assert typed(early).count("normal") == 7
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_frequent_ventricular_beats_with_pauses_are_premature(every: int) -> None:
+    """Bigeminy, trigeminy, quadrigeminy: half the RR intervals or more are not the usual one."""
+    rr, at = [], set()
+    for beat in range(1, 13):
+        early = beat % every == every - 1
+        after = beat > 1 and (beat - 1) % every == every - 1
+        rr.append(500.0 if early else 1100.0 if after else 800.0)
+        if early:
+            at.add(beat)
+    types = typed(rr, wide=at, other=at)
+    assert {i for i, kind in enumerate(types) if kind == "premature_ventricular"} == at
+    assert set(types) == {"normal", "premature_ventricular"}
+
+
+def test_irregular_beats_of_one_shape_are_not_premature() -> None:
+    assert set(typed([600.0, 900, 500, 1100, 700, 450, 950, 620, 1000])) == {"normal"}
+
+
+def test_alike_tells_beats_from_noise() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(10, 200))
+    assert abs(alike(noise)) < 0.1
+    assert alike(noise[:1] + 0.3 * noise) > 0.8

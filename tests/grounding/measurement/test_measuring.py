@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import grounding
 from grounding.measurement import delineators, measure_many
@@ -197,3 +200,158 @@ def test_noise_has_no_beats(leads: int, size_mv: float) -> None:
         assert m.heart_rate is None
         assert m.reasons["heart_rate"]
         assert len(m.beats) == 0
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> tuple[grounding.ECGRecord, grounding.synthetic.Truth, grounding.Measurement]:
+    record, truth = grounding.synthesize(
+        rate_bpm=66, axis_deg=20, st_mv={"II": 0.1, "III": 0.12, "V2": -0.15}, rr_sd_ms=25, noise_snr_db=30, seed=5
+    )
+    return record, truth, grounding.measure(record)
+
+
+def stretch(truth: grounding.synthetic.Truth, row: int, beat: int, wave: str) -> np.ndarray:
+    """What a lead shows, without noise, between the exact boundaries of a wave."""
+    table = truth.waves.set_index(["beat", "wave"]).loc[(beat, wave)]
+    return truth.clean[row, int(np.ceil(table["onset"])) : int(table["offset"]) + 1]
+
+
+def test_amplitudes_are_those_of_the_samples(synthetic: tuple) -> None:
+    record, truth, m = synthetic
+    table = m.lead_summary.set_index("lead")
+    for row, lead in enumerate(record.leads):
+        qrs, t, p = (stretch(truth, row, 3, wave) for wave in ("QRS", "T", "P"))
+        read = table.loc[lead]
+        level = truth.st_mv[lead]
+        assert max(read["r_mv"], read["r2_mv"]) == pytest.approx(max(qrs.max(), level, 0), abs=0.03), lead
+        assert min(read["q_mv"], read["s_mv"], read["s2_mv"]) == pytest.approx(min(qrs.min(), 0), abs=0.03), lead
+        assert abs(read["t_mv"]) == pytest.approx(np.abs(t).max(), abs=0.03), lead
+        if abs(p.max() + p.min()) > 0.03:  # not biphasic
+            assert read["p_mv"] == pytest.approx(p.max() if p.max() > -p.min() else p.min(), abs=0.03), lead
+        for name in ("j_mv", "st0_mv", "st40_mv", "st60_mv"):
+            assert read[name] == pytest.approx(level, abs=0.03), (lead, name)
+    assert table.loc["V1", "qrs_form"] == "rS"
+    assert table.loc["V6", "qrs_form"] in ("qR", "qRs", "Rs")
+
+
+def test_axes_are_those_of_the_net_areas(synthetic: tuple) -> None:
+    for record, truth, m in (
+        synthetic,
+        *((r, t, grounding.measure(r)) for r, t in [grounding.synthesize(axis_deg=-70)]),
+    ):
+        for wave in ("P", "QRS", "T"):
+            parts = [stretch(truth, row, 3, wave) for row in (0, 5)]
+            line = [np.linspace(part[0], part[-1], len(part)) if wave == "T" else 0 for part in parts]
+            x, y = ((part - base).sum() for part, base in zip(parts, line, strict=True))
+            angle = np.degrees(np.arctan2(y * 2 / np.sqrt(3), x))
+            assert abs((m.axes[wave.lower()] - angle + 180) % 360 - 180) < 8, (wave, record.record_id)
+
+
+def test_the_fourteen_features_are_those_of_the_beats(synthetic: tuple) -> None:
+    record, truth, m = synthetic
+    features = m.lead_features.set_index(["lead", "beat"])
+    onsets = truth.waves.loc[truth.waves["wave"] == "QRS", "onset"].to_numpy() * 1000 / record.fs
+    beats = features.loc["II"].iloc[2:8]
+    places = [int(np.argmin(np.abs(onsets - 1000 * m.beats["r_s"].iloc[beat] + 40))) for beat in beats.index]
+    rr = np.diff(onsets)
+    for (_, row), place in zip(beats.iterrows(), places, strict=True):
+        assert row["rr_prev_ms"] == pytest.approx(rr[place - 1], abs=8)
+        assert row["rr_next_ms"] == pytest.approx(rr[place], abs=8)
+        assert row["heart_rate_bpm"] == pytest.approx(60000 / rr[place - 1], abs=1)
+        assert row["qtc_interval_ms"] == pytest.approx(row["qt_interval_ms"] / np.sqrt(row["rr_prev_ms"] / 1000))
+        beat = int(truth.waves.loc[truth.waves["wave"] == "QRS", "beat"].iloc[place])
+        part = stretch(truth, 1, beat, "QRS")
+        assert row["qrs_amplitude_mv"] == pytest.approx(np.ptp(np.append(part, 0)), abs=0.06)
+        assert row["t_amplitude_mv"] == pytest.approx(np.abs(stretch(truth, 1, beat, "T")).max(), abs=0.06)
+        assert row["p_amplitude_mv"] == pytest.approx(stretch(truth, 1, beat, "P").max(), abs=0.05)
+    # QT runs from the QRS onset, T from its own onset: FeatureDB's public code takes both from the QRS end
+    spans = beats[
+        ["pr_interval_ms", "qrs_duration_ms", "st_duration_ms", "t_duration_ms", "qt_interval_ms", "p_duration_ms"]
+    ].median()
+    assert spans["qt_interval_ms"] == pytest.approx(spans[1:4].sum(), abs=8)
+    assert spans["qt_interval_ms"] == pytest.approx(truth.intervals["qt"] + 20, abs=25)
+    assert spans["pr_interval_ms"] == pytest.approx(truth.intervals["pr"], abs=25)
+    assert spans["p_duration_ms"] == pytest.approx(truth.intervals["p"], abs=25)
+    assert set(beats["st_form"]) <= {"horizontal", "upsloping", "downsloping"}
+
+
+def test_rr_statistics() -> None:
+    record, truth = grounding.synthesize(rhythm="af", rate_bpm=80, duration_s=20, seed=3)
+    m = grounding.measure(record)
+    rr = np.diff(truth.waves.loc[truth.waves["wave"] == "QRS", "onset"]) * 1000 / record.fs
+    assert m.intervals["rr"] == pytest.approx(rr.mean(), rel=0.02)
+    for name, value in (
+        ("rr_min_ms", rr.min()), ("rr_max_ms", rr.max()), ("rr_sd_ms", rr.std(ddof=1)), ("rmssd_ms", np.sqrt(np.mean(np.diff(rr) ** 2))),
+    ):  # fmt: skip
+        assert m.rhythm[name] == pytest.approx(value, abs=15), name
+    assert m.rhythm["rr_cv"] == pytest.approx(rr.std(ddof=1) / rr.mean(), abs=0.02)
+    assert m.rhythm["p_share"] < 0.1
+    assert m.rhythm["af_score"] > 0.5
+    assert m.intervals["pr"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "extra"),
+    [
+        ({"ectopy": ("pvc", 4), "duration_s": 20}, "premature_ventricular"), ({"ectopy": ("pvc", 2), "duration_s": 15}, "premature_ventricular"),
+        ({"ectopy": ("pac", 4), "duration_s": 20}, "premature_supraventricular"), ({"rhythm": "paced"}, "paced"),
+    ],
+)  # fmt: skip
+def test_ectopic_and_paced_beats_are_told(asked: dict, extra: str) -> None:
+    record, truth = grounding.synthesize(seed=2, **asked)
+    m = grounding.measure(record)
+    peaks = truth.waves.loc[truth.waves["wave"] == "QRS"]
+    expected = [
+        truth.beat_types[int(peaks["beat"].iloc[np.argmin(np.abs(peaks["peak"] - r))])] for r in m.beats["r_sample"]
+    ]
+    assert expected.count(extra) >= 4
+    assert [found == wanted for found, wanted in zip(m.beats["type"], expected, strict=True)].count(False) <= 1
+    if "ectopy" in asked:  # intervals are those of the ordinary beats
+        assert m.intervals["qrs"] < 130
+        assert m.intervals["pr"] == pytest.approx(160, abs=25)
+
+
+NUMBERS = st.floats(-1e300, 1e300) | st.sampled_from([float("nan"), float("inf"), 0.0, 1e-30, 0.001])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    fs=st.sampled_from([20.0, 50.0, 99.9, 250.0, 500.0, 5000.0, 100_000.0]), seconds=st.floats(0.001, 4), rows=st.integers(1, 12),
+    scale=NUMBERS, offset=NUMBERS, hole=st.floats(0, 1), units=st.sampled_from(["mV", "uV", "V", "adu", "zscore"]),
+    what=st.sampled_from(["ecg", "noise", "square", "spike"]), name=st.sampled_from(["learned", "learned", "classical"]),
+)  # fmt: skip
+def test_any_recording_gives_values_or_reasons(
+    record: grounding.ECGRecord,
+    fs: float,
+    seconds: float,
+    rows: int,
+    scale: float,
+    offset: float,
+    hole: float,
+    units: str,
+    what: str,
+    name: str,
+) -> None:
+    """Any rate, length, unit and size, holes in it: an EcgError when it is taken, or a measurement; never a warning."""
+    rng = np.random.default_rng(rows)
+    n = max(1, min(int(seconds * fs), 100_000))
+    time = np.arange(n) / fs
+    signal = {
+        "ecg": lambda: np.stack([np.interp(time, np.arange(5000) / 500, lead) for lead in record.signal[:rows]]),
+        "noise": lambda: rng.normal(size=(rows, n)), "square": lambda: np.sign(np.sin(9 * time)) * np.ones((rows, 1)),
+        "spike": lambda: np.eye(rows, n),
+    }[what]()  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with np.errstate(all="ignore"):
+            signal = signal * scale + offset
+        signal[rng.random(signal.shape) < (hole if hole > 0.5 else 0)] = np.nan
+        try:
+            taken = grounding.ECGRecord.from_array(signal, fs, record.leads[:rows], units=units)
+        except grounding.EcgError:
+            return
+        m = grounding.measure(taken, name)
+    values = {**m.intervals, **m.rhythm, "heart_rate": m.heart_rate, "axis": m.axis}
+    assert all(np.isfinite(value) if value is not None else m.reasons[key] for key, value in values.items())
+    assert not any(m.reasons.get(key) for key, value in values.items() if value is not None)
+    json.dumps(m.to_dict(), allow_nan=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from writers import WRITERS
 
+import grounding
 from grounding import EcgError, EcgFormatError, ECGRecord, read_record, sample_path
 from grounding.readers import readers
 
@@ -120,3 +123,45 @@ def test_a_dicom_waveform_group_that_is_not_there(files: dict[str, Path]) -> Non
 
 def test_every_reader_has_a_test() -> None:
     assert set(readers) == set(WRITERS) | {"wfdb", "csv", "npy", "npz", "parquet"}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_same_measurement(files: dict[str, Path], record: ECGRecord, name: str) -> None:
+    """Stored in steps of 1 uV, and limb leads derived where a format keeps eight: no interval moves by half a millisecond."""
+    expected, found = grounding.measure(record), grounding.measure(read_record(files[name]))
+    for interval, value in expected.intervals.items():
+        assert found.intervals[interval] == pytest.approx(value, abs=0.5), interval
+    assert found.axis == pytest.approx(expected.axis, abs=0.5)
+    assert found.beats["type"].tolist() == expected.beats["type"].tolist()
+
+
+ABSURD = [
+    ("edf", 236, b"99999999"), ("edf", 184, b"99999999"), ("edf", 252, b"9999"), ("edf", 244, b"1e-300  "),
+    ("dicom", b"\x3a\x00\x10\x00UL\x04\x00", b"\xff\xff\xff\x7f"), ("dicom", b"\x3a\x00\x05\x00US\x02\x00", b"\xff\xff"),
+    ("muse", b"<LeadSampleCountTotal>", b"999999999</LeadSampleCountTotal><x>"), ("muse", b"<SampleBase>", b"1e300</SampleBase><x>"),
+    ("philips", b'durationperchannel="', b'99999999999" x="'), ("philips", b'numberofleads="', b'999999999" x="'),
+    ("philips", b'samplespersecond="', b'1e300" x="'), ("aecg", b"<increment value=", b'"1e-300" x='), ("aecg", b"<scale value=", b'"1e300" x='),
+    ("scp", 2, b"\xff\xff\xff\x7f"), ("scp", 26, b"\xff\xff\xff\x7f"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "where", "what"), ABSURD, ids=[f"{n}-{w}" for n, w, _ in ABSURD])
+def test_absurd_numbers_cost_neither_memory_nor_time(
+    files: dict[str, Path], name: str, where: int | bytes, what: bytes, tmp_path: Path
+) -> None:
+    """Lengths, counts and rates that the file can't hold, at an offset or behind the bytes that name them."""
+    data = bytearray(files[name].read_bytes())
+    at = where if isinstance(where, int) else data.index(where) + len(where)
+    data[at : at + len(what)] = what
+    path = tmp_path / files[name].name
+    path.write_bytes(bytes(data))
+    tracemalloc.start()
+    begun = time.process_time()
+    samples = 0
+    with contextlib.suppress(EcgError):
+        samples = read_record(path).signal.size
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert samples < 1e6
+    assert peak < 100e6
+    assert time.process_time() - begun < 5
