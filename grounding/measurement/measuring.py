@@ -133,7 +133,7 @@ class _Assembly:
         method = f"{self.name} delineation, global boundaries over {int(self.usable.sum())} leads, mean of the middle half of the beats"
         methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
         methods |= {
-            "axis": "net area of the QRS in I and aVF",
+            "axis": "net area of the QRS in I and aVF, over the level at its onset",
             "axis_p": "net area of P in I and aVF",
             "axis_t": "net area of T in I and aVF",
         }
@@ -282,7 +282,7 @@ class _Assembly:
             if frontal is None:
                 self.reasons[key] = "it needs two usable limb leads with a common voltage scale"
                 continue
-            found = [self._net(lead, self.edges[begin], self.edges[end]) for lead in frontal]
+            found = [self._net(lead, self.edges[begin], self.edges[end], wave == "qrs") for lead in frontal]
             nets = [net for net in found if net is not None]
             if len(nets) < len(found):
                 self.reasons[key] = f"no {wave.upper()} wave with both boundaries"
@@ -307,12 +307,16 @@ class _Assembly:
             return have["I"], have["aVF"]
         return None
 
-    def _net(self, lead: Signal, begin: Array, end: Array) -> float | None:
-        """Median over beats of the area between boundaries, against the line between them."""
+    def _net(self, lead: Signal, begin: Array, end: Array, from_onset: bool) -> float | None:
+        """Median over beats of the mean between boundaries, over the line between them, or over the level at the onset:
+
+        of a QRS, since a raised ST is no part of it.
+        """
         chosen = self.normal & np.isfinite(begin) & np.isfinite(end)
         rows = np.zeros(int(chosen.sum()), np.intp)
         areas = [
-            (part.values * part.inside).sum(axis=1) / part.length - (part.values[:, 0] + part.last_value) / 2
+            (part.values * part.inside).sum(axis=1) / part.length
+            - (part.values[:, 0] if from_onset else (part.values[:, 0] + part.last_value) / 2)
             for part in pieces(lead[None], rows, begin[chosen], end[chosen])
         ]
         return float(np.median(np.concatenate(areas))) if areas else None
