@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from grounding import ECGRecord, read_record
+from grounding import ECGRecord, measure, read_record
 from grounding.measurement.quality import assess, quality_score
 
 PACED = {
@@ -46,6 +46,15 @@ def main() -> None:
         f"  AUC of quality_score {roc_auc_score(acceptable, scores):.3f} (95 % bootstrap {spread[0]:.3f}-{spread[1]:.3f})"
     )
     print(f"  with an unusable lead: {refused[acceptable].sum()} acceptable, {refused[~acceptable].sum()} unacceptable")
+    found = [measure(record) for record in records]
+    for word, group in (("acceptable", acceptable), ("unacceptable", ~acceptable)):
+        chosen = [m for m, wanted in zip(found, group, strict=True) if wanted]
+        given = {name: sum(m.intervals[name] is not None for m in chosen) for name in ("rr", "pr", "qrs", "qt")}
+        told = sum(any(m.quality["issues"].map(len)) or bool(m.issues) for m in chosen)
+        silent = sum(not m.reasons.get(name) for m in chosen for name, value in m.intervals.items() if value is None)
+        print(
+            f"  {word}: an issue is named in {told}; intervals given: {given}; missing ones without a reason: {silent}"
+        )
 
     swapped = claimed = count = 0
     spikes: dict[str, bool] = {}

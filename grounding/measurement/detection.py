@@ -35,7 +35,8 @@ def detect_beats(signal: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     if not alive.any():
         return np.empty(0, np.intp)
     slope = np.gradient(band[alive] / scale[alive], axis=1)
-    energy = np.sqrt(uniform_filter1d(np.mean(slope**2, axis=0), int(0.1 * FS_HZ)))
+    power = uniform_filter1d(np.mean(slope**2, axis=0), int(0.1 * FS_HZ))
+    energy = np.sqrt(np.maximum(power, 0))  # the running mean leaves a little less than nothing behind a huge spike
     # the local height of a QRS: the usual maximum of 1.5 s stretches around each sample
     height = uniform_filter1d(maximum_filter1d(energy, int(1.5 * FS_HZ)), int(3 * FS_HZ))
     level = np.minimum(height, 2.0 * np.median(height))

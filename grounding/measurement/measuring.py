@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,18 @@ from ..record import ECGRecord, fill_missing
 from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ, without_mains
-from .fusion import agree, alike, beat_shapes, beat_types, corrected_qt, frontal_axis, fuse, middle_mean, row_medians
+from .fusion import (
+    agree,
+    aligned_shapes,
+    alike,
+    beat_shapes,
+    beat_types,
+    corrected_qt,
+    frontal_axis,
+    fuse,
+    middle_mean,
+    row_medians,
+)
 from .quality import assess
 from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
 from .shapes import median_beat, pieces, summarise
@@ -22,6 +34,7 @@ Signal = NDArray[np.float32]
 
 MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
+LEVEL_SAMPLES = 4  # 16 ms
 LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
 
@@ -75,11 +88,34 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes).result()
 
 
-def measure_many(records: Iterable[ECGRecord], delineator: str = "auto", n_jobs: int = -1) -> list[Measurement]:
-    """``measure`` on many records, in processes (joblib, so ``joblib.parallel_config("dask")`` moves it to a cluster)."""
+def measure_many(
+    records: Iterable[ECGRecord | str | Path], delineator: str = "auto", n_jobs: int | None = None
+) -> list[Measurement]:
+    """``measure`` on many recordings in processes, through joblib.
+
+    Args:
+        records: recordings, or their files, which are then read where they are measured.
+        delineator: as in ``measure``.
+        n_jobs: processes; -1 for all cores; ``None`` for what ``joblib.parallel_config`` says (which also moves the same call to
+            ``"dask"`` or ``"ray"``), and one where it says nothing.
+
+    Returns:
+        One Measurement for each, in their order.
+
+    Raises:
+        EcgError: a file can't be read, or no delineator has that name.
+    """
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(measure)(record, delineator) for record in records))
+    return list(Parallel(n_jobs=n_jobs)(delayed(_measure_one)(record, delineator) for record in records))
+
+
+def _measure_one(record: ECGRecord | str | Path, delineator: str) -> Measurement:
+    if not isinstance(record, ECGRecord):
+        from ..readers import read_record
+
+        record = read_record(record)
+    return measure(record, delineator)
 
 
 def _issues(quality: Any) -> str:
@@ -103,7 +139,8 @@ class _Assembly:
         rr = np.diff(self.beats) * self.ms
         self.rr_prev = np.concatenate([[np.nan], rr])
         self.rr_next = np.concatenate([rr, [np.nan]])
-        self.types = beat_types(self.beats, edges, shapes, "pacing_spikes" in issues)
+        same_place = aligned_shapes(signal if usable.all() else signal[usable], self.beats, shapes)
+        self.types = beat_types(self.beats, edges, same_place, "pacing_spikes" in issues)
         self.normal = np.array([t == "normal" for t in self.types])
         if not self.normal.any():  # paced or wide throughout: they are the rhythm to be measured
             self.normal = np.ones(len(self.beats), bool)
@@ -133,7 +170,7 @@ class _Assembly:
         method = f"{self.name} delineation, global boundaries over {int(self.usable.sum())} leads, mean of the middle half of the beats"
         methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
         methods |= {
-            "axis": "net area of the QRS in I and aVF, over the level at its onset",
+            "axis": "net area of the QRS in I and aVF, over the level before it",
             "axis_p": "net area of P in I and aVF",
             "axis_t": "net area of T in I and aVF",
         }
@@ -308,17 +345,18 @@ class _Assembly:
         return None
 
     def _net(self, lead: Signal, begin: Array, end: Array, from_onset: bool) -> float | None:
-        """Median over beats of the mean between boundaries, over the line between them, or over the level at the onset:
+        """Median over beats of the mean between boundaries, over the line between them, or over the 16 ms before the onset:
 
         of a QRS, since a raised ST is no part of it.
         """
         chosen = self.normal & np.isfinite(begin) & np.isfinite(end)
         rows = np.zeros(int(chosen.sum()), np.intp)
-        areas = [
-            (part.values * part.inside).sum(axis=1) / part.length
-            - (part.values[:, 0] if from_onset else (part.values[:, 0] + part.last_value) / 2)
-            for part in pieces(lead[None], rows, begin[chosen], end[chosen])
-        ]
+        areas = []
+        for part in pieces(lead[None], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
+            before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
+            inside = part.inside & ~before
+            level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
+            areas.append((part.values * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) - level)
         return float(np.median(np.concatenate(areas))) if areas else None
 
     @staticmethod
