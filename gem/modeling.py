@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -172,11 +172,10 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             out.class_logits = self.class_head(rows) if any(r is not None for v in rows.values() for r in v) else None
         return out
 
-    def tower_modules(self) -> Iterator[nn.Module]:
+    def tower_modules(self) -> list[nn.Module]:
         """All modules of the encoders and projectors."""
-        for part in (self.ecg_encoder, self.ecg_projector, self.vision_encoder, self.vision_projector):
-            if part is not None:
-                yield from part.modules()
+        parts = (self.ecg_encoder, self.ecg_projector, self.vision_encoder, self.vision_projector)
+        return self.graphs.modules(part for part in parts if part is not None)
 
     def _check_ecg(self, ecg: Tensor) -> None:
         if self.ecg_encoder is None:

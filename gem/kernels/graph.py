@@ -97,11 +97,22 @@ class Graphs:
     def __init__(self, most: int = 8, recorder: Callable[[Function, tuple[Tensor, ...]], Any] = CudaGraph, device_type: str = "cuda") -> None:  # fmt: skip
         self.most, self.recorder, self.device_type = most, recorder, device_type
         self._refused: set[Hashable] = set()
+        self._listed: list[nn.Module] = []
+        self._children: list[int] | None = None
         self._kept: OrderedDict[Hashable, tuple[list[int], Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def modules(self, roots: Iterable[nn.Module]) -> list[nn.Module]:
+        """All modules under ``roots``, walked again only where one has got another child: walking hundreds takes a millisecond."""
+        roots = list(roots)
+        children = [*map(id, roots), *_children(self._listed)]
+        if children != self._children:
+            self._listed = [module for root in roots for module in root.modules()]
+            self._children = [*map(id, roots), *_children(self._listed)]
+        return self._listed
 
     def __deepcopy__(self, memo: Any) -> Graphs:
         return Graphs(self.most, self.recorder, self.device_type)  # a copied model has other addresses
@@ -150,6 +161,10 @@ class Graphs:
             self._kept.move_to_end(whole)
             out: tuple[Tensor, ...] = graph(*inputs)  # type: ignore[misc]
         return out
+
+
+def _children(modules: Iterable[nn.Module]) -> list[int]:
+    return [id(child) for module in modules for child in module._modules.values()]
 
 
 def addresses(modules: Iterable[nn.Module]) -> list[int]:

@@ -135,6 +135,16 @@ def test_hooks_and_addresses() -> None:
     assert addresses(layer.modules()) != addresses(copy.deepcopy(layer).modules())
 
 
+def test_modules_are_listed_anew_where_one_was_replaced() -> None:
+    graphs, layer = Graphs(), nn.Sequential(nn.Sequential(nn.Linear(1, 1)), nn.Linear(1, 1))
+    assert graphs.modules([layer]) == list(layer.modules())
+    assert graphs.modules([layer]) is graphs.modules([layer])
+    layer[0][0] = nn.Sequential(nn.Linear(1, 1))
+    assert graphs.modules([layer]) == list(layer.modules())
+    other = nn.Linear(1, 1)
+    assert graphs.modules([other]) == [other]
+
+
 def test_beside_gives_both() -> None:
     assert beside(lambda: torch.ones(1), lambda: torch.zeros(1), torch.device("cpu")) == (torch.ones(1), torch.zeros(1))
 
