@@ -31,6 +31,7 @@ class GemConfig(PreTrainedConfig):
         class_names: labels of the classification head; empty for none.
         class_loss_weight: of the classification loss beside the text's.
         class_dropout: in front of the classification head, in training.
+        class_votes: weight of ``"ecg"`` and ``"vision"`` in the classification head where both are there; alike when None.
         modality_dropout: in training, chance that a sample with both inputs loses one of them.
         signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
         picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
@@ -57,6 +58,7 @@ class GemConfig(PreTrainedConfig):
         class_names: list[str] | None = None,
         class_loss_weight: float = 1.0,
         class_dropout: float = 0.0,
+        class_votes: dict[str, float] | None = None,
         modality_dropout: float = 0.0,
         signal: dict[str, Any] | None = None,
         picture: dict[str, Any] | None = None,
@@ -95,6 +97,7 @@ class GemConfig(PreTrainedConfig):
         self.class_names = list(class_names or [])
         self.class_loss_weight = class_loss_weight
         self.class_dropout = class_dropout
+        self.class_votes = class_votes
         self.modality_dropout = modality_dropout
         self.signal = signal
         self.picture = picture

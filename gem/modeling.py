@@ -72,7 +72,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self.image_newline = nn.Parameter(torch.randn(hidden) * hidden**-0.5)
         if config.class_names:
             inputs = tuple(name for name in ("ecg", "vision") if getattr(self, f"{name}_encoder") is not None)
-            self.class_head = ClassificationHead(hidden, len(config.class_names), inputs, config.class_dropout)
+            size = len(config.class_names)
+            self.class_head = ClassificationHead(hidden, size, inputs, config.class_dropout, config.class_votes)
         # each encoder's and projector's own initialisation is kept; on the meta device there is none to keep
         for parameter in self.parameters():
             if parameter.device.type != "meta":

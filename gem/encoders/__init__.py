@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401
+    ecg_beats,
     ecg_coca,
     ecg_conv,
     ecg_features,

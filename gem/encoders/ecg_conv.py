@@ -13,7 +13,7 @@ from .contract import SignalContract
 from .registry import Encoder, register_encoder
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Two convolutions and a short cut; halves the length when ``stride`` is 2."""
 
     def __init__(self, inner: int, outer: int, kernel: int, stride: int) -> None:
@@ -66,7 +66,7 @@ class EcgConv(Encoder):
         blocks: list[nn.Module] = []
         inner, length = widths[0], -(-n_samples // 2)
         for outer in widths:
-            blocks += [_Block(inner if i == 0 else outer, outer, kernel, 2 if i == 0 else 1) for i in range(depth)]
+            blocks += [Block(inner if i == 0 else outer, outer, kernel, 2 if i == 0 else 1) for i in range(depth)]
             inner, length = outer, -(-length // 2)
         self.stages = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(inner)

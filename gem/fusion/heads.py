@@ -1,6 +1,8 @@
-"""The classification head on the fused encoder tokens: one linear layer per input, averaged over the inputs that are there."""
+"""The classification head on the fused encoder tokens: one linear layer per input, a weighted mean over the inputs that are there."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +18,19 @@ class ClassificationHead(nn.Module):
         n_classes: labels.
         inputs: names of the inputs, e.g. ``("ecg", "vision")``.
         dropout: in training.
+        votes: weight of each input where several are there; alike where None.
     """
 
-    def __init__(self, hidden: int, n_classes: int, inputs: tuple[str, ...], dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        hidden: int,
+        n_classes: int,
+        inputs: tuple[str, ...],
+        dropout: float = 0.0,
+        votes: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
+        self.votes = dict(votes or {})
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.LayerNorm(2 * hidden), nn.Dropout(dropout), nn.Linear(2 * hidden, n_classes))
@@ -30,13 +41,17 @@ class ClassificationHead(nn.Module):
     def forward(self, tokens: dict[str, list[Tensor | None]]) -> Tensor:
         """Per input a list over the batch of (tokens, hidden), None where absent -> (B, n_classes) logits; NaN where nothing is there."""
         votes: list[Tensor] = []
+        weights: list[Tensor] = []
         for name, rows in tokens.items():
             there = [i for i, row in enumerate(rows) if row is not None]
             if not there:
                 continue
             vectors = torch.cat([pooled(row[None]) for row in rows if row is not None])
             logits = self.heads[name](vectors)
-            full = logits.new_full((len(rows), logits.shape[-1]), float("nan"))
-            full[there] = logits
+            full = logits.new_zeros((len(rows), logits.shape[-1]))
+            full[there] = logits * self.votes.get(name, 1.0)
+            weight = logits.new_zeros((len(rows), 1))
+            weight[there] = self.votes.get(name, 1.0)
             votes.append(full)
-        return torch.stack(votes).nanmean(0)
+            weights.append(weight)
+        return torch.stack(votes).sum(0) / torch.stack(weights).sum(0)

@@ -10,12 +10,13 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 
-def augment(ecg: Tensor, strength: float = 1.0) -> Tensor:
+def augment(ecg: Tensor, strength: float = 1.0, together: int = 0) -> Tensor:
     """Change a batch of z-scored recordings.
 
     Args:
         ecg: (B, leads, samples), unit variance per lead.
         strength: 0 leaves the batch as it is; 1 is what gem-nano was trained with.
+        together: so many of the last leads share a scale: what changes the size of one changes it of all.
 
     Returns:
         A new (B, leads, samples) tensor.
@@ -25,7 +26,9 @@ def augment(ecg: Tensor, strength: float = 1.0) -> Tensor:
     batch, leads, samples = ecg.shape
     reach = samples // 10
     out = torch.roll(ecg, int(torch.randint(-reach, reach + 1, ())), dims=-1)
-    out = out * (1 + 0.15 * strength * torch.randn(batch, leads, 1))
+    size = 0.15 * torch.randn(batch, leads, 1)
+    size[:, leads - together :] = 0.1 * torch.randn(batch, 1, 1)
+    out = out * (1 + strength * size)
     lost = (torch.rand(batch, leads, 1) < 0.08) & (torch.rand(batch, 1, 1) < 0.5 * strength)
     out = out.masked_fill(lost, 0.0)
     out = out + 0.1 * strength * torch.rand(batch, 1, 1) * torch.randn_like(out)
@@ -38,19 +41,43 @@ def augment(ecg: Tensor, strength: float = 1.0) -> Tensor:
     return out
 
 
-def mix(inputs: Tensor, labels: Tensor, alpha: float = 0.4) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018): each record blended with another of its batch, labels alike.
+def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:
+    """Mixup (Zhang et al. 2018): each record blended with another of its batch, labels alike; the smaller share is the other's.
 
     Args:
-        inputs: (B, ...).
-        labels: (B, classes), 0-1.
         alpha: both parameters of the beta distribution; 0 mixes nothing.
+        rows: (B, ...) each: inputs, and labels in 0-1.
     """
     if alpha == 0:
-        return inputs, labels
-    share = float(torch.distributions.Beta(alpha, alpha).sample())
-    other = torch.randperm(len(inputs))
-    return share * inputs + (1 - share) * inputs[other], share * labels + (1 - share) * labels[other]
+        return rows
+    size = len(rows[0])
+    share = torch.distributions.Beta(alpha, alpha).sample((size,))
+    share = torch.maximum(share, 1 - share)
+    other = torch.randperm(size)
+    parts = [share.view(-1, *[1] * (row.dim() - 1)) for row in rows]
+    return tuple(part * row + (1 - part) * row[other] for part, row in zip(parts, rows, strict=True))
+
+
+def augment_beats(beats: Tensor, onset: int, strength: float = 1.0) -> Tensor:
+    """Shift, stretch around the QRS onset, scale, lose leads of and roughen a batch of average beats.
+
+    Args:
+        beats: (B, leads, samples).
+        onset: sample of the QRS onset.
+        strength: 0 leaves the batch as it is.
+    """
+    if strength == 0:
+        return beats
+    batch, leads, samples = beats.shape
+    out = torch.roll(beats, int(torch.randint(-2, 3, ())), dims=-1)
+    pace = 1 + 0.08 * strength * (2 * float(torch.rand(())) - 1)
+    place = ((torch.arange(samples) - onset) * pace + onset).clamp(0, samples - 1.001)
+    left, part = place.long(), place.frac()
+    out = out[..., left] * (1 - part) + out[..., left + 1] * part
+    size = 0.1 * torch.randn(batch, 1, 1) + 0.05 * torch.randn(batch, leads, 1)
+    lost = (torch.rand(batch, leads, 1) < 0.08) & (torch.rand(batch, 1, 1) < 0.5 * strength)
+    out = (out * (1 + strength * size)).masked_fill(lost, 0.0)
+    return out + 0.1 * strength * torch.rand(batch, 1, 1) * torch.randn_like(out)
 
 
 def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:

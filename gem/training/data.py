@@ -20,17 +20,19 @@ from ..benchmarks.ptbxl import Sample, load_ptbxl
 from ..encoders import SignalContract
 from ..errors import GemInputError
 from .corpus import CLASS_LABELS, labels_of
+from .measured import NAMES, measured, standardize
 
 log = logging.getLogger(__name__)
 
 
 class PtbxlData(lightning.LightningDataModule):
-    """Records of some folds, as ``{"ecg", "pixel_values", "classes"}`` batches.
+    """Records of some folds, as ``{"ecg", "pixel_values", "classes", "index"}`` batches.
 
     Args:
         root: a folder laid out like PTB-XL (see ``gem.benchmarks.ptbxl.load_ptbxl``).
         train_folds, val_folds: which folds; a patient is in one fold only.
         signal, picture: which inputs are prepared.
+        measured: also what ``grounding`` measures in each record, as ``"measured"``: see ``gem.training.measured``.
         cache: folder for the processed records; deleting it costs time only.
         batch_size: records of a batch.
         limit: only the first so many training records, e.g. to see a model overfit.
@@ -43,6 +45,7 @@ class PtbxlData(lightning.LightningDataModule):
         val_folds: Sequence[int] = (8,),
         signal: bool = True,
         picture: bool = False,
+        measured: bool = False,
         cache: str = "cache",
         batch_size: int = 32,
         limit: int | None = None,
@@ -50,7 +53,7 @@ class PtbxlData(lightning.LightningDataModule):
         super().__init__()
         self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
         self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
-        self.signal, self.picture = signal, picture
+        self.signal, self.picture, self.measured = signal, picture, measured
         self.train: Dataset[Any] | None = None
         self.val: Dataset[Any] | None = None
 
@@ -59,10 +62,10 @@ class PtbxlData(lightning.LightningDataModule):
         if self.train is not None:
             return
         model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
-        samples = load_ptbxl(self.root, self.train_folds)[: self.limit]
-        self.train = Records(*self._arrays(samples, model), samples)
-        samples = load_ptbxl(self.root, self.val_folds)
-        self.val = Records(*self._arrays(samples, model), samples)
+        train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
+        values = standardize(self._cached("measured", train, model, list(NAMES))) if self.measured else None
+        self.train = Records(*self._arrays(train, model), train, values)
+        self.val = Records(*self._arrays(val, model), val)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled; the last short batch is kept out unless it is the only one."""
@@ -98,6 +101,8 @@ class PtbxlData(lightning.LightningDataModule):
 
     @staticmethod
     def _one(name: str, sample: Sample, model: Any) -> NDArray[Any]:
+        if name == "measured":
+            return measured(sample)
         if name == "ecg":
             return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
         encoded = model.processor(record=sample.record)
@@ -105,12 +110,19 @@ class PtbxlData(lightning.LightningDataModule):
 
 
 class Records(Dataset[dict[str, Tensor]]):
-    """Processed records and their classes."""
+    """Processed records, their classes and their place in the list."""
 
-    def __init__(self, signal: NDArray[Any] | None, picture: NDArray[Any] | None, samples: Sequence[Sample]) -> None:
+    def __init__(
+        self,
+        signal: NDArray[Any] | None,
+        picture: NDArray[Any] | None,
+        samples: Sequence[Sample],
+        values: NDArray[Any] | None = None,
+    ) -> None:
         if signal is None and picture is None:
             raise GemInputError("neither signal nor picture is asked for", remedy="set signal or picture in the data")
-        self.inputs = {name: array for name, array in (("ecg", signal), ("pixel_values", picture)) if array is not None}
+        given = (("ecg", signal), ("pixel_values", picture), ("measured", values))
+        self.inputs = {name: array for name, array in given if array is not None}
         labels = [labels_of(sample) for sample in samples]
         self.classes = torch.tensor([[float(name in row) for name in CLASS_LABELS] for row in labels])
 
@@ -119,4 +131,4 @@ class Records(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         row = {name: torch.from_numpy(array[index].astype(np.float32)) for name, array in self.inputs.items()}
-        return {**row, "classes": self.classes[index]}
+        return {**row, "classes": self.classes[index], "index": torch.tensor(index)}

@@ -83,7 +83,7 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
 
 
 def graft(model: GemForConditionalGeneration, folder: str) -> None:
-    """Take the picture encoder, its projector and its head from another model of the same shape."""
+    """Take the picture encoder, its projector, its head and its weight in the vote from another model of the same shape."""
     from ..loading import load
 
     other = load(folder)
@@ -92,6 +92,8 @@ def graft(model: GemForConditionalGeneration, folder: str) -> None:
         assert isinstance(mine, Module)  # for mypy: both models look at pictures
         assert isinstance(theirs, Module)
         mine.load_state_dict(theirs.state_dict())
+    model.config.class_votes = other.config.class_votes
+    model.class_head.votes = dict(other.config.class_votes or {})
 
 
 def without_picture(model: GemForConditionalGeneration) -> GemForConditionalGeneration:

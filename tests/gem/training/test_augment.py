@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from gem.training.augment import augment, augment_pictures, augment_traces, distort, mix
+from gem.training.augment import augment, augment_beats, augment_pictures, augment_traces, distort, mix
 
 
 def test_changes_are_made_and_can_be_switched_off() -> None:
     torch.manual_seed(0)
     ecg, pixels, traces = torch.randn(4, 12, 500), torch.randn(4, 3, 32, 40), torch.randn(4, 3, 4, 64)
-    for change, batch in ((augment, ecg), (augment_pictures, pixels), (augment_traces, traces)):
+    beats = torch.randn(4, 12, 100)
+    changes = (
+        (augment, ecg),
+        (partial(augment_beats, onset=38), beats),
+        (augment_pictures, pixels),
+        (augment_traces, traces),
+    )
+    for change, batch in changes:
         before = batch.clone()
         out = change(batch)
         assert out.shape == batch.shape
@@ -53,11 +62,24 @@ def test_pages_are_distorted_and_still_pages() -> None:
     assert np.abs(weak - np.asarray(page, float)).mean() < np.abs(changed[0] - np.asarray(page, float)).mean()
 
 
-def test_mixing_blends_labels_as_inputs() -> None:
+def test_leads_on_one_scale_stay_on_one_scale() -> None:
+    torch.manual_seed(0)
+    one = torch.randn(1, 1, 500).expand(3, 6, 500)
+    out = augment(torch.cat([torch.randn(3, 12, 500), one], 1), together=6)[:, 12:]
+    size = out.std(-1)
+    kept = size > 0.5  # lost leads are zero but for noise and wander
+    for row, there in zip(size, kept, strict=True):
+        assert float(row[there].max() / row[there].min()) < 1.05
+
+
+def test_mixing_blends_everything_alike_and_most_of_a_record_is_itself() -> None:
     torch.manual_seed(1)
     classes = torch.eye(4)
-    mixed, labels = mix(classes.clone(), classes)
+    mixed, labels, wide = mix(0.4, classes.clone(), classes, classes[:, :, None].expand(-1, -1, 3))
     assert torch.allclose(mixed, labels)
+    assert torch.allclose(wide[..., 2], labels)
     assert torch.allclose(labels.sum(1), torch.ones(4))
-    same, _ = mix(classes, classes, alpha=0)
+    assert not torch.equal(labels, classes)
+    assert bool((labels.diagonal() >= 0.5).all())
+    same, _ = mix(0, classes, classes)
     assert torch.equal(same, classes)

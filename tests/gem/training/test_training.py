@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pytest
 import torch
 
 import gem
 from gem.errors import GemConfigError
-from gem.training.classification import Classification, choose_thresholds
+from gem.training.classification import Classification, choose_share, choose_thresholds
 from gem.training.cli import CONFIGS, find_config
 from gem.training.data import PtbxlData
 from gem.training.explanation import Explanation
@@ -86,10 +87,50 @@ def test_configs_are_found_by_name() -> None:
 
 
 def test_thresholds_separate_what_can_be_separated() -> None:
-    truth = torch.tensor([[1.0], [1.0], [0.0], [0.0]]).numpy()
-    score = torch.tensor([[0.4], [0.3], [0.2], [0.1]]).numpy()
-    (limit,) = choose_thresholds(truth, score)
-    assert 0.2 < limit <= 0.3
+    truth = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    score = np.array([[0.9, 0.1], [0.7, 0.2], [0.4, 0.1], [0.3, 0.6]])
+    likely, rare = choose_thresholds(truth, score)
+    assert 0.4 < likely <= 0.7
+    assert 0.2 < rare <= 0.6
+
+
+def test_a_picture_is_heard_as_far_as_it_helps() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, (400, 2)).astype(float)
+    good, poor = truth + rng.normal(0, 0.7, truth.shape), truth + rng.normal(0, 7.0, truth.shape)
+    assert choose_share(truth, good, poor) == 0.1
+    assert choose_share(truth, good, truth + rng.normal(0, 0.7, truth.shape)) >= 0.4
+
+
+def test_rhythm_and_beat_learn_apart_and_their_heads_are_not_saved(shared: Path, tmp_path: Path) -> None:
+    lightning.seed_everything(0)
+    encoder = {
+        "name": "ecg_beats",
+        "kwargs": {"widths": [16, 32], "depth": 1, "beat_width": 8, "beat_hidden": 16, "dropout": 0.0},
+    }
+    module = Classification(
+        model={**TINY, "ecg_encoder": encoder},
+        output=str(tmp_path / "beats"),
+        strength=0.0,
+        mixup=0.0,
+        learning_rate=0.01,
+    )
+    data = data_of(shared, tmp_path, measured=True)
+    fit(module, data, epochs=40)
+    assert data.train is not None
+    batch = next(iter(data.train_dataloader()))
+    assert batch["measured"].isfinite().float().mean() > 0.5
+    model = gem.load(tmp_path / "beats")
+    order = batch["classes"]
+    said = model.classify(ecg=batch["ecg"])
+    assert float((said - order).abs().mean()) < 0.1
+    assert not any("branches" in name for name in model.state_dict())
+    # the joined head sees both views: without the beat it says something else
+    rhythm, beat = model.ecg_encoder.views(batch["ecg"])
+    both, blind = (
+        model.ecg_encoder.join(*model.ecg_encoder.parts(rhythm, part)) for part in (beat, torch.zeros_like(beat))
+    )
+    assert not torch.allclose(both, blind)
 
 
 def test_a_picture_encoder_learns_from_traces_and_a_teacher(

@@ -1,0 +1,208 @@
+"""Rhythm and beat: a 1-D ResNet over the whole window beside one that looks closely at the record's own average beat.
+
+What makes a few thousand z-scored recordings enough is what need not be learned. Scaling every lead to unit variance loses the
+frontal plane's proportions, and with them the axis; since I + III = II they can be solved for again, so the limb leads come a second
+time on one scale. And most diagnoses are in the form of the beat: it is averaged over the window, aligned at the onset of its QRS,
+and read by a network of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grounding import STANDARD_LEADS
+
+from .contract import SignalContract
+from .ecg_conv import Block, EcgConv
+from .registry import Encoder, register_encoder
+
+BEFORE_S, AFTER_S = 0.304, 0.496  # of the QRS onset
+PEAKS = 20  # beats averaged at most
+
+
+@register_encoder(name="ecg_beats")
+class EcgBeats(Encoder):
+    """Every token of the rhythm carries, behind its own channels, the vector of the average beat.
+
+    Args:
+        n_samples: samples of the input; the leads are the standard twelve.
+        widths, depth, kernel: of the rhythm's network, see ``ecg_conv``.
+        beat_width: channels of the beat network's first stage; doubled twice.
+        beat_hidden: length of the beat's vector.
+        dropout: in front of and behind the beat's vector, in training.
+        fs_hz: sampling rate, Hz.
+    """
+
+    tiny: ClassVar[dict[str, Any]] = {
+        "n_samples": 500, "widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8, "fs_hz": 50
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        n_samples: int = 1250,
+        widths: Sequence[int] = (48, 96, 160, 256),
+        depth: int = 2,
+        kernel: int = 5,
+        beat_width: int = 32,
+        beat_hidden: int = 128,
+        dropout: float = 0.3,
+        fs_hz: float = 125.0,
+    ) -> None:
+        super().__init__()
+        self.contract = SignalContract(
+            fs_hz=fs_hz, n_samples=n_samples, leads=STANDARD_LEADS, bandpass_hz=(0.5, 40.0), normalization="zscore"
+        )
+        self.fs_hz, self.before = fs_hz, round(BEFORE_S * fs_hz)
+        self.beat_samples = self.before + round(AFTER_S * fs_hz)
+        self.rhythm = EcgConv(18, n_samples, widths, depth, kernel, fs_hz)
+        w = beat_width
+        shorter = -(-self.beat_samples // 8)
+        self.beat = nn.Sequential(
+            nn.Conv1d(12, w, 7, 1, 3, bias=False), nn.BatchNorm1d(w), nn.ReLU(),
+            Block(w, w, 7, 2), Block(w, 2 * w, 5, 2), Block(2 * w, 4 * w, 5, 2),
+            # every moment of the beat has weights of its own: where a bump lies is what it means
+            nn.Flatten(), nn.Dropout(dropout), nn.Linear(4 * w * shorter, beat_hidden), nn.ReLU(), nn.Dropout(dropout),
+        )  # fmt: skip
+        self.width, self.n_tokens = self.rhythm.width + beat_hidden, self.rhythm.n_tokens
+
+    def views(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the two networks look at.
+
+        Args:
+            x: (B, 12, samples), z-scored per lead.
+
+        Returns:
+            (B, 18, samples): the leads, then the limb leads on their common scale; (B, 12, beat_samples): the average beat, limb
+            leads on their common scale, zero just before the QRS.
+        """
+        with torch.autocast(x.device.type, enabled=False):  # scales and likeness are small differences of large sums
+            leads = x.float()
+            limb = frontal(leads)
+            beat = average_beat(torch.cat([limb, leads[:, 6:]], 1), self.fs_hz, self.before, self.beat_samples)
+        return torch.cat([leads, limb], 1).to(x.dtype), beat.to(x.dtype)
+
+    def parts(self, rhythm: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
+        """Rhythm tokens (B, n_tokens, C) and the beat's vector (B, beat_hidden), from the two views."""
+        tokens: Tensor = self.rhythm(rhythm)
+        vector: Tensor = self.beat(0.5 * beat)
+        return tokens, vector
+
+    def join(self, tokens: Tensor, vector: Tensor) -> Tensor:
+        """The two parts as tokens, (B, n_tokens, width)."""
+        return torch.cat([tokens, vector[:, None].expand(-1, tokens.shape[1], -1)], -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 12, samples) -> (B, n_tokens, width)."""
+        return self.join(*self.parts(*self.views(x)))
+
+
+def frontal(x: Tensor) -> Tensor:
+    """The six limb leads on one scale, solved from I + III = II.
+
+    Args:
+        x: (B, leads, samples), the limb leads first in standard order, each on a scale of its own.
+
+    Returns:
+        (B, 6, samples); with the scales as they came where the leads don't fit together (a lead is missing, or not what it is called).
+    """
+    with torch.no_grad():
+        stacked = torch.stack([x[:, 0], -x[:, 1], x[:, 2]], -1).double()
+        # the scales are the combination of the three that vanishes
+        power, mixes = torch.linalg.eigh(stacked.mT @ stacked)
+        scale = mixes[..., 0].abs().to(x.dtype)
+        fits = (power[:, 0] < 1e-3 * power[:, 1])[:, None] & (scale > 1e-3).all(1, keepdim=True)
+        scale = scale / scale.square().mean(1, keepdim=True).sqrt()
+    i, ii, iii = (x[:, k] * scale[:, [k]] for k in range(3))
+    solved = torch.stack([i, ii, iii, -(i + ii) / 2, (i - iii) / 2, (ii + iii) / 2], 1)
+    return torch.where(fits[..., None], solved, x[:, :6])
+
+
+def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
+    """The beats of a window, aligned to each other and averaged by how alike they are.
+
+    Args:
+        x: (B, leads, samples).
+        fs_hz: sampling rate, Hz.
+        before: samples in front of the QRS onset.
+        length: samples of the beat.
+
+    Returns:
+        (B, leads, length), zero just before the QRS; zeros where nothing stands out.
+    """
+    spare = round(0.128 * fs_hz)
+    cut_out, weight = _beats(x, fs_hz, before + spare, length + 2 * spare)
+    beat = _weighted(cut_out(x), weight)  # (B, leads, length + 2 spare)
+    with torch.no_grad():
+        start = (_onset(beat, fs_hz, before + spare) - before).clamp(0, 2 * spare)
+    place = start[:, None] + torch.arange(length, device=x.device)
+    cut = beat.gather(2, place[:, None].expand(-1, x.shape[1], -1))
+    level = cut[..., max(0, before - round(0.048 * fs_hz)) : before - 1].mean(-1, keepdim=True)
+    return cut - level
+
+
+@torch.no_grad()
+def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """Where the beats are: a function that cuts them out of such a window, (B, leads, shifts, K, length), and the weight of each cut."""
+    half, reach, samples = round(0.25 * fs_hz), max(1, round(0.024 * fs_hz)), x.shape[-1]
+    smooth = _odd(0.088 * fs_hz)
+    energy = F.avg_pool1d(_velocity(x).square(), smooth, 1, smooth // 2, count_include_pad=False)
+    top = F.max_pool1d(energy, 2 * half + 1, 1, half)
+    usual = F.max_pool1d(energy, min(samples, round(1.5 * fs_hz)), round(fs_hz))[:, 0].median(1).values[:, None]
+    # whole beats only, and room to move each of them
+    peaks = ((energy == top)[:, 0] & (energy[:, 0] > 0.25 * usual)).float()
+    peaks[:, : centre + reach] = 0
+    peaks[:, max(0, samples - (length - centre) - reach) :] = 0
+    there, at = peaks.topk(min(PEAKS, samples), dim=1)  # (B, K)
+    span = torch.arange(-centre - reach, length - centre + reach, device=x.device)
+    index = (at[..., None] + span).clamp(0, samples - 1)[:, None]  # (B, 1, K, length + 2 reach)
+
+    def cut(signal: Tensor) -> Tensor:
+        rows = (
+            signal[:, :, None].expand(-1, -1, index.shape[2], -1).gather(3, index.expand(-1, signal.shape[1], -1, -1))
+        )
+        return rows.unfold(3, length, 1).movedim(3, 2)
+
+    weight = there[:, None] * (torch.arange(2 * reach + 1, device=x.device) == reach)[None, :, None]  # (B, shifts, K)
+    close = cut(x)[..., max(0, centre - round(0.16 * fs_hz)) : centre + round(0.36 * fs_hz)]
+    norm = close.var(-1, unbiased=False).mul(close.shape[-1]).sum(1).sqrt()  # (B, shifts, K)
+    for _ in range(2):
+        mean = _weighted(close, weight)
+        mean = mean - mean.mean(-1, keepdim=True)
+        size = mean.square().sum((1, 2)).sqrt()[:, None, None]
+        likeness = torch.einsum("blskn,bln->bsk", close, mean) / (norm * size + 1e-6)
+        best = likeness == likeness.amax(1, keepdim=True)
+        found = best * there[:, None] * (likeness - 0.6).clamp(min=0)
+        # where no beat is like the others, all of them count
+        weight = torch.where(found.sum((1, 2), keepdim=True) > 0, found, weight)
+    return cut, weight
+
+
+def _onset(beat: Tensor, fs_hz: float, centre: int) -> Tensor:
+    """(B,): sample where all leads together begin to move fast, within 0.12 s of when they are fastest."""
+    speed = F.avg_pool1d(_velocity(beat), 3, 1, 1)[:, 0]
+    place = torch.arange(beat.shape[-1], device=beat.device)
+    speed = speed * ((place - centre).abs() <= round(0.176 * fs_hz))
+    fastest = speed.argmax(1, keepdim=True)
+    rising = speed > 0.2 * speed.amax(1, keepdim=True)
+    rising &= (place <= fastest) & (place >= fastest - round(0.12 * fs_hz))
+    return torch.where(rising, place, beat.shape[-1]).amin(1)
+
+
+def _weighted(rows: Tensor, weight: Tensor) -> Tensor:
+    """(B, leads, shifts, K, n) and (B, shifts, K) -> the weighted mean, (B, leads, n)."""
+    return torch.einsum("blskn,bsk->bln", rows, weight) / weight.sum((1, 2)).clamp(min=1e-6)[:, None, None]
+
+
+def _velocity(x: Tensor) -> Tensor:
+    """How fast all leads together move, (B, 1, samples)."""
+    step = F.pad(x[..., 2:] - x[..., :-2], (1, 1)).clamp(-3, 3)
+    return step.square().sum(1, keepdim=True).sqrt()
+
+
+def _odd(samples: float) -> int:
+    return 2 * int(samples // 2) + 1

@@ -1,0 +1,86 @@
+"""The beat encoder's two views: limb leads on one scale, and a beat that lies where the QRS begins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import grounding
+from gem.encoders import build_encoder
+from gem.encoders.ecg_beats import EcgBeats, average_beat, frontal
+from grounding.synthetic import synthesize
+
+
+@pytest.fixture(scope="module")
+def encoder() -> EcgBeats:
+    torch.manual_seed(0)
+    made = build_encoder("ecg_beats", {"widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8}).eval()
+    assert isinstance(made, EcgBeats)
+    return made
+
+
+def batch_of(encoder: EcgBeats, record: grounding.ECGRecord) -> torch.Tensor:
+    assert encoder.contract is not None
+    return torch.from_numpy(encoder.contract.execute(record)[0])[None]
+
+
+def test_the_frontal_plane_is_solved_for_again(encoder: EcgBeats) -> None:
+    record = grounding.read_record(grounding.sample_path())
+    scaled = batch_of(encoder, record)
+    limb = frontal(scaled)[0].numpy()
+    # what a filter without z-scoring leaves in millivolts
+    true = record.resample(125.0).signal[:6, 100:1100].std(1)
+    got = limb[:, 100:1100].std(1)
+    np.testing.assert_allclose(got / got.sum(), true / true.sum(), atol=0.03)
+    np.testing.assert_allclose(limb[0] + limb[2], limb[1], atol=0.01)  # the samples were rounded
+
+
+def test_without_a_limb_lead_nothing_is_made_up(encoder: EcgBeats) -> None:
+    x = batch_of(encoder, grounding.read_record(grounding.sample_path()))
+    x[:, 2] = 0.0
+    assert torch.equal(frontal(x), x[:, :6])
+
+
+@pytest.mark.parametrize(("rate", "seed"), [(55.0, 0), (75.0, 1), (110.0, 2)])
+def test_the_beat_begins_where_the_qrs_does(encoder: EcgBeats, rate: float, seed: int) -> None:
+    record, _ = synthesize(rate_bpm=rate, seed=seed)
+    _, beat = encoder.views(batch_of(encoder, record))
+    speed = (beat[0, :, 1:] - beat[0, :, :-1]).square().sum(0).sqrt()
+    assert abs(int(speed.argmax()) - encoder.before) <= 10  # 80 ms: within the QRS
+    # the same beat, whatever the moment the recording began
+    later = grounding.ECGRecord.from_array(np.roll(record.signal, 173, axis=1), record.fs, record.leads)
+    _, again = encoder.views(batch_of(encoder, later))
+    likeness = np.corrcoef(beat.flatten().numpy(), again.flatten().numpy())[0, 1]
+    assert likeness > 0.9  # a sample or two of the onset may go either way
+
+
+def test_an_ectopic_beat_counts_for_little() -> None:
+    torch.manual_seed(0)
+    time = torch.arange(1250) / 125
+    x = torch.zeros(1, 2, 1250)
+    for k, at in enumerate(np.arange(0.8, 9.5, 0.9)):
+        width, size = (0.06, -3.0) if k == 4 else (0.015, 1.0)
+        x += size * torch.exp(-(((time - at) / width) ** 2))
+    beat = average_beat(x, 125.0, 38, 100)
+    usual = average_beat(x.clamp(min=0), 125.0, 38, 100)
+    assert float((beat - usual).abs().max()) < 0.15  # one of ten, three times as large, would be 0.3
+
+
+def test_flat_and_noisy_records_have_a_finite_beat_and_gradients_reach_the_samples(encoder: EcgBeats) -> None:
+    assert not encoder.views(torch.zeros(2, 12, 1250))[1].any()
+    torch.manual_seed(0)
+    x = torch.randn(2, 12, 1250, requires_grad=True)
+    assert torch.isfinite(encoder.views(x)[1]).all()
+    encoder.views(x)[1].square().sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+    assert x.grad.any()
+
+
+def test_every_token_carries_the_beat(encoder: EcgBeats) -> None:
+    x = batch_of(encoder, grounding.read_record(grounding.sample_path()))
+    tokens = encoder(x)
+    rhythm = encoder.rhythm.width
+    assert torch.equal(tokens[0, 0, rhythm:], tokens[0, -1, rhythm:])
+    assert not torch.equal(tokens[0, 0, :rhythm], tokens[0, -1, :rhythm])
