@@ -26,6 +26,7 @@ from torch import nn
 import grounding
 from gem.benchmarks.classification import balanced_accuracy, bootstrap, macro_auc, macro_f1, targets
 from gem.benchmarks.ptbxl import SUPERCLASSES, Sample, load_ptbxl
+from gem.encoders.ecg_beats import EcgBeats
 from gem.encoders.ecg_conv import EcgConv
 from gem.encoders.registry import pooled
 from gem.training.augment import augment, mix
@@ -34,7 +35,6 @@ from gem.training.classification import choose_thresholds
 Array = NDArray[np.float64]
 # 0.84 million parameters with the head; gem-nano's signal encoder is the same family at 4 million
 WIDTHS = (48, 80, 114, 144)
-NANO_WIDTHS = (64, 128, 224, 384)
 EPOCHS, BATCH, PEAK, DECAY = 25, 32, 3e-3, 0.05
 # findings that speak for a superclass; NORM is the absence of all of them
 RULES = {
@@ -108,7 +108,7 @@ def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: 
         order = torch.randperm(len(x))
         for step in range(steps):
             rows = order[step * BATCH : (step + 1) * BATCH]
-            inputs, labels = mix(augment(x[rows], strength), y[rows])
+            inputs, labels = mix(0.4, augment(x[rows], strength), y[rows])
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(inputs)
             loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
@@ -132,7 +132,7 @@ class Features(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.encoder = EcgConv(widths=NANO_WIDTHS).eval()
+        self.encoder = EcgBeats().eval()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, leads, samples) -> (B, width)."""
@@ -211,7 +211,7 @@ def main() -> None:
         started = time.process_time()
         encoder = Features(chosen.seeds[0])
         score = probe(answers(encoder, x), y, np.array([sample.fold for sample in learn]), answers(encoder, z))
-        add("random encoder, linear probe", score, score.shape[1] * (2 * NANO_WIDTHS[-1] + 1), started)
+        add("random encoder, linear probe", score, score.shape[1] * (2 * encoder.encoder.width + 1), started)
     for name, strength in (("1-D ResNet, mixup", 0.0), ("1-D ResNet, mixup and augmentation", 1.0)):
         if "resnet" in chosen.skip:
             break
