@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grounding import STANDARD_LEADS
@@ -95,6 +97,10 @@ class EcgBeats(Encoder):
     def join(self, tokens: Tensor, vector: Tensor) -> Tensor:
         """The two parts as tokens, (B, n_tokens, width)."""
         return torch.cat([tokens, vector[:, None].expand(-1, tokens.shape[1], -1)], -1)
+
+    def token_spans(self) -> NDArray[np.float64]:
+        """Those of the rhythm; the beat, which every token carries, comes from the whole window."""
+        return self.rhythm.token_spans()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 12, samples) -> (B, n_tokens, width)."""

@@ -30,7 +30,7 @@ def test_it_is_small_enough_to_ship(nano: Any) -> None:
     from gem.loading import WEIGHTS
 
     assert sum(path.stat().st_size for path in (WEIGHTS / "gem-nano").iterdir()) < 40e6
-    assert sum(parameter.numel() for parameter in nano.parameters()) > 10e6
+    assert sum(parameter.numel() for parameter in nano.parameters()) > 9e6
 
 
 @pytest.mark.parametrize("name", ["ptbxl_102", "ptbxl_13", "ptbxl_413", "ptbxl_424"])
