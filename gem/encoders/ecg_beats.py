@@ -8,7 +8,7 @@ and read by a network of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,16 +116,19 @@ def frontal(x: Tensor) -> Tensor:
     Returns:
         (B, 6, samples); with the scales as they came where the leads don't fit together (a lead is missing, or not what it is called).
     """
+    stacked = torch.stack([x[:, 0], -x[:, 1], x[:, 2]], -1).double()
+    gram = stacked.mT @ stacked
     with torch.no_grad():
-        stacked = torch.stack([x[:, 0], -x[:, 1], x[:, 2]], -1).double()
-        # the scales are the combination of the three that vanishes
-        power, mixes = torch.linalg.eigh(stacked.mT @ stacked)
-        scale = mixes[..., 0].abs().to(x.dtype)
-        fits = (power[:, 0] < 1e-3 * power[:, 1])[:, None] & (scale > 1e-3).all(1, keepdim=True)
-        scale = scale / scale.square().mean(1, keepdim=True).sqrt()
+        power, mixes = torch.linalg.eigh(gram)
+        fits = (power[:, 0] < 1e-3 * power[:, 1]) & (mixes[..., 0].abs() > 1e-3).all(1)
+        # stands in where nothing is solved: a flat record's own has no derivative
+        spare = torch.diag(power.new_tensor([1.0, 2.0, 3.0])).expand_as(gram)
+    # the scales are the combination of the three that vanishes
+    scale = torch.linalg.eigh(torch.where(fits[:, None, None], gram, spare))[1][..., 0].abs().to(x.dtype)
+    scale = scale / scale.square().mean(1, keepdim=True).sqrt()
     i, ii, iii = (x[:, k] * scale[:, [k]] for k in range(3))
     solved = torch.stack([i, ii, iii, -(i + ii) / 2, (i - iii) / 2, (ii + iii) / 2], 1)
-    return torch.where(fits[..., None], solved, x[:, :6])
+    return torch.where(fits[:, None, None], solved, x[:, :6])
 
 
 def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
@@ -141,8 +144,8 @@ def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
         (B, leads, length), zero just before the QRS; zeros where nothing stands out.
     """
     spare = round(0.128 * fs_hz)
-    cut_out, weight = _beats(x, fs_hz, before + spare, length + 2 * spare)
-    beat = _weighted(cut_out(x), weight)  # (B, leads, length + 2 spare)
+    moved, weight = _beats(x, fs_hz, before + spare, length + 2 * spare)
+    beat = _weighted(moved, weight)  # (B, leads, length + 2 spare)
     with torch.no_grad():
         start = (_onset(beat, fs_hz, before + spare) - before).clamp(0, 2 * spare)
     place = start[:, None] + torch.arange(length, device=x.device)
@@ -151,9 +154,29 @@ def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
     return cut - level
 
 
+def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor]:
+    """Beats cut out of a window at every shift, (B, leads, shifts, K, length), and the weight of each cut, (B, shifts, K)."""
+    there, index, reach = _places(x, fs_hz, centre, length)
+    rows = x[:, :, None].expand(-1, -1, index.shape[2], -1).gather(3, index.expand(-1, x.shape[1], -1, -1))
+    moved = rows.unfold(3, length, 1).movedim(3, 2)
+    weight = there[:, None] * (torch.arange(2 * reach + 1, device=x.device) == reach)[None, :, None]
+    close = moved[..., max(0, centre - round(0.16 * fs_hz)) : centre + round(0.36 * fs_hz)]
+    norm = (close.var(-1, unbiased=False).mul(close.shape[-1]).sum(1) + 1e-9).sqrt()  # (B, shifts, K)
+    for _ in range(2):
+        mean = _weighted(close, weight)
+        mean = mean - mean.mean(-1, keepdim=True)
+        size = (mean.square().sum((1, 2)) + 1e-9).sqrt()[:, None, None]
+        likeness = torch.einsum("blskn,bln->bsk", close, mean) / (norm * size + 1e-6)
+        best = likeness == likeness.amax(1, keepdim=True)
+        found = best * there[:, None] * (likeness - 0.6).clamp(min=0)
+        # where no beat is like the others, all of them count
+        weight = torch.where(found.sum((1, 2), keepdim=True) > 0, found, weight)
+    return moved, weight
+
+
 @torch.no_grad()
-def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """Where the beats are: a function that cuts them out of such a window, (B, leads, shifts, K, length), and the weight of each cut."""
+def _places(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor, int]:
+    """Which of K places hold a beat (B, K), the samples to cut there (B, 1, K, length + 2 reach), and how far a cut may be shifted."""
     half, reach, samples = round(0.25 * fs_hz), max(1, round(0.024 * fs_hz)), x.shape[-1]
     smooth = _odd(0.088 * fs_hz)
     energy = F.avg_pool1d(_velocity(x).square(), smooth, 1, smooth // 2, count_include_pad=False)
@@ -166,26 +189,7 @@ def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Callable[
     there, at = peaks.topk(min(PEAKS, samples), dim=1)  # (B, K)
     span = torch.arange(-centre - reach, length - centre + reach, device=x.device)
     index = (at[..., None] + span).clamp(0, samples - 1)[:, None]  # (B, 1, K, length + 2 reach)
-
-    def cut(signal: Tensor) -> Tensor:
-        rows = (
-            signal[:, :, None].expand(-1, -1, index.shape[2], -1).gather(3, index.expand(-1, signal.shape[1], -1, -1))
-        )
-        return rows.unfold(3, length, 1).movedim(3, 2)
-
-    weight = there[:, None] * (torch.arange(2 * reach + 1, device=x.device) == reach)[None, :, None]  # (B, shifts, K)
-    close = cut(x)[..., max(0, centre - round(0.16 * fs_hz)) : centre + round(0.36 * fs_hz)]
-    norm = close.var(-1, unbiased=False).mul(close.shape[-1]).sum(1).sqrt()  # (B, shifts, K)
-    for _ in range(2):
-        mean = _weighted(close, weight)
-        mean = mean - mean.mean(-1, keepdim=True)
-        size = mean.square().sum((1, 2)).sqrt()[:, None, None]
-        likeness = torch.einsum("blskn,bln->bsk", close, mean) / (norm * size + 1e-6)
-        best = likeness == likeness.amax(1, keepdim=True)
-        found = best * there[:, None] * (likeness - 0.6).clamp(min=0)
-        # where no beat is like the others, all of them count
-        weight = torch.where(found.sum((1, 2), keepdim=True) > 0, found, weight)
-    return cut, weight
+    return there, index, reach
 
 
 def _onset(beat: Tensor, fs_hz: float, centre: int) -> Tensor:
