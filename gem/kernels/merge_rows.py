@@ -239,14 +239,16 @@ def merge(
 def builds() -> list[Build]:
     """What is compiled ahead of time: GEM-7B's width in half precision, gem-nano's in float32."""
     out = plan_builds()
+    # what Triton is told at a launch: rows of these widths begin at multiples of 16 bytes
+    known: dict[str, Any] = {"aligned": True, "even": ("width",)}
     for width, dtype in ((4096, "bf16"), (4096, "fp16"), (256, "fp32")):
         per, columns = _tile(width)
         p, size = f"*{dtype}", {"ROWS": per, "WIDTH": columns}
         rows = {"SOURCE": "*i32", "TEXT": p, "ECG": p, "PICTURE": p, "OUT": p, "rows": "i32", "n_text": "i32", "n_ecg": "i32", "width": "i32"}  # fmt: skip
         back = {"BACK": "*i32", "GRAD": p, "TEXT": p, "ECG": p, "PICTURE": p, "first": "i32", "rows": "i32", "n_text": "i32", "n_ecg": "i32", "width": "i32"}  # fmt: skip
         out += [
-            Build(f"merge rows {width} {dtype} only_text={only}", _move, rows, {**size, "ONLY_TEXT": only})
+            Build(f"merge rows {width} {dtype} only_text={only}", _move, rows, {**size, "ONLY_TEXT": only}, **known)
             for only in ((False, True) if dtype == "bf16" else (False,))
         ]
-        out.append(Build(f"merge backward {width} {dtype}", _return, back, size))
+        out.append(Build(f"merge backward {width} {dtype}", _return, back, size, **known))
     return out
