@@ -15,6 +15,7 @@ from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ, without_mains
 from .fusion import (
+    WIDE_MS,
     agree,
     aligned_shapes,
     alike,
@@ -25,6 +26,7 @@ from .fusion import (
     fuse,
     middle_mean,
     row_medians,
+    steepness,
 )
 from .quality import assess
 from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
@@ -34,6 +36,7 @@ Signal = NDArray[np.float32]
 
 MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
+LEAST_STEEP = 1.3  # of fewer beats, which may differ from each other
 LEVEL_SAMPLES = 4  # 16 ms
 LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
@@ -80,6 +83,8 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
         return _nothing(record, quality, issues, "no QRS complex was found")
     leads = signal if usable.all() else signal[usable]
     shapes = beat_shapes(leads, found.beats)
+    if len(shapes) < ENOUGH_BEATS and steepness(leads, found.beats) < LEAST_STEEP:
+        return _nothing(record, quality, issues, "what looks like a beat is no steeper than the rest: it is noise")
     if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
         return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
     noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
@@ -139,8 +144,10 @@ class _Assembly:
         rr = np.diff(self.beats) * self.ms
         self.rr_prev = np.concatenate([[np.nan], rr])
         self.rr_next = np.concatenate([rr, [np.nan]])
-        same_place = aligned_shapes(signal if usable.all() else signal[usable], self.beats, shapes)
-        self.types = beat_types(self.beats, edges, same_place, "pacing_spikes" in issues)
+        wide = edges["qrs_offset"] - edges["qrs_onset"] >= WIDE_MS / self.ms
+        if wide.any():  # the shapes of others are not asked for
+            shapes = aligned_shapes(signal if usable.all() else signal[usable], self.beats, shapes)
+        self.types = beat_types(self.beats, edges, shapes, "pacing_spikes" in issues)
         self.normal = np.array([t == "normal" for t in self.types])
         if not self.normal.any():  # paced or wide throughout: they are the rhythm to be measured
             self.normal = np.ones(len(self.beats), bool)

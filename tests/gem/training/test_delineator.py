@@ -1,4 +1,4 @@
-"""The delineator's command on three marked records, then with recordings without marks."""
+"""The delineator's command on three marked records, then with recordings without marks, and its export."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from gem.training.delineator import main, taught
-from grounding import sample_path
-from grounding.measurement.delineators import WEIGHTS
+from gem.training.delineator import Delineator, export, main, taught
+from grounding import read_record, sample_path
+from grounding.measurement.delineators import WEIGHTS, probabilities
+from grounding.measurement.features import FS_HZ, net_input
 
 
 def test_unmarked_recordings_teach_with_the_teachers_word(shared: Path, tmp_path: Path) -> None:
@@ -52,6 +54,25 @@ def test_unmarked_recordings_teach_with_the_teachers_word(shared: Path, tmp_path
     assert card["teachers"] == 1
     assert card["held_out"] == ["1"]  # 1 // 2 % 5; 3 and 5 are trained on
     assert card["records"] == 2
-    assert (out / "delineator.onnx").stat().st_size > 500_000
+    assert (out / "delineator.onnx").stat().st_size > 300_000
     with pytest.raises(SystemExit):
         main([str(marked), "--out", str(out), "--unmarked", str(plain)])
+
+
+def test_whole_numbers_say_what_float32_says(tmp_path: Path) -> None:
+    signal = read_record(sample_path()).standard().resample(FS_HZ).signal[:, :2496]
+    torch.manual_seed(0)
+    net = Delineator()
+    for _ in range(3):  # statistics of the norms
+        net(torch.from_numpy(net_input(signal)))
+    net.eval()
+    export(net, tmp_path / "plain.onnx")
+    export(net, tmp_path / "whole.onnx", [net_input(signal)])
+    plain, whole = (probabilities(signal, tmp_path / f"{name}.onnx") for name in ("plain", "whole"))
+    with torch.no_grad():
+        own = net(torch.from_numpy(net_input(signal))).softmax(1).numpy()
+    assert np.abs(plain - own).max() < 1e-4
+    assert np.abs(whole - own).mean() < 0.03
+    assert 0 < np.abs(whole - own).max() < 0.3
+    # half the leads and another length go through the same file
+    assert probabilities(signal[:5, :1000], tmp_path / "whole.onnx").shape == (5, 4, 1000)

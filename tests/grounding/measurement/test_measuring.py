@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import grounding
 from grounding.measurement import delineators
+from grounding.measurement.fusion import steepness
 from grounding.measurement.result import (
     BEAT_COLUMNS,
     INTERVALS,
@@ -182,6 +183,21 @@ def test_noise_has_no_beats(leads: int, size_mv: float) -> None:
         assert m.heart_rate is None
         assert m.reasons["heart_rate"]
         assert len(m.beats) == 0
+
+
+def test_a_bump_in_noise_is_no_beat_and_one_beat_in_silence_is() -> None:
+    """Too few to be compared with each other: what counts is that a beat is steeper than what is around it."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(12, 2500)).astype(np.float32)
+    assert 0.8 < steepness(noise, np.array([700, 1800])) < 1.25
+    beat = np.exp(-0.5 * ((np.arange(2500) - 1200) / 5) ** 2)
+    assert steepness(0.05 * noise + beat.astype(np.float32), np.array([1200])) > 1.3
+    assert steepness(np.zeros((12, 2500)), np.array([1200])) == 0.0
+    record, _ = grounding.synthesize(rate_bpm=60, duration_s=10, seed=1)
+    one = record.crop(3.0, 4.1)
+    assert 1 <= len(grounding.measure(one).beats) <= 2
+    noisy = grounding.ECGRecord.from_array(0.1 * rng.normal(size=(1, 1500)), 500, ["II"])
+    assert grounding.measure(noisy).reasons["heart_rate"]
 
 
 @pytest.fixture(scope="module")
