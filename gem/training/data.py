@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..benchmarks.ptbxl import Sample, load_ptbxl
 from ..encoders import SignalContract
 from ..errors import GemInputError
 from .corpus import CLASS_LABELS, labels_of
+from .data_batches import GlobalBatches, ResumableData, ResumableLoader
 from .measured import NAMES, measured, standardize
 
 log = logging.getLogger(__name__)
 
 
-class PtbxlData(lightning.LightningDataModule):
+class PtbxlData(ResumableData):
     """Records of some folds, as ``{"ecg", "pixel_values", "classes", "index"}`` batches.
 
     Args:
@@ -54,8 +54,8 @@ class PtbxlData(lightning.LightningDataModule):
         self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
         self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
         self.signal, self.picture, self.measured = signal, picture, measured
-        self.train: Dataset[Any] | None = None
-        self.val: Dataset[Any] | None = None
+        self.train: Records | None = None
+        self.val: Records | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the records, or take them from the cache."""
@@ -67,16 +67,15 @@ class PtbxlData(lightning.LightningDataModule):
         self.train = Records(*self._arrays(train, model), train, values)
         self.val = Records(*self._arrays(val, model), val)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled; the last short batch is kept out unless it is the only one."""
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled by the epoch; the last short batch is kept out unless it is the only one."""
         assert self.train is not None
-        short = len(self.train) < self.batch_size  # type: ignore[arg-type]
-        return DataLoader(self.train, self.batch_size, shuffle=True, drop_last=not short)
+        return self.resumable(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> ResumableLoader:
         """In order of record number."""
         assert self.val is not None
-        return DataLoader(self.val, self.batch_size)
+        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
 
     def _arrays(self, samples: Sequence[Sample], model: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
         """Signals (n, leads, samples) and pictures (n, 3, H, W), float16."""
@@ -129,6 +128,7 @@ class Records(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.classes)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: list[int]) -> dict[str, Tensor]:
+        """A batch."""
         row = {name: torch.from_numpy(array[index].astype(np.float32)) for name, array in self.inputs.items()}
         return {**row, "classes": self.classes[index], "index": torch.tensor(index)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -98,3 +99,31 @@ class ResumableLoader(DataLoader[Any]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on behind what was handed out; behind the last batch that is the next epoch's first."""
         self.first = state["handed_out"] % max(1, len(self.batches))
+
+
+class ResumableData(lightning.LightningDataModule):
+    """A data module whose state in a checkpoint is how far the epoch was.
+
+    Lightning hands a loader's state back only where nobody asked for the loader before, and a learning rate schedule that ends
+    with the last epoch asks how long it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loader: ResumableLoader | None = None
+        self.reached: dict[str, Any] = {}
+
+    def resumable(self, loader: ResumableLoader) -> ResumableLoader:
+        """This loader for training, set to where a checkpoint was written."""
+        if self.reached:
+            loader.load_state_dict(self.reached)
+        self.loader, self.reached = loader, {}
+        return loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the loader."""
+        return {} if self.loader is None else dict(self.loader.state_dict())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """For the loader that comes."""
+        self.reached = state_dict

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,13 +18,13 @@ from torch.utils.data import Dataset
 
 from ..errors import GemConfigError, GemInputError
 from .augment import distort
-from .data_batches import GlobalBatches, ResumableLoader
+from .data_batches import GlobalBatches, ResumableData, ResumableLoader
 from .data_items import Item, load_items, split
 
 IGNORE = -100
 
 
-class EcgData(lightning.LightningDataModule):
+class EcgData(ResumableData):
     """Examples of one layout, split by patient, as batches.
 
     Args:
@@ -121,7 +120,7 @@ class EcgData(lightning.LightningDataModule):
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled by seed and epoch; the last short global batch is left out."""
         assert self.train is not None  # for mypy: after setup
-        return self._loader(self.train, True)
+        return self.resumable(self._loader(self.train, True))
 
     def val_dataloader(self) -> Any:
         """In the order of the files; nothing where no patient validates."""

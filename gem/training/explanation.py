@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -12,6 +13,7 @@ from torch import Tensor
 from .augment import augment
 from .corpus import explanation, impression
 from .start import graft, save, start, without_picture
+from .tuning import CachedForward, reseed
 
 IGNORE = -100
 
@@ -30,8 +32,10 @@ class Explanation(lightning.LightningModule):
         strength: of the signal's augmentation, 0-1.
         modality_dropout: chance that a record with both inputs loses one of them.
         without_facts: share of prompts without facts.
-        seed: of the texts.
+        seed: of the texts, and of what else is random in a step: a resumed run repeats what the uninterrupted one does.
         half: save the weights as float16, to ship them.
+        feature_cache: folder for what the picture encoder makes of each page: it is frozen and pages are not changed, so each goes
+            through it once. Deletable at any time.
         signal_only: leave the picture's encoder, projector and head out of what is saved: no untrained part is shipped.
     """
 
@@ -47,6 +51,7 @@ class Explanation(lightning.LightningModule):
         without_facts: float = 0.15,
         seed: int = 0,
         half: bool = False,
+        feature_cache: str | None = None,
         signal_only: bool = False,
     ) -> None:
         super().__init__()
@@ -60,16 +65,33 @@ class Explanation(lightning.LightningModule):
         self.output, self.learning_rate, self.strength = output, learning_rate, strength
         self.without_facts, self.seed, self.half_precision = without_facts, seed, half
         self.signal_only = signal_only
+        self.cache: CachedForward | None = None
+        if feature_cache is not None and self.model.vision_encoder is not None:
+            self.cache = CachedForward(self.model.vision_encoder, Path(feature_cache), "vision")
+        # here too: a run that goes on in the middle of an epoch is not told that one starts
+        self.modes()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step."""
+        reseed(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def on_train_epoch_start(self) -> None:
+        """Set the modes again, which validation may have changed."""
+        self.modes()
+
+    def modes(self) -> None:
         """Frozen parts keep their running statistics; dropout of inputs stays on."""
         self.model.train()
         for name in ("ecg_encoder", "vision_encoder", "class_head"):
-            getattr(self.model, name).eval()
+            part = getattr(self.model, name)
+            if part is not None:
+                part.eval()
 
     def loss(self, batch: dict[str, Tensor], pick: random.Random) -> Tensor:
         """Cross entropy of the texts that fit what the encoders see."""
         model, inputs = self.model, {key: batch[key] for key in ("ecg", "pixel_values") if key in batch}
+        if self.cache is not None:
+            self.cache.ids = [str(place) for place in batch["index"].tolist()]
         with torch.no_grad():
             encoded = model.encode(**inputs)
             blocks = encoded.blocks()

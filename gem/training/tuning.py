@@ -123,8 +123,7 @@ class Tuning(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """What is random in this step follows from seed, epoch, batch and process alone."""
-        key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
-        torch.manual_seed(key % 2**63)
+        reseed(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def note(self, batch: dict[str, Any]) -> None:
         """Tell the feature caches which records come."""
@@ -235,6 +234,11 @@ class Tuning(lightning.LightningModule):
             weights: in place of the model's own, which hold only this process's share where they are sharded.
         """
         raise NotImplementedError
+
+
+def reseed(seed: int, epoch: int, batch: int, rank: int = 0) -> None:
+    """Let what is random in a step follow from these alone, so that a resumed run repeats what the uninterrupted one does."""
+    torch.manual_seed((((seed * 1_000_003 + epoch) * 1_000_003 + batch) * 1024 + rank) % 2**63)
 
 
 class Schedule:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import gem
-from gem.training.cli import find_config, run
+from gem.training.cli import CONFIGS, find_config, run
 from gem.training.plots import plot, read_curves
 
 from . import tiny
@@ -78,3 +78,10 @@ def test_plots_of_nothing_are_clear_errors(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,loss\n")
     with pytest.raises(gem.GemInputError, match="no figures yet"):
         plot(tmp_path, tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_bundled_config_keeps_its_last_checkpoint(path: Path) -> None:
+    callbacks = yaml.safe_load(path.read_text())["trainer"].get("callbacks", [])
+    kept = [entry["init_args"] for entry in callbacks if entry["class_path"].endswith(".ModelCheckpoint")]
+    assert [(init["save_last"], init["every_n_train_steps"] > 0) for init in kept] == [(True, True)]

@@ -130,7 +130,7 @@ def run(
         "lora": {"r": 4, "dropout": 0.1} if lora else None, "train": ("ecg_projector", "language_model"), **(module or {}),
     })  # fmt: skip
     fitted = lightning.Trainer(
-        max_steps=steps, max_epochs=-1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        max_steps=steps, max_epochs=10_000, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False, limit_val_batches=0,
         callbacks=[*callbacks, Losses(), ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=keep, every_n_train_steps=1)],
         **trainer,
