@@ -1,4 +1,4 @@
-"""Rhythm and beat: a 1-D ResNet over the whole window beside one that looks closely at the record's own average beat.
+"""Rhythm and beat: 1-D ResNets over the whole window beside others that look closely at the record's own average beat.
 
 What makes a few thousand z-scored recordings enough is what need not be learned. Scaling every lead to unit variance loses the
 frontal plane's proportions, and with them the axis; since I + III = II they can be solved for again, so the limb leads come a second
@@ -29,14 +29,16 @@ PEAKS = 20  # beats averaged at most
 
 @register_encoder(name="ecg_beats")
 class EcgBeats(Encoder):
-    """Every token of the rhythm carries, behind its own channels, the vector of the average beat.
+    """Every token of the rhythm carries, behind its own channels, the vectors of the average beat.
 
     Args:
         n_samples: samples of the input; the leads are the standard twelve.
-        widths, depth, kernel: of the rhythm's network, see ``ecg_conv``.
+        widths, depth: of the rhythm's networks, see ``ecg_conv``.
+        kernels: of the residual convolutions; for each there is one network of the rhythm and one of the beat. Networks that
+            learned apart err apart, and what joins them is better than any.
         beat_width: channels of the beat network's first stage; doubled twice.
-        beat_hidden: length of the beat's vector.
-        dropout: in front of and behind the beat's vector, in training.
+        beat_hidden: length of each network's vector of the beat.
+        dropout: in front of and behind this vector, in training.
         fs_hz: sampling rate, Hz.
     """
 
@@ -49,7 +51,7 @@ class EcgBeats(Encoder):
         n_samples: int = 1250,
         widths: Sequence[int] = (48, 96, 160, 256),
         depth: int = 2,
-        kernel: int = 5,
+        kernels: Sequence[int] = (5,),
         beat_width: int = 32,
         beat_hidden: int = 128,
         dropout: float = 0.3,
@@ -61,16 +63,11 @@ class EcgBeats(Encoder):
         )
         self.fs_hz, self.before = fs_hz, round(BEFORE_S * fs_hz)
         self.beat_samples = self.before + round(AFTER_S * fs_hz)
-        self.rhythm = EcgConv(18, n_samples, widths, depth, kernel, fs_hz)
-        w = beat_width
-        shorter = -(-self.beat_samples // 8)
-        self.beat = nn.Sequential(
-            nn.Conv1d(12, w, 7, 1, 3, bias=False), nn.BatchNorm1d(w), nn.ReLU(),
-            Block(w, w, 7, 2), Block(w, 2 * w, 5, 2), Block(2 * w, 4 * w, 5, 2),
-            # every moment of the beat has weights of its own: where a bump lies is what it means
-            nn.Flatten(), nn.Dropout(dropout), nn.Linear(4 * w * shorter, beat_hidden), nn.ReLU(), nn.Dropout(dropout),
-        )  # fmt: skip
-        self.width, self.n_tokens = self.rhythm.width + beat_hidden, self.rhythm.n_tokens
+        self.rhythms = nn.ModuleList(EcgConv(18, n_samples, widths, depth, kernel, fs_hz) for kernel in kernels)
+        self.beats = nn.ModuleList(_beat_network(self.beat_samples, beat_width, beat_hidden, dropout) for _ in kernels)
+        first: Any = self.rhythms[0]
+        self.rhythm_width, self.beat_hidden, self.n_tokens = first.width, beat_hidden, first.n_tokens
+        self.width = len(kernels) * (first.width + beat_hidden)
 
     def views(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the two networks look at.
@@ -88,23 +85,42 @@ class EcgBeats(Encoder):
             beat = average_beat(torch.cat([limb, leads[:, 6:]], 1), self.fs_hz, self.before, self.beat_samples)
         return torch.cat([leads, limb], 1).to(x.dtype), beat.to(x.dtype)
 
-    def parts(self, rhythm: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
-        """Rhythm tokens (B, n_tokens, C) and the beat's vector (B, beat_hidden), from the two views."""
-        tokens: Tensor = self.rhythm(rhythm)
-        vector: Tensor = self.beat(0.5 * beat)
-        return tokens, vector
+    def parts(self, views: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        """What each pair of networks makes of its views.
 
-    def join(self, tokens: Tensor, vector: Tensor) -> Tensor:
-        """The two parts as tokens, (B, n_tokens, width)."""
-        return torch.cat([tokens, vector[:, None].expand(-1, tokens.shape[1], -1)], -1)
+        Args:
+            views: rhythm (B, 18, samples) and beat (B, 12, beat_samples) for each kernel.
+
+        Returns:
+            Rhythm tokens (B, n_tokens, rhythm_width) and the beat's vector (B, beat_hidden), for each kernel.
+        """
+        pairs = zip(self.rhythms, self.beats, views, strict=True)
+        return [(rhythm(seen), beat(0.5 * form)) for rhythm, beat, (seen, form) in pairs]
+
+    def join(self, parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """All parts as tokens, (B, n_tokens, width)."""
+        vectors = [vector[:, None].expand(-1, self.n_tokens, -1) for _, vector in parts]
+        return torch.cat([*(tokens for tokens, _ in parts), *vectors], -1)
 
     def token_spans(self) -> NDArray[np.float64]:
         """Those of the rhythm; the beat, which every token carries, comes from the whole window."""
-        return self.rhythm.token_spans()
+        first: Any = self.rhythms[0]
+        spans: NDArray[np.float64] = first.token_spans()
+        return spans
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 12, samples) -> (B, n_tokens, width)."""
-        return self.join(*self.parts(*self.views(x)))
+        return self.join(self.parts([self.views(x)] * len(self.rhythms)))
+
+
+def _beat_network(samples: int, width: int, hidden: int, dropout: float) -> nn.Sequential:
+    """(B, 12, samples) -> (B, hidden); stages of ``width``, twice and four times that."""
+    return nn.Sequential(
+        nn.Conv1d(12, width, 7, 1, 3, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
+        Block(width, width, 7, 2), Block(width, 2 * width, 5, 2), Block(2 * width, 4 * width, 5, 2),
+        # every moment of the beat has weights of its own: where a bump lies is what it means
+        nn.Flatten(), nn.Dropout(dropout), nn.Linear(4 * width * -(-samples // 8), hidden), nn.ReLU(), nn.Dropout(dropout),
+    )  # fmt: skip
 
 
 def frontal(x: Tensor) -> Tensor:

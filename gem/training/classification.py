@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import lightning
@@ -17,6 +18,7 @@ from ..encoders.registry import pooled
 from .augment import augment, augment_beats, augment_pictures, augment_traces, mix
 from .measured import NAMES
 from .start import save, start
+from .tuning import reseed
 
 _PREFIX = {"signal": ("ecg", "ecg"), "picture": ("pixel_values", "vision")}
 
@@ -36,6 +38,7 @@ class Classification(lightning.LightningModule):
             have to give both inputs.
         teacher_weight: its share, 0-1.
         measured_weight: of the measured values that an encoder with two views learns beside the labels.
+        seed: of what is random in a step: a resumed run repeats what the uninterrupted one does.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Classification(lightning.LightningModule):
         teacher: str | None = None,
         teacher_weight: float = 0.6,
         measured_weight: float = 0.3,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -76,16 +80,18 @@ class Classification(lightning.LightningModule):
             encoder.to(memory_format=torch.channels_last)
         self.branches = nn.ModuleList()
         if hasattr(encoder, "views"):
-            vectors, classes = (
-                (2 * encoder.rhythm.width, encoder.width - encoder.rhythm.width),
-                len(self.model.config.class_names),
-            )
-            self.branches.extend(_Branch(size, classes, self.model.config.class_dropout) for size in vectors)
+            classes, dropout = len(self.model.config.class_names), self.model.config.class_dropout
+            for size in (2 * encoder.rhythm_width, encoder.beat_hidden) * len(encoder.rhythms):
+                self.branches.append(_Branch(size, classes, dropout))
         # in a list, so that it is neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
-        self.teacher_weight, self.measured_weight = teacher_weight, measured_weight
+        self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
         self.kept: dict[str, dict[int, Tensor]] = {}
         self.seen: list[tuple[Tensor, ...]] = []
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step."""
+        reseed(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def logits(self, batch: Tensor) -> Tensor:
         """(B, classes) from a batch of this input."""
@@ -135,25 +141,32 @@ class Classification(lightning.LightningModule):
         return F.binary_cross_entropy_with_logits(head(pooled(tokens)).float(), classes)
 
     def _views_loss(self, batch: dict[str, Tensor], classes: Tensor) -> Tensor:
-        """Rhythm and beat each learn the labels and the measured values alone; what joins them learns from the labels and from both.
+        """Each network learns the labels and the measured values alone; what joins them learns from the labels and from all.
 
-        Branches that don't see each other's errors make different ones, and their mean is better than either.
+        Branches that don't see each other's errors make different ones, and their mean is better than any.
         """
         encoder, projector, head = self.trained
-        rhythm, beat = encoder.views(batch[self.key])
-        rhythm = augment(rhythm, self.strength, together=6)
-        beat = augment_beats(beat, encoder.before, self.strength)
-        values = batch.get("measured", torch.full((len(beat), len(NAMES)), float("nan")))
-        rhythm, beat, classes, values = mix(self.mixup, rhythm, beat, classes, values)
-        tokens, vector = encoder.parts(rhythm, beat)
+        views = [
+            self._once(name, batch, self.key, partial(_view, encoder, k)) for k, name in enumerate(("rhythm", "beat"))
+        ]
+        changed = []
+        for _ in encoder.rhythms:
+            changed += [
+                augment(views[0], self.strength, together=6),
+                augment_beats(views[1], encoder.before, self.strength),
+            ]
+        values = batch.get("measured", torch.full((len(classes), len(NAMES)), float("nan")))
+        *changed, classes, values = mix(self.mixup, *changed, classes, values)
+        parts = encoder.parts(list(zip(changed[::2], changed[1::2], strict=True)))
+        seen = [vector for tokens, beat in parts for vector in (pooled(tokens), beat)]
         known, loss, opinions = values.isfinite(), torch.zeros(()), []
-        for branch, seen in zip(self.branches, (pooled(tokens), vector), strict=True):
-            logits, told = branch(seen)
+        for branch, vector in zip(self.branches, seen, strict=True):
+            logits, told = branch(vector)
             loss = loss + F.binary_cross_entropy_with_logits(logits.float(), classes)
             if known.any():
                 loss = loss + self.measured_weight * F.smooth_l1_loss(told.float()[known], values[known])
             opinions.append(logits.detach().float())
-        joined = head(pooled(projector(encoder.join(tokens, vector).detach())))
+        joined = head(pooled(projector(encoder.join(parts).detach())))
         aim = 0.5 * classes + 0.5 * torch.stack(opinions).mean(0).sigmoid()
         return loss + F.binary_cross_entropy_with_logits(joined.float(), aim)
 
@@ -177,7 +190,10 @@ class Classification(lightning.LightningModule):
 
     @torch.no_grad()
     def on_fit_end(self) -> None:
-        """Choose on the validation folds the decision thresholds, or a picture's weight beside its teacher's signal, then save."""
+        """Choose on the validation folds the decision thresholds, or a picture's weight beside its teacher's signal, then save.
+
+        The thresholds are the signal's: a picture's logits are shifted so that they fit it too.
+        """
         self.eval()
         trainer: Any = self.trainer
         loaders = trainer.val_dataloaders or trainer.datamodule.val_dataloader()
@@ -186,12 +202,16 @@ class Classification(lightning.LightningModule):
             self.validation_step(batch, 0)
             signal += [teacher.classify(ecg=batch["ecg"])[:, : len(SUPERCLASSES)].logit() for teacher in self.teachers]
         score, truth = self._gathered()
+        chosen = choose_thresholds(truth, score, trainer.datamodule.train.classes[:, : len(SUPERCLASSES)].mean(0))
         if self.inputs == "signal":
-            chosen = choose_thresholds(truth, score)
             self.model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
         elif signal:
             share = choose_share(truth, torch.cat(signal).numpy(), np.log(score / (1 - score)))
             self.model.config.class_votes = {"ecg": 1 - share, "vision": share}
+            limits: dict[str, float] = self.teachers[0].config.class_thresholds or {}
+            for column, label in enumerate(SUPERCLASSES):
+                wanted, own = limits.get(label, 0.5), chosen[column]
+                self.trained[2][-1].bias[column] += np.log(wanted / (1 - wanted)) - np.log(own / (1 - own))
         model: Any = self.model
         save(model.to(memory_format=torch.contiguous_format), self.output)
 
@@ -216,6 +236,11 @@ class _Branch(nn.Module):
         return self.classes(self.dropout(normal)), self.measured(normal)
 
 
+def _view(encoder: Any, which: int, ecg: Tensor) -> Tensor:
+    seen: Tensor = encoder.views(ecg)[which]
+    return seen
+
+
 def load_frozen(folder: str) -> Any:
     """A trained model that is only asked."""
     from ..loading import load
@@ -237,7 +262,7 @@ def choose_share(truth: Any, signal: Any, picture: Any) -> float:
     return max((0.1, 0.2, 0.3, 0.4, 0.5), key=worth)
 
 
-def choose_thresholds(truth: Any, score: Any) -> list[float]:
+def choose_thresholds(truth: Any, score: Any, share: Any = None) -> list[float]:
     """Thresholds between each class's share and one half: the share to a power, the same for all classes.
 
     The power has the best sum of macro F1 and balanced accuracy. One number is all that a few hundred records can choose: a threshold
@@ -246,8 +271,9 @@ def choose_thresholds(truth: Any, score: Any) -> list[float]:
     Args:
         truth: (records, classes), 0 or 1.
         score: (records, classes), probabilities.
+        share: (classes,) each class's share of the records; that in ``truth`` when None. What trained knows it better, from more records.
     """
-    share = truth.mean(0).clip(0.01, 0.99)
+    share = (truth.mean(0) if share is None else np.asarray(share, float)).clip(0.01, 0.99)
 
     def worth(power: float) -> float:
         said = (score >= share**power).astype(float)

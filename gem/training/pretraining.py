@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..encoders.registry import pooled
 from ..errors import GemConfigError, GemInputError
-from .augment import augment
+from .augment import augment, augment_beats
 from .start import save, start
 from .tuning import Tuning
 
@@ -27,7 +27,8 @@ class SelfSupervised(Tuning):
         init, model: see ``gem.training.start.start``.
         strength: of the augmentation of each view, 0-1; for z-scored signals.
         keep: share of the leads that a view keeps; each view keeps leads of its own.
-        embed_dim: width of the projection that is compared; it is not saved with the model.
+        embed_dim: width of the projections that are compared; they are not saved with the model. An encoder of several networks
+            (``ecg_beats``) has one for each of them: each has to tell the recordings apart alone, so none rests on another.
         temperature: of the comparison.
         kwargs: see ``gem.training.tuning.Tuning``.
     """
@@ -48,21 +49,56 @@ class SelfSupervised(Tuning):
         if self.feature_cache is not None or self.gradient_checkpointing:
             raise GemConfigError("pre-training has no feature_cache and no gradient_checkpointing")
         self.trains(["ecg_encoder"])
-        width = 2 * int(self.model.ecg_encoder.width)
-        self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embed_dim))
+        encoder: Any = self.model.ecg_encoder
+        self.apart = hasattr(encoder, "views")
+        widths = (
+            [2 * encoder.rhythm_width, encoder.beat_hidden] * len(encoder.rhythms)
+            if self.apart
+            else [2 * encoder.width]
+        )
+        self.projections = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embed_dim)) for width in widths
+        )
         self.ready(fresh=init is None)
 
-    def embed(self, ecg: Tensor) -> Tensor:
-        """(B, leads, samples) -> (B, embed_dim), of length one."""
-        return F.normalize(self.projection(pooled(self.model.ecg_encoder(ecg))).float(), dim=-1)
+    def embed(self, ecg: Tensor) -> list[Tensor]:
+        """What each network makes of two changed views of each recording.
+
+        Args:
+            ecg: (B, leads, samples), z-scored.
+
+        Returns:
+            (2 B, embed_dim) each, of length one: all first views, then all second ones. They go through in one pass, so that batch
+            norm sees the same statistics for both.
+        """
+        encoder: Any = self.model.ecg_encoder
+        if self.apart:
+            # the leads are lost behind the encoder's own views: the limb leads' common scale needs all of them
+            rhythm, beat = encoder.views(ecg)
+            pairs = [[self.changed(rhythm, beat) for _ in range(2)] for _ in encoder.rhythms]
+            views = [tuple(torch.cat(same) for same in zip(*pair, strict=True)) for pair in pairs]
+            vectors = [vector for tokens, form in encoder.parts(views) for vector in (pooled(tokens), form)]
+        else:
+            changed = [augment(ecg, self.strength) * keep_leads(ecg, self.keep) for _ in range(2)]
+            vectors = [pooled(encoder(torch.cat(changed)))]
+        return [
+            F.normalize(project(seen).float(), dim=-1) for project, seen in zip(self.projections, vectors, strict=True)
+        ]
+
+    def changed(self, rhythm: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
+        """One changed view, without some leads, of the limb leads' second copy and of the beat too."""
+        kept, before = keep_leads(beat, self.keep), self.model.ecg_encoder.before
+        rhythm = augment(rhythm, self.strength, together=6) * torch.cat([kept, kept[:, :6]], 1)
+        return rhythm, augment_beats(beat, before, self.strength) * kept
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
-        """Symmetric InfoNCE between two views, over the recordings of all processes."""
+        """Symmetric InfoNCE between two views, over the recordings of all processes; the mean over the encoder's networks."""
         if "ecg_mask" in batch:
             raise GemInputError("an example without its recording", where=str(batch["ids"]))
-        # one pass for both views: batch norm sees the same statistics for each
-        views = torch.cat([view(batch["ecg"], self.strength, self.keep) for _ in range(2)])
-        first, second = self.embed(views).chunk(2)
+        return torch.stack([self.contrast(*both.chunk(2)) for both in self.embed(batch["ecg"])]).mean()
+
+    def contrast(self, first: Tensor, second: Tensor) -> Tensor:
+        """InfoNCE of two views, (B, embed_dim) each."""
         if self.trainer.world_size > 1:
             gather: Any = self.all_gather
             first, second = (gather(part, sync_grads=True).flatten(0, 1) for part in (first, second))
@@ -85,15 +121,13 @@ class SelfSupervised(Tuning):
         save(self.model, self.output, weights)
 
 
-def view(ecg: Tensor, strength: float, keep: float) -> Tensor:
-    """A changed copy in which each recording keeps some of its leads; the others are zero.
+def keep_leads(ecg: Tensor, share: float) -> Tensor:
+    """Which leads of each recording stay, (B, leads, 1): one or zero.
 
     Args:
-        ecg: (B, leads, samples), z-scored.
-        strength: see ``gem.training.augment.augment``.
-        keep: share of the leads; at least one stays.
+        ecg: (B, leads, samples).
+        share: of the leads that stay; at least one does.
     """
     leads = ecg.shape[1]
-    count = max(1, round(keep * leads))
-    order = torch.rand(ecg.shape[:2], device=ecg.device).argsort(1)
-    return augment(ecg, strength).masked_fill((order >= count)[..., None], 0.0)
+    order = torch.rand(ecg.shape[:2], device=ecg.device).argsort(1).argsort(1)
+    return (order < max(1, round(share * leads)))[..., None].to(ecg.dtype)

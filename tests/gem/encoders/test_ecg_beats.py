@@ -15,7 +15,9 @@ from grounding.synthetic import synthesize
 @pytest.fixture(scope="module")
 def encoder() -> EcgBeats:
     torch.manual_seed(0)
-    made = build_encoder("ecg_beats", {"widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8}).eval()
+    made = build_encoder(
+        "ecg_beats", {"widths": [8, 16], "depth": 1, "kernels": [3, 5], "beat_width": 4, "beat_hidden": 8}
+    ).eval()
     assert isinstance(made, EcgBeats)
     return made
 
@@ -81,6 +83,11 @@ def test_flat_and_noisy_records_have_a_finite_beat_and_gradients_reach_the_sampl
 def test_every_token_carries_the_beat(encoder: EcgBeats) -> None:
     x = batch_of(encoder, grounding.read_record(grounding.sample_path()))
     tokens = encoder(x)
-    rhythm = encoder.rhythm.width
+    rhythm = 2 * encoder.rhythm_width
+    assert tokens.shape[-1] == encoder.width == rhythm + 2 * encoder.beat_hidden
     assert torch.equal(tokens[0, 0, rhythm:], tokens[0, -1, rhythm:])
     assert not torch.equal(tokens[0, 0, :rhythm], tokens[0, -1, :rhythm])
+    # each kernel has networks of its own, whose weights are its own
+    (first, beat), (second, other) = encoder.parts([encoder.views(x)] * 2)
+    assert not torch.equal(first, second)
+    assert not torch.equal(beat, other)

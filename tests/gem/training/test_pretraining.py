@@ -14,19 +14,42 @@ import gem
 from gem.errors import GemConfigError
 from gem.training.classification import Classification
 from gem.training.data_text import EcgData
-from gem.training.pretraining import SelfSupervised, view
+from gem.training.pretraining import SelfSupervised, keep_leads
 
 from . import tiny
 
 
 def test_a_view_keeps_some_leads() -> None:
     torch.manual_seed(0)
-    ecg = torch.randn(6, 12, 500)
-    changed = view(ecg, 0.0, 0.5)
-    kept = changed.abs().sum(-1) > 0
-    assert kept.sum(1).tolist() == [6] * 6
-    assert len({tuple(row.tolist()) for row in kept}) > 1
-    assert torch.equal(changed[kept], ecg[kept])
+    kept = keep_leads(torch.randn(6, 12, 500), 0.5)
+    assert kept.sum(1).flatten().tolist() == [6] * 6
+    assert len({tuple(row.flatten().tolist()) for row in kept}) > 1
+    assert keep_leads(torch.randn(1, 12, 500), 0.0).sum() == 1
+
+
+def test_each_network_of_an_encoder_has_to_tell_the_records_apart() -> None:
+    torch.manual_seed(0)
+    kwargs = {
+        "n_samples": 500,
+        "widths": [8],
+        "depth": 1,
+        "kernels": [3, 5],
+        "beat_width": 4,
+        "beat_hidden": 8,
+        "fs_hz": 50.0,
+    }
+    encoder = {"name": "ecg_beats", "kwargs": kwargs}
+    learner = SelfSupervised(model={**tiny.MODELS["pretrain_signal"], "ecg_encoder": encoder})
+    embedded = learner.embed(torch.randn(3, 12, 500))
+    assert [tuple(both.shape) for both in embedded] == [
+        (6, 128)
+    ] * 4  # rhythm and beat, two of each; two views of three records
+    assert all(not torch.equal(*both.chunk(2)) for both in embedded)
+    for which, network in enumerate(learner.model.ecg_encoder.beats):
+        learner.zero_grad()
+        embedded[2 * which + 1].square().mean().add(embedded[2 * which + 1][0, 0]).backward(retain_graph=True)
+        assert all(parameter.grad is not None for parameter in network.parameters())
+        assert all(parameter.grad is None for parameter in learner.model.ecg_encoder.rhythms.parameters())
 
 
 def test_records_are_told_apart_and_others_go_on(tmp_path: Path) -> None:

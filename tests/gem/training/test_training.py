@@ -9,6 +9,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
 import gem
 from gem.errors import GemConfigError
@@ -106,7 +107,14 @@ def test_rhythm_and_beat_learn_apart_and_their_heads_are_not_saved(shared: Path,
     lightning.seed_everything(0)
     encoder = {
         "name": "ecg_beats",
-        "kwargs": {"widths": [16, 32], "depth": 1, "beat_width": 8, "beat_hidden": 16, "dropout": 0.0},
+        "kwargs": {
+            "widths": [16, 32],
+            "depth": 1,
+            "kernels": [3, 5],
+            "beat_width": 8,
+            "beat_hidden": 16,
+            "dropout": 0.0,
+        },
     }
     module = Classification(
         model={**TINY, "ecg_encoder": encoder},
@@ -119,6 +127,7 @@ def test_rhythm_and_beat_learn_apart_and_their_heads_are_not_saved(shared: Path,
     fit(module, data, epochs=40)
     assert data.train is not None
     batch = next(iter(data.train_dataloader()))
+    assert len(module.branches) == 4  # a rhythm and a beat for each kernel
     assert batch["measured"].isfinite().float().mean() > 0.5
     model = gem.load(tmp_path / "beats")
     order = batch["classes"]
@@ -128,7 +137,7 @@ def test_rhythm_and_beat_learn_apart_and_their_heads_are_not_saved(shared: Path,
     # the joined head sees both views: without the beat it says something else
     rhythm, beat = model.ecg_encoder.views(batch["ecg"])
     both, blind = (
-        model.ecg_encoder.join(*model.ecg_encoder.parts(rhythm, part)) for part in (beat, torch.zeros_like(beat))
+        model.ecg_encoder.join(model.ecg_encoder.parts([(rhythm, part)] * 2)) for part in (beat, torch.zeros_like(beat))
     )
     assert not torch.allclose(both, blind)
 
@@ -148,3 +157,78 @@ def test_a_picture_encoder_learns_from_traces_and_a_teacher(
     assert torch.equal(module.model.vision_encoder.ink.weight, reader)
     assert figures["loss"] < 0.1
     assert not any("teachers" in name for name in module.state_dict())
+
+
+class Cut(lightning.Callback):
+    """Ends a run in the middle of an epoch, as a kill does: nothing is saved but what the checkpoints hold."""
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == 5:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("kind", ["signal", "explanation"])
+def test_a_run_that_was_cut_off_goes_on_where_it_was(shared: Path, tmp_path: Path, kind: str) -> None:
+    encoder = {"name": "ecg_beats", "kwargs": {"widths": [8], "depth": 1, "beat_width": 4, "beat_hidden": 8}}
+    data = {"measured": True} if kind == "signal" else {"picture": True}
+
+    def run(name: str, *callbacks: lightning.Callback, resume: str | None = None) -> dict[str, torch.Tensor]:
+        lightning.seed_everything(0)
+        model, output = {**TINY, "ecg_encoder": encoder}, str(tmp_path / name)
+        module: lightning.LightningModule
+        if kind == "signal":
+            module = Classification(model=model, output=output, learning_rate=0.01)
+        else:
+            module = Explanation(model=model, output=output, feature_cache=str(tmp_path / f"features-{name}"))
+        given: list[lightning.Callback] = [
+            ModelCheckpoint(tmp_path / name / "checkpoints", save_last=True, every_n_train_steps=1),
+            EMAWeightAveraging(decay=0.5, update_starting_at_step=1), *callbacks,
+        ]  # fmt: skip
+        trainer = lightning.Trainer(
+            accelerator="cpu", max_epochs=4, logger=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, limit_val_batches=2, callbacks=given,
+        )  # fmt: skip
+        source = PtbxlData(str(shared / "data"), cache=str(tmp_path / "cache"), batch_size=4, limit=12, **data)
+        trainer.fit(module, datamodule=source, ckpt_path=resume)
+        return module.state_dict()
+
+    whole = run("whole")
+    with pytest.raises(InterruptedError):
+        run("cut", Cut())
+    resumed = run("resumed", resume=str(tmp_path / "cut" / "checkpoints" / "last.ckpt"))
+    assert all(torch.equal(value, whole[name]) for name, value in resumed.items())
+
+
+def test_each_page_is_read_once_and_the_losses_stay(shared: Path, tmp_path: Path) -> None:
+    losses: dict[str | None, float] = {}
+    for cache in (None, str(tmp_path / "features")):
+        lightning.seed_everything(0)
+        module = Explanation(model=TINY, output=str(tmp_path / "text"), feature_cache=cache)
+        losses[cache] = fit(module, data_of(shared, tmp_path, picture=True), epochs=3)["loss"]
+        if cache is not None:
+            assert module.cache is not None
+            assert module.cache.runs == 8 + 202  # and fold 8's once, for the loss at the end
+    assert len(set(losses.values())) == 1
+
+
+def test_a_picture_is_shifted_to_the_signals_thresholds(
+    shared: Path, trained: tuple[Path, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the signal's thresholds are, the same records lie above them as above the picture's own."""
+    import gem.training.classification as under
+
+    folder, said = trained[0], []
+    for limit in (0.2, 0.8):
+        teacher = gem.load(folder / "signal")
+        teacher.config.class_thresholds = dict.fromkeys(under.SUPERCLASSES, limit)
+        monkeypatch.setattr(under, "load_frozen", lambda _, asked=teacher: asked.eval())
+        lightning.seed_everything(0)
+        module = Classification(inputs="picture", model=TINY, output=str(folder / "shifted"), teacher="signal")
+        data = data_of(shared, folder, picture=True)
+        fit(module, data, epochs=1)
+        assert data.val is not None
+        pages = data.val[list(range(40))]["pixel_values"]
+        said.append(gem.load(folder / "shifted").classify(pixel_values=pages)[:, :5] >= limit)
+    assert torch.equal(*said)
+    assert said[0].any()
+    assert not said[0].all()
