@@ -185,7 +185,7 @@ def train(
             optimiser.step()
             plan.step()
             mean.update_parameters(net)
-            total, seen = total + float(loss), seen + 1
+            total, seen = total + loss.item(), seen + 1
         if epoch % 5 == 4:
             print(f"epoch {epoch + 1}: loss {total / seen:.4f}, {time.time() - started:.0f} s", flush=True)
     out: Any = mean.module
