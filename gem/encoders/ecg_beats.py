@@ -21,7 +21,7 @@ from grounding import STANDARD_LEADS
 
 from .contract import SignalContract
 from .ecg_conv import Block, EcgConv
-from .registry import Encoder, register_encoder
+from .registry import Encoder, pooled, register_encoder
 
 BEFORE_S, AFTER_S = 0.304, 0.496  # of the QRS onset
 PEAKS = 20  # beats averaged at most
@@ -96,6 +96,17 @@ class EcgBeats(Encoder):
         """
         pairs = zip(self.rhythms, self.beats, views, strict=True)
         return [(rhythm(seen), beat(0.5 * form)) for rhythm, beat, (seen, form) in pairs]
+
+    @property
+    def vector_widths(self) -> list[int]:
+        """Lengths of ``vectors``."""
+        return [2 * self.rhythm_width, self.beat_hidden] * len(self.rhythms)
+
+    @staticmethod
+    def vectors(parts: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """One vector from each network, for those who train or compare them apart: the pooled rhythm, (B, 2 rhythm_width), and the beat,
+        (B, beat_hidden), for each kernel."""
+        return [vector for tokens, beat in parts for vector in (pooled(tokens), beat)]
 
     def join(self, parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """All parts as tokens, (B, n_tokens, width)."""

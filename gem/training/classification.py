@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import lightning
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,12 +16,12 @@ from ..encoders.registry import pooled
 from .augment import augment, augment_beats, augment_pictures, augment_traces, mix
 from .measured import NAMES
 from .start import save, start
-from .tuning import reseed
+from .tuning import SeededSteps
 
 _PREFIX = {"signal": ("ecg", "ecg"), "picture": ("pixel_values", "vision")}
 
 
-class Classification(lightning.LightningModule):
+class Classification(SeededSteps):
     """Trains one encoder, its projector and its head; everything else stays as it is.
 
     Args:
@@ -81,17 +79,12 @@ class Classification(lightning.LightningModule):
         self.branches = nn.ModuleList()
         if hasattr(encoder, "views"):
             classes, dropout = len(self.model.config.class_names), self.model.config.class_dropout
-            for size in (2 * encoder.rhythm_width, encoder.beat_hidden) * len(encoder.rhythms):
-                self.branches.append(_Branch(size, classes, dropout))
+            self.branches.extend(_Branch(size, classes, dropout) for size in encoder.vector_widths)
         # in a list, so that it is neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
         self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
-        self.kept: dict[str, dict[int, Tensor]] = {}
+        self.kept: dict[str, dict[int, tuple[Tensor, ...]]] = {}
         self.seen: list[tuple[Tensor, ...]] = []
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the step."""
-        reseed(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def logits(self, batch: Tensor) -> Tensor:
         """(B, classes) from a batch of this input."""
@@ -116,26 +109,33 @@ class Classification(lightning.LightningModule):
         return loss
 
     @torch.no_grad()
-    def _once(self, name: str, batch: dict[str, Tensor], key: str, work: Callable[[Tensor], Tensor]) -> Tensor:
-        """What no training changes, worked out once per record and kept in memory for the epochs after."""
+    def _once(
+        self, name: str, batch: dict[str, Tensor], key: str, work: Callable[[Tensor], Sequence[Tensor]]
+    ) -> list[Tensor]:
+        """What no training changes, worked out once per record and kept in memory for the epochs after.
+
+        ``work`` takes some rows of ``batch[key]`` and gives one or more tensors of as many rows.
+        """
         kept, places = self.kept.setdefault(name, {}), batch["index"].tolist()
         new = [row for row, place in enumerate(places) if place not in kept]
         if new:
-            kept.update(zip([places[row] for row in new], work(batch[key][new]).float().cpu(), strict=True))
-        return torch.stack([kept[place] for place in places]).to(batch[key].device)
+            rows = zip(*(part.float().cpu() for part in work(batch[key][new])), strict=True)
+            kept.update(zip([places[row] for row in new], rows, strict=True))
+        parts = zip(*(kept[place] for place in places), strict=True)
+        return [torch.stack(part).to(batch[key].device) for part in parts]
 
     def targets(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, classes): the labels, softened by the teacher's opinion where there is one."""
         labels = batch["classes"]
         for teacher in self.teachers:
-            opinion = self._once("opinion", batch, "ecg", lambda ecg, asked=teacher: asked.classify(ecg=ecg))  # type: ignore[misc]
+            (opinion,) = self._once("opinion", batch, "ecg", lambda ecg, asked=teacher: [asked.classify(ecg=ecg)])  # type: ignore[misc]
             labels = (1 - self.teacher_weight) * labels + self.teacher_weight * opinion
         return labels
 
     def _traces_loss(self, batch: dict[str, Tensor], classes: Tensor) -> Tensor:
         """Changes and mixes the traces, not the pixels: two blended pages are no page."""
         encoder, projector, head = self.trained
-        traces = self._once("traces", batch, self.key, encoder.traces)
+        (traces,) = self._once("traces", batch, self.key, lambda page: [encoder.traces(page)])
         traces, classes = mix(self.mixup, augment_traces(traces, self.strength), classes)
         tokens = projector(encoder.tokens(traces))
         return F.binary_cross_entropy_with_logits(head(pooled(tokens)).float(), classes)
@@ -146,21 +146,18 @@ class Classification(lightning.LightningModule):
         Branches that don't see each other's errors make different ones, and their mean is better than any.
         """
         encoder, projector, head = self.trained
-        views = [
-            self._once(name, batch, self.key, partial(_view, encoder, k)) for k, name in enumerate(("rhythm", "beat"))
-        ]
+        rhythm, beat = self._once("views", batch, self.key, encoder.views)
         changed = []
         for _ in encoder.rhythms:
             changed += [
-                augment(views[0], self.strength, together=6),
-                augment_beats(views[1], encoder.before, self.strength),
+                augment(rhythm, self.strength, together=6),
+                augment_beats(beat, encoder.before, self.strength),
             ]
         values = batch.get("measured", torch.full((len(classes), len(NAMES)), float("nan")))
         *changed, classes, values = mix(self.mixup, *changed, classes, values)
         parts = encoder.parts(list(zip(changed[::2], changed[1::2], strict=True)))
-        seen = [vector for tokens, beat in parts for vector in (pooled(tokens), beat)]
         known, loss, opinions = values.isfinite(), torch.zeros(()), []
-        for branch, vector in zip(self.branches, seen, strict=True):
+        for branch, vector in zip(self.branches, encoder.vectors(parts), strict=True):
             logits, told = branch(vector)
             loss = loss + F.binary_cross_entropy_with_logits(logits.float(), classes)
             if known.any():
@@ -234,11 +231,6 @@ class _Branch(nn.Module):
         """(B, size) -> logits (B, classes), values (B, NAMES)."""
         normal = self.norm(vector)
         return self.classes(self.dropout(normal)), self.measured(normal)
-
-
-def _view(encoder: Any, which: int, ecg: Tensor) -> Tensor:
-    seen: Tensor = encoder.views(ecg)[which]
-    return seen
 
 
 def load_frozen(folder: str) -> Any:

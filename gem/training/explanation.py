@@ -6,19 +6,18 @@ import random
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor
 
 from .augment import augment
 from .corpus import explanation, impression
 from .start import graft, save, start, without_picture
-from .tuning import CachedForward, reseed
+from .tuning import CachedForward, SeededSteps
 
 IGNORE = -100
 
 
-class Explanation(lightning.LightningModule):
+class Explanation(SeededSteps):
     """Trains the decoder; encoders, projectors and classification head stay as they are.
 
     The impression a text ends with is what the classification head says to the same, augmented input: so the words mean what
@@ -70,10 +69,6 @@ class Explanation(lightning.LightningModule):
             self.cache = CachedForward(self.model.vision_encoder, Path(feature_cache), "vision")
         # here too: a run that goes on in the middle of an epoch is not told that one starts
         self.modes()
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the step."""
-        reseed(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def on_train_epoch_start(self) -> None:
         """Set the modes again, which validation may have changed."""

@@ -51,11 +51,7 @@ class SelfSupervised(Tuning):
         self.trains(["ecg_encoder"])
         encoder: Any = self.model.ecg_encoder
         self.apart = hasattr(encoder, "views")
-        widths = (
-            [2 * encoder.rhythm_width, encoder.beat_hidden] * len(encoder.rhythms)
-            if self.apart
-            else [2 * encoder.width]
-        )
+        widths = encoder.vector_widths if self.apart else [2 * encoder.width]
         self.projections = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embed_dim)) for width in widths
         )
@@ -77,7 +73,7 @@ class SelfSupervised(Tuning):
             rhythm, beat = encoder.views(ecg)
             pairs = [[self.changed(rhythm, beat) for _ in range(2)] for _ in encoder.rhythms]
             views = [tuple(torch.cat(same) for same in zip(*pair, strict=True)) for pair in pairs]
-            vectors = [vector for tokens, form in encoder.parts(views) for vector in (pooled(tokens), form)]
+            vectors = encoder.vectors(encoder.parts(views))
         else:
             changed = [augment(ecg, self.strength) * keep_leads(ecg, self.keep) for _ in range(2)]
             vectors = [pooled(encoder(torch.cat(changed)))]

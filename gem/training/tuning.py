@@ -21,7 +21,18 @@ PARTS = (
 FORWARD = "forward"
 
 
-class Tuning(lightning.LightningModule):
+class SeededSteps(lightning.LightningModule):
+    """What is random in a step follows from seed, epoch, batch and process alone: a resumed run repeats what the uninterrupted one does."""
+
+    seed: int
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step."""
+        key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
+        torch.manual_seed(key % 2**63)
+
+
+class Tuning(SeededSteps):
     """Base of the modules that train some parts of a model.
 
     Subclasses build ``self.model`` and pass it on; all of this works alike for each of them.
@@ -120,10 +131,6 @@ class Tuning(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Set the modes again, which validation may have changed."""
         self.modes()
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """What is random in this step follows from seed, epoch, batch and process alone."""
-        reseed(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def note(self, batch: dict[str, Any]) -> None:
         """Tell the feature caches which records come."""
@@ -234,11 +241,6 @@ class Tuning(lightning.LightningModule):
             weights: in place of the model's own, which hold only this process's share where they are sharded.
         """
         raise NotImplementedError
-
-
-def reseed(seed: int, epoch: int, batch: int, rank: int = 0) -> None:
-    """Let what is random in a step follow from these alone, so that a resumed run repeats what the uninterrupted one does."""
-    torch.manual_seed((((seed * 1_000_003 + epoch) * 1_000_003 + batch) * 1024 + rank) % 2**63)
 
 
 class Schedule:
