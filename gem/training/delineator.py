@@ -4,9 +4,10 @@
     python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT     # leave a fifth of the records out
     python -m gem.training.delineator ../shared/data/ludb --teachers A/delineator.onnx B/delineator.onnx --unmarked ../shared/data/ptbxl --out OUT
 
-A small 1-D U-Net reads one lead at 250 Hz beside two channels that all leads share (RMS and spatial velocity) and gives, for
-each 4 ms, the class none / P / QRS / T. The loss is taken only inside the stretch of a lead that cardiologists marked. What is
-shipped is that network in whole numbers (8 bits), which takes a third of the time on processors that have instructions for it.
+A small 1-D U-Net reads one lead at 250 Hz, scaled and in millivolts, beside three channels that all leads share (RMS and spatial
+velocity) and gives, for each 4 ms, the class none / P / QRS / T. The loss is taken only inside the stretch of a lead that cardiologists
+marked; synthetic records add P waves that no QRS follows. What is shipped is that network in whole numbers (8 bits), which takes a third
+of the time on processors that have instructions for it.
 With ``--teachers``, recordings without marks are learned from too: half of every batch has the teachers' mean probabilities as its target.
 """
 
@@ -27,14 +28,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from grounding import EcgError, read_record
+from grounding import EcgError, read_record, synthesize
 from grounding.measurement.delineators import probabilities
-from grounding.measurement.features import FS_HZ, net_input
+from grounding.measurement.features import CHANNELS, FS_HZ, net_input
 from grounding.measurement.quality import assess
 from grounding.record import fill_missing
+from grounding.synthetic import Rhythm
 
 CLASSES = ("none", "P", "QRS", "T")
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
+NEAR = 6  # samples around an edge of a synthetic wave that teach nothing
+WARP, KNOT = 0.2, 25  # standard deviation of the logarithm of time's speed, samples between its changes
 SYMBOLS = {"p": 1, "N": 2, "t": 3}
 
 
@@ -53,11 +57,11 @@ class Block(nn.Module):
 
 
 class Delineator(nn.Module):
-    """(leads, 3, samples at 250 Hz) -> class logits (leads, 4, samples); the number of samples is a multiple of 32."""
+    """(leads, CHANNELS, samples at 250 Hz) -> class logits (leads, 4, samples); the number of samples is a multiple of 32."""
 
     def __init__(self, widths: tuple[int, ...] = (24, 32, 40, 56, 72)) -> None:
         super().__init__()
-        pairs = list(zip((3, *widths[:-1]), widths, strict=True))
+        pairs = list(zip((CHANNELS, *widths[:-1]), widths, strict=True))
         self.down = nn.ModuleList([Block(a, b, 9 if n == 0 else 7, 2) for n, (a, b) in enumerate(pairs)])
         ups = list(zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True))
         self.up = nn.ModuleList([Block(a + b, b, 5) for a, b in ups])
@@ -93,9 +97,43 @@ def read_marks(path: Path, n_samples: int, fs: float) -> tuple[NDArray[np.int64]
     return target, known
 
 
+def synthetic_records(seeds: int = 4) -> list[tuple[Any, ...]]:
+    """Synthetic records of rhythms of which LUDB has hardly any: signal, classes, and where they count, as from ``read_marks``.
+
+    They teach P waves that no QRS follows, and fibrillation without any. The generator's edges are not readers': what is near one of a P, and all
+    of QRS and T, counts nothing, nor do leads in which the P waves are hardly to be seen.
+    """
+    out: list[tuple[Any, ...]] = []
+    rhythms: tuple[Rhythm, ...] = ("avb2_wenckebach", "avb2_mobitz2", "avb3", "af")
+    for rhythm, seed in itertools.product(rhythms, range(seeds)):
+        rng = np.random.default_rng(1000 + seed)
+        rate_bpm = rng.uniform(30, 50) if rhythm == "avb3" else rng.uniform(50, 90)
+        record, truth = synthesize(
+            rate_bpm, p_ms=rng.uniform(80, 120), axis_deg=rng.uniform(-60, 100), rhythm=rhythm, rr_sd_ms=20.0 if rhythm == "avb3" else 0.0,
+            noise_snr_db=rng.uniform(20, 35), baseline_mv=0.1, fs=FS_HZ, seed=1000 + seed,
+        )  # fmt: skip
+        signal = record.standard().signal
+        target, known = np.zeros(signal.shape, np.int64), np.ones(signal.shape, bool)
+        known[:, : int(0.3 * FS_HZ)] = known[:, -int(0.3 * FS_HZ) :] = False  # waves that are cut off are in no list
+        for wave, onset, offset in truth.waves[["wave", "onset", "offset"]].itertuples(index=False):
+            begin, end = max(0, round(onset)), max(0, round(offset))
+            if wave == "P":
+                faint = np.ptp(truth.clean[:, begin : end + 1], axis=1) < 0.04
+                target[:, begin : end + 1] = CLASSES.index("P")
+                known[faint, max(0, begin - NEAR) : end + NEAR] = False
+                for edge in (begin, end):
+                    known[:, max(0, edge - NEAR) : edge + NEAR] = False
+            else:
+                known[:, max(0, begin - 2 * NEAR) : end + 2 * NEAR] = False
+        out.append((signal, target, known))
+    return out
+
+
 def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The same record with noise, wander, mains, other gains, missing and inverted leads; timing is left alone."""
-    out = signal * np.exp(rng.normal(0, 0.3, (12, 1))).astype(np.float32)
+    """The same record with noise, wander, mains, now and then another gain, missing and inverted leads; timing is left alone."""
+    # millivolts tell readers, and the network, how far a wave is seen; now and then they are wrong
+    common = rng.uniform(-1.2, 1.2) if rng.random() < 0.3 else 0.0
+    out = signal * np.exp(common + rng.normal(0, 0.1, (12, 1))).astype(np.float32)
     seconds = np.arange(signal.shape[1]) / FS_HZ
     scale = np.median(np.std(out, axis=1))
     if rng.random() < 0.5:
@@ -135,8 +173,21 @@ def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
     return out
 
 
+def warped(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Time from 0 to 1 (length,) whose speed changes every 0.1 s or so, so that waves come in other lengths than people's."""
+    speed = np.exp(rng.normal(0, WARP, length // KNOT + 4))
+    at = np.cumsum(np.interp(np.arange(length), np.arange(len(speed)) * KNOT - rng.uniform(0, KNOT), speed))
+    return np.asarray((at - at[0]) / (at[-1] - at[0]))
+
+
+def is_wide(target: NDArray[np.int64]) -> bool:
+    """Whether the QRS of lead II is usually marked 112 ms long or longer."""
+    edges = np.flatnonzero(np.diff(target[1] == CLASSES.index("QRS"), prepend=False))
+    return len(edges) > 1 and float(np.median(np.diff(edges)[::2])) >= 0.112 * FS_HZ
+
+
 def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int, length: int) -> Any:
-    """Random windows of augmented, time-stretched records."""
+    """Random windows of augmented records, stretched as a whole and here and there."""
     order = rng.permutation(len(records))
     for start in range(0, len(records), size):
         xs, ys, ms = [], [], []
@@ -144,7 +195,7 @@ def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int,
             stretch = rng.uniform(0.8, 1.25)
             n = min(signal.shape[1], int(length * stretch))
             first = rng.integers(0, signal.shape[1] - n + 1)
-            at = np.linspace(first, first + n - 1, length)
+            at = first + warped(length, rng) * (n - 1)
             near = at.round().astype(int)
             low = np.floor(at).astype(int)
             high = np.minimum(low + 1, signal.shape[1] - 1)
@@ -157,12 +208,22 @@ def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int,
         yield tuple(torch.from_numpy(np.concatenate(part)) for part in (xs, ys, ms))
 
 
+def marked_loss(net: Delineator, x: torch.Tensor, y: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy where the class is known; the network runs in bfloat16, which takes two thirds of the time."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(x)
+    lost: torch.Tensor = functional.cross_entropy(logits.float(), y, reduction="none") * known
+    return lost.sum() / known.sum()
+
+
 def train(
     records: list[tuple[Any, ...]], epochs: int, seed: int = 0, unmarked: list[tuple[Any, ...]] | None = None
 ) -> Delineator:
-    """AdamW with one cosine cycle; the exponential mean of the weights is what comes out."""
+    """AdamW with one cosine cycle; the exponential mean of the weights is what comes out. Records with a wide QRS are few and
+    seen twice."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
+    records = records + [record for record in records if is_wide(record[1])] + synthetic_records()
     net = Delineator()
     mean = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
@@ -175,10 +236,9 @@ def train(
         total, seen = 0.0, 0
         others = batches(unmarked, rng, 6, 1280) if unmarked else iter(())
         for x, y, m in batches(records, rng, 6, 1280):
-            loss = (functional.cross_entropy(net(x), y, reduction="none") * m).sum() / m.sum()
-            for x_more, y_more, m_more in itertools.islice(others, 1):
-                more = functional.cross_entropy(net(x_more), y_more, reduction="none") * m_more
-                loss = loss + more.sum() / m_more.sum()
+            loss = marked_loss(net, x, y, m)
+            for more in itertools.islice(others, 1):
+                loss = loss + marked_loss(net, *more)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -199,11 +259,11 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
     Args:
         net: trained.
         path: of the ONNX file.
-        examples: (leads, 3, samples) each, the network's inputs; they say between what limits values lie, and the network is written in whole
+        examples: (leads, channels, samples) each, the network's inputs; they say between what limits values lie, and the network is written in whole
             numbers: weights of 7 bits, so that sums fit on processors without instructions for them, and values of 8. The first layer, whose
             inputs hold P waves beside far larger QRS, and the last stay in float32. Without examples everything stays in float32.
     """
-    example = torch.zeros(2, 3, 1280)
+    example = torch.zeros(2, CHANNELS, 1280)
     with tempfile.TemporaryDirectory() as folder:
         plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
         torch.onnx.export(
@@ -264,7 +324,7 @@ def main(arguments: list[str] | None = None) -> None:
     examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, _, _ in records[::7]]
     export(net, options.out / "delineator.onnx", None if options.float32 else examples)
     card = {
-        "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records", "records": len(records), "unmarked_records": len(unmarked), "teachers": len(options.teachers), "held_out": held_out, "epochs": options.epochs,
+        "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records, and synthetic ones", "records": len(records), "unmarked_records": len(unmarked), "teachers": len(options.teachers), "held_out": held_out, "epochs": options.epochs,
         "seed": options.seed, "parameters": sum(p.numel() for p in net.parameters()), "fs_hz": FS_HZ, "classes": list(CLASSES),
         "numbers": "float32" if options.float32 else "8 bits",
     }  # fmt: skip

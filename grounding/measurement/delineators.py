@@ -23,6 +23,7 @@ from .detection import detect_beats
 from .features import FS_HZ, net_input
 
 Array = NDArray[np.float64]
+CUT_SHARE = 0.6  # of the usual height
 WEIGHTS = Path(__file__).parent / "weights" / "delineator.onnx"
 
 
@@ -74,10 +75,21 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
     beats = np.array(
         [a + int(np.argmax(reading.spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
     )
+    beats = beats[_not_a_rest(beats, reading.qrs, reading.spread)]
     if len(beats) == 0:
         return Boundaries(beats, *_empty(len(signal), 0))
     tables = _own(reading.runs, beats, signal.shape)
     return Boundaries(beats, *tables, reading.inside, reading.p)
+
+
+def _not_a_rest(beats: NDArray[np.intp], qrs: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which beats (beats,) are not the rest of a QRS that the recording's end cuts off before its R, as their size tells."""
+    cut = np.zeros(len(beats), bool)
+    if len(beats) > 2:
+        height = spread[beats]
+        for end, inside in ((0, qrs[: beats[0] + 1]), (-1, qrs[beats[-1] :])):
+            cut[end] = bool((inside > 0.3).all()) and height[end] < CUT_SHARE * np.median(height)
+    return ~cut
 
 
 def _own(runs: network.Runs, beats: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:

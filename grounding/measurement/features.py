@@ -1,8 +1,8 @@
-"""What the learned delineator sees: each lead at 250 Hz, scaled, beside two channels that all leads share."""
+"""What the learned delineator sees: each lead at 250 Hz, scaled and in millivolts, beside three channels that all leads share."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,12 @@ from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 from ..record import lead_groups
 
 FS_HZ = 250.0
+CHANNELS = 7
 _BAND = butter(2, (0.5, 40.0), btype="bandpass", fs=FS_HZ, output="sos")
 MAINS_HZ, MAINS_Q = (50.0, 60.0), 30.0
 BLOCK = int(10 * FS_HZ)  # samples: long recordings are scaled by stretches of 10 s, wherever they are cut into windows
+LEAD_MV, SLOPE_MV, BEND_MV, VELOCITY_MV = 0.03, 0.01, 0.01, 0.003  # where compression sets in; samples are 4 ms
+SLOPE_REACH = 4  # samples on either side
 LEAST_OF_USUAL = 0.05  # a stretch without a signal is not blown up to the size of the others
 
 
@@ -28,47 +31,81 @@ def without_mains(lead: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
+class Channels(NamedTuple):
+    """What the network sees, before it is put together: see ``net_input``.
+
+    ``signal`` as it came and ``lead`` band-passed (leads, samples), mV; ``size`` (leads, stretches) half its usual extreme in each stretch; ``shared`` (3, samples)
+    RMS, spatial velocity, both over their usual extreme, and spatial velocity in mV; ``rms`` (samples,) of the leads over their size.
+    """
+
+    signal: NDArray[np.floating[Any]]
+    lead: NDArray[np.float32]
+    size: NDArray[np.float32]
+    shared: NDArray[np.float32]
+    rms: NDArray[np.float32]
+
+
 def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Channels for the network.
 
+    Readers call the end of a wave where it leaves the line they see, so that millivolts count beside shapes: a small QRS ends sooner.
+
     Args:
-        signal: (leads, samples) at 250 Hz, any unit, without NaN; a lead of zeros counts as missing.
+        signal: (leads, samples) at 250 Hz, mV, without NaN; a lead of zeros counts as missing.
 
     Returns:
-        float32 (leads, 3, samples): the band-passed lead, the RMS over leads, the spatial velocity; each scaled robustly.
+        float32 (leads, 7, samples): the band-passed lead over its usual size and in millivolts, its slope over 32 ms, how the lead bends
+        before any filter; over all leads the RMS and the spatial velocity over their usual sizes, and the velocity in millivolts.
+        Millivolts are compressed (``arcsinh``).
     """
-    lead, _, shared = channels(signal)
-    return stacked(lead, shared)
+    return stacked(channels(signal), 0, signal.shape[1])
 
 
-def stacked(lead: NDArray[np.float32], shared: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``net_input`` out of its parts."""
-    out = np.empty((len(lead), 3, lead.shape[1]), np.float32)
-    out[:, 0] = lead
-    out[:, 1:] = shared
+def stacked(of: Channels, first: int, last: int) -> NDArray[np.float32]:
+    """``net_input`` of the samples from ``first`` to ``last`` (exclusive)."""
+    n, lead = of.lead.shape[1], of.lead[:, first:last]
+    out = np.empty((len(lead), CHANNELS, lead.shape[1]), np.float32)
+    np.divide(lead, _at(of.size, n, first, last), out=out[:, 0])
+    out[:, 1] = _compressed(lead, LEAD_MV)
+
+    def beside(x: NDArray[np.floating[Any]], step: int) -> NDArray[np.floating[Any]]:
+        return x[:, np.clip(np.arange(first, last) + step, 0, n - 1)]
+
+    out[:, 2] = _compressed(beside(of.lead, SLOPE_REACH) - beside(of.lead, -SLOPE_REACH), SLOPE_MV)
+    out[:, 3] = _compressed(beside(of.signal, 1) + beside(of.signal, -1) - 2 * of.signal[:, first:last], BEND_MV)
+    out[:, 4:] = of.shared[:, first:last]
     return out
 
 
-def channels(
-    signal: NDArray[np.floating[Any]],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """The parts of ``net_input``: scaled leads (leads, samples), their RMS (samples,) before scaling, RMS and velocity scaled (2, samples)."""
+def channels(signal: NDArray[np.floating[Any]]) -> Channels:
+    """The parts of ``net_input``."""
     n = signal.shape[1]
     lead = np.empty(signal.shape, np.float32)
     for rows in lead_groups(*signal.shape):
         lead[rows] = sosfiltfilt(_BAND, signal[rows], axis=1, padtype="odd", padlen=min(500, n - 1))
     alive = np.any(signal != 0, axis=1)
-    _scale(lead)
-    shared = np.zeros((2, n), np.float32)
+    size = _size(lead)
+    shared = np.zeros((3, n), np.float32)
     used = np.flatnonzero(alive) if alive.any() else np.arange(len(lead))
     for row in used:
-        shared[0] += np.square(lead[row])
-        shared[1] += np.square(_slope(lead[row]))
+        scaled, slope = lead[row] / _at(size[row : row + 1], n, 0, n)[0], _slope(lead[row])
+        shared[0] += np.square(scaled)
+        shared[1] += np.square(_slope(scaled))
+        shared[2] += np.square(slope)
     shared /= np.float32(max(len(used), 1))
     np.sqrt(shared, out=shared)
     rms = shared[0].copy()
-    _scale(shared)
-    return lead, rms, shared
+    shared[:2] /= _at(_size(shared[:2]), n, 0, n)
+    shared[2] = _compressed(shared[2], VELOCITY_MV)
+    return Channels(signal, lead, size, shared, rms)
+
+
+def _compressed(x: NDArray[np.floating[Any]], unit: float) -> NDArray[np.float32]:
+    """Straight up to about a unit, logarithmic beyond."""
+    out = np.asarray(x * np.float32(1 / unit), np.float32)
+    np.arcsinh(out, out=out)
+    out *= np.float32(0.5)
+    return out
 
 
 def _slope(lead: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,22 +117,28 @@ def _slope(lead: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _scale(x: NDArray[np.float32]) -> None:
-    """Divide (rows, samples) in place by a spread that one big beat or artefact does not move: half the 98th percentile of |x|.
-
-    One spread for each 10 s, with straight lines between their middles; a recording under 20 s has one.
-    """
-    n = x.shape[1]
-    begins = np.arange(max(1, n // BLOCK)) * BLOCK
-    ends = np.append(begins[1:], n)
+def _size(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(rows, stretches of 10 s): a spread that one big beat or artefact does not move, half the 98th percentile of |x|."""
+    begins, ends = _bounds(x.shape[1])
     spread = np.stack([_percentile(x[:, a:b]) for a, b in zip(begins, ends, strict=True)], axis=1)
-    if len(begins) == 1:
-        x /= np.maximum(spread, 1e-9) / 2.0
-        return
-    spread = np.maximum(spread, LEAST_OF_USUAL * np.median(spread, axis=1, keepdims=True))
-    at = np.arange(n)
-    for row, lead in enumerate(x):
-        lead /= np.interp(at, (begins + ends) / 2, np.maximum(spread[row], 1e-9) / 2.0)
+    if len(begins) > 1:
+        spread = np.maximum(spread, LEAST_OF_USUAL * np.median(spread, axis=1, keepdims=True))
+    return np.asarray(np.maximum(spread, 1e-9) / 2.0, np.float32)
+
+
+def _at(size: NDArray[np.float32], n: int, first: int, last: int) -> NDArray[np.float32]:
+    """``_size`` of a recording of ``n`` samples at each sample from ``first`` to ``last``, with straight lines between the middles of stretches."""
+    if size.shape[1] == 1:
+        return size
+    middle = np.add(*_bounds(n)) / 2
+    at = np.arange(first, last)
+    return np.stack([np.interp(at, middle, row) for row in size]).astype(np.float32)
+
+
+def _bounds(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where stretches of 10 s begin and end; a recording under 20 s is one."""
+    begins = np.arange(max(1, n // BLOCK)) * BLOCK
+    return begins, np.append(begins[1:], n)
 
 
 def _percentile(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,18 +15,23 @@ from .features import FS_HZ
 MS = 1000.0 / FS_HZ
 LEVEL = 0.5
 T_OFFSET_LEVEL = (
-    0.7  # the T's end fades out in every lead at once: at one half, the common end lies 4 ms behind the readers'
+    0.55  # the T's end fades out in every lead at once: at one half, the common end lies behind the readers'
 )
 # In noise every lead's edges are unsure, so that two leads of twelve may be inside a QRS long before it: then the common boundary lies
 # as far outside that of the third lead as it does in a clean recording (median of 25 of PTB-XL), and no further.
 QRS_LEAD, QRS_REACH_MS = 0.2, (5.0, 6.5)
+# Readers follow a QRS as far as they see a lead move: the boundary moves outward by 3 ms for each factor of e by which the second-steepest
+# lead, 10 ms outside it, is steeper than 2.5 mV/s, and inward where it is less steep.
+# Chosen on odd LUDB records held out of the network's training; any lead of the first four and 8 to 16 ms do as well.
+SEEN_MV_S, SEEN_MS, SEEN_AT_MS, SEEN_AT_MOST_MS = 2.5, 3.0, 10.0, 6.0
 # Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
 # some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
 # only a clear one does, unless the beats have the same shape before them: P waves come at one distance, fibrillatory waves at any.
 # Chosen on CinC Challenge records and odd LUDB records.
-P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 0.4, 0.25, 0.75
+P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 1 / 3, 0.25, 0.8
 IRREGULAR_CV = 0.08
 WIDE_MS = 120.0
+SAME_SHAPE = 0.9
 # of 39 irregular records labelled atrial fibrillation (CinC Challenge, LUDB, PTB-XL) three reach it, and only one of them seems to show P waves
 SAME_BEFORE = 0.38
 _ATRIAL_BAND = butter(2, (1.0, 30.0), btype="bandpass", fs=FS_HZ, output="sos")
@@ -40,22 +45,23 @@ def fuse(found: Boundaries, signal: NDArray[np.floating[Any]], noisy: bool = Fal
 
     Args:
         found: boundaries per lead.
-        signal: (usable leads, samples) at 250 Hz; tells P waves from fibrillatory waves where the rhythm is irregular.
+        signal: (usable leads, samples) at 250 Hz, mV; tells how far a QRS can be seen, and, where the rhythm is irregular, P waves from
+            fibrillatory waves.
         noisy: most leads have muscle or converter noise.
 
     Returns:
         ``p_onset p_offset qrs_onset qrs_offset t_onset t_offset``, each (beats,).
     """
-    seen = np.isfinite(found.qrs[:, :, 0]).sum(axis=0)
+    seen = np.maximum(np.isfinite(found.qrs[:, :, 0]).sum(axis=0), len(found.qrs) / 2)
     out: dict[str, Array] = {}
-    p_seen = np.isfinite(found.p[:, :, 0]).sum(axis=0) / np.maximum(seen, 1)
+    p_seen = np.isfinite(found.p[:, :, 0]).sum(axis=0) / seen
     usual, rr = float(np.median(p_seen)) if p_seen.size else 0.0, np.diff(found.beats)
     irregular = len(rr) > 2 and float(rr.std() / rr.mean()) > IRREGULAR_CV
     p_share = P_SHARE
-    if usual >= 0.7 or (usual >= 0.2 and not irregular):
-        p_share = P_SHARE_RULE
-    elif irregular and (usual < 0.2 or alike_before(signal, _stray_forgiven(found.qrs[:, :, 0])) < SAME_BEFORE):
+    if irregular and (usual < 0.2 or alike_before(signal, _stray_forgiven(found.qrs[:, :, 0])) < SAME_BEFORE):
         p_share = P_SHARE_EXCEPTION
+    elif usual >= (0.7 if irregular else 0.2):
+        p_share = P_SHARE_RULE
     for name, table, share in (("p", found.p, p_share), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3)):
         enough = np.isfinite(table[:, :, 0]).sum(axis=0) >= np.maximum(1, share * seen)
         out[f"{name}_onset"] = np.where(enough, _stray_forgiven(table[:, :, 0]), np.nan)
@@ -67,6 +73,10 @@ def fuse(found: Boundaries, signal: NDArray[np.floating[Any]], noisy: bool = Fal
             first, last = out[f"{name}_onset"][both], out[f"{name}_offset"][both]
             out[f"{name}_onset"][both] = end + 0.5 - _outward(found.inside[row, ::-1], end - first, LEVEL)
             out[f"{name}_offset"][both] = _outward(found.inside[row], last, level) - 0.5
+    for name, sign in (("qrs_onset", -1), ("qrs_offset", 1)):
+        steep = steepest(signal, out[name] + sign * SEEN_AT_MS / MS, 2 if len(signal) >= 8 else 1)
+        further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / SEEN_MV_S)
+        out[name] = out[name] + sign * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
     if noisy:
         for name, sign, column, reach_ms in (
             ("qrs_onset", 1, 0, QRS_REACH_MS[0]),
@@ -75,6 +85,15 @@ def fuse(found: Boundaries, signal: NDArray[np.floating[Any]], noisy: bool = Fal
             nearest = sign * _ordered(sign * found.qrs[:, :, column], QRS_LEAD) - sign * reach_ms / MS
             out[name] = sign * np.maximum(sign * out[name], sign * nearest)
     return out
+
+
+def steepest(signal: NDArray[np.floating[Any]], at: Array, rank: int) -> Array:
+    """How steep the ``rank``-th steepest of the leads (leads, samples at 250 Hz) is at places (n,) between samples, mV/s."""
+    inside = np.clip(np.nan_to_num(at), 1, max(1, signal.shape[1] - 3))
+    low = inside.astype(np.intp)
+    left, right = (np.abs(signal[:, i + 1] - signal[:, i - 1]) * (FS_HZ / 2) for i in (low, low + 1))
+    slope = left + (right - left) * (inside - low)
+    return np.asarray(np.sort(slope, axis=0)[-min(rank, len(slope))], np.float64)
 
 
 def _outward(inside: NDArray[np.floating[Any]], start: Array, level: float) -> Array:
@@ -152,16 +171,19 @@ def beat_shapes(signal: NDArray[np.float32], beats: NDArray[np.intp]) -> NDArray
 
 
 def aligned_shapes(
-    signal: NDArray[np.float32], beats: NDArray[np.intp], shapes: NDArray[np.float32]
+    signal: NDArray[np.float32], beats: NDArray[np.intp], shapes: NDArray[np.float32], which: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """``beat_shapes``, each moved by up to 40 ms to where it looks most like the median one: the R of a wide QRS is here and there."""
+    """``beat_shapes``, some of them (beats,) moved by up to 40 ms to where they look most like the median one: the R of a wide QRS is here and there."""
     typical = np.median(shapes, axis=0)
-    best, out = np.full(len(beats), -np.inf), shapes.copy()
+    some = beats[which]
+    best, chosen = np.full(len(some), -np.inf), shapes[which]
     for lag in range(-10, 11, 2):
-        moved = beat_shapes(signal, beats + lag)
+        moved = beat_shapes(signal, some + lag)
         likeness = moved @ typical / np.maximum(np.linalg.norm(moved, axis=1), 1e-12)
         better = likeness > best
-        best[better], out[better] = likeness[better], moved[better]
+        best[better], chosen[better] = likeness[better], moved[better]
+    out = shapes.copy()
+    out[which] = chosen
     return out
 
 
@@ -215,21 +237,25 @@ def alike_before(signal: NDArray[np.floating[Any]], onsets: Array) -> float:
 
 
 def beat_types(
-    beats: NDArray[np.intp], edges: dict[str, Array], shapes: NDArray[np.floating[Any]], paced: bool
+    beats: NDArray[np.intp], edges: dict[str, Array], shapes: NDArray[np.floating[Any]], paced: NDArray[np.bool_]
 ) -> list[str]:
     """``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``wide`` or ``paced``, one per beat.
 
     A beat is premature when it comes before 80 % of the usual RR and the rhythm is otherwise steady; ventricular when it is
     also 120 ms wide or more and does not look like the usual, narrower beats. The usual RR is that of beats which look alike, shared
     among the steps between two of them: a pause after an early beat makes up for it, even where every other beat is early.
+    A beat that looks like the paced ones is paced too: not every spike is seen.
 
     Args:
         beats: R positions, samples at 250 Hz.
         edges: from ``fuse``.
         shapes: (beats, samples) one window around each R, the same lead or mix of leads for all.
-        paced: pacing spikes were seen.
+        paced: (beats,) those that follow a pacing spike, from ``pacing.follow``.
     """
     n = len(beats)
+    if paced.any():
+        driven = np.median(shapes[paced], axis=0)
+        paced = paced | np.array([_correlation(shape, driven) >= SAME_SHAPE for shape in shapes])
     rr = np.diff(beats, prepend=np.nan) if n else np.empty(0)
     width = (edges["qrs_offset"] - edges["qrs_onset"]) * MS
     narrower = ~(width > np.nanmedian(width)) if np.isfinite(width).any() else np.ones(n, bool)
@@ -244,7 +270,7 @@ def beat_types(
     out = []
     for i in range(n):
         early = steady and i > 0 and rr[i] < 0.8 * usual
-        if paced:
+        if paced[i]:
             out.append("paced")
         elif early:
             out.append("premature_ventricular" if strange[i] else "premature_supraventricular")

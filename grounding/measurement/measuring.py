@@ -28,8 +28,17 @@ from .fusion import (
     row_medians,
     steepness,
 )
-from .quality import assess
-from .result import BEAT_COLUMNS, INTERVALS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS, Measurement
+from .pacing import follow, pacing_spikes
+from .quality import assess, millivolts, typical_gain
+from .result import (
+    BEAT_COLUMNS,
+    INTERVALS,
+    LEAD_FEATURE_COLUMNS,
+    LEAD_SUMMARY_COLUMNS,
+    WAVE_COLUMNS,
+    Measurement,
+    usual_beats,
+)
 from .shapes import median_beat, pieces, summarise
 
 Signal = NDArray[np.float32]
@@ -38,6 +47,7 @@ MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
 LEAST_STEEP = 1.3  # of fewer beats, which may differ from each other
 LEVEL_SAMPLES = 4  # 16 ms
+P_BEFORE_S = 0.2  # a P wave begins at most so long before an ordinary QRS
 LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
 
@@ -78,10 +88,11 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     signal[~usable] = 0.0
     for row in np.flatnonzero(usable & ["mains" in issues for issues in quality["issues"]]):
         signal[row] = without_mains(signal[row])
-    found = run(signal)
+    in_mv = signal if record.has_millivolts else signal * np.float32(typical_gain(record))
+    found = run(in_mv)
     if len(found.beats) == 0:
         return _nothing(record, quality, issues, "no QRS complex was found")
-    leads = signal if usable.all() else signal[usable]
+    leads = in_mv if usable.all() else in_mv[usable]
     shapes = beat_shapes(leads, found.beats)
     if len(shapes) < ENOUGH_BEATS and steepness(leads, found.beats) < LEAST_STEEP:
         return _nothing(record, quality, issues, "what looks like a beat is no steeper than the rest: it is noise")
@@ -90,7 +101,12 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
     edges = fuse(found, leads, noisy=float(np.mean(noisy)) >= 0.5)
     found = agree(found, edges)
-    return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes).result()
+    paced = np.zeros(len(found.beats), bool)
+    if "pacing_spikes" in issues:
+        in_full = millivolts(record)
+        spikes = pacing_spikes([in_full[row] for row in np.flatnonzero(usable)], record.fs)
+        paced = follow(found, edges, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
+    return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes, paced).result()
 
 
 def measure_many(
@@ -133,7 +149,7 @@ class _Assembly:
 
     def __init__(
         self, record: ECGRecord, signal: Signal, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
-        found: Boundaries, edges: dict[str, Array], name: str, shapes: Signal,
+        found: Boundaries, edges: dict[str, Array], name: str, shapes: Signal, paced: NDArray[np.bool_],
     ) -> None:  # fmt: skip
         self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
         self.found, self.edges, self.name = found, edges, name
@@ -146,11 +162,12 @@ class _Assembly:
         self.rr_next = np.concatenate([rr, [np.nan]])
         wide = edges["qrs_offset"] - edges["qrs_onset"] >= WIDE_MS / self.ms
         if wide.any():  # the shapes of others are not asked for
-            shapes = aligned_shapes(signal if usable.all() else signal[usable], self.beats, shapes)
-        self.types = beat_types(self.beats, edges, shapes, "pacing_spikes" in issues)
-        self.normal = np.array([t == "normal" for t in self.types])
-        if not self.normal.any():  # paced or wide throughout: they are the rhythm to be measured
-            self.normal = np.ones(len(self.beats), bool)
+            shapes = aligned_shapes(signal if usable.all() else signal[usable], self.beats, shapes, wide)
+        self.types = beat_types(self.beats, edges, shapes, paced)
+        self.normal = usual_beats(self.types, np.isfinite(edges["t_offset"] - edges["qrs_onset"]))
+        self.has_p = np.isfinite(edges["p_onset"])
+        # the recording may begin after the P wave of its first beat
+        self.p_known = self.has_p | (edges["qrs_onset"] >= P_BEFORE_S * FS_HZ)
 
     def result(self) -> Measurement:
         import pandas as pd
@@ -170,7 +187,8 @@ class _Assembly:
             "rr_prev_ms": self.rr_prev,
             "rr_next_ms": self.rr_next,
             "type": self.types,
-            "p_present": np.isfinite(self.edges["p_onset"]),
+            "p_present": self.has_p,
+            "p_known": self.p_known,
             **per_beat,
             **{edge: values * self.to_fs for edge, values in self.edges.items()},
         }
@@ -211,7 +229,7 @@ class _Assembly:
             for name in INTERVALS[1:]:
                 self.reasons[name] = f"at {self.record.fs:g} Hz wave boundaries can't be told"
             return out
-        share = float(np.isfinite(self.edges["p_onset"])[self.normal].mean())
+        share = _share(self.has_p, self.p_known & self.normal)
         for name, least in (("pr", 0.5), ("p", 0.5), ("qrs", 0.0), ("qt", 0.0)):
             values = per_beat[f"{name}_ms"][self.normal]
             values = values[np.isfinite(values)]
@@ -383,8 +401,7 @@ class _Assembly:
     def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
         rr = self.rr_prev[np.isfinite(self.rr_prev)]
-        share = float(np.isfinite(self.edges["p_onset"]).mean())
-        out["p_share"] = share
+        out["p_share"] = share = _share(self.has_p, self.p_known)
         if rr.size >= 2:
             out |= {
                 "rr_min_ms": float(rr.min()), "rr_max_ms": float(rr.max()), "rr_sd_ms": float(rr.std(ddof=1)),
@@ -401,6 +418,10 @@ class _Assembly:
             if value is None:
                 self.reasons[name] = reasons.get(name, "too few beats")
         return out
+
+
+def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    return float(flags[among].mean()) if among.any() else 0.0
 
 
 def _median(values: Array) -> float:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import channels, stacked
+from .features import Channels, channels, stacked
 
 Array = NDArray[np.float64]
 STRIDE = 32  # the network halves the rate five times
@@ -60,13 +60,13 @@ def _session(weights: Path) -> Any:
     return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
 
 
-def _windows(lead: NDArray[np.float32], shared: NDArray[np.float32], weights: Path, window: int) -> Any:
+def _windows(of: Channels, weights: Path, window: int) -> Any:
     """Yields (start, end, odds (leads, 4, samples)) in order; ``odds`` begins a sample before ``start`` where there is one."""
-    n = lead.shape[1]
+    n = of.lead.shape[1]
     for start in range(0, n, window):
         end = min(n, start + window)
         first, last = max(0, start - REACH), min(n, end + REACH)
-        x = stacked(lead[:, first:last], shared[:, first:last])
+        x = stacked(of, first, last)
         x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % STRIDE)), mode="edge")
         odds = _session(weights).run(None, {"x": x})[0][:, :, max(0, start - 1) - first : end - first]
         np.exp(odds - odds.max(axis=1, keepdims=True), out=odds)
@@ -75,10 +75,9 @@ def _windows(lead: NDArray[np.float32], shared: NDArray[np.float32], weights: Pa
 
 
 def probabilities(signal: NDArray[np.floating[Any]], weights: Path) -> NDArray[np.float32]:
-    """Class probabilities (leads, 4, samples): none, P, QRS, T; for (leads, samples) at 250 Hz."""
-    lead, _, shared = channels(signal)
-    out = np.empty((len(lead), 4, lead.shape[1]), np.float32)
-    for start, end, odds in _windows(lead, shared, weights, WINDOW):
+    """Class probabilities (leads, 4, samples): none, P, QRS, T; for (leads, samples) at 250 Hz, mV."""
+    out = np.empty((len(signal), 4, signal.shape[1]), np.float32)
+    for start, end, odds in _windows(channels(signal), weights, WINDOW):
         out[:, :, start:end] = odds[:, :, -(end - start) :]
     return out
 
@@ -87,22 +86,24 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int = WINDOW)
     """Run the network.
 
     Args:
-        signal: (leads, samples) at 250 Hz; a lead of zeros counts as missing.
+        signal: (leads, samples) at 250 Hz, mV; a lead of zeros counts as missing.
         weights: ONNX file.
         window: samples per window, a multiple of ``STRIDE``.
     """
-    lead, spread, shared = channels(signal)
+    of = channels(signal)
+    spread = of.rms
     alive = np.any(signal != 0, axis=1)
-    n = lead.shape[1]
+    n = signal.shape[1]
     p, qrs, inside = (np.empty(shape, np.float32) for shape in (n, n, (3, n)))
-    total = np.zeros((len(lead), 1))
+    total = np.zeros((len(signal), 1))
     changes = []
-    for start, end, odds in _windows(lead, shared, weights, window):
+    for start, end, odds in _windows(of, weights, window):
         used = odds[alive] if alive.any() else odds
         part = used[:, :, -(end - start) :]
         p[start:end], qrs[start:end] = part[:, 1].mean(axis=0), part[:, 2].mean(axis=0)
         inside[:, start:end] = _several(part[:, 1:])
         changes.append(_changes(odds, min(start, 1), max(0, start - 1), total))
+    del of  # before the runs are sorted: it is large
     return Reading(_runs(changes, alive), p, qrs, inside, spread)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lead_algebra import einthoven_error
-from ..record import SAMPLES_AT_ONCE, ECGRecord, fill_missing, lead_groups
+from ..record import ECGRecord, fill_missing, lead_groups
+from .pacing import pacing_spikes
 from .result import QUALITY_COLUMNS
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """
     import pandas as pd
 
-    signal = _millivolts(record)
+    signal = millivolts(record)
     features = _features(signal, record.fs)
     judge_amplitude = record.has_millivolts
     rows = [
@@ -98,7 +99,7 @@ def quality_score(record: ECGRecord) -> float:
     Returns:
         The score.
     """
-    f = _features(_millivolts(record), record.fs)
+    f = _features(millivolts(record), record.fs)
 
     def over(value: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
         ratio = (value / limit) ** 2
@@ -114,15 +115,18 @@ def quality_score(record: ECGRecord) -> float:
     return max(0.0, float(1 - 0.8 * bad.max() - 0.2 * bad.mean()))
 
 
-def _millivolts(record: ECGRecord) -> NDArray[np.float32]:
-    if record.has_millivolts:
-        return record.signal
+def millivolts(record: ECGRecord) -> NDArray[np.float32]:
+    """(leads, samples), or, without voltages, scaled so that a typical lead is as large as usual."""
+    return record.signal if record.has_millivolts else record.signal * np.float32(typical_gain(record))
+
+
+def typical_gain(record: ECGRecord) -> float:
+    """What brings a typical lead to its usual standard deviation, 0.2 mV."""
     spread = np.array(
         [lead[np.isfinite(lead)].astype(np.float64).std() for lead in record.signal if np.isfinite(lead).any()]
     )
     alive = spread[spread > 0]
-    # a typical lead's standard deviation is about 0.2 mV
-    return record.signal * np.float32(0.2 / np.median(alive) if alive.size else 1.0)
+    return float(0.2 / np.median(alive)) if alive.size else 1.0
 
 
 def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:
@@ -253,7 +257,7 @@ def _record_issues(record: ECGRecord, signal: NDArray[np.float32], usable: list[
         "lead_algebra_broken": record.has_millivolts and _algebra_broken(thin),
         "limb_leads_swapped": _arms_swapped(thin),
         "identical_leads": _identical(list(good.values())),
-        "pacing_spikes": _pacing_spikes(list(good.values()), record.fs),
+        "pacing_spikes": pacing_spikes(list(good.values()), record.fs).size > 0,
     }
     return tuple(name for name, found in tests.items() if found)
 
@@ -293,35 +297,3 @@ def _identical(leads: list[NDArray[np.float32]]) -> bool:
         for one in range(len(leads))
         for two in range(one)
     )
-
-
-def _pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> bool:
-    """Three or more spikes of 0.12 mV or more in the mean lead, not wider than about 4 ms (an R peak is five times as wide)."""
-    near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
-    if fs < 400 or not leads or len(leads[0]) < 4 * far:
-        return False
-    n = len(leads[0])
-    found = []  # position, rise over the near and over the far neighbours, of each sample that stands out
-    length = max(4 * far, SAMPLES_AT_ONCE // len(leads))
-    for start in range(far, n - far, length):
-        signal = np.stack([lead[start - far : min(n, start + length + far)] for lead in leads])
-        views = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
-        narrow = _rise(*views)
-        spots = np.flatnonzero(narrow > 0.12)
-        broad = _rise(*(signal[:, spots + far + step] for step in (-far, 0, far)))
-        found.append(np.stack([spots + start, narrow[spots], broad]))
-    spots, narrow, broad = np.concatenate(found, axis=1)
-    if spots.size == 0:
-        return False
-    starts = np.flatnonzero(np.diff(spots, prepend=-np.inf) > 0.02 * fs)
-    tops = [group[np.argmax(narrow[group])] for group in np.split(np.arange(len(spots)), starts[1:])]
-    sharp = narrow[tops] > 0.7 * broad[tops]
-    # broad noise has as many blunt peaks as sharp ones, and more peaks than a heart has beats (two spikes each)
-    return bool(sharp.sum() >= 3 and sharp.mean() > 0.7 and len(tops) <= 6 * n / fs)
-
-
-def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far samples stand out of those before and after them, mean over leads: (leads, n) each, in time order."""
-    left, right = views[1] - views[0], views[1] - views[2]
-    same = left * right > 0
-    return np.nan_to_num(np.asarray((np.minimum(np.abs(left), np.abs(right)) * same).mean(axis=0), dtype=np.float64))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import EcgFormatError
@@ -19,7 +22,7 @@ INTERVALS = ("rr", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "qtc_frami
 # the columns of each table; every table has all of them, NaN or None where a value could not be measured
 WAVE_COLUMNS = ("lead", "beat", "wave", "onset", "peak", "offset")
 BEAT_COLUMNS = (
-    "beat", "r_sample", "r_s", "rr_prev_ms", "rr_next_ms", "type", "p_present", "pr_ms", "p_ms", "qrs_ms", "qt_ms",
+    "beat", "r_sample", "r_s", "rr_prev_ms", "rr_next_ms", "type", "p_present", "p_known", "pr_ms", "p_ms", "qrs_ms", "qt_ms",
     "p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset",
 )  # fmt: skip
 LEAD_FEATURE_COLUMNS = (
@@ -31,6 +34,7 @@ LEAD_SUMMARY_COLUMNS = (
     "q_ms", "r_ms", "s_ms", "r_peak_time_ms", "qrs_ms", "p_ms", "qrs_form", "st_form", "t_form", "p_form",
 )  # fmt: skip
 QUALITY_COLUMNS = ("lead", "usable", "issues")
+ENOUGH_NATIVE = 3  # beats without a spike among paced ones, for them to be what is measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ class Measurement:
         axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
         waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
         beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``, ``premature_supraventricular``,
-            ``premature_ventricular``, ``paced``, ``wide``), P present or not, global boundaries (samples at ``fs``) and intervals.
+            ``premature_ventricular``, ``paced``, ``wide``), P present or not, and whether the recording shows it (it may begin after the first P wave), global boundaries (samples at ``fs``) and intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
         lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
         rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms af_score``,
@@ -123,8 +127,9 @@ class Measurement:
         if key not in columns or not len(self.beats):
             return (), ((0.0, round(self.duration_s, 3)),)
         table = self.beats[[*columns[key], "beat", "type"]].dropna(subset=list(columns[key]))
-        normal = table[table["type"] == "normal"]
-        table = normal if len(normal) else table
+        whole = self.beats[["qrs_onset", "t_offset"]].notna().all(axis=1)
+        usual = dict(zip(self.beats["beat"], usual_beats(self.beats["type"], whole.to_numpy(bool)), strict=True))
+        table = table[[usual[beat] for beat in table["beat"]]]
         spans = tuple(
             (round(float(a) / self.fs, 3), round(float(b) / self.fs, 3))
             for a, b in zip(table[columns[key][0]], table[columns[key][1]], strict=True)
@@ -189,6 +194,21 @@ class Measurement:
 
         values = ", ".join(f"{name.upper()} {show(self.intervals.get(name), 'ms')}" for name in ("pr", "qrs", "qt"))
         return f"Measurement({self.record_id!r}, rate {show(self.heart_rate, 'bpm')}, {values}, axis {show(self.axis, 'deg')}, {len(self.beats)} beats)"
+
+
+def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The beats (beats,) that intervals are measured on: the normal ones.
+
+    Where there is none, all: paced or wide throughout, they are the rhythm. Among paced beats it takes three normal ones.
+
+    Args:
+        types: of each beat, as in ``Measurement.beats``.
+        whole: (beats,) with a QRS and a T; an atrial spike that was taken for a beat has none.
+    """
+    kinds = np.array(list(types), dtype=object)
+    normal = kinds == "normal"
+    enough = (normal & whole).sum() >= ENOUGH_NATIVE if (kinds == "paced").any() else normal.any()
+    return normal if enough else np.ones(len(kinds), bool)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import grounding
-from grounding.measurement.features import without_mains
+from grounding.measurement.features import channels, net_input, stacked, without_mains
 
 
 @pytest.mark.parametrize("tone", [50.0, 50.05, 60.0])
@@ -28,3 +28,39 @@ def test_intervals_stand_through_mains_as_large_as_the_ecg() -> None:
     after = grounding.measure(grounding.ECGRecord.from_array(noisy, record.fs, record.leads)).intervals
     for name in ("pr", "qrs", "qt"):
         assert after[name] == pytest.approx(before[name], abs=4.0)
+
+
+def test_a_stretch_of_the_input_is_that_stretch() -> None:
+    signal = grounding.read_record(grounding.sample_path()).resample(250.0).signal
+    whole = net_input(signal)
+    for first, last in ((0, 700), (3, 4), (1111, len(signal[0])), (0, len(signal[0]))):
+        np.testing.assert_array_equal(stacked(channels(signal), first, last), whole[:, :, first:last])
+
+
+def test_millivolts_count_beside_shapes() -> None:
+    """Twice as large, the leads over their usual size stay, and what is in millivolts grows, by less than twice."""
+    signal = grounding.read_record(grounding.sample_path()).resample(250.0).signal
+    once, twice = (np.abs(net_input(gain * signal)).max(axis=2) for gain in (1, 2))
+    for row in (0, 4, 5):
+        np.testing.assert_allclose(twice[:, row], once[:, row], rtol=1e-3)
+    for row in (1, 2, 3, 6):
+        assert (twice[:, row] > 1.03 * once[:, row]).all()
+        assert (twice[:, row] < 2.0 * once[:, row]).all()
+
+
+@pytest.mark.parametrize("gain", [0.4, 2.5])
+def test_another_gain_moves_no_interval_far(gain: float) -> None:
+    """Readers see a small QRS end sooner; a wrong gain must not make another record of it."""
+    record = grounding.read_record(grounding.sample_path())
+    plain = grounding.measure(record).intervals
+    other = grounding.measure(grounding.ECGRecord.from_array(record.signal * gain, record.fs, record.leads)).intervals
+    for name, limit_ms in (("pr", 8), ("qrs", 12), ("qt", 16)):
+        assert other[name] == pytest.approx(plain[name], abs=limit_ms), name
+
+
+def test_without_voltages_the_leads_are_taken_for_typical_ones() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    plain = grounding.measure(record).intervals
+    bare = grounding.ECGRecord.from_array(record.signal * 777, record.fs, record.leads, units="adu")
+    for name, value in grounding.measure(bare).intervals.items():
+        assert value == pytest.approx(plain[name], abs=8), name

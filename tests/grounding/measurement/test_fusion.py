@@ -88,7 +88,7 @@ def test_middle_mean_is_deaf_to_strays_and_does_not_jump() -> None:
 
 
 def typed(
-    rr_ms: list[float], wide: set[int] = frozenset(), other: set[int] = frozenset(), paced: bool = False
+    rr_ms: list[float], wide: set[int] = frozenset(), other: set[int] = frozenset(), paced: set[int] = frozenset()
 ) -> list[str]:  # type: ignore[assignment]
     """Types of beats with these RR intervals, of which some are wide or of another shape."""
     beats = (np.cumsum([500, *rr_ms]) / 4).astype(int)
@@ -96,13 +96,15 @@ def typed(
     shapes = np.stack([-usual if i in other else usual for i in range(len(beats))])
     width = np.array([150.0 if i in wide else 90.0 for i in range(len(beats))]) / 4
     edges = {"qrs_onset": beats - 10.0, "qrs_offset": beats - 10.0 + width}
-    return beat_types(beats, edges, shapes, paced)
+    return beat_types(beats, edges, shapes, np.isin(np.arange(len(beats)), list(paced)))
 
 
 def test_beat_types() -> None:
     steady = [800.0] * 7
     assert set(typed(steady)) == {"normal"}
-    assert set(typed(steady, paced=True)) == {"paced"}
+    assert set(typed(steady, paced=set(range(8)))) == {"paced"}
+    assert set(typed(steady, paced={0, 4})) == {"paced"}  # the others look like them: their spikes were not seen
+    assert typed(steady, other={2, 3}, paced={0, 4})[1:5] == ["paced", "normal", "normal", "paced"]
     assert set(typed(steady, wide=set(range(8)))) == {"normal"}  # a wide QRS throughout is the usual one
     assert typed(steady, wide={3}, other={3})[3] == "wide"
     early = [800.0, 800, 500, 800, 800, 800, 800]

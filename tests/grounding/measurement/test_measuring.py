@@ -61,10 +61,10 @@ def test_synthetic_truth(rate: float, pr: float, qrs: float, qt: float, axis: fl
     record, _ = grounding.synthesize(rate_bpm=rate, pr_ms=pr, qrs_ms=qrs, qt_ms=qt, axis_deg=axis, seed=1)
     m = grounding.measure(record)
     assert m.heart_rate == pytest.approx(rate, abs=1)
-    assert m.intervals["pr"] == pytest.approx(pr, abs=25)
-    # cardiologists, from whom the network learned, bound a QRS wider than the generator's waves reach: 28-34 ms, see docs
-    assert m.intervals["qrs"] == pytest.approx(qrs + 30, abs=15)
-    assert m.intervals["qt"] == pytest.approx(qt + 20, abs=20)
+    assert m.intervals["pr"] == pytest.approx(pr, abs=12)
+    # cardiologists, from whom the network learned, bound a QRS wider than the generator's waves reach: 10-19 ms, see docs
+    assert m.intervals["qrs"] == pytest.approx(qrs + 15, abs=8)
+    assert m.intervals["qt"] == pytest.approx(qt + 10, abs=10)
     assert m.axis == pytest.approx(axis, abs=20)
 
 
@@ -307,6 +307,18 @@ def test_ectopic_and_paced_beats_are_told(asked: dict, extra: str) -> None:
     if "ectopy" in asked:  # intervals are those of the ordinary beats
         assert m.intervals["qrs"] < 130
         assert m.intervals["pr"] == pytest.approx(160, abs=25)
+
+
+def test_a_p_wave_before_the_recording_is_not_said_to_be_absent() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    whole = grounding.measure(record)
+    assert whole.beats["p_present"][1:].all()
+    first = round(float(whole.beats["qrs_onset"][2]) - 0.05 * record.fs)
+    m = grounding.measure(grounding.ECGRecord.from_array(record.signal[:, first:], record.fs, record.leads))
+    assert m.beats[["p_present", "p_known"]].to_numpy().tolist()[:2] == [[False, False], [True, True]]
+    assert m.rhythm["p_share"] == 1.0
+    gone = grounding.Measurement.from_dict(m.to_dict()).beats
+    assert gone["p_known"].tolist() == m.beats["p_known"].tolist()
 
 
 NUMBERS = st.floats(-1e300, 1e300) | st.sampled_from([float("nan"), float("inf"), 0.0, 1e-30, 0.001])

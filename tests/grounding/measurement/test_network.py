@@ -11,7 +11,7 @@ import pytest
 import grounding
 from grounding.measurement import network
 from grounding.measurement.delineators import WEIGHTS
-from grounding.measurement.features import BLOCK, channels
+from grounding.measurement.features import BLOCK, CHANNELS, net_input
 from grounding.record import fill_missing
 
 
@@ -56,7 +56,7 @@ def test_windows_give_what_one_piece_gives_on_long_recordings(shared: Path) -> N
 
 def test_the_overlap_is_more_than_the_network_sees() -> None:
     rng = np.random.default_rng(0)
-    x = rng.normal(0, 0.1, (1, 3, 3200)).astype(np.float32)
+    x = rng.normal(0, 0.1, (1, CHANNELS, 3200)).astype(np.float32)
     net = network._session(WEIGHTS)
     plain, reach = net.run(None, {"x": x})[0], 0
     for at in range(1600, 1600 + network.STRIDE):
@@ -71,15 +71,15 @@ def test_leads_are_scaled_stretch_by_stretch() -> None:
     """A gain that doubles half-way, or a lead that comes off, leaves the rest of a long recording as it is."""
     record, _ = grounding.synthesize(duration_s=60, seed=1)
     signal = at_250_hz(record)
-    plain = channels(signal)[0]
+    plain = net_input(signal)[:, 0]
     louder = signal.copy()
     louder[:, 30 * 250 :] *= 2
     np.testing.assert_allclose(
-        np.ptp(channels(louder)[0][:, -BLOCK:], axis=1), np.ptp(plain[:, -BLOCK:], axis=1), rtol=0.05
+        np.ptp(net_input(louder)[:, 0, -BLOCK:], axis=1), np.ptp(plain[:, -BLOCK:], axis=1), rtol=0.05
     )
     off = signal.copy()
     off[3, : 30 * 250] = 0
-    scaled = channels(off)[0]
+    scaled = net_input(off)[:, 0]
     assert np.abs(scaled[3, : 25 * 250]).max() < 0.1 * np.abs(plain[3]).max()
     np.testing.assert_allclose(scaled[3, -BLOCK:], plain[3, -BLOCK:], atol=0.05)
 

@@ -113,7 +113,7 @@ def test_swapped_arms_on_many_records(shared: Path) -> None:
 
 
 def test_pacing_spikes(shared: Path, normal: ECGRecord) -> None:
-    paced = [f"ludb/{number}" for number in (45, 93, 95)] + ["ptbxl/records500/00385_hr"]
+    paced = [f"ludb/{number}" for number in (45, 93, 95, 111)] + ["ptbxl/records500/00385_hr"]
     for name in paced:
         assert "pacing_spikes" in assess(read_record(shared / "data" / name))[1], name
     spikes = np.zeros(5000)

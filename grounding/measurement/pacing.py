@@ -1,0 +1,111 @@
+"""Pacing: where the spikes are, and which beats follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record import SAMPLES_AT_ONCE
+from .delineators import Array, Boundaries
+from .features import FS_HZ
+
+LEAST_HZ = 400.0  # below, a spike is not told from an R peak
+SPIKE_MV, STEP_MV = 0.12, 0.1  # mean over the leads
+QUIET_S, QUIET_SHARE = 0.032, 0.5  # a QRS rises for longer than a spike, and not out of nothing
+# Of 668 recordings one without a pacemaker has three steps, two of them where it breaks off.
+FEWEST_SPIKES, FEWEST_STEPS = 3, 4
+STEPS_PER_S = 0.25  # at least: recordings put together have a step at every seam
+BEFORE_MS, INSIDE_MS = 320.0, 40.0  # an atrial spike comes an AV interval before the QRS
+
+
+def pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
+    """Where pacing spikes are: narrow peaks, or steps out of the quiet into a plateau, as amplifiers make of them that take a while to recover.
+
+    Args:
+        leads: (samples,) each, in millivolts.
+        fs: their rate, Hz; below 400 Hz there are none to be told.
+
+    Returns:
+        Increasing sample numbers, each the first of its spike or step; empty where there are too few to be a pacemaker's.
+    """
+    if fs < LEAST_HZ or not leads or len(leads[0]) < round(0.04 * fs):
+        return np.empty(0, np.intp)
+    both = np.sort(np.concatenate([_peaks(leads, fs), _steps(leads, fs)]))
+    return both[np.diff(both, prepend=-np.inf) > 0.02 * fs]
+
+
+def follow(found: Boundaries, edges: dict[str, Array], spikes: Array) -> NDArray[np.bool_]:
+    """Which beats (beats,) follow a pacing spike, of the ventricle or of the atrium.
+
+    A QRS that begins a little before a spike, as a filter smears it, is made to begin there.
+
+    Args:
+        found: boundaries per lead; QRS onsets are changed in place.
+        edges: from ``fuse``; ``qrs_onset`` is changed in place.
+        spikes: samples at 250 Hz.
+    """
+    after = (spikes - edges["qrs_onset"][:, None]) * (1000 / FS_HZ)  # NaN where no onset was found: never near
+    inside = (after > 0) & (after <= INSIDE_MS)
+    first = np.where(inside, spikes, -np.inf).max(axis=1, initial=-np.inf)
+    np.maximum(edges["qrs_onset"], first, out=edges["qrs_onset"])
+    np.maximum(found.qrs[:, :, 0], first, out=found.qrs[:, :, 0])
+    return np.asarray(((after >= -BEFORE_MS) & (after <= INSIDE_MS)).any(axis=1))
+
+
+def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(first sample, (leads, samples) with the margin on both sides), so that no large copy is made of a long recording."""
+    n = len(leads[0])
+    length = max(4 * margin, SAMPLES_AT_ONCE // len(leads))
+    for start in range(margin, n - margin, length):
+        yield start, np.stack([lead[start - margin : min(n, start + length + margin)] for lead in leads])
+
+
+def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
+    """Peaks not wider than about 4 ms (an R peak is five times as wide)."""
+    near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
+    n, found = (
+        len(leads[0]),
+        [],
+    )  # position, rise over the near and over the far neighbours, of each sample that stands out
+    for start, signal in _stretches(leads, far):
+        views = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
+        narrow = _rise(*views)
+        spots = np.flatnonzero(narrow > SPIKE_MV)
+        broad = _rise(*(signal[:, spots + far + step] for step in (-far, 0, far)))
+        found.append(np.stack([spots + start, narrow[spots], broad]))
+    spots, narrow, broad = np.concatenate(found, axis=1)
+    if spots.size == 0:
+        return np.empty(0, np.intp)
+    starts = np.flatnonzero(np.diff(spots, prepend=-np.inf) > 0.02 * fs)
+    tops = np.array([group[np.argmax(narrow[group])] for group in np.split(np.arange(len(spots)), starts[1:])])
+    sharp = narrow[tops] > 0.7 * broad[tops]
+    # broad noise has as many blunt peaks as sharp ones, and more peaks than a heart has beats (two spikes each)
+    if sharp.sum() < FEWEST_SPIKES or sharp.mean() <= 0.7 or len(tops) > 6 * n / fs:
+        return np.empty(0, np.intp)
+    return np.asarray(spots[tops[sharp]], np.intp)
+
+
+def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
+    """The first samples after jumps within 2 ms out of 32 quiet ms."""
+    jump, quiet = max(1, round(0.002 * fs)), round(QUIET_S * fs)
+    found = [np.empty(0, np.intp)]
+    for start, signal in _stretches(leads, quiet):
+        inner = slice(quiet, signal.shape[1] - quiet)
+        size = np.abs(signal[:, inner] - signal[:, quiet - jump : signal.shape[1] - quiet - jump]).mean(axis=0)
+        spots = np.flatnonzero(size > STEP_MV)
+        before = signal[:, spots[:, None] + np.arange(quiet - jump + 1)]  # up to where the jump begins
+        spots = spots[np.ptp(before, axis=2).mean(axis=0) < QUIET_SHARE * size[spots]]
+        found.append(spots + start)
+    spots = np.concatenate(found)
+    spots = spots[np.diff(spots, prepend=-np.inf) > 0.02 * fs]
+    enough = max(FEWEST_STEPS, STEPS_PER_S * len(leads[0]) / fs)
+    return spots if len(spots) >= enough else np.empty(0, np.intp)
+
+
+def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far samples stand out of those before and after them, mean over leads: (leads, n) each, in time order."""
+    left, right = views[1] - views[0], views[1] - views[2]
+    same = left * right > 0
+    return np.nan_to_num(np.asarray((np.minimum(np.abs(left), np.abs(right)) * same).mean(axis=0), dtype=np.float64))

@@ -1,0 +1,92 @@
+"""Pacing spikes, and the beats that follow them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import grounding
+from grounding.measurement.delineators import Boundaries
+from grounding.measurement.pacing import follow, pacing_spikes
+
+
+@pytest.mark.parametrize("fs", [500, 1000])
+def test_spikes_are_found_where_they_are(fs: int) -> None:
+    record, truth = grounding.synthesize(rhythm="paced", fs=fs, duration_s=12, noise_snr_db=30, seed=4)
+    found = pacing_spikes(list(record.signal), fs)
+    assert len(found) == len(truth.spikes) >= 10
+    assert np.abs(found - truth.spikes).max() <= 0.002 * fs
+
+
+def test_a_spike_that_the_amplifier_is_slow_to_forget_is_a_step() -> None:
+    """As in LUDB 111: the leads jump in one sample and stay there for 26 ms."""
+    record = grounding.read_record(grounding.sample_path())
+    onsets = grounding.measure(record).beats["qrs_onset"].dropna().to_numpy()
+    signal, begins = record.signal.copy(), (onsets - 20).astype(int)
+    for begin in begins:
+        signal[:, begin : begin + 13] += 0.4
+    np.testing.assert_array_equal(pacing_spikes(list(signal), record.fs), begins)
+    slow = record.signal.copy()
+    for begin in begins:  # the same bump, as slow as a QRS
+        slow[:, begin - 6 : begin + 7] += 0.4 * np.hanning(13).astype(np.float32)
+    assert pacing_spikes(list(slow), record.fs).size == 0
+
+
+def test_seams_are_no_spikes() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    assert pacing_spikes(list(np.tile(record.signal, (1, 12))), record.fs).size == 0
+
+
+@pytest.mark.parametrize("fs", [100, 250])
+def test_spikes_are_not_told_at_low_rates(fs: int) -> None:
+    record, _ = grounding.synthesize(rhythm="paced", fs=fs)
+    assert pacing_spikes(list(record.signal), fs).size == 0
+
+
+def test_a_qrs_does_not_begin_before_its_spike() -> None:
+    onset = np.array([100.0, 350.0, 600.0, np.nan, 1100.0])
+    qrs = np.full((2, 5, 3), np.nan)
+    qrs[:, :, 0] = np.stack([onset, onset + 6])
+    empty = np.full((2, 5, 3), np.nan)
+    edges = {"qrs_onset": onset.copy()}
+    found = Boundaries(np.arange(5) * 250 + 110, empty, qrs, empty)
+    spikes = np.array(
+        [104.0, 349.0, 560.0, 1000.0]
+    )  # inside, at the onset, of the atrium, too long before the next beat
+    assert follow(found, edges, spikes).tolist() == [True, True, True, False, False]
+    np.testing.assert_array_equal(edges["qrs_onset"], [104, 350, 600, np.nan, 1100])
+    np.testing.assert_array_equal(found.qrs[:, 0, 0], [104, 106])
+
+
+def test_no_spikes_where_no_pacemaker_is(shared: Path) -> None:
+    paths = sorted((shared / "data/ludb").glob("*.hea")) + sorted((shared / "data/ptbxl/records500").glob("*.hea"))[:60]
+    claimed = {
+        path.stem
+        for path in paths
+        if pacing_spikes(list((record := grounding.read_record(path)).signal), record.fs).size
+    }
+    assert claimed == {"45", "93", "95", "111"}
+
+
+def test_beats_of_its_own_are_what_is_measured(shared: Path) -> None:
+    """LUDB 95: fibrillation that conducts again after six paced beats; readers marked the five narrow beats (102 ms), and one paced."""
+    m = grounding.measure(grounding.read_record(shared / "data/ludb/95"))
+    assert m.beats["type"].value_counts().to_dict() == {"paced": 6, "normal": 5}
+    assert m.intervals["qrs"] == pytest.approx(102, abs=15)
+    paced = m.beats["qrs_onset"][m.beats["type"] == "paced"]
+    np.testing.assert_allclose(paced, [287, 787, 1287, 1787, 2287, 2787], atol=3)
+
+
+def test_paced_throughout_is_measured_as_it_is(shared: Path) -> None:
+    """LUDB 45 paces atrium and ventricle, with one extrasystole between; readers' QRS is 193 ms. In 111 it is 164 ms."""
+    m = grounding.measure(grounding.read_record(shared / "data/ludb/45"))
+    types = m.beats["type"].value_counts()
+    assert types["paced"] >= 8
+    assert types["premature_ventricular"] == 1
+    assert m.intervals["qrs"] == pytest.approx(193, abs=12)
+    assert len(m.evidence("qrs").beats) >= 8  # it is read from the paced beats, and says so
+    other = grounding.measure(grounding.read_record(shared / "data/ludb/111"))
+    assert set(other.beats["type"]) == {"paced"}
+    assert other.intervals["qrs"] == pytest.approx(164, abs=15)
