@@ -21,9 +21,10 @@ T_OFFSET_LEVEL = (
 # as far outside that of the third lead as it does in a clean recording (median of 25 of PTB-XL), and no further.
 QRS_LEAD, QRS_REACH_MS = 0.2, (5.0, 6.5)
 # Readers follow a QRS as far as they see a lead move: the boundary moves outward by 3 ms for each factor of e by which the second-steepest
-# lead, 10 ms outside it, is steeper than 2.5 mV/s, and inward where it is less steep.
+# lead, 10 ms outside it, is steeper than 2 mV/s, noise added, and inward where it is less steep.
 # Chosen on odd LUDB records held out of the network's training; any lead of the first four and 8 to 16 ms do as well.
-SEEN_MV_S, SEEN_MS, SEEN_AT_MS, SEEN_AT_MOST_MS = 2.5, 3.0, 10.0, 6.0
+SEEN_MV_S, SEEN_MS, SEEN_AT_MS, SEEN_AT_MOST_MS = 2.0, 3.0, 10.0, 6.0
+QUIET_SHARE, QUIET_PLACES = 0.3, 997  # of the record is taken for quiet, looked at in so many places
 # Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
 # some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
 # only a clear one does, unless the beats have the same shape before them: P waves come at one distance, fibrillatory waves at any.
@@ -73,9 +74,11 @@ def fuse(found: Boundaries, signal: NDArray[np.floating[Any]], noisy: bool = Fal
             first, last = out[f"{name}_onset"][both], out[f"{name}_offset"][both]
             out[f"{name}_onset"][both] = end + 0.5 - _outward(found.inside[row, ::-1], end - first, LEVEL)
             out[f"{name}_offset"][both] = _outward(found.inside[row], last, level) - 0.5
+    rank = 2 if len(signal) >= 8 else 1
+    quiet = float(np.quantile(steepest(signal, np.linspace(0, signal.shape[1], QUIET_PLACES), rank), QUIET_SHARE))
     for name, sign in (("qrs_onset", -1), ("qrs_offset", 1)):
-        steep = steepest(signal, out[name] + sign * SEEN_AT_MS / MS, 2 if len(signal) >= 8 else 1)
-        further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / SEEN_MV_S)
+        steep = steepest(signal, out[name] + sign * SEEN_AT_MS / MS, rank)
+        further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
         out[name] = out[name] + sign * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
     if noisy:
         for name, sign, column, reach_ms in (

@@ -29,7 +29,7 @@ from .fusion import (
     steepness,
 )
 from .pacing import follow, pacing_spikes
-from .quality import assess, millivolts, typical_gain
+from .quality import examined, millivolts, typical_gain
 from .result import (
     BEAT_COLUMNS,
     INTERVALS,
@@ -47,6 +47,7 @@ MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
 LEAST_STEEP = 1.3  # of fewer beats, which may differ from each other
 LEVEL_SAMPLES = 4  # 16 ms
+NOTCHED_MV = 0.01  # mains; 99 % of the leads of LUDB, PTB-XL and CinC Challenge have less than 0.0085
 P_BEFORE_S = 0.2  # a P wave begins at most so long before an ordinary QRS
 LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
@@ -73,7 +74,7 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     """
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
-    quality, issues = assess(record)
+    quality, issues, mains_mv = examined(record)
     usable = np.asarray(quality["usable"], bool)
     if record.duration_s < MIN_DURATION_S or not usable.any():
         short = record.duration_s < MIN_DURATION_S
@@ -86,7 +87,7 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
         signal = fill_missing(signal)  # a copy
     signal -= np.stack([np.median(lead) for lead in signal])[:, None]
     signal[~usable] = 0.0
-    for row in np.flatnonzero(usable & ["mains" in issues for issues in quality["issues"]]):
+    for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
         signal[row] = without_mains(signal[row])
     in_mv = signal if record.has_millivolts else signal * np.float32(typical_gain(record))
     found = run(in_mv)

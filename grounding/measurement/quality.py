@@ -72,6 +72,11 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
         >>> bool(leads["usable"].all()), issues
         (True, ())
     """
+    return examined(record)[:2]
+
+
+def examined(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...], NDArray[np.float64]]:
+    """``assess``, and the amplitude of mains in each lead (leads,), mV: it disturbs long before it is an issue."""
     import pandas as pd
 
     signal = millivolts(record)
@@ -83,7 +88,7 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
         for issues in (_lead_issues(features, row, judge_amplitude),)
     ]
     table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
-    return table, _record_issues(record, signal, [usable for _, usable, _ in rows])
+    return table, _record_issues(record, signal, [usable for _, usable, _ in rows]), features.mains
 
 
 def quality_score(record: ECGRecord) -> float:

@@ -129,7 +129,7 @@ class Measurement:
         table = self.beats[[*columns[key], "beat", "type"]].dropna(subset=list(columns[key]))
         whole = self.beats[["qrs_onset", "t_offset"]].notna().all(axis=1)
         usual = dict(zip(self.beats["beat"], usual_beats(self.beats["type"], whole.to_numpy(bool)), strict=True))
-        table = table[[usual[beat] for beat in table["beat"]]]
+        table = table[np.array([usual[beat] for beat in table["beat"]], bool)]
         spans = tuple(
             (round(float(a) / self.fs, 3), round(float(b) / self.fs, 3))
             for a, b in zip(table[columns[key][0]], table[columns[key][1]], strict=True)

@@ -309,6 +309,13 @@ def test_ectopic_and_paced_beats_are_told(asked: dict, extra: str) -> None:
         assert m.intervals["pr"] == pytest.approx(160, abs=25)
 
 
+def test_what_no_beat_shows_has_evidence_of_nothing() -> None:
+    m = grounding.measure(grounding.synthesize(rhythm="af", seed=1)[0])
+    proof = m.evidence("pr")
+    assert (proof.value, proof.beats, proof.spans_s) == (None, (), ())
+    assert proof.reason
+
+
 def test_a_p_wave_before_the_recording_is_not_said_to_be_absent() -> None:
     record = grounding.read_record(grounding.sample_path())
     whole = grounding.measure(record)
