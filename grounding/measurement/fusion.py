@@ -24,7 +24,7 @@ QRS_LEAD, QRS_REACH_MS = 0.2, (5.0, 6.5)
 # lead, 10 ms outside it, is steeper than 2 mV/s, noise added, and inward where it is less steep.
 # Chosen on odd LUDB records held out of the network's training; any lead of the first four and 8 to 16 ms do as well.
 SEEN_MV_S, SEEN_MS, SEEN_AT_MS, SEEN_AT_MOST_MS = 2.0, 3.0, 10.0, 6.0
-QUIET_SHARE, QUIET_PLACES = 0.3, 997  # of the record is taken for quiet, looked at in so many places
+QUIET_SHARE, QUIET_PLACES = 0.3, 499  # of the record is taken for quiet, looked at in so many places
 # Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
 # some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
 # only a clear one does, unless the beats have the same shape before them: P waves come at one distance, fibrillatory waves at any.

@@ -25,6 +25,7 @@ FLAT_MV = 0.01  # a window that spans less holds no ECG: twice the usual step of
 LOW_MV, IMPLAUSIBLE_MV = 0.1, 10.0
 JUMP_MV, BASELINE_MV = 0.5, 1.5
 NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
+ALGEBRA_MV = 0.1
 CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
 MIN_DURATION_S = 2.0
@@ -269,12 +270,18 @@ def _record_issues(record: ECGRecord, signal: NDArray[np.float32], usable: list[
 
 def _algebra_broken(good: dict[str, NDArray[np.float32]]) -> bool:
     """I + III = II, and aVR + (I + II) / 2 = 0, to 0.1 mV or 15 % of the limb leads' span (a deviating filter stays below)."""
-    checks = []
+    laws = []
     if {"I", "II", "III"} <= set(good):
-        checks.append(einthoven_error(good["I"], good["II"], good["III"]))
+        laws.append((good["I"], good["II"], good["III"]))
     if {"I", "II", "aVR"} <= set(good):
-        checks.append(einthoven_error(good["I"], -2 * good["aVR"], good["II"]))
-    return any(error > max(0.1, 0.15 * span) for error, span in checks)
+        laws.append((good["I"], -2 * good["aVR"], good["II"]))
+    for one, two, three in laws:
+        if np.ptp(one + three - two) <= ALGEBRA_MV:  # not NaN, and the percentiles can't be larger
+            continue
+        error, span = einthoven_error(one, two, three)
+        if error > max(ALGEBRA_MV, 0.15 * span):
+            return True
+    return False
 
 
 def _arms_swapped(good: dict[str, NDArray[np.float32]]) -> bool:
