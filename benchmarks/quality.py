@@ -17,6 +17,7 @@ PACED = {
     "ludb/45",
     "ludb/93",
     "ludb/95",
+    "ludb/111",
     "ptbxl/records500/00385_hr",
 }  # labelled as paced, and with spikes in the samples
 

@@ -126,13 +126,13 @@ def millivolts(record: ECGRecord) -> NDArray[np.float32]:
     return record.signal if record.has_millivolts else record.signal * np.float32(typical_gain(record))
 
 
-def typical_gain(record: ECGRecord) -> float:
-    """What brings a typical lead to its usual standard deviation, 0.2 mV."""
+def typical_gain(record: ECGRecord, usual_mv: float = 0.2) -> float:
+    """What brings the standard deviation of the record's median lead to a usual one."""
     spread = np.array(
         [lead[np.isfinite(lead)].astype(np.float64).std() for lead in record.signal if np.isfinite(lead).any()]
     )
     alive = spread[spread > 0]
-    return float(0.2 / np.median(alive)) if alive.size else 1.0
+    return float(usual_mv / np.median(alive)) if alive.size else 1.0
 
 
 def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def test_intervals_stand_through_mains_as_large_as_the_ecg() -> None:
     noisy = record.signal + record.signal.std() * np.sqrt(2) * np.sin(2 * np.pi * 50.0 * seconds)
     after = grounding.measure(grounding.ECGRecord.from_array(noisy, record.fs, record.leads)).intervals
     for name in ("pr", "qrs", "qt"):
-        assert after[name] == pytest.approx(before[name], abs=4.0)
+        assert after[name] == pytest.approx(before[name], abs=5.0)
 
 
 def test_a_stretch_of_the_input_is_that_stretch() -> None:
@@ -58,9 +60,14 @@ def test_another_gain_moves_no_interval_far(gain: float) -> None:
         assert other[name] == pytest.approx(plain[name], abs=limit_ms), name
 
 
-def test_without_voltages_the_leads_are_taken_for_typical_ones() -> None:
-    record = grounding.read_record(grounding.sample_path())
-    plain = grounding.measure(record).intervals
-    bare = grounding.ECGRecord.from_array(record.signal * 777, record.fs, record.leads, units="adu")
-    for name, value in grounding.measure(bare).intervals.items():
-        assert value == pytest.approx(plain[name], abs=8), name
+def test_without_voltages_the_leads_are_taken_for_typical_ones(shared: Path) -> None:
+    paths = sorted((shared / "data/ptbxl/records500").glob("*.hea"))[::24]
+    moved = []
+    for record in map(grounding.read_record, paths):
+        scored = (record.signal - record.signal.mean(axis=1, keepdims=True)) / record.signal.std(axis=1, keepdims=True)
+        bare = grounding.ECGRecord.from_array(scored, record.fs, record.leads, units="zscore")
+        plain, other = grounding.measure(record).intervals, grounding.measure(bare).intervals
+        moved.append([other[name] - plain[name] for name in ("qrs", "qt")])
+    assert len(moved) >= 12
+    assert np.abs(np.mean(moved, axis=0)).max() < 3
+    assert np.abs(moved).max() < 16
