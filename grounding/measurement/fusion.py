@@ -14,9 +14,8 @@ from .features import FS_HZ
 
 MS = 1000.0 / FS_HZ
 LEVEL = 0.5
-T_OFFSET_LEVEL = (
-    0.55  # the T's end fades out in every lead at once: at one half, the common end lies behind the readers'
-)
+# The T's end fades out in every lead at once: at one half, the common end lies behind the readers'.
+T_OFFSET_LEVEL = 0.55
 # In noise every lead's edges are unsure, so that two leads of twelve may be inside a QRS long before it: then the common boundary lies
 # as far outside that of the third lead as it does in a clean recording (median of 25 of PTB-XL), and no further.
 QRS_LEAD, QRS_REACH_MS = 0.2, (5.0, 6.5)
