@@ -13,6 +13,7 @@ from .features import FS_HZ
 
 Signal = NDArray[np.floating[Any]]
 LONE_P = 0.5  # mean probability over the leads; half of them must see it
+P_BEFORE_S, LONGEST_PR_S = 0.2, 0.4  # how long before a QRS a P wave usually begins at most, and how long it may
 SHORTEST_P = 10  # samples: 40 ms
 FLUTTER_BAND_HZ = (3.3, 6.0)  # 200-360 waves a minute
 WHOLE_BAND_HZ = (2.5, 14.0)
@@ -83,8 +84,13 @@ def atrial_rhythm(
     if p_mean is None:
         return out, reasons | dict.fromkeys(ATRIAL_KEYS[:3], "this delineator looks for P waves before a QRS only")
     gaps = np.diff(np.sort(np.concatenate([onsets, lone[:, 0]])))
-    out["dropped_beats"] = float(len(lone))
-    out["p_per_qrs"] = float((with_p.sum() + len(lone)) / len(with_p))
+    # the QRS of the last P wave may come after the recording, and the P wave of the first QRS before it
+    followed = lone[:, 0] < len(p_mean) - LONGEST_PR_S * FS_HZ
+    told = with_p | (edges["qrs_onset"] >= P_BEFORE_S * FS_HZ)
+    out["dropped_beats"] = float(followed.sum())
+    out["p_per_qrs"] = float((with_p.sum() + followed.sum()) / told.sum()) if told.any() else None
+    if out["p_per_qrs"] is None:
+        reasons["p_per_qrs"] = "too few beats"
     if len(gaps) >= 2:
         out["atrial_rate_bpm"] = 60.0 * FS_HZ / float(np.median(gaps))
     else:

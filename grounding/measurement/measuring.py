@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ECGRecord, fill_missing
-from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm
+from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, P_BEFORE_S, atrial_rhythm
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ, without_mains
 from .fusion import (
@@ -51,7 +51,6 @@ LEVEL_SAMPLES = 4  # 16 ms
 # (0.5 and -0.2 ms more on average); their own median lead has 0.15 mV.
 USUAL_MV = 0.12
 NOTCHED_MV = 0.01  # mains; 99 % of the leads of LUDB, PTB-XL and CinC Challenge have less than 0.0085
-P_BEFORE_S = 0.2  # a P wave begins at most so long before an ordinary QRS
 LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
 

@@ -37,6 +37,16 @@ def test_wenckebach_grows_and_mobitz_drops() -> None:
     assert m.evidence("atrial_rate_bpm").unit == "bpm"
 
 
+@pytest.mark.parametrize("cut_ms", [40, 100])
+def test_a_p_wave_whose_qrs_comes_after_the_recording_is_not_dropped(cut_ms: int) -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_13"))
+    onsets = grounding.measure(record).beats["qrs_onset"].dropna()
+    end = int(onsets.iloc[-1]) - round(cut_ms / 1000 * record.fs)
+    m = grounding.measure(grounding.ECGRecord.from_array(record.signal[:, :end], record.fs, record.leads))
+    assert m.rhythm["dropped_beats"] == 0
+    assert m.rhythm["p_per_qrs"] == 1.0
+
+
 def test_flutter_has_a_rate_and_fibrillation_has_none() -> None:
     m, found = rhythm(rhythm="flutter", rate_bpm=75, seed=1)
     assert m.rhythm["atrial_rate_bpm"] == pytest.approx(300, abs=3)
