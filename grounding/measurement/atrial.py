@@ -25,6 +25,15 @@ ATRIAL_LEADS = ("II", "III", "aVF", "V1")
 ATRIAL_KEYS = ("atrial_rate_bpm", "p_per_qrs", "dropped_beats", "pr_trend_ms")
 
 
+def p_known(edges: dict[str, Array]) -> NDArray[np.bool_]:
+    """Of which beats (beats,) the recording tells whether a P wave comes before: it may begin after that of the first.
+
+    Args:
+        edges: from ``fuse``.
+    """
+    return np.isfinite(edges["p_onset"]) | (edges["qrs_onset"] >= P_BEFORE_S * FS_HZ)
+
+
 def lone_p_waves(p_odds: Signal, edges: dict[str, Array]) -> Array:
     """P waves that belong to no beat: (n, 2) onsets and offsets, samples at 250 Hz.
 
@@ -86,7 +95,7 @@ def atrial_rhythm(
     gaps = np.diff(np.sort(np.concatenate([onsets, lone[:, 0]])))
     # the QRS of the last P wave may come after the recording, and the P wave of the first QRS before it
     followed = lone[:, 0] < len(p_mean) - LONGEST_PR_S * FS_HZ
-    told = with_p | (edges["qrs_onset"] >= P_BEFORE_S * FS_HZ)
+    told = p_known(edges)
     out["dropped_beats"] = float(followed.sum())
     out["p_per_qrs"] = float((with_p.sum() + followed.sum()) / told.sum()) if told.any() else None
     if out["p_per_qrs"] is None:

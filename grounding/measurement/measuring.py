@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ECGRecord, fill_missing
-from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, P_BEFORE_S, atrial_rhythm
+from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm, p_known
 from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .features import FS_HZ, without_mains
 from .fusion import (
@@ -28,8 +28,8 @@ from .fusion import (
     row_medians,
     steepness,
 )
-from .pacing import follow, pacing_spikes
-from .quality import examined, millivolts, typical_gain
+from .pacing import follow
+from .quality import examined, typical_gain
 from .result import (
     BEAT_COLUMNS,
     INTERVALS,
@@ -76,7 +76,7 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     """
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
-    quality, issues, mains_mv = examined(record)
+    quality, issues, mains_mv, spikes = examined(record)
     usable = np.asarray(quality["usable"], bool)
     if record.duration_s < MIN_DURATION_S or not usable.any():
         short = record.duration_s < MIN_DURATION_S
@@ -104,11 +104,7 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
     edges = fuse(found, leads, noisy=float(np.mean(noisy)) >= 0.5)
     found = agree(found, edges)
-    paced = np.zeros(len(found.beats), bool)
-    if "pacing_spikes" in issues:
-        in_full = millivolts(record)
-        spikes = pacing_spikes([in_full[row] for row in np.flatnonzero(usable)], record.fs)
-        paced = follow(found, edges, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
+    paced = follow(found, edges, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
     return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes, paced).result()
 
 
@@ -169,8 +165,7 @@ class _Assembly:
         self.types = beat_types(self.beats, edges, shapes, paced)
         self.normal = usual_beats(self.types, np.isfinite(edges["t_offset"] - edges["qrs_onset"]))
         self.has_p = np.isfinite(edges["p_onset"])
-        # the recording may begin after the P wave of its first beat
-        self.p_known = self.has_p | (edges["qrs_onset"] >= P_BEFORE_S * FS_HZ)
+        self.p_known = p_known(edges)
 
     def result(self) -> Measurement:
         import pandas as pd

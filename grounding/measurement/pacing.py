@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.int
     if fs < LEAST_HZ or not leads or len(leads[0]) < round(0.04 * fs):
         return np.empty(0, np.intp)
     both = np.sort(np.concatenate([_peaks(leads, fs), _steps(leads, fs)]))
-    return both[np.diff(both, prepend=-np.inf) > 0.02 * fs]
+    return both[_first_of_each(both, fs)]
 
 
 def follow(found: Boundaries, edges: dict[str, Array], spikes: Array) -> NDArray[np.bool_]:
@@ -65,10 +66,7 @@ def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[
 def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     """Peaks not wider than about 4 ms (an R peak is five times as wide)."""
     near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
-    n, found = (
-        len(leads[0]),
-        [],
-    )  # position, rise over the near and over the far neighbours, of each sample that stands out
+    found = []  # position, rise over the near and over the far neighbours, of each sample that stands out
     for start, signal in _stretches(leads, far):
         views = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
         narrow = _rise(*views)
@@ -78,11 +76,11 @@ def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     spots, narrow, broad = np.concatenate(found, axis=1)
     if spots.size == 0:
         return np.empty(0, np.intp)
-    starts = np.flatnonzero(np.diff(spots, prepend=-np.inf) > 0.02 * fs)
+    starts = np.flatnonzero(_first_of_each(spots, fs))
     tops = np.array([group[np.argmax(narrow[group])] for group in np.split(np.arange(len(spots)), starts[1:])])
     sharp = narrow[tops] > 0.7 * broad[tops]
     # broad noise has as many blunt peaks as sharp ones, and more peaks than a heart has beats (two spikes each)
-    if sharp.sum() < FEWEST_SPIKES or sharp.mean() <= 0.7 or len(tops) > 6 * n / fs:
+    if sharp.sum() < FEWEST_SPIKES or sharp.mean() <= 0.7 or len(tops) > 6 * len(leads[0]) / fs:
         return np.empty(0, np.intp)
     return np.asarray(spots[tops[sharp]], np.intp)
 
@@ -99,9 +97,14 @@ def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
         spots = spots[np.ptp(before, axis=2).mean(axis=0) < QUIET_SHARE * size[spots]]
         found.append(spots + start)
     spots = np.concatenate(found)
-    spots = spots[np.diff(spots, prepend=-np.inf) > 0.02 * fs]
+    spots = spots[_first_of_each(spots, fs)]
     enough = max(FEWEST_STEPS, STEPS_PER_S * len(leads[0]) / fs)
     return spots if len(spots) >= enough else np.empty(0, np.intp)
+
+
+def _first_of_each(spots: NDArray[Any], fs: float) -> NDArray[np.bool_]:
+    """Which of increasing samples lie more than 20 ms behind the one before: nearer ones are of the same spike."""
+    return np.asarray(np.diff(spots, prepend=-np.inf) > 0.02 * fs)
 
 
 def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:

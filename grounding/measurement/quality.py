@@ -7,7 +7,7 @@ tells how well they separate acceptable from unacceptable recordings. Nothing is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,16 @@ CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
 MIN_DURATION_S = 2.0
 UNUSABLE = {"missing", "flat", "lead_off", "implausible_amplitude", "heavy_noise"}
+
+
+class Examination(NamedTuple):
+    """``assess``'s table and issues, and what disturbs long before it is an issue: the ``mains_mv`` in each lead (leads,), and where the pacing
+    ``spikes`` are, sample numbers."""
+
+    leads: pd.DataFrame
+    issues: tuple[str, ...]
+    mains_mv: NDArray[np.float64]
+    spikes: NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +86,11 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return examined(record)[:2]
 
 
-def examined(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...], NDArray[np.float64]]:
-    """``assess``, and the amplitude of mains in each lead (leads,), mV: it disturbs long before it is an issue."""
+def examined(record: ECGRecord) -> Examination:
+    """``assess``, and more for who measures."""
     import pandas as pd
 
-    signal = millivolts(record)
+    signal = _millivolts(record)
     features = _features(signal, record.fs)
     judge_amplitude = record.has_millivolts
     rows = [
@@ -89,7 +99,9 @@ def examined(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...], NDArray[
         for issues in (_lead_issues(features, row, judge_amplitude),)
     ]
     table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
-    return table, _record_issues(record, signal, [usable for _, usable, _ in rows]), features.mains
+    good = {name: signal[row] for row, (name, usable, _) in enumerate(rows) if usable}
+    spikes = pacing_spikes(list(good.values()), record.fs)
+    return Examination(table, _record_issues(record, good, spikes), features.mains, spikes)
 
 
 def quality_score(record: ECGRecord) -> float:
@@ -105,7 +117,7 @@ def quality_score(record: ECGRecord) -> float:
     Returns:
         The score.
     """
-    f = _features(millivolts(record), record.fs)
+    f = _features(_millivolts(record), record.fs)
 
     def over(value: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
         ratio = (value / limit) ** 2
@@ -121,7 +133,7 @@ def quality_score(record: ECGRecord) -> float:
     return max(0.0, float(1 - 0.8 * bad.max() - 0.2 * bad.mean()))
 
 
-def millivolts(record: ECGRecord) -> NDArray[np.float32]:
+def _millivolts(record: ECGRecord) -> NDArray[np.float32]:
     """(leads, samples), or, without voltages, scaled so that a typical lead is as large as usual."""
     return record.signal if record.has_millivolts else record.signal * np.float32(typical_gain(record))
 
@@ -254,8 +266,9 @@ def _lead_issues(f: _Features, row: int, judge_amplitude: bool) -> tuple[str, ..
     return tuple(name for name, found in tests.items() if found)
 
 
-def _record_issues(record: ECGRecord, signal: NDArray[np.float32], usable: list[bool]) -> tuple[str, ...]:
-    good = {name: signal[row] for row, name in enumerate(record.leads) if usable[row]}
+def _record_issues(
+    record: ECGRecord, good: dict[str, NDArray[np.float32]], spikes: NDArray[np.intp]
+) -> tuple[str, ...]:
     thin = {name: lead[:: max(1, len(lead) // 2000)] for name, lead in good.items()}  # enough for correlations
     tests = {
         "too_short": record.duration_s < MIN_DURATION_S,
@@ -263,7 +276,7 @@ def _record_issues(record: ECGRecord, signal: NDArray[np.float32], usable: list[
         "lead_algebra_broken": record.has_millivolts and _algebra_broken(thin),
         "limb_leads_swapped": _arms_swapped(thin),
         "identical_leads": _identical(list(good.values())),
-        "pacing_spikes": pacing_spikes(list(good.values()), record.fs).size > 0,
+        "pacing_spikes": spikes.size > 0,
     }
     return tuple(name for name, found in tests.items() if found)
 

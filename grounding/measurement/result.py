@@ -126,10 +126,8 @@ class Measurement:
         key = "qt" if quantity.startswith("qtc") else quantity
         if key not in columns or not len(self.beats):
             return (), ((0.0, round(self.duration_s, 3)),)
-        table = self.beats[[*columns[key], "beat", "type"]].dropna(subset=list(columns[key]))
-        whole = self.beats[["qrs_onset", "t_offset"]].notna().all(axis=1)
-        usual = dict(zip(self.beats["beat"], usual_beats(self.beats["type"], whole.to_numpy(bool)), strict=True))
-        table = table[np.array([usual[beat] for beat in table["beat"]], bool)]
+        whole = self.beats[["qrs_onset", "t_offset"]].notna().all(axis=1).to_numpy(bool)
+        table = self.beats[usual_beats(self.beats["type"], whole)].dropna(subset=list(columns[key]))
         spans = tuple(
             (round(float(a) / self.fs, 3), round(float(b) / self.fs, 3))
             for a, b in zip(table[columns[key][0]], table[columns[key][1]], strict=True)
