@@ -179,7 +179,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(ptbxl_like: Path, tmp_path:
         else:
             module = Explanation(model=model, output=output, feature_cache=str(tmp_path / f"features-{name}"))
         given: list[lightning.Callback] = [
-            ModelCheckpoint(tmp_path / name / "checkpoints", save_last=True, every_n_train_steps=1),
+            ModelCheckpoint(tmp_path / name / "checkpoints", save_last=True, every_n_train_steps=5),
             EMAWeightAveraging(decay=0.5, update_starting_at_step=1), *callbacks,
         ]  # fmt: skip
         trainer = lightning.Trainer(
