@@ -55,6 +55,80 @@ def test_missing_input_is_told(tmp_path: Path) -> None:
     assert main(["evaluate", "reasoning", "--records", str(tmp_path)]) == 2
 
 
+MORE = "Further findings are required to confirm the diagnosis"
+SEGMENT = "The options below refer to time ranges on the ECG signal, provided in seconds."
+
+
+def _loop(finding: tuple[str, str], criterion: tuple[str, list[str]], grounding: list[dict[str, object]], name: str, decision: str) -> dict[str, object]:  # fmt: skip
+    """Criterion, finding, where it is seen, and what follows; the first of the criteria is right."""
+    text, options = criterion
+    return {
+        "criterion_selection": _question("criterion_selection", text, sorted(options), options[0]),
+        "finding_identification": _question("finding_identification", finding[0], ["Yes", "No"], finding[1]),
+        "ecg_grounding": grounding,
+        "diagnostic_decision": _question("diagnostic_decision", f"Based on all the findings identified so far, does this ECG suggest the presence of {name}?", ["Yes", "No", MORE], decision),
+    }  # fmt: skip
+
+
+def _sample(number: int, name: str, answer: str, loops: list[dict[str, object]]) -> dict[str, object]:
+    asked = f"Does this ECG suggest the presence of {name}?"
+    first = _question("initial_diagnostic_question", asked, ["Yes", "No"], answer)
+    return {"metadata": {"ecg_id": str(number)}, "data": {"initial_diagnostic_question": first, "reasoning": loops}}
+
+
+def _av_block(number: int, prolonged: str, segments: list[str], values: list[str]) -> dict[str, object]:
+    name = "first degree AV block"
+    conducted = _loop(
+        ("Regarding the criterion you selected, looking at the overall rhythm, is every P wave, excluding those following premature beats, consistently followed by a QRS complex on this ECG?", "Yes"),
+        (f"To accurately diagnose {name}, which of the following diagnostic criteria should be evaluated?", ["Evidence of consistent 1:1 atrioventricular conduction", "Absence of discernible P waves", "Presence of non-conducted P waves"]),
+        [], name, MORE,
+    )  # fmt: skip
+    word = "prolonged" if prolonged == "Yes" else "non-prolonged"
+    late = _loop(
+        ("Regarding the criterion you selected, is the PR interval prolonged on this ECG? Note that a PR interval is considered to be prolonged if it is greater than 200 milliseconds.", prolonged),
+        (f"In addition to the finding you just identified, which other diagnostic criterion should be evaluated to diagnose {name}?", ["Prolongation of the PR interval", "Shortened PR intervals", "Prolongation of the QT interval"]),
+        [
+            _question("wave_grounding", f"In which of the following segments can you observe a P wave that demonstrates a {word} PR interval? {SEGMENT}", sorted(segments), segments[0]),
+            _question("measurement_grounding", "For the selected segment, which range does the measured PR interval fall into?", sorted(values), values[0]),
+        ],
+        name, prolonged,
+    )  # fmt: skip
+    return _sample(number, name, prolonged, [conducted, late])
+
+
+def _right_block(number: int, segments: list[str]) -> dict[str, object]:
+    name = "complete right bundle branch block"
+    wide = _loop(
+        ("Regarding the criterion you selected, is the QRS duration prolonged on this ECG? Note that a QRS duration is considered to be prolonged if it is greater than 120 milliseconds.", "Yes"),
+        (f"To accurately diagnose {name}, which of the following diagnostic criteria should be evaluated?", ["Prolongation of the QRS duration", "Presence of a normal QRS duration", "Variable QRS duration across different beats"]),
+        [
+            _question("wave_grounding", f"In which of the following segments can you observe a QRS wave that demonstrates the prolonged QRS duration? {SEGMENT}", sorted(segments), segments[0]),
+            _question("measurement_grounding", "For the selected segment, which range does the measured QRS duration fall into?", ["Below 120ms", "[120ms - 140ms]", "Above 140ms"], "Above 140ms"),
+        ],
+        name, MORE,
+    )  # fmt: skip
+    return _sample(number, name, "Yes", [wide])
+
+
+def test_bundled_records_through_the_command(ptbxl_like: Path, tmp_path: Path) -> None:
+    """The benchmark's wording; the answers are the data set's labels, and times and lengths read off the paper."""
+    samples = {
+        "first_degree_av_block/1.json": _av_block(102, "Yes", ["[2.60s - 2.75s]", "[2.84s - 2.95s]", "[3.05s - 3.25s]", "[6.55s - 6.75s]"], ["[220ms - 280ms]", "Below 160ms", "[160ms - 220ms]"]),
+        "first_degree_av_block/2.json": _av_block(13, "No", ["[5.11s - 5.22s]", "[5.24s - 5.36s]", "[5.45s - 5.65s]", "[8.55s - 8.75s]"], ["[100ms - 160ms]", "Above 220ms", "[160ms - 220ms]"]),
+        "complete_right_bundle_branch_block/3.json": _right_block(424, ["[4.67s - 4.83s]", "[4.50s - 4.62s]", "[4.95s - 5.15s]", "[7.55s - 7.75s]"]),
+    }  # fmt: skip
+    for name, sample in samples.items():
+        path = tmp_path / "questions" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(sample))
+    out = tmp_path / "answers"
+    command = ["evaluate", "reasoning", str(tmp_path / "questions"), "--records", str(ptbxl_like), "--out", str(out)]
+    assert main(command) == 0
+    for name in samples:
+        for question in questions(json.loads((out / name).read_text())):
+            assert question["model_response"] == question["answer"], (name, question["question"])
+
+
 def test_real_samples_through_the_command(shared: Path, tmp_path: Path) -> None:
     chosen = sorted((shared / "data" / "ecg_reasoning" / "complete_right_bundle_branch_block").glob("*.json"))[:6]
     folder = tmp_path / "questions" / "complete_right_bundle_branch_block"

@@ -1,7 +1,7 @@
 """How kernels are tested: on a GPU where there is one, else under Triton's interpreter in a process of its own.
 
 Triton decides when it is imported whether it interprets, and the model's imports import it, so this process can't change its mind:
-``test_interpreter.py`` runs the files of kernel tests again with TRITON_INTERPRET=1.
+``test_interpreter.py`` runs the files of kernel tests with TRITON_INTERPRET=1, and where it is among the tests, these are left to it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ import pytest
 import torch
 
 HERE = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the kernels' tests to ``test_interpreter.py``, where both are to be run."""
+    if HERE or not any(item.path.name == "test_interpreter.py" for item in items):
+        return
+    left = [item for item in items if "kernels" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture

@@ -9,20 +9,58 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import wfdb
 
-from gem.training.delineator import Delineator, export, main, taught
-from grounding import read_record, sample_path
+from gem.training.delineator import Delineator, export, main, read_marks, taught
+from grounding import read_record, sample_path, synthesize
 from grounding.measurement.delineators import WEIGHTS, probabilities
 from grounding.measurement.features import FS_HZ, net_input
 
+MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
 
-def test_unmarked_recordings_teach_with_the_teachers_word(shared: Path, tmp_path: Path) -> None:
+
+def write_marked(folder: Path) -> None:
+    """Three records as LUDB stores them: the bundled one with its cardiologists' marks, and two synthetic ones marked by their truth."""
+    for end in (".hea", ".dat"):
+        text = sample_path("ludb_13").with_suffix(end).read_bytes()
+        (folder / f"13{end}").write_bytes(text.replace(b"ludb_13", b"13") if end == ".hea" else text)
+    for file in MARKS.glob("13.*"):
+        shutil.copy(file, folder)
+    for name in ("1", "3"):
+        record, truth = synthesize(60 + 10 * int(name), qrs_ms=100, duration_s=10, noise_snr_db=25, seed=int(name))
+        leads = [lead.lower() for lead in record.leads]
+        wfdb.wrsamp(name, 500, ["mV"] * 12, leads, record.signal.T, fmt=["16"] * 12, write_dir=str(folder))
+        rows = [
+            (round(at), symbol)
+            for row in truth.waves.sort_values("onset").itertuples()
+            for at, symbol in (
+                (row.onset, "("),
+                (row.peak, {"P": "p", "QRS": "N", "T": "t"}[row.wave]),
+                (row.offset, ")"),
+            )
+        ]
+        samples, symbols = zip(*rows, strict=True)
+        wfdb.wrann(name, "marks", np.array(samples), list(symbols), fs=500, write_dir=str(folder))
+        for lead in leads:
+            shutil.copy(folder / f"{name}.marks", folder / f"{name}.{lead}")
+
+
+def test_marks_are_read_as_cardiologists_set_them(tmp_path: Path) -> None:
+    write_marked(tmp_path)
+    target, known = read_marks(tmp_path / "13", 5000, 500.0)
+    assert target.shape == known.shape == (12, 10 * FS_HZ)
+    assert [int((np.diff((row == 2).astype(int)) == 1).sum()) for row in target] == [7] * 12  # seven QRS in each lead
+    assert not target[~known].any()
+    first = np.flatnonzero(target[1] == 2)[0] / FS_HZ
+    waves = wfdb.rdann(str(tmp_path / "13"), "ii")
+    assert first == pytest.approx(waves.sample[waves.symbol.index("N") - 1] / 500, abs=0.004)
+
+
+def test_unmarked_recordings_teach_with_the_teachers_word(tmp_path: Path) -> None:
     marked, plain = tmp_path / "marked", tmp_path / "plain"
     marked.mkdir()
     plain.mkdir()
-    for name in ("1", "3", "5"):
-        for file in (shared / "data" / "ludb").glob(f"{name}.*"):
-            shutil.copy(file, marked)
+    write_marked(marked)
     for name in ("ptbxl_13", "ptbxl_139"):
         for end in (".hea", ".dat"):
             shutil.copy(sample_path(name).with_suffix(end), plain)
@@ -52,7 +90,7 @@ def test_unmarked_recordings_teach_with_the_teachers_word(shared: Path, tmp_path
     card = json.loads((out / "delineator.json").read_text())
     assert card["unmarked_records"] == 2
     assert card["teachers"] == 1
-    assert card["held_out"] == ["1"]  # 1 // 2 % 5; 3 and 5 are trained on
+    assert card["held_out"] == ["1"]  # 1 // 2 % 5; 3 and 13 are trained on
     assert card["records"] == 2
     assert (out / "delineator.onnx").stat().st_size > 300_000
     with pytest.raises(SystemExit):

@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_eight_records_are_overfitted_and_saved(data: Path, tmp_path: Path) -> None:
-    module, losses = tiny.run(data, tmp_path, 120, batch=8)
+    module, losses = tiny.run(data, tmp_path, 120, batch=8, every=60)
     assert losses[0] > 3.0
     assert losses[-1] < 0.1
     loaded = gem.load(tmp_path / "model")

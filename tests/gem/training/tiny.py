@@ -105,7 +105,7 @@ def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
 
 def run(
     data: Path, out: Path, steps: int, batch: int = 4, resume: str | None = None, callbacks: Any = (), lora: bool = False,
-    module: dict[str, Any] | None = None, source: dict[str, Any] | None = None, keep: int = 1, **trainer: Any,
+    module: dict[str, Any] | None = None, source: dict[str, Any] | None = None, keep: int = 1, every: int = 1, **trainer: Any,
 ) -> tuple[Instruction, list[float]]:  # fmt: skip
     """Train the tiny signal model; its module and the loss of each step.
 
@@ -115,7 +115,8 @@ def run(
         callbacks, trainer: of Lightning's trainer.
         lora: the decoder learns through LoRA.
         module, source: other arguments of the module and of the data.
-        keep: checkpoints that are kept; -1 keeps one of each step.
+        keep: checkpoints that are kept; -1 keeps all.
+        every: steps from one checkpoint to the next.
     """
     losses: list[float] = []
 
@@ -132,11 +133,15 @@ def run(
     fitted = lightning.Trainer(
         max_steps=steps, max_epochs=10_000, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False, limit_val_batches=0,
-        callbacks=[*callbacks, Losses(), ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=keep, every_n_train_steps=1)],
+        callbacks=[*callbacks, Losses(), ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=keep, every_n_train_steps=every)],
         **trainer,
     )  # fmt: skip
     fitted.fit(
-        learner, EcgData(str(data), **{"batch_size": batch, "val_share": 0.0, **(source or {})}), ckpt_path=resume
+        learner,
+        EcgData(
+            str(data), **{"batch_size": batch, "val_share": 0.0, "cache": str(data.parent / "cache"), **(source or {})}
+        ),
+        ckpt_path=resume,
     )
     return learner, losses
 

@@ -32,7 +32,27 @@ def test_beats_look_alike_before_the_qrs_where_there_are_p_waves(rhythm: Rhythm,
     assert alike_before(signal, np.array([10.0, np.nan, 400.0])) == 0.0  # one beat has room before it
 
 
-def test_an_irregular_sinus_rhythm_keeps_its_p_waves(shared: Path) -> None:
+@pytest.mark.parametrize(("name", "beats_with_p"), [("ptbxl_13", 12), ("ptbxl_102", 13)])
+def test_an_irregular_sinus_rhythm_keeps_its_p_waves(name: str, beats_with_p: int) -> None:
+    """A real recording with up to 0.5 s of pause before each P wave, and P waves in II, III and aVF only."""
+    record = grounding.read_record(grounding.sample_path(name))
+    beats = grounding.measure(record).beats.dropna(subset=["p_onset", "p_offset"])
+    signal, rng, parts, last = record.signal.copy(), np.random.default_rng(0), [], 0
+    for onset, offset in beats[["p_onset", "p_offset"]].astype(int).itertuples(index=False):
+        first, end = onset - 6, offset + 6
+        for row in (0, 3, 4, 6, 7, 8, 9, 10, 11):
+            signal[row, first:end] = np.linspace(signal[row, first], signal[row, end], end - first)
+        pause = np.repeat(signal[:, first - 1 : first], int(rng.uniform(0, 0.5) * record.fs), axis=1)
+        parts += [signal[:, last:first], pause]
+        last = first
+    longer = np.concatenate([*parts, signal[:, last:]], axis=1)
+    found = grounding.measure(grounding.ECGRecord.from_array(longer, record.fs, record.leads))
+    assert found.rhythm["rr_cv"] > 0.1
+    assert found.beats["p_present"].sum() == beats_with_p
+    assert "atrial_fibrillation" not in {finding.name for finding in grounding.find(found) if finding.present}
+
+
+def test_early_atrial_beats_leave_the_others_p_waves(shared: Path) -> None:
     """Early atrial beats between sinus beats, P waves clear in II only."""
     beats = grounding.measure(grounding.read_record(shared / "data" / "challenge" / "JS20052.hea")).beats
     assert beats["p_present"].sum() >= 4

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ from grounding.measurement.result import (
     LEAD_SUMMARY_COLUMNS,
     WAVE_COLUMNS,
 )
+
+MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +150,35 @@ def test_joblib_says_where_many_are_measured(record: grounding.ECGRecord) -> Non
     finally:
         del delineators._entries["somewhere"]
     assert [m.heart_rate for m in many] == [many[0].heart_rate] * 6
+
+
+def test_boundaries_agree_with_cardiologists() -> None:
+    """On one record, from which the delineator learned: a sanity bound, not a figure to quote."""
+    m, found, marked, predicted = grounding.measure(grounding.read_record(grounding.sample_path("ludb_13"))), 0, 0, 0
+    qrs = []
+    for lead in m.leads:
+        marks = wfdb.rdann(str(MARKS / "13"), lead.lower())
+        rows = [
+            (wave, marks.sample[i - 1], marks.sample[i + 1])
+            for i, symbol in enumerate(marks.symbol)
+            if (wave := {"p": "P", "N": "QRS", "t": "T"}.get(symbol))
+        ]
+        assert len(rows) == 19
+        ours = m.waves[m.waves["lead"] == lead]
+        first, last = min(row[1] for row in rows) - 10, max(row[2] for row in rows) + 10
+        for wave in ("P", "QRS", "T"):
+            for column, edge in ((1, "onset"), (2, "offset")):
+                theirs = np.array([row[column] for row in rows if row[0] == wave])
+                got = ours[ours["wave"] == wave][edge].dropna().to_numpy()
+                got = got[(got >= first) & (got <= last)]
+                found += sum(np.abs(got - at).min() <= 20 for at in theirs)  # 40 ms
+                marked, predicted = marked + len(theirs), predicted + len(got)
+        qrs.append([row[1:] for row in rows if row[0] == "QRS"])
+    assert marked == 12 * 38
+    assert found / marked > 0.93
+    assert found / predicted > 0.93
+    edges = np.sort(np.array(qrs), axis=0)  # leads, beats, onset and offset; one stray lead is forgiven
+    assert m.intervals["qrs"] == pytest.approx(2 * np.median(edges[-2, :, 1] - edges[1, :, 0]), abs=16)
 
 
 def test_ludb_boundaries_agree_with_cardiologists(shared: Path) -> None:

@@ -60,7 +60,34 @@ def test_a_qrs_does_not_begin_before_its_spike() -> None:
     np.testing.assert_array_equal(found.qrs[:, 0, 0], [104, 106])
 
 
-def test_no_spikes_where_no_pacemaker_is(shared: Path) -> None:
+@pytest.mark.parametrize("name", grounding.readers.sample_names())
+def test_no_spikes_in_the_bundled_records(name: str) -> None:
+    record = grounding.read_record(grounding.sample_path(name))
+    assert pacing_spikes(list(record.signal), record.fs).size == 0
+
+
+@pytest.mark.parametrize("name", ["ptbxl_13", "ptbxl_330"])
+def test_beats_of_its_own_are_what_is_measured(name: str) -> None:
+    """A pacemaker that falls silent after seven beats: the narrow beats after it are measured, as they are without it."""
+    own = grounding.read_record(grounding.sample_path(name))
+    paced, truth = grounding.synthesize(70, rhythm="paced", qrs_ms=160, noise_snr_db=30, duration_s=6, seed=4)
+    signal = np.concatenate([paced.signal[:, :2900], own.signal[:, 500:3500]], axis=1)
+    m = grounding.measure(grounding.ECGRecord.from_array(signal, 500, own.leads))
+    is_paced = m.beats["type"] == "paced"
+    np.testing.assert_allclose(m.beats["qrs_onset"][is_paced], truth.spikes, atol=3)
+    assert (m.beats["r_s"][~is_paced] > 5.8).all()
+    assert m.intervals["qrs"] == pytest.approx(grounding.measure(own).intervals["qrs"], abs=8)
+
+
+def test_paced_throughout_is_measured_as_it_is() -> None:
+    record, truth = grounding.synthesize(70, rhythm="paced", qrs_ms=160, noise_snr_db=30, seed=4)
+    m = grounding.measure(record)
+    assert set(m.beats["type"]) == {"paced"}
+    assert len(m.evidence("qrs").beats) >= 8  # it is read from the paced beats, and says so
+    assert m.intervals["qrs"] == pytest.approx(truth.intervals["qrs"], abs=15)
+
+
+def test_spikes_in_paced_recordings_alone(shared: Path) -> None:
     paths = sorted((shared / "data/ludb").glob("*.hea")) + sorted((shared / "data/ptbxl/records500").glob("*.hea"))[:60]
     claimed = {
         path.stem
@@ -70,7 +97,7 @@ def test_no_spikes_where_no_pacemaker_is(shared: Path) -> None:
     assert claimed == {"45", "93", "95", "111"}
 
 
-def test_beats_of_its_own_are_what_is_measured(shared: Path) -> None:
+def test_own_beats_after_paced_ones_in_ludb(shared: Path) -> None:
     """LUDB 95: fibrillation that conducts again after six paced beats; readers marked the five narrow beats (102 ms), and one paced."""
     m = grounding.measure(grounding.read_record(shared / "data/ludb/95"))
     assert m.beats["type"].value_counts().to_dict() == {"paced": 6, "normal": 5}
@@ -79,7 +106,7 @@ def test_beats_of_its_own_are_what_is_measured(shared: Path) -> None:
     np.testing.assert_allclose(paced, [287, 787, 1287, 1787, 2287, 2787], atol=3)
 
 
-def test_paced_throughout_is_measured_as_it_is(shared: Path) -> None:
+def test_paced_recordings_of_ludb(shared: Path) -> None:
     """LUDB 45 paces atrium and ventricle, with one extrasystole between; readers' QRS is 193 ms. In 111 it is 164 ms."""
     m = grounding.measure(grounding.read_record(shared / "data/ludb/45"))
     types = m.beats["type"].value_counts()

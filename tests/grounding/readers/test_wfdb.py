@@ -186,6 +186,21 @@ def test_mutated_bytes_give_a_record_or_an_ecg_error(copy: Path) -> None:
     assert 0 < refused < 150
 
 
+def test_matlab_files_of_the_challenges(copy: Path) -> None:
+    """``16+24``: samples lie behind the 24 bytes that open a MATLAB 4 file."""
+    from scipy.io import savemat
+
+    units = np.fromfile(copy.with_suffix(".dat"), "<i2").reshape(-1, 12).T
+    savemat(copy.with_suffix(".mat"), {"val": units}, format="4")
+    copy.with_suffix(".dat").unlink()
+    edit(copy, "rec.dat 16", "rec.mat 16+24")
+    copy.write_text(copy.read_text() + "#Dx: 426783006,270492004\n")
+    record = read_record(copy)
+    np.testing.assert_array_equal(record.signal, read_record(sample_path()).signal)
+    assert record.leads[:6] == ("I", "II", "III", "aVR", "aVL", "aVF")
+    assert record.meta["dx"]
+
+
 @pytest.mark.parametrize("folder", ["ptbxl/records500", "ludb", "challenge", "cinc2011"])
 def test_every_tenth_shared_record(shared: Path, folder: str) -> None:
     for header in sorted((shared / "data" / folder).glob("*.hea"))[::10]:
