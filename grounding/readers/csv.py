@@ -9,22 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EcgFormatError
-from ..record import ECGRecord
 from .arrays import from_array, from_table
+from .channels import Channels
 from .registry import register_reader
 
 _NUMBER = re.compile(r"\s*([-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?|nan|)\s*", re.IGNORECASE)
 
 
 @register_reader((".csv", ".tsv", ".txt"))
-def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> ECGRecord:
+def csv(path: Path, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
     """Delimited text (comma, semicolon, tab or blanks), a row per sample; lines that start with # are skipped.
 
     A header row names the leads (``I, II, V1 (uV)``); a column ``time`` (s) or ``time_ms`` gives the sampling rate.
 
     Args:
         path: the file.
-        fs: sampling rate, Hz, where no time column gives it.
         leads: names of the columns where there is no header row; with one, the columns to take.
         units: unit of the columns whose name gives none; mV by default.
     """
@@ -57,10 +56,8 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
         )
     values = numbers.to_numpy(np.float64)
     if named:
-        return from_table(
-            words if len(words) == values.shape[1] else list(table.columns), values, where, path.stem, fs, leads, units
-        )
-    return from_array(values, where, path.stem, fs, leads, units)
+        return from_table(words if len(words) == values.shape[1] else list(table.columns), values, where, units)
+    return from_array(values, where, leads, units)
 
 
 def _second(path: Path) -> str:

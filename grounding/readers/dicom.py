@@ -6,15 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import EcgFormatError, EcgSignalError
-from ..record import UNITS_MV, ECGRecord, canonical_lead
+from ..errors import EcgFormatError
+from .channels import Channels
 from .registry import MAX_SAMPLES, register_reader
 
 
 @register_reader((".dcm", ".dicom"), sniff=lambda head: head[128:132] == b"DICM")
-def dicom(path: Path, group: int = 0) -> ECGRecord:
+def dicom(path: Path, group: int = 0) -> Channels:
     """DICOM ECG waveform.
 
     Args:
@@ -45,18 +43,13 @@ def dicom(path: Path, group: int = 0) -> ECGRecord:
             remedy="fetch it again",
         )
     definitions = item.ChannelDefinitionSequence
-    names, factors = [], []
+    names, units = [], []
     for definition in definitions:
         source = definition.ChannelSourceSequence[0]
         names.append(_lead(str(source.get("CodeMeaning", "")), str(definition.get("ChannelLabel", ""))))
-        units = definition.get("ChannelSensitivityUnitsSequence")
-        unit = str(units[0].CodeValue) if units else "none"
-        if unit.lower() not in UNITS_MV:
-            raise EcgSignalError(
-                f"lead {names[-1]} is in {unit}, not a voltage", where=where, remedy="choose an ECG waveform"
-            )
-        factors.append(UNITS_MV[unit.lower()])
-    values = np.asarray(data.waveform_array(group), dtype=np.float64)  # (samples, channels), sensitivity applied
+        unit = definition.get("ChannelSensitivityUnitsSequence")
+        units.append(str(unit[0].CodeValue) if unit else None)
+    values = data.waveform_array(group)  # (samples, channels), sensitivity applied
     meta: dict[str, Any] = {}
     age = re.fullmatch(r"(\d{3})Y", str(data.get("PatientAge", "")))
     if age:
@@ -64,10 +57,9 @@ def dicom(path: Path, group: int = 0) -> ECGRecord:
     sex = {"M": "male", "F": "female"}.get(str(data.get("PatientSex", "")))
     if sex:
         meta["sex"] = sex
-    return ECGRecord.from_array(values.T * np.array(factors)[:, None], rate, names, record_id=path.stem, meta=meta)
+    return Channels(names, list(values.T), rate, units, meta)
 
 
 def _lead(meaning: str, label: str) -> str:
     """``"Lead I (Einthoven)"``, ``"Lead aVR, augmented voltage"`` -> the lead's name."""
-    text = re.split(r"[(,]", meaning or label)[0]
-    return canonical_lead(text.strip())
+    return re.split(r"[(,]", meaning or label)[0].strip()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import EcgFormatError, EcgSignalError
-from ..record import UNITS_MV, ECGRecord, canonical_lead
-from .rates import one_rate
-from .registry import MAX_SAMPLES, add_warnings, register_reader
+from ..errors import EcgFormatError
+from .channels import Channels
+from .registry import MAX_SAMPLES, register_reader
 
 
 @register_reader((".edf",), sniff=lambda head: head[:8] == b"0       ")
-def edf(path: Path) -> ECGRecord:
-    """EDF and continuous EDF+: every voltage signal; others are left out and named in ``meta["warnings"]``."""
+def edf(path: Path) -> Channels:
+    """EDF and continuous EDF+."""
     import edfio
 
     where = str(path)
@@ -24,19 +22,16 @@ def edf(path: Path) -> ECGRecord:
     if not file.is_continuous:
         raise EcgFormatError("it is an interrupted recording (EDF+D)", where=where, remedy="export it as EDF or EDF+C")
     meta: dict[str, Any] = {}
-    kept = [signal for signal in file.signals if signal.physical_dimension.strip().lower() in UNITS_MV]
-    left_out = [f"{s.label} ({s.physical_dimension or 'no unit'})" for s in file.signals if s not in kept]
-    if left_out:
-        add_warnings(meta, f"not voltages, left out: {', '.join(left_out)}")
-    if not kept:
-        raise EcgSignalError("no signal is a voltage", where=where, remedy="choose an ECG recording")
-    factors = np.array([UNITS_MV[signal.physical_dimension.strip().lower()] for signal in kept])
-    signal, rate = one_rate([s.data for s in kept], [float(s.sampling_frequency) for s in kept], meta, where)
     sex = {"M": "male", "F": "female"}.get(_sex(file))
     if sex:
         meta["sex"] = sex
-    names = [canonical_lead(item.label) for item in kept]
-    return ECGRecord.from_array(signal * factors[:, None], rate, names, record_id=path.stem, meta=meta)
+    return Channels(
+        names=[signal.label for signal in file.signals],
+        signals=[partial(getattr, signal, "data") for signal in file.signals],
+        rates=[float(signal.sampling_frequency) for signal in file.signals],
+        units=[signal.physical_dimension for signal in file.signals],
+        meta=meta,
+    )
 
 
 def _sex(file: Any) -> str:

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EcgFormatError, EcgSignalError
-from ..lead_algebra import derive_limb_leads
-from ..record import STANDARD_LEADS, ECGRecord, canonical_lead
-from .rates import one_rate
+from ..errors import EcgFormatError
+from .channels import Channels
 from .registry import add_warnings
 
 MAX_DOCUMENT_BYTES = 64 << 20  # a 10 s ECG takes 0.1-2 MB in these formats
@@ -23,7 +21,7 @@ def xml_sniff(tag: bytes) -> Any:
     return lambda head: b"<" + tag in head.replace(b"\0", b"") or b":" + tag in head.replace(b"\0", b"")
 
 
-def read_with_kit(path: Path, module: str, parser: str) -> ECGRecord:
+def read_with_kit(path: Path, module: str, parser: str) -> Channels:
     """Read a file with one of ecgdatakit's parsers.
 
     Files of eight leads (I, II, V1-V6) get III, aVR, aVL and aVF by lead algebra, named in ``meta["derived_leads"]``.
@@ -35,7 +33,6 @@ def read_with_kit(path: Path, module: str, parser: str) -> ECGRecord:
 
     Raises:
         EcgFormatError: the file is too large or has no leads.
-        EcgSignalError: some leads have a voltage scale and others have none.
     """
     where = str(path)
     if path.stat().st_size > MAX_DOCUMENT_BYTES:
@@ -50,34 +47,20 @@ def read_with_kit(path: Path, module: str, parser: str) -> ECGRecord:
         raise EcgFormatError("there is no rhythm recording in it", where=where, remedy="export the waveforms too")
     meta: dict[str, Any] = {}
     add_warnings(meta, *(str(item.message) for item in caught))
-    calibrated = [not lead.is_raw or bool(lead.resolution_unit) for lead in document.leads]
-    if any(calibrated) != all(calibrated):
-        raise EcgSignalError("some leads have no voltage scale", where=where, remedy="export the recording again")
-    units = "mV" if all(calibrated) else "adu"
     # the package rounds the rate to whole hertz; aECG keeps the exact one
     exact = document.raw_metadata.get("rhythm_time", {}).get("sampling_rate_exact")
-    signals, rates, names = [], [], []
+    names, signals, rates, units = [], [], [], []
     for lead in document.leads:
-        if units == "mV":
-            lead = lead.to_physical().convert_units("mV") if lead.is_raw or lead.units != "mV" else lead
+        calibrated = not lead.is_raw or bool(lead.resolution_unit)
+        lead = lead.to_physical() if lead.is_raw and calibrated else lead
+        names.append(lead.label)
         signals.append(np.asarray(lead.samples, dtype=np.float64))
         rates.append(float(exact or lead.sampling_rate))
-        names.append(canonical_lead(lead.label))
-    if not all(len(signal) for signal in signals):
-        raise EcgSignalError("a lead has no samples", where=where, remedy="export the recording again")
-    signal, rate = one_rate(signals, rates, meta, where)
-    leads = dict(zip(names, signal, strict=True))
-    if len(leads) != len(names):
-        raise EcgSignalError(f"a lead is there twice: {', '.join(names)}", where=where, remedy="keep one of each")
-    derived = derive_limb_leads(leads)
-    if derived:
-        meta["derived_leads"] = derived
-        order = [n for n in STANDARD_LEADS if n in leads] + [n for n in leads if n not in STANDARD_LEADS]
-        leads = {name: leads[name] for name in order}
+        units.append(lead.units or lead.resolution_unit if calibrated else "adu")
     patient = document.patient
     if patient.age is not None and 0 <= patient.age <= 130:
         meta["age"] = float(patient.age)
     sex = {"M": "male", "F": "female"}.get(patient.sex)
     if sex:
         meta["sex"] = sex
-    return ECGRecord.from_array(np.stack(list(leads.values())), rate, list(leads), units, path.stem, meta)
+    return Channels(names, signals, rates, units, meta, complete_limb_leads=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import EcgFormatError
-from ..record import ECGRecord
 from .arrays import from_array
+from .channels import Channels
 from .registry import MAX_FILE_BYTES, register_reader
 
 _KEYS = {
@@ -23,26 +23,24 @@ _KEYS = {
 
 
 @register_reader((".npy",), sniff=lambda head: head[:6] == b"\x93NUMPY")
-def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> ECGRecord:
+def npy(path: Path, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
     """NumPy array of (leads, samples) or (samples, leads).
 
     Args:
         path: the file.
-        fs: sampling rate, Hz.
         leads: one name per lead.
         units: mV by default.
     """
     # a memory map refuses a header that promises more than the file holds, before anything is allocated
-    return from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path), path.stem, fs, leads, units)
+    return from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path), leads, units)
 
 
 @register_reader((".npz",))
-def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> ECGRecord:
+def npz(path: Path, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
     """NumPy archive with ``signal`` and, unless given here, ``fs``, ``leads`` and ``units``.
 
     Args:
         path: the file.
-        fs: sampling rate, Hz; wins over the archive's.
         leads: one name per lead; wins over the archive's.
         units: wins over the archive's; mV by default.
     """
@@ -63,7 +61,9 @@ def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
                 where=where,
                 remedy="np.savez(..., signal=, fs=, leads=)",
             )
-        fs = float(get("fs")) if fs is None and get("fs") is not None else fs
+        rate = get("fs")
         leads = [str(name) for name in get("leads")] if leads is None and get("leads") is not None else leads
         units = str(get("units")) if units is None and get("units") is not None else units
-    return from_array(signal, where, path.stem, fs, leads, units)
+    channels = from_array(signal, where, leads, units)
+    channels.rates = None if rate is None else float(rate)
+    return channels

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import EcgFormatError
-from ..record import ECGRecord
 from .arrays import from_table
+from .channels import Channels
 from .registry import MAX_SAMPLES, register_reader
 
 
 @register_reader((".parquet", ".pq"), sniff=lambda head: head[:4] == b"PAR1")
-def parquet(
-    path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None
-) -> ECGRecord:
+def parquet(path: Path, units: str | None = None) -> Channels:
     """Parquet table, a row per sample and a column per lead; a ``time`` column gives the sampling rate.
 
     Args:
         path: the file.
-        fs: sampling rate, Hz, where no time column gives it.
-        leads: the columns to take; all by default.
         units: unit of the columns whose name gives none; mV by default.
     """
     import pyarrow.parquet as library
@@ -33,4 +28,4 @@ def parquet(
             raise EcgFormatError(f"the table has {rows} x {columns} cells", where=str(path), remedy="cut it")
         table = file.read()
     values = np.stack([column.to_numpy().astype(np.float64) for column in table.columns], axis=1)
-    return from_table(table.column_names, values, str(path), path.stem, fs, leads, units)
+    return from_table(table.column_names, values, str(path), units)

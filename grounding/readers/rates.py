@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EcgFormatError
+from ..errors import EcgFormatError, EcgSignalError
 from ..record import ECGRecord
 from .registry import MAX_SAMPLES, add_warnings
 
 
 def one_rate(
-    signals: Sequence[NDArray[Any]], rates: Sequence[float], meta: dict[str, Any], where: str
-) -> tuple[NDArray[np.float64], float]:
-    """All signals at the highest rate, cut to the shortest.
+    signals: Iterable[NDArray[Any]], rates: Sequence[float], scales: Sequence[float], meta: dict[str, Any], where: str
+) -> tuple[NDArray[np.float32], float]:
+    """All signals at the highest rate, scaled, cut to the shortest.
 
     Args:
-        signals: each (samples,).
+        signals: each (samples,); taken one after the other, so that no more than one need be in memory as it is stored.
         rates: Hz, one per signal.
+        scales: what each signal's samples are multiplied by.
         meta: gets a warning where something was resampled or cut.
         where: the file, for errors.
 
     Returns:
         (leads, samples) and its rate.
+
+    Raises:
+        EcgFormatError: a rate is not positive, or there are more samples than can be taken.
     """
     top = max(rates)
-    if not min(rates) > 0 or sum(len(s) * top / r for s, r in zip(signals, rates, strict=True)) > MAX_SAMPLES:
-        raise EcgFormatError(
-            f"signals at {min(rates):g} to {top:g} Hz, {max(map(len, signals))} samples",
-            where=where,
-            remedy="check the rates",
-        )
+    rows: list[NDArray[np.float32]] = []
+    room = float(MAX_SAMPLES)
+    for signal, rate, scale in zip(signals, rates, scales, strict=True):
+        room -= len(signal) * top / rate if rate > 0 else np.inf
+        if not room >= 0:
+            raise EcgFormatError(
+                f"signals at {min(rates):g} to {top:g} Hz, {len(signal)} samples", where=where, remedy="check the rates"
+            )
+        rows.append(_at_rate(signal, rate, top, scale))
     if len(set(rates)) > 1:
         add_warnings(meta, f"signals at {', '.join(f'{r:g}' for r in sorted(set(rates)))} Hz, resampled to {top:g} Hz")
-    rows = []
-    for signal, rate in zip(signals, rates, strict=True):
-        if rate == top:
-            rows.append(np.asarray(signal, dtype=np.float64))
-        elif not np.isfinite(signal).any():
-            rows.append(np.full(round(len(signal) * top / rate), np.nan))
-        else:
-            lead = ECGRecord.from_array(signal[None], rate, ["lead"]).resample(top)
-            rows.append(lead.signal[0].astype(np.float64))
     lengths = {len(row) for row in rows}
+    if not min(lengths):
+        raise EcgSignalError("a lead has no samples", where=where, remedy="export the recording again")
     if max(lengths) - min(lengths) > 0.01 * max(lengths):
         add_warnings(meta, f"signals of {min(lengths)} to {max(lengths)} samples, cut to the shortest")
     return np.stack([row[: min(lengths)] for row in rows]), top
+
+
+def _at_rate(signal: NDArray[Any], rate: float, top: float, scale: float) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.multiply(signal, scale, dtype=np.float64) if scale != 1 else signal
+        row = np.asarray(scaled, dtype=np.float32)
+    if rate == top:
+        return row
+    if not np.isfinite(row).any():
+        return np.full(round(len(row) * top / rate), np.nan, np.float32)
+    out: NDArray[np.float32] = ECGRecord(row[None], rate, ("lead",)).resample(top).signal[0]
+    return out

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import EcgError, EcgFormatError
 from ..record import ECGRecord
+from .channels import OPTIONS, Channels, Options, to_record, with_options
 from .plausibility import plausibility_warnings
 from .registry import MAX_FILE_BYTES, SNIFF_BYTES, Reader, readers
 
 
-def read_record(path: str | Path, *, format: str | None = None, **options: Any) -> ECGRecord:
+def read_record(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    fs: float | None = None,
+    leads: Sequence[str] | None = None,
+    units: str | None = None,
+    age: float | None = None,
+    sex: str | None = None,
+    **options: Any,
+) -> ECGRecord:
     """Read a recording from a file.
 
     The format is found by the extension and, where several share one, by the first bytes. A path without extension
@@ -22,11 +34,17 @@ def read_record(path: str | Path, *, format: str | None = None, **options: Any) 
     Args:
         path: the file, or a WFDB record name.
         format: name of a reader (``grounding.readers.readers``) where the file does not tell.
-        **options: what the format does not store: ``fs`` (Hz), ``leads``, ``units`` for CSV and NumPy files.
+        fs: sampling rate, Hz, where the file does not tell or is wrong.
+        leads: the channels to take, in this order; or, where the file's names are others or none, a name for every channel.
+        units: what the samples are in, where the file does not tell or is wrong: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, ``"zscore"``, ``"adu"``.
+        age: the patient's age, years.
+        sex: ``"female"`` or ``"male"``.
+        **options: what a single format has beside these, such as ``group`` of a DICOM file.
 
     Returns:
-        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader and
-        ``meta["warnings"]`` says what is odd (a rescaled gain, an implausible amplitude, leads that do not add up).
+        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader, ``meta["channel_names"]`` maps
+        our lead names to the file's where they differ, and ``meta["warnings"]`` says what is odd (channels that were left out,
+        a unit that is no voltage, an implausible amplitude, leads that do not add up).
 
     Raises:
         EcgFormatError: the file is missing, empty, truncated or not of its format.
@@ -39,16 +57,22 @@ def read_record(path: str | Path, *, format: str | None = None, **options: Any) 
         >>> record.n_leads, record.fs
         (12, 500.0)
     """
-    file = _locate(Path(path).expanduser())
+    file = _locate(_as_path(path))
     where = str(file)
-    reader = readers[format] if format else _pick(file)
+    common = Options(fs, leads, units, age, sex).check(where)
+    reader = readers[format] if format is not None else _pick(file)
     known = inspect.signature(reader.read).parameters
     for name in options:
         if name not in known or name == "path":
-            takes = ", ".join(n for n in known if n != "path") or "none"
+            takes = ", ".join(dict.fromkeys([*OPTIONS, *(n for n in known if n != "path")]))
             raise EcgError(f"the {reader.name} reader has no option {name!r}", where=where, remedy=f"options: {takes}")
+    options |= {name: getattr(common, name) for name in OPTIONS if name in known}  # what a reader needs to know itself
     try:
-        record = reader.read(file, **options)
+        found = reader.read(file, **options)
+        if isinstance(found, Channels):
+            record = to_record(found, common, where, file.stem)
+        else:
+            record = with_options(found, common, where)
     except EcgError:
         raise
     except ImportError as error:
@@ -63,8 +87,15 @@ def read_record(path: str | Path, *, format: str | None = None, **options: Any) 
             where=where,
             remedy="check that the file is complete, or name its format with format=",
         ) from error
-    found = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
-    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": found})
+    told = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
+    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": told})
+
+
+def _as_path(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except (TypeError, RuntimeError) as error:  # no path at all; the home of a user who is not there
+        raise EcgFormatError(f"no path of a file ({error})", where=repr(path), remedy="pass a str or a Path") from None
 
 
 def _locate(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..record import ECGRecord
+from .channels import Channels
 from .kit import read_with_kit
 from .registry import register_reader
 
@@ -15,6 +15,6 @@ def _is_scp(head: bytes) -> bool:
 
 
 @register_reader((".scp", ".ecg"), sniff=_is_scp)
-def scp(path: Path) -> ECGRecord:
+def scp(path: Path) -> Channels:
     """SCP-ECG (EN 1064): the rhythm data; eight leads are completed to twelve."""
     return read_with_kit(path, "scp_ecg", "SCPECGParser")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EcgFormatError, EcgSignalError
+from ..errors import EcgFormatError
 from ..lead_algebra import einthoven_error
-from ..record import UNITS_MV, ECGRecord, canonical_lead
-from .rates import one_rate
+from ..leads import canonical_leads
+from ..units import millivolts_per
+from .channels import Channels
 from .registry import MAX_SAMPLES, add_warnings, register_reader
 
 # bytes per sample of each storage format; FLAC (508, 516, 524) is compressed and checked by its decoder
@@ -23,11 +24,10 @@ LUDB_MV_PER_UNIT = 0.001  # inferred from the plausibility of the amplitudes, no
 
 
 @register_reader((".hea", ".dat", ".mat"))
-def wfdb(path: Path) -> ECGRecord:
+def wfdb(path: Path) -> Channels:
     """WFDB record: header and signal files (.dat or .mat), one or several segments.
 
-    Units are honoured per signal; signals that are not voltages are left out and named in ``meta["warnings"]``. Signals
-    of one record at different rates are resampled to the highest. Header comments give ``age``, ``sex`` and ``dx``.
+    Units are honoured per signal. Header comments give ``age``, ``sex`` and ``dx``.
 
     Records whose header gains scale every lead to 1.0 mV peak to peak while the stored integers obey I + III = II (all of
     LUDB) are read from the integers at 1 uV per unit, which keeps the leads' ratio and so the axis; a warning says so.
@@ -54,53 +54,35 @@ def wfdb(path: Path) -> ECGRecord:
                 _check(segment, base.parent)
         _bounded(header.n_sig or 1, header.sig_len or 0, header_file)
         record = library.rdrecord(str(base), m2s=True)
-        leads, units, rate = record.sig_name, record.units, float(record.fs)
-        signal = np.ascontiguousarray(record.p_signal.T)
-        digital = None
-    else:
-        _check(header, base.parent, header_file)
-        record = library.rdrecord(str(base), physical=False, smooth_frames=False)
         leads, units = record.sig_name, record.units
-        digital = record.e_d_signal
-        rates = [float(record.fs) * count for count in record.samps_per_frame]
-        signal, rate = one_rate(record.dac(expanded=True), rates, meta, str(header_file))
-    return _record(signal, digital, leads, units, rate, base.name, meta)
-
-
-def _record(
-    signal: NDArray[np.float64], digital: list[NDArray[np.int_]] | None, leads: list[str], units: list[str],
-    rate: float, record_id: str, meta: dict[str, Any],
-) -> ECGRecord:  # fmt: skip
-    """Millivolts out of each signal's own unit."""
-    scale = [UNITS_MV.get(str(unit).strip().lower()) for unit in units]
-    keep = [row for row, factor in enumerate(scale) if factor is not None]
-    if not keep:
-        raise EcgSignalError(
-            f"no signal is a voltage (units: {', '.join(map(str, units))})",
-            where=record_id,
-            remedy="choose an ECG record",
-        )
-    left_out = [f"{leads[row]} ({units[row]})" for row in range(len(leads)) if row not in keep]
-    if left_out:
-        add_warnings(meta, f"not voltages, left out: {', '.join(left_out)}")
-    names = [canonical_lead(str(leads[row])) for row in keep]
-    millivolts = signal[keep] * np.array([scale[row] for row in keep])[:, None]
-    if digital is not None and not left_out and _normalised(millivolts, digital, names):
-        millivolts = np.where(np.isfinite(millivolts), np.array(digital, dtype=np.float64) * LUDB_MV_PER_UNIT, np.nan)
+        signals: list[NDArray[Any]] = list(record.p_signal.T)
+        return Channels(leads, signals, float(record.fs), units, meta)
+    _check(header, base.parent, header_file)
+    record = library.rdrecord(str(base), physical=False, smooth_frames=False)
+    rates = [float(record.fs) * count for count in record.samps_per_frame]
+    signals = record.dac(expanded=True)
+    if _normalised(signals, record.e_d_signal, record.units, record.sig_name):
+        signals = [
+            np.where(np.isfinite(signal), digital * LUDB_MV_PER_UNIT, np.nan)
+            for signal, digital in zip(signals, record.e_d_signal, strict=True)
+        ]
         add_warnings(
             meta,
             "the header's gains scale every lead to 1.0 mV peak to peak, which breaks lead algebra; "
             "amplitudes were taken from the stored integers at 1 uV per unit (inferred)",
         )
-    return ECGRecord.from_array(millivolts, rate, names, record_id=record_id, meta=meta)
+    return Channels(record.sig_name, signals, rates, record.units, meta)
 
 
-def _normalised(millivolts: NDArray[np.float64], digital: list[NDArray[np.int_]], leads: list[str]) -> bool:
+def _normalised(signals: list[NDArray[Any]], digital: list[NDArray[Any]], units: list[str], names: list[str]) -> bool:
     """True where gains of different size make every lead span 1.0 mV, while the integers obey Einthoven's law."""
+    leads = canonical_leads([str(name) for name in names])
     if not {"I", "II", "III"} <= set(leads) or len({len(lead) for lead in digital}) != 1:
         return False
+    if any(millivolts_per(unit) != 1.0 for unit in units):
+        return False
     with np.errstate(invalid="ignore"):
-        spans = np.nanmax(millivolts, axis=1) - np.nanmin(millivolts, axis=1)
+        spans = np.array([np.nanmax(signal) - np.nanmin(signal) for signal in signals])
     if not (np.abs(spans - 1.0) < 0.02).all():
         return False
     raw = np.array([np.ptp(lead) for lead in digital], dtype=np.float64)

@@ -19,7 +19,7 @@ def record() -> ECGRecord:
 
 @pytest.mark.parametrize(
     ("given_name", "expected"),
-    [("avr", "aVR"), ("MDC_ECG_LEAD_V3", "V3"), ("ECG II", "II"), (" v6 ", "V6"), ("Lead aVF", "aVF"), ("MLII", "MLII"), ("-aVR", "-aVR")],
+    [("avr", "aVR"), ("MDC_ECG_LEAD_V3", "V3"), ("ECG II", "II"), (" v6 ", "V6"), ("Lead aVF", "aVF"), ("MLII", "II"), ("-aVR", "-aVR")],
 )  # fmt: skip
 def test_lead_names(given_name: str, expected: str) -> None:
     """A Cabrera -aVR is not aVR: it has the other sign."""
