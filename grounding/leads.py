@@ -36,7 +36,7 @@ _WORD = (
 _SHORT_WORD = r"abl|deriv|d[eé]r|odpr|channel|chan|ch|kanal|canal|signal|vcg|frank"
 # a hyphen at the word separates (ECG-aVR); one before the name alone is a sign (ECG -aVR)
 _BEFORE = re.compile(
-    rf"(?:(?:{_WORD})(?:\s*-\s+|-|[\s_.:/]*)|(?:{_SHORT_WORD})(?:\s*-\s+|-|[\s_.:/]+))(?=\S)", re.IGNORECASE
+    rf"(?:(?:{_WORD})(?:\s*-\s+|-|[\s_.:/#]*)|(?:{_SHORT_WORD})(?:\s*-\s+|-|[\s_.:/#]+))(?=\S)", re.IGNORECASE
 )
 _AFTER = re.compile(rf"(?:[\s_.:\-/]+(?:{_WORD})|导联|導聯|誘導|유도)$", re.IGNORECASE)
 _UNIT_AFTER = re.compile(r"[\s_]+(?:[muµμn]|mc|milli|micro)v(?:olts?)?$", re.IGNORECASE)
@@ -64,7 +64,7 @@ _LEADS = tuple(
 _BY_C = re.compile(rf"c{_S}[1-6]", re.IGNORECASE)
 
 _IS_ECG = re.compile(r"(?:^|[^a-z])(?:ecg|ekg)|electrocard|elektrokard|mdc_ecg", re.IGNORECASE)
-_NUMBERED = re.compile(rf"(?:{_WORD})[\s_.:\-/]*[0-9]{{1,3}}", re.IGNORECASE)
+_NUMBERED = re.compile(rf"(?:{_WORD})[\s_.:\-/#]*[0-9]{{1,3}}", re.IGNORECASE)
 # what is derived from an ECG is none: "ECG HR", "ECG quality"
 _NO_ECG = re.compile(
     r"hr|rate|rr|rri|quality|sqi|labels?|annot\w*|markers?|events?|status|imp|impedance|time|timestamps?|r?peaks?|beats?|flags?|off|"

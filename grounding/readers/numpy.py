@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from ..units import text_of
 from .arrays import from_array
 from .channels import Channels
-from .registry import MAX_FILE_BYTES, register_reader
+from .columns import Column, from_table
+from .registry import MAX_FILE_BYTES, check_expansion, register_reader
 
 _KEYS = {
     "signal": ("signal", "ecg", "data", "x", "p_signal", "val"),
@@ -20,50 +27,125 @@ _KEYS = {
     "leads": ("leads", "lead_names", "sig_name", "channels"),
     "units": ("units", "unit"),
 }
+_MAX_HEADER_BYTES = 1 << 16
+_MAX_MEMBERS = 1000
 
 
 @register_reader((".npy",), sniff=lambda head: head[:6] == b"\x93NUMPY")
-def npy(path: Path, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
-    """NumPy array of (leads, samples) or (samples, leads).
+def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
+    """NumPy array of (leads, samples) or (samples, leads), or a structured array with a field per lead.
 
     Args:
         path: the file.
+        fs: sampling rate, Hz.
         leads: one name per lead.
         units: mV by default.
     """
+    where = str(path)
+    with path.open("rb") as file:
+        _promised_bytes(file, where)
     # a memory map refuses a header that promises more than the file holds, before anything is allocated
-    return from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path), leads, units)
+    return _channels(np.load(path, mmap_mode="r", allow_pickle=False), where, fs, leads, units)
 
 
 @register_reader((".npz",))
-def npz(path: Path, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
-    """NumPy archive with ``signal`` and, unless given here, ``fs``, ``leads`` and ``units``.
+def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
+    """NumPy archive with ``signal`` (or an array per lead) and, unless given here, ``fs``, ``leads`` and ``units``.
 
     Args:
         path: the file.
-        leads: one name per lead; wins over the archive's.
+        fs: sampling rate, Hz; wins over the archive's.
+        leads: the leads to take, or a name for each; needed where the archive names none.
         units: wins over the archive's; mV by default.
     """
     where = str(path)
-    with zipfile.ZipFile(path) as archive:
-        size = sum(part.file_size for part in archive.infolist())
-        if size > MAX_FILE_BYTES:
-            raise EcgFormatError(f"the archive unpacks to {size} bytes", where=where, remedy="cut it")
+    sizes = _members(path)
     with np.load(path, allow_pickle=False) as archive:
+        found = {what: next((key for key in keys if key in archive.files), None) for what, keys in _KEYS.items()}
+        rate = _one(archive, found["fs"], where)
+        own_units = _one(archive, found["units"], where)
+        own_leads = None if found["leads"] is None else [text_of(name) for name in np.ravel(archive[found["leads"]])]
+        if found["signal"] is not None:
+            signal = archive[found["signal"]]
+        else:
+            told = {key for key in found.values() if key is not None}
+            rows = {key: archive[key] for key in archive.files if key not in told and sizes.get(key, 0) > 0}
+            rows = {key: row for key, row in rows.items() if row.ndim == 1 and row.dtype.kind in "iufb"}
+            if len({len(row) for row in rows.values()}) != 1:
+                raise EcgFormatError(
+                    f"there is no array 'signal', only {', '.join(archive.files)[:100]}",
+                    where=where,
+                    remedy="np.savez(..., signal=, fs=, leads=)",
+                )
+    file_fs = fs if fs is not None else None if rate is None else float(rate)
+    units = units if units is not None else None if own_units is None else text_of(own_units)
+    if found["signal"] is None:
+        columns = [Column(key, partial(np.asarray, row)) for key, row in rows.items()]
+        return from_table(columns, where, file_fs, units)
+    fits = own_leads is not None and len(own_leads) in signal.shape
+    return _channels(signal, where, file_fs, own_leads if fits or leads is None else leads, units)
 
-        def get(what: str) -> Any:
-            return next((archive[key] for key in _KEYS[what] if key in archive), None)
 
-        signal = get("signal")
-        if signal is None:
-            raise EcgFormatError(
-                f"there is no array 'signal', only {', '.join(archive.files)[:100]}",
-                where=where,
-                remedy="np.savez(..., signal=, fs=, leads=)",
+def _channels(
+    values: NDArray[Any], where: str, fs: float | None, leads: Sequence[str] | None, units: str | None
+) -> Channels:
+    if values.dtype.names:
+        rows = np.ravel(values)
+        columns = [
+            Column(
+                name,
+                partial(rows.__getitem__, name),
+                is_text=values.dtype[name].kind not in "iufb" or values.dtype[name].ndim > 0,
             )
-        rate = get("fs")
-        leads = [str(name) for name in get("leads")] if leads is None and get("leads") is not None else leads
-        units = str(get("units")) if units is None and get("units") is not None else units
-    channels = from_array(signal, where, leads, units)
-    channels.rates = None if rate is None else float(rate)
+            for name in values.dtype.names
+        ]
+        return from_table(columns, where, fs, units)
+    channels = from_array(values, where, leads, units)
+    channels.rates = fs
     return channels
+
+
+def _members(path: Path) -> dict[str, int]:
+    """Bytes of every array of an archive, held against what its own header promises."""
+    where = str(path)
+    sizes = {}
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        total = sum(part.file_size for part in parts)
+        if total > MAX_FILE_BYTES or len(parts) > _MAX_MEMBERS:
+            raise EcgFormatError(f"the archive unpacks to {total} bytes", where=where, remedy="cut it")
+        check_expansion(total, path)
+        for part in parts:
+            with archive.open(part) as file:
+                n_bytes = _promised_bytes(file, where)
+            if n_bytes > part.file_size:
+                raise EcgFormatError(
+                    f"{part.filename} promises {n_bytes} bytes and holds {part.file_size}",
+                    where=where,
+                    remedy="save it again",
+                )
+            sizes[part.filename.removesuffix(".npy")] = n_bytes
+    return sizes
+
+
+def _promised_bytes(file: IO[bytes], where: str) -> int:
+    """Bytes that an array's header promises; how long the header is, which may be anything, is looked at first."""
+    head = file.read(12)
+    length = int.from_bytes(head[8:10] if head[6:7] == b"\x01" else head[8:12], "little")
+    if head[:6] != b"\x93NUMPY" or length > _MAX_HEADER_BYTES:
+        raise EcgFormatError("this is no NumPy array", where=where, remedy="save it with np.save or np.savez")
+    text = io.BytesIO(head + file.read(length))
+    version = npy_format.read_magic(text)
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    shape, _, dtype = read(text)
+    return math.prod(shape) * int(dtype.itemsize)
+
+
+def _one(archive: Any, key: str | None, where: str) -> Any:
+    """The single value of a setting; None where the archive has none."""
+    if key is None:
+        return None
+    values = np.ravel(archive[key])
+    if values.size != 1:
+        raise EcgFormatError(f"{key} holds {values.size} values", where=where, remedy="store one")
+    return values[0]

@@ -32,7 +32,8 @@ def one_rate(
         EcgFormatError: a rate is not positive, or there are more samples than can be taken.
     """
     top = max(rates)
-    rows: list[NDArray[np.float32]] = []
+    out = np.empty((len(rates), 0), np.float32)
+    lengths: list[int] = []
     room = float(MAX_SAMPLES)
     for signal, rate, scale in zip(signals, rates, scales, strict=True):
         room -= len(signal) * top / rate if rate > 0 else np.inf
@@ -40,15 +41,19 @@ def one_rate(
             raise EcgFormatError(
                 f"signals at {min(rates):g} to {top:g} Hz, {len(signal)} samples", where=where, remedy="check the rates"
             )
-        rows.append(_at_rate(signal, rate, top, scale))
+        row = _at_rate(signal, rate, top, scale)
+        if not lengths and len(row) * len(rates) <= MAX_SAMPLES:
+            out = np.empty((len(rates), len(row)), np.float32)  # filled row by row: no second copy of all of them
+        length = min(len(row), out.shape[1])
+        out[len(lengths), :length] = row[:length]
+        lengths.append(len(row))
     if len(set(rates)) > 1:
         add_warnings(meta, f"signals at {', '.join(f'{r:g}' for r in sorted(set(rates)))} Hz, resampled to {top:g} Hz")
-    lengths = {len(row) for row in rows}
-    if not min(lengths):
+    if not min(lengths) or not out.size:
         raise EcgSignalError("a lead has no samples", where=where, remedy="export the recording again")
     if max(lengths) - min(lengths) > 0.01 * max(lengths):
         add_warnings(meta, f"signals of {min(lengths)} to {max(lengths)} samples, cut to the shortest")
-    return np.stack([row[: min(lengths)] for row in rows]), top
+    return np.ascontiguousarray(out[:, : min(lengths)]), top
 
 
 def _at_rate(signal: NDArray[Any], rate: float, top: float, scale: float) -> NDArray[np.float32]:

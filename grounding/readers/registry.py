@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..errors import EcgFormatError
 from ..record import ECGRecord
 from ..registry import Registry
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 SNIFF_BYTES = 4096
 MAX_FILE_BYTES = 1 << 30
 MAX_SAMPLES = 1 << 28  # over all leads; a day of 12 leads at 200 Hz is 2.07e8
+# what a packed file may become in memory: ECGs pack to a tenth or a twentieth, lines of one value to a thousandth
+FREE_BYTES, MAX_EXPANSION = 64 << 20, 100
 
 readers: Registry[Reader] = Registry("reader")
 
@@ -55,7 +59,6 @@ def register_reader(
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from grounding import read_record
         >>> @register_reader((".twolines",))
         ... def twolines(path: Path) -> ECGRecord:
@@ -81,3 +84,20 @@ def register_reader(
 def add_warnings(meta: dict[str, Any], *messages: str) -> None:
     """Append to ``meta["warnings"]``, what a reader noticed and a user should know."""
     meta["warnings"] = (*meta.get("warnings", ()), *messages)
+
+
+def check_expansion(n_bytes: int, path: Path) -> None:
+    """Refuse a small file that would fill the memory.
+
+    Args:
+        n_bytes: what it unpacks to, by its own account.
+        path: the file.
+
+    Raises:
+        EcgFormatError: that is more than 64 MB and more than 100 times its size.
+    """
+    size = path.stat().st_size
+    if n_bytes > max(FREE_BYTES, MAX_EXPANSION * size):
+        raise EcgFormatError(
+            f"the file of {size} bytes unpacks to {n_bytes}", where=str(path), remedy="store it plainly, or cut it"
+        )
