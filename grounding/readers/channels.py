@@ -266,14 +266,16 @@ def _scales(
     if len(scales) == len(kept):
         return scales, "mV"
     odd = [(row, name) for row, name in kept if row not in scales]
-    told = _listed([f"{name} ({text_of(_unit(channels, row)) or 'no unit'})" for row, name in odd])
+    words = {"": "none", "adu": "adu, not calibrated"}
+    told = _listed(dict.fromkeys(words.get(text, text) for text in (text_of(_unit(channels, row)) for row, _ in odd)))
+    whose = f"the unit of {_listed([name for _, name in odd])} is no voltage ({told})"
     if scales:
-        add_warnings(meta, f"not in a unit of voltage, left out: {told}; take them with leads= and units=")
+        add_warnings(meta, f"{whose}, left out; take them with leads= and units=")
         return scales, "mV"
     units = {_without_voltage(_unit(channels, row)) or "unknown" for row, _ in odd}
     unit = units.pop() if len(units) == 1 else "unknown"
     if unit != "zscore":
-        add_warnings(meta, f"not millivolts, the file gives no unit of voltage: {told}; pass units= if you know it")
+        add_warnings(meta, f"not millivolts: {whose}; pass units= if you know it")
     return dict.fromkeys((row for row, _ in odd), 1.0), unit
 
 

@@ -53,7 +53,7 @@ def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Ch
             field.name,
             partial(_read, path, schema.names, k),
             is_time=_is_stamp(field.type),
-            is_text=not _is_number(field.type),
+            is_text=not (_is_number(field.type) or _is_stamp(field.type)),
         )
         for k, field in enumerate(schema)
     ]
