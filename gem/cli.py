@@ -225,7 +225,10 @@ def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
 def _render(args: argparse.Namespace) -> None:
     from grounding.paper import draw
 
-    page = draw(_read(args.record, args), args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
+    record = _read(args.record, args)
+    if args.show is not None:
+        record.select(args.show)  # a lead that was asked for and is not there is an error, not a blank panel
+    page = draw(record, args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
     try:
         page.image.save(args.output)
     except ValueError:

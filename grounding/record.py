@@ -110,7 +110,7 @@ class ECGRecord:
             raise EcgSignalError(f"record_id is {self.record_id!r}, not text", where=where, remedy="pass a str")
         leads = _names(self.leads, where)
         values = {
-            "signal": _checked_signal(self.signal, leads, where), "fs": _checked_rate(self.fs, where), "leads": leads,
+            "signal": _checked_signal(self.signal, leads, where), "fs": checked_rate(self.fs, where), "leads": leads,
             "record_id": self.record_id.encode("utf-8", "replace").decode("utf-8"), "meta": _checked_meta(self.meta, where),
         }  # fmt: skip
         for name, value in values.items():
@@ -273,7 +273,16 @@ def _checked_signal(signal: Any, leads: tuple[str, ...], where: str) -> NDArray[
     return array
 
 
-def _checked_rate(fs: Any, where: str) -> float:
+def checked_rate(fs: Any, where: str | None = None) -> float:
+    """A sampling rate in Hz.
+
+    Raises:
+        EcgSignalError: it is no number from 20 to 100,000.
+
+    Example:
+        >>> checked_rate(500)
+        500.0
+    """
     try:
         rate = float(fs)
     except (TypeError, ValueError, OverflowError):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..errors import EcgSignalError
 from ..lead_algebra import derive_limb_leads
 from ..leads import STANDARD_LEADS, Channel, canonical_lead, no_lead_warning, recognise
-from ..record import ECGRecord, checked_age, checked_sex
+from ..record import ECGRecord, checked_age, checked_rate, checked_sex
 from ..units import UNITS_MV, UNITS_WITHOUT_VOLTAGE, millivolts_per, text_of, unit_kind
 from .rates import one_rate
 from .registry import add_warnings
@@ -76,17 +76,13 @@ class Options:
 
     def check(self, where: str) -> Options:
         """The same, in the right types. Raises EcgSignalError where an option can't be used."""
-        fs, leads = self.fs, self.leads
+        fs = None if self.fs is None else checked_rate(self.fs, where)
+        leads = self.leads
         try:
-            fs = None if fs is None else float(fs)
             leads = leads.replace(",", " ").split() if isinstance(leads, str) else leads
             leads = None if leads is None else tuple(str(name) for name in leads)
-        except (TypeError, ValueError, OverflowError):
-            raise EcgSignalError(
-                f"fs is {self.fs!r}, leads is {self.leads!r}",
-                where=where,
-                remedy="give a number of Hz, a list of names",
-            ) from None
+        except TypeError:
+            raise EcgSignalError(f"leads is {leads!r}", where=where, remedy="give a list of names") from None
         if leads is not None and (not leads or len(set(leads)) < len(leads)):
             raise EcgSignalError(f"leads is {list(leads)}", where=where, remedy="name each lead once")
         if self.units is not None and millivolts_per(self.units) is None and _without_voltage(self.units) is None:

@@ -33,7 +33,7 @@ _BESIDE_TIME = {
     "start", "in", "of", "and", "date", "day", "stamp", "formatted", "hh", "mm", "ss", "mmm", "o", "la", "le",
 }  # fmt: skip
 _INDEX = re.compile(
-    r"(index|idx|row|n|nr|no|#|samples?( ?(#|no|nr|number|index|num))?|unnamed: ?\d+|__index_level_\d+__|level_0)\.?",
+    r"(index|idx|row|n|nr|no|#|samples?( ?(#|no|nr|number|index|num|interval))?|unnamed: ?\d+|__index_level_\d+__|level_0)\.?",
     re.IGNORECASE,
 )
 _IN_BRACKETS = re.compile(r"(?P<name>.*?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
@@ -141,7 +141,7 @@ def time_unit_s(unit: str) -> float | None:
         >>> time_unit_s("ms"), time_unit_s("seconds"), time_unit_s("hh:mm:ss.mmm"), time_unit_s("mV")
         (0.001, 1.0, 1.0, None)
     """
-    text = unit.strip().lower()
+    text = unit.strip("()[] ").lower()
     return 1.0 if _CLOCK_UNIT.fullmatch(text) else _SECONDS.get(text)
 
 

@@ -42,6 +42,7 @@ _STEP = re.compile(
     r"interval\W{1,12}(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\b|(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\s?/\s?sample",
     re.IGNORECASE,
 )
+_STEP_UNIT = re.compile(r"(\d{1,7}(?:[.,]\d{1,12})?) ?(s|secs?|ms|msecs?)", re.IGNORECASE)
 _OTHER_HERTZ = re.compile(r"filt|pass|notch|cut|band|mains|line|power|netz|heart|puls|cardi|herzf|resp", re.IGNORECASE)
 
 
@@ -187,13 +188,16 @@ def _read_above(lines: Sequence[str], layout: Layout) -> None:
             told |= _pair(pair)
         elif layout.names is not None and len(cells) == len(layout.names) and _are_units(cells):
             layout.units = cells
+            layout.rate_hz = next(
+                (_rate_of_step(match) for cell in cells if (match := _STEP_UNIT.fullmatch(cell))), None
+            )
         elif _is_header(cells, layout.columns, comment) and _known(cells) >= known:
             layout.names, layout.units, known = cells, [], _known(cells)
     if layout.columns == 1 and layout.names is None and "lead" in told:
         layout.names = [told["lead"]]
     if layout.columns == 1 and not layout.units and "unit" in told:
         layout.units = [told["unit"]]
-    layout.rate_hz = _rate_hz(lines)
+    layout.rate_hz = layout.rate_hz or _rate_hz(lines)
 
 
 def _is_pair(pair: Sequence[str], columns: int) -> bool:
@@ -235,8 +239,10 @@ def _are_units(cells: Sequence[str]) -> bool:
     """Whether a line under the header is a row of units, of voltage or of time among others."""
     filled = [cell.strip("()[] ")[:40] for cell in cells if cell.strip("()[] ")]
     known = [unit_kind(cell) == "voltage" or time_unit_s(cell) is not None for cell in filled]
-    others = [unit_kind(cell) in ("no voltage", "quantity") or is_index(cell) for cell in filled]
-    return any(known) and all(one or other for one, other in zip(known, others, strict=True))
+    others = [
+        unit_kind(cell) in ("no voltage", "quantity") or is_index(cell) or _STEP_UNIT.fullmatch(cell) for cell in filled
+    ]
+    return any(known) and all(one or bool(other) for one, other in zip(known, others, strict=True))
 
 
 def _rate_hz(lines: Sequence[str]) -> float | None:
@@ -246,11 +252,17 @@ def _rate_hz(lines: Sequence[str]) -> float | None:
         if match := _RATE.search(line):
             return _hertz(match)
         if match := _STEP.search(line):
-            step, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
-            seconds = float(step.replace(",", ".")) * (1e-3 if unit.lower().startswith("ms") else 1)
-            return 1 / seconds if seconds > 0 else None
+            return _rate_of_step(match)
     named = {_hertz(match) for line in plain for match in _HERTZ.finditer(line)}
     return named.pop() if len(named) == 1 else None
+
+
+def _rate_of_step(match: re.Match[str]) -> float | None:
+    """Hz from a sampling interval; 0.002778 s is 360 Hz."""
+    step, unit = (text for text in match.groups() if text)
+    seconds = float(step.replace(",", ".")) * (1e-3 if unit.lower().startswith("m") else 1)
+    rate = 1 / seconds if seconds > 0 else None
+    return float(round(rate)) if rate is not None and abs(rate - round(rate)) < 5e-4 * rate else rate
 
 
 def _hertz(match: re.Match[str]) -> float:

@@ -107,7 +107,7 @@ def _bdf_blocks(path: Path, head: bytes, header: _Header, k: int) -> Iterator[ND
         step = max(1, _BLOCK_BYTES // header.record_bytes)
         for first in range(0, header.n_records, step):
             block = file.read(header.record_bytes * min(step, header.n_records - first))
-            yield _quietly(edfio.read_bdf, io.BytesIO(head + block)).signals[k].data
+            yield _quietly(lambda part: edfio.read_bdf(io.BytesIO(part)).signals[k].data, head + block)
 
 
 def _signal(

@@ -136,7 +136,7 @@ def test_the_same_measurement(files: dict[str, Path], record: ECGRecord, name: s
 
 
 ABSURD = [
-    ("edf", 236, b"99999999"), ("edf", 184, b"99999999"), ("edf", 252, b"9999"), ("edf", 244, b"1e-300  "),
+    ("bdf", 236, b"99999999"), ("bdf", 184, b"99999999"), ("bdf", 252, b"9999"), ("bdf", 244, b"1e-300  "), ("edf", 236, b"99999999"), ("edf", 184, b"99999999"), ("edf", 252, b"9999"), ("edf", 244, b"1e-300  "),
     ("dicom", b"\x3a\x00\x10\x00UL\x04\x00", b"\xff\xff\xff\x7f"), ("dicom", b"\x3a\x00\x05\x00US\x02\x00", b"\xff\xff"),
     ("muse", b"<LeadSampleCountTotal>", b"999999999</LeadSampleCountTotal><x>"), ("muse", b"<SampleBase>", b"1e300</SampleBase><x>"),
     ("philips", b'durationperchannel="', b'99999999999" x="'), ("philips", b'numberofleads="', b'999999999" x="'),

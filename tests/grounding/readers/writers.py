@@ -31,6 +31,19 @@ def write_edf(record: ECGRecord, path: Path) -> None:
     edfio.Edf(signals, patient=edfio.Patient(sex="M")).write(path)
 
 
+def write_bdf(record: ECGRecord, path: Path) -> None:
+    import edfio
+
+    signals = [
+        edfio.BdfSignal(
+            row.astype(float), record.fs, label=f"ECG {lead}", physical_dimension="uV",
+            physical_range=(-262144, 262143), digital_range=(-8388608, 8388607),
+        )
+        for lead, row in zip(record.leads, microvolts(record), strict=True)
+    ]  # fmt: skip
+    edfio.Bdf(signals, patient=edfio.Patient(sex="M")).write(path)
+
+
 def write_dicom(record: ECGRecord, path: Path) -> None:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.sequence import Sequence
@@ -139,6 +152,7 @@ def write_scp(record: ECGRecord, path: Path) -> None:
 
 WRITERS: dict[str, tuple[str, Callable[[ECGRecord, Path], None]]] = {
     "edf": (".edf", write_edf),
+    "bdf": (".bdf", write_bdf),
     "dicom": (".dcm", write_dicom),
     "aecg": (".xml", write_aecg),
     "muse": (".xml", write_muse),
