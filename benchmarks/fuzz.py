@@ -95,14 +95,18 @@ def _memory(reset: bool = False) -> int:
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
+def warm_up(seeds: Sequence[Seed], folder: Path) -> None:
+    """Import what reading needs, so that it is no case's memory or time."""
+    for whole in seeds:
+        read_record(write(whole, folder), format=whole.reader, **whole.options).resample(250)
+
+
 def work(tasks: Any, done: Any, current: Any, seeds: dict[str, list[Seed]], seed: int) -> None:
     """A worker: takes runs of cases until there are none."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for some in seeds.values():  # what is imported once is no case's memory or time
-            for whole in some:
-                read_record(write(whole, folder), format=whole.reader, **whole.options)
+        warm_up([whole for some in seeds.values() for whole in some], folder)
         while (task := tasks.get()) is not None:
             reader, first, last = task
             result = Result()
@@ -181,7 +185,7 @@ def run_all(seeds: dict[str, list[Seed]], seed: int, counts: dict[str, int], job
 
 def report(results: dict[str, Result], seeds: dict[str, list[Seed]], seed: int) -> int:
     print(
-        f"{'reader':<10}{'seeds':>6}{'cases':>9}{'read':>9}{'refused':>9}{'untyped':>9}{'slow':>6}{'memory':>8}{'longest, s':>12}{'most, MiB':>11}"
+        f"{'reader':<10}{'seeds':>6}{'cases':>9}{'read':>9}{'refused':>9}{'untyped':>9}{'slow':>6}{'memory':>8}{'longest, s':>12}{'(case)':>9}{'most, MiB':>11}"
     )
     total: Counter[str] = Counter()
     for reader, result in results.items():
@@ -190,7 +194,7 @@ def report(results: dict[str, Result], seeds: dict[str, list[Seed]], seed: int) 
         total += Counter(cases=n) + result.counts
         print(
             f"{reader:<10}{len(seeds[reader]):>6}{n:>9}{result.counts['read']:>9}{result.counts['refused']:>9}{kinds['untyped']:>9}{kinds['slow']:>6}"
-            f"{kinds['memory']:>8}{result.worst_s[0]:>12.2f}{result.worst_bytes[0] / 2**20:>11.0f}"
+            f"{kinds['memory']:>8}{result.worst_s[0]:>12.2f}{result.worst_s[1]:>9}{result.worst_bytes[0] / 2**20:>11.0f}"
         )
     broken = [(reader, *item) for reader, result in results.items() for item in result.broken]
     for reader, kind, index, about in broken[:50]:
@@ -224,8 +228,7 @@ def main() -> int:
             folder = args.keep or Path(name)
             folder.mkdir(parents=True, exist_ok=True)
             result = Result()
-            for whole in seeds[reader]:
-                read_record(write(whole, Path(name)), format=reader, **whole.options)
+            warm_up(seeds[reader], Path(name))
             run(seeds[reader], args.seed, int(index), folder, result)
         return report({reader: result}, seeds, args.seed)
     chosen = {name: some for name, some in seeds.items() if not args.readers or name in args.readers.split(",")}

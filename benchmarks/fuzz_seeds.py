@@ -108,18 +108,27 @@ def _seed(reader: str, main: Path, others: list[Path], options: dict[str, Any] |
 def seeds_in(folder: Path) -> Iterator[Seed]:
     """What readers find in a folder of recordings; a file over 4 MB, or that no reader can read, is passed over."""
     for path in sorted(folder.rglob("*")):
-        companions = sorted({*path.parent.glob(f"{path.stem}.*")} - {path}) if path.suffix == ".hea" else []
-        if (
-            not path.is_file()
-            or path.suffix in (".dat", ".mat")
-            or sum(p.stat().st_size for p in (path, *companions)) > MAX_SEED_BYTES
-        ):
+        if not path.is_file() or path.suffix in (".dat", ".mat"):
+            continue
+        beside = sorted(_beside(path, set()) - {path}) if path.suffix == ".hea" else []
+        if sum(file.stat().st_size for file in (path, *beside)) > MAX_SEED_BYTES:
             continue
         try:
             record = read_record(path)
         except EcgError:
             continue
-        yield _seed(record.meta["format"], path, companions)
+        yield _seed(record.meta["format"], path, beside)
+
+
+def _beside(header: Path, found: set[Path]) -> set[Path]:
+    """The files that a WFDB header names, and those that the headers among them name."""
+    for line in header.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+        name = line.split()[0] if line.split() else "#"
+        for file in (header.parent / name, header.parent / f"{name}.hea"):
+            if not name.startswith(("#", "~")) and file.is_file() and file not in found:
+                found.add(file)
+                found |= _beside(file, found) if file.suffix == ".hea" else set()
+    return found
 
 
 def by_reader(seeds: list[Seed], folder: Path) -> tuple[dict[str, list[Seed]], list[str]]:

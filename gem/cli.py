@@ -53,7 +53,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     reading = argparse.ArgumentParser(add_help=False)
     group = reading.add_argument_group("what a file does not tell, or tells wrongly")
     group.add_argument("--fs", type=float, help="sampling rate, Hz")
-    group.add_argument("--leads", type=lambda text: [name.strip() for name in text.split(",")] if "," in text else text.split(), help="channels to take, or names for all of them, e.g. I,II,V1")  # fmt: skip
+    group.add_argument("--leads", help="channels to take, or names for all of them, e.g. I,II,V1")
     group.add_argument("--units", help="what the samples are in: mV, uV, V, zscore, adu")
     group.add_argument("--age", type=float, help="the patient's age, years")
     group.add_argument("--sex", help="female or male")

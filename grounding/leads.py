@@ -30,7 +30,7 @@ MAX_NAME = 64  # characters that are looked at; no channel is called by more
 _S = r"[\s_.\-]*"
 # words before a lead's name; a short one needs something between it and the name
 _WORD = (
-    r"mdc[ _]ecg[ _]lead|einthoven|goldberger|wilson|ableitung|derivaci[oó]n|d[eé]rivation|derivazione|deriva[cç][aã]o|afleiding|avledning|afledning|"
+    r"mdc[ _]ecg[ _]lead|brustwandableitung|brustwand|extremitätenableitung|precordial|einthoven|goldberger|wilson|ableitung|derivaci[oó]n|d[eé]rivation|derivazione|deriva[cç][aã]o|afleiding|avledning|afledning|"
     r"elvezet[eé]s|odprowadzenie|kytkentä|отведение|отв|svod|lead|ecg|ekg|導聯|导联|誘導|유도"
 )
 _SHORT_WORD = r"abl|deriv|d[eé]r|odpr|channel|chan|ch|kanal|canal|signal|vcg|frank"
@@ -190,8 +190,16 @@ def _lead(name: str) -> str:
     """The lead that a name is, in the field's spelling; empty for any other name."""
     if not name or len(name) > MAX_NAME:
         return ""
-    stem = unicodedata.normalize("NFKC", _stem(name))
-    return next((spell(match) for pattern, spell in _LEADS if (match := pattern.fullmatch(stem))), "")
+    lead = _spelled(_stem(name))
+    inner = re.match(r"([^()\[\],]*)[(\[,]\s*([^()\[\],]+)", name)  # "ECG (II)", "ECG, Lead II"
+    if not lead and inner and inner[2].lower() != "v" and _kind(inner[1].strip()) in ("ecg", "unknown"):
+        lead = _spelled(_stem(inner[2].strip()))
+    return lead
+
+
+def _spelled(stem: str) -> str:
+    text = unicodedata.normalize("NFKC", stem)
+    return next((spell(match) for pattern, spell in _LEADS if (match := pattern.fullmatch(text))), "")
 
 
 def _is_modified(name: str, lead: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,7 @@ class ECGRecord:
 
         ratio = Fraction(fs / self.fs).limit_denominator(10_000)
         n_out = math.ceil(self.n_samples * ratio)
+        low_pass = _low_pass(max(ratio.numerator, ratio.denominator))
         out = np.empty((self.n_leads, n_out), np.float32)
         for rows in lead_groups(self.n_leads, self.n_samples):
             part = self.signal[rows]
@@ -191,7 +193,7 @@ class ECGRecord:
             filled = fill_missing(part) if missing.any() else part
             # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
             out[rows] = resample_poly(
-                filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, padtype="line"
+                filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, window=low_pass, padtype="line"
             )[:, :n_out]
             if missing.any():
                 source = np.minimum((np.arange(n_out) / float(ratio)).round().astype(int), self.n_samples - 1)
@@ -208,6 +210,15 @@ class ECGRecord:
 
     def __repr__(self) -> str:
         return f"ECGRecord({self.record_id!r}, {self.n_leads} leads x {self.duration_s:g} s at {self.fs:g} Hz, leads={' '.join(self.leads)})"
+
+
+@lru_cache(maxsize=4)
+def _low_pass(ratio: int) -> NDArray[np.float64]:
+    """The filter that resample_poly would design anew in every call; for ratios such as 4999 to 5000 that takes longer than its use."""
+    from scipy.signal import firwin
+
+    taps: NDArray[np.float64] = firwin(20 * ratio + 1, 1 / ratio, window=("kaiser", 5.0))
+    return taps
 
 
 def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:

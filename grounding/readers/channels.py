@@ -79,7 +79,8 @@ class Options:
         fs = None if self.fs is None else checked_rate(self.fs, where)
         leads = self.leads
         try:
-            leads = leads.replace(",", " ").split() if isinstance(leads, str) else leads
+            if isinstance(leads, str):  # as on a command line
+                leads = [name.strip() for name in leads.split(",")] if "," in leads else leads.split()
             leads = None if leads is None else tuple(str(name) for name in leads)
         except TypeError:
             raise EcgSignalError(f"leads is {leads!r}", where=where, remedy="give a list of names") from None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgSignalError
+from ..leads import recognise
 from ..record import MAX_FS_HZ, MIN_FS_HZ
 from ..units import millivolts_per
 from .channels import Channels
@@ -156,8 +157,10 @@ def split_unit(name: str) -> tuple[str, str | None]:
     if len(text) > _MAX_NAME:
         return text, None
     match = _IN_BRACKETS.fullmatch(text)
-    if match and match["name"] and match["unit"].strip() and not _REMARK.fullmatch(match["unit"].strip()):
-        return match["name"].strip(), match["unit"].strip()
+    inner = match["unit"].strip() if match and match["name"] else ""
+    a_lead = millivolts_per(inner) is None and recognise([inner])[0].kind == "lead"  # "ECG (II)"
+    if match and inner and not a_lead and not _REMARK.fullmatch(inner):
+        return match["name"].strip(), inner
     match = _AT_THE_END.fullmatch(text)
     if match and len(match["unit"]) > 1 and millivolts_per(match["unit"]) is not None:
         return match["name"].strip(), match["unit"]

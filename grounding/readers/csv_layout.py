@@ -17,6 +17,7 @@ from .columns import is_index, is_time, time_unit_s
 
 HEAD_BYTES = 1 << 18  # what is looked at: a header lies in it
 HEAD_LINES, HEAD_ROWS = 2000, 50
+HEADER_LINES = 200  # of remarks that are looked at
 MAX_COLUMNS = 1000
 MAX_LINE_BYTES = 64 << 20
 _BOMS = {
@@ -101,7 +102,7 @@ def find_layout(path: Path, n_leads: int | None) -> Layout:
         if found is None:
             continue
         share, layout = found[0], Layout(encoding, delimiter, found[2], found[1])
-        _read_above(lines[: layout.skip], layout)
+        _read_above(lines[max(0, layout.skip - HEADER_LINES) : layout.skip], layout)
         fits = layout.names is not None or layout.columns == n_leads
         rank = (round(share, 2), fits, layout.columns, -order)
         if best is None or rank > best[0]:
@@ -109,6 +110,8 @@ def find_layout(path: Path, n_leads: int | None) -> Layout:
     if best is None:
         raise EcgFormatError("there is no row of numbers", where=str(path), remedy="check the file")
     layout = best[1]
+    above = lines[: layout.skip]
+    layout.rate_hz = layout.rate_hz or _rate_hz(above[:HEADER_LINES] + above[HEADER_LINES:][-HEADER_LINES:])
     _look_at_cells(lines[layout.skip :], layout)
     return layout
 
@@ -176,7 +179,7 @@ def _rows(lines: Sequence[str], delimiter: str | None) -> tuple[float, int, int]
 
 
 def _read_above(lines: Sequence[str], layout: Layout) -> None:
-    """Names, units and rate out of the lines above the numbers."""
+    """Names and units out of the lines above the numbers."""
     known = 0
     told: dict[str, str] = {}  # what lines of the form "key,value" say of a file of one lead
     for line in lines:
@@ -197,7 +200,6 @@ def _read_above(lines: Sequence[str], layout: Layout) -> None:
         layout.names = [told["lead"]]
     if layout.columns == 1 and not layout.units and "unit" in told:
         layout.units = [told["unit"]]
-    layout.rate_hz = layout.rate_hz or _rate_hz(lines)
 
 
 def _is_pair(pair: Sequence[str], columns: int) -> bool:

@@ -45,6 +45,8 @@ def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Ch
         check_expansion(8 * rows * max(1, sum(_is_number(field.type) for field in schema)), path)
         for group in range(table.num_row_groups):
             part = table.row_group(group)
+            if part.num_rows > rows or any(part.column(k).num_values > part.num_rows for k in range(width)):
+                raise EcgFormatError("its rows are more than it says", where=where, remedy="write it again")
             for k in range(width):
                 if _is_number(schema.field(k).type) or _is_stamp(schema.field(k).type):
                     check_expansion(part.column(k).total_uncompressed_size, path)

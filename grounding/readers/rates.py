@@ -12,6 +12,8 @@ from ..errors import EcgFormatError, EcgSignalError
 from ..record import ECGRecord
 from .registry import MAX_SAMPLES, add_warnings
 
+MAX_RATES = 16  # more in one file are no recorder's
+
 
 def one_rate(
     signals: Iterable[NDArray[Any]], rates: Sequence[float], scales: Sequence[float], meta: dict[str, Any], where: str
@@ -32,6 +34,10 @@ def one_rate(
         EcgFormatError: a rate is not positive, or there are more samples than can be taken.
     """
     top = max(rates)
+    if len(set(rates)) > MAX_RATES:
+        raise EcgFormatError(
+            f"its signals have {len(set(rates))} sampling rates", where=where, remedy="take some of them with leads="
+        )
     out = np.empty((len(rates), 0), np.float32)
     lengths: list[int] = []
     room = float(MAX_SAMPLES)

@@ -11,7 +11,8 @@ from grounding.leads import STANDARD_LEADS, canonical_lead, canonical_leads, cha
 PREFIXES = [
     "{}", " {} ", "ECG {}", "EKG {}", "ECG-{}", "ECG_{}", "ECG{}", "ekg{}", "Lead {}", "lead_{}", "Lead-{}", "LEAD{}", "Ableitung {}", "Abl. {}", "Abl {}", "Derivación {}",
     "Derivacion {}", "Dérivation {}", "Derivazione {}", "Derivação {}", "Afleiding {}", "Avledning {}", "отведение {}", "导联{}", "{}导联", "MDC_ECG_LEAD_{}", "Lead {} (Einthoven)",
-    "{} (mV)", "{} [uV]", "{}_mV", "{} µV", "ECG Lead {}", "ch {}", "Lead #{}", "{}-REF", "'{}'", '"{}"', "{} lead", "{}.", "ECG lead {}, filtered",
+    "{} (mV)", "{} [uV]", "{}_mV", "{} µV", "ECG Lead {}", "ch {}", "Lead #{}", "{}-REF", "'{}'", '"{}"', "{} lead", "{}.", "ECG lead {}, filtered", "ECG ({})",
+    "EKG [{}]", "ECG, Lead {}", "Ch 1 ({})", "Brustwandableitung {}",
 ]  # fmt: skip
 
 
