@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from .units import text_of
@@ -70,7 +71,8 @@ _NO_ECG = re.compile(
     r"hr|rate|rr|rri|quality|sqi|labels?|annot\w*|markers?|events?|status|imp|impedance|time|timestamps?|r?peaks?|beats?|flags?|off|"
     r"leadoff|index|resp\w*|qrs"
 )
-_SITE = r"(?:fp|af|fc|ft|cp|tp|po|[fctpo])(?:z|[0-9]{1,2})|nz|iz|[am][12]"
+_SITE = r"(?:fp[12z]|(?:af|fc|ft|cp|tp|po)(?:z|[0-9]|10)|[ftp](?:z|[1-9]|10)|c[1-6z]|o[12z]|nz|iz|[am][12])"
+_COUNTED = re.compile(r"([fctpo]) ?([0-9]{1,4})", re.IGNORECASE)
 _EEG = re.compile(rf"(?:{_SITE})(?:\s*[-/:_ ]\s*(?:{_SITE}|ref|le|avg|cle|ave|a1a2|m1m2))*", re.IGNORECASE)
 _EYE = re.compile(r"(?:e[12]|[lr]oc|.*eog.*)(?:\s*[-/:]\s*(?:[am][12]|e[12]|ref|fpz))?", re.IGNORECASE)
 # a channel is no ECG where a word of its name is one of these, or begins with one of the stems
@@ -147,6 +149,11 @@ def recognise(names: Sequence[object]) -> tuple[Channel, ...]:
     if not chest or scalp or {leads[row] for row in by_c} & {leads[row] for row in others}:
         for row in by_c:
             leads[row], kinds[row] = "", "other"
+    # "c0", "c7": columns that are counted, not electrodes
+    counted = {match[1].lower() for name in clean if (match := _COUNTED.fullmatch(name)) and not _EEG.fullmatch(name)}
+    for row, name in enumerate(clean):
+        if (match := _COUNTED.fullmatch(name)) and match[1].lower() in counted:
+            leads[row], kinds[row] = "", "unknown"
     modified = [row for row, lead in enumerate(leads) if lead != "" and _is_modified(clean[row], lead)]
     taken = {lead for row, lead in enumerate(leads) if row not in modified}
     for row in modified:
@@ -186,6 +193,7 @@ def _stem(name: str) -> str:
     return _AFTER.sub("", text).strip(" _.:")
 
 
+@lru_cache(maxsize=4096)
 def _lead(name: str) -> str:
     """The lead that a name is, in the field's spelling; empty for any other name."""
     if not name or len(name) > MAX_NAME:
@@ -210,6 +218,7 @@ def _is_scalp(name: str) -> bool:
     return bool(_EEG.fullmatch(name) or _EYE.fullmatch(name) or re.search("eeg|emg|chin", name, re.IGNORECASE))
 
 
+@lru_cache(maxsize=4096)
 def _kind(name: str) -> ChannelKind:
     """What a name that is no lead's says of its channel."""
     if not name or len(name) > MAX_NAME:

@@ -221,9 +221,8 @@ def _ecgs_or_none(channels: Channels, known: Sequence[Channel], options: Options
 
 def _find(name: str, channels: Channels, known: Sequence[Channel], names: Sequence[str]) -> int | None:
     """The channel of a name: ours, the file's, or one that means the same lead."""
-    ours = canonical_lead(name)
     own = [text_of(raw).lower() for raw in channels.names]
-    for here, there in ((name, list(names)), (name.strip().lower(), own), (ours, list(names))):
+    for here, there in ((name, names), (name.strip().lower(), own), (canonical_lead(name), names)):
         if here in there:
             return there.index(here)
     return None
@@ -232,11 +231,15 @@ def _find(name: str, channels: Channels, known: Sequence[Channel], names: Sequen
 def _distinct(names: Sequence[str], rows: Sequence[int], word: str, meta: dict[str, Any]) -> list[str]:
     """The names, with missing and doubled ones numbered and a warning about them."""
     out: list[str] = []
+    taken, given, last = set[str](), set(names), dict[str, int]()
     for name, row in zip(names, rows, strict=True):
-        new = name or f"lead {row + 1}"
-        number = 2
-        while new in out or (new != name and new in names):
-            new, number = f"{name or f'lead {row + 1}'} {number}", number + 1
+        base = name or f"lead {row + 1}"
+        new, number = base, last.get(base, 1)
+        while new in taken or (new != name and new in given):
+            number += 1
+            new = f"{base} {number}"
+        last[base] = number
+        taken.add(new)
         out.append(new)
     missing = [new for name, new in zip(names, out, strict=True) if not name]
     doubled = [new for name, new in zip(names, out, strict=True) if name and new != name]

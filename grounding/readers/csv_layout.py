@@ -173,7 +173,8 @@ def _rows(lines: Sequence[str], delimiter: str | None) -> tuple[float, int, int]
         following = seen[position : position + HEAD_ROWS]
         alike = [s for _, s, n in following if n == fields and s >= 0.5]
         usual = Counter(n for _, s, n in following if s >= 0.5).most_common(1)[0][0]
-        if usual == fields and (len(alike) >= 0.8 * len(following) or len(following) <= 4):
+        few = len(following) <= 4 and len(lines) < HEAD_LINES  # all there is
+        if usual == fields and (len(alike) >= 0.8 * len(following) or few):
             return sum(alike) / len(alike), number, fields
     return None
 

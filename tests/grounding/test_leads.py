@@ -76,6 +76,13 @@ def test_c_is_chest_beside_limb_leads_and_scalp_beside_eeg() -> None:
     assert recognise(["II", "V3", "C3"])[2] == ("C3", "other")
 
 
+def test_columns_that_are_counted_are_no_electrodes() -> None:
+    for first in (0, 1):
+        names = [f"c{k}" for k in range(first, first + 12)]
+        assert {channel.kind for channel in recognise(names)} == {"unknown"}
+    assert recognise(["F3", "F4", "T4", "P3"])[2].kind == "other"
+
+
 def test_a_modified_lead_keeps_its_name_beside_the_lead_itself() -> None:
     assert canonical_leads(["MLII", "V5"]) == ("II", "V5")
     assert canonical_leads(["II", "MLII"]) == ("II", "MLII")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,12 @@ def test_doubled_and_missing_names_are_numbered() -> None:
     assert record.meta["channel_names"] == {"II 2": "Lead II"}
     assert any("same name" in line for line in record.meta["warnings"])
     assert heights(record) == [1, 2, 3]
+
+
+def test_thousands_of_one_name_take_no_time() -> None:
+    start = time.process_time()
+    assert make(["ECG"] * 3000).leads[-1] == "ECG 3000"
+    assert time.process_time() - start < 2
 
 
 def test_leads_picks_by_any_spelling_and_in_the_order_given() -> None:
