@@ -32,7 +32,7 @@ _S = r"[\s_.\-]*"
 # words before a lead's name; a short one needs something between it and the name
 _WORD = (
     r"mdc[ _]ecg[ _]lead|brustwandableitung|brustwand|extremitätenableitung|precordial|einthoven|goldberger|wilson|ableitung|derivaci[oó]n|d[eé]rivation|derivazione|deriva[cç][aã]o|afleiding|avledning|afledning|"
-    r"elvezet[eé]s|odprowadzenie|kytkentä|отведение|отв|svod|lead|ecg|ekg|導聯|导联|誘導|유도"
+    r"elvezet[eé]s|odprowadzenie|kytkentä|derivasyon|відведення|отведение|отв|απαγωγή|svod|lead|ecg|ekg|導聯|导联|誘導|第|유도|리드"
 )
 _SHORT_WORD = r"abl|deriv|d[eé]r|odpr|channel|chan|ch|kanal|canal|signal|vcg|frank"
 # a hyphen at the word separates (ECG-aVR); one before the name alone is a sign (ECG -aVR)
@@ -178,10 +178,8 @@ def no_lead_warning(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clean(name: object) -> str:
-    """Text without blanks around it, doubled blanks or characters that do not print."""
-    text = unicodedata.normalize("NFC", text_of(name))
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(text.split())
+    """Text without doubled blanks."""
+    return " ".join(unicodedata.normalize("NFC", text_of(name)).split())
 
 
 def _stem(name: str) -> str:

@@ -39,7 +39,7 @@ _QUANTITY = re.compile(
 
 
 def text_of(raw: object) -> str:
-    """A name or unit as text: bytes are UTF-8 where they can be, else Latin-1; blanks and quotes around it are taken off.
+    """A name or unit as text that can be printed: bytes are UTF-8 where they can be, else Latin-1; blanks and quotes around it are taken off.
 
     Example:
         >>> text_of(b"\\xb5V  "), text_of("µV".encode()), text_of(None)
@@ -53,7 +53,8 @@ def text_of(raw: object) -> str:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
             text = raw.decode("latin-1")
-    return text.strip(" \t\r\n\0\ufeff\"'`")
+    text = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return text.strip(" \"'`")
 
 
 def millivolts_per(unit: object) -> float | None:

@@ -36,7 +36,7 @@ _HERTZ = re.compile(
     r"(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)(?:hz|hertz|herz|hercios?|герц|гц|ヘルツ|赫兹|赫茲)", re.IGNORECASE
 )
 _RATE = re.compile(
-    r"(?:sampl\w{0,5}[ _-]{0,3}(?:rate|freq\w{0,8})|(?:abtast|mess)(?:rate|frequenz)|\bfs|\bsps)[\"'\s:=,;\[\]({]{0,12}(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)",
+    r"(?:sampl\w{0,5}[ _-]{0,3}(?:rate|freq\w{0,8})|(?:abtast|mess)(?:rate|frequenz)|\bfs|\bsps)(?:[ _]?\(?hz\)?)?[\"'\s:=,;\[\]({]{0,12}(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)",
     re.IGNORECASE,
 )
 _STEP = re.compile(
@@ -197,8 +197,8 @@ def _read_above(lines: Sequence[str], layout: Layout) -> None:
             )
         elif _is_header(cells, layout.columns, comment) and _known(cells) >= known:
             layout.names, layout.units, known = cells, [], _known(cells)
-    if layout.columns == 1 and layout.names is None and "lead" in told:
-        layout.names = [told["lead"]]
+    if layout.columns == 1 and layout.names is None and told:
+        layout.names = [told.get("lead", "ECG")]
     if layout.columns == 1 and not layout.units and "unit" in told:
         layout.units = [told["unit"]]
 

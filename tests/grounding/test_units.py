@@ -38,3 +38,7 @@ def test_what_is_no_voltage(unit: str | bytes | None, kind: str) -> None:
 
 def test_bytes_are_utf8_where_they_can_be_else_latin1() -> None:
     assert text_of("Dérivation I".encode()) == text_of("Dérivation I".encode("latin-1")) == "Dérivation I"
+
+
+def test_control_characters_never_come_out() -> None:
+    assert text_of("\x1b[31mI\x07\0") == "[31mI"
