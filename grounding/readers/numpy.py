@@ -29,6 +29,7 @@ _KEYS = {
 }
 _MAX_HEADER_BYTES = 1 << 16
 _MAX_MEMBERS = 1000
+_AT_ONCE = 1 << 20
 
 
 @register_reader((".npy",), sniff=lambda head: head[:6] == b"\x93NUMPY")
@@ -43,7 +44,7 @@ def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     """
     where = str(path)
     with path.open("rb") as file:
-        _promised_bytes(file, where)
+        _header(file, where)
     # a memory map refuses a header that promises more than the file holds, before anything is allocated
     return _channels(np.load(path, mmap_mode="r", allow_pickle=False), where, fs, leads, units)
 
@@ -59,31 +60,28 @@ def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
         units: wins over the archive's; mV by default.
     """
     where = str(path)
-    sizes = _members(path)
+    members = _members(path)
     with np.load(path, allow_pickle=False) as archive:
         found = {what: next((key for key in keys if key in archive.files), None) for what, keys in _KEYS.items()}
         rate = _one(archive, found["fs"], where)
         own_units = _one(archive, found["units"], where)
         own_leads = None if found["leads"] is None else [text_of(name) for name in np.ravel(archive[found["leads"]])]
-        if found["signal"] is not None:
-            signal = archive[found["signal"]]
-        else:
-            told = {key for key in found.values() if key is not None}
-            rows = {key: archive[key] for key in archive.files if key not in told and sizes.get(key, 0) > 0}
-            rows = {key: row for key, row in rows.items() if row.ndim == 1 and row.dtype.kind in "iufb"}
-            if len({len(row) for row in rows.values()}) != 1:
-                raise EcgFormatError(
-                    f"there is no array 'signal', only {', '.join(archive.files)[:100]}",
-                    where=where,
-                    remedy="np.savez(..., signal=, fs=, leads=)",
-                )
+        others = [key for key in archive.files if key not in found.values()]
     file_fs = fs if fs is not None else None if rate is None else float(rate)
     units = units if units is not None else None if own_units is None else text_of(own_units)
-    if found["signal"] is None:
-        columns = [Column(key, partial(np.asarray, row)) for key, row in rows.items()]
-        return from_table(columns, where, file_fs, units)
-    fits = own_leads is not None and len(own_leads) in signal.shape
-    return _channels(signal, where, file_fs, own_leads if fits or leads is None else leads, units)
+    if found["signal"] is not None:
+        signal = _array(path, found["signal"])
+        fits = own_leads is not None and len(own_leads) in signal.shape
+        return _channels(signal, where, file_fs, own_leads if fits or leads is None else leads, units)
+    lines = [key for key in others if members[key][1].kind in "iufb" and len(members[key][0]) == 1]
+    rows = {key: _array(path, key) for key in lines}
+    if len({len(row) for row in rows.values()}) != 1:
+        raise EcgFormatError(
+            f"there is no array 'signal', only {', '.join([*filter(None, found.values()), *others])[:100]}",
+            where=where,
+            remedy="np.savez(..., signal=, fs=, leads=)",
+        )
+    return from_table([Column(key, partial(np.asarray, row)) for key, row in rows.items()], where, file_fs, units)
 
 
 def _channels(
@@ -105,10 +103,10 @@ def _channels(
     return channels
 
 
-def _members(path: Path) -> dict[str, int]:
-    """Bytes of every array of an archive, held against what its own header promises."""
+def _members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of every array, once what it unpacks to is held against the file's size, and its header against what the archive holds."""
     where = str(path)
-    sizes = {}
+    found = {}
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         total = sum(part.file_size for part in parts)
@@ -117,28 +115,46 @@ def _members(path: Path) -> dict[str, int]:
         check_expansion(total, path)
         for part in parts:
             with archive.open(part) as file:
-                n_bytes = _promised_bytes(file, where)
-            if n_bytes > part.file_size:
+                shape, _, dtype = _header(file, where)
+            if math.prod(shape) * dtype.itemsize > part.file_size:
                 raise EcgFormatError(
-                    f"{part.filename} promises {n_bytes} bytes and holds {part.file_size}",
+                    f"{part.filename} promises {math.prod(shape) * dtype.itemsize} bytes and holds {part.file_size}",
                     where=where,
                     remedy="save it again",
                 )
-            sizes[part.filename.removesuffix(".npy")] = n_bytes
-    return sizes
+            found[part.filename.removesuffix(".npy")] = shape, dtype
+    return found
 
 
-def _promised_bytes(file: IO[bytes], where: str) -> int:
-    """Bytes that an array's header promises; how long the header is, which may be anything, is looked at first."""
+def _array(path: Path, key: str) -> NDArray[Any]:
+    """An array of an archive; numbers as float32, a part at a time, so that they are not in memory twice."""
+    with zipfile.ZipFile(path) as archive:
+        name = f"{key}.npy" if f"{key}.npy" in archive.namelist() else key
+        with archive.open(name) as file:
+            shape, turned, dtype = _header(file, str(path))
+            if dtype.kind not in "iufb":
+                file.seek(0)
+                return np.asarray(npy_format.read_array(file, allow_pickle=False))
+            flat = np.empty(math.prod(shape), np.float32)
+            with np.errstate(over="ignore"):
+                for start in range(0, len(flat), _AT_ONCE):
+                    part = flat[start : start + _AT_ONCE]
+                    part[:] = np.frombuffer(file.read(len(part) * dtype.itemsize), dtype)
+    return flat.reshape(shape, order="F" if turned else "C")
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and type of an array; how long its header is, which may be anything, is looked at first."""
     head = file.read(12)
     length = int.from_bytes(head[8:10] if head[6:7] == b"\x01" else head[8:12], "little")
     if head[:6] != b"\x93NUMPY" or length > _MAX_HEADER_BYTES:
         raise EcgFormatError("this is no NumPy array", where=where, remedy="save it with np.save or np.savez")
-    text = io.BytesIO(head + file.read(length))
+    start = 10 if head[6:7] == b"\x01" else 12
+    text = io.BytesIO(head + file.read(length + start - 12))
     version = npy_format.read_magic(text)
     read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read(text)
-    return math.prod(shape) * int(dtype.itemsize)
+    shape, turned, dtype = read(text)
+    return shape, turned, dtype
 
 
 def _one(archive: Any, key: str | None, where: str) -> Any:

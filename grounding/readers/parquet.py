@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
 from .channels import Channels
-from .columns import Column, from_table
+from .columns import Column, from_table, is_time
 from .registry import MAX_SAMPLES, check_expansion, register_reader
 
 _MAX_COLUMNS = 1000
+_ROWS_AT_ONCE = 1 << 18
 _THRIFT_LIMIT = 16 << 20  # bytes of text, and entries of a list, in the file's description of itself
 
 
@@ -53,7 +54,7 @@ def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Ch
     columns = [
         Column(
             field.name,
-            partial(_read, path, schema.names, k),
+            partial(_read, path, schema.names, k, rows),
             is_time=_is_stamp(field.type),
             is_text=not (_is_number(field.type) or _is_stamp(field.type)),
         )
@@ -62,23 +63,37 @@ def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Ch
     return from_table(columns, where, fs, units)
 
 
-def _read(path: Path, names: Sequence[str], k: int) -> NDArray[Any]:
-    """One column as float64, time stamps in seconds."""
-    import pyarrow as pa
+def _read(path: Path, names: Sequence[str], k: int, rows: int) -> NDArray[Any]:
+    """One column: float64 seconds of a time, float32 of anything else; a part of it at a time."""
     import pyarrow.parquet as library
 
+    out = np.full(rows, np.nan, np.float64 if is_time(names[k]) else np.float32)
     with library.ParquetFile(
         path, thrift_string_size_limit=_THRIFT_LIMIT, thrift_container_size_limit=_THRIFT_LIMIT
     ) as file:
-        table = file.read(columns=[names[k]], use_threads=False)
-    values = table.columns[list(names[:k]).count(names[k])]
-    if _is_stamp(values.type):
-        ticks = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[values.type.unit]
-        bits = pa.int32() if values.type.bit_width == 32 else pa.int64()
-        return np.asarray(values.cast(bits).to_numpy(), dtype=np.float64) / ticks
-    if pa.types.is_decimal(values.type) or pa.types.is_boolean(values.type):
-        values = values.cast(pa.float64(), safe=False) if pa.types.is_decimal(values.type) else values.cast(pa.int8())
-    return np.asarray(values.to_numpy(), dtype=np.float64)
+        out = out.astype(np.float64) if _is_stamp(file.schema_arrow.field(k).type) else out
+        at = 0
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[names[k]], use_threads=False):
+            part = batch.columns[list(names[:k]).count(names[k])]
+            with np.errstate(over="ignore"):
+                out[at : at + len(part)] = _numbers(part)
+            at += len(part)
+    return out
+
+
+def _numbers(part: Any) -> NDArray[Any]:
+    """A piece of a column as numbers, time stamps in seconds, NaN where a cell is empty."""
+    import pyarrow as pa
+
+    if _is_stamp(part.type):
+        ticks = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[part.type.unit]
+        bits = pa.int32() if part.type.bit_width == 32 else pa.int64()
+        return np.asarray(part.cast(bits).to_numpy(zero_copy_only=False), dtype=np.float64) / ticks
+    if pa.types.is_decimal(part.type):
+        part = part.cast(pa.float64(), safe=False)
+    elif pa.types.is_boolean(part.type):
+        part = part.cast(pa.int8())
+    return np.asarray(part.to_numpy(zero_copy_only=False))
 
 
 def _is_number(kind: Any) -> bool:

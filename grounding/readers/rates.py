@@ -12,6 +12,7 @@ from ..errors import EcgFormatError, EcgSignalError
 from ..record import ECGRecord
 from .registry import MAX_SAMPLES, add_warnings
 
+_AT_ONCE = 1 << 22  # samples
 MAX_RATES = 16  # more in one file are no recorder's
 
 
@@ -64,8 +65,13 @@ def one_rate(
 
 def _at_rate(signal: NDArray[Any], rate: float, top: float, scale: float) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.multiply(signal, scale, dtype=np.float64) if scale != 1 else signal
-        row = np.asarray(scaled, dtype=np.float32)
+        if scale == 1:
+            row = np.asarray(signal, dtype=np.float32)
+        else:
+            row = np.empty(len(signal), np.float32)
+            for start in range(0, len(signal), _AT_ONCE):  # float64 in between, a part at a time
+                part = slice(start, start + _AT_ONCE)
+                row[part] = np.multiply(signal[part], scale, dtype=np.float64)
     if rate == top:
         return row
     if not np.isfinite(row).any():

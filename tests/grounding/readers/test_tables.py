@@ -231,7 +231,8 @@ def test_an_npz_whose_array_promises_more_than_it_holds(tmp_path: Path) -> None:
 
 def test_npz_in_other_forms(record: ECGRecord, tmp_path: Path) -> None:
     path = tmp_path / "rec.npz"
-    np.savez(path, I=record.lead("I"), II=record.lead("II"), HR=np.full(record.n_samples, 70.0), fs=[500])
+    note = np.array({"who": "someone"}, dtype=object)
+    np.savez(path, I=record.lead("I"), II=record.lead("II"), HR=np.full(record.n_samples, 70.0), fs=[500], note=note)
     found = read_record(path)
     same(found, record.select(["I", "II"]))
     assert found.meta["warnings"] == ("no ECG by name, left out: HR",)
