@@ -44,6 +44,7 @@ class Channels:
             passes that, and ``"adu"`` where the gain is said to be unknown.
         meta: ``age``, ``sex``, ``comments``, ``warnings``, ...
         complete_limb_leads: III, aVR, aVL and aVF are computed from I and II where the file, as its format has it, leaves them out.
+        labelled: channels of a table whose unit stands in their own name or under it: ``units=`` is for the others.
         word: what the format calls a channel, in messages.
     """
 
@@ -53,12 +54,13 @@ class Channels:
     units: object | Sequence[object] = None
     meta: dict[str, Any] = field(default_factory=dict)
     complete_limb_leads: bool = False
+    labelled: frozenset[int] = frozenset()
     word: str = "channel"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user can say about any file; each wins over what the file says.
+    """What a user can say about any file; each wins over what the file says (but see ``Channels.labelled``).
 
     Attributes:
         fs: sampling rate, Hz (the highest, where channels differ).
@@ -182,7 +184,7 @@ def _asked_for(
     """The channels that ``leads=`` picks by their names, or all (or all ECGs) under the names it gives."""
     every = list(range(len(known)))
     names = _distinct([channel.name for channel in known], every, channels.word, {})
-    places = [_find(name, channels, known, names) for name in leads]
+    places = [_find(name, channels, names) for name in leads]
     if all(place is not None for place in places) and len(set(places)) == len(places):
         return [(place, names[place]) for place in places if place is not None]
     for rows in (every, _ecgs_or_none(channels, known, options, where)):
@@ -219,7 +221,7 @@ def _ecgs_or_none(channels: Channels, known: Sequence[Channel], options: Options
         return []
 
 
-def _find(name: str, channels: Channels, known: Sequence[Channel], names: Sequence[str]) -> int | None:
+def _find(name: str, channels: Channels, names: Sequence[str]) -> int | None:
     """The channel of a name: ours, the file's, or one that means the same lead."""
     own = [text_of(raw).lower() for raw in channels.names]
     for here, there in ((name, names), (name.strip().lower(), own), (canonical_lead(name), names)):
@@ -259,8 +261,10 @@ def _scales(
     """
     if options.units is not None:
         scale = millivolts_per(options.units)
-        unit = "mV" if scale is not None else _without_voltage(options.units) or "unknown"
-        return {row: scale or 1.0 for row, _ in kept}, unit
+        if scale is None:
+            return {row: 1.0 for row, _ in kept}, _without_voltage(options.units) or "unknown"
+        own = {row: millivolts_per(_unit(channels, row)) for row, _ in kept if row in channels.labelled}
+        return {row: own.get(row) or scale for row, _ in kept}, "mV"
     volts = {row: millivolts_per(_unit(channels, row)) for row, _ in kept}
     scales = {row: scale for row, scale in volts.items() if scale is not None}
     if len(scales) == len(kept):

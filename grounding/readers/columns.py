@@ -100,11 +100,13 @@ def from_table(
     if texts:
         add_warnings(meta, f"no numbers, left out: {', '.join(texts)[:200]}")
     split = [split_unit(column.name) for column in kept]
+    own = [unit or column.unit for column, (_, unit) in zip(kept, split, strict=True)]
     return Channels(
         names=[name for name, _ in split],
         signals=[column.read for column in kept],
         rates=fs if fs is not None else _rate_of(times, rate_hz, where),
-        units=[unit or column.unit or units or "mV" for column, (_, unit) in zip(kept, split, strict=True)],
+        units=[unit or units or "mV" for unit in own],
+        labelled=frozenset(row for row, unit in enumerate(own) if unit),
         meta=meta,
         word="column",
     )

@@ -81,6 +81,9 @@ def test_units_in_column_names_and_time_in_ms(table: pd.DataFrame, record: ECGRe
     picked = read_record(tmp_path / "rec.csv", leads=["V1", "II"])
     assert picked.leads == ("V1", "II")
     assert read_record(tmp_path / "rec.csv", fs=250).fs == 250
+    given = read_record(tmp_path / "rec.csv", units="V")  # of the columns that name none
+    np.testing.assert_allclose(given.lead("II"), record.lead("II"), atol=2e-4)
+    np.testing.assert_allclose(given.lead("I"), 1000 * record.lead("I"), atol=0.2)
 
 
 def test_without_a_header_the_leads_must_be_named(table: pd.DataFrame, record: ECGRecord, tmp_path: Path) -> None:
