@@ -49,7 +49,7 @@ def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     return _channels(np.load(path, mmap_mode="r", allow_pickle=False), where, fs, leads, units)
 
 
-@register_reader((".npz",))
+@register_reader((".npz",), sniff=lambda head: head[:4] == b"PK\x03\x04" and b".npy" in head[:300])
 def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
     """NumPy archive with ``signal`` (or an array per lead) and, unless given here, ``fs``, ``leads`` and ``units``.
 

@@ -11,6 +11,8 @@ from typing import Any
 from ..errors import EcgError, EcgFormatError
 from ..record import ECGRecord
 from .channels import OPTIONS, Channels, Options, to_record, with_options
+from .foreign import is_annotations, what_it_is
+from .not_signal import without_non_signal
 from .plausibility import plausibility_warnings
 from .registry import MAX_FILE_BYTES, SNIFF_BYTES, Reader, readers
 
@@ -87,6 +89,7 @@ def read_record(
             where=where,
             remedy="check that the file is complete, or name its format with format=",
         ) from error
+    record = without_non_signal(record)
     told = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
     return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": told})
 
@@ -132,25 +135,26 @@ def _plain(name: str) -> str:
 
 
 def _pick(file: Path) -> Reader:
-    """The one reader for a file."""
+    """The one reader for a file: the one that its extension and first bytes agree on, else the one that knows the bytes."""
     extension = file.suffix.lower()
     named = [readers[name] for name in readers if extension in readers[name].extensions]
-    if len(named) == 1 and named[0].sniff is None:
-        return named[0]
+    if any(reader.name == "wfdb" for reader in named) and file.with_suffix(".hea").is_file():
+        return readers["wfdb"]  # its signal files may begin with anything
     with file.open("rb") as handle:
         head = handle.read(SNIFF_BYTES)
-    for reader in named:
-        if reader.sniff is not None and reader.sniff(head):
-            return reader
+    knowing = [readers[name] for name in readers if (sniff := readers[name].sniff) is not None and sniff(head)]
+    for reader in [one for one in knowing if one in named] or knowing:
+        return reader
+    foreign = what_it_is(head)
+    if foreign is not None and not (foreign == "a MATLAB file" and named):
+        raise EcgFormatError(f"this is {foreign}", where=str(file), remedy=f"the formats read are {', '.join(readers)}")
     silent = [reader for reader in named if reader.sniff is None]
-    if silent:
-        return silent[0]
-    if len(named) == 1:  # the extension says so; the reader will say what is wrong with the content
-        return named[0]
-    for name in readers:
-        sniff = readers[name].sniff
-        if sniff is not None and sniff(head):
-            return readers[name]
+    if silent or len(named) == 1:  # the extension says so; the reader will say what is wrong with the content
+        return (silent or named)[0]
+    if is_annotations(file.name):
+        raise EcgFormatError(
+            "this is a WFDB annotation file, without samples", where=str(file), remedy="name the record or its .hea"
+        )
     raise EcgFormatError(
         f"no reader knows {'this content' if named else f'the extension {extension!r}' if extension else 'this file'}",
         where=str(file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,17 +87,45 @@ def add_warnings(meta: dict[str, Any], *messages: str) -> None:
     meta["warnings"] = (*meta.get("warnings", ()), *messages)
 
 
-def check_expansion(n_bytes: int, path: Path) -> None:
+def check_inflated(packed: bytes, path: Path, raw: bool = False) -> None:
+    """Refuse zlib data that would fill the memory: it is unpacked a little at a time, and thrown away.
+
+    Args:
+        packed: the data.
+        path: the file it is from.
+        raw: deflate without zlib's header, as in DICOM.
+
+    Raises:
+        EcgFormatError: as ``check_expansion``, or it is cut off or damaged.
+    """
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+    total = 0
+    try:
+        while not inflate.eof:
+            part = inflate.decompress(packed, 1 << 20)
+            packed = inflate.unconsumed_tail
+            total += len(part)
+            check_expansion(total, path)
+            if not part and not packed:
+                raise zlib.error("it ends too early")
+    except zlib.error as error:
+        raise EcgFormatError(
+            f"its packed data are damaged ({error})", where=str(path), remedy="fetch it again"
+        ) from None
+
+
+def check_expansion(n_bytes: int, path: Path, size: int | None = None) -> None:
     """Refuse a small file that would fill the memory.
 
     Args:
         n_bytes: what it unpacks to, by its own account.
         path: the file.
+        size: bytes that hold the samples, where they lie in other files.
 
     Raises:
         EcgFormatError: that is more than 64 MB and more than 100 times its size.
     """
-    size = path.stat().st_size
+    size = path.stat().st_size if size is None else size
     if n_bytes > max(FREE_BYTES, MAX_EXPANSION * size):
         raise EcgFormatError(
             f"the file of {size} bytes unpacks to {n_bytes}", where=str(path), remedy="store it plainly, or cut it"
