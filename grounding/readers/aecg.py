@@ -76,7 +76,9 @@ def _group(sequences: Element, number: int, where: str) -> Group | None:
         if origin:
             of_scale, of_origin = millivolts_per(unit), millivolts_per(origin_unit or unit)
             origin *= of_origin / of_scale if of_scale and of_origin else 1.0
-        signals.append(samples * scale + (origin or 0.0))
+        samples *= np.float32(scale)
+        samples += np.float32(origin or 0.0)
+        signals.append(samples)
         units.append(unit)
     if not names:
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import EcgFormatError
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years
@@ -69,25 +71,24 @@ def _strips(root: Element) -> list[Element]:
 
 
 def _strip(strip: Element, number: int, where: str) -> Group | None:
+    if strip.find("WaveformData") is None:
+        return None
+    rate, step, unit = _scale(strip, where)
     names, signals = [], []
     claimed = number_at(strip, "ChannelSampleCountTotal")
     for lead in strip.findall("WaveformData"):
         names.append(lead.get("lead", ""))
         signals.append(numbers_in(lead.text, names[-1], where))
+        signals[-1] *= np.float32(step)
         if claimed is not None and len(signals[-1]) < claimed:
             raise EcgFormatError(
                 f"the samples of {names[-1]} are truncated: {len(signals[-1])} of {claimed:g}",
                 where=where,
                 remedy="export it again",
             )
-    if not names:
-        return None
-    rate, step, unit = _scale(strip, where)
     time = strip.find("Time")
     start = "" if time is None else " ".join("".join(time.itertext()).split())
-    return Group(
-        f"strip {number}", names, [signal * step for signal in signals], rate, [unit] * len(names), start or number
-    )
+    return Group(f"strip {number}", names, signals, rate, [unit] * len(names), start or number)
 
 
 def _full_disclosure(part: Element, where: str) -> Group | None:

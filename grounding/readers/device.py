@@ -14,7 +14,7 @@ def age_in_years(age: float | None, unit: str) -> float | None:
 
     Example:
         >>> age_in_years(64, "YEARS"), age_in_years(6, "mo"), age_in_years(64, "?")
-        (64, 0.5, None)
+        (64.0, 0.5, None)
     """
     years = _YEARS.get(unit.strip().lower()[:1])
     return None if age is None or years is None or not 0 <= age * years <= MAX_AGE_YEARS else age * years

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from .groups import Group, joined
 from .registry import MAX_SAMPLES, check_inflated, register_reader
 
 _MAX_ITEMS = 100_000  # of sequences; an ECG with a median beat and annotations has some hundred
+_MAX_BYTES = 256 << 20
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _TYPES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4"}
 # the last number of SCP-ECG's codes (5.6.3-9-61) and of MDC's (2:61)
@@ -86,19 +86,22 @@ def _load(path: Path) -> Any:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    where, raw = str(path), path.read_bytes()
+    where, size = str(path), path.stat().st_size
+    if size > _MAX_BYTES:
+        raise EcgFormatError(f"the file has {size} bytes, over {_MAX_BYTES}", where=where, remedy="export a part of it")
+    raw = path.read_bytes()
     items = max(raw.count(b"\xfe\xff\x00\xe0"), raw.count(b"\xff\xfe\xe0\x00"))
     if items > _MAX_ITEMS:
         raise EcgFormatError(
             f"it has {items} items in sequences, more than an ECG", where=where, remedy="check the file"
         )
+    plain = raw[128:132] != b"DICM"  # old files begin with the data at once
     try:
-        about = pydicom.filereader.read_file_meta_info(path) if raw[128:132] == b"DICM" else None
+        about = None if plain else pydicom.filereader.read_file_meta_info(path)
         if about is not None and about.get("TransferSyntaxUID") == _DEFLATED:
             check_inflated(raw[144 + int(about.FileMetaInformationGroupLength) :], path, raw=True)
-        return pydicom.dcmread(
-            io.BytesIO(raw), stop_before_pixels=True, specific_tags=list(_TAGS), force=raw[128:132] != b"DICM"
-        )
+        del raw
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS), force=plain)
     except (InvalidDicomError, EOFError) as error:
         raise EcgFormatError(
             f"the file is truncated or no DICOM ({error})", where=where, remedy="fetch it again"

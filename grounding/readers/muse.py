@@ -64,7 +64,7 @@ def _group(waveform: Element, number: int, meta: dict[str, Any], where: str) -> 
     )
 
 
-def _samples(lead: Element, name: str, step: float, where: str) -> NDArray[np.float64]:
+def _samples(lead: Element, name: str, step: float, where: str) -> NDArray[np.float32]:
     size = number_at(lead, "LeadSampleSize") or 2
     if size not in (1, 2, 4):
         raise EcgFormatError(f"the samples of {name} have {size:g} bytes", where=where, remedy="export it again")
@@ -77,7 +77,7 @@ def _samples(lead: Element, name: str, step: float, where: str) -> NDArray[np.fl
             f"the samples of {name} are truncated: {there} of {claimed:g}", where=where, remedy="export it again"
         )
     values = np.frombuffer(raw, f"<i{int(size)}", there)
-    out = values * step
+    out = values.astype(np.float32) * np.float32(step)
     if size > 1:  # of one byte the lowest value may be a sample
         out[values == np.iinfo(values.dtype).min] = np.nan
     return out

@@ -12,7 +12,7 @@ from ..errors import EcgFormatError
 from ..leads import STANDARD_LEADS
 from .channels import Channels
 from .device import add_device_values, add_person, years_between
-from .registry import MAX_SAMPLES, check_expansion, register_reader
+from .registry import register_reader
 from .xml_document import bytes_in, has_root, load_xml, number_at, number_in, numbers_in, text_at
 
 if TYPE_CHECKING:
@@ -24,12 +24,16 @@ _VALUES = (
     ("pfrontaxis", "p_axis"), ("qrsfrontaxis", "axis"), ("tfrontaxis", "t_axis"),
 )  # fmt: skip
 _MEASURED = ("globalmeasurements", "interpretationmeasurements", "crossleadmeasurements")
+_MAX_SAMPLES = 1 << 22  # over all leads: eleven minutes of twelve at 500 Hz, of an export that holds eleven seconds
 _CHUNK_HEADER = 8
+_CODE_BITS, _LAST_CODE = 10, 1023
+_PLACES = 1 << np.arange(_CODE_BITS - 1, -1, -1)
+_BLOCK_BYTES = _CODE_BITS << 16
 
 
 @register_reader((".xml",), sniff=has_root("restingecgdata"))
 def philips(path: Path) -> Channels:
-    """Philips (Sierra) XML 1.03-1.04: the rhythm waveform, plain or compressed (XLI, unpacked by ecgdatakit)."""
+    """Philips (Sierra) XML 1.03-1.04: the rhythm waveform, plain or compressed (XLI)."""
     where = str(path)
     root = load_xml(path, "restingecgdata")
     wave = next(root.iter("parsedwaveforms"), None)
@@ -46,13 +50,12 @@ def philips(path: Path) -> Channels:
         raise EcgFormatError("it gives no sampling rate or duration", where=where, remedy="export it again")
     names = _names(wave, about)
     n_samples = round(duration_ms * rate / 1000)
-    if not names or n_samples * len(names) > MAX_SAMPLES:
+    if not names or n_samples * len(names) > _MAX_SAMPLES:
         raise EcgFormatError(
             f"it promises {len(names)} leads of {duration_ms:g} ms at {rate:g} Hz",
             where=where,
             remedy="export it again",
         )
-    check_expansion(4 * n_samples * len(names), path)
     signed = said("signalsigned", "signalsigned").lower() not in ("false", "no", "0", "f")
     stored = _stored(wave, names, n_samples, signed, where)
     step = number_in(said("resolution", "resolution", "signalresolution"))
@@ -106,9 +109,6 @@ def _stored(
 
 def _unpacked(data: bytes, n_leads: int, n_samples: int, where: str) -> list[NDArray[np.int64]]:
     """XLI: a chunk a lead, LZW over second differences. No more is unpacked than the duration allows."""
-    from ecgdatakit.parsing.codecs.lzw import LzwDecoder
-    from ecgdatakit.parsing.codecs.xli import xli_decode_deltas
-
     leads: list[NDArray[np.int64]] = []
     at, limit = 0, 2 * n_samples + 4096
     while len(leads) < n_leads:
@@ -121,18 +121,52 @@ def _unpacked(data: bytes, n_leads: int, n_samples: int, where: str) -> list[NDA
                 where=where,
                 remedy="export it again",
             )
-        decoder, plain = LzwDecoder(chunk, 10), bytearray()
-        while len(plain) <= limit and (value := decoder.read()) >= 0:
-            plain.append(value)
-        if not 2 * n_samples <= len(plain) <= limit:
+        plain = _lzw(chunk, limit)
+        if plain is None or not 4 <= 2 * n_samples <= len(plain) <= limit:
             raise EcgFormatError(
-                f"lead {len(leads) + 1} unpacks to {len(plain) // 2} samples, not {n_samples}",
+                f"the compressed samples of lead {len(leads) + 1} are damaged, or not the {n_samples} it promises",
                 where=where,
                 remedy="export it again",
             )
-        leads.append(xli_decode_deltas(bytes(plain), first)[:n_samples].astype(np.int64))
+        leads.append(_summed(plain, first)[:n_samples])
         at += _CHUNK_HEADER + size
     return leads
+
+
+def _lzw(packed: bytes, limit: int) -> bytes | None:
+    """LZW with codes of ten bits; None where a code is not known yet. It stops where more than ``limit`` bytes come out."""
+    out = bytearray()
+    strings = [bytes([value]) for value in range(256)]
+    previous = b""
+    for begin in range(0, len(packed), _BLOCK_BYTES):
+        bits = np.unpackbits(np.frombuffer(packed[begin : begin + _BLOCK_BYTES], np.uint8))
+        codes = bits[: len(bits) // _CODE_BITS * _CODE_BITS].reshape(-1, _CODE_BITS) @ _PLACES
+        for code in codes.tolist():
+            if code == _LAST_CODE:
+                return bytes(out)
+            if code > len(strings) or (code == len(strings) and not previous):
+                return None
+            string = strings[code] if code < len(strings) else previous + previous[:1]
+            out += string
+            if len(out) > limit:
+                return bytes(out)
+            if previous and len(strings) < _LAST_CODE:
+                strings.append(previous + string[:1])
+            previous = string
+    return bytes(out)
+
+
+def _summed(plain: bytes, first: int) -> NDArray[np.int64]:
+    """Samples out of their second differences: the high bytes of all, then the low bytes of all."""
+    half = (len(plain) + 1) // 2
+    high, low = np.frombuffer(plain[:half], np.int8), np.frombuffer(plain[half:].ljust(half, b"\0"), np.uint8)
+    stored = high.astype(np.int64) << 8 | low
+    bend = np.empty(half, np.int64)  # of each sample but the first two: what the line through the two before it misses
+    bend[:2] = stored[0], stored[1] - stored[0]
+    bend[2:] = 64 - stored[1:-1]
+    bend[2] = -first
+    bend[1:] = np.cumsum(bend[1:])
+    return np.cumsum(bend)
 
 
 def _age(root: Element) -> float | None:

@@ -50,7 +50,9 @@ def one_rate(
             )
         row = _at_rate(signal, rate, top, scale)
         if not lengths and len(row) * len(rates) <= MAX_SAMPLES:
-            out = np.empty((len(rates), len(row)), np.float32)  # filled row by row: no second copy of all of them
+            # filled row by row: no second copy of all of them, and none at all of one
+            alone = len(rates) == 1 and row.flags.writeable
+            out = row[None] if alone else np.empty((len(rates), len(row)), np.float32)
         length = min(len(row), out.shape[1])
         out[len(lengths), :length] = row[:length]
         lengths.append(len(row))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import EcgFormatError
 from .channels import Channels
 from .device import add_device_values, add_person, years_between
@@ -63,5 +65,6 @@ def _group(wave: Element, number: int, where: str) -> Group | None:
                 where=where,
                 remedy="export it again",
             )
-        signals.append(signal * (step or 1.0))
+        signal *= np.float32(step or 1.0)
+        signals.append(signal)
     return Group(f"rhythm {number}", names, signals, rate, [unit] * len(names), number) if names else None

@@ -141,6 +141,7 @@ def read_channel(
 def _plain(file: Path, how: Storage, frames: Sequence[int], channel: int, n_frames: int, offset: int) -> Iterator[Ints]:
     assert how.unpack is not None
     per_frame, begin = sum(frames), sum(frames[:channel])
+    end = begin + frames[channel]
     step = 6 * max(1, BLOCK_SAMPLES // (6 * per_frame))  # whole groups of every format
     with file.open("rb") as handle:
         handle.seek(offset)
@@ -150,8 +151,14 @@ def _plain(file: Path, how: Storage, frames: Sequence[int], channel: int, n_fram
             filled = -(-count * per_frame // how.samples) * how.n_bytes
             if len(raw) < filled:  # the last group of the file
                 raw = np.concatenate([raw, np.zeros(filled - len(raw), np.uint8)])
-            values = how.unpack(raw)[: count * per_frame].reshape(count, per_frame)
-            yield values[:, begin : begin + frames[channel]].reshape(-1)
+            if per_frame % how.samples:
+                yield how.unpack(raw)[: count * per_frame].reshape(count, per_frame)[:, begin:end].reshape(-1)
+                continue
+            # a frame is whole groups: those of this channel are enough
+            first, last = begin // how.samples, -(-end // how.samples)
+            groups = raw.reshape(count, per_frame // how.samples, how.n_bytes)[:, first:last]
+            values = how.unpack(np.ascontiguousarray(groups).reshape(-1)).reshape(count, -1)
+            yield values[:, begin - first * how.samples : end - first * how.samples].reshape(-1)
 
 
 def _flac(file: Path, storage: str, frames: Sequence[int], channel: int, n_frames: int, offset: int) -> Iterator[Ints]:
