@@ -15,7 +15,8 @@ from grounding import EcgError, ECGRecord, read_record, sample_path
 from grounding.readers import readers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "grounding" / "readers"))
-from writers import WRITERS
+from writers import WRITERS, write_healforce
+from writers_xml import write_cardiosoft, write_philips_xli
 
 MAX_SEED_BYTES = 4 << 20
 
@@ -44,6 +45,17 @@ def own_seeds(folder: Path) -> list[Seed]:
     for name, (suffix, write) in WRITERS.items():
         path = folder / f"{name}{suffix}"
         write(record, path)
+        made.append(Seed(name, path.name, {path.name: path.read_bytes()}))
+    for name, write in (
+        ("healforce", write_healforce),
+        ("philips", write_philips_xli),
+        ("cardiosoft", write_cardiosoft),
+    ):
+        path = folder / f"{name}_other{'.scp' if name == 'healforce' else '.xml'}"
+        if name == "cardiosoft":
+            write(record, path, full_disclosure=True)
+        else:
+            write(record, path)
         made.append(Seed(name, path.name, {path.name: path.read_bytes()}))
     return [*made, *_tables(record, folder), *_wfdb(record, folder)]
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import EcgFormatError
 from .channels import Channels
 from .device import add_person, years_between
-from .registry import MAX_SAMPLES, register_reader
+from .registry import MAX_SAMPLES, add_warnings, register_reader
 from .stored import read_channel
 
 MAGIC = b"ISHNE1.0"
@@ -29,7 +29,7 @@ def ishne(path: Path) -> Channels:
         head = file.read(_HEADER_BYTES)
     if len(head) < _HEADER_BYTES or not head.startswith(MAGIC):
         raise EcgFormatError("the header is truncated or none of ISHNE", where=where, remedy="fetch it again")
-    (variable_bytes,) = struct.unpack_from("<i", head, 10)
+    variable_bytes, claimed = struct.unpack_from("<ii", head, 10)
     (sex,) = struct.unpack_from("<h", head, 128)
     born, then = struct.unpack_from("<3h", head, 132), struct.unpack_from("<3h", head, 138)  # day, month, year
     (n_leads,) = struct.unpack_from("<h", head, 156)
@@ -49,6 +49,11 @@ def ishne(path: Path) -> Channels:
             f"the file is truncated: it holds {max(length, 0)} samples", where=where, remedy="fetch it again"
         )
     meta: dict[str, Any] = {}
+    if length < claimed:
+        add_warnings(
+            meta,
+            f"the header promises {claimed} samples, {length} are there: some writers do, or the file is truncated",
+        )
     age = years_between(*(f"{max(y, 0):04d}{max(m, 0):02d}{max(d, 0):02d}" for d, m, y in (born, then)))
     add_person(meta, age if born[2] > 0 else None, {1: "male", 2: "female"}.get(sex, ""))
     signals = [

@@ -45,7 +45,7 @@ def test_the_same_recording(files: dict[str, Path], record: ECGRecord, name: str
     assert found.meta["warnings"] == ()
 
 
-@pytest.mark.parametrize("name", ["dicom", "muse", "scp"])
+@pytest.mark.parametrize("name", ["dicom", "muse", "scp", "cardiosoft", "schiller", "mortara", "ishne"])
 def test_age_and_sex(files: dict[str, Path], name: str) -> None:
     meta = read_record(files[name]).meta
     assert (meta["age"], meta["sex"]) == (64.0, "male")
@@ -66,7 +66,8 @@ def test_content_tells_the_format_where_the_extension_does_not(
     assert read_record(path, format=name).n_leads == 12
 
 
-@pytest.mark.parametrize("name", WRITERS)
+# the number of samples in an ISHNE header is nominal in many files: a warning, in test_ishne
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - {"ishne"}))
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
 def test_truncated_files_are_refused(files: dict[str, Path], name: str, share: float, tmp_path: Path) -> None:
     data = files[name].read_bytes()
@@ -95,14 +96,17 @@ def test_mutated_bytes_give_a_record_or_an_ecg_error(record: ECGRecord, name: st
             read_record(path)
         except EcgError:
             refused += 1
-    assert refused > 0
+    assert refused > 0 or name == "ishne"  # of whose header few bytes are used
     assert time.perf_counter() - start < 30
 
 
 def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
     entities = "".join(f'<!ENTITY a{k} "{f"&a{k - 1};" * 10}">' for k in range(1, 10))
     bomb = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "lol">{entities}]><%s>&a9;</%s>'
-    for name, tag in (("aecg", "AnnotatedECG"), ("muse", "RestingECG"), ("philips", "restingecgdata")):
+    for name, tag in (
+        ("aecg", "AnnotatedECG"), ("muse", "RestingECG"), ("philips", "restingecgdata"), ("cardiosoft", "CardiologyXML"), ("schiller", "SchillerEDI"),
+        ("mortara", "ECG"),
+    ):  # fmt: skip
         path = tmp_path / f"{name}.xml"
         path.write_text(bomb % (tag, tag))
         with pytest.raises(EcgFormatError):
@@ -122,7 +126,7 @@ def test_a_dicom_waveform_group_that_is_not_there(files: dict[str, Path]) -> Non
 
 
 def test_every_reader_has_a_test() -> None:
-    assert set(readers) == set(WRITERS) | {"wfdb", "csv", "npy", "npz", "parquet"}
+    assert set(readers) == set(WRITERS) | {"healforce", "wfdb", "csv", "npy", "npz", "parquet"}
 
 
 @pytest.mark.parametrize("name", WRITERS)
