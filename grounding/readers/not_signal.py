@@ -24,7 +24,9 @@ FLAT_S = 0.04  # of the line before and behind it
 RISE_S = 0.012  # of its edges: a filter may round them
 ALIKE = 0.04  # of its height: how far its top, its line and the other leads may be off
 SHARE = 0.6  # of the leads that have it at full height; the others, such as III by lead algebra, at another
-STILL_S, STILL_LEADS = 0.2, 6  # so many leads that all stand still so long are no ECG
+STILL_S, STILL_LEADS = 0.5, 6  # so many leads that all stand still so long are no ECG
+STILL_RATIO = 2.0  # and so many times longer than between the beats, where a recording has no noise
+MAX_REST_SAMPLES = 1 << 24  # in which that is looked for
 LEAD_STILL_S = 2.0  # a lead, or fewer of them
 REST_S = 0.5  # what may lie between a pulse and the end of the recording
 CODE_MV = 10.0  # no surface ECG reaches it
@@ -213,7 +215,11 @@ def _still(signal: NDArray[np.float32], fs: float, at_end: bool) -> int:
     n_finite = sum(finite for _, finite in moving)
     shortest = min((count for count, _ in moving), default=0)
     needed = STILL_S if n_finite >= STILL_LEADS else LEAD_STILL_S
-    return shortest if 2 * n_finite > len(moving) and shortest >= needed * fs else 0
+    if 2 * n_finite <= len(moving) or shortest < needed * fs:
+        return 0
+    rest = signal[:, :-shortest] if at_end else signal[:, shortest:]
+    between = _longest((np.diff(rest, axis=1) == 0).all(axis=0)) if rest.size < MAX_REST_SAMPLES else 0
+    return shortest if shortest >= STILL_RATIO * between else 0
 
 
 def _run(row: NDArray[np.float32], most: int) -> int:
