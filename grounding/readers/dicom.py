@@ -120,7 +120,7 @@ def _kind(data: Any) -> str:
         if "Image" in name or "Capture" in name or modality in ("US", "CT", "MR", "CR", "DX", "XA", "OT")
         else "a DICOM file"
     )
-    told = name if name and not name[0].isdigit() else modality
+    told = name if any(char.isalpha() for char in name) else modality
     return f"{what} ({told})" if told else what
 
 

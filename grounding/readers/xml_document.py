@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ErrorString
 from xml.parsers.expat import errors as expat
 
 import numpy as np
@@ -96,7 +97,7 @@ def load_xml(path: Path, *roots: str) -> Element:
         line, column = error.position
         what = "the file is truncated" if error.code in _ENDED else "it is no well-formed XML"
         raise EcgFormatError(
-            f"{what} (line {line}, column {column}: {error.msg.split(':')[0]})", where=where, remedy="export it again"
+            f"{what} (line {line}, column {column}: {ErrorString(error.code)})", where=where, remedy="export it again"
         ) from None
     for element in root.iter():
         if "}" in str(element.tag):

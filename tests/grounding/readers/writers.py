@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from writers_xml import EIGHT, XML_WRITERS, microvolts
@@ -38,35 +39,60 @@ def write_bdf(record: ECGRecord, path: Path) -> None:
     edfio.Bdf(signals, patient=edfio.Patient(sex="M")).write(path)
 
 
-def write_dicom(record: ECGRecord, path: Path) -> None:
+def dicom_code(value: str, scheme: str, meaning: str) -> Any:
+    from pydicom.dataset import Dataset
+
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
+
+
+def dicom_group(stored: np.ndarray, names: Sequence[str], fs: float) -> Any:
+    """A multiplex group of (leads, samples) integers of 1 uV."""
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence as Items
+
+    group = Dataset()
+    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = stored.shape
+    group.SamplingFrequency, group.WaveformOriginality = str(fs), "ORIGINAL"
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = (
+        8 * stored.itemsize,
+        {2: "SS", 4: "SL"}[stored.itemsize],
+    )
+    channels = []
+    for name in names:
+        channel = Dataset()
+        channel.ChannelSourceSequence = Items([dicom_code("x", "MDC", f"Lead {name} (Einthoven)")])
+        channel.ChannelSensitivityUnitsSequence = Items([dicom_code("uV", "UCUM", "microvolt")])
+        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = "1", "1", "0"
+        channel.WaveformBitsStored = 8 * stored.itemsize
+        channels.append(channel)
+    group.ChannelDefinitionSequence = Items(channels)
+    group.add_new(0x54001010, "OW", stored.T.tobytes())
+    return group
+
+
+def save_dicom(path: Path, groups: Sequence[Any], syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> None:
+    """A 12-lead ECG of multiplex groups; attributes of the data set by their keywords."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.sequence import Sequence
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.sequence import Sequence as Items
+    from pydicom.uid import UID, generate_uid
 
     data = Dataset()
     data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.TransferSyntaxUID = UID(syntax)
     data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.9.1.1"
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
     data.PatientAge, data.PatientSex, data.Modality = "064Y", "M", "ECG"
-    group = Dataset()
-    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = record.n_leads, record.n_samples
-    group.SamplingFrequency = str(record.fs)
-    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
-    channels = []
-    for lead in record.leads:
-        channel, source, unit = Dataset(), Dataset(), Dataset()
-        source.CodeValue, source.CodingSchemeDesignator, source.CodeMeaning = "x", "MDC", f"Lead {lead} (Einthoven)"
-        unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "uV", "UCUM", "microvolt"
-        channel.ChannelSourceSequence, channel.ChannelSensitivityUnitsSequence = Sequence([source]), Sequence([unit])
-        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = "1", "1", "0"
-        channel.WaveformBitsStored = 16
-        channels.append(channel)
-    group.ChannelDefinitionSequence = Sequence(channels)
-    group.WaveformData = microvolts(record).T.tobytes()
-    data.WaveformSequence = Sequence([group])
-    data["WaveformSequence"].value[0]["WaveformData"].VR = "OW"
+    if groups:
+        data.WaveformSequence = Items(groups)
+    for name, value in attributes.items():
+        setattr(data, name, value)
     data.save_as(path, enforce_file_format=True)
+
+
+def write_dicom(record: ECGRecord, path: Path) -> None:
+    save_dicom(path, [dicom_group(microvolts(record), record.leads, record.fs)])
 
 
 def write_scp(record: ECGRecord, path: Path) -> None:
