@@ -62,6 +62,6 @@ def ishne(path: Path) -> Channels:
         )
         for row, step in enumerate(steps_nv[:n_leads])
     ]
-    names = [_LEADS.get(code) for code in codes[:n_leads]]
+    names = [_LEADS.get(code, "ECG") for code in codes[:n_leads]]  # 0 and 1: an ECG whose lead is not told
     units = ["mV" if step > 0 else "adu" for step in steps_nv[:n_leads]]
     return Channels(names, signals, float(rate), units, meta, word="lead")
