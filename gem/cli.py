@@ -51,10 +51,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     reading = argparse.ArgumentParser(add_help=False)
-    group = reading.add_argument_group("what CSV and NumPy files don't store")
+    group = reading.add_argument_group("what a file does not tell, or tells wrongly")
     group.add_argument("--fs", type=float, help="sampling rate, Hz")
-    group.add_argument("--leads", type=lambda text: text.replace(",", " ").split(), help="lead names, e.g. I,II,V1")
-    group.add_argument("--units", help="mV, uV, V, zscore, adu")
+    group.add_argument("--leads", help="channels to take, or names for all of them, e.g. I,II,V1")
+    group.add_argument("--units", help="what the samples are in: mV, uV, V, zscore, adu")
+    group.add_argument("--age", type=float, help="the patient's age, years")
+    group.add_argument("--sex", help="female or male")
     group.add_argument("--format", help="name of a reader, where the file does not tell")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -123,8 +125,8 @@ def _fail(line: str) -> int:
 
 
 def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
-    given = {name: getattr(args, name) for name in ("fs", "leads", "units", "format")}
-    return grounding.read_record(path, **{name: value for name, value in given.items() if value is not None})
+    given = {name: getattr(args, name) for name in ("fs", "leads", "units", "age", "sex", "format")}
+    return grounding.read_record(path, **given)
 
 
 def _dump(value: Any) -> None:
@@ -223,7 +225,10 @@ def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
 def _render(args: argparse.Namespace) -> None:
     from grounding.paper import draw
 
-    page = draw(_read(args.record, args), args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
+    record = _read(args.record, args)
+    if args.show is not None:
+        record.select(args.show)  # a lead that was asked for and is not there is an error, not a blank panel
+    page = draw(record, args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
     try:
         page.image.save(args.output)
     except ValueError:

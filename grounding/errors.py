@@ -19,7 +19,9 @@ class EcgError(Exception):
         parts = [f"{where}: {what}" if where else what]
         if remedy:
             parts.append(remedy)
-        super().__init__(". ".join(part.rstrip(".") for part in parts) + ".")
+        line = ". ".join(part.rstrip(".") for part in parts) + "."
+        # a file name need not be UTF-8; a line that says so must be, or it can't be written anywhere
+        super().__init__(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class EcgFormatError(EcgError):

@@ -35,7 +35,7 @@ def einthoven_error(
     return float(np.percentile(np.abs(rest - np.median(rest)), 99)), float((high - low).max())
 
 
-def derive_limb_leads(leads: dict[str, NDArray[np.float64]]) -> tuple[str, ...]:
+def derive_limb_leads(leads: dict[str, NDArray[np.floating[Any]]]) -> tuple[str, ...]:
     """Add III, aVR, aVL and aVF where I and II are there and these are not, and return their names.
 
     Example:

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import EcgSignalError
+from .leads import STANDARD_LEADS as STANDARD_LEADS
+from .leads import canonical_lead as canonical_lead
+from .leads import canonical_leads, no_lead_warning
+from .units import UNITS_MV as UNITS_MV
+from .units import UNITS_WITHOUT_VOLTAGE, millivolts_per, text_of
 
-STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 MIN_FS_HZ, MAX_FS_HZ = 20.0, 100_000.0
+MAX_AGE_YEARS = 300  # PTB-XL writes 300 for "over 89"
 SAMPLES_AT_ONCE = 400_000  # a minute of 12 leads at 500 Hz
-
-# How many millivolts one unit is. "zscore" and "adu" carry no voltage: see ECGRecord.has_millivolts.
-UNITS_MV = {
-    "mv": 1.0,
-    "millivolt": 1.0,
-    "uv": 1e-3,
-    "µv": 1e-3,
-    "μv": 1e-3,
-    "microvolt": 1e-3,
-    "v": 1e3,
-    "volt": 1e3,
-    "nv": 1e-6,
-}
-UNITS_WITHOUT_VOLTAGE = {"zscore", "adu", "au", "unknown"}
-
-_CANONICAL = {name.lower(): name for name in STANDARD_LEADS}
-
-
-def canonical_lead(name: str) -> str:
-    """The field's spelling of a lead name.
-
-    Example:
-        >>> canonical_lead("AVR"), canonical_lead("ii"), canonical_lead("MDC_ECG_LEAD_V1"), canonical_lead("Lead III")
-        ('aVR', 'II', 'V1', 'III')
-    """
-    text = re.sub(r"^(mdc_ecg_lead_|ecg[ _]+|lead[ _-]+)", "", name.strip(), flags=re.IGNORECASE)
-    return _CANONICAL.get(text.lower(), text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +32,8 @@ class ECGRecord:
         fs: sampling rate, Hz.
         leads: lead names, one per row of ``signal``, in the field's spelling (``aVR``, ``V1``).
         record_id: a name for the recording, used in every piece of evidence.
-        meta: what the file said beside the samples (``age``, ``sex``, ``units``, ``format``, ``comments``, ``warnings``, ...).
+        meta: what the file said beside the samples: ``age`` (years), ``sex`` (``"female"``, ``"male"``), ``units``,
+            ``channel_names`` (our lead name -> the file's, where they differ), ``format``, ``comments``, ``warnings``, ...
 
     Example:
         >>> record = ECGRecord.from_array(np.zeros((2, 1000)), fs=500, leads=["I", "II"])
@@ -83,7 +62,7 @@ class ECGRecord:
         Args:
             signal: (leads, samples), in ``units``.
             fs: sampling rate, Hz.
-            leads: one name per row.
+            leads: one name per row, in any usual spelling.
             units: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``; or ``"zscore"`` / ``"adu"`` where the voltage is not known.
             record_id: a name for the recording.
             meta: anything else worth keeping.
@@ -91,57 +70,52 @@ class ECGRecord:
         Raises:
             EcgSignalError: the array is not (leads, samples), is empty, has no finite sample, or the names, rate or units don't fit.
         """
-        where = record_id
+        where = str(record_id)
+        unit = text_of(units).lower()
+        scale_mv = millivolts_per(unit)
+        if scale_mv is None and unit not in UNITS_WITHOUT_VOLTAGE:
+            known = ", ".join(sorted({*UNITS_MV, *UNITS_WITHOUT_VOLTAGE}))
+            raise EcgSignalError(f"unknown unit {units!r}", where=where, remedy=f"use one of {known}")
         try:
             with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
-                array = np.asarray(signal, dtype=np.float32)
+                array = np.array(signal, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise EcgSignalError(
                 f"the signal is not numeric ({error})", where=where, remedy="pass a (leads, samples) array of numbers"
             ) from None
-        names = tuple(canonical_lead(str(name)) for name in leads)
-        if array.ndim != 2:
-            raise EcgSignalError(
-                f"the signal has {array.ndim} axes, not 2",
-                where=where,
-                remedy="pass an array of shape (leads, samples)",
-            )
-        if array.shape[0] != len(names):
-            turned = " (it looks transposed: pass signal.T)" if array.shape[1] == len(names) else ""
-            raise EcgSignalError(
-                f"{array.shape[0]} rows but {len(names)} lead names{turned}", where=where, remedy="name every row once"
-            )
-        if array.size == 0:
-            raise EcgSignalError("the recording is empty", where=where, remedy="check that the file was fully written")
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise EcgSignalError(
-                f"lead {', '.join(repeated)} is there more than once", where=where, remedy="keep one row per lead"
-            )
-        try:
-            rate = float(fs)
-        except (TypeError, ValueError):
-            rate = float("nan")
-        if not MIN_FS_HZ <= rate <= MAX_FS_HZ:
-            raise EcgSignalError(
-                f"sampling rate {fs} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz",
-                where=where,
-                remedy="give the rate in Hz",
-            )
-        unit = units.strip().lower()
-        if unit not in UNITS_MV and unit not in UNITS_WITHOUT_VOLTAGE:
-            raise EcgSignalError(
-                f"unknown unit {units!r}",
-                where=where,
-                remedy=f"use one of {', '.join(sorted(UNITS_MV | dict.fromkeys(UNITS_WITHOUT_VOLTAGE, 1.0)))}",
-            )
-        if not np.isfinite(array).any():
+        if scale_mv not in (None, 1.0):
+            with np.errstate(over="ignore", invalid="ignore"):
+                array *= np.float32(scale_mv)
+        names = _names(leads, where)
+        spelled = canonical_leads(names)
+        meta = _checked_meta(meta, where)
+        changed = {ours: name for ours, name in zip(spelled, names, strict=True) if ours != name}
+        if changed and "channel_names" not in meta:
+            meta["channel_names"] = changed
+        if told := no_lead_warning(spelled):
+            meta["warnings"] = (*meta.get("warnings", ()), *told)
+        meta["units"] = unit if scale_mv is None else "mV"
+        record = cls(array, fs, spelled, record_id, meta)
+        if not np.isfinite(record.signal).any():
             raise EcgSignalError("no sample is a finite number", where=where, remedy="check the file, gain and offset")
-        with np.errstate(over="ignore", invalid="ignore"):
-            array = array * np.float32(UNITS_MV.get(unit, 1.0))
-        array[~np.isfinite(array)] = np.nan
-        info = {**(meta or {}), "units": "mV" if unit in UNITS_MV else unit}
-        return cls(np.ascontiguousarray(array, dtype=np.float32), rate, names, record_id, info)
+        return record
+
+    def __post_init__(self) -> None:
+        """Check every field, so that ``ECGRecord(...)`` and ``dataclasses.replace`` give a record that can be used.
+
+        Raises:
+            EcgSignalError: as ``from_array``, but for a stretch without a finite sample, which a part of a record may be.
+        """
+        where = str(self.record_id)
+        if not isinstance(self.record_id, str):
+            raise EcgSignalError(f"record_id is {self.record_id!r}, not text", where=where, remedy="pass a str")
+        leads = _names(self.leads, where)
+        values = {
+            "signal": _checked_signal(self.signal, leads, where), "fs": checked_rate(self.fs, where), "leads": leads,
+            "record_id": self.record_id.encode("utf-8", "replace").decode("utf-8"), "meta": _checked_meta(self.meta, where),
+        }  # fmt: skip
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def n_leads(self) -> int:
@@ -171,9 +145,9 @@ class ECGRecord:
 
     def select(self, leads: Iterable[str]) -> ECGRecord:
         """The named leads, in the order given. Raises EcgSignalError when one is missing."""
-        names = tuple(canonical_lead(name) for name in leads)
+        rows = [self._index(name) for name in ([leads] if isinstance(leads, str) else leads)]
         return replace(
-            self, signal=np.ascontiguousarray(self.signal[[self._index(name) for name in names]]), leads=names
+            self, signal=np.ascontiguousarray(self.signal[rows]), leads=tuple(self.leads[row] for row in rows)
         )
 
     def standard(self) -> ECGRecord:
@@ -211,6 +185,7 @@ class ECGRecord:
 
         ratio = Fraction(fs / self.fs).limit_denominator(10_000)
         n_out = math.ceil(self.n_samples * ratio)
+        low_pass = _low_pass(max(ratio.numerator, ratio.denominator))
         out = np.empty((self.n_leads, n_out), np.float32)
         for rows in lead_groups(self.n_leads, self.n_samples):
             part = self.signal[rows]
@@ -218,7 +193,7 @@ class ECGRecord:
             filled = fill_missing(part) if missing.any() else part
             # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
             out[rows] = resample_poly(
-                filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, padtype="line"
+                filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, window=low_pass, padtype="line"
             )[:, :n_out]
             if missing.any():
                 source = np.minimum((np.arange(n_out) / float(ratio)).round().astype(int), self.n_samples - 1)
@@ -226,7 +201,7 @@ class ECGRecord:
         return replace(self, signal=out, fs=float(fs))
 
     def _index(self, name: str) -> int:
-        key = canonical_lead(name)
+        key = name if name in self.leads else canonical_lead(name)
         if key not in self.leads:
             raise EcgSignalError(
                 f"there is no lead {name}", where=self.record_id, remedy=f"the record has {', '.join(self.leads)}"
@@ -235,6 +210,15 @@ class ECGRecord:
 
     def __repr__(self) -> str:
         return f"ECGRecord({self.record_id!r}, {self.n_leads} leads x {self.duration_s:g} s at {self.fs:g} Hz, leads={' '.join(self.leads)})"
+
+
+@lru_cache(maxsize=4)
+def _low_pass(ratio: int) -> NDArray[np.float64]:
+    """The filter that resample_poly would design anew in every call; for ratios such as 4999 to 5000 that takes longer than its use."""
+    from scipy.signal import firwin
+
+    taps: NDArray[np.float64] = firwin(20 * ratio + 1, 1 / ratio, window=("kaiser", 5.0))
+    return taps
 
 
 def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:
@@ -259,3 +243,121 @@ def fill_missing(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]
         elif bad.any():
             row[bad] = np.interp(position[bad], position[~bad], row[~bad])
     return out
+
+
+def _names(leads: Any, where: str) -> tuple[str, ...]:
+    try:
+        return (leads,) if isinstance(leads, str) else tuple(str(name) for name in leads)
+    except TypeError:
+        raise EcgSignalError(f"leads is {leads!r}", where=where, remedy="pass a name for every row") from None
+
+
+def _checked_signal(signal: Any, leads: tuple[str, ...], where: str) -> NDArray[np.float32]:
+    """float32 (leads, samples) without infinities; the same array where nothing is to be changed."""
+    try:
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(signal, dtype=np.float32) if np.ndim(signal) else np.zeros((), np.float32)
+    except (TypeError, ValueError) as error:
+        raise EcgSignalError(
+            f"the signal is not numeric ({error})", where=where, remedy="pass a (leads, samples) array of numbers"
+        ) from None
+    if array.ndim != 2:
+        raise EcgSignalError(
+            f"the signal has {array.ndim} axes, not 2", where=where, remedy="pass an array of shape (leads, samples)"
+        )
+    if array.shape[0] != len(leads):
+        turned = " (it looks transposed: pass signal.T)" if array.shape[1] == len(leads) else ""
+        raise EcgSignalError(
+            f"{array.shape[0]} rows but {len(leads)} lead names{turned}", where=where, remedy="name every row once"
+        )
+    if array.size == 0:
+        raise EcgSignalError("the recording is empty", where=where, remedy="check that the file was fully written")
+    repeated = sorted({name for name in leads if leads.count(name) > 1}) if len(set(leads)) < len(leads) else []
+    if repeated:
+        raise EcgSignalError(
+            f"lead {', '.join(repeated)} is there more than once",
+            where=where,
+            remedy="give every row a name of its own, such as ECG and ECG 2",
+        )
+    if any(np.isinf(row).any() for row in array):  # row by row: no mask as large as the record
+        array = np.where(np.isinf(array), np.float32(np.nan), array)
+    return array
+
+
+def checked_rate(fs: Any, where: str | None = None) -> float:
+    """A sampling rate in Hz.
+
+    Raises:
+        EcgSignalError: it is no number from 20 to 100,000.
+
+    Example:
+        >>> checked_rate(500)
+        500.0
+    """
+    try:
+        rate = float(fs)
+    except (TypeError, ValueError, OverflowError):
+        rate = float("nan")
+    if not MIN_FS_HZ <= rate <= MAX_FS_HZ:
+        raise EcgSignalError(
+            f"sampling rate {fs} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz",
+            where=where,
+            remedy="give the rate in Hz",
+        )
+    return rate
+
+
+def _checked_meta(meta: Any, where: str) -> dict[str, Any]:
+    """A copy whose ``age``, ``sex`` and ``units`` are what the findings' criteria can use."""
+    if meta is not None and not isinstance(meta, Mapping):
+        raise EcgSignalError(f"meta is a {type(meta).__name__}", where=where, remedy="pass a dict")
+    info = dict(meta or {})
+    if "age" in info:
+        info["age"] = checked_age(info["age"], where)
+    if "sex" in info:
+        info["sex"] = checked_sex(info["sex"], where)
+    units = info.get("units", "mV")
+    if units != "mV" and units not in UNITS_WITHOUT_VOLTAGE:
+        raise EcgSignalError(
+            f"meta's units are {units!r}", where=where, remedy="scale to mV, or use ECGRecord.from_array with units="
+        )
+    return info
+
+
+def checked_age(age: Any, where: str | None = None) -> float | None:
+    """Age in years; None where it is None or NaN.
+
+    Raises:
+        EcgSignalError: it is no number from 0 to 300.
+
+    Example:
+        >>> checked_age(64), checked_age(float("nan"))
+        (64.0, None)
+    """
+    try:
+        years = float("nan") if age is None else float(age)
+    except (TypeError, ValueError, OverflowError):
+        years = -1.0
+    if math.isnan(years):
+        return None
+    if not 0 <= years <= MAX_AGE_YEARS:
+        raise EcgSignalError(f"age is {age!r}", where=where, remedy="give years from 0 to 130, or leave it out")
+    return years
+
+
+def checked_sex(sex: Any, where: str | None = None) -> str | None:
+    """``"female"``, ``"male"``, or None where it is not told.
+
+    Raises:
+        EcgSignalError: it is something else.
+
+    Example:
+        >>> checked_sex("F"), checked_sex("male"), checked_sex(None)
+        ('female', 'male', None)
+    """
+    known = {"f": "female", "female": "female", "m": "male", "male": "male"}
+    if sex is None:
+        return None
+    if not isinstance(sex, str) or sex.strip().lower() not in known:
+        raise EcgSignalError(f"sex is {sex!r}", where=where, remedy="give female or male, or leave it out")
+    return known[sex.strip().lower()]

@@ -50,8 +50,8 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         try:
             return self._entries[name]
-        except KeyError:
-            near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.4) or sorted(self._entries)
+        except (KeyError, TypeError):  # a TypeError: what can't be hashed is no name either
+            near = difflib.get_close_matches(str(name), self._entries, n=3, cutoff=0.4) or sorted(self._entries)
             raise EcgRegistryError(f"no {self.kind} is called {name!r}", remedy=f"nearest: {', '.join(near)}") from None
 
     def __contains__(self, name: object) -> bool:

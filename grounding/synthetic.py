@@ -153,7 +153,10 @@ def synthesize(
         raise _bad(
             f"ectopy {ectopy!r} with rhythm {rhythm!r}", "take ('pvc', n) or ('pac', n) with n >= 2, in sinus or avb1"
         )
-    rng = np.random.default_rng(seed)
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise _bad(f"seed {seed!r}", "give a whole number of 0 or more") from None
     wide = conduction != "normal" or rhythm == "avb3"
     qrs = qrs_ms if qrs_ms is not None else 160.0 if rhythm == "paced" else 140.0 if wide else 90.0
     rr_s = 60 / rate_bpm

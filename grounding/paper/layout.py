@@ -221,7 +221,7 @@ def plan(
 
 
 def _shape(layout: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,2})x(\d)", layout)
+    match = re.fullmatch(r"(\d{1,2})x(\d)", str(layout))
     if not match or not (1 <= int(match[1]) <= 16 and 1 <= int(match[2]) <= 4):
         raise EcgError(f"unknown layout {layout!r}", remedy="use rows x columns such as 3x4, 6x2 or 12x1")
     return int(match[1]), int(match[2])

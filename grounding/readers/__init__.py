@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from . import aecg, csv, dicom, edf, muse, numpy, parquet, philips, scp, wfdb  # noqa: F401  (each registers itself)
+from . import (  # noqa: F401  (each registers itself)
+    aecg,
+    cardiosoft,
+    csv,
+    dicom,
+    edf,
+    healforce,
+    ishne,
+    mortara,
+    muse,
+    numpy,
+    parquet,
+    philips,
+    schiller,
+    scp,
+    wfdb,
+)
 from .reading import read_record
 from .registry import Reader, readers, register_reader
 from .samples import sample_names, sample_path

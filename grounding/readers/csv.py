@@ -2,70 +2,279 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
-from ..record import ECGRecord
-from .arrays import from_array, from_table
-from .registry import register_reader
+from .arrays import from_array
+from .channels import Channels
+from .columns import Column, from_table, is_time
+from .csv_layout import CLOCK, DATE, MAX_COLUMNS, MAX_LINE_BYTES, MISSING, Layout, cells_of, find_layout
+from .registry import MAX_SAMPLES, register_reader
 
-_NUMBER = re.compile(r"\s*([-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?|nan|)\s*", re.IGNORECASE)
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CELLS_AT_ONCE = 1 << 20
+_BLOCK_BYTES = 1 << 22
 
 
 @register_reader((".csv", ".tsv", ".txt"))
-def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> ECGRecord:
-    """Delimited text (comma, semicolon, tab or blanks), a row per sample; lines that start with # are skipped.
+def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
+    """Delimited text (comma, semicolon, tab or blanks; decimal point or comma), a row per sample.
 
-    A header row names the leads (``I, II, V1 (uV)``); a column ``time`` (s) or ``time_ms`` gives the sampling rate.
+    A header names the leads (``I, II, V1 (uV)``), a row of units may stand under it and anything above it; lines that start with ``#`` are
+    skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512 hertz``, gives the sampling rate.
 
     Args:
         path: the file.
         fs: sampling rate, Hz, where no time column gives it.
-        leads: names of the columns where there is no header row; with one, the columns to take.
+        leads: names of the columns where there is no header; with one, the columns to take.
         units: unit of the columns whose name gives none; mV by default.
     """
+    where = str(path)
+    layout = find_layout(path, len(leads) if leads else None)
+    lines = _count_lines(path)
+    if lines * layout.columns > MAX_SAMPLES:
+        raise EcgFormatError(f"the table has {lines} x {layout.columns} cells", where=where, remedy="cut it")
+    rows_are_leads = layout.names is None and layout.columns > lines and 0 in layout.texts
+    if layout.columns > MAX_COLUMNS or rows_are_leads:
+        return _wide(path, layout, lines, leads, fs, units)
+    body = _Body(path, layout)
+    names = _names(layout, body, where)
+    if names is None:
+        channels = _unnamed(body, leads, units, where)
+        channels.rates = fs if fs is not None else layout.rate_hz
+        return channels
+    row_units = layout.units if len(layout.units) == len(names) else [""] * len(names)
+    table = [
+        Column(name, partial(body.column, k), unit, k in layout.stamps, k in layout.texts)
+        for k, (name, unit) in enumerate(zip(names, row_units, strict=True))
+    ]
+    return from_table(table, where, fs, units, layout.rate_hz)
+
+
+class _Body:
+    """The rows of numbers, column by column; a cell that is no number is an error only where its column is used."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout = path, layout
+        self.strange: dict[
+            int, tuple[int, str]
+        ] = {}  # column -> row in the file and text of its first cell that is no number
+        parts: list[list[NDArray[Any]]] = [[] for _ in range(layout.columns)]
+        self.rows = 0
+        # a count of nanoseconds needs all of its digits; rows may begin with a number that has no name
+        self.times = {k + more for k, name in enumerate(layout.names or ()) if is_time(name) for more in (0, 1)}
+        for frame in _frames(path, layout):
+            for k in range(layout.columns):
+                parts[k].append(self._numbers(frame.iloc[:, k], k))
+            self.rows += len(frame)
+        self._columns = [np.concatenate(part) if part else np.empty(0, np.float32) for part in parts]
+        self._check_last_column()
+
+    def column(self, k: int) -> NDArray[Any]:
+        if k in self.strange:
+            row, text = self.strange[k]
+            raise EcgFormatError(
+                f"row {row} holds {text[:30]!r}, not a number", where=str(self.path), remedy="keep numbers only"
+            )
+        values = self._columns[k]
+        past_midnight = k in self.layout.stamps and np.nanmax(values, initial=0) <= 86_400
+        return np.unwrap(values, period=86_400) if past_midnight else values
+
+    def is_empty(self, k: int) -> bool:
+        return k not in self.strange and not np.isfinite(self._columns[k]).any()
+
+    def _numbers(self, cells: pd.Series[Any], k: int) -> NDArray[Any]:
+        """A column of a chunk: seconds of time stamps (float64), else float64 of a possible time, float32 of the rest."""
+        import pandas as pd
+
+        if k in self.layout.stamps:
+            return _seconds(cells)
+        values = _float64(pd.to_numeric(cells, errors="coerce"))
+        if not pd.api.types.is_numeric_dtype(cells.dtype):
+            text = cells.astype("string").fillna("").str.strip(" '\"\t")
+            strange = np.isnan(values) & ~text.str.lower().isin(MISSING).to_numpy(bool)
+            if strange.any():  # a comma or another minus sign in some cells
+                again = text[strange].str.replace("\u2212", "-").str.replace(self.layout.decimal, ".", regex=False)
+                values[strange] = _float64(pd.to_numeric(again, errors="coerce"))
+                strange &= np.isnan(values)
+            if strange.any() and k not in self.strange:
+                row = int(np.argmax(strange))
+                self.strange[k] = self.layout.skip + self.rows + row + 1, str(cells.iloc[row])
+        with np.errstate(over="ignore"):
+            return values if k in self.times else values.astype(np.float32)
+
+    def _check_last_column(self) -> None:
+        """pandas fills a row that is too short with missing values: find it, where the last column has some."""
+        layout, last = self.layout, self._columns[-1]
+        if np.isfinite(last).all() or not np.isfinite(last).any() or layout.texts & {layout.columns - 1}:
+            return
+        for number, line in _lines(self.path, layout):
+            found = len(cells_of(line, layout.delimiter))
+            if found < layout.columns:
+                raise EcgFormatError(
+                    f"row {number} has {found} fields, the others {layout.columns}",
+                    where=str(self.path),
+                    remedy="complete it; where it is the last one, the file may have been cut off",
+                )
+
+
+def _frames(path: Path, layout: Layout) -> Iterator[pd.DataFrame]:
+    """The rows of numbers, a chunk at a time."""
     import pandas as pd
 
-    where = str(path)
-    first = ""
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        for line in lines:
-            if line.strip() and not line.startswith("#"):
-                first = line.rstrip("\r\n")
-                break
-    if not first:
-        raise EcgFormatError("there is no row of numbers", where=where, remedy="check the file")
-    delimiter = next((mark for mark in ";\t," if mark in first), None)
-    words = [word.strip().strip('"') for word in (first.split(delimiter) if delimiter else first.split())]
-    named = not all(_NUMBER.fullmatch(word) for word in words)
-    table = pd.read_csv(
-        path, sep=delimiter or r"\s+", header=0 if named else None, comment="#", encoding="utf-8-sig", encoding_errors="replace",
-        decimal="," if delimiter == ";" and "," in _second(path) else ".", skipinitialspace=True, low_memory=False,
-    )  # fmt: skip
-    numbers = table.apply(pd.to_numeric, errors="coerce")
-    strange = numbers.isna() & table.notna()
-    if strange.to_numpy().any():
-        row, column = np.argwhere(strange.to_numpy())[0]
+    with path.open(encoding=layout.encoding, errors="replace") as file:
+        for _ in range(layout.skip):
+            file.readline()
+        options: dict[str, Any] = {} if layout.quoted else {"quoting": 3}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # columns of mixed types: they are looked at below
+                yield from pd.read_csv(
+                    file, sep=layout.delimiter or r"\s+", header=None, comment="#" if layout.comments else None, decimal=layout.decimal,
+                    skipinitialspace=True, na_values=["-", "--", "?"], chunksize=max(1, _CELLS_AT_ONCE // layout.columns), **options,
+                )  # fmt: skip
+        except pd.errors.ParserError as error:
+            match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+            if not match:
+                raise
+            raise EcgFormatError(
+                f"row {int(match[2]) + layout.skip} has {match[3]} fields, the others {match[1]}",
+                where=str(path),
+                remedy="mend it; rows and header need the same number of fields",
+            ) from None
+
+
+def _lines(path: Path, layout: Layout) -> Iterator[tuple[int, str]]:
+    """The rows of numbers as text, with their number in the file."""
+    with path.open(encoding=layout.encoding, errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if number > layout.skip and line.strip() and not line.startswith("#"):
+                yield number, line.rstrip("\r\n")
+
+
+def _count_lines(path: Path) -> int:
+    lines = run = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            ends = max(block.count(b"\n"), block.count(b"\r"))
+            lines += ends
+            run = 0 if ends else run + len(block)
+            if run > MAX_LINE_BYTES:
+                raise EcgFormatError(
+                    f"line {lines + 1} is over {MAX_LINE_BYTES >> 20} MB",
+                    where=str(path),
+                    remedy="write a row per sample",
+                )
+    return lines + 1
+
+
+def _names(layout: Layout, body: _Body, where: str) -> list[str] | None:
+    """A name for every column that holds something; None where there is no header.
+
+    Rows that end in a delimiter have an empty field more than the header, and rows that begin with their number one more.
+    """
+    columns, names = layout.columns, layout.names
+    fields = len(names) if names is not None else 1
+    while columns > fields and body.is_empty(columns - 1):
+        columns -= 1
+    if names is None:
+        return None
+    while len(names) > columns and not names[-1]:
+        names = names[:-1]
+    if len(names) == columns - 1 and 0 not in body.strange and (np.diff(body.column(0)) == 1).all():
+        names = ["", *names]
+        layout.units = ["", *layout.units]
+    if len(names) != columns:
         raise EcgFormatError(
-            f"row {row + 1} holds {str(table.iat[row, column])[:30]!r}, not a number",
+            f"the header names {len(names)} columns ({', '.join(names[:3])}, ...) and the rows hold {columns} fields",
             where=where,
-            remedy="keep numbers only",
+            remedy="give every column one name",
         )
-    values = numbers.to_numpy(np.float64)
-    if named:
-        return from_table(
-            words if len(words) == values.shape[1] else list(table.columns), values, where, path.stem, fs, leads, units
-        )
-    return from_array(values, where, path.stem, fs, leads, units)
+    while len(names) > 1 and not names[-1] and body.is_empty(len(names) - 1):
+        names = names[:-1]
+    layout.units = layout.units[: len(names)]
+    return names
 
 
-def _second(path: Path) -> str:
-    """The second row, where a decimal comma shows."""
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        rows = (line for line in lines if line.strip() and not line.startswith("#"))
-        next(rows, "")
-        return next(rows, "")
+def _unnamed(body: _Body, leads: Sequence[str] | None, units: str | None, where: str) -> Channels:
+    """A table without a header: ``leads=`` names its columns, or its rows where there are as many."""
+    columns = body.layout.columns
+    while columns > 1 and body.is_empty(columns - 1):
+        columns -= 1
+    if leads is not None and len(leads) != columns and len(leads) == body.rows:
+        return from_array(np.stack([body.column(k) for k in range(columns)]).T, where, leads, units)
+    if leads is None or len(leads) != columns:
+        return from_array(np.empty((body.rows, columns), np.float32), where, leads, units)  # says what is missing
+    return Channels(leads, [partial(body.column, k) for k in range(columns)], None, units or "mV", word="column")
+
+
+def _wide(
+    path: Path, layout: Layout, lines: int, leads: Sequence[str] | None, fs: float | None, units: str | None
+) -> Channels:
+    """A row per lead and a column per sample; a row may begin with the lead's name."""
+    where = str(path)
+    if layout.names is not None or lines > MAX_COLUMNS:
+        raise EcgFormatError(f"the table has {layout.columns} columns", where=where, remedy="write a column per lead")
+    rows, names = [], []
+    for number, line in _lines(path, layout):
+        cells = [cell.replace(layout.decimal, ".").replace("\u2212", "-") for cell in cells_of(line, layout.delimiter)]
+        try:
+            names.append("" if _is_number(cells[0]) else cells.pop(0))
+            rows.append(np.array([np.nan if cell.lower() in MISSING else float(cell) for cell in cells], np.float32))
+        except ValueError as error:
+            raise EcgFormatError(f"row {number}: {error}", where=where, remedy="keep numbers only") from None
+        if len(rows[-1]) != len(rows[0]):
+            raise EcgFormatError(
+                f"row {number} has {len(rows[-1])} samples, the first {len(rows[0])}", where=where, remedy="mend it"
+            )
+    channels = (
+        Channels(names, rows, None, units or "mV", word="row")
+        if any(names)
+        else from_array(np.stack(rows), where, leads, units)
+    )
+    channels.rates = fs if fs is not None else layout.rate_hz
+    return channels
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return cell.lower() in MISSING or float(cell) is not None
+    except ValueError:
+        return False
+
+
+def _seconds(cells: pd.Series[Any]) -> NDArray[np.float64]:
+    """Times of day (``10:00:00.004``, ``0:00.004``) or dates as seconds; NaN where a cell is neither."""
+    import pandas as pd
+
+    text = cells.astype("string").str.strip(" '\"[]")
+    if text.dropna().head(1).str.fullmatch(DATE).any():
+        stamps = pd.to_datetime(text.str.replace(",", "."), format="ISO8601", errors="coerce", utc=True)
+        return _float64((stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds())
+    fields = text.iloc[0].count(":") + 1 if len(text) and not text.isna().any() else 0
+    try:  # the usual case, all of one form: as numbers between colons
+        lines = "\n".join(text.str.replace(",", ".")) if fields else ""
+        parts = pd.read_csv(io.StringIO(lines), sep=":", header=None, skip_blank_lines=False).to_numpy(np.float64)
+    except ValueError:
+        found = text.str.extract(f"^{CLOCK}$")
+        parts = np.stack(
+            [_float64(pd.to_numeric(found[n].str.replace(",", "."), errors="coerce")) for n in "hms"], axis=1
+        )
+        parts[:, 0] = np.nan_to_num(parts[:, 0])
+    return np.asarray(parts @ np.array([3600.0, 60.0, 1.0])[-parts.shape[1] :], dtype=np.float64)
+
+
+def _float64(numbers: pd.Series[Any]) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = np.array(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+    return values

@@ -3,40 +3,159 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import EcgFormatError, EcgSignalError
-from ..record import UNITS_MV, ECGRecord, canonical_lead
-from .registry import MAX_SAMPLES, register_reader
+from ..errors import EcgFormatError
+from ..leads import channel_kind
+from .channels import Channels
+from .device import add_device_values, add_person, age_in_years, years_between
+from .groups import Group, joined
+from .registry import MAX_SAMPLES, check_inflated, register_reader
+
+_MAX_ITEMS = 100_000  # of sequences; an ECG with a median beat and annotations has some hundred
+_MAX_BYTES = 256 << 20
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_TYPES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4"}
+# the last number of SCP-ECG's codes (5.6.3-9-61) and of MDC's (2:61)
+_LEADS = {
+    1: "I", 2: "II", 3: "V1", 4: "V2", 5: "V3", 6: "V4", 7: "V5", 8: "V6", 9: "V7", 10: "V2R", 11: "V3R", 12: "V4R", 13: "V5R", 14: "V6R", 15: "V7R",
+    16: "X", 17: "Y", 18: "Z", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 65: "-aVR", 66: "V8", 67: "V9",
+}  # fmt: skip
+_VALUES = {
+    "heartrate": "heart_rate", "ventricularheartrate": "heart_rate", "ventricularrate": "heart_rate", "rrinterval": "rr", "printerval": "pr",
+    "printervalglobal": "pr", "qrsduration": "qrs", "qrsdurationglobal": "qrs", "qtinterval": "qt", "qtintervalglobal": "qt", "qtcinterval": "qtc",
+    "qtcintervalglobal": "qtc", "pduration": "p", "paxis": "p_axis", "qrsaxis": "axis", "taxis": "t_axis",
+}  # fmt: skip
+_TAGS = (
+    "SOPClassUID", "Modality", "StudyDate", "AcquisitionDateTime", "PatientAge", "PatientBirthDate", "PatientSex", "WaveformSequence",
+    "WaveformAnnotationSequence",
+)  # fmt: skip
 
 
 @register_reader((".dcm", ".dicom"), sniff=lambda head: head[128:132] == b"DICM")
-def dicom(path: Path, group: int = 0) -> ECGRecord:
-    """DICOM ECG waveform.
+def dicom(path: Path, group: int | None = None) -> Channels:
+    """DICOM ECG waveform: all multiplex groups that were recorded together.
 
     Args:
         path: the file.
-        group: which multiplex group; 0 is the rhythm recording, a later one often the median beat.
+        group: read this multiplex group alone; by default the first that is no median beat, and those of its rate, start and length.
     """
-    import pydicom
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom tells of values that are not as the standard has them
+        return _read(path, group)
 
+
+def _read(path: Path, group: int | None) -> Channels:
     where = str(path)
-    data = pydicom.dcmread(path)
-    groups = data.get("WaveformSequence") or []
-    if not 0 <= group < len(groups):
+    data = _load(path)
+    items = data.get("WaveformSequence") or []
+    if not items:
+        raise EcgFormatError(f"this is {_kind(data)}, without waveforms", where=where, remedy="choose an ECG waveform")
+    if group is not None and not 0 <= group < len(items):
         raise EcgFormatError(
-            f"there is no waveform group {group}, only {len(groups)}", where=where, remedy="check the file"
+            f"there is no waveform group {group}, there are {len(items)}", where=where, remedy="change group="
         )
-    item = groups[group]
+    if group is not None:
+        ordered = [_group(items[group], group, data, where)]
+    else:
+        numbers = sorted(range(len(items)), key=lambda k: (_is_derived(items[k]), k))
+        ordered = [_group(items[numbers[0]], numbers[0], data, where)]
+        for k in numbers[1:]:
+            ordered.append(_named_only(items[k], k) if _is_derived(items[k]) else _group(items[k], k, data, where))
+    meta: dict[str, Any] = {}
+    names, signals, rate, units = joined(ordered, meta, where, "group= picks another")
+    age = re.fullmatch(r"(\d{3})([YMWD])", str(data.get("PatientAge", "")).strip())
+    years = age_in_years(float(age[1]), age[2]) if age else None
+    if years is None:
+        then = str(data.get("AcquisitionDateTime") or data.get("StudyDate") or "")
+        years = years_between(str(data.get("PatientBirthDate") or ""), then)
+    add_person(meta, years, str(data.get("PatientSex") or ""))
+    _add_device(meta, data)
+    return Channels(names, signals, rate, units, meta)
+
+
+def _load(path: Path) -> Any:
+    """The data set, without pictures; what it unpacks to and how many items it has are looked at before."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    where, size = str(path), path.stat().st_size
+    if size > _MAX_BYTES:
+        raise EcgFormatError(f"the file has {size} bytes, over {_MAX_BYTES}", where=where, remedy="export a part of it")
+    raw = path.read_bytes()
+    items = max(raw.count(b"\xfe\xff\x00\xe0"), raw.count(b"\xff\xfe\xe0\x00"))
+    if items > _MAX_ITEMS:
+        raise EcgFormatError(
+            f"it has {items} items in sequences, more than an ECG", where=where, remedy="check the file"
+        )
+    plain = raw[128:132] != b"DICM"  # old files begin with the data at once
+    try:
+        about = None if plain else pydicom.filereader.read_file_meta_info(path)
+        if about is not None and about.get("TransferSyntaxUID") == _DEFLATED:
+            check_inflated(raw[144 + int(about.FileMetaInformationGroupLength) :], path, raw=True)
+        del raw
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS), force=plain)
+    except (InvalidDicomError, EOFError) as error:
+        raise EcgFormatError(
+            f"the file is truncated or no DICOM ({error})", where=where, remedy="fetch it again"
+        ) from None
+
+
+def _kind(data: Any) -> str:
+    """What a DICOM file without waveforms is."""
+    uid = data.get("SOPClassUID")
+    name = getattr(uid, "name", "") if uid else ""
+    modality = str(data.get("Modality") or "")
+    if "Encapsulated PDF" in name:
+        return "a PDF document in DICOM"
+    what = (
+        "a DICOM image"
+        if "Image" in name or "Capture" in name or modality in ("US", "CT", "MR", "CR", "DX", "XA", "OT")
+        else "a DICOM file"
+    )
+    told = name if any(char.isalpha() for char in name) else modality
+    return f"{what} ({told})" if told else what
+
+
+def _is_derived(item: Any) -> bool:
+    """A median beat or the like: computed, not recorded."""
+    label = str(item.get("MultiplexGroupLabel") or "").lower()
+    return str(item.get("WaveformOriginality") or "").upper() == "DERIVED" or any(
+        word in label for word in ("median", "representative", "average", "template")
+    )
+
+
+def _named_only(item: Any, number: int) -> Group:
+    """A group that is said to be there and is not read."""
+    names = [_lead(definition) for definition in item.get("ChannelDefinitionSequence") or []]
+    rate = float(item.get("SamplingFrequency") or 1)
+    return Group(
+        f"group {number}, derived",
+        names,
+        [],
+        rate,
+        [],
+        length=int(item.get("NumberOfWaveformSamples") or 0),
+        derived=True,
+    )
+
+
+def _group(item: Any, number: int, data: Any, where: str) -> Group:
     channels, samples, rate = (
         int(item.NumberOfWaveformChannels),
         int(item.NumberOfWaveformSamples),
         float(item.SamplingFrequency),
     )
-    bits = int(item.WaveformBitsAllocated)
+    bits, how = int(item.WaveformBitsAllocated), str(item.get("WaveformSampleInterpretation") or "SS")
+    if how not in _TYPES or bits != 8 * int(_TYPES[how][1]):
+        raise EcgFormatError(f"its samples are {bits} bits of {how}", where=where, remedy="export them as 16 bits, SS")
     there = len(item.WaveformData)
     if channels * samples > MAX_SAMPLES or channels * samples <= 0 or there < channels * samples * bits // 8:
         raise EcgFormatError(
@@ -44,30 +163,79 @@ def dicom(path: Path, group: int = 0) -> ECGRecord:
             where=where,
             remedy="fetch it again",
         )
-    definitions = item.ChannelDefinitionSequence
-    names, factors = [], []
-    for definition in definitions:
-        source = definition.ChannelSourceSequence[0]
-        names.append(_lead(str(source.get("CodeMeaning", "")), str(definition.get("ChannelLabel", ""))))
-        units = definition.get("ChannelSensitivityUnitsSequence")
-        unit = str(units[0].CodeValue) if units else "none"
-        if unit.lower() not in UNITS_MV:
-            raise EcgSignalError(
-                f"lead {names[-1]} is in {unit}, not a voltage", where=where, remedy="choose an ECG waveform"
-            )
-        factors.append(UNITS_MV[unit.lower()])
-    values = np.asarray(data.waveform_array(group), dtype=np.float64)  # (samples, channels), sensitivity applied
-    meta: dict[str, Any] = {}
-    age = re.fullmatch(r"(\d{3})Y", str(data.get("PatientAge", "")))
-    if age:
-        meta["age"] = float(age[1])
-    sex = {"M": "male", "F": "female"}.get(str(data.get("PatientSex", "")))
-    if sex:
-        meta["sex"] = sex
-    return ECGRecord.from_array(values.T * np.array(factors)[:, None], rate, names, record_id=path.stem, meta=meta)
+    definitions = list(item.get("ChannelDefinitionSequence") or [])[:channels]
+    definitions += [{}] * (channels - len(definitions))
+    little = getattr(data, "original_encoding", (None, True))[1] is not False
+    kind = np.dtype(("<" if little else ">") + _TYPES[how])
+    values = np.frombuffer(item.WaveformData, kind, channels * samples).reshape(samples, channels)
+    padding = item.get("WaveformPaddingValue")
+    missing = (
+        np.frombuffer(padding, kind, 1)[0] if isinstance(padding, bytes) and len(padding) >= kind.itemsize else None
+    )
+    names, signals, units = [], [], []
+    for row, definition in enumerate(definitions):
+        gain, unit = _gain(definition)
+        names.append(_lead(definition))
+        units.append(unit)
+        signals.append(
+            partial(_physical, values, row, gain, _number(definition.get("ChannelBaseline")) or 0.0, missing)
+        )
+    start = _number(item.get("MultiplexGroupTimeOffset")) or 0.0
+    return Group(f"group {number}", names, signals, rate, units, start, samples)
 
 
-def _lead(meaning: str, label: str) -> str:
-    """``"Lead I (Einthoven)"``, ``"Lead aVR, augmented voltage"`` -> the lead's name."""
-    text = re.split(r"[(,]", meaning or label)[0]
-    return canonical_lead(text.strip())
+def _physical(values: NDArray[Any], row: int, gain: float | None, baseline: float, missing: Any) -> NDArray[np.float32]:
+    stored = values[:, row]
+    out = stored.astype(np.float32) if gain is None else (stored * gain + baseline).astype(np.float32)
+    if missing is not None:
+        out[stored == missing] = np.nan
+    return out
+
+
+def _gain(definition: Any) -> tuple[float | None, str]:
+    """Units per step, None where it is not calibrated, and the unit."""
+    sensitivity, unit = _number(definition.get("ChannelSensitivity")), definition.get("ChannelSensitivityUnitsSequence")
+    correction = _number(definition.get("ChannelSensitivityCorrectionFactor"))
+    if not sensitivity:
+        return None, "adu"
+    name = str(unit[0].get("CodeValue") or unit[0].get("CodeMeaning") or "") if unit else ""
+    return sensitivity * (correction or 1.0), name
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _lead(definition: Any) -> str:
+    """``"Lead I (Einthoven)"``, the label, or the code, whichever is a lead's name; else the first that is there."""
+    source: Sequence[Any] = definition.get("ChannelSourceSequence") or [{}]
+    code = str(source[0].get("CodeValue") or "")
+    number = re.fullmatch(r"(?:5\.6\.3-9-|2:)(\d{1,3})", code)
+    by_code = _LEADS.get(int(number[1]), "") if number else code if "LEAD" in code.upper() else ""
+    said = [str(source[0].get("CodeMeaning") or ""), str(definition.get("ChannelLabel") or ""), by_code]
+    names = [name for text in said if (name := re.split(r"[(,]", text)[0].strip())]
+    return next((name for name in names if channel_kind(name) == "lead"), names[0] if names else "")
+
+
+def _add_device(meta: dict[str, Any], data: Any) -> None:
+    """Global measurements, which come before those of single beats, and the interpretation."""
+    values: list[tuple[str, float | None]] = []
+    said = []
+    for annotation in data.get("WaveformAnnotationSequence") or []:
+        concept = annotation.get("ConceptNameCodeSequence")
+        text = annotation.get("UnformattedTextValue")
+        if text and not concept:
+            said.append(str(text))
+        if not concept or annotation.get("NumericValue") is None:
+            continue
+        name = _VALUES.get(re.sub(r"[^a-z]", "", str(concept[0].get("CodeMeaning") or "").lower()))
+        unit = annotation.get("MeasurementUnitsCodeSequence")
+        factor = 1000.0 if unit and str(unit[0].get("CodeValue")) == "s" else 1.0
+        number = _number(annotation.NumericValue)
+        if name and number is not None:
+            values.append((name, number * factor))
+    add_device_values(meta, values, said)

@@ -1,67 +1,235 @@
-"""EDF and EDF+, through the edfio package."""
+"""EDF, EDF+ and BDF (BioSemi's 24-bit EDF), through the edfio package."""
 
 from __future__ import annotations
 
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import EcgFormatError, EcgSignalError
-from ..record import UNITS_MV, ECGRecord, canonical_lead
-from .rates import one_rate
-from .registry import MAX_SAMPLES, add_warnings, register_reader
+from ..errors import EcgFormatError
+from ..units import text_of
+from .channels import Channels
+from .registry import MAX_SAMPLES, add_warnings, check_expansion, register_reader
+
+_MAX_SIGNALS = 4096
+_BLOCK_BYTES = 8 << 20
+_ONSET = re.compile(rb"[+-]\d{1,12}(?:\.\d{0,12})?(?=[\x14\x15])")
 
 
-@register_reader((".edf",), sniff=lambda head: head[:8] == b"0       ")
-def edf(path: Path) -> ECGRecord:
-    """EDF and continuous EDF+: every voltage signal; others are left out and named in ``meta["warnings"]``."""
+@dataclass(frozen=True)
+class _Header:
+    """What EDF's header says, held against the file's size."""
+
+    n_bytes: int
+    n_records: int
+    record_s: float
+    sample_bytes: int  # 2 in EDF, 3 in BDF
+    reserved: bytes
+    labels: tuple[bytes, ...]
+    units: tuple[bytes, ...]
+    calibrated: tuple[bool, ...]
+    samples: tuple[int, ...]  # per record
+
+    @property
+    def record_bytes(self) -> int:
+        return self.sample_bytes * sum(self.samples)
+
+    @property
+    def is_note(self) -> tuple[bool, ...]:
+        return tuple(label.strip() in (b"EDF Annotations", b"BDF Annotations") for label in self.labels)
+
+
+@register_reader((".edf", ".rec"), sniff=lambda head: head[:8] == b"0       ")
+def edf(path: Path) -> Channels:
+    """EDF and EDF+; the gaps of an interrupted recording (EDF+D) are NaN."""
     import edfio
 
-    where = str(path)
-    _check_size(path)
-    file = edfio.read_edf(path, lazy_load_data=True)
-    if not file.is_continuous:
-        raise EcgFormatError("it is an interrupted recording (EDF+D)", where=where, remedy="export it as EDF or EDF+C")
+    header = _read_header(path, 2)
+    file = _quietly(edfio.read_edf, path, lazy_load_data=True)
+    return _channels(path, header, file, [partial(_edf_blocks, signal, header) for signal in file.signals])
+
+
+@register_reader((".bdf",), sniff=lambda head: head[:8] == b"\xffBIOSEMI")
+def bdf(path: Path) -> Channels:
+    """BDF and BDF+ (BioSemi, 24 bits a sample); gaps as in EDF."""
+    import edfio
+
+    header = _read_header(path, 3)
+    with path.open("rb") as file:
+        head = file.read(header.n_bytes)
+        first = _quietly(edfio.read_bdf, io.BytesIO(head + file.read(header.record_bytes)))
+    readers = [partial(_bdf_blocks, path, head, header, k) for k in range(len(first.signals))]
+    return _channels(path, header, first, readers)
+
+
+def _channels(
+    path: Path, header: _Header, file: Any, readers: Sequence[Callable[[], Iterator[NDArray[Any]]]]
+) -> Channels:
+    meta = _patient(file)
+    rows = [row for row, note in enumerate(header.is_note) if not note]
+    starts_s = _record_starts_s(path, header)
+    if starts_s is not None:
+        gap_s = np.diff(starts_s) - header.record_s
+        add_warnings(
+            meta, f"interrupted: {(gap_s > 0).sum()} gaps of {gap_s[gap_s > 0].sum():g} s in all are missing samples"
+        )
+    return Channels(
+        names=[header.labels[row] for row in rows],
+        signals=[partial(_signal, read, header.samples[row], header, starts_s, path) for row, read in zip(rows, readers, strict=True)],
+        rates=[header.samples[row] / header.record_s for row in rows],
+        units=[header.units[row] if header.calibrated[row] else "adu" for row in rows],
+        meta=meta,
+    )  # fmt: skip
+
+
+def _edf_blocks(signal: Any, header: _Header) -> Iterator[NDArray[Any]]:
+    """A signal's samples, some data records at a time."""
+    step = max(1, _BLOCK_BYTES // header.record_bytes)
+    for first in range(0, header.n_records, step):
+        last = min(first + step, header.n_records)
+        yield _quietly(signal.get_data_slice, first * header.record_s, last * header.record_s)
+
+
+def _bdf_blocks(path: Path, head: bytes, header: _Header, k: int) -> Iterator[NDArray[Any]]:
+    """The same of a BDF file, which edfio reads whole: it is given a few records at a time behind the header."""
+    import edfio
+
+    with path.open("rb") as file:
+        file.seek(header.n_bytes)
+        step = max(1, _BLOCK_BYTES // header.record_bytes)
+        for first in range(0, header.n_records, step):
+            block = file.read(header.record_bytes * min(step, header.n_records - first))
+            yield _quietly(lambda part: edfio.read_bdf(io.BytesIO(part)).signals[k].data, head + block)
+
+
+def _signal(
+    blocks: Callable[[], Iterator[NDArray[Any]]], samples: int, header: _Header, starts_s: NDArray[np.float64] | None, path: Path
+) -> NDArray[np.float32]:  # fmt: skip
+    """A whole channel, its data records where their times put them."""
+    rate = samples / header.record_s
+    total = header.n_records * samples
+    if starts_s is None:
+        out = np.empty(total, np.float32)
+    else:
+        begins = np.round((starts_s - starts_s[0]) * rate).astype(np.int64)
+        total = int(begins[-1]) + samples
+        check_expansion(4 * total, path)
+        out = np.full(total, np.nan, np.float32)
+    at = record = 0
+    for block in blocks():
+        if starts_s is None:
+            out[at : at + len(block)] = block
+            at += len(block)
+            continue
+        for row in block.reshape(-1, samples):
+            out[begins[record] : begins[record] + samples] = row
+            record += 1
+    return out
+
+
+def _record_starts_s(path: Path, header: _Header) -> NDArray[np.float64] | None:
+    """When each data record began, where EDF+ says that they do not follow one another; else None."""
+    notes = [row for row, note in enumerate(header.is_note) if note]
+    if not notes or header.reserved[:5] not in (b"EDF+D", b"BDF+D"):
+        return None
+    at = header.sample_bytes * sum(header.samples[: notes[0]])
+    length = header.sample_bytes * header.samples[notes[0]]
+    starts = np.empty(header.n_records)
+    with path.open("rb") as file:
+        for record in range(header.n_records):
+            file.seek(header.n_bytes + record * header.record_bytes + at)
+            match = _ONSET.match(file.read(min(length, 40)))
+            if not match:
+                raise EcgFormatError(
+                    f"data record {record + 1} does not say when it began", where=str(path), remedy="export it again"
+                )
+            starts[record] = float(match[0])
+    steps = np.diff(starts)
+    shortest_s = header.record_s / max(header.samples)
+    if (steps < header.record_s - shortest_s).any():
+        raise EcgFormatError("its data records overlap", where=str(path), remedy="export it as EDF or EDF+C")
+    return starts if (steps > header.record_s + shortest_s / 2).any() else None
+
+
+def _patient(file: Any) -> dict[str, Any]:
+    """Sex and age of an EDF+ patient field; a plain EDF header is free text."""
     meta: dict[str, Any] = {}
-    kept = [signal for signal in file.signals if signal.physical_dimension.strip().lower() in UNITS_MV]
-    left_out = [f"{s.label} ({s.physical_dimension or 'no unit'})" for s in file.signals if s not in kept]
-    if left_out:
-        add_warnings(meta, f"not voltages, left out: {', '.join(left_out)}")
-    if not kept:
-        raise EcgSignalError("no signal is a voltage", where=where, remedy="choose an ECG recording")
-    factors = np.array([UNITS_MV[signal.physical_dimension.strip().lower()] for signal in kept])
-    signal, rate = one_rate([s.data for s in kept], [float(s.sampling_frequency) for s in kept], meta, where)
-    sex = {"M": "male", "F": "female"}.get(_sex(file))
-    if sex:
-        meta["sex"] = sex
-    names = [canonical_lead(item.label) for item in kept]
-    return ECGRecord.from_array(signal * factors[:, None], rate, names, record_id=path.stem, meta=meta)
-
-
-def _sex(file: Any) -> str:
-    """Sex code of an EDF+ patient field; a plain EDF header is free text."""
     try:
-        return str(file.patient.sex)
-    except (ValueError, IndexError, AttributeError):
-        return ""
+        sex = {"M": "male", "F": "female"}.get(str(file.patient.sex))
+        if sex:
+            meta["sex"] = sex
+        born, then = file.patient.birthdate, file.recording.startdate
+        years = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
+        if 0 <= years <= 130:
+            meta["age"] = float(years)
+    except Exception:  # edfio raises whatever it stumbles on in free text
+        return meta
+    return meta
 
 
-def _check_size(path: Path) -> None:
-    """Hold the header's number of data records against the file's size."""
+def _read_header(path: Path, sample_bytes: int) -> _Header:
+    """Read the header and hold its number of data records against the file's size.
+
+    Raises:
+        EcgFormatError: it is no EDF header, its figures are absurd, or the file is shorter than they say.
+    """
     where, size = str(path), path.stat().st_size
     with path.open("rb") as file:
         head = file.read(256)
         try:
-            header_bytes, records, signals = int(head[184:192]), int(head[236:244]), int(head[252:256])
-            rest = file.read(256 * signals) if 0 < signals <= 4096 else b""
-            samples = [int(rest[216 * signals + 8 * k : 216 * signals + 8 * k + 8]) for k in range(signals)]
-        except ValueError:
+            n_bytes, records, n_signals = int(head[184:192]), int(head[236:244]), int(head[252:256])
+            record_s = float(head[244:252])
+            rest = file.read(256 * n_signals) if 0 < n_signals <= _MAX_SIGNALS else b""
+
+            def field(start: int, length: int) -> list[bytes]:
+                first = start * n_signals
+                return [rest[first + length * k : first + length * (k + 1)] for k in range(n_signals)]
+
+            samples = tuple(int(text) for text in field(216, 8))
+        except (ValueError, OverflowError):
             raise EcgFormatError("the header is not EDF", where=where, remedy="check the file") from None
-    needed = header_bytes + 2 * records * sum(samples)
-    if not samples or min(samples) <= 0 or records <= 0 or records * sum(samples) > MAX_SAMPLES:
+    if not samples or min(samples) <= 0 or not 0 < record_s < 1e6 or n_bytes != 256 * (n_signals + 1):
+        raise EcgFormatError(
+            f"the header gives {n_signals} signals, {sum(samples)} samples in records of {record_s:g} s",
+            where=where,
+            remedy="check the file",
+        )
+    needed = sample_bytes * sum(samples)
+    if records == -1:  # a recorder that was stopped never wrote it
+        records = (size - n_bytes) // needed
+    if records <= 0 or records * sum(samples) > MAX_SAMPLES:
         raise EcgFormatError(
             f"the header gives {records} x {sum(samples)} samples", where=where, remedy="check the file"
         )
-    if size < needed:
-        raise EcgFormatError(f"the file is truncated: {size} of {needed} bytes", where=where, remedy="fetch it again")
+    if size < n_bytes + records * needed:
+        raise EcgFormatError(
+            f"the file is truncated: {size} of {n_bytes + records * needed} bytes", where=where, remedy="fetch it again"
+        )
+    ranges = [field(start, 8) for start in (104, 112, 120, 128)]
+    return _Header(
+        n_bytes, records, record_s, sample_bytes, head[192:236], tuple(field(0, 16)), tuple(field(96, 8)),
+        tuple(_is_calibrated(*of_one) for of_one in zip(*ranges, strict=True)), samples,
+    )  # fmt: skip
+
+
+def _is_calibrated(low: bytes, high: bytes, digital_low: bytes, digital_high: bytes) -> bool:
+    """False where the ranges give no gain (minimum = maximum); edfio gives the stored integers then."""
+    try:
+        physical = float(text_of(high)) - float(text_of(low))
+        return bool(np.isfinite(physical)) and physical != 0 and int(text_of(digital_low)) != int(text_of(digital_high))
+    except ValueError:
+        return False
+
+
+def _quietly(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a missing gain, the number of records of a part: both are known here
+        return call(*args, **options)

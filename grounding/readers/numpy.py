@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
-from ..record import ECGRecord
+from ..units import text_of
 from .arrays import from_array
-from .registry import MAX_FILE_BYTES, register_reader
+from .channels import Channels
+from .columns import Column, from_table
+from .registry import MAX_FILE_BYTES, check_expansion, register_reader
 
 _KEYS = {
     "signal": ("signal", "ecg", "data", "x", "p_signal", "val"),
@@ -20,11 +27,14 @@ _KEYS = {
     "leads": ("leads", "lead_names", "sig_name", "channels"),
     "units": ("units", "unit"),
 }
+_MAX_HEADER_BYTES = 1 << 16
+_MAX_MEMBERS = 1000
+_AT_ONCE = 1 << 20
 
 
 @register_reader((".npy",), sniff=lambda head: head[:6] == b"\x93NUMPY")
-def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> ECGRecord:
-    """NumPy array of (leads, samples) or (samples, leads).
+def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
+    """NumPy array of (leads, samples) or (samples, leads), or a structured array with a field per lead.
 
     Args:
         path: the file.
@@ -32,38 +42,126 @@ def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
         leads: one name per lead.
         units: mV by default.
     """
+    where = str(path)
+    with path.open("rb") as file:
+        _header(file, where)
     # a memory map refuses a header that promises more than the file holds, before anything is allocated
-    return from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path), path.stem, fs, leads, units)
+    return _channels(np.load(path, mmap_mode="r", allow_pickle=False), where, fs, leads, units)
 
 
-@register_reader((".npz",))
-def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> ECGRecord:
-    """NumPy archive with ``signal`` and, unless given here, ``fs``, ``leads`` and ``units``.
+@register_reader((".npz",), sniff=lambda head: head[:4] == b"PK\x03\x04" and b".npy" in head[:300])
+def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
+    """NumPy archive with ``signal`` (or an array per lead) and, unless given here, ``fs``, ``leads`` and ``units``.
 
     Args:
         path: the file.
         fs: sampling rate, Hz; wins over the archive's.
-        leads: one name per lead; wins over the archive's.
+        leads: the leads to take, or a name for each; needed where the archive names none.
         units: wins over the archive's; mV by default.
     """
     where = str(path)
-    with zipfile.ZipFile(path) as archive:
-        size = sum(part.file_size for part in archive.infolist())
-        if size > MAX_FILE_BYTES:
-            raise EcgFormatError(f"the archive unpacks to {size} bytes", where=where, remedy="cut it")
+    members = _members(path)
     with np.load(path, allow_pickle=False) as archive:
+        found = {what: next((key for key in keys if key in archive.files), None) for what, keys in _KEYS.items()}
+        rate = _one(archive, found["fs"], where)
+        own_units = _one(archive, found["units"], where)
+        own_leads = None if found["leads"] is None else [text_of(name) for name in np.ravel(archive[found["leads"]])]
+        others = [key for key in archive.files if key not in found.values()]
+    file_fs = fs if fs is not None else None if rate is None else float(rate)
+    units = units if units is not None else None if own_units is None else text_of(own_units)
+    if found["signal"] is not None:
+        signal = _array(path, found["signal"])
+        fits = own_leads is not None and len(own_leads) in signal.shape
+        return _channels(signal, where, file_fs, own_leads if fits or leads is None else leads, units)
+    lines = [key for key in others if members[key][1].kind in "iufb" and len(members[key][0]) == 1]
+    rows = {key: _array(path, key) for key in lines}
+    if len({len(row) for row in rows.values()}) != 1:
+        raise EcgFormatError(
+            f"there is no array 'signal', only {', '.join([*filter(None, found.values()), *others])[:100]}",
+            where=where,
+            remedy="np.savez(..., signal=, fs=, leads=)",
+        )
+    return from_table([Column(key, partial(np.asarray, row)) for key, row in rows.items()], where, file_fs, units)
 
-        def get(what: str) -> Any:
-            return next((archive[key] for key in _KEYS[what] if key in archive), None)
 
-        signal = get("signal")
-        if signal is None:
-            raise EcgFormatError(
-                f"there is no array 'signal', only {', '.join(archive.files)[:100]}",
-                where=where,
-                remedy="np.savez(..., signal=, fs=, leads=)",
+def _channels(
+    values: NDArray[Any], where: str, fs: float | None, leads: Sequence[str] | None, units: str | None
+) -> Channels:
+    if values.dtype.names:
+        rows = np.ravel(values)
+        columns = [
+            Column(
+                name,
+                partial(rows.__getitem__, name),
+                is_text=values.dtype[name].kind not in "iufb" or values.dtype[name].ndim > 0,
             )
-        fs = float(get("fs")) if fs is None and get("fs") is not None else fs
-        leads = [str(name) for name in get("leads")] if leads is None and get("leads") is not None else leads
-        units = str(get("units")) if units is None and get("units") is not None else units
-    return from_array(signal, where, path.stem, fs, leads, units)
+            for name in values.dtype.names
+        ]
+        return from_table(columns, where, fs, units)
+    channels = from_array(values, where, leads, units)
+    channels.rates = fs
+    return channels
+
+
+def _members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of every array, once what it unpacks to is held against the file's size, and its header against what the archive holds."""
+    where = str(path)
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        total = sum(part.file_size for part in parts)
+        if total > MAX_FILE_BYTES or len(parts) > _MAX_MEMBERS:
+            raise EcgFormatError(f"the archive unpacks to {total} bytes", where=where, remedy="cut it")
+        check_expansion(total, path)
+        for part in parts:
+            with archive.open(part) as file:
+                shape, _, dtype = _header(file, where)
+            if math.prod(shape) * dtype.itemsize > part.file_size:
+                raise EcgFormatError(
+                    f"{part.filename} promises {math.prod(shape) * dtype.itemsize} bytes and holds {part.file_size}",
+                    where=where,
+                    remedy="save it again",
+                )
+            found[part.filename.removesuffix(".npy")] = shape, dtype
+    return found
+
+
+def _array(path: Path, key: str) -> NDArray[Any]:
+    """An array of an archive; numbers as float32, a part at a time, so that they are not in memory twice."""
+    with zipfile.ZipFile(path) as archive:
+        name = f"{key}.npy" if f"{key}.npy" in archive.namelist() else key
+        with archive.open(name) as file:
+            shape, turned, dtype = _header(file, str(path))
+            if dtype.kind not in "iufb":
+                file.seek(0)
+                return np.asarray(npy_format.read_array(file, allow_pickle=False))
+            flat = np.empty(math.prod(shape), np.float32)
+            with np.errstate(over="ignore"):
+                for start in range(0, len(flat), _AT_ONCE):
+                    part = flat[start : start + _AT_ONCE]
+                    part[:] = np.frombuffer(file.read(len(part) * dtype.itemsize), dtype)
+    return flat.reshape(shape, order="F" if turned else "C")
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and type of an array; how long its header is, which may be anything, is looked at first."""
+    head = file.read(12)
+    length = int.from_bytes(head[8:10] if head[6:7] == b"\x01" else head[8:12], "little")
+    if head[:6] != b"\x93NUMPY" or length > _MAX_HEADER_BYTES:
+        raise EcgFormatError("this is no NumPy array", where=where, remedy="save it with np.save or np.savez")
+    start = 10 if head[6:7] == b"\x01" else 12
+    text = io.BytesIO(head + file.read(length + start - 12))
+    version = npy_format.read_magic(text)
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    shape, turned, dtype = read(text)
+    return shape, turned, dtype
+
+
+def _one(archive: Any, key: str | None, where: str) -> Any:
+    """The single value of a setting; None where the archive has none."""
+    if key is None:
+        return None
+    values = np.ravel(archive[key])
+    if values.size != 1:
+        raise EcgFormatError(f"{key} holds {values.size} values", where=where, remedy="store one")
+    return values[0]

@@ -35,7 +35,8 @@ def plausibility_warnings(record: ECGRecord) -> tuple[str, ...]:
                 f"implausible amplitude: the median lead spans {span:.3g} mV; the gain or unit is probably wrong"
             )
     if {"I", "II", "III"} <= set(record.leads) and record.meta.get("units") != "zscore":
-        error, span = einthoven_error(record.lead("I"), record.lead("II"), record.lead("III"))
+        step = max(1, record.n_samples // 100_000)  # of days a part is enough
+        error, span = einthoven_error(*(record.lead(name)[::step] for name in ("I", "II", "III")))
         if error > 0.15 * span > 0:
             found.append(f"lead algebra is broken: I + III differs from II by {error:.2g} where II spans {span:.2g}")
     return tuple(found)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import EcgError, EcgFormatError
 from ..record import ECGRecord
+from .channels import OPTIONS, Channels, Options, to_record, with_options
+from .foreign import is_annotations, what_it_is
+from .not_signal import without_non_signal
 from .plausibility import plausibility_warnings
 from .registry import MAX_FILE_BYTES, SNIFF_BYTES, Reader, readers
 
 
-def read_record(path: str | Path, *, format: str | None = None, **options: Any) -> ECGRecord:
+def read_record(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    fs: float | None = None,
+    leads: Sequence[str] | None = None,
+    units: str | None = None,
+    age: float | None = None,
+    sex: str | None = None,
+    **options: Any,
+) -> ECGRecord:
     """Read a recording from a file.
 
     The format is found by the extension and, where several share one, by the first bytes. A path without extension
@@ -22,11 +36,17 @@ def read_record(path: str | Path, *, format: str | None = None, **options: Any) 
     Args:
         path: the file, or a WFDB record name.
         format: name of a reader (``grounding.readers.readers``) where the file does not tell.
-        **options: what the format does not store: ``fs`` (Hz), ``leads``, ``units`` for CSV and NumPy files.
+        fs: sampling rate, Hz, where the file does not tell or is wrong.
+        leads: the channels to take, in this order; or, where the file's names are others or none, a name for every channel.
+        units: what the samples are in, where the file does not tell or is wrong: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, ``"zscore"``, ``"adu"``.
+        age: the patient's age, years.
+        sex: ``"female"`` or ``"male"``.
+        **options: what a single format has beside these, such as ``group`` of a DICOM file.
 
     Returns:
-        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader and
-        ``meta["warnings"]`` says what is odd (a rescaled gain, an implausible amplitude, leads that do not add up).
+        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader, ``meta["channel_names"]`` maps
+        our lead names to the file's where they differ, and ``meta["warnings"]`` says what is odd (channels that were left out,
+        a unit that is no voltage, an implausible amplitude, leads that do not add up).
 
     Raises:
         EcgFormatError: the file is missing, empty, truncated or not of its format.
@@ -39,16 +59,22 @@ def read_record(path: str | Path, *, format: str | None = None, **options: Any) 
         >>> record.n_leads, record.fs
         (12, 500.0)
     """
-    file = _locate(Path(path).expanduser())
+    file = _locate(_as_path(path))
     where = str(file)
-    reader = readers[format] if format else _pick(file)
+    common = Options(fs, leads, units, age, sex).check(where)
+    reader = readers[format] if format is not None else _pick(file)
     known = inspect.signature(reader.read).parameters
     for name in options:
         if name not in known or name == "path":
-            takes = ", ".join(n for n in known if n != "path") or "none"
+            takes = ", ".join(dict.fromkeys([*OPTIONS, *(n for n in known if n != "path")]))
             raise EcgError(f"the {reader.name} reader has no option {name!r}", where=where, remedy=f"options: {takes}")
+    options |= {name: getattr(common, name) for name in OPTIONS if name in known}  # what a reader needs to know itself
     try:
-        record = reader.read(file, **options)
+        found = reader.read(file, **options)
+        if isinstance(found, Channels):
+            record = to_record(found, common, where, file.stem)
+        else:
+            record = with_options(found, common, where)
     except EcgError:
         raise
     except ImportError as error:
@@ -63,8 +89,16 @@ def read_record(path: str | Path, *, format: str | None = None, **options: Any) 
             where=where,
             remedy="check that the file is complete, or name its format with format=",
         ) from error
-    found = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
-    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": found})
+    record = without_non_signal(record)
+    told = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
+    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": told})
+
+
+def _as_path(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except (TypeError, RuntimeError) as error:  # no path at all; the home of a user who is not there
+        raise EcgFormatError(f"no path of a file ({error})", where=repr(path), remedy="pass a str or a Path") from None
 
 
 def _locate(path: Path) -> Path:
@@ -101,25 +135,26 @@ def _plain(name: str) -> str:
 
 
 def _pick(file: Path) -> Reader:
-    """The one reader for a file."""
+    """The one reader for a file: the one that its extension and first bytes agree on, else the one that knows the bytes."""
     extension = file.suffix.lower()
     named = [readers[name] for name in readers if extension in readers[name].extensions]
-    if len(named) == 1 and named[0].sniff is None:
-        return named[0]
+    if any(reader.name == "wfdb" for reader in named) and file.with_suffix(".hea").is_file():
+        return readers["wfdb"]  # its signal files may begin with anything
     with file.open("rb") as handle:
         head = handle.read(SNIFF_BYTES)
-    for reader in named:
-        if reader.sniff is not None and reader.sniff(head):
-            return reader
+    knowing = [readers[name] for name in readers if (sniff := readers[name].sniff) is not None and sniff(head)]
+    for reader in [one for one in knowing if one in named] or knowing:
+        return reader
+    foreign = what_it_is(head)
+    if foreign is not None and not (foreign == "a MATLAB file" and named):
+        raise EcgFormatError(f"this is {foreign}", where=str(file), remedy=f"the formats read are {', '.join(readers)}")
     silent = [reader for reader in named if reader.sniff is None]
-    if silent:
-        return silent[0]
-    if len(named) == 1:  # the extension says so; the reader will say what is wrong with the content
-        return named[0]
-    for name in readers:
-        sniff = readers[name].sniff
-        if sniff is not None and sniff(head):
-            return readers[name]
+    if silent or len(named) == 1:  # the extension says so; the reader will say what is wrong with the content
+        return (silent or named)[0]
+    if is_annotations(file.name):
+        raise EcgFormatError(
+            "this is a WFDB annotation file, without samples", where=str(file), remedy="name the record or its .hea"
+        )
     raise EcgFormatError(
         f"no reader knows {'this content' if named else f'the extension {extension!r}' if extension else 'this file'}",
         where=str(file),

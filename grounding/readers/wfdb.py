@@ -1,194 +1,293 @@
-"""WFDB: a text header (.hea) and binary signals (.dat; .mat of the PhysioNet Challenges), through the wfdb package."""
+"""WFDB: a text header (.hea) and binary signals (.dat; .mat of the PhysioNet Challenges), one segment or several."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EcgFormatError, EcgSignalError
+from ..errors import EcgFormatError
 from ..lead_algebra import einthoven_error
-from ..record import UNITS_MV, ECGRecord, canonical_lead
-from .rates import one_rate
-from .registry import MAX_SAMPLES, add_warnings, register_reader
+from ..leads import canonical_leads
+from ..units import millivolts_per, text_of
+from .channels import Channels
+from .foreign import what_it_is
+from .matlab import is_matlab_5, read_matrix
+from .registry import MAX_SAMPLES, SNIFF_BYTES, add_warnings, check_expansion, register_reader
+from .stored import FORMATS, read_channel
+from .wfdb_header import Header, Signal, about_the_patient, beside, read_header
 
-# bytes per sample of each storage format; FLAC (508, 516, 524) is compressed and checked by its decoder
-_BYTES = {
-    "8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
-}  # fmt: skip
 LUDB_MV_PER_UNIT = 0.001  # inferred from the plausibility of the amplitudes, not documented by LUDB
 
 
 @register_reader((".hea", ".dat", ".mat"))
-def wfdb(path: Path) -> ECGRecord:
+def wfdb(path: Path) -> Channels:
     """WFDB record: header and signal files (.dat or .mat), one or several segments.
 
-    Units are honoured per signal; signals that are not voltages are left out and named in ``meta["warnings"]``. Signals
-    of one record at different rates are resampled to the highest. Header comments give ``age``, ``sex`` and ``dx``.
+    Units are honoured per signal; a signal without a gain is not calibrated. Header comments give ``age``, ``sex`` and ``dx``.
 
     Records whose header gains scale every lead to 1.0 mV peak to peak while the stored integers obey I + III = II (all of
     LUDB) are read from the integers at 1 uV per unit, which keeps the leads' ratio and so the axis; a warning says so.
     """
-    import wfdb as library
-
     base = path.with_suffix("") if path.suffix.lower() in (".hea", ".dat", ".mat") else path
     header_file = Path(f"{base}.hea")
     if not header_file.is_file():
+        with path.open("rb") as file:
+            kind = what_it_is(file.read(SNIFF_BYTES))
         raise EcgFormatError(
-            "there is no header file for this record",
+            f"there is no header file for this record{f'; this is {kind}' if kind else ''}",
             where=str(base),
             remedy=f"put {header_file.name} beside {path.name}",
         )
-    text = header_file.read_text(encoding="utf-8", errors="replace")
-    if not text.strip():
-        raise EcgFormatError("the header is empty", where=str(header_file), remedy="fetch it again")
-    header = library.rdheader(str(base), rd_segments=True)
-    meta: dict[str, Any] = _comments(header.comments or [])
-    _check_rate(text, header, meta, header_file)
-    if isinstance(header, library.MultiRecord):
-        for segment in header.segments or []:
-            if segment is not None:
-                _check(segment, base.parent)
-        _bounded(header.n_sig or 1, header.sig_len or 0, header_file)
-        record = library.rdrecord(str(base), m2s=True)
-        leads, units, rate = record.sig_name, record.units, float(record.fs)
-        signal = np.ascontiguousarray(record.p_signal.T)
-        digital = None
-    else:
-        _check(header, base.parent, header_file)
-        record = library.rdrecord(str(base), physical=False, smooth_frames=False)
-        leads, units = record.sig_name, record.units
-        digital = record.e_d_signal
-        rates = [float(record.fs) * count for count in record.samps_per_frame]
-        signal, rate = one_rate(record.dac(expanded=True), rates, meta, str(header_file))
-    return _record(signal, digital, leads, units, rate, base.name, meta)
-
-
-def _record(
-    signal: NDArray[np.float64], digital: list[NDArray[np.int_]] | None, leads: list[str], units: list[str],
-    rate: float, record_id: str, meta: dict[str, Any],
-) -> ECGRecord:  # fmt: skip
-    """Millivolts out of each signal's own unit."""
-    scale = [UNITS_MV.get(str(unit).strip().lower()) for unit in units]
-    keep = [row for row, factor in enumerate(scale) if factor is not None]
-    if not keep:
-        raise EcgSignalError(
-            f"no signal is a voltage (units: {', '.join(map(str, units))})",
-            where=record_id,
-            remedy="choose an ECG record",
-        )
-    left_out = [f"{leads[row]} ({units[row]})" for row in range(len(leads)) if row not in keep]
-    if left_out:
-        add_warnings(meta, f"not voltages, left out: {', '.join(left_out)}")
-    names = [canonical_lead(str(leads[row])) for row in keep]
-    millivolts = signal[keep] * np.array([scale[row] for row in keep])[:, None]
-    if digital is not None and not left_out and _normalised(millivolts, digital, names):
-        millivolts = np.where(np.isfinite(millivolts), np.array(digital, dtype=np.float64) * LUDB_MV_PER_UNIT, np.nan)
+    header = read_header(header_file)
+    meta = about_the_patient(header.comments)
+    add_warnings(meta, *header.warnings)
+    if header.segments:
+        return _segmented(header, meta)
+    files = _Segment(header)
+    rates = [header.fs * signal.frame for signal in header.signals]
+    signals: list[Any] = [partial(files.physical, row) for row in range(len(header.signals))]
+    if _normalised(files):
+        signals = [partial(files.read, row, 1 / LUDB_MV_PER_UNIT) for row in range(len(header.signals))]
         add_warnings(
             meta,
             "the header's gains scale every lead to 1.0 mV peak to peak, which breaks lead algebra; "
             "amplitudes were taken from the stored integers at 1 uV per unit (inferred)",
         )
-    return ECGRecord.from_array(millivolts, rate, names, record_id=record_id, meta=meta)
+    return Channels([s.name for s in header.signals], signals, rates, _units(header.signals), meta, word="signal")
 
 
-def _normalised(millivolts: NDArray[np.float64], digital: list[NDArray[np.int_]], leads: list[str]) -> bool:
-    """True where gains of different size make every lead span 1.0 mV, while the integers obey Einthoven's law."""
-    if not {"I", "II", "III"} <= set(leads) or len({len(lead) for lead in digital}) != 1:
-        return False
-    with np.errstate(invalid="ignore"):
-        spans = np.nanmax(millivolts, axis=1) - np.nanmin(millivolts, axis=1)
-    if not (np.abs(spans - 1.0) < 0.02).all():
-        return False
-    raw = np.array([np.ptp(lead) for lead in digital], dtype=np.float64)
-    rows = [leads.index(name) for name in ("I", "II", "III")]
-    stored, stored_span = einthoven_error(*(digital[row].astype(np.float64) for row in rows))
-    return bool(np.ptp(raw) > 0.05 * raw.mean()) and stored <= max(2.0, 0.01 * stored_span)
+class _Segment:
+    """A header with signal files, held against their sizes; its signals can be read one by one."""
 
+    def __init__(self, header: Header, length: int | None = None) -> None:
+        self.header = header
+        where = str(header.path)
+        self.files = {s.file: beside(header.path, s.file) for s in header.signals if s.file is not None}
+        self.groups: dict[str, list[int]] = {name: [] for name in self.files}
+        for row, signal in enumerate(header.signals):
+            if signal.file is not None:
+                self.groups[signal.file].append(row)
+        self.matrices = {name: read_matrix(file) for name, file in self.files.items() if is_matlab_5(file)}
+        lengths = [self._frames(name, header.length or length) for name in self.files]
+        self.length = min(lengths, default=header.length or length or 0)
+        if self.length <= 0:
+            raise EcgFormatError("it has no samples", where=where, remedy="fetch it again")
+        for signal in header.signals:
+            if signal.skew and signal.skew >= self.length:
+                raise EcgFormatError(
+                    f"the header shifts {signal.name or 'a signal'} by {signal.skew} samples, it has {self.length}",
+                    where=where,
+                    remedy="check the skew (after the colon)",
+                )
 
-def _check_rate(text: str, header: Any, meta: dict[str, Any], header_file: Path) -> None:
-    """The rate as written: the wfdb package takes 250 Hz in silence where it can't read one."""
-    first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    words = first.split()
-    if len(words) < 3:
-        add_warnings(meta, "the header has no sampling rate; 250 Hz, the default of WFDB, was taken")
-        return
-    number = re.match(r"\d+\.?\d*(e[+-]?\d+)?", words[2], flags=re.IGNORECASE)
-    if not number or not np.isclose(float(number[0]), float(header.fs), rtol=1e-6):
-        raise EcgFormatError(
-            f"the header's sampling rate {words[2]!r} can't be read", where=str(header_file), remedy="write it in Hz"
-        )
-
-
-def _bounded(n_signals: int, n_samples: int, header_file: Path) -> None:
-    if n_signals * n_samples > MAX_SAMPLES:
-        raise EcgFormatError(
-            f"the header claims {n_signals} x {n_samples} samples",
-            where=str(header_file),
-            remedy="check its first line",
-        )
-
-
-def _check(header: Any, folder: Path, header_file: Path | None = None) -> None:
-    """Hold what the header promises against the signal files before anything is allocated."""
-    where = str(header_file or folder / f"{header.record_name}.hea")
-    names = header.file_name or []
-    if not header.n_sig or len(names) != header.n_sig:
-        raise EcgFormatError(
-            f"the header announces {header.n_sig} signals and describes {len(names)}",
-            where=where,
-            remedy="check the header",
-        )
-    if header.sig_len is not None and header.sig_len <= 0:
-        raise EcgFormatError(f"the header gives {header.sig_len} samples", where=where, remedy="check its first line")
-    per_file: dict[str, float] = {}
-    for row, name in enumerate(names):
-        if name == "~":  # a segment without this signal
-            continue
-        if not re.fullmatch(r"[\w.\-+ ]+", str(name)):
-            raise EcgFormatError(f"the header names a signal file {name!r}", where=where, remedy="check the header")
-        frame = header.samps_per_frame[row] or 1
-        if not 1 <= frame <= 100_000:
-            raise EcgFormatError(f"the header gives {frame} samples per frame", where=where, remedy="check the header")
-        _bounded(frame, header.sig_len or 0, Path(where))
-        per_file[name] = per_file.get(name, 0.0) + frame * _BYTES.get(str(header.fmt[row]), 0.0)
-    for name, frame_bytes in per_file.items():
-        file = folder / name
-        if not file.is_file():
+    def _frames(self, name: str, claimed: int | None) -> int:
+        """How many frames a signal file holds, as the header claims or, where it does not, by its size."""
+        where, file = str(self.header.path), self.files[name]
+        signals = [self.header.signals[row] for row in self.groups[name]]
+        per_frame, first, size = sum(signal.frame for signal in signals), signals[0], file.stat().st_size
+        if any(signal.storage != first.storage or signal.offset not in (0, first.offset) for signal in signals):
             raise EcgFormatError(
-                f"its signal file {name} is missing", where=where, remedy=f"put {name} beside the header"
+                f"the signals of {file.name} have several storage formats", where=where, remedy="check the header"
             )
-        size = file.stat().st_size
-        offset = max(header.byte_offset[names.index(name)] or 0, 0)
-        if size <= offset:
+        if (claimed or 1) * per_frame > MAX_SAMPLES:
+            raise EcgFormatError(
+                f"the header claims {claimed} x {per_frame} samples", where=where, remedy="check its first line"
+            )
+        if name in self.matrices:
+            return claimed or self.matrices[name].shape[1]
+        how = FORMATS[first.storage]
+        if how.unpack is None:
+            check_expansion(4 * (claimed or 0) * per_frame, file)
+            return claimed or _flac_frames(file, first.offset) // first.frame
+        if size <= first.offset:
             raise EcgFormatError("the signal file is empty", where=str(file), remedy="fetch it again")
-        needed = offset + int(frame_bytes * (header.sig_len or 0))
-        if size < needed:
-            there = int((size - offset) / frame_bytes)
+        there = _frames_in(size - first.offset, how.bytes_of, per_frame)
+        if claimed is None and there * per_frame <= MAX_SAMPLES:
+            return there
+        if claimed is None or there < claimed:
             raise EcgFormatError(
-                f"the file is truncated: {there} of {header.sig_len} samples", where=str(file), remedy="fetch it again"
+                f"the file is truncated: {there} of {claimed} samples", where=str(file), remedy="fetch it again"
             )
-    frames = sum(header.samps_per_frame[row] or 1 for row in range(header.n_sig))
-    _bounded(frames, header.sig_len or 0, Path(where))
+        return claimed
+
+    def read(self, row: int, gain: float = 1.0, baseline: float = 0.0) -> NDArray[np.float32]:
+        """A signal by a gain (steps per unit) and a baseline; NaN where a sample is missing or this segment lacks the signal."""
+        signal = self.header.signals[row]
+        if signal.file is None:
+            return np.full(self.length * signal.frame, np.nan, np.float32)
+        group = self.groups[signal.file]
+        first = self.header.signals[group[0]]
+        if signal.file in self.matrices:
+            out = (self._of_matrix(signal.file, group.index(row)) - np.float32(baseline)) / np.float32(gain)
+        else:
+            out = read_channel(
+                self.files[signal.file],
+                signal.storage,
+                [self.header.signals[k].frame for k in group],
+                group.index(row),
+                self.length,
+                offset=first.offset,
+                first=signal.first,
+                gain=gain,
+                baseline=baseline,
+            )
+        if signal.skew:
+            late = signal.skew * signal.frame
+            out[:-late] = out[late:]
+            out[-late:] = np.nan
+        return out
+
+    def physical(self, row: int) -> NDArray[np.float32]:
+        """A signal in its unit; in steps of the converter where it is not calibrated."""
+        signal = self.header.signals[row]
+        return self.read(row) if signal.gain is None else self.read(row, signal.gain, signal.baseline)
+
+    def _of_matrix(self, name: str, k: int) -> NDArray[np.float32]:
+        matrix = self.matrices[name]
+        if matrix.shape[0] != len(self.groups[name]) or matrix.shape[1] < self.length:
+            raise EcgFormatError(
+                f"it holds {matrix.shape[0]} x {matrix.shape[1]} samples, the header describes {len(self.groups[name])} x {self.length}",
+                where=str(self.files[name]),
+                remedy="fetch both again",
+            )
+        out = matrix[k, : self.length].astype(np.float32)
+        out[out == FORMATS["16"].missing] = np.nan
+        return out
 
 
-def _comments(comments: list[str]) -> dict[str, Any]:
-    """Age, sex and diagnosis codes out of a header's comment lines."""
-    meta: dict[str, Any] = {"comments": tuple(comments)}
-    for line in comments:
-        match = re.match(r"\s*<?(age|sex|gender|dx)>?\s*:\s*(.*?)\s*$", line, flags=re.IGNORECASE)
-        if not match:
+def _segmented(header: Header, meta: dict[str, Any]) -> Channels:
+    """The segments of a record one behind the other; NaN where one lacks a signal or is a gap.
+
+    Where the first segment has no samples it is the layout: it names all signals, of which each segment has some.
+    """
+    where = str(header.path)
+    parts: list[tuple[int, _Segment]] = []
+    layout, at, gaps = None, 0, 0
+    for number, (name, length) in enumerate(header.segments):
+        if name == "~":
+            gaps += length
+        else:
+            part = read_header(beside(header.path, f"{name}.hea"))
+            if part.segments:
+                raise EcgFormatError(f"its segment {name} has segments itself", where=where, remedy="name one of them")
+            if abs(part.fs - header.fs) > 1e-6 * header.fs:
+                raise EcgFormatError(
+                    f"its segment {name} is at {part.fs:g} Hz, not {header.fs:g}",
+                    where=where,
+                    remedy="name one of them",
+                )
+            if number == 0 and length == 0:
+                layout = part
+            elif length:
+                segment = _Segment(part, length)
+                if segment.length < length:
+                    raise EcgFormatError(
+                        f"its segment {name} has {segment.length} of {length} samples",
+                        where=where,
+                        remedy="fetch it again",
+                    )
+                parts.append((at, segment))
+        at += length
+    if not parts:
+        raise EcgFormatError("none of its segments has samples", where=where, remedy="check the header")
+    signals = (layout or parts[0][1].header).signals
+    per_frame = sum(signal.frame for signal in signals)
+    if at * per_frame > MAX_SAMPLES:
+        raise EcgFormatError(f"the header claims {at} x {per_frame} samples", where=where, remedy="check its segments")
+    check_expansion(4 * at * per_frame, header.path, sum(f.stat().st_size for _, p in parts for f in p.files.values()))
+    if gaps:
+        add_warnings(
+            meta, f"{gaps / header.fs:g} of {at / header.fs:g} s lie between its segments and are missing samples"
+        )
+    columns = [_columns(segment, signals, layout is not None, where) for _, segment in parts]
+    units = _units(signals)
+    read = [partial(_joined, row, signals[row], units[row], parts, columns, at) for row in range(len(signals))]
+    rates = [header.fs * signal.frame for signal in signals]
+    return Channels([s.name for s in signals], read, rates, units, meta, word="signal")
+
+
+def _columns(segment: _Segment, signals: Sequence[Signal], by_name: bool, where: str) -> list[int | None]:
+    """Which of a segment's signals is each of the record's."""
+    there = segment.header.signals
+    if not by_name:
+        if len(there) != len(signals):
+            raise EcgFormatError(
+                f"its segment {segment.header.path.name} has {len(there)} signals, not {len(signals)}",
+                where=where,
+                remedy="check the header",
+            )
+        return list(range(len(signals)))
+    names = [signal.name for signal in there]
+    return [names.index(signal.name) if signal.name in names else None for signal in signals]
+
+
+def _joined(
+    row: int, signal: Signal, unit: str, parts: Sequence[tuple[int, _Segment]], columns: Sequence[Sequence[int | None]], length: int
+) -> NDArray[np.float32]:  # fmt: skip
+    """One signal of all segments, in the record's unit; NaN where a segment has it in none that can be converted."""
+    out = np.full(length * signal.frame, np.nan, np.float32)
+    for (at, segment), column in zip(parts, columns, strict=True):
+        k = column[row]
+        if k is None or segment.header.signals[k].frame != signal.frame:
             continue
-        key, value = match[1].lower(), match[2]
-        if key == "age":
-            number = re.match(r"\d+(\.\d+)?", value)
-            if number and float(number[0]) <= 130:
-                meta["age"] = float(number[0])
-        elif key == "dx":
-            meta["dx"] = tuple(code.strip() for code in value.split(",") if code.strip())
-        elif value.lower() in ("f", "female", "m", "male"):
-            meta["sex"] = "female" if value.lower().startswith("f") else "male"
-    return meta
+        own = _units(segment.header.signals)[k]
+        of_record, of_segment = millivolts_per(unit), millivolts_per(own)
+        if of_record is None or of_segment is None:
+            if text_of(own) != text_of(unit):
+                continue
+            factor = 1.0
+        else:
+            factor = of_segment / of_record
+        values = segment.physical(k)
+        if factor != 1.0:
+            values *= np.float32(factor)
+        out[at * signal.frame : at * signal.frame + len(values)] = values
+    return out
+
+
+def _units(signals: Sequence[Signal]) -> list[str]:
+    """Units, ``"adu"`` where there is no gain: WFDB's 200 per mV is for drawing, not for measuring."""
+    return [signal.unit if signal.gain is not None else "adu" for signal in signals]
+
+
+def _frames_in(n_bytes: int, bytes_of: Callable[[int], int], per_frame: int) -> int:
+    """How many whole frames so many bytes hold."""
+    frames = int(n_bytes / (bytes_of(6 * per_frame) / 6))
+    return frames + int(bytes_of((frames + 1) * per_frame) <= n_bytes)
+
+
+def _flac_frames(file: Path, offset: int) -> int:
+    import soundfile
+
+    with soundfile.SoundFile(file) as sound:
+        frames = max(0, int(sound.frames) - offset)
+        check_expansion(4 * frames * sound.channels, file)
+        return frames
+
+
+def _normalised(files: _Segment) -> bool:
+    """True where gains of different size make every lead span 1.0 mV, while the integers obey Einthoven's law."""
+    signals = files.header.signals
+    leads = canonical_leads([signal.name for signal in signals])
+    if not {"I", "II", "III"} <= set(leads) or len({signal.frame for signal in signals}) != 1:
+        return False
+    if any(millivolts_per(signal.unit) != 1.0 or signal.gain is None for signal in signals):
+        return False
+    raw_spans = []
+    stored: dict[str, NDArray[np.float32]] = {}
+    for row, (lead, signal) in enumerate(zip(leads, signals, strict=True)):
+        digital = files.read(row)
+        if not np.isfinite(digital).any():
+            return False
+        raw_spans.append(float(np.nanmax(digital) - np.nanmin(digital)))
+        if abs(raw_spans[-1] / abs(signal.gain or 1.0) - 1.0) >= 0.02:  # as a rule already at the first lead
+            return False
+        if lead in ("I", "II", "III"):
+            stored[lead] = digital
+    error, span = einthoven_error(stored["I"], stored["II"], stored["III"])
+    return bool(np.ptp(raw_spans) > 0.05 * np.mean(raw_spans)) and error <= max(2.0, 0.01 * span)

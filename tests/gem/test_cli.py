@@ -56,6 +56,27 @@ def test_measure_prints_values_and_json(tmp_path: Path) -> None:
     assert f"Heart rate         {measured.heart_rate:.0f} bpm" in plain.stdout
 
 
+def test_what_the_file_does_not_tell_is_an_option(tmp_path: Path) -> None:
+    signal = grounding.read_record(SAMPLE).select(["I", "II"]).signal.T
+    path = tmp_path / "rec.csv"
+    np.savetxt(path, 1000 * signal, delimiter=",", header="ECG,ECG", comments="")
+    done = gem(
+        "measure", str(path), "--fs", "500", "--leads", "I,II", "--units", "uV", "--age", "61", "--sex", "f", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert (data["age"], data["sex"], data["leads"]) == (61.0, "female", ["I", "II"])
+    assert data["axes_deg"]["qrs"] is not None
+    assert_one_line_error(gem("measure", SAMPLE, "--sex", "x"))
+
+
+def test_render_of_a_lead_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    done = gem("render", SAMPLE, "-o", "ecg.png", "--show", "II,QQ", cwd=tmp_path)
+    assert_one_line_error(done)
+    assert "there is no lead QQ" in done.stderr
+    assert not (tmp_path / "ecg.png").exists()
+
+
 def test_render_writes_a_picture_and_its_geometry(tmp_path: Path) -> None:
     done = gem("render", SAMPLE, "-o", "ecg.png", "--layout", "6x2", "--dpi", "100", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

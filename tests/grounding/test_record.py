@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ def record() -> ECGRecord:
 
 @pytest.mark.parametrize(
     ("given_name", "expected"),
-    [("avr", "aVR"), ("MDC_ECG_LEAD_V3", "V3"), ("ECG II", "II"), (" v6 ", "V6"), ("Lead aVF", "aVF"), ("MLII", "MLII"), ("-aVR", "-aVR")],
+    [("avr", "aVR"), ("MDC_ECG_LEAD_V3", "V3"), ("ECG II", "II"), (" v6 ", "V6"), ("Lead aVF", "aVF"), ("MLII", "II"), ("-aVR", "-aVR")],
 )  # fmt: skip
 def test_lead_names(given_name: str, expected: str) -> None:
     """A Cabrera -aVR is not aVR: it has the other sign."""
@@ -77,6 +79,67 @@ def test_anything_gives_a_record_or_an_ecg_error(signal: np.ndarray, fs: float, 
     assert record.signal.dtype == np.float32
     assert record.signal.shape == (len(leads), signal.shape[1])
     assert not np.isinf(record.signal).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fs": float("nan")}, "sampling rate"), ({"fs": 0}, "sampling rate"), ({"fs": -500.0}, "sampling rate"), ({"fs": float("inf")}, "sampling rate"), ({"fs": None}, "sampling rate"),
+        ({"fs": 10**400}, "sampling rate"), ({"signal": np.zeros((12, 0), np.float32)}, "empty"), ({"signal": np.zeros(12, np.float32)}, "1 axes"), ({"signal": None}, "0 axes"),
+        ({"signal": [["a"] * 12]}, "not numeric"), ({"leads": ("I", "II")}, "12 rows but 2"), ({"leads": ("I",) * 12}, "more than once"), ({"leads": None}, "leads is None"),
+        ({"record_id": None}, "record_id is None"), ({"record_id": 5}, "record_id is 5"), ({"meta": [1]}, "meta is a list"), ({"meta": "x"}, "meta is a str"),
+        ({"meta": {"age": "old"}}, "age is 'old'"), ({"meta": {"age": -1}}, "age is -1"), ({"meta": {"age": 1e9}}, "age is"), ({"meta": {"sex": 3}}, "sex is 3"), ({"meta": {"sex": "x"}}, "sex is 'x'"),
+        ({"meta": {"units": "bogus"}}, "units are 'bogus'"),
+    ],
+)  # fmt: skip
+def test_a_record_checks_itself(record: ECGRecord, change: dict[str, object], message: str) -> None:
+    with pytest.raises(EcgSignalError, match=message) as caught:
+        replace(record, **change)  # type: ignore[arg-type]
+    assert caught.value.remedy
+    fields = {name: getattr(record, name) for name in ("signal", "fs", "leads", "record_id", "meta")}
+    with pytest.raises(EcgSignalError, match=message):
+        ECGRecord(**(fields | change))
+
+
+def test_a_record_is_brought_into_its_own_form(record: ECGRecord) -> None:
+    signal = record.signal.astype(">f8")
+    signal[3, 7] = np.inf
+    other = replace(
+        record, signal=np.asfortranarray(signal), fs=np.float32(500), leads=list(record.leads),
+        meta={"age": np.float32(50), "sex": "F"}, record_id="bad\udcff",
+    )  # fmt: skip
+    assert other.signal.dtype == np.float32
+    assert other.signal.flags.c_contiguous
+    assert np.isnan(other.signal[3, 7])
+    assert isinstance(other.fs, float)
+    assert other.leads == record.leads
+    assert (other.meta["age"], other.meta["sex"]) == (50.0, "female")
+    assert other.record_id == "bad?"
+    assert replace(record, meta={"age": float("nan"), "sex": None}).meta == {"age": None, "sex": None}
+    assert replace(record, record_id="other").signal is record.signal
+
+
+def test_names_from_memory_are_kept_where_they_are_spelled_otherwise() -> None:
+    record = ECGRecord.from_array(np.ones((2, 10)), 500, ["Ableitung I", "V1"])
+    assert record.meta["channel_names"] == {"I": "Ableitung I"}
+    assert "warnings" not in record.meta
+    assert record.lead("Ableitung I") is not None
+    unknown = ECGRecord.from_array(np.ones((12, 10)), 500, [f"X{k}" for k in range(12)])
+    assert "none of the 12 names is a standard lead" in unknown.meta["warnings"][0]
+    assert ECGRecord.from_array(np.ones((2, 10)), 500, ["II", "MLII"]).lead("MLII") is not None
+    assert ECGRecord.from_array(np.ones((1, 10)), 500, "II").leads == ("II",)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"units": None}, "unknown unit None"), ({"units": 5}, "unknown unit 5"), ({"meta": [1]}, "meta is a list"),
+        ({"leads": None}, "leads is None"), ({"record_id": None}, "record_id is None"),
+    ],
+)  # fmt: skip
+def test_other_wrong_types(options: dict[str, object], message: str) -> None:
+    with pytest.raises(EcgSignalError, match=message):
+        ECGRecord.from_array(**({"signal": np.ones((1, 10)), "fs": 500, "leads": ["I"]} | options))  # type: ignore[arg-type]
 
 
 def test_select_standard_and_crop(record: ECGRecord) -> None:

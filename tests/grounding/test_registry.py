@@ -31,6 +31,12 @@ def test_an_unknown_name_brings_the_nearest() -> None:
     assert isinstance(caught.value, KeyError)
 
 
+@pytest.mark.parametrize("name", [5, None, ["wfdb"], 1.5])
+def test_what_is_no_name(name: object) -> None:
+    with pytest.raises(EcgRegistryError, match="no reader is called"):
+        readers[name]  # type: ignore[index]
+
+
 def test_replacing_warns() -> None:
     things: Registry[int] = Registry("thing")
     things.register(1, name="x")

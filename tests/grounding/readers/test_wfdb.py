@@ -159,7 +159,6 @@ def test_missing_and_empty_files(copy: Path, tmp_path: Path) -> None:
         ("rec.dat 16", "rec.dat 999"),
         ("rec.dat 16", "../../etc/passwd 16"),
         ("rec.dat 16", "rec.dat 16x999999999"),
-        (" II\n", " I\n"),
         ("rec", "\x00\xff\x01"),
     ],
 )

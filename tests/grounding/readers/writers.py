@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from writers_xml import EIGHT, XML_WRITERS, microvolts
 
 from grounding import ECGRecord
-
-EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-
-
-def microvolts(record: ECGRecord) -> np.ndarray:
-    return np.round(record.signal.astype(float) * 1000).astype("<i2")
 
 
 def write_edf(record: ECGRecord, path: Path) -> None:
@@ -31,83 +26,73 @@ def write_edf(record: ECGRecord, path: Path) -> None:
     edfio.Edf(signals, patient=edfio.Patient(sex="M")).write(path)
 
 
-def write_dicom(record: ECGRecord, path: Path) -> None:
+def write_bdf(record: ECGRecord, path: Path) -> None:
+    import edfio
+
+    signals = [
+        edfio.BdfSignal(
+            row.astype(float), record.fs, label=f"ECG {lead}", physical_dimension="uV",
+            physical_range=(-262144, 262143), digital_range=(-8388608, 8388607),
+        )
+        for lead, row in zip(record.leads, microvolts(record), strict=True)
+    ]  # fmt: skip
+    edfio.Bdf(signals, patient=edfio.Patient(sex="M")).write(path)
+
+
+def dicom_code(value: str, scheme: str, meaning: str) -> Any:
+    from pydicom.dataset import Dataset
+
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
+
+
+def dicom_group(stored: np.ndarray, names: Sequence[str], fs: float) -> Any:
+    """A multiplex group of (leads, samples) integers of 1 uV."""
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence as Items
+
+    group = Dataset()
+    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = stored.shape
+    group.SamplingFrequency, group.WaveformOriginality = str(fs), "ORIGINAL"
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = (
+        8 * stored.itemsize,
+        {2: "SS", 4: "SL"}[stored.itemsize],
+    )
+    channels = []
+    for name in names:
+        channel = Dataset()
+        channel.ChannelSourceSequence = Items([dicom_code("x", "MDC", f"Lead {name} (Einthoven)")])
+        channel.ChannelSensitivityUnitsSequence = Items([dicom_code("uV", "UCUM", "microvolt")])
+        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = "1", "1", "0"
+        channel.WaveformBitsStored = 8 * stored.itemsize
+        channels.append(channel)
+    group.ChannelDefinitionSequence = Items(channels)
+    group.add_new(0x54001010, "OW", stored.T.tobytes())
+    return group
+
+
+def save_dicom(path: Path, groups: Sequence[Any], syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> None:
+    """A 12-lead ECG of multiplex groups; attributes of the data set by their keywords."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.sequence import Sequence
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.sequence import Sequence as Items
+    from pydicom.uid import UID, generate_uid
 
     data = Dataset()
     data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.TransferSyntaxUID = UID(syntax)
     data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.9.1.1"
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
     data.PatientAge, data.PatientSex, data.Modality = "064Y", "M", "ECG"
-    group = Dataset()
-    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = record.n_leads, record.n_samples
-    group.SamplingFrequency = str(record.fs)
-    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
-    channels = []
-    for lead in record.leads:
-        channel, source, unit = Dataset(), Dataset(), Dataset()
-        source.CodeValue, source.CodingSchemeDesignator, source.CodeMeaning = "x", "MDC", f"Lead {lead} (Einthoven)"
-        unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "uV", "UCUM", "microvolt"
-        channel.ChannelSourceSequence, channel.ChannelSensitivityUnitsSequence = Sequence([source]), Sequence([unit])
-        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = "1", "1", "0"
-        channel.WaveformBitsStored = 16
-        channels.append(channel)
-    group.ChannelDefinitionSequence = Sequence(channels)
-    group.WaveformData = microvolts(record).T.tobytes()
-    data.WaveformSequence = Sequence([group])
-    data["WaveformSequence"].value[0]["WaveformData"].VR = "OW"
+    if groups:
+        data.WaveformSequence = Items(groups)
+    for name, value in attributes.items():
+        setattr(data, name, value)
     data.save_as(path, enforce_file_format=True)
 
 
-def write_aecg(record: ECGRecord, path: Path) -> None:
-    def sequence(code: str, value: str) -> str:
-        return f'<component><sequence><code code="{code}"/>{value}</sequence></component>'
-
-    rows = [
-        sequence(
-            "TIME_RELATIVE", f'<value><head value="0" unit="s"/><increment value="{1 / record.fs}" unit="s"/></value>'
-        )
-    ]
-    for lead, row in zip(record.leads, microvolts(record), strict=True):
-        digits = " ".join(map(str, row))
-        scale = '<origin value="0" unit="uV"/><scale value="1" unit="uV"/>'
-        rows.append(sequence(f"MDC_ECG_LEAD_{lead.upper()}", f"<value>{scale}<digits>{digits}</digits></value>"))
-    path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><AnnotatedECG xmlns="urn:hl7-org:v3"><component><series><code code="RHYTHM"/>'
-        f"<component><sequenceSet>{''.join(rows)}</sequenceSet></component></series></component></AnnotatedECG>"
-    )
-
-
-def write_muse(record: ECGRecord, path: Path) -> None:
-    """Eight leads, as the device stores them, in MUSE's usual 4.88 uV steps only if they fit: here 1 uV."""
-    leads = [
-        f"<LeadData><LeadID>{lead}</LeadID><LeadAmplitudeUnitsPerBit>1</LeadAmplitudeUnitsPerBit>"
-        f"<LeadAmplitudeUnits>MICROVOLTS</LeadAmplitudeUnits><LeadSampleSize>2</LeadSampleSize>"
-        f"<LeadSampleCountTotal>{record.n_samples}</LeadSampleCountTotal>"
-        f"<WaveFormData>{base64.b64encode(row.tobytes()).decode()}</WaveFormData></LeadData>"
-        for lead, row in zip(EIGHT, microvolts(record.select(EIGHT)), strict=True)
-    ]
-    path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><RestingECG><PatientDemographics><PatientAge>64</PatientAge><AgeUnits>YEARS</AgeUnits>'
-        "<Gender>MALE</Gender></PatientDemographics><Waveform><WaveformType>Rhythm</WaveformType>"
-        f"<SampleBase>{record.fs:g}</SampleBase><SampleExponent>0</SampleExponent>{''.join(leads)}</Waveform></RestingECG>"
-    )
-
-
-def write_philips(record: ECGRecord, path: Path) -> None:
-    data = base64.b64encode(microvolts(record).tobytes()).decode()
-    path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo><documenttype>SierraECG</documenttype>'
-        "<documentversion>1.04</documentversion></documentinfo><dataacquisition><signalcharacteristics>"
-        f"<samplingrate>{record.fs:g}</samplingrate><resolution>1</resolution><numberchannelsallocated>12</numberchannelsallocated>"
-        "</signalcharacteristics></dataacquisition><waveforms>"
-        f'<parsedwaveforms dataencoding="Base64" compression="Uncompressed" durationperchannel="{1000 * record.duration_s:g}" '
-        f'samplespersecond="{record.fs:g}" resolution="1" numberofleads="{record.n_leads}" leadlabels="{" ".join(record.leads)}">'
-        f"{data}</parsedwaveforms></waveforms></restingecgdata>"
-    )
+def write_dicom(record: ECGRecord, path: Path) -> None:
+    save_dicom(path, [dicom_group(microvolts(record), record.leads, record.fs)])
 
 
 def write_scp(record: ECGRecord, path: Path) -> None:
@@ -137,11 +122,51 @@ def write_scp(record: ECGRecord, path: Path) -> None:
     path.write_bytes(struct.pack("<H", binascii.crc_hqx(rest, 0xFFFF)) + rest)
 
 
+def write_ishne(record: ECGRecord, path: Path) -> None:
+    """A fixed header of 522 bytes, 30 bytes of remarks, and interleaved samples of 1 uV."""
+    code = {"I": 5, "II": 6, "III": 7, "aVR": 8, "aVL": 9, "aVF": 10, **{f"V{k}": 10 + k for k in range(1, 7)}}
+    remarks = b"written by a test".ljust(30, b"\0")
+    fixed = bytearray(512)
+    struct.pack_into("<iiii", fixed, 0, len(remarks), record.n_samples, 522, 522 + len(remarks))
+    struct.pack_into("<hh3h3h", fixed, 118, 1, 0, 23, 1, 1938, 24, 1, 2002)  # male, born, recorded
+    struct.pack_into(
+        "<h12h", fixed, 146, record.n_leads, *[code[lead] for lead in record.leads], *[-9] * (12 - record.n_leads)
+    )
+    struct.pack_into("<12h", fixed, 196, *[1000] * 12)  # nV
+    struct.pack_into("<h", fixed, 262, round(record.fs))
+    path.write_bytes(b"ISHNE1.0\0\0" + bytes(fixed) + remarks + microvolts(record).T.tobytes())
+
+
+def write_healforce(record: ECGRecord, path: Path, step_nv: int = 9524) -> None:
+    """Leads I, II and III: the sections of SCP-ECG at their own places, four samples of ten bits in three words."""
+    rows = np.round(record.select(["I", "II", "III"]).signal.astype(float) * 1e6 / step_nv).astype(int) + 512
+    flat = rows.T.reshape(-1)
+    flat = flat[: len(flat) // 4 * 4].reshape(-1, 4)
+    fourth = flat[:, 3]
+    words = flat[:, :3] | np.column_stack([fourth >> 8, fourth >> 4 & 15, fourth & 15]) << 10
+    samples = words.astype("<u2").tobytes()
+
+    def section(number: int, body: bytes) -> bytes:
+        return struct.pack("<HHIBB6x", 0, number, 16 + len(body), 13, 13) + body
+
+    parts = {
+        3: section(3, b"\3\4" + bytes(10)),
+        6: section(6, struct.pack("<HHHH", step_nv, round(record.fs), 0, len(samples)) + samples),
+    }
+    pointers, start = struct.pack("<HII", 0, 76, 6), 6 + 76
+    for number in (1, 2, 3, 6, 9):
+        part = parts.get(number, b"")
+        pointers += struct.pack("<HII", number, len(part), start)
+        start += len(part)
+    body = section(0, pointers) + b"".join(parts.values())
+    path.write_bytes(struct.pack("<HHH", 0, 0, (6 + len(body)) & 0xFFFF) + body)
+
+
 WRITERS: dict[str, tuple[str, Callable[[ECGRecord, Path], None]]] = {
     "edf": (".edf", write_edf),
+    "bdf": (".bdf", write_bdf),
     "dicom": (".dcm", write_dicom),
-    "aecg": (".xml", write_aecg),
-    "muse": (".xml", write_muse),
-    "philips": (".xml", write_philips),
+    **XML_WRITERS,
+    "ishne": (".ecg", write_ishne),
     "scp": (".scp", write_scp),
 }

@@ -1,0 +1,206 @@
+"""A named table becomes channels: what CSV, Parquet, NPY and NPZ have in common about columns, units in names, and time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EcgSignalError
+from ..leads import recognise
+from ..record import MAX_FS_HZ, MIN_FS_HZ
+from ..units import millivolts_per
+from .channels import Channels
+from .registry import add_warnings
+
+_MAX_NAME = 200  # characters that are looked at
+_SECONDS = {
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "sekunden": 1.0, "segundos": 1.0, "secondes": 1.0, "secondi": 1.0,
+    "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3, "millis": 1e-3,
+    "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "usec": 1e-6, "microsecond": 1e-6, "microseconds": 1e-6,
+    "ns": 1e-9, "nsec": 1e-9, "nanosecond": 1e-9, "nanoseconds": 1e-9, "min": 60.0, "minutes": 60.0,
+}  # fmt: skip
+_CLOCK_UNIT = re.compile(r"[hms]{1,2}(:[ms]{1,2})+([.,]m+)?", re.IGNORECASE)
+_TIME_WORDS = {
+    "t", "time", "times", "timestamp", "timestamps", "datetime", "zeit", "uhrzeit", "zeitstempel", "tiempo", "temps", "tempo", "tid", "czas", "tijd",
+    "aika", "elapsed", "时间", "時間", "время", *_SECONDS,
+}  # fmt: skip
+_BESIDE_TIME = {
+    "relative", "rel", "absolute", "abs", "sample", "sampling", "sensor", "phone", "unix", "epoch", "utc", "gmt", "local", "system", "recording", "since",
+    "start", "in", "of", "and", "date", "day", "stamp", "formatted", "hh", "mm", "ss", "mmm", "o", "la", "le",
+}  # fmt: skip
+_INDEX = re.compile(
+    r"(index|idx|row|n|nr|no|#|samples?( ?(#|no|nr|number|index|num|interval))?|unnamed: ?\d+|__index_level_\d+__|level_0)\.?",
+    re.IGNORECASE,
+)
+_IN_BRACKETS = re.compile(r"(?P<name>.*?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
+_AT_THE_END = re.compile(r"(?P<name>.+?)(?:_|\s+(?:in\s+)?|\s*/\s*)(?P<unit>[^\W\d_]+)")
+# what may stand in brackets behind a name and is no unit
+_REMARK = re.compile(
+    r"einthoven|goldberger|wilson|filt\w*|clean\w*|leads?|ecg|ekg|limb|chest|left|right|augmented|\d+|[lr][al][- ]?[lr][al]|.{13,}",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: as the file has it; blank where it has none.
+        read: gives its numbers, float (samples,), NaN where a cell is missing; called only when they are needed.
+        unit: what a row of units says of it.
+        is_time: its cells are times, read as seconds.
+        is_text: it holds no numbers.
+    """
+
+    name: str
+    read: Callable[[], NDArray[Any]]
+    unit: str = ""
+    is_time: bool = False
+    is_text: bool = False
+
+
+def from_table(
+    columns: Sequence[Column], where: str, fs: float | None, units: str | None, rate_hz: float | None = None
+) -> Channels:
+    """The channels that a table's columns are.
+
+    A time column (``time``, ``time_ms``, ``t [s]``, ``Zeit``) gives the rate; an index column is skipped; ``II (uV)`` gives a unit.
+
+    Args:
+        columns: of equal length.
+        where: the file, for errors.
+        fs: the rate the user gave, Hz: no time column is looked at then.
+        units: of every column that has none of its own; mV by default.
+        rate_hz: what the file says beside the columns; a time column wins.
+
+    Raises:
+        EcgSignalError: time is not evenly spaced, and the rate is told nowhere else.
+    """
+    meta: dict[str, Any] = {}
+    times, kept, texts = [], [], []
+    for position, column in enumerate(columns):
+        if column.is_text:  # never read: it may unpack to anything
+            texts.append(column.name or "no name")
+        elif column.is_time or is_time(column.name):
+            times.append(column)
+        elif not (is_index(column.name) or (position == 0 and not column.name)):  # pandas gives its index no name
+            kept.append(column)
+    if texts and not kept:
+        raise EcgSignalError(
+            f"no column of numbers is a lead, these hold text: {', '.join(texts)[:200]}",
+            where=where,
+            remedy="store numbers, a column per lead",
+        )
+    if texts:
+        add_warnings(meta, f"no numbers, left out: {', '.join(texts)[:200]}")
+    split = [split_unit(column.name) for column in kept]
+    own = [unit or column.unit for column, (_, unit) in zip(kept, split, strict=True)]
+    return Channels(
+        names=[name for name, _ in split],
+        signals=[column.read for column in kept],
+        rates=fs if fs is not None else _rate_of(times, rate_hz, where),
+        units=[unit or units or "mV" for unit in own],
+        labelled=frozenset(row for row, unit in enumerate(own) if unit),
+        meta=meta,
+        word="column",
+    )
+
+
+def is_index(name: str) -> bool:
+    """Whether a column only counts the rows, by its name.
+
+    Example:
+        >>> [is_index(name) for name in ("index", "Sample #", "Unnamed: 0", "II")]
+        [True, True, True, False]
+    """
+    return _INDEX.fullmatch(name.strip()[:_MAX_NAME]) is not None
+
+
+def is_time(name: str) -> bool:
+    """Whether a column is the time by its name.
+
+    Example:
+        >>> [is_time(name) for name in ("time_ms", "Elapsed time", "Zeit [s]", "sensor timestamp [ns]", "RR time", "temp")]
+        [True, True, True, True, False, False]
+    """
+    words = re.findall(r"[^\W\d_]+", name[:_MAX_NAME].lower())
+    return (
+        bool(words)
+        and any(word in _TIME_WORDS for word in words)
+        and all(word in _TIME_WORDS or word in _BESIDE_TIME for word in words)
+    )
+
+
+def time_unit_s(unit: str) -> float | None:
+    """Seconds in a unit of time; None where it is none.
+
+    Example:
+        >>> time_unit_s("ms"), time_unit_s("seconds"), time_unit_s("hh:mm:ss.mmm"), time_unit_s("mV")
+        (0.001, 1.0, 1.0, None)
+    """
+    text = unit.strip("()[] ").lower()
+    return 1.0 if _CLOCK_UNIT.fullmatch(text) else _SECONDS.get(text)
+
+
+def split_unit(name: str) -> tuple[str, str | None]:
+    """A column's name and the unit in it.
+
+    Example:
+        >>> split_unit("II (uV)"), split_unit("V1_mV"), split_unit("Lead I (Einthoven)"), split_unit("II [parsec]")
+        (('II', 'uV'), ('V1', 'mV'), ('Lead I (Einthoven)', None), ('II', 'parsec'))
+    """
+    text = name.strip()
+    if len(text) > _MAX_NAME:
+        return text, None
+    match = _IN_BRACKETS.fullmatch(text)
+    inner = match["unit"].strip() if match and match["name"] else ""
+    a_lead = millivolts_per(inner) is None and recognise([inner])[0].kind == "lead"  # "ECG (II)"
+    if match and inner and not a_lead and not _REMARK.fullmatch(inner):
+        return match["name"].strip(), inner
+    match = _AT_THE_END.fullmatch(text)
+    if match and len(match["unit"]) > 1 and millivolts_per(match["unit"]) is not None:
+        return match["name"].strip(), match["unit"]
+    return text, None
+
+
+def _rate_of(times: Sequence[Column], rate_hz: float | None, where: str) -> float | None:
+    """Hz from the first time column that is evenly spaced, else what the file says elsewhere."""
+    trouble = None
+    for column in times:
+        try:
+            return _rate(column, where)
+        except EcgSignalError as error:
+            trouble = trouble or error
+    if trouble is not None and rate_hz is None:
+        raise trouble
+    return rate_hz
+
+
+def _rate(column: Column, where: str) -> float:
+    """Hz from a time column, in seconds unless its name or a row of units says otherwise."""
+    time = np.asarray(column.read(), dtype=np.float64)
+    steps = np.diff(time)
+    name = column.name
+    if steps.size == 0 or not np.isfinite(steps).all() or not (steps > 0).all():
+        raise EcgSignalError(f"column {name!r} does not grow from row to row", where=where, remedy="pass fs= in Hz")
+    step = float(time[-1] - time[0]) / steps.size
+    # rounded time stamps jitter by less than a sample; a gap is a sample or more
+    if np.abs(steps - step).max() > 0.75 * step:
+        raise EcgSignalError(
+            f"column {name!r} is not evenly spaced", where=where, remedy="fill the gap, cut there, or pass fs= in Hz"
+        )
+    words = re.findall(r"[^\W\d_]+", name.lower())
+    named = [_SECONDS[word] for word in words if word in _SECONDS]
+    unit_s = 1.0 if column.is_time else named[-1] if named else time_unit_s(column.unit) or 1.0
+    rate = 1 / (step * unit_s)
+    if not MIN_FS_HZ <= rate <= MAX_FS_HZ:
+        raise EcgSignalError(
+            f"column {name!r} gives {rate:.4g} Hz", where=where, remedy="name its unit (time_ms), or pass fs= in Hz"
+        )
+    return round(rate, 3) if abs(rate - round(rate)) > 0.01 else float(round(rate))

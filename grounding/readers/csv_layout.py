@@ -1,0 +1,298 @@
+"""How a delimited text is laid out: its encoding, its delimiter, what stands above the numbers, and where these begin."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import EcgFormatError
+from ..leads import recognise
+from ..units import millivolts_per, unit_kind
+from .columns import is_index, is_time, time_unit_s
+
+HEAD_BYTES = 1 << 18  # what is looked at: a header lies in it
+HEAD_LINES, HEAD_ROWS = 2000, 50
+HEADER_LINES = 200  # of remarks that are looked at
+MAX_COLUMNS = 1000
+MAX_LINE_BYTES = 64 << 20
+_BOMS = {
+    b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
+}  # fmt: skip
+_DELIMITERS = (";", "\t", ",", "|", None)  # None: blanks
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")
+MISSING = {"", "nan", "-nan", "na", "n/a", "null", "none", "-", "--", "?", "inf", "-inf"}
+_NUMBER = re.compile(r"[-+\u2212]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[-+\u2212]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+CLOCK = r"(?:(?P<h>\d+):)?(?P<m>\d{1,2}):(?P<s>\d{1,2}(?:[.,]\d*)?)(?:\s+\d{1,2}/\d{1,2}/\d{2,4})?"
+DATE = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
+_STAMP = re.compile(f"{CLOCK}|{DATE}")
+# bounded, so that a line of digits costs no more than its length
+_HERTZ = re.compile(
+    r"(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)(?:hz|hertz|herz|hercios?|герц|гц|ヘルツ|赫兹|赫茲)", re.IGNORECASE
+)
+_RATE = re.compile(
+    r"(?:sampl\w{0,5}[ _-]{0,3}(?:rate|freq\w{0,8})|(?:abtast|mess)(?:rate|frequenz)|\bfs|\bsps)(?:[ _]?\(?hz\)?)?[\"'\s:=,;\[\]({]{0,12}(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)",
+    re.IGNORECASE,
+)
+_STEP = re.compile(
+    r"interval\W{1,12}(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\b|(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\s?/\s?sample",
+    re.IGNORECASE,
+)
+_STEP_UNIT = re.compile(r"(\d{1,7}(?:[.,]\d{1,12})?) ?(s|secs?|ms|msecs?)", re.IGNORECASE)
+_OTHER_HERTZ = re.compile(r"filt|pass|notch|cut|band|mains|line|power|netz|heart|puls|cardi|herzf|resp", re.IGNORECASE)
+
+
+@dataclass
+class Layout:
+    """A delimited text, as its first lines show it.
+
+    Attributes:
+        encoding: Python's name of it.
+        delimiter: one character, or None for blanks.
+        columns: fields in a row of numbers.
+        skip: lines above the first row of numbers.
+        names: what a header calls the columns; None where there is none.
+        units: what a row of units under the header says, one per column; empty where there is none.
+        rate_hz: sampling rate that the lines above the numbers give.
+        decimal: ``"."`` or ``","``.
+        stamps: the columns whose cells are times of day or dates.
+        texts: the columns that hold no number in the rows looked at.
+        quoted: there are cells in double quotes.
+        comments: lines that begin with ``#`` are no rows.
+    """
+
+    encoding: str
+    delimiter: str | None
+    columns: int
+    skip: int
+    names: list[str] | None = None
+    units: list[str] = field(default_factory=list)
+    rate_hz: float | None = None
+    decimal: str = "."
+    stamps: set[int] = field(default_factory=set)
+    texts: set[int] = field(default_factory=set)
+    quoted: bool = False
+    comments: bool = True
+
+
+def find_layout(path: Path, n_leads: int | None) -> Layout:
+    """Look at the first lines of a text (256 kB at most).
+
+    Args:
+        path: the file.
+        n_leads: how many leads the user named, which tells a decimal comma from a delimiter where nothing else does.
+
+    Raises:
+        EcgFormatError: there is no row of numbers.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    encoding = _encoding(head)
+    lines = _LINE_ENDS.split(head.decode(encoding, errors="replace"))
+    if len(head) == HEAD_BYTES and len(lines) > 1:
+        lines.pop()  # it is cut
+    best: tuple[tuple[float, bool, int, int], Layout] | None = None
+    for order, delimiter in enumerate(_DELIMITERS):
+        found = _rows(lines, delimiter)
+        if found is None:
+            continue
+        share, layout = found[0], Layout(encoding, delimiter, found[2], found[1])
+        _read_above(lines[max(0, layout.skip - HEADER_LINES) : layout.skip], layout)
+        fits = layout.names is not None or layout.columns == n_leads
+        rank = (round(share, 2), fits, layout.columns, -order)
+        if best is None or rank > best[0]:
+            best = rank, layout
+    if best is None:
+        raise EcgFormatError("there is no row of numbers", where=str(path), remedy="check the file")
+    layout = best[1]
+    above = lines[: layout.skip]
+    layout.rate_hz = layout.rate_hz or _rate_hz(above[:HEADER_LINES] + above[HEADER_LINES:][-HEADER_LINES:])
+    _look_at_cells(lines[layout.skip :], layout)
+    return layout
+
+
+def cells_of(line: str, delimiter: str | None) -> list[str]:
+    """The fields of a line, without the blanks and quotes around them.
+
+    Example:
+        >>> cells_of("'Elapsed time', \\"a, b\\",3,", ",")
+        ['Elapsed time', 'a, b', '3', '']
+    """
+    if delimiter is None:
+        return [cell.strip("\"'") for cell in line.split()]
+    if '"' in line:
+        try:
+            fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+            return [cell.strip(" '\"\t") for cell in fields]
+        except (csv.Error, StopIteration):
+            pass
+    return [cell.strip(" '\"\t") for cell in line.split(delimiter)]
+
+
+def _encoding(head: bytes) -> str:
+    for mark, encoding in _BOMS.items():
+        if head.startswith(mark):
+            return encoding
+    even, odd = head[0:1000:2].count(0), head[1:1000:2].count(0)
+    if even + odd > len(head[:1000]) // 4:  # UTF-16 without a mark: every other byte of plain text is zero
+        return "utf-16-le" if odd > even else "utf-16-be"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD_BYTES)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _numeric_share(cells: Sequence[str]) -> float:
+    """The share of a line's filled fields that are numbers or times."""
+    filled = [cell for cell in cells[:MAX_COLUMNS] if cell.lower() not in MISSING]
+    numbers = [cell for cell in filled if _NUMBER.fullmatch(cell) or _STAMP.fullmatch(cell.strip("[]"))]
+    return len(numbers) / len(filled) if filled else 0.0
+
+
+def _rows(lines: Sequence[str], delimiter: str | None) -> tuple[float, int, int] | None:
+    """Where the rows of numbers begin under a delimiter: (share of numeric fields, first line, fields in a row).
+
+    A row of numbers is followed by rows of as many fields, all but a few; half of a row may be text (labels, dates).
+    """
+    seen: list[tuple[int, float, int]] = []  # line, numeric share, fields
+    for number, line in enumerate(lines[:HEAD_LINES]):
+        if line.strip() and not line.startswith("#"):
+            cells = cells_of(line, delimiter)
+            seen.append((number, _numeric_share(cells), len(cells)))
+        if len(seen) >= 2 * HEAD_ROWS and sum(share >= 0.5 for _, share, _ in seen[-HEAD_ROWS:]) >= HEAD_ROWS:
+            break
+    for position, (number, share, fields) in enumerate(seen):
+        if share < 0.5:
+            continue
+        following = seen[position : position + HEAD_ROWS]
+        alike = [s for _, s, n in following if n == fields and s >= 0.5]
+        usual = Counter(n for _, s, n in following if s >= 0.5).most_common(1)[0][0]
+        few = len(following) <= 4 and len(lines) < HEAD_LINES  # all there is
+        if usual == fields and (len(alike) >= 0.8 * len(following) or few):
+            return sum(alike) / len(alike), number, fields
+    return None
+
+
+def _read_above(lines: Sequence[str], layout: Layout) -> None:
+    """Names and units out of the lines above the numbers."""
+    known = 0
+    told: dict[str, str] = {}  # what lines of the form "key,value" say of a file of one lead
+    for line in lines:
+        comment = line.lstrip().startswith(("#", "%"))
+        text = line.lstrip("#% ") if comment else line
+        cells = cells_of(text, layout.delimiter)
+        pair = cells_of(text, ",")
+        if layout.columns <= 2 and len(pair) == 2 and _is_pair(pair, layout.columns):
+            told |= _pair(pair)
+        elif layout.names is not None and len(cells) == len(layout.names) and _are_units(cells):
+            layout.units = cells
+            layout.rate_hz = next(
+                (_rate_of_step(match) for cell in cells if (match := _STEP_UNIT.fullmatch(cell))), None
+            )
+        elif _is_header(cells, layout.columns, comment) and _known(cells) >= known:
+            layout.names, layout.units, known = cells, [], _known(cells)
+    if layout.columns == 1 and layout.names is None and told:
+        layout.names = [told.get("lead", "ECG")]
+    if layout.columns == 1 and not layout.units and "unit" in told:
+        layout.units = [told["unit"]]
+
+
+def _is_pair(pair: Sequence[str], columns: int) -> bool:
+    """Whether two fields are a remark and its value ("Unit,µV") and no header of two columns ("time,II")."""
+    key = recognise([pair[0]])[0].kind
+    return columns == 1 or (key == "unknown" and bool(_pair(pair)) and not is_time(pair[0]) and not is_index(pair[0]))
+
+
+def _pair(pair: Sequence[str]) -> dict[str, str]:
+    """The lead or the unit that a remark gives, in any language: the value tells."""
+    key, value = pair
+    if recognise([key])[0].kind == "lead" and millivolts_per(value) is not None:
+        return {"lead": key, "unit": value}
+    if millivolts_per(value) is not None and len(value) > 1:
+        return {"unit": value}
+    return {"lead": value} if recognise([value])[0].kind == "lead" and len(value) < 40 and value.lower() != "v" else {}
+
+
+def _is_header(cells: Sequence[str], columns: int, comment: bool) -> bool:
+    """Whether a line names the columns: it has a field for each (or all but one), or its fields are leads by name."""
+    filled = [cell for cell in cells if cell]
+    if not filled or len(filled) > MAX_COLUMNS or _numeric_share(cells) > 0.5:
+        return False
+    kinds = [channel.kind for channel in recognise(filled)]
+    leads = kinds.count("lead")
+    if leads >= 2 and 2 * leads >= len(filled):
+        return True
+    if columns == 1 and comment:
+        return kinds[0] in ("lead", "ecg") and len(cells) == 1
+    return len(cells) == columns or (abs(len(cells) - columns) == 1 and columns > 2 and bool(leads))
+
+
+def _known(cells: Sequence[str]) -> int:
+    """How many fields are a channel or the time by name: of two lines that could be the header the one that knows more is."""
+    return sum(channel.kind != "unknown" or is_time(channel.name) for channel in recognise(cells))
+
+
+def _are_units(cells: Sequence[str]) -> bool:
+    """Whether a line under the header is a row of units, of voltage or of time among others."""
+    filled = [cell.strip("()[] ")[:40] for cell in cells if cell.strip("()[] ")]
+    known = [unit_kind(cell) == "voltage" or time_unit_s(cell) is not None for cell in filled]
+    others = [
+        unit_kind(cell) in ("no voltage", "quantity") or is_index(cell) or _STEP_UNIT.fullmatch(cell) for cell in filled
+    ]
+    return any(known) and all(one or bool(other) for one, other in zip(known, others, strict=True))
+
+
+def _rate_hz(lines: Sequence[str]) -> float | None:
+    """The sampling rate that the lines above the numbers give; None where they give none, or several frequencies."""
+    plain = [line[:2000] for line in lines if not _OTHER_HERTZ.search(line[:2000])]
+    for line in plain:
+        if match := _RATE.search(line):
+            return _hertz(match)
+        if match := _STEP.search(line):
+            return _rate_of_step(match)
+    named = {_hertz(match) for line in plain for match in _HERTZ.finditer(line)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _rate_of_step(match: re.Match[str]) -> float | None:
+    """Hz from a sampling interval; 0.002778 s is 360 Hz."""
+    step, unit = (text for text in match.groups() if text)
+    seconds = float(step.replace(",", ".")) * (1e-3 if unit.lower().startswith("m") else 1)
+    rate = 1 / seconds if seconds > 0 else None
+    return float(round(rate)) if rate is not None and abs(rate - round(rate)) < 5e-4 * rate else rate
+
+
+def _hertz(match: re.Match[str]) -> float:
+    value = float(match[1].replace(",", "."))
+    thousands = value < 20 and re.fullmatch(r"\d+[.,]\d{3}", match[1])  # "1,000 Hz"
+    return value * (1000 if thousands or match[2] else 1)
+
+
+def _look_at_cells(lines: Sequence[str], layout: Layout) -> None:
+    """Decimal mark, quotes and kinds of columns, from the first rows; a row of column numbers is a header."""
+    raw = [line for line in lines if line.strip() and not line.startswith("#")][: 2 * HEAD_ROWS]
+    layout.quoted = any('"' in line for line in raw)
+    layout.comments = not any("#" in line for line in raw)
+    rows = [cells for line in raw if len(cells := cells_of(line, layout.delimiter)) == layout.columns]
+    if any(_DECIMAL_COMMA.fullmatch(cell) for cells in rows for cell in cells):
+        layout.decimal = ","
+    first = [cell for cell in rows[0] if cell]
+    if (
+        layout.names is None
+        and len(first) > 2
+        and first in ([str(k + start) for k in range(len(first))] for start in (0, 1))
+    ):
+        layout.names = rows[0]
+        layout.skip = layout.skip + 1 + next(k for k, line in enumerate(lines) if line == raw[0])
+    for column in range(layout.columns if layout.columns <= MAX_COLUMNS else 0):
+        filled = [cells[column].strip("[]") for cells in rows if cells[column].lower() not in MISSING]
+        if filled and all(_STAMP.fullmatch(cell) for cell in filled):
+            layout.stamps.add(column)
+        elif filled and not any(_NUMBER.fullmatch(cell) for cell in filled):
+            layout.texts.add(column)

@@ -1,0 +1,192 @@
+"""Integers as WFDB's signal files, ISHNE's and others store them: interleaved channels, 8 to 32 bits, packed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import EcgFormatError
+
+Ints = NDArray[Any]
+BLOCK_SAMPLES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A way to store integers.
+
+    Attributes:
+        samples, n_bytes: how many samples share how many bytes.
+        missing: the stored value that means "no sample"; None where there is none.
+        unpack: from the bytes (uint8) of whole groups to their samples; None for FLAC, which its own decoder unpacks.
+        tail: bytes of a last group that is not full, by its number of samples, where a writer may leave out the rest.
+    """
+
+    samples: int
+    n_bytes: int
+    missing: int | None
+    unpack: Callable[[NDArray[np.uint8]], Ints] | None
+    tail: tuple[int, ...] = (0,)
+
+    def bytes_of(self, n_samples: int) -> int:
+        """Bytes that ``n_samples`` take at least."""
+        full, rest = divmod(n_samples, self.samples)
+        return full * self.n_bytes + self.tail[rest]
+
+
+def _whole(dtype: str, minus: int = 0) -> Callable[[NDArray[np.uint8]], Ints]:
+    def unpack(raw: NDArray[np.uint8]) -> Ints:
+        values = raw.view(dtype)
+        return values.astype(np.int32) - minus if minus else values
+
+    return unpack
+
+
+def _signed(values: Ints, bits: int) -> Ints:
+    """The lowest ``bits`` bits as a signed number."""
+    half = 1 << (bits - 1)
+    return ((values & (2 * half - 1)) ^ half) - half
+
+
+def _format_24(raw: NDArray[np.uint8]) -> Ints:
+    parts = raw.reshape(-1, 3).astype(np.int32)
+    return _signed(parts[:, 0] | parts[:, 1] << 8 | parts[:, 2] << 16, 24)
+
+
+def _format_212(raw: NDArray[np.uint8]) -> Ints:
+    """Two samples of 12 bits in three bytes: the middle one holds the high bits of both."""
+    low, middle, high = raw.reshape(-1, 3).astype(np.int16).T
+    return _signed(np.stack([low | (middle & 15) << 8, high | (middle >> 4) << 8], axis=1).reshape(-1), 12)
+
+
+def _format_310(raw: NDArray[np.uint8]) -> Ints:
+    """Three samples of 10 bits in two words: two in bits 1 to 10, the third in the highest five of both."""
+    one, two = raw.view("<u2").reshape(-1, 2).astype(np.int32).T
+    return _signed(np.stack([one >> 1, two >> 1, one >> 11 | two >> 11 << 5], axis=1).reshape(-1), 10)
+
+
+def _format_311(raw: NDArray[np.uint8]) -> Ints:
+    """Three samples of 10 bits one behind the other in four bytes."""
+    word = raw.view("<u4").astype(np.int64)
+    return _signed(np.stack([word, word >> 10, word >> 20], axis=1).reshape(-1), 10)
+
+
+FORMATS = {
+    "8": Storage(1, 1, None, _whole("i1")),
+    "16": Storage(1, 2, -(1 << 15), _whole("<i2")),
+    "24": Storage(1, 3, -(1 << 23), _format_24),
+    "32": Storage(1, 4, -(1 << 31), _whole("<i4")),
+    "61": Storage(1, 2, -(1 << 15), _whole(">i2")),
+    "80": Storage(1, 1, -(1 << 7), _whole("u1", minus=1 << 7)),
+    "160": Storage(1, 2, -(1 << 15), _whole("<u2", minus=1 << 15)),
+    "212": Storage(2, 3, -(1 << 11), _format_212, (0, 2)),
+    "310": Storage(3, 4, -(1 << 9), _format_310, (0, 2, 4)),
+    "311": Storage(3, 4, -(1 << 9), _format_311, (0, 2, 3)),
+    "508": Storage(1, 1, -(1 << 7), None),
+    "516": Storage(1, 2, -(1 << 15), None),
+    "524": Storage(1, 3, -(1 << 23), None),
+}  # fmt: skip
+
+
+def read_channel(
+    file: Path,
+    storage: str,
+    frames: Sequence[int],
+    channel: int,
+    n_frames: int,
+    *,
+    offset: int = 0,
+    first: int = 0,
+    gain: float = 1.0,
+    baseline: float = 0.0,
+) -> NDArray[np.float32]:
+    """One channel of a file of interleaved channels, a block at a time.
+
+    Args:
+        file: the file; that it is long enough has been checked.
+        storage: a key of ``FORMATS``.
+        frames: how many samples each of its channels has in a frame.
+        channel: which one.
+        n_frames: how many frames there are.
+        offset: bytes (samples of a channel, in FLAC) before the first frame.
+        first: the value that format 8, which stores differences, counts from.
+        gain: steps per unit.
+        baseline: the step at zero.
+
+    Returns:
+        (n_frames * frames[channel],), in that unit; NaN where a sample is missing.
+    """
+    how, width = FORMATS[storage], frames[channel]
+    out = np.empty(n_frames * width, np.float32)
+    blocks = _flac(file, storage, frames, channel, n_frames, offset)
+    if how.unpack is not None:
+        blocks = _plain(file, how, frames, channel, n_frames, offset)
+    at, total = 0, first
+    for block in blocks:
+        if storage == "8":
+            block = np.cumsum(block, dtype=np.int64) + total
+            total = int(block[-1])
+        out[at : at + len(block)] = (block.astype(np.float64) - baseline) / gain
+        if how.missing is not None:
+            out[at : at + len(block)][block == how.missing] = np.nan
+        at += len(block)
+    return out
+
+
+def _plain(file: Path, how: Storage, frames: Sequence[int], channel: int, n_frames: int, offset: int) -> Iterator[Ints]:
+    assert how.unpack is not None
+    per_frame, begin = sum(frames), sum(frames[:channel])
+    end = begin + frames[channel]
+    step = 6 * max(1, BLOCK_SAMPLES // (6 * per_frame))  # whole groups of every format
+    with file.open("rb") as handle:
+        handle.seek(offset)
+        for start in range(0, n_frames, step):
+            count = min(step, n_frames - start)
+            raw = np.frombuffer(handle.read(how.bytes_of(count * per_frame)), np.uint8)
+            filled = -(-count * per_frame // how.samples) * how.n_bytes
+            if len(raw) < filled:  # the last group of the file
+                raw = np.concatenate([raw, np.zeros(filled - len(raw), np.uint8)])
+            if per_frame % how.samples:
+                yield how.unpack(raw)[: count * per_frame].reshape(count, per_frame)[:, begin:end].reshape(-1)
+                continue
+            # a frame is whole groups: those of this channel are enough
+            first, last = begin // how.samples, -(-end // how.samples)
+            groups = raw.reshape(count, per_frame // how.samples, how.n_bytes)[:, first:last]
+            values = how.unpack(np.ascontiguousarray(groups).reshape(-1)).reshape(count, -1)
+            yield values[:, begin - first * how.samples : end - first * how.samples].reshape(-1)
+
+
+def _flac(file: Path, storage: str, frames: Sequence[int], channel: int, n_frames: int, offset: int) -> Iterator[Ints]:
+    import soundfile
+
+    wanted = n_frames * frames[channel]
+    with file.open("rb") as handle:
+        if handle.read(4) != b"fLaC":
+            raise EcgFormatError("it is no FLAC file", where=str(file), remedy="check the header's storage format")
+        handle.seek(0)
+        with soundfile.SoundFile(handle) as sound:
+            bits = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}.get(sound.subtype, 99)
+            if bits > int(storage) - 500 or sound.channels != len(frames) or len(set(frames)) != 1:
+                raise EcgFormatError(
+                    f"it holds {sound.channels} channels of {bits} bits, the header describes {len(frames)} of {int(storage) - 500}",
+                    where=str(file),
+                    remedy="check the header",
+                )
+            sound.seek(min(offset, sound.frames))
+            there = sound.frames - sound.tell()
+            if there < wanted:
+                raise EcgFormatError(
+                    f"the file is truncated: {there} of {wanted} samples", where=str(file), remedy="fetch it again"
+                )
+            shift = {8: 8, 16: 0, 24: 8}[bits]  # the decoder gives 16 or 32 bits, the samples in the highest
+            step = max(1, BLOCK_SAMPLES // len(frames))
+            for start in range(0, wanted, step):
+                block = sound.read(min(step, wanted - start), "int32" if bits == 24 else "int16", always_2d=True)
+                if len(block) < min(step, wanted - start):
+                    raise EcgFormatError("the file is truncated or damaged", where=str(file), remedy="fetch it again")
+                yield block[:, channel] >> shift
