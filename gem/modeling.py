@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from . import forking  # noqa: F401  (a forked child can use a model)
 from .configuration import GemConfig
 from .encoders.registry import Encoder, build_encoder
 from .errors import GemConfigError, GemInputError

@@ -31,7 +31,8 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     from ..configuration import GemConfig
     from ..loading import load
     from ..modeling import GemForConditionalGeneration
-    from ..processing import GemProcessor, load_tokenizer
+    from ..processing import GemProcessor
+    from ..tokenizer import load_tokenizer
 
     unknown = sorted(set(parts) - set(SOURCES))
     if unknown or ("base" in parts) == ("text" in parts):
@@ -59,7 +60,7 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
         from transformers import AutoModelForCausalLM
 
         text: Any = AutoModelForCausalLM.from_pretrained(parts["text"])
-        tokenizer = load_tokenizer(Path(parts["text"]))
+        tokenizer = load_tokenizer(Path(parts["text"]), text.config)
         values["text_config"] = text.config
         weights["language_model"] = text
     if "ecg" in parts:
