@@ -31,6 +31,10 @@ class ForkLock:
         self._lock.release()
 
 
+# transformers changes torch's own settings while it builds and fills a model: two threads at once spoil each other's
+building = ForkLock()
+
+
 def _one_thread() -> None:
     # OpenMP's threads stay in the parent, and a child that shares work with them waits for ever; DataLoader does the same in its workers
     torch = sys.modules.get("torch")

@@ -14,6 +14,7 @@ from grounding.instructions.sources import find_sources
 from grounding.instructions.teachers import teachers
 
 from . import teachers as local  # noqa: F401  (registers the local models)
+from .terminal import say
 
 _ABOUT = """Makes instruction data: measures each recording, asks a teacher, holds every sentence of the answer against the measurement, and
 keeps, mends or rejects it with the reason. Stopped or killed, the same command goes on where it was. See docs/instructions.md."""
@@ -55,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
         shard_size=args.shard_size, jobs=args.jobs, pictures=args.pictures, measurements=args.measurements, retry=args.retry,
         progress=sys.stderr.isatty(),
     )  # fmt: skip
-    print(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
+    say(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
     for name in ("status", "task", "form", "report"):
-        print(f"  {name:<7} {_counts(summary[name])}")
+        say(f"  {name:<7} {_counts(summary[name])}")
     status = summary["status"]
     return 1 if status.get("failed") or status.get("unreadable") else 0
 

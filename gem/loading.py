@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from .encoders.contract import SignalContract
 from .errors import GemCheckpointError
+from .forking import building
 from .processing import FILE, GemProcessor
 from .tokenizer import load_tokenizer
 from .untrusted import as_checkpoint_error, read_json
@@ -32,11 +34,14 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
     with as_checkpoint_error(name_or_path, "the folder can't be read"):
         folder = _folder(name_or_path)
         config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    if config.get("model_type") in ("gem", "gem_ecg_coca"):
-        return _ours(folder, config, dtype).to(device or "cpu").eval()
-    from .checkpoints import load_published
+        if not isinstance(config.get("model_type") or "", str):
+            raise GemCheckpointError("model_type is no name", where=str(folder / "config.json"))
+    with building:
+        if config.get("model_type") in ("gem", "gem_ecg_coca"):
+            return _ours(folder, config, dtype).to(device or "cpu").eval()
+        from .checkpoints import load_published
 
-    return load_published(folder, config, device, dtype)
+        return load_published(folder, config, device, dtype)
 
 
 def _folder(name_or_path: str | Path) -> Path:
@@ -55,7 +60,7 @@ def _folder(name_or_path: str | Path) -> Path:
 
 def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
     """A model in our own layout."""
-    from .checkpoints.building import CONTRADICTION, OURS, compared, filled, read_generation
+    from .checkpoints.building import OURS, compared, filled, read_generation, set_generation
     from .checkpoints.files import check_files
 
     family: Any
@@ -63,8 +68,9 @@ def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> An
         from .modeling import GemForConditionalGeneration as family
     else:
         from .fusion.coca import EcgCocaModel as family
-    with as_checkpoint_error(folder, CONTRADICTION):
+    with as_checkpoint_error(folder, "the weights can't be read"):
         shapes = check_files(folder)
+    with as_checkpoint_error(folder / "config.json", "it can't be used"):
         config = family.config_class(**values)
     report = compared(folder, family, config, shapes)
     wrong: dict[str, Any] = {"missing_keys": report.missing, "unexpected_keys": report.unexpected, "mismatched_keys": report.mismatched}  # fmt: skip
@@ -73,8 +79,9 @@ def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> An
         raise GemCheckpointError(f"the weights don't fit the config: {shown}", where=str(folder))
     stored = GemProcessor.from_pretrained(folder) if (folder / FILE).is_file() else None
     tokenizer = load_tokenizer(folder) if stored is None else stored.tokenizer
+    generation = read_generation(folder, OURS)
     model = filled(folder, family, config, dtype=dtype or torch.float32)
-    read_generation(folder, model, OURS)
+    set_generation(model, generation)
     if stored is not None:
         model.processor = stored
     elif values["model_type"] == "gem_ecg_coca":
@@ -93,7 +100,8 @@ def check_fit(model: Any, folder: Path) -> None:
     """
     coca, processor = hasattr(model, "ecg"), model.processor
     encoder = model.ecg if coca else model.ecg_encoder
-    own, given = getattr(encoder, "contract", None), processor.contract
+    signal, given = getattr(model.config, "signal", None), processor.contract
+    own = SignalContract.from_dict(signal) if signal else getattr(encoder, "contract", None)
     if own is not None and given is not None and (len(own.leads), own.n_samples) != (len(given.leads), given.n_samples):
         raise GemCheckpointError(
             f"the processor makes {len(given.leads)} leads x {given.n_samples} samples, the encoder takes "
@@ -106,6 +114,7 @@ def check_fit(model: Any, folder: Path) -> None:
     table = model.text if coca else getattr(model, "language_model", None)
     if table is not None and processor.tokenizer is not None:
         rows = int((table.transformer if coca else table).config.vocab_size)
-        most = max(processor.tokenizer.get_vocab().values(), default=0)
+        # a template may put ids in front of every text that are no token's
+        most = max(*processor.tokenizer.get_vocab().values(), *processor.tokenizer("ECG")["input_ids"])
         if most >= rows:
             raise GemCheckpointError(f"the tokenizer has the id {most}, the model {rows} tokens", where=str(folder))

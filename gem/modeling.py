@@ -18,6 +18,7 @@ from transformers import (
 
 from . import forking  # noqa: F401  (a forked child can use a model)
 from .configuration import GemConfig
+from .encoders.contract import SignalContract
 from .encoders.registry import Encoder, build_encoder
 from .errors import GemConfigError, GemInputError
 from .fusion import prefix, towers
@@ -67,6 +68,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self.ecg_projector = build_projector(config.ecg_projector, self.ecg_encoder.width, out)
             if config.signal is None and self.ecg_encoder.contract is not None:
                 config.signal = self.ecg_encoder.contract.to_dict()
+        if config.signal is not None:
+            SignalContract.from_dict(config.signal)
         if config.share_projector and self.vision_projector is None:
             raise GemConfigError("share_projector needs a vision_encoder")
         if config.merge == "spatial_unpad":

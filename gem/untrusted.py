@@ -38,6 +38,7 @@ DTYPES = ("float32", "float16", "bfloat16", "float64")
 LARGEST = 2**31 - 1
 MOST_LAYERS = 1000  # published language models have up to 126
 COUNTS = re.compile(r"(^|_)(n_)?(layers?|depths?|blocks|num_layers)$")
+_SIZE = re.compile(r"^num_|^n_|_size$|_dim$|heads|layers")
 MOST_JSON_BYTES = 64 << 20
 
 # what configs of transformers store and a model here is not built from
@@ -185,6 +186,9 @@ def transformers_config(values: Mapping[str, Any], kinds: Iterable[str], where: 
     check_implementation(values, where)
     check_dtype(kept, where)
     check_numbers(kept, where)
+    less = [name for name, value in kept.items() if isinstance(value, int) and value < 0 and _SIZE.search(name)]
+    if less:
+        raise GemConfigError(f"{where}: {less[0]} is {kept[less[0]]}", remedy="a size is not negative")
     try:
         return family(**kept)
     except Exception as error:  # transformers' own checks raise whatever meets the odd value first
@@ -243,7 +247,7 @@ def _of_generation() -> set[str]:
 
 def _say_unused(names: Iterable[str], where: str) -> None:
     if some := sorted(map(str, names))[:5]:
-        warnings.warn(f"{where}: {', '.join(some)} is not used: there is no such setting", stacklevel=4)
+        warnings.warn(f"{where}: there is no such setting, and it is not used: {', '.join(some)}", stacklevel=4)
 
 
 def _listed(value: Any) -> bool:

@@ -11,7 +11,7 @@ import torch
 from ..errors import GemCheckpointError
 from ..untrusted import as_checkpoint_error
 from . import foundation, llava, meit
-from .building import CONTRADICTION, IDS, compared, filled, on_meta, read_generation
+from .building import CONTRADICTION, IDS, compared, filled, on_meta, read_generation, set_generation
 from .files import check_files
 from .report import LoadReport, account
 
@@ -42,7 +42,8 @@ def load_published(
     from ..tokenizer import load_tokenizer
 
     extra = dict(towers or {})
-    shapes = check_files(folder)
+    with as_checkpoint_error(folder, "the weights can't be read"):
+        shapes = check_files(folder)
     twice = sorted(set(shapes) & set(extra))
     if twice:
         raise GemCheckpointError(
@@ -78,8 +79,11 @@ def load_published(
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder), remedy=remedy)
     tokenizer = load_tokenizer(folder)
     more = {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
+    generation = read_generation(
+        folder, IDS
+    )  # published figures are greedy whatever sampling a base model's file suggests
     model = filled(folder, GemForConditionalGeneration, layout.config, layout.rename, layout.ignored, dtype, more)
-    read_generation(folder, model, IDS)  # published figures are greedy whatever sampling a base model's file suggests
+    set_generation(model, generation)
     model.load_report = report
     model.processor = GemProcessor.from_config(layout.config, tokenizer)
     return model.to(device or "cpu").eval()

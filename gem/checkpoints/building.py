@@ -11,18 +11,15 @@ import torch
 from torch import nn
 
 from ..errors import GemCheckpointError, GemConfigError
-from ..forking import ForkLock
+from ..forking import building
 from ..untrusted import as_checkpoint_error, read_json
 from .files import main_dtype, read_tensors
 from .report import LoadReport, account
 
 # what a config describes before the headers could say that it does not fit; a tower that is not among the files has up to 400
-SPARE_TENSORS = 2000
+SPARE_TENSORS = 1000
 MOST_BUFFER_BYTES = 256 << 20  # of what a model computes for itself and no file holds
 CONTRADICTION = "the config and the weights contradict each other"
-
-# transformers changes torch's own settings while it builds and fills a model: two threads at once spoil each other's
-building = ForkLock()
 
 
 def on_meta(config: Any, family: Any = None, n_tensors: int | None = None) -> nn.Module:
@@ -112,27 +109,31 @@ def filled(
         return model
 
 
-def read_generation(folder: Path, model: Any, names: Mapping[str, type | tuple[type, ...]]) -> None:
-    """Take some settings of ``generation_config.json``, where there is one, into the model.
+def read_generation(folder: Path, names: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    """Some settings of ``generation_config.json``, where there is one; others are left to whoever calls ``generate``.
 
     Args:
         folder: of the model.
-        model: whose ``generation_config`` they go to.
         names: setting -> its type.
 
     Raises:
         GemCheckpointError: a value of another kind, or a length or number of beams beyond all use.
     """
     path = folder / "generation_config.json"
-    if not path.is_file() or model.generation_config is None:
-        return
-    for name, value in read_json(path).items():
+    found: dict[str, Any] = {}
+    for name, value in read_json(path).items() if path.is_file() else ():
         if value is None or name not in names:
             continue
-        kinds, listed = names[name], isinstance(value, list) and name.endswith("_id")
-        values = value if listed else [value]
-        if not values or not all(_is(one, kinds) and abs(one) <= _MOST.get(name, 2**31) for one in values):
+        values = value if isinstance(value, list) and name.endswith("_id") else [value]
+        if not values or not all(_is(one, names[name]) and abs(one) <= _MOST.get(name, 2**31) for one in values):
             raise GemCheckpointError(f"{name} can't be {str(value)[:60]!r}", where=str(path), remedy="take it out, or give generate() your own")  # fmt: skip
+        found[name] = value
+    return found
+
+
+def set_generation(model: Any, settings: Mapping[str, Any]) -> None:
+    """Put them into a model that generates."""
+    for name, value in settings.items() if getattr(model, "generation_config", None) is not None else ():
         setattr(model.generation_config, name, value)
 
 

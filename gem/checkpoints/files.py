@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
@@ -111,20 +112,37 @@ def read_tensors(
         folder: of the weights.
         rename: published key -> ours.
         ignored: published keys to leave where they are.
-        dtype: what floating tensors become; each is unmapped after it was converted, before the next is read.
+        dtype: what floating tensors become; what was converted is unmapped before the next ``PORTION`` numbers are read.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
         with opened(path) as file:
-            keys = [key for key in file.keys() if key not in ignored]  # noqa: SIM118  (not a mapping)
-            kinds = {key: file.get_slice(key).get_dtype() for key in keys}
-            same = [key for key in keys if dtype is None or _DTYPES.get(kinds[key], dtype) == dtype]
+            parts = {key: file.get_slice(key) for key in file.keys() if key not in ignored}  # noqa: SIM118  (not a mapping)
+            same = [
+                key for key, part in parts.items() if dtype is None or _DTYPES.get(part.get_dtype(), dtype) == dtype
+            ]
             for key in same:
                 tensors[rename(key)] = file.get_tensor(key)
-        for key in sorted(set(keys) - set(same)):
+            sizes = {key: math.prod(parts[key].get_shape()) for key in sorted(set(parts) - set(same))}
+        for portion in _portions(sizes):
             with opened(path) as file:
-                tensors[rename(key)] = file.get_tensor(key).to(dtype)
+                for key in portion:
+                    tensors[rename(key)] = file.get_tensor(key).to(dtype)
     return tensors
+
+
+def _portions(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The keys, cut where their numbers reach ``PORTION``."""
+    portion: list[str] = []
+    total = 0
+    for key, size in sizes.items():
+        if portion and total + size > PORTION:
+            yield portion
+            portion, total = [], 0
+        portion.append(key)
+        total += size
+    if portion:
+        yield portion
 
 
 def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
@@ -136,6 +154,7 @@ def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
     return max(sizes, key=lambda dtype: sizes[dtype], default=torch.float32)
 
 
+PORTION = 1 << 24  # numbers that are mapped at a time while they are converted
 MOST_HEADER_BYTES = 16 << 20  # of 100 000 tensors; the largest published models have 1000 in a file
 _WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -47,9 +47,14 @@ def run(args: argparse.Namespace) -> int:
         raise GemConfigError(
             "training needs packages that are not installed", remedy='pip install "gem-ecg[train]"'
         ) from None
-    LightningCLI(
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        args=["fit", "--config", str(path), *args.overrides],
-    )
+    try:
+        LightningCLI(
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            args=["fit", "--config", str(path), *args.overrides],
+        )
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning ends a stopped run with status 1
+            raise KeyboardInterrupt from None
+        raise
     return 0

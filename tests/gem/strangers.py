@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -88,7 +89,9 @@ def published(folder: Path) -> Path:
         "image_aspect_ratio": "anyres", "image_grid_pinpoints": "[(28, 56), (56, 28)]", "rope_theta": 10000.0, "mm_vision_tower": "vision_tower",
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": 2, "max_length": 4096}))
+    (folder / "generation_config.json").write_text(
+        json.dumps({"bos_token_id": 1, "eos_token_id": 2, "max_length": 4096})
+    )
     (folder / "vision_tower").mkdir()
     (folder / "vision_tower" / "config.json").write_text(json.dumps({**CLIP, "model_type": "clip_vision_model"}))
     (folder / "vision_tower" / "preprocessor_config.json").write_text(json.dumps({"size": {"shortest_edge": 28}, "crop_size": {"height": 28}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}))  # fmt: skip
@@ -140,7 +143,7 @@ def mutated(text: str, pick: random.Random) -> str:
         if action == 0:
             del parent[path[-1]]
         elif action == 1 and isinstance(parent, dict):
-            parent[pick.choice(("num_labels", "auto_map", "attn_implementation", "quantization_config", "vocab_file", "extra"))] = pick.choice(VALUES)  # fmt: skip
+            parent[pick.choice(("num_labels", "auto_map", "attn_implementation", "quantization_config", "vocab_file", "extra"))] = copy.deepcopy(pick.choice(VALUES))  # fmt: skip
         elif action == 2 and isinstance(parent[path[-1]], int | float):
             parent[path[-1]] = parent[path[-1]] * pick.choice((-1, 0, 2, 1000, 10**9, 0.5))
         elif action == 3:
@@ -150,5 +153,17 @@ def mutated(text: str, pick: random.Random) -> str:
             parent[path[-1]] = deep
             break
         else:
-            parent[path[-1]] = pick.choice(VALUES)
+            parent[path[-1]] = copy.deepcopy(pick.choice(VALUES))
     return json.dumps(data)
+
+
+def spoil(path: Path, pick: random.Random) -> None:
+    """Mutate a JSON file, or the header of a safetensors file (its data stay)."""
+    if path.suffix == ".json":
+        path.write_text(mutated(path.read_text(), pick))
+        return
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = mutated(raw[8 : 8 + length].decode(), pick).encode()
+    told = len(header) if pick.random() < 0.9 else pick.choice((0, 1, 2**32, 2**63, len(raw)))
+    path.write_bytes(told.to_bytes(8, "little") + header + raw[8 + length :])
