@@ -9,6 +9,7 @@ from typing import Any
 
 from grounding.instructions import endpoint  # noqa: F401  (registers its teacher)
 from grounding.instructions.lessons import FORMS, tasks
+from grounding.instructions.output import schema
 from grounding.instructions.pipeline import instruct
 from grounding.instructions.sources import find_sources
 from grounding.instructions.teachers import teachers
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the data and print the counts; 1 where a recording could not be read or a teacher failed."""
+    schema()  # where its package is missing this says so now, not at the first shard
     names = ("url", "model", "key_variable", "timeout_s", "retries", "concurrency", "max_tokens")
     teacher = teachers[args.teacher](**{name: getattr(args, name) for name in names if getattr(args, name) is not None})
     summary = instruct(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from .configuration import GemConfig
 from .encoders.contract import SignalContract
 from .encoders.registry import Encoder, build_encoder
 from .errors import GemConfigError, GemInputError
+from .extras import how_to_install
 from .fusion import prefix, towers
 from .fusion.heads import ClassificationHead
 from .fusion.merge import IGNORE, Merged, merge_tokens, project_and_merge
@@ -89,6 +91,17 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.load_report: Any = None
         self.graphs = Graphs()  # recordings of both towers, for small batches on a GPU
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """transformers' own door, with its arguments; for a folder that you don't trust there is ``gem.load``.
+
+        Raises:
+            GemConfigError: ``device_map`` without accelerate.
+        """
+        if kwargs.get("device_map") is not None and importlib.util.find_spec("accelerate") is None:
+            raise GemConfigError("device_map needs the package accelerate", remedy=how_to_install("accelerate"))
+        return super().from_pretrained(*args, **kwargs)
 
     def _head_dim(self) -> int:
         text: Any = self.config.text_config
