@@ -181,7 +181,8 @@ def transformers_config(values: Mapping[str, Any], kinds: Iterable[str], where: 
         raise GemConfigError(f"{where}: model_type {_short(kind)}", remedy=f"it can be {', '.join(known)}")
     family: Any = CONFIG_MAPPING[kind]
     own = ({field.name for field in dataclasses.fields(family)} | set(family.attribute_map) | _LEGACY) - _UNUSED
-    _say_unused(set(values) - own - _UNUSED - _of_generation(), where)
+    # it stores some things that it works out itself
+    _say_unused(set(values) - own - _UNUSED - _of_generation() - set(family().to_dict()), where)
     kept = {name: value for name, value in values.items() if name in own}
     check_implementation(values, where)
     check_dtype(kept, where)
