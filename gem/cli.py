@@ -8,6 +8,8 @@ import importlib
 import os
 import sys
 import threading
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         sys.stderr.close()
         return 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # workers that end now say so
+            traceback.clear_frames(stop.__traceback__)
         say_error("stopped; what was written is kept")
         return STOPPED
     except Exception as error:
@@ -259,8 +264,13 @@ def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
 
 def _render(args: argparse.Namespace) -> None:
     from grounding.paper import draw
+    from grounding.record import canonical_lead
 
-    page = draw(_read(args.record, args), args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
+    record = _read(args.record, args)
+    odd = [name for name in args.show or () if canonical_lead(name) not in (*record.leads, *grounding.STANDARD_LEADS)]
+    if odd:
+        raise EcgError(f"there is no lead {', '.join(odd)}", where="--show", remedy=f"it has {', '.join(record.leads)}")
+    page = draw(record, args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
     try:
         page.image.save(args.output)
     except ValueError:

@@ -15,6 +15,7 @@ from grounding.instructions.sources import find_sources
 from grounding.instructions.teachers import teachers
 
 from . import teachers as local  # noqa: F401  (registers the local models)
+from .errors import GemInputError
 from .terminal import say
 
 _ABOUT = """Makes instruction data: measures each recording, asks a teacher, holds every sentence of the answer against the measurement, and
@@ -50,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the data and print the counts; 1 where a recording could not be read or a teacher failed."""
+    if args.jobs == 0:
+        raise GemInputError("0 worker processes", where="--jobs", remedy="1 or more; -1 takes every core")
     schema()  # where its package is missing this says so now, not at the first shard
     names = ("url", "model", "key_variable", "timeout_s", "retries", "concurrency", "max_tokens")
     teacher = teachers[args.teacher](**{name: getattr(args, name) for name in names if getattr(args, name) is not None})

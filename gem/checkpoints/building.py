@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from .report import LoadReport, account
 
 # what a config describes before the headers could say that it does not fit; a tower that is not among the files has up to 400
 SPARE_TENSORS = 1000
+LONG_BYTES = 1 << 30  # of weights: reading them shows a bar
 MOST_BUFFER_BYTES = 256 << 20  # of what a model computes for itself and no file holds
 CONTRADICTION = "the config and the weights contradict each other"
 
@@ -103,10 +106,27 @@ def filled(
     """
     with building, as_checkpoint_error(folder, "the weights can't be read into the model"):
         tensors = read_tensors(folder, rename, ignored, dtype) | dict(more or {})
-        # a path would have transformers read the folder's other files, adapters and code among them
-        model = family.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or main_dtype(tensors))
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        with _bar(shown=size > LONG_BYTES and sys.stderr.isatty()):
+            # a path would have transformers read the folder's other files, adapters and code among them
+            model = family.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or main_dtype(tensors))
         model.config.name_or_path = model.name_or_path = str(folder)
         return model
+
+
+@contextlib.contextmanager
+def _bar(shown: bool) -> Iterator[None]:
+    """With or without transformers' progress bar."""
+    from transformers.utils import logging
+
+    was = logging.is_progress_bar_enabled()
+    if was and not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was:
+            logging.enable_progress_bar()
 
 
 def read_generation(folder: Path, names: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:

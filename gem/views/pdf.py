@@ -60,7 +60,7 @@ def _data(explanation: Explanation) -> dict[str, object]:
     """Plain strings for the template: typst shows them as text, so nothing in them is markup."""
     measurement = explanation.measurement
     about = [f"{measurement.duration_s:g} s", f"{len(measurement.leads)} leads", f"{measurement.fs:g} Hz"]
-    about += [f"{measurement.age:g} years"] * (measurement.age is not None) + [measurement.sex or ""]
+    about += [f"{measurement.age:g} years" if measurement.age is not None else "", measurement.sex or ""]
     top = sorted(explanation.probabilities.items(), key=lambda item: -item[1])[:8]
     return {
         "title": explanation.record_id, "about": " \u00b7 ".join(filter(None, about)), "model": explanation.model, "mark": mark(explanation),
