@@ -59,8 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when all went well; 1 when some of a batch failed, or ``check`` found a contradiction; 2 on an error; 130 when stopped.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    take_warnings()
+    with warnings.catch_warnings():
+        take_warnings()
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: Sequence[str]) -> int:
     try:
         args = _parser(words).parse_args(words)
         return int(args.run(args) or 0)

@@ -118,9 +118,11 @@ def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None)
     else:
         from transformers import AutoModel
 
+        from ..untrusted import as_checkpoint_error
         from .parts import take
 
-        body: Any = AutoModel.from_pretrained(text, add_pooling_layer=False)
+        with as_checkpoint_error(text, "no text tower as transformers saves it"):
+            body: Any = AutoModel.from_pretrained(text, add_pooling_layer=False, trust_remote_code=False)
         tokenizer = load_tokenizer(Path(text), body.config)
         if tokenizer is None:
             raise GemConfigError("no tokenizer", where=text, remedy="put its files beside the text tower's")

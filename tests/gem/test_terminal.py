@@ -157,3 +157,20 @@ def test_numbers_are_not_touched(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == value
     with pytest.raises(ValueError, match="JSON"):
         terminal.say_json({"a": float(np.nan)})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+def test_instructions_from_names_that_are_not_utf8(tmp_path: Path) -> None:
+    """One odd name among three: three recordings in the data, and none of their names breaks a file."""
+    pytest.importorskip("pyarrow")
+    from grounding.instructions.pipeline import instruct
+    from grounding.instructions.sources import find_sources
+
+    (tmp_path / "src").mkdir()
+    for name in ("a.csv", "b.csv", os.fsdecode(b"pat\xff.csv")):
+        write_csv(tmp_path / "src" / name, ["I", "II", "III"])
+    sources = find_sources([tmp_path / "src"])
+    summary = instruct(sources, tmp_path / "out", task_names=["report"])
+    assert summary["records"] == 3
+    assert (tmp_path / "out" / "instructions.json").read_text(encoding="utf-8")
+    assert instruct(sources, tmp_path / "out", task_names=["report"]) == summary
