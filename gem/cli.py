@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
-import json
+import os
 import sys
+import threading
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +17,15 @@ from typing import TYPE_CHECKING, Any
 import grounding
 from grounding import EcgError
 
+from .extras import how_to_install
+from .terminal import Parser, say, say_error, say_json, say_traceback, take_warnings
+
 if TYPE_CHECKING:
     from grounding import ECGRecord, Evidence, Measurement
 
-# name -> (module with add_arguments(parser) and run(args), what it is for); a module that isn't there is not offered
+    from .views.files import PageFiles
+
+# name -> (module with add_arguments(parser) and run(args), what it is for)
 ELSEWHERE = {
     "instruct": ("gem.instruct_cli", "make instruction data from recordings"),
     "train": ("gem.training.cli", "train a model by a config"),
@@ -24,33 +33,65 @@ ELSEWHERE = {
     "convert": ("gem.checkpoints.cli", "convert a published checkpoint"),
 }
 PACKAGES = ("numpy", "scipy", "neurokit2", "wfdb", "pandas", "pillow", "torch", "transformers", "timm", "lightning", "onnxruntime", "typst")  # fmt: skip
+STOPPED = 130  # 128 + SIGINT, as shells have it
+
+
+def command() -> None:
+    """The console script: ``main``, and out at once when it was stopped."""
+    status = main()
+    if status != STOPPED:
+        sys.exit(status)
+    # libraries put their temporary files away; a thread that still waits for an answer is not waited for
+    putting_away = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    putting_away.start()
+    putting_away.join(0.5)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 when all went well, 1 when some of a batch failed, 2 on an error."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(words).parse_args(words)
+    """Run the command line.
+
+    Args:
+        argv: the words after ``gem``; those of the process when None.
+
+    Returns:
+        0 when all went well; 1 when some of a batch failed, or ``check`` found a contradiction; 2 on an error; 130 when stopped.
+    """
+    with warnings.catch_warnings():
+        take_warnings()
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: Sequence[str]) -> int:
     try:
+        args = _parser(words).parse_args(words)
         return int(args.run(args) or 0)
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         sys.stderr.close()
         return 0
-    except KeyboardInterrupt:
-        return _fail("stopped")
+    except KeyboardInterrupt as stop:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # workers that end now say so
+            traceback.clear_frames(stop.__traceback__)
+        say_error("stopped; what was written is kept")
+        return STOPPED
     except Exception as error:
-        if args.debug:
-            raise
-        return _fail(_one_line(error))
+        if "--debug" in words:
+            say_traceback()
+        say_error(_one_line(error))
+        return 2
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gem", description="Grounded explanations of 12-lead ECGs. Research software, not a medical device."
     )
     parser.add_argument("--version", action="version", version=f"gem-ecg {grounding.__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = Parser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    reading = argparse.ArgumentParser(add_help=False)
+    reading = Parser(add_help=False)
     group = reading.add_argument_group("what a file does not tell, or tells wrongly")
     group.add_argument("--fs", type=float, help="sampling rate, Hz")
     group.add_argument("--leads", help="channels to take, or names for all of them, e.g. I,II,V1")
@@ -92,36 +133,46 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     said.add_argument("--text", help="the text")
     said.add_argument("--file", type=Path, help="a text file")
     sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.add_argument("--exit-zero", action="store_true", help="exit with 0 also where a statement is contradicted")
     sub = command("info", _info, "versions, device, weights and registries")
     sub.add_argument("--json", action="store_true", help="print JSON")
     chosen = next((word for word in words if not word.startswith("-")), None)
     for name, (module, text) in ELSEWHERE.items():
-        if _is_there(module):
-            sub = command(name, lambda args: None, text)
-            if name == chosen:  # only then is its module, and what it needs, imported
-                room = importlib.import_module(module)
-                room.add_arguments(sub)
-                sub.set_defaults(run=room.run)
+        sub = command(name, lambda args: None, text)
+        if name == chosen:  # only then is its module, and what it needs, imported
+            room = _room(name, module)
+            room.add_arguments(sub)
+            sub.set_defaults(run=room.run)
     return parser
 
 
-def _is_there(module: str) -> bool:
-    """Whether a module of ours exists, without importing its package."""
-    return Path(__file__).parents[1].joinpath(*module.split(".")).with_suffix(".py").is_file()
+def _room(name: str, module: str) -> Any:
+    """The module behind a command.
+
+    Raises:
+        EcgError: it, or a package that it needs, can't be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = (error.name or "").split(".")[0]
+        own = missing in ("", "gem", "grounding")
+        raise EcgError(
+            f"the part of gem-ecg behind it, {module}, can't be imported ({error})",
+            where=f"gem {name}",
+            remedy="install gem-ecg again" if own else how_to_install(missing),
+        ) from error
 
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, EcgError):
         return " ".join(str(error).split())
     about = " ".join(str(error).split())[:300]
+    if isinstance(error, ImportError) and error.name and error.name.split(".")[0] not in ("gem", "grounding"):
+        return f"the package {error.name} can't be imported ({about}). {how_to_install(error.name)}."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'file'}: {error.strerror}. Check the path."
     return f"{type(error).__name__}: {about}. This looks like a fault of ours: run again with --debug and report it."
-
-
-def _fail(line: str) -> int:
-    print(f"gem: error: {line}", file=sys.stderr)
-    return 2
 
 
 def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
@@ -129,56 +180,51 @@ def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
     return grounding.read_record(path, **given)
 
 
-def _dump(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
-
-
 def _explain(args: argparse.Namespace) -> int:
+    from .views.files import PageFiles
+
     paths = args.records or [grounding.sample_path()]
-    many, failed, results = len(paths) > 1, 0, []
+    many, failed, pages = len(paths) > 1, 0, PageFiles()
+    results: list[dict[str, Any]] = []
     for option in (args.html, args.pdf):
         if many and option is not None and option.suffix and not option.is_dir():
             raise EcgError("several recordings don't fit into one file", where=str(option), remedy="name a folder")
-    for number, path in enumerate(paths):
-        try:
-            explanation = _explain_one(path, args, many)
-        except EcgError as error:
-            if not many or args.debug:
-                raise
-            _fail(f"{error}" if str(path) in str(error) else f"{path}: {error}")
-            failed += 1
-            continue
-        results.append(explanation.to_dict())
-        if args.json:
-            continue
-        print("\n" * bool(number) + explanation.record_id)
-        _tell(explanation)
-    if args.json:
-        _dump(results if many else results[0])
+    try:
+        for number, path in enumerate(paths):
+            try:
+                explanation = _explain_one(path, args, pages)
+            except EcgError as error:
+                if not many or args.debug:
+                    raise
+                say_error(f"{error}" if str(path) in str(error) else f"{path}: {error}")
+                failed += 1
+                continue
+            results.append(explanation.to_dict())
+            if not args.json:
+                say(*[""] * bool(number), explanation.record_id)
+                _tell(explanation)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        if args.json and many:
+            say_json(results)
+        raise
+    if args.json and (many or results):
+        say_json(results if many else results[0])
     return 1 if failed else 0
 
 
-def _explain_one(path: str | Path, args: argparse.Namespace, many: bool) -> Any:
+def _explain_one(path: str | Path, args: argparse.Namespace, pages: PageFiles) -> Any:
     import gem
 
     record = _read(path, args)
     explanation = gem.explain(record, model=args.model)
-    outputs = [] if args.json and args.html is None else [_target(args.html, record.record_id, ".html", many)]
-    outputs += [_target(args.pdf, record.record_id, ".pdf", many)] * (args.pdf is not None)
-    for output in outputs:
-        written = explanation.save(output)
-        print(f"wrote {written}", file=sys.stderr)
+    outputs = [(args.html, ".html")] if args.html is not None or not args.json else []
+    outputs += [(args.pdf, ".pdf")] if args.pdf is not None else []
+    for given, suffix in outputs:
+        one_file = given is not None and given.suffix and not given.is_dir()
+        written = explanation.save(given) if one_file else pages.save(explanation, given or Path(), suffix)
+        say(f"wrote {written}", to=sys.stderr)
     return explanation
-
-
-def _target(given: Path | None, record_id: str, suffix: str, many: bool) -> Path:
-    name = "".join(char if char.isalnum() or char in "._-" else "_" for char in record_id) + suffix
-    if given is None:
-        return Path(name)
-    if many or given.is_dir():
-        given.mkdir(parents=True, exist_ok=True)
-        return given / name
-    return given
 
 
 def _tell(explanation: Any) -> None:
@@ -186,33 +232,33 @@ def _tell(explanation: Any) -> None:
     from .views.measured import source_line
 
     for statement in explanation.statements:
-        print(f"  {statement.text}")
+        say(f"  {statement.text}")
         lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
         for line in lines[:6]:
-            print(f"      {line}")
+            say(f"      {line}")
         if len(lines) > 6:
-            print(f"      and {len(lines) - 6} more")
+            say(f"      and {len(lines) - 6} more")
         for claim in statement.claims:
             if claim.verdict != "supported":
-                print(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
-    print(f"  {explanation.verdict_line}")
+                say(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
+    say(f"  {explanation.verdict_line}")
 
 
 def _measure(args: argparse.Namespace) -> None:
     measurement = grounding.measure(_read(args.record, args))
     if args.json:
-        _dump(measurement.to_dict())
+        say_json(measurement.to_dict())
         return
     from .views.measured import VALUES, place, quality_lines, shown
 
-    print(f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats")  # fmt: skip
+    say(f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats")  # fmt: skip
     for quantity, name in VALUES.items():
         evidence = _evidence(measurement, quantity)
         if evidence is not None:
             why = f": {evidence.reason}" if evidence.value is None else f"   [{place(evidence)}]"
-            print(f"  {name:<18} {shown(evidence)}{why}")
+            say(f"  {name:<18} {shown(evidence)}{why}")
     for line in quality_lines(measurement):
-        print(f"  quality: {line}")
+        say(f"  quality: {line}")
 
 
 def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
@@ -236,24 +282,26 @@ def _render(args: argparse.Namespace) -> None:
             "unknown kind of picture", where=str(args.output), remedy="use .png, .jpg, .webp or .pdf"
         ) from None
     if args.json:
-        _dump(page.layout.to_dict())
+        say_json(page.layout.to_dict())
     else:
-        print(f"wrote {args.output}", file=sys.stderr)
+        say(f"wrote {args.output}", to=sys.stderr)
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> int:
     try:
         text = args.text if args.text is not None else args.file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise EcgError("the file is not UTF-8 text", where=str(args.file), remedy="save it as UTF-8") from None
     claims = grounding.check(text, grounding.measure(_read(args.record, args)))
     if args.json:
-        _dump([claim.to_dict() for claim in claims])
-        return
-    for claim in claims:
-        print(f"{claim.verdict.replace('_', ' '):<13} {claim.text!r}: {claim.reason}")
-    if not claims:
-        print("no statement was found in the text")
+        say_json([claim.to_dict() for claim in claims])
+    else:
+        for claim in claims:
+            say(f"{claim.verdict.replace('_', ' '):<13} {claim.text!r}: {claim.reason}")
+        if not claims:
+            say("no statement was found in the text")
+    contradicted = any(claim.verdict == "contradicted" for claim in claims)
+    return 1 if contradicted and not args.exit_zero else 0
 
 
 def _info(args: argparse.Namespace) -> None:
@@ -285,11 +333,11 @@ def _info(args: argparse.Namespace) -> None:
     }
     facts: dict[str, Any] = {"versions": versions, "device": device, "weights": weights, "registries": registries}
     if args.json:
-        _dump(facts)
+        say_json(facts)
         return
     for name, value in versions.items():
-        print(f"{name:<14} {value}")
-    print(f"{'device':<14} {device}")
-    print(f"{'weights':<14} {', '.join(f'{name} ({size})' for name, size in weights.items()) or 'none bundled'}")
+        say(f"{name:<14} {value}")
+    say(f"{'device':<14} {device}")
+    say(f"{'weights':<14} {', '.join(f'{name} ({size})' for name, size in weights.items()) or 'none bundled'}")
     for name, entries in registries.items():
-        print(f"{name:<14} {', '.join(entries)}")
+        say(f"{name:<14} {', '.join(entries)}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig
 
 from .errors import GemConfigError
+from .untrusted import DECODERS, TEXT_TOWERS, check_arguments, check_numbers, common_settings, transformers_config
 
 FUSIONS = ("tokens", "prefix_kv", "none")
 PICTURE_MODES = ("letterbox", "pad", "ori", "anyres")
+MOST_PIXELS = 8192  # of a side
 MERGES = ("flat", "spatial", "spatial_unpad")
 
 
@@ -67,27 +69,27 @@ class GemConfig(PreTrainedConfig):
         tune: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if isinstance(text_config, dict):
-            values = dict(text_config)
-            if "model_type" not in values:
-                raise GemConfigError("text_config has no model_type", remedy='add e.g. "model_type": "llama"')
-            try:
-                text_config = AutoConfig.for_model(values.pop("model_type"), **values)
-            except (ValueError, TypeError, StrictDataclassError) as error:  # transformers' own checks
-                raise GemConfigError(f"text_config is none that transformers takes: {error}") from None
+        given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "__class__")}
+        check_arguments(GemConfig, given, "the config")
+        check_numbers(
+            {name: value for name, value in given.items() if name not in ("text_config", "tune")}, "the config"
+        )
+        kwargs = common_settings(kwargs, "the config")
+        text = (
+            transformers_config(text_config, DECODERS, "text_config") if isinstance(text_config, dict) else text_config
+        )
         if fusion not in FUSIONS:
             raise GemConfigError(f"unknown fusion {fusion!r}", remedy=f"use one of {', '.join(FUSIONS)}")
         if merge not in MERGES:
             raise GemConfigError(f"unknown merge {merge!r}", remedy=f"use one of {', '.join(MERGES)}")
-        if picture is not None and picture.get("mode", "letterbox") not in PICTURE_MODES:
-            raise GemConfigError(
-                f"unknown picture mode {picture.get('mode')!r}", remedy=f"use one of {', '.join(PICTURE_MODES)}"
-            )
+        if picture is not None:
+            check_picture(picture)
         if not 0.0 <= modality_dropout <= 1.0:
             raise GemConfigError(f"modality_dropout {modality_dropout} is not a probability")
+        check_prompt(placeholder, conversation)
         self.ecg_encoder = ecg_encoder
         self.vision_encoder = vision_encoder
-        self.text_config = text_config
+        self.text_config: Any = text
         self.fusion = fusion
         self.ecg_projector = ecg_projector or {"type": "mlp2x_gelu"}
         self.vision_projector = vision_projector or {"type": "mlp2x_gelu"}
@@ -104,7 +106,7 @@ class GemConfig(PreTrainedConfig):
         self.merge = merge
         self.conversation = conversation
         self.tune = tune or {}
-        kwargs.setdefault("tie_word_embeddings", bool(getattr(text_config, "tie_word_embeddings", False)))
+        kwargs.setdefault("tie_word_embeddings", bool(getattr(text, "tie_word_embeddings", False)))
         super().__init__(**kwargs)
 
     @property
@@ -136,9 +138,63 @@ class EcgCocaConfig(PreTrainedConfig):
         caption_weight: float = 2.0,
         **kwargs: Any,
     ) -> None:
+        given = {"ecg": ecg, "text": text, "decoder": decoder, "embed_dim": embed_dim, "caption_weight": caption_weight}
+        check_arguments(EcgCocaConfig, given, "the config")
+        check_numbers(given, "the config")
+        kwargs = common_settings(kwargs, "the config")
+        if text is not None:
+            text = {"model_type": "bert", **text}
+            transformers_config(text, TEXT_TOWERS, "text")
         self.ecg, self.text, self.decoder = ecg or {}, text, decoder
         self.embed_dim, self.caption_weight = embed_dim, caption_weight
         super().__init__(**kwargs)
+
+
+def check_picture(picture: dict[str, Any]) -> None:
+    """Hold the settings of a picture's preparation against what ``gem.processing.prepare_picture`` takes.
+
+    Raises:
+        GemConfigError: an unknown setting or mode, or a size that no picture is brought to.
+    """
+    check_arguments(_picture, picture, "picture")
+    for name in ("mode", "compat_mode"):
+        if picture.get(name, "letterbox") not in PICTURE_MODES:
+            raise GemConfigError(
+                f"unknown picture {name} {picture[name]!r}", remedy=f"use one of {', '.join(PICTURE_MODES)}"
+            )
+    edges = [*picture.get("size", ()), *(edge for pair in picture.get("grid_pinpoints", ()) for edge in pair)]
+    edges += [edge for edge in (picture.get("shortest_edge"),) if edge is not None]
+    if any(not 1 <= edge <= MOST_PIXELS for edge in edges) or len(picture.get("grid_pinpoints", ())) > 100:
+        raise GemConfigError("picture: a side is no size of a picture", remedy=f"1 to {MOST_PIXELS} pixels")
+    if any(not abs(value) < 1e6 for name in ("mean", "std") for value in picture.get(name, ())) or 0 in picture.get(
+        "std", ()
+    ):
+        raise GemConfigError("picture: mean and std can't normalise", remedy="three numbers each, no std of 0")
+    if any(not 0 <= value <= 255 for value in picture.get("background", ())):
+        raise GemConfigError("picture: the background is no colour", remedy="three numbers from 0 to 255")
+
+
+def _picture(
+    mode: str = "letterbox",
+    size: tuple[int, int] = (0, 0),
+    mean: tuple[float, float, float] = (0, 0, 0),
+    std: tuple[float, float, float] = (1, 1, 1),
+    background: tuple[int, int, int] = (255, 255, 255),
+    grid_pinpoints: Sequence[tuple[int, int]] = (),
+    compat_mode: str = "letterbox",
+    shortest_edge: int | None = None,
+) -> None:
+    """The settings of ``picture`` and their kinds."""
+
+
+def check_prompt(placeholder: str, conversation: str | None) -> None:
+    """Refuse a placeholder that is not there and a conversation without a prompt. Raises GemConfigError."""
+    if not placeholder:
+        raise GemConfigError(
+            "the placeholder is empty", remedy="it marks the recording's place in a prompt, e.g. <ecg>"
+        )
+    if conversation is not None and conversation.count("{prompt}") != 1:
+        raise GemConfigError("the conversation has no place for the prompt", remedy="put {prompt} in it, once")
 
 
 for _config in (GemConfig, EcgCocaConfig):

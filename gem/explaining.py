@@ -15,6 +15,7 @@ from grounding._version import __version__
 from grounding.evidence import VERDICTS
 
 from .errors import GemError, GemInputError
+from .forking import building
 
 if TYPE_CHECKING:
     from grounding import Measurement
@@ -123,7 +124,7 @@ class Explanation:
             name, model, chances = str(data["record_id"]), str(data["model"]), dict(data["probabilities"])
         except OSError as error:
             raise GemInputError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise GemInputError(
                 f"not a saved explanation ({type(error).__name__}: {error})", where=str(path), remedy="save it with .save('x.json')"
             ) from None  # fmt: skip
@@ -143,11 +144,14 @@ class Explanation:
         suffix = target.suffix.lower()
         content: bytes
         if suffix == ".json":
-            content = (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode()
+            # half a surrogate pair, from a name that is not UTF-8, becomes its JSON escape and is read back as it was
+            content = (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode(
+                errors="backslashreplace"
+            )
         elif suffix == ".html":
             from .views.html import page
 
-            content = page(self).encode()
+            content = page(self).encode(errors="replace")
         elif suffix == ".pdf":
             from .views.pdf import document
 
@@ -195,8 +199,13 @@ def explain(record_or_path: ECGRecord | str | Path, model: Any = "gem-nano") -> 
     return _explanation(record, measurement, findings, loaded, Path(name).name)
 
 
-@lru_cache(maxsize=2)
 def _load(name: str) -> Any:
+    with building:  # who comes second waits, and finds the model
+        return _loaded(name)
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str) -> Any:
     from .loading import load
 
     return load(name)

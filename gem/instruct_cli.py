@@ -9,11 +9,14 @@ from typing import Any
 
 from grounding.instructions import endpoint  # noqa: F401  (registers its teacher)
 from grounding.instructions.lessons import FORMS, tasks
+from grounding.instructions.output import schema
 from grounding.instructions.pipeline import instruct
 from grounding.instructions.sources import find_sources
 from grounding.instructions.teachers import teachers
 
 from . import teachers as local  # noqa: F401  (registers the local models)
+from .errors import GemInputError
+from .terminal import say
 
 _ABOUT = """Makes instruction data: measures each recording, asks a teacher, holds every sentence of the answer against the measurement, and
 keeps, mends or rejects it with the reason. Stopped or killed, the same command goes on where it was. See docs/instructions.md."""
@@ -48,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the data and print the counts; 1 where a recording could not be read or a teacher failed."""
+    if args.jobs == 0:
+        raise GemInputError("0 worker processes", where="--jobs", remedy="1 or more; -1 takes every core")
+    schema()  # where its package is missing this says so now, not at the first shard
     names = ("url", "model", "key_variable", "timeout_s", "retries", "concurrency", "max_tokens")
     teacher = teachers[args.teacher](**{name: getattr(args, name) for name in names if getattr(args, name) is not None})
     summary = instruct(
@@ -55,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
         shard_size=args.shard_size, jobs=args.jobs, pictures=args.pictures, measurements=args.measurements, retry=args.retry,
         progress=sys.stderr.isatty(),
     )  # fmt: skip
-    print(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
+    say(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
     for name in ("status", "task", "form", "report"):
-        print(f"  {name:<7} {_counts(summary[name])}")
+        say(f"  {name:<7} {_counts(summary[name])}")
     status = summary["status"]
     return 1 if status.get("failed") or status.get("unreadable") else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,16 +17,19 @@ from transformers import (
     PreTrainedModel,
 )
 
+from . import forking  # noqa: F401  (a forked child can use a model)
 from .configuration import GemConfig
+from .encoders.contract import SignalContract
 from .encoders.registry import Encoder, build_encoder
 from .errors import GemConfigError, GemInputError
+from .extras import how_to_install
 from .fusion import prefix, towers
 from .fusion.heads import ClassificationHead
 from .fusion.merge import IGNORE, Merged, merge_tokens, project_and_merge
 from .fusion.projectors import build_projector
 from .fusion.tiles import merge_tiles
 from .kernels.graph import Graphs
-from .outputs import CACHE, Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded
+from .outputs import CACHE, Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded, share, token_loss
 
 Pictures = Tensor | Sequence[Tensor]
 
@@ -66,6 +70,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self.ecg_projector = build_projector(config.ecg_projector, self.ecg_encoder.width, out)
             if config.signal is None and self.ecg_encoder.contract is not None:
                 config.signal = self.ecg_encoder.contract.to_dict()
+        if config.signal is not None:
+            SignalContract.from_dict(config.signal)
         if config.share_projector and self.vision_projector is None:
             raise GemConfigError("share_projector needs a vision_encoder")
         if config.merge == "spatial_unpad":
@@ -85,6 +91,17 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.load_report: Any = None
         self.graphs = Graphs()  # recordings of both towers, for small batches on a GPU
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """transformers' own door, with its arguments; for a folder that you don't trust there is ``gem.load``.
+
+        Raises:
+            GemConfigError: ``device_map`` without accelerate.
+        """
+        if kwargs.get("device_map") is not None and importlib.util.find_spec("accelerate") is None:
+            raise GemConfigError("device_map needs the package accelerate", remedy=how_to_install("accelerate"))
+        return super().from_pretrained(*args, **kwargs)
 
     def _head_dim(self) -> int:
         text: Any = self.config.text_config
@@ -307,6 +324,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         logits_to_keep: int = 0,
         supervised_only: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
         prefix_vector: Tensor | None = None,
         prefix_mask: Tensor | None = None,
         **kwargs: Any,
@@ -326,6 +344,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             past_key_values, cache: the key/value cache by its older and its newer name.
             logits_to_keep: only the last so many positions (0: all).
             supervised_only: with labels, logits of the trained positions only: saves the memory of the others.
+            num_items_in_batch: trained tokens of all batches that one step adds up, as transformers' ``Trainer`` counts them: the losses
+                are this batch's share of the mean over all of them, and add up to it. None: the mean over this batch.
             prefix_vector, prefix_mask: (B, head_dim) and (B,), what ``generate`` keeps of the ECG under ``prefix_kv``.
             **kwargs: handed to the decoder (``use_cache``, ``output_hidden_states``, ...).
 
@@ -376,12 +396,11 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         else:
             targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
             trained = targets != IGNORE
-            if supervised_only:
-                out.logits = head(states[trained])
-                loss = F.cross_entropy(out.logits.float(), targets[trained])
-            else:
-                out.logits = head(states)
-                loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+            out.logits = head(states[trained] if supervised_only else states)
+            wanted = targets[trained] if supervised_only else targets.flatten()
+            loss = token_loss(out.logits.flatten(0, -2), wanted, num_items_in_batch)
+            if out.loss is not None and num_items_in_batch is not None:
+                out.loss = out.loss * share(trained.sum(), num_items_in_batch, out.loss)
             out.loss = loss if out.loss is None else out.loss + loss
         out.cache = decoded.get(CACHE)
         out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
+from .fusion.merge import IGNORE
+
 # transformers 5.24 calls the cache "cache" in its decoders and their outputs
 CACHE = "cache" if hasattr(ModelOutput, "past_key_values") else "past_key_values"
 
@@ -100,6 +102,27 @@ def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Binary cross entropy of (B, labels), over what is known and was looked at."""
     known = ~labels.isnan() & ~logits.isnan()
     return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known].float())
+
+
+def token_loss(logits: Tensor, targets: Tensor, items: Tensor | int | None) -> Tensor:
+    """Cross entropy of the trained tokens.
+
+    Args:
+        logits: (tokens, vocabulary).
+        targets: (tokens,), ``IGNORE`` where a token is not trained.
+        items: trained tokens of all batches that one step adds up; the mean over this batch when None.
+    """
+    if items is None:
+        return F.cross_entropy(logits.float(), targets, ignore_index=IGNORE)
+    # the sum over no token is 0, where their mean would be no number
+    return F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum") * share(1, items, logits)
+
+
+def share(count: Tensor | int, items: Tensor | int, like: Tensor) -> Tensor:
+    """What part ``count`` tokens are of all ``items``, float32 on the device of ``like``."""
+    # DataParallel hands each copy of the model the number once
+    whole = torch.as_tensor(items, dtype=torch.float32, device=like.device).reshape(-1)[0]
+    return count / whole.clamp(min=1)
 
 
 def left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from grounding import ECGRecord
 
-from .configuration import GemConfig
+from .configuration import GemConfig, check_picture, check_prompt
 from .encoders.contract import SignalContract
 from .errors import GemConfigError, GemInputError
 from .fusion.tiles import best_resolution
+from .tokenizer import load_tokenizer
+from .untrusted import as_checkpoint_error, check_arguments, check_numbers, read_json
 
 FILE = "gem_processor.json"
 Picture = Image.Image | NDArray[np.uint8]
@@ -48,6 +50,9 @@ class GemProcessor:
         compat: bool = False,
     ) -> None:
         self.contract = SignalContract.from_dict(signal) if isinstance(signal, dict) else signal
+        if picture is not None:
+            check_picture(picture)
+        check_prompt(placeholder, conversation)
         self.picture = picture
         self.tokenizer = tokenizer
         self.placeholder = placeholder
@@ -90,11 +95,16 @@ class GemProcessor:
 
         Raises:
             GemConfigError: the folder holds no processor.
+            GemCheckpointError: its files can't be read, or ask for what no processor does.
         """
         path = Path(folder)
         if not (path / FILE).is_file():
             raise GemConfigError(f"no {FILE}", where=str(path), remedy="save it with processor.save_pretrained")
-        return cls(**json.loads((path / FILE).read_text(encoding="utf-8")), tokenizer=load_tokenizer(path))
+        values = read_json(path / FILE)
+        with as_checkpoint_error(path / FILE, "the processor can't be made"):
+            check_arguments(cls, {**values, "tokenizer": None}, "the processor")
+            check_numbers(values, "the processor")
+            return cls(**values, tokenizer=load_tokenizer(path))
 
     def __call__(
         self,
@@ -326,25 +336,3 @@ def _draw(record: ECGRecord) -> Image.Image:
 
 def _spread(value: Any, size: int) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value] * size
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, or None where there is none.
-
-    Raises:
-        GemConfigError: its files can't be read.
-    """
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")):
-        return None
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
-        return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-    try:
-        return AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # whichever reader transformers tried last
-        raise GemConfigError(
-            f"the tokenizer can't be read ({str(error).strip().splitlines()[0]})",
-            where=str(folder),
-            remedy='a tokenizer.model needs sentencepiece: pip install "gem-ecg[published]"',
-        ) from None

@@ -60,8 +60,8 @@ def _loaded(name: str, device: str | None) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         about = " ".join(str(error).split())[:200]
         raise TeacherConfigError(f"the model can't be loaded ({about})", where=name, remedy="check --model") from error

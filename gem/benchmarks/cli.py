@@ -11,6 +11,7 @@ from typing import Any
 from grounding.registry import Registry
 
 from ..errors import GemInputError
+from ..terminal import say
 from .classification import INPUTS, evaluate_classification
 from .explanations import evaluate_explanations, table
 from .ptbxl import Sample, usable
@@ -43,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model)
     figures = benchmarks[args.benchmark](model, samples)
     result = {"model": str(args.model), "folds": folds, **figures, "skipped": skipped}
-    print((_table if args.benchmark == "classification" else table)(result))
+    say(*(_table if args.benchmark == "classification" else table)(result).splitlines())
     if skipped:
         number, reason = next(iter(skipped.items()))
-        print(f"left out: {len(skipped)} records, {number} first: {reason}")
+        say(f"left out: {len(skipped)} records, {number} first: {reason}")
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
@@ -61,7 +62,7 @@ def _reasoning(args: argparse.Namespace) -> int:
             remedy="gem evaluate reasoning QUESTIONS --records ROOT --out ANSWERS",
         )
     counts = evaluate_reasoning(args.questions, args.records, args.out)
-    print(f"answered {counts['samples']} samples on {counts['records']} recordings: {args.out}")
+    say(f"answered {counts['samples']} samples on {counts['records']} recordings: {args.out}")
     return 0
 
 

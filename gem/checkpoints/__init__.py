@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from ..configuration import GemConfig
-from ..errors import GemCheckpointError, GemConfigError
-from ..loading import read_json
+from ..errors import GemCheckpointError
+from ..untrusted import as_checkpoint_error
 from . import foundation, llava, meit
-from .files import check_files, main_dtype, read_tensors
+from .building import CONTRADICTION, IDS, compared, filled, on_meta, read_generation, set_generation
+from .files import check_files
 from .report import LoadReport, account
 
-__all__ = ["LoadReport", "account", "load_published"]
+__all__ = ["LoadReport", "account", "load_published", "on_meta"]
 
 
 def load_published(
@@ -38,10 +38,12 @@ def load_published(
         GemCheckpointError: an unknown layout, or keys, shapes or files that don't fit.
     """
     from ..modeling import GemForConditionalGeneration
-    from ..processing import GemProcessor, load_tokenizer
+    from ..processing import GemProcessor
+    from ..tokenizer import load_tokenizer
 
     extra = dict(towers or {})
-    shapes = check_files(folder)
+    with as_checkpoint_error(folder, "the weights can't be read"):
+        shapes = check_files(folder)
     twice = sorted(set(shapes) & set(extra))
     if twice:
         raise GemCheckpointError(
@@ -66,14 +68,9 @@ def load_published(
             where=str(folder),
             remedy=f"its first keys are {', '.join(sorted(shapes)[:3])}",
         )
-    try:
+    with as_checkpoint_error(folder, CONTRADICTION):
         layout = reader(folder, config, shapes)
-        report = account(on_meta(layout.config), shapes, layout.rename, layout.ignored)
-    except (GemConfigError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        # sizes that no model can have, keys that give them away missing
-        raise GemCheckpointError(
-            f"the config and the weights contradict each other: {error}", where=str(folder)
-        ) from None
+    report = compared(folder, GemForConditionalGeneration, layout.config, shapes, layout.rename, layout.ignored)
     if not report.complete:
         lost = {name for name in ("ecg_encoder", "vision_encoder") if f"{name}." in "".join(report.missing)}
         remedy = "give the folder every file of the release"
@@ -81,24 +78,12 @@ def load_published(
             remedy = "a tower is not among the weights: gem convert FOLDER OUT --ecg-tower cpt_wfep_epoch_20.pt (--vision-tower CLIP)"
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder), remedy=remedy)
     tokenizer = load_tokenizer(folder)
-    tensors = read_tensors(folder, layout.rename, layout.ignored, dtype)
-    tensors |= {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
-    model = GemForConditionalGeneration.from_pretrained(
-        None, config=layout.config, state_dict=tensors, dtype=dtype or main_dtype(tensors)
-    )
-    stored = read_json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
-    # ids and length only: published figures are greedy whatever sampling a base model's file suggests
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "max_length"):
-        if stored.get(name) is not None:
-            setattr(model.generation_config, name, stored[name])
+    more = {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
+    generation = read_generation(
+        folder, IDS
+    )  # published figures are greedy whatever sampling a base model's file suggests
+    model = filled(folder, GemForConditionalGeneration, layout.config, layout.rename, layout.ignored, dtype, more)
+    set_generation(model, generation)
     model.load_report = report
     model.processor = GemProcessor.from_config(layout.config, tokenizer)
-    return model.to(device or "cpu").eval()  # type: ignore[arg-type]
-
-
-def on_meta(config: GemConfig) -> torch.nn.Module:
-    """The model without memory: keys and shapes only."""
-    from ..modeling import GemForConditionalGeneration
-
-    with torch.device("meta"):
-        return GemForConditionalGeneration(config)
+    return model.to(device or "cpu").eval()

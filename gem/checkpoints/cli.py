@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ..terminal import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gem convert``."""
@@ -21,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
     from .convert import convert
 
     report = convert(args.source, args.out, args.ecg_tower, args.vision_tower)
-    print(f"{args.out}: {report or 'copied, it was in this layout already'}")
+    say(f"{args.out}: {report or 'copied, it was in this layout already'}")
     return 0

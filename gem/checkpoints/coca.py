@@ -12,10 +12,9 @@ import torch
 from ..configuration import EcgCocaConfig
 from ..errors import GemCheckpointError
 from ..fusion.coca import EcgCocaModel
-from ..loading import read_json
-from .files import main_dtype, read_tensors
+from ..untrusted import as_checkpoint_error, read_json
+from .building import CONTRADICTION, compared, filled
 from .llava import BUFFERS, Shapes, coca_kwargs
-from .report import account
 
 # what a text tower's tensors don't tell
 TOWER_KEYS = ("num_attention_heads", "layer_norm_eps", "hidden_act")
@@ -71,27 +70,24 @@ def load_coca(folder: Path, shapes: Shapes, device: Any = None, dtype: torch.dty
     Raises:
         GemCheckpointError: keys or shapes that don't fit.
     """
-    from ..processing import GemProcessor, load_tokenizer
+    from ..processing import GemProcessor
+    from ..tokenizer import load_tokenizer
 
     stored, tower = (
         read_json(folder / name) if (folder / name).is_file() else None
         for name in ("open_clip_config.json", "text_tower/config.json")
     )
-    try:
+    with as_checkpoint_error(folder, CONTRADICTION):
         config = convert_config(shapes, stored, tower)
-    except (KeyError, ValueError) as error:
-        raise GemCheckpointError(f"{error} is missing or of a strange shape", where=str(folder)) from None
     ignored = {key for key in shapes if BUFFERS.search(key)}
-    with torch.device("meta"):
-        empty = EcgCocaModel(config)
-    report = account(empty, shapes, rename, ignored)
+    report = compared(folder, EcgCocaModel, config, shapes, rename, ignored)
     if not report.complete:
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder))
-    tensors = read_tensors(folder, rename, ignored, dtype)
-    model = EcgCocaModel.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or main_dtype(tensors))
+    tokenizer = load_tokenizer(folder)
+    model = filled(folder, EcgCocaModel, config, rename, ignored, dtype)
     model.load_report = report
-    model.processor = GemProcessor(model.ecg.contract, tokenizer=load_tokenizer(folder))
-    return model.to(device or "cpu").eval()  # type: ignore[no-any-return,arg-type]
+    model.processor = GemProcessor(model.ecg.contract, tokenizer=tokenizer)
+    return model.to(device or "cpu").eval()  # type: ignore[no-any-return]
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from ..errors import GemCheckpointError
-from ..loading import load, read_json
+from ..loading import load
 from ..processing import GemProcessor
+from ..untrusted import read_json
 from . import llava, load_published
 from .files import opened
 from .report import LoadReport

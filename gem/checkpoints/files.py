@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import GemCheckpointError
+from ..untrusted import read_json
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -20,18 +22,17 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         GemCheckpointError: a shard is missing, or there is only a pickle, or nothing.
     """
-    import json
-
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise GemCheckpointError(f"the index can't be read ({error!r})", where=str(index)) from None
-        odd = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+        listed = read_json(index).get("weight_map")
+        if not isinstance(listed, dict) or not listed:
+            raise GemCheckpointError("the index can't be read (it has no weight_map)", where=str(index))
+        odd = [name for name in listed.values() if not _is_shard(name)]
         if odd:
-            raise GemCheckpointError(f"the index names {odd[0]!r}, which is no shard of this folder", where=str(index))
-        return _all_there(folder, names)
+            raise GemCheckpointError(
+                f"the index names {str(odd[0])[:80]!r}, which is no shard of this folder", where=str(index)
+            )
+        return _all_there(folder, sorted(set(listed.values())))
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     shards = [match for path in folder.glob("*.safetensors") if (match := _SHARD.fullmatch(path.name))]
@@ -48,10 +49,15 @@ def weight_files(folder: Path) -> list[Path]:
     raise GemCheckpointError("no model.safetensors", where=str(folder), remedy="give the folder that holds the weights")
 
 
+def _is_shard(name: Any) -> bool:
+    return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name and "\\" not in name
+
+
 def _all_there(folder: Path, names: list[str]) -> list[Path]:
     lost = [name for name in names if not (folder / name).is_file()]
     if lost:
-        raise GemCheckpointError(f"shard {', '.join(lost)} is missing", where=str(folder), remedy="download it again")
+        some = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        raise GemCheckpointError(f"shard {some} is missing", where=str(folder), remedy="download it again")
     return [folder / name for name in names]
 
 
@@ -59,7 +65,7 @@ def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
     """Every key and shape of a folder's weights, read from the headers alone.
 
     Raises:
-        GemCheckpointError: a file is missing or truncated, or a key is in two files.
+        GemCheckpointError: a file is missing or truncated, a key is in two files, or numbers are of a kind that no weight has.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in weight_files(folder):
@@ -67,7 +73,10 @@ def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
             for key in file.keys():  # noqa: SIM118  (not a mapping)
                 if key in shapes:
                     raise GemCheckpointError(f"{key} is in two files", where=str(path))
-                shapes[key] = tuple(file.get_slice(key).get_shape())
+                part = file.get_slice(key)
+                shapes[key] = tuple(part.get_shape())
+                if part.get_dtype() not in (*_DTYPES, *_WHOLE):
+                    raise GemCheckpointError(f"{key} holds {part.get_dtype()} numbers", where=str(path), remedy="save the model in float32 or 16 bits, without quantization")  # fmt: skip
     return shapes
 
 
@@ -76,8 +85,16 @@ _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A safetensors file, memory-mapped."""
+    """A safetensors file, memory-mapped.
+
+    Raises:
+        GemCheckpointError: it is damaged or none, or its header is larger than any model's.
+    """
     try:
+        with path.open("rb") as raw:
+            length = int.from_bytes(raw.read(8), "little")
+        if MOST_HEADER_BYTES < length <= path.stat().st_size:
+            raise GemCheckpointError(f"a header of {length / 1e6:.0f} MB", where=str(path), remedy=f"at most {MOST_HEADER_BYTES >> 20} MB are read")  # fmt: skip
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
@@ -87,7 +104,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def read_tensors(
-    folder: Path, rename: Callable[[str], str], ignored: set[str] | None = None, dtype: torch.dtype | None = None
+    folder: Path, rename: Callable[[str], str], ignored: Set[str] = frozenset(), dtype: torch.dtype | None = None
 ) -> dict[str, torch.Tensor]:
     """Our key -> tensor, mapped from the file: the system reads its pages when they are used, into no second copy.
 
@@ -95,20 +112,37 @@ def read_tensors(
         folder: of the weights.
         rename: published key -> ours.
         ignored: published keys to leave where they are.
-        dtype: what floating tensors become; each is unmapped after it was converted, before the next is read.
+        dtype: what floating tensors become; what was converted is unmapped before the next ``PORTION`` numbers are read.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
         with opened(path) as file:
-            keys = [key for key in file.keys() if key not in (ignored or set())]  # noqa: SIM118  (not a mapping)
-            kinds = {key: file.get_slice(key).get_dtype() for key in keys}
-            same = [key for key in keys if dtype is None or _DTYPES.get(kinds[key], dtype) == dtype]
+            parts = {key: file.get_slice(key) for key in file.keys() if key not in ignored}  # noqa: SIM118  (not a mapping)
+            same = [
+                key for key, part in parts.items() if dtype is None or _DTYPES.get(part.get_dtype(), dtype) == dtype
+            ]
             for key in same:
                 tensors[rename(key)] = file.get_tensor(key)
-        for key in sorted(set(keys) - set(same)):
+            sizes = {key: math.prod(parts[key].get_shape()) for key in sorted(set(parts) - set(same))}
+        for portion in _portions(sizes):
             with opened(path) as file:
-                tensors[rename(key)] = file.get_tensor(key).to(dtype)
+                for key in portion:
+                    tensors[rename(key)] = file.get_tensor(key).to(dtype)
     return tensors
+
+
+def _portions(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The keys, cut where their numbers reach ``PORTION``."""
+    portion: list[str] = []
+    total = 0
+    for key, size in sizes.items():
+        if portion and total + size > PORTION:
+            yield portion
+            portion, total = [], 0
+        portion.append(key)
+        total += size
+    if portion:
+        yield portion
 
 
 def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
@@ -120,4 +154,7 @@ def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
     return max(sizes, key=lambda dtype: sizes[dtype], default=torch.float32)
 
 
+PORTION = 1 << 24  # numbers that are mapped at a time while they are converted
+MOST_HEADER_BYTES = 16 << 20  # of 100 000 tensors; the largest published models have 1000 in a file
+_WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -12,6 +12,7 @@ from typing import Any
 from ..configuration import MERGES, GemConfig
 from ..encoders.transformers_vision import CLIP_L_336
 from ..errors import GemCheckpointError
+from ..untrusted import read_json
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -30,6 +31,7 @@ ECG, VISION = "model.ecg_tower.ecg_tower.", "model.vision_tower.vision_tower.vis
 # buffers that older transformers stored beside the weights: computed, not learned
 BUFFERS = re.compile(r"(rotary_emb\.(inv_freq|cos_cached|sin_cached)|position_ids)$")
 # LLaVA calls CLIP's own processing (shortest side, centre crop) by several names, or by none
+MOST_CHARACTERS = 2000  # of a list of canvases, written out
 RATIOS = {"ori": "ori", "square": "ori", "pad": "pad", "anyres": "anyres"}
 
 
@@ -209,7 +211,9 @@ def _open_clip(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tower_folder(folder: Path, config: Mapping[str, Any]) -> Path:
     """Where the picture tower's own config lies, if anywhere: the folder that the config names, or ``vision_tower``."""
-    named = folder / str(config.get("mm_vision_tower") or "vision_tower")
+    name = str(config.get("mm_vision_tower") or "vision_tower")
+    # what a config names elsewhere was the trainer's machine's, or a place on a hub
+    named = folder / name if ".." not in Path(name).parts and not Path(name).is_absolute() else folder / "vision_tower"
     return named if (named / "config.json").is_file() else folder / "vision_tower"
 
 
@@ -244,10 +248,12 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
     pinpoints = config.get("image_grid_pinpoints") or []
     if isinstance(pinpoints, str):  # LLaVA's trainer stores the command line's text
         try:
-            pinpoints = ast.literal_eval(pinpoints)
-        except (ValueError, SyntaxError):
+            pinpoints = ast.literal_eval(pinpoints[:MOST_CHARACTERS])
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             raise GemCheckpointError(f"image_grid_pinpoints is no list: {pinpoints[:60]!r}", where=where) from None
-    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pinpoints):
+    if not isinstance(pinpoints, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pinpoints
+    ):
         raise GemCheckpointError(f"image_grid_pinpoints are pairs, not {str(pinpoints)[:60]}", where=where)
     if ratio == "anyres" and not pinpoints:
         raise GemCheckpointError(
@@ -315,6 +321,4 @@ def _count(shapes: Shapes, pattern: str) -> int:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    from ..loading import read_json
-
     return read_json(path) if path.is_file() else {}

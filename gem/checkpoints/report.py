@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ def account(
     module: torch.nn.Module,
     shapes: Mapping[str, tuple[int, ...]],
     rename: Callable[[str], str],
-    ignored: set[str] | None = None,
+    ignored: Set[str] = frozenset(),
 ) -> LoadReport:
     """Compare a checkpoint's keys and shapes with a model's, which may be on the meta device.
 
@@ -62,7 +62,7 @@ def account(
     seen = set()
     for key, shape in shapes.items():
         ours = rename(key)
-        if key in (ignored or set()):
+        if key in ignored:
             report.ignored.append(key)
         elif ours in wanted:
             seen.add(ours)

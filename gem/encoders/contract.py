@@ -14,9 +14,11 @@ from grounding import STANDARD_LEADS, ECGRecord
 from grounding.record import canonical_lead, fill_missing
 
 from ..errors import GemConfigError, GemInputError
+from ..untrusted import check_arguments
 
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 NORMALIZATIONS = ("none", "zscore", "zscore_all", "minmax")
+MOST_HZ, MOST_SAMPLES = 100_000, 1 << 22  # of a window
 INT16_NORMALIZATIONS = ("none", "zscore")  # what the device can do to int16 samples, lead by lead
 
 
@@ -73,6 +75,25 @@ class SignalContract:
             )
         if self.fs_hz <= 0 or self.n_samples <= 0 or not self.leads:
             raise GemConfigError("a signal contract needs a positive rate and length and at least one lead")
+        if not 1 <= self.fs_hz <= MOST_HZ or self.n_samples > MOST_SAMPLES or len(set(self.leads)) < len(self.leads):
+            raise GemConfigError(
+                f"a signal contract of {len(self.leads)} leads x {self.n_samples} samples at {self.fs_hz:g} Hz",
+                remedy=f"leads that differ, at most {MOST_SAMPLES} samples, 1 to {MOST_HZ} Hz",
+            )
+        if self.missing_leads not in ("zero", "error"):
+            raise GemConfigError(f"unknown missing_leads {self.missing_leads!r}", remedy="use zero or error")
+        low, high = self.bandpass_hz or (0.1, 0.2)
+        notch = self.notch_hz if self.notch_hz is not None else 0.1
+        if (
+            not 0 < low < min(high, 0.49 * self.fs_hz)
+            or not 0 < notch < self.fs_hz / 2
+            or not 1 <= self.filter_order <= 10
+        ):
+            raise GemConfigError(
+                "a signal contract with a filter that can't be made", remedy="check its corners, Hz, and order"
+            )
+        if self.baseline_s is not None and not 0 < self.baseline_s <= 10:
+            raise GemConfigError(f"a running median over {self.baseline_s} s", remedy="more than 0, at most 10 s")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SignalContract:
@@ -83,6 +104,7 @@ class SignalContract:
             raise GemConfigError(
                 f"a signal contract has no {', '.join(unknown)}", remedy=f"it has {', '.join(sorted(known))}"
             )
+        check_arguments(cls, values, "a signal contract")
         clean = dict(values)
         for key in ("leads", "bandpass_hz"):
             if clean.get(key) is not None:

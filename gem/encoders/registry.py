@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from grounding.registry import Registry
 
 from ..errors import GemConfigError
+from ..untrusted import check_arguments, check_numbers
 from .contract import SignalContract
 
 
@@ -96,15 +98,18 @@ def build_encoder(name: str, kwargs: dict[str, Any] | None = None) -> Encoder:
         EcgRegistryError: no encoder has this name.
         GemConfigError: the keyword arguments don't fit it.
     """
+    if not isinstance(name, str) or not isinstance(kwargs or {}, Mapping):
+        raise GemConfigError(
+            "an encoder is a name and a mapping of its arguments", remedy='{"name": ..., "kwargs": {...}}'
+        )
     options = dict(kwargs or {})
     if name.startswith("timm/"):
         options["model"] = name.removeprefix("timm/")
         name = "timm"
     entry = ENCODERS[name]
-    try:
-        return entry(**options)
-    except TypeError as error:
-        raise GemConfigError(f"encoder {name!r} does not take these arguments: {error}") from None
+    check_arguments(entry, options, f"encoder {name!r}")
+    check_numbers(options, f"encoder {name!r}")
+    return entry(**options)
 
 
 def pooled(tokens: Tensor) -> Tensor:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ..errors import GemConfigError
 from .registry import Encoder, register_encoder
+
+# what changes a model's sizes or its training, by plain values
+TAKEN = (
+    "patch_size", "embed_dim", "embed_dims", "depth", "depths", "dims", "num_heads", "mlp_ratio", "window_size", "init_values", "qkv_bias",
+    "class_token", "reg_tokens", "no_embed_class", "dynamic_img_size", "strict_img_size", "global_pool", "output_stride", "drop_rate",
+    "drop_path_rate", "proj_drop_rate", "attn_drop_rate", "pos_drop_rate", "patch_drop_rate",
+)  # fmt: skip
+MOST_PIXELS = 2048  # of a side: positions of some models are counted pair by pair while they are built
 
 
 @register_encoder(name="timm")
@@ -15,18 +27,31 @@ class TimmVision(Encoder):
     """``forward_features`` of a timm model, as a sequence of tokens.
 
     Args:
-        model: timm's name of it (``timm/<name>`` in a config says the same).
+        model: timm's name of it (``timm/<name>`` in a config says the same); no name on a hub and no folder.
         img_size: (H, W) of the input, or None for the model's own.
-        kwargs: anything else ``timm.create_model`` takes.
+        kwargs: sizes and rates of ``TAKEN``. ``timm.create_model`` takes more: files to read and models to fetch, which a config must not
+            name.
+
+    Raises:
+        GemConfigError: a model or an argument that is none of these.
     """
 
     kind: ClassVar[str] = "vision"
     tiny: ClassVar[dict[str, Any]] = {"model": "test_vit", "img_size": [64, 64]}
 
-    def __init__(self, model: str, img_size: list[int] | None = None, **kwargs: Any) -> None:
+    def __init__(self, model: str, img_size: Sequence[int] | None = None, **kwargs: Any) -> None:
         super().__init__()
         import timm
 
+        if not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)?", model) or not timm.is_model(model):
+            near = difflib.get_close_matches(model, timm.list_models(), n=3)
+            raise GemConfigError(f"timm has no model {model[:80]!r}", remedy=f"nearest: {', '.join(near) or 'none'}")
+        if odd := sorted(set(kwargs) - set(TAKEN)):
+            raise GemConfigError(
+                f"a timm encoder does not take {', '.join(odd)[:200]}", remedy=f"it takes img_size, {', '.join(TAKEN)}"
+            )
+        if img_size is not None and not all(1 <= side <= MOST_PIXELS for side in img_size):
+            raise GemConfigError(f"img_size {img_size}", remedy=f"(H, W), 1 to {MOST_PIXELS} pixels each")
         self.model_name, self.build_kwargs = model, dict(kwargs)
         # only transformers take their input size when they are built
         self.body = self._create(timm, img_size)
@@ -36,7 +61,7 @@ class TimmVision(Encoder):
         self.width = int(self.body.num_features)  # type: ignore[arg-type]
         self.n_tokens = self._count()
 
-    def _create(self, timm: Any, img_size: list[int] | None) -> torch.nn.Module:
+    def _create(self, timm: Any, img_size: Sequence[int] | None) -> torch.nn.Module:
         options = {**self.build_kwargs, "num_classes": 0, "pretrained": False}
         if img_size is not None:
             try:

@@ -1,4 +1,4 @@
-"""Any vision model of transformers as the encoder of the picture; CLIP's is the one GEM and PULSE use."""
+"""Vision models of transformers as the encoder of the picture; CLIP's is the one GEM and PULSE use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ..errors import GemConfigError
+from ..untrusted import VISION_TOWERS, transformers_config
 from .registry import Encoder, register_encoder
 
 _TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}  # fmt: skip
@@ -17,13 +18,11 @@ class _TransformersVision(Encoder):
 
     def __init__(self, config: dict[str, Any], select_layer: int = -1, select_feature: str = "patch") -> None:
         super().__init__()
-        from transformers import AutoConfig, AutoModel
+        from transformers import AutoModel
 
         if select_feature not in ("patch", "cls_patch"):
             raise GemConfigError(f"unknown select_feature {select_feature!r}", remedy="use patch or cls_patch")
-        values = dict(config)
-        model_type = values.pop("model_type", "clip_vision_model")
-        settings = AutoConfig.for_model(model_type, **values)
+        settings = transformers_config({"model_type": "clip_vision_model", **config}, VISION_TOWERS, "config")
         layers = getattr(settings, "num_hidden_layers", None)
         if layers is not None and not -layers - 1 <= select_layer <= layers:
             raise GemConfigError(f"select_layer {select_layer} of a tower with {layers} layers")
@@ -37,8 +36,9 @@ class _TransformersVision(Encoder):
         self.patch_size = int(settings.patch_size)
         self.mean, self.std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
         grid = (self.image_size[0] // self.patch_size) * (self.image_size[1] // self.patch_size)
-        # a class token in front is CLIP's and ViT's habit; SigLIP has none
-        self.n_prefix = 0 if "siglip" in model_type else 1
+        # a class token in front is CLIP's and ViT's habit; SigLIP has none, DeiT one more, others registers
+        extra = 1 if settings.model_type == "deit" else int(getattr(settings, "num_register_tokens", 0))
+        self.n_prefix = 0 if "siglip" in settings.model_type else 1 + extra
         self.n_tokens = grid + (self.n_prefix if select_feature == "cls_patch" else 0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class ClipVision(_TransformersVision):
 
 @register_encoder(name="transformers_vision")
 class TransformersVision(_TransformersVision):
-    """Any vision model of transformers: ``config`` is its config as a dict, with ``model_type``."""
+    """A vision model of transformers: ``config`` is its config as a dict, with a ``model_type`` of ``VISION_TOWERS``."""
 
     tiny: ClassVar[dict[str, Any]] = {"config": {**_TINY, "model_type": "siglip_vision_model"}}
 

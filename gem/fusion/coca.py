@@ -13,12 +13,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from .. import forking  # noqa: F401  (a forked child can use a model)
 from ..configuration import EcgCocaConfig
 from ..encoders.ecg_coca import EcgCoca, ResidualAttentionBlock
 from ..errors import GemConfigError, GemInputError
+from ..untrusted import TEXT_TOWERS, check_arguments, transformers_config
 
 
 @dataclass
@@ -51,8 +53,7 @@ class _TextTower(nn.Module):
 
     def __init__(self, settings: dict[str, Any], embed_dim: int) -> None:
         super().__init__()
-        values = dict(settings)
-        config = AutoConfig.for_model(values.pop("model_type", "bert"), **values)
+        config = transformers_config({"model_type": "bert", **settings}, TEXT_TOWERS, "text")
         self.transformer = AutoModel.from_config(config, add_pooling_layer=False)
         self.proj = nn.Linear(config.hidden_size, embed_dim, bias=False)
 
@@ -101,8 +102,12 @@ class EcgCocaModel(PreTrainedModel):
 
     def __init__(self, config: EcgCocaConfig) -> None:
         super().__init__(config)
-        self.ecg = EcgCoca(**{**config.ecg, "embed_dim": config.embed_dim})
+        tower = {**config.ecg, "embed_dim": config.embed_dim}
+        check_arguments(EcgCoca, tower, "ecg")
+        self.ecg = EcgCoca(**tower)
         self.text = _TextTower(config.text, config.embed_dim) if config.text else None
+        if config.decoder:
+            check_arguments(_Decoder, config.decoder, "decoder")
         self.text_decoder = _Decoder(**config.decoder) if config.decoder else None
         if self.text_decoder is not None and self.text is None:
             raise GemConfigError("a caption decoder needs a text tower")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import GemConfigError
+from ..untrusted import check_arguments
 
 
 class MeitProjector(nn.Sequential):
@@ -32,8 +33,9 @@ def build_projector(settings: dict[str, Any], width: int, out: int) -> nn.Module
         out: channels that leave, unless ``settings["width"]`` says otherwise.
 
     Raises:
-        GemConfigError: an unknown type.
+        GemConfigError: an unknown type or setting.
     """
+    check_arguments(_settings, settings, "projector")
     kind, out = settings.get("type", "mlp2x_gelu"), int(settings.get("width") or out)
     if kind == "linear":
         return nn.Linear(width, out)
@@ -41,13 +43,17 @@ def build_projector(settings: dict[str, Any], width: int, out: int) -> nn.Module
         return nn.Identity()
     if kind == "meit":
         return MeitProjector(width, int(settings.get("hidden") or width), out)
-    match = re.fullmatch(r"mlp(\d+)x_gelu", kind)
+    match = re.fullmatch(r"mlp(\d{1,3})x_gelu", kind)
     if not match or int(match[1]) < 1:
         raise GemConfigError(f"unknown projector {kind!r}", remedy="use linear, mlp2x_gelu, meit or identity")
     layers: list[nn.Module] = [nn.Linear(width, out)]
     for _ in range(int(match[1]) - 1):
         layers += [nn.GELU(), nn.Linear(out, out)]
     return nn.Sequential(*layers)
+
+
+def _settings(type: str = "mlp2x_gelu", width: int | None = None, hidden: int | None = None) -> None:
+    """A projector's settings and their kinds."""
 
 
 def shared_mlp(projector: nn.Module | None) -> nn.Sequential | None:

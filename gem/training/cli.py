@@ -6,6 +6,8 @@ import argparse
 import difflib
 from pathlib import Path
 
+from grounding import EcgError
+
 from ..errors import GemConfigError
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -38,8 +40,17 @@ def find_config(name: str) -> Path:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train by a config; 0 when done."""
+    """Train by a config; 0 when done.
+
+    Raises:
+        GemConfigError: there is no such config, or a package is missing.
+        EcgError: what a model or its data say to the config's values.
+    """
     path = find_config(args.config)
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise GemConfigError("the config is no text", where=str(path), remedy="give a YAML file") from None
     try:
         import jsonargparse  # noqa: F401
         from lightning.pytorch.cli import LightningCLI
@@ -47,9 +58,21 @@ def run(args: argparse.Namespace) -> int:
         raise GemConfigError(
             "training needs packages that are not installed", remedy='pip install "gem-ecg[train]"'
         ) from None
-    LightningCLI(
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        args=["fit", "--config", str(path), *args.overrides],
-    )
+    try:
+        LightningCLI(
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            args=["fit", "--config", str(path), *args.overrides],
+        )
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning ends a stopped run with status 1
+            raise KeyboardInterrupt from None
+        raise
+    except ValueError as error:  # Lightning's parser wraps what our classes say
+        told: BaseException | None = error
+        while told is not None and not isinstance(told, EcgError):
+            told = told.__cause__ or told.__context__
+        if told is None:
+            raise
+        raise told from None
     return 0

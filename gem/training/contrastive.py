@@ -93,7 +93,8 @@ def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None)
     Raises:
         GemConfigError: both or neither of init and model are given.
     """
-    from ..processing import GemProcessor, load_tokenizer
+    from ..processing import GemProcessor
+    from ..tokenizer import load_tokenizer
 
     if (init is None) == (model is None):
         raise GemConfigError("a run starts from init or from model", remedy="give exactly one of the two")
@@ -117,10 +118,12 @@ def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None)
     else:
         from transformers import AutoModel
 
+        from ..untrusted import as_checkpoint_error
         from .parts import take
 
-        body: Any = AutoModel.from_pretrained(text, add_pooling_layer=False)
-        tokenizer = load_tokenizer(Path(text))
+        with as_checkpoint_error(text, "no text tower as transformers saves it"):
+            body: Any = AutoModel.from_pretrained(text, add_pooling_layer=False, trust_remote_code=False)
+        tokenizer = load_tokenizer(Path(text), body.config)
         if tokenizer is None:
             raise GemConfigError("no tokenizer", where=text, remedy="put its files beside the text tower's")
         kept = {key: value for key, value in body.config.to_dict().items() if key not in ("architectures", "dtype")}

@@ -14,6 +14,7 @@ With ``--teachers``, recordings without marks are learned from too: half of ever
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import json
 import tempfile
@@ -34,6 +35,9 @@ from grounding.measurement.features import CHANNELS, FS_HZ, net_input
 from grounding.measurement.quality import assess
 from grounding.record import fill_missing
 from grounding.synthetic import Rhythm
+
+from ..errors import GemConfigError
+from ..extras import how_to_install
 
 CLASSES = ("none", "P", "QRS", "T")
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
@@ -309,6 +313,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if bool(options.unmarked) != bool(options.teachers):
         parser.error("--unmarked and --teachers come together")
+    if not options.float32 and importlib.util.find_spec("onnx") is None:  # said before the training, not after it
+        raise GemConfigError("8-bit numbers need the package onnx", remedy=how_to_install("onnx"))
     torch.set_num_threads(1)
     records, held_out = [], []
     for path in sorted(options.data.glob("*.hea"), key=lambda p: int(p.stem)):

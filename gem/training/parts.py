@@ -27,11 +27,14 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
 
     Raises:
         GemConfigError: an unknown or contradictory part, no decoder, or weights that don't fit.
+        GemCheckpointError: a folder that is not what it should be.
     """
     from ..configuration import GemConfig
     from ..loading import load
     from ..modeling import GemForConditionalGeneration
-    from ..processing import GemProcessor, load_tokenizer
+    from ..processing import GemProcessor
+    from ..tokenizer import load_tokenizer
+    from ..untrusted import as_checkpoint_error
 
     unknown = sorted(set(parts) - set(SOURCES))
     if unknown or ("base" in parts) == ("text" in parts):
@@ -58,8 +61,9 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     else:
         from transformers import AutoModelForCausalLM
 
-        text: Any = AutoModelForCausalLM.from_pretrained(parts["text"])
-        tokenizer = load_tokenizer(Path(parts["text"]))
+        with as_checkpoint_error(parts["text"], "no causal language model as transformers saves it"):
+            text: Any = AutoModelForCausalLM.from_pretrained(parts["text"], trust_remote_code=False)
+        tokenizer = load_tokenizer(Path(parts["text"]), text.config)
         values["text_config"] = text.config
         weights["language_model"] = text
     if "ecg" in parts:
@@ -69,7 +73,8 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     if "vision" in parts:
         from transformers import AutoModel
 
-        body: Any = AutoModel.from_pretrained(parts["vision"])
+        with as_checkpoint_error(parts["vision"], "no picture tower as transformers saves it"):
+            body: Any = AutoModel.from_pretrained(parts["vision"], trust_remote_code=False)
         body = getattr(body, "vision_model", body)
         take(getattr(model.vision_encoder, "body", None), body, "vision")
     for name, source in weights.items():

@@ -53,7 +53,7 @@ def plot(path: str | Path, out: str | Path) -> Path:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise GemInputError("plots need matplotlib", remedy="pip install matplotlib") from None
+        raise GemInputError("plots need matplotlib", remedy='pip install "gem-ecg[train]"') from None
     curves = read_curves(path)
     panels = sorted({name.removeprefix("val_") for name in curves})
     figure = Figure(figsize=(6, 2.6 * len(panels)), layout="constrained")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from grounding.paper import Box, Layout, draw
 
+from .files import mark
 from .measured import quality_lines, rows, source_line
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ MAX_PROOF_LINES = 6
 def page(explanation: Explanation) -> str:
     """The whole page."""
     return Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8")).substitute(
-        title=escape(explanation.record_id), body=fragment(explanation)
+        title=escape(explanation.record_id), mark=mark(explanation), body=fragment(explanation)
     )
 
 
 def fragment(explanation: Explanation) -> str:
     """What a notebook shows: the same, without the document around it."""
     # several explanations may stand in one notebook: their anchors must differ
-    key = f"g{zlib.crc32(f'{explanation.record_id} {explanation.text}'.encode()):08x}"
+    key = f"g{zlib.crc32(f'{explanation.record_id} {explanation.text}'.encode(errors='replace')):08x}"
     style = Template((TEMPLATES / "explanation.css").read_text(encoding="utf-8")).substitute(
         pairs=_pairs(key, len(explanation.statements))
     )
@@ -68,7 +69,8 @@ def fragment(explanation: Explanation) -> str:
         f"<footer><p><strong>Research software, not a medical device.</strong> Text by {escape(explanation.model)}; numbers by "
         "measurement; verdicts by the checker.</p></footer></div>",
     ]
-    return "\n".join(parts)
+    # half a surrogate pair, from a name that is not UTF-8, is nothing that a page can hold
+    return "\n".join(parts).encode(errors="replace").decode()
 
 
 def _pairs(key: str, count: int) -> str:

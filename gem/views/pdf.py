@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from grounding.paper import draw
 
 from ..errors import GemError
+from .files import mark
 from .html import KINDS, TEMPLATES
 from .measured import quality_lines, rows, source_line
 
@@ -41,7 +42,9 @@ def document(explanation: Explanation) -> bytes:
                 for part in first:
                     page = page.mark(_one(part, index), label=str(index))
             page.image.save(root / "ecg.png")
-        (root / "data.json").write_text(json.dumps(_data(explanation)), encoding="utf-8")
+        # half a surrogate pair, from a name that is not UTF-8, is nothing that a page can hold
+        data = json.dumps(_data(explanation), ensure_ascii=False).encode(errors="replace")
+        (root / "data.json").write_bytes(data)
         (root / "main.typ").write_text((TEMPLATES / "explanation.typ").read_text(encoding="utf-8"), encoding="utf-8")
         return bytes(typst.compile(str(root / "main.typ"), root=str(root)))
 
@@ -60,7 +63,7 @@ def _data(explanation: Explanation) -> dict[str, object]:
     about += ["" if measurement.age is None else f"{measurement.age:g} years", measurement.sex or ""]
     top = sorted(explanation.probabilities.items(), key=lambda item: -item[1])[:8]
     return {
-        "title": explanation.record_id, "about": " \u00b7 ".join(filter(None, about)), "model": explanation.model,
+        "title": explanation.record_id, "about": " \u00b7 ".join(filter(None, about)), "model": explanation.model, "mark": mark(explanation),
         "verdict": explanation.verdict_line, "picture": explanation.record is not None,
         "statements": [
             {

@@ -109,7 +109,7 @@ def read_gem_json(path: str | Path) -> list[dict[str, Any]]:
     where = str(path)
     try:
         items = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EcgFormatError(f"can't be read as JSON ({error})", where=where, remedy="name a JSON file") from error
     if not isinstance(items, list):
         raise EcgFormatError("GEM's layout is a list of items", where=where, remedy="wrap the items in [ ]")

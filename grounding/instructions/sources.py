@@ -97,7 +97,9 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None)
             key += "_"
         row = _row(told, file)
         where = str(file.with_suffix("")) if file.suffix.lower() == ".hea" else str(file)
-        sources[key] = Source(key, where, name.as_posix(), *(() if row is None else (row.report, row.age, row.sex)))
+        # what a name that is not UTF-8 leaves of it; the file is opened by its own
+        ecg = name.as_posix().encode(errors="replace").decode()
+        sources[key] = Source(key, where, ecg, *(() if row is None else (row.report, row.age, row.sex)))
     return list(sources.values())
 
 

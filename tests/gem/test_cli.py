@@ -92,13 +92,22 @@ def test_check_tells_true_from_false() -> None:
     assert done.returncode == 0, done.stderr
     assert [claim["verdict"] for claim in json.loads(done.stdout)] == ["supported"]
     done = gem("check", SAMPLE, "--text", f"The heart rate is {rate + 40:.0f} bpm.", "--json")
+    assert done.returncode == 1
     assert "contradicted" in [claim["verdict"] for claim in json.loads(done.stdout)]
+
+
+def test_a_contradiction_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a program that checks reports wants it; ``--exit-zero`` for one that reads the JSON."""
+    assert cli.main(["check", SAMPLE, "--text", "The heart rate is 222 bpm."]) == 1
+    assert cli.main(["check", SAMPLE, "--text", "The heart rate is 222 bpm.", "--exit-zero"]) == 0
+    assert cli.main(["check", SAMPLE, "--text", "The patient feels well."]) == 0
+    assert "contradicted" in capsys.readouterr().out
 
 
 def test_a_light_command_imports_no_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from gem.cli import main\n"
-        f"code = main(['render', {SAMPLE!r}, '-o', 'x.png']) or main(['measure', {SAMPLE!r}]) or main(['check', {SAMPLE!r}, '--text', 'PR 160 ms.'])\n"
+        f"code = main(['render', {SAMPLE!r}, '-o', 'x.png']) or main(['measure', {SAMPLE!r}]) or main(['check', {SAMPLE!r}, '--text', 'PR 160 ms.', '--exit-zero'])\n"
         "heavy = {'torch', 'transformers', 'lightning', 'timm'} & set(sys.modules)\n"
         "sys.exit(code or ', '.join(sorted(heavy)) or 0)"
     )
@@ -115,6 +124,9 @@ def test_a_light_command_imports_no_torch(tmp_path: Path) -> None:
         (["render", SAMPLE, "-o", "nowhere/x.png"], "Check the path"),
         (["check", SAMPLE, "--file", "nowhere.txt"], "Check the path"),
         (["explain", SAMPLE, "--model", "no-such-model"], "no such model"),
+        (["render", SAMPLE, "-o", "x.png", "--show", "II,QQ"], "no lead QQ"),
+        (["instruct", SAMPLE, "--out", "o", "--jobs", "0"], "--jobs"),
+        (["train", "gem"], "no such model"),
     ],
 )
 def test_errors_are_one_line_with_a_remedy(words: list[str], said: str, tmp_path: Path) -> None:
@@ -129,15 +141,28 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_only_commands_whose_module_is_there_are_offered(
+def test_a_room_that_cannot_be_imported_is_an_error_with_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "ELSEWHERE", {"fly": ("gem.no_such_module", "fly"), "draw": ("gem.cli", "here")})
+    rooms = {"fly": ("gem.no_such_module", "fly"), "swim": ("gem.cli", "swim")}
+    monkeypatch.setattr(cli, "ELSEWHERE", rooms)
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    printed = capsys.readouterr().out
-    assert "draw" in printed
-    assert "fly" not in printed
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in rooms)
+    assert cli.main(["fly", "far"]) == 2
+    said = capsys.readouterr().err
+    assert "gem fly" in said
+    assert "gem.no_such_module" in said
+    assert "install gem-ecg again" in said
+
+
+def test_a_room_that_lacks_a_library_names_the_line_to_type(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(cli.ELSEWHERE, "train", ("matplotlib.no_such_part", "train"))
+    assert cli.main(["train", "probe"]) == 2
+    assert 'pip install "gem-ecg[train]"' in capsys.readouterr().err
 
 
 def test_info_names_versions_and_registries() -> None:

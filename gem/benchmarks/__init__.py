@@ -1,0 +1,1 @@
+"""The laboratory's benchmarks: what a model says, held against labels and measurements."""

@@ -1,0 +1,24 @@
+"""Which extra of this package brings a library that is not there."""
+
+from __future__ import annotations
+
+# the name a library is imported by -> the extra in setup.cfg that installs it
+EXTRAS = {
+    "ecgdatakit": "formats", "edfio": "formats", "pyarrow": "formats", "pydicom": "formats", "defusedxml": "formats", "typst": "report",
+    "jsonargparse": "train", "matplotlib": "train", "onnx": "train", "rich": "train", "tensorboard": "train", "peft": "lora",
+    "accelerate": "accelerate", "google": "published", "sentencepiece": "published", "dask": "cluster",
+}  # fmt: skip
+
+
+def how_to_install(module: str) -> str:
+    """The line to type for a library that could not be imported.
+
+    Args:
+        module: the name it is imported by.
+
+    Example:
+        >>> how_to_install("typst"), how_to_install("nowhere_else")
+        ('pip install "gem-ecg[report]"', 'pip install nowhere_else')
+    """
+    top = module.split(".")[0]
+    return f'pip install "gem-ecg[{EXTRAS[top]}]"' if top in EXTRAS else f"pip install {top}"
