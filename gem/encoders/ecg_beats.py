@@ -9,6 +9,7 @@ and read by a network of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,7 +80,7 @@ class EcgBeats(Encoder):
             (B, 18, samples): the leads, then the limb leads on their common scale; (B, 12, beat_samples): the average beat, limb
             leads on their common scale, zero just before the QRS.
         """
-        with torch.autocast(x.device.type, enabled=False):  # scales and likeness are small differences of large sums
+        with full_precision(x.device.type):  # scales and likeness are small differences of large sums
             leads = x.float()
             limb = frontal(leads)
             beat = average_beat(torch.cat([limb, leads[:, 6:]], 1), self.fs_hz, self.before, self.beat_samples)
@@ -122,6 +123,12 @@ class EcgBeats(Encoder):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 12, samples) -> (B, n_tokens, width)."""
         return self.join(self.parts([self.views(x)] * len(self.rhythms)))
+
+
+def full_precision(device_type: str) -> Any:
+    """No autocast, on devices that have one."""
+    there = torch.amp.is_autocast_available(device_type)
+    return torch.autocast(device_type, enabled=False) if there else nullcontext()
 
 
 def _beat_network(samples: int, width: int, hidden: int, dropout: float) -> nn.Sequential:

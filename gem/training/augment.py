@@ -1,4 +1,7 @@
-"""Random changes to a batch of normalised ECGs that keep its labels: shift, gain, noise, wander, missing leads, gaps, mixing."""
+"""Random changes to a batch that keep its labels: shift, gain, noise, wander, missing leads, gaps, mixing.
+
+Every record of a batch is changed on its own, and all random numbers are drawn where the batch is: nothing waits for the host.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,45 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 
+class Draw:
+    """Random numbers where a batch is, float32; the first size of each is the batch's, the others as given.
+
+    Args:
+        like: (B, ...).
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self.batch, self.device = len(like), like.device
+
+    def normal(self, *sizes: int) -> Tensor:
+        """Zero mean, unit deviation."""
+        return torch.randn(self.batch, *sizes, device=self.device)
+
+    def uniform(self, *sizes: int) -> Tensor:
+        """0 to 1."""
+        return torch.rand(self.batch, *sizes, device=self.device)
+
+    def whole(self, low: int, high: int, *sizes: int) -> Tensor:
+        """Whole numbers, both ends included; int64."""
+        return torch.randint(low, high + 1, (self.batch, *sizes), device=self.device)
+
+
+def shift(rows: Tensor, by: Tensor, dim: int = -1) -> Tensor:
+    """Roll each record by samples of its own; what leaves on one side enters on the other.
+
+    Args:
+        rows: (B, ...).
+        by: (B,), whole numbers.
+        dim: along which.
+    """
+    size, at = rows.shape[dim], [1] * rows.dim()
+    at[dim] = rows.shape[dim]
+    place = torch.arange(size, device=rows.device).view(at) - by.view(-1, *[1] * (rows.dim() - 1))
+    return rows.gather(dim, (place % size).expand(rows.shape))
+
+
 def augment(ecg: Tensor, strength: float = 1.0, together: int = 0) -> Tensor:
-    """Change a batch of z-scored recordings.
+    """Change a batch of z-scored recordings, each in its own way.
 
     Args:
         ecg: (B, leads, samples), unit variance per lead.
@@ -23,22 +63,22 @@ def augment(ecg: Tensor, strength: float = 1.0, together: int = 0) -> Tensor:
     """
     if strength == 0:
         return ecg
-    batch, leads, samples = ecg.shape
-    reach = samples // 10
-    out = torch.roll(ecg, int(torch.randint(-reach, reach + 1, ())), dims=-1)
-    size = 0.15 * torch.randn(batch, leads, 1)
-    size[:, leads - together :] = 0.1 * torch.randn(batch, 1, 1)
+    _, leads, samples = ecg.shape
+    draw, reach = Draw(ecg), samples // 10
+    out = shift(ecg, draw.whole(-reach, reach))
+    size = 0.15 * draw.normal(leads, 1)
+    size[:, leads - together :] = 0.1 * draw.normal(1, 1)
     out = out * (1 + strength * size)
-    lost = (torch.rand(batch, leads, 1) < 0.08) & (torch.rand(batch, 1, 1) < 0.5 * strength)
+    lost = (draw.uniform(leads, 1) < 0.08) & (draw.uniform(1, 1) < 0.5 * strength)
     out = out.masked_fill(lost, 0.0)
-    out = out + 0.1 * strength * torch.rand(batch, 1, 1) * torch.randn_like(out)
+    out = out + 0.1 * strength * draw.uniform(1, 1) * torch.randn_like(out)
     # slow wander: up to five cycles in a window of ten seconds
-    phase = 2 * math.pi * (5 * torch.rand(batch, 1, 1) * torch.linspace(0, 1, samples) + torch.rand(batch, 1, 1))
-    out = out + 0.1 * strength * torch.randn(batch, leads, 1) * torch.sin(phase)
-    gap = int(torch.randint(0, max(1, samples * 4 // 25), ()))
-    start = int(torch.randint(0, samples - gap, ()))
-    out[:, :, start : start + gap] = 0.0
-    return out
+    at = torch.arange(samples, device=ecg.device)
+    phase = 2 * math.pi * (5 * draw.uniform(1, 1) * at / (samples - 1) + draw.uniform(1, 1))
+    out = out + 0.1 * strength * draw.normal(leads, 1) * torch.sin(phase)
+    gap = draw.whole(0, max(0, samples * 4 // 25 - 1), 1, 1)
+    start = (draw.uniform(1, 1) * (samples - gap)).long()
+    return out.masked_fill((at >= start) & (at < start + gap), 0.0).to(ecg.dtype)
 
 
 def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:
@@ -50,10 +90,13 @@ def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:
     """
     if alpha == 0:
         return rows
-    size = len(rows[0])
-    share = torch.distributions.Beta(alpha, alpha).sample((size,))
+    size, device = len(rows[0]), rows[0].device
+    # the share of one of two gammas is a beta; torch's own beta draws on the CPU or not at all
+    concentration, rate = torch.full((2, size), alpha, device=device), torch.ones(2, size, device=device)
+    pair = torch.distributions.Gamma(concentration, rate, validate_args=False).sample()
+    share = pair[0] / pair.sum(0)
     share = torch.maximum(share, 1 - share)
-    other = torch.randperm(size)
+    other = torch.randperm(size, device=device)
     parts = [share.view(-1, *[1] * (row.dim() - 1)) for row in rows]
     return tuple(part * row + (1 - part) * row[other] for part, row in zip(parts, rows, strict=True))
 
@@ -68,16 +111,17 @@ def augment_beats(beats: Tensor, onset: int, strength: float = 1.0) -> Tensor:
     """
     if strength == 0:
         return beats
-    batch, leads, samples = beats.shape
-    out = torch.roll(beats, int(torch.randint(-2, 3, ())), dims=-1)
-    pace = 1 + 0.08 * strength * (2 * float(torch.rand(())) - 1)
-    place = ((torch.arange(samples) - onset) * pace + onset).clamp(0, samples - 1.001)
-    left, part = place.long(), place.frac()
-    out = out[..., left] * (1 - part) + out[..., left + 1] * part
-    size = 0.1 * torch.randn(batch, 1, 1) + 0.05 * torch.randn(batch, leads, 1)
-    lost = (torch.rand(batch, leads, 1) < 0.08) & (torch.rand(batch, 1, 1) < 0.5 * strength)
+    _, leads, samples = beats.shape
+    draw = Draw(beats)
+    out = shift(beats, draw.whole(-2, 2))
+    pace = 1 + 0.08 * strength * (2 * draw.uniform(1, 1) - 1)
+    place = ((torch.arange(samples, device=beats.device) - onset) * pace + onset).clamp(0, samples - 1.001)
+    left, part = place.long().expand(beats.shape), place.frac()
+    out = out.gather(-1, left) * (1 - part) + out.gather(-1, left + 1) * part
+    size = 0.1 * draw.normal(1, 1) + 0.05 * draw.normal(leads, 1)
+    lost = (draw.uniform(leads, 1) < 0.08) & (draw.uniform(1, 1) < 0.5 * strength)
     out = (out * (1 + strength * size)).masked_fill(lost, 0.0)
-    return out + 0.1 * strength * torch.rand(batch, 1, 1) * torch.randn_like(out)
+    return (out + 0.1 * strength * draw.uniform(1, 1) * torch.randn_like(out)).to(beats.dtype)
 
 
 def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:
@@ -89,10 +133,10 @@ def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:
     """
     if strength == 0:
         return pixels
-    down, right = (int(torch.randint(-8, 9, ())) for _ in range(2))
-    out = torch.roll(pixels, (down, right), dims=(-2, -1))
-    out = out * (1 + 0.1 * strength * torch.randn(len(out), 1, 1, 1)) + 0.1 * strength * torch.randn(len(out), 1, 1, 1)
-    return out + 0.05 * strength * torch.randn_like(out)
+    draw = Draw(pixels)
+    out = shift(shift(pixels, draw.whole(-8, 8), -2), draw.whole(-8, 8), -1)
+    out = out * (1 + 0.1 * strength * draw.normal(1, 1, 1)) + 0.1 * strength * draw.normal(1, 1, 1)
+    return (out + 0.05 * strength * torch.randn_like(out)).to(pixels.dtype)
 
 
 def augment_traces(traces: Tensor, strength: float = 1.0) -> Tensor:
@@ -104,14 +148,15 @@ def augment_traces(traces: Tensor, strength: float = 1.0) -> Tensor:
     """
     if strength == 0:
         return traces
-    batch, _, rows, width = traces.shape
-    out = torch.roll(traces, int(torch.randint(-4, 5, ())), dims=-1)
-    out = out + 0.01 * strength * (torch.randn(batch, 1, rows, 1) + torch.rand(batch, 1, 1, 1) * torch.randn_like(out))
+    _, _, rows, width = traces.shape
+    draw = Draw(traces)
+    out = shift(traces, draw.whole(-4, 4))
+    out = out + 0.01 * strength * (draw.normal(1, rows, 1) + draw.uniform(1, 1, 1) * torch.randn_like(out))
     level = out.mean(-1, keepdim=True)
-    out = level + (out - level) * (1 + 0.15 * strength * torch.randn(batch, 1, 1, 1))
+    out = level + (out - level) * (1 + 0.15 * strength * draw.normal(1, 1, 1))
     # eighths of a row: half a lead of a page with four columns
-    lost = (torch.rand(batch, 1, rows, 8) < 0.06 * strength).repeat_interleave(-(-width // 8), -1)[..., :width]
-    return torch.where(lost, level.expand_as(out), out)
+    lost = (draw.uniform(1, rows, 8) < 0.06 * strength).repeat_interleave(-(-width // 8), -1)[..., :width]
+    return torch.where(lost, level.expand_as(out), out).to(traces.dtype)
 
 
 def distort(page: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:

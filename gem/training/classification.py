@@ -92,7 +92,7 @@ class Classification(SeededSteps):
         assert encoded.class_logits is not None  # for mypy: one input is always there
         return encoded.class_logits
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """Binary cross entropy over all classes, on augmented and mixed records."""
         classes = self.targets(batch)
         if self.reads_traces:
@@ -105,34 +105,34 @@ class Classification(SeededSteps):
             if self.inputs == "picture":
                 x = x.contiguous(memory_format=torch.channels_last)
             loss = F.binary_cross_entropy_with_logits(self.logits(x).float(), classes)
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss, prog_bar=True, batch_size=len(classes))
         return loss
 
     @torch.no_grad()
     def _once(
-        self, name: str, batch: dict[str, Tensor], key: str, work: Callable[[Tensor], Sequence[Tensor]]
+        self, name: str, batch: dict[str, Any], key: str, work: Callable[[Tensor], Sequence[Tensor]]
     ) -> list[Tensor]:
         """What no training changes, worked out once per record and kept in memory for the epochs after.
 
-        ``work`` takes some rows of ``batch[key]`` and gives one or more tensors of as many rows.
+        ``work`` takes some rows of ``batch[key]`` and gives one or more tensors of as many rows. It is given one row at a time: a resumed
+        run first meets a record in another batch, and sums over another number of rows may differ in their last bits.
         """
-        kept, places = self.kept.setdefault(name, {}), batch["index"].tolist()
-        new = [row for row, place in enumerate(places) if place not in kept]
-        if new:
-            rows = zip(*(part.float().cpu() for part in work(batch[key][new])), strict=True)
-            kept.update(zip([places[row] for row in new], rows, strict=True))
-        parts = zip(*(kept[place] for place in places), strict=True)
+        kept: dict[int, tuple[Tensor, ...]] = self.kept.setdefault(name, {})
+        for row, place in enumerate(batch["index"]):
+            if place not in kept:
+                kept[place] = tuple(part[0].float().cpu() for part in work(batch[key][row : row + 1]))
+        parts = zip(*(kept[place] for place in batch["index"]), strict=True)
         return [torch.stack(part).to(batch[key].device) for part in parts]
 
-    def targets(self, batch: dict[str, Tensor]) -> Tensor:
+    def targets(self, batch: dict[str, Any]) -> Tensor:
         """(B, classes): the labels, softened by the teacher's opinion where there is one."""
-        labels = batch["classes"]
+        labels: Tensor = batch["classes"]
         for teacher in self.teachers:
-            (opinion,) = self._once("opinion", batch, "ecg", lambda ecg, asked=teacher: [asked.classify(ecg=ecg)])  # type: ignore[misc]
+            (opinion,) = self._once("opinion", batch, "ecg", lambda ecg, asked=teacher: [ask(asked, ecg)])  # type: ignore[misc]
             labels = (1 - self.teacher_weight) * labels + self.teacher_weight * opinion
         return labels
 
-    def _traces_loss(self, batch: dict[str, Tensor], classes: Tensor) -> Tensor:
+    def _traces_loss(self, batch: dict[str, Any], classes: Tensor) -> Tensor:
         """Changes and mixes the traces, not the pixels: two blended pages are no page."""
         encoder, projector, head = self.trained
         (traces,) = self._once("traces", batch, self.key, lambda page: [encoder.traces(page)])
@@ -140,7 +140,7 @@ class Classification(SeededSteps):
         tokens = projector(encoder.tokens(traces))
         return F.binary_cross_entropy_with_logits(head(pooled(tokens)).float(), classes)
 
-    def _views_loss(self, batch: dict[str, Tensor], classes: Tensor) -> Tensor:
+    def _views_loss(self, batch: dict[str, Any], classes: Tensor) -> Tensor:
         """Each network learns the labels and the measured values alone; what joins them learns from the labels and from all.
 
         Branches that don't see each other's errors make different ones, and their mean is better than any.
@@ -153,23 +153,25 @@ class Classification(SeededSteps):
                 augment(rhythm, self.strength, together=6),
                 augment_beats(beat, encoder.before, self.strength),
             ]
-        values = batch.get("measured", torch.full((len(classes), len(NAMES)), float("nan")))
+        values = batch.get("measured", classes.new_full((len(classes), len(NAMES)), float("nan")))
         *changed, classes, values = mix(self.mixup, *changed, classes, values)
         parts = encoder.parts(list(zip(changed[::2], changed[1::2], strict=True)))
-        known, loss, opinions = values.isfinite(), torch.zeros(()), []
+        # no boolean index: how many values are known is not asked for on the host
+        known, loss, opinions = values.isfinite(), classes.new_zeros(()), []
+        values = values.nan_to_num()
         for branch, vector in zip(self.branches, encoder.vectors(parts), strict=True):
             logits, told = branch(vector)
             loss = loss + F.binary_cross_entropy_with_logits(logits.float(), classes)
-            if known.any():
-                loss = loss + self.measured_weight * F.smooth_l1_loss(told.float()[known], values[known])
+            apart = F.smooth_l1_loss(told.float(), values, reduction="none") * known
+            loss = loss + self.measured_weight * apart.sum() / known.sum().clamp(min=1)
             opinions.append(logits.detach().float())
         joined = head(pooled(projector(encoder.join(parts).detach())))
         aim = 0.5 * classes + 0.5 * torch.stack(opinions).mean(0).sigmoid()
         return loss + F.binary_cross_entropy_with_logits(joined.float(), aim)
 
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
         """Keeps probabilities and labels for the figures at the epoch's end."""
-        self.seen.append((self.logits(batch[self.key]).float().sigmoid().cpu(), batch["classes"].cpu()))
+        self.seen.append((self.logits(batch[self.key]).float().sigmoid(), batch["classes"]))
 
     def on_validation_epoch_end(self) -> None:
         """Macro ROC-AUC of the superclasses."""
@@ -195,9 +197,10 @@ class Classification(SeededSteps):
         trainer: Any = self.trainer
         loaders = trainer.val_dataloaders or trainer.datamodule.val_dataloader()
         signal = []
-        for batch in loaders:
+        for given in loaders:
+            batch = self.transfer_batch_to_device(given, self.device, 0)
             self.validation_step(batch, 0)
-            signal += [teacher.classify(ecg=batch["ecg"])[:, : len(SUPERCLASSES)].logit() for teacher in self.teachers]
+            signal += [ask(teacher, batch["ecg"])[:, : len(SUPERCLASSES)].logit().cpu() for teacher in self.teachers]
         score, truth = self._gathered()
         chosen = choose_thresholds(truth, score, trainer.datamodule.train.classes[:, : len(SUPERCLASSES)].mean(0))
         if self.inputs == "signal":
@@ -205,7 +208,7 @@ class Classification(SeededSteps):
         elif signal:
             share = choose_share(truth, torch.cat(signal).numpy(), np.log(score / (1 - score)))
             self.model.config.class_votes = {"ecg": 1 - share, "vision": share}
-            limits: dict[str, float] = self.teachers[0].config.class_thresholds or {}
+            limits: dict[str, float] = getattr(self.teachers[0].config, "class_thresholds", None) or {}
             for column, label in enumerate(SUPERCLASSES):
                 wanted, own = limits.get(label, 0.5), chosen[column]
                 self.trained[2][-1].bias[column] += np.log(wanted / (1 - wanted)) - np.log(own / (1 - own))
@@ -214,7 +217,7 @@ class Classification(SeededSteps):
 
     def _gathered(self) -> tuple[Any, Any]:
         """(score, truth) of the superclasses, and forget them."""
-        score, truth = (torch.cat(parts).numpy().astype(float) for parts in zip(*self.seen, strict=True))
+        score, truth = (torch.cat(parts).cpu().numpy().astype(float) for parts in zip(*self.seen, strict=True))
         self.seen.clear()
         return score[:, : len(SUPERCLASSES)], truth[:, : len(SUPERCLASSES)]
 
@@ -238,6 +241,12 @@ def load_frozen(folder: str) -> Any:
     from ..loading import load
 
     return load(folder).eval().requires_grad_(False)
+
+
+def ask(teacher: Any, ecg: Tensor) -> Tensor:
+    """(B, classes): its opinion, given where the signals are; it is no part of the module, so nobody else moves it there."""
+    opinion: Tensor = teacher.to(ecg.device).classify(ecg=ecg)
+    return opinion
 
 
 def choose_share(truth: Any, signal: Any, picture: Any) -> float:

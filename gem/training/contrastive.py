@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..configuration import EcgCocaConfig
 from ..errors import GemConfigError, GemInputError
 from ..fusion.coca import EcgCocaModel, EcgCocaOutput
 from .tuning import Tuning
+
+MAX_LOGIT_SCALE = math.log(100)
 
 
 class Contrastive(Tuning):
@@ -67,6 +70,12 @@ class Contrastive(Tuning):
             caption = F.cross_entropy(out.caption_logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=0)
             loss = loss + self.model.config.caption_weight * self.over_all(caption, (wanted != 0).sum())
         return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then keep the similarities' scale within 1 to 100, as CLIP and open_clip do: it must not run away."""
+        super().optimizer_step(*args, **kwargs)
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """One batch of changed recordings."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..benchmarks.ptbxl import Sample, load_ptbxl
@@ -108,7 +107,7 @@ class PtbxlData(ResumableData):
         return np.asarray(encoded["pixel_values"][0], np.float16)
 
 
-class Records(Dataset[dict[str, Tensor]]):
+class Records(Dataset[dict[str, Any]]):
     """Processed records, their classes and their place in the list."""
 
     def __init__(
@@ -128,7 +127,7 @@ class Records(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.classes)
 
-    def __getitem__(self, index: list[int]) -> dict[str, Tensor]:
-        """A batch."""
+    def __getitem__(self, index: list[int]) -> dict[str, Any]:
+        """A batch; ``index`` stays a list, which the host reads."""
         row = {name: torch.from_numpy(array[index].astype(np.float32)) for name, array in self.inputs.items()}
-        return {**row, "classes": self.classes[index], "index": torch.tensor(index)}
+        return {**row, "classes": self.classes[index], "index": index}

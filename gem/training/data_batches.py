@@ -9,6 +9,8 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from .resume import next_batch
+
 _GROUPS = 50
 
 
@@ -70,12 +72,17 @@ class GlobalBatches(DistributedSampler[Any]):
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader of ``GlobalBatches`` that knows how many of the epoch's batches were handed out; Lightning saves and restores it.
+    """A loader of ``GlobalBatches`` that may begin in the middle of an epoch and knows how far it is.
 
     Args:
         dataset: takes a list of indices, returns the collated batch.
         batches: which indices.
         workers: processes that prepare batches; 0 prepares them here.
+
+    Attributes:
+        epoch: of the batches that are handed out now.
+        handed_out: batches of this epoch that were handed out, those included that it began behind.
+        first: batches that the next epoch begins behind; set by who goes on from a checkpoint.
     """
 
     def __init__(self, dataset: Dataset[Any], batches: GlobalBatches, workers: int = 0) -> None:
@@ -84,45 +91,51 @@ class ResumableLoader(DataLoader[Any]):
             dataset, batch_size=None, sampler=batches, num_workers=workers, generator=torch.Generator(),
             persistent_workers=workers > 0,
         )  # fmt: skip
-        self.batches, self.handed_out, self.first = batches, 0, 0
+        self.batches, self.epoch, self.handed_out, self.first = batches, 0, 0, 0
 
     def __iter__(self) -> Any:
-        self.batches.skip, self.handed_out, self.first = self.first, self.first, 0
+        # all of this at the first batch, by when Lightning has said which epoch it is
+        self.epoch, self.handed_out = self.batches.epoch, self.first
+        self.batches.skip, self.first = self.first, 0
         for batch in super().__iter__():
             self.handed_out += 1
             yield batch
 
-    def state_dict(self) -> dict[str, int]:
-        """How far the epoch is."""
-        return {"handed_out": self.handed_out}
+    def state_dict(self) -> dict[str, Any]:
+        """Empty: the place in the epoch is the data module's state. Lightning warns of loaders without these two."""
+        return {}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind what was handed out; behind the last batch that is the next epoch's first."""
-        self.first = state["handed_out"] % max(1, len(self.batches))
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing; see ``state_dict``."""
 
 
 class ResumableData(lightning.LightningDataModule):
-    """A data module whose state in a checkpoint is how far the epoch was.
+    """A data module whose state in a checkpoint is which batch comes next, see ``gem.training.resume``.
 
-    Lightning hands a loader's state back only where nobody asked for the loader before, and a learning rate schedule that ends
-    with the last epoch asks how long it is.
+    ``SeededSteps`` sets Lightning's counters to it, so that order, seeds and length of a resumed run are those of one that was never cut off.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.loader: ResumableLoader | None = None
-        self.reached: dict[str, Any] = {}
+        self.reached: dict[str, int] = {}
 
     def resumable(self, loader: ResumableLoader) -> ResumableLoader:
         """This loader for training, set to where a checkpoint was written."""
-        if self.reached:
-            loader.load_state_dict(self.reached)
-        self.loader, self.reached = loader, {}
+        if self.loader is None:
+            loader.batches.epoch = loader.epoch = self.reached.get("epoch", 0)
+            loader.first = loader.handed_out = self.reached.get("batch", 0)
+        self.loader = loader
         return loader
 
     def state_dict(self) -> dict[str, Any]:
-        """Of the loader."""
-        return {} if self.loader is None else dict(self.loader.state_dict())
+        """Epoch and batch that come next."""
+        if self.loader is None or self.trainer is None:
+            return dict(self.reached)
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        under_way = progress.ready - progress.processed  # a batch that was handed out and did not go through the model
+        done, batches = self.loader.handed_out - under_way, self.trainer.num_training_batches
+        return next_batch(self.loader.epoch, done, batches, self.trainer.accumulate_grad_batches)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """For the loader that comes."""

@@ -82,11 +82,11 @@ class Explanation(SeededSteps):
             if part is not None:
                 part.eval()
 
-    def loss(self, batch: dict[str, Tensor], pick: random.Random) -> Tensor:
+    def loss(self, batch: dict[str, Any], pick: random.Random) -> Tensor:
         """Cross entropy of the texts that fit what the encoders see."""
         model, inputs = self.model, {key: batch[key] for key in ("ecg", "pixel_values") if key in batch}
         if self.cache is not None:
-            self.cache.ids = [str(place) for place in batch["index"].tolist()]
+            self.cache.ids = [str(place) for place in batch["index"]]
         with torch.no_grad():
             encoded = model.encode(**inputs)
             blocks = encoded.blocks()
@@ -104,17 +104,18 @@ class Explanation(SeededSteps):
             starts.append(len(ids))
         return text_loss(model, rows, starts, blocks)
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """One batch; the texts follow from the seed and the step."""
         if "ecg" in batch:
             batch = {**batch, "ecg": augment(batch["ecg"], self.strength)}
         loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss, prog_bar=True, batch_size=len(batch["index"]))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
         """The same texts at every validation."""
-        self.log("val_loss", self.loss(batch, random.Random(index)), prog_bar=True)
+        loss = self.loss(batch, random.Random(index))
+        self.log("val_loss", loss, prog_bar=True, batch_size=len(batch["index"]))
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over the whole run."""
@@ -148,10 +149,16 @@ def text_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list
     labels = torch.full_like(ids, IGNORE)
     for i, (row, begin) in enumerate(zip(rows, starts, strict=True)):
         labels[i, begin : len(row)] = ids[i, begin : len(row)]
+    # texts are made on the host, and go to the model together
+    ids, mask, labels = (made.to(model.device) for made in (ids, mask, labels))
     embeds = model.get_input_embeddings()(ids.clamp(min=0))
     merged = merge_tokens(ids, embeds, blocks, model.config.placeholder_token_id, mask, labels)
     out = model(
-        inputs_embeds=merged.embeds, attention_mask=merged.attention_mask, labels=merged.labels, supervised_only=True
+        inputs_embeds=merged.embeds,
+        attention_mask=merged.attention_mask,
+        labels=merged.labels,
+        supervised_only=True,
+        use_cache=False,
     )
     loss: Tensor = out.loss
     return loss

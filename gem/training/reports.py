@@ -52,7 +52,7 @@ def stretch_noise(ecg: Tensor, share: float) -> Tensor:
     if share == 0:
         return ecg
     batch, _, samples = ecg.shape
-    length = (torch.rand(batch, 1) * share * samples).to(ecg.device)
+    length = torch.rand(batch, 1, device=ecg.device) * share * samples
     begin = torch.rand(batch, 1, device=ecg.device) * (samples - length)
     at = torch.arange(samples, device=ecg.device)[None]
     inside = (at >= begin) & (at < begin + length)

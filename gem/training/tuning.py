@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from ..encoders import Encoder
 from ..errors import GemConfigError
+from .data_batches import ResumableData
 from .data_text import save_array
+from .resume import set_progress
 
 PARTS = (
     "ecg_encoder", "vision_encoder", "ecg_projector", "vision_projector", "image_newline", "language_model", "class_head",
@@ -30,6 +32,12 @@ class SeededSteps(lightning.LightningModule):
         """Seed the step."""
         key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
         torch.manual_seed(key % 2**63)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the run go on at the batch that the data module's state names."""
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, ResumableData):  # its state comes back later, when the weights are in place
+            set_progress(checkpoint, checkpoint.get(type(data).__qualname__, {}))
 
 
 class Tuning(SeededSteps):
@@ -204,11 +212,12 @@ class Tuning(SeededSteps):
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint that lacks something that learns.
+        """Go on where it was written; refuse a checkpoint that lacks something that learns.
 
         Raises:
             GemConfigError: it comes from another run.
         """
+        super().on_load_checkpoint(checkpoint)
         if "state_dict" not in checkpoint:
             return  # a sharded one: its tensors are read later, and one that is missing is an error there
         needed = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
@@ -299,9 +308,11 @@ class CachedForward:
         paths = [self.folder / f"{name}.npy" for name in names]
         missing = [i for i, path in enumerate(paths) if not path.is_file()]
         if missing:
-            self.runs += len(missing)
-            for i, tokens in zip(missing, self.original(x[missing]).float().cpu().numpy(), strict=True):
-                save_array(paths[i], tokens)
+            # all rows: a run that was killed while it saved some of them meets the same batch again, and must get the same last bits
+            self.runs += len(x)
+            tokens = self.original(x).float().cpu().numpy()
+            for i in missing:
+                save_array(paths[i], tokens[i])
         return torch.from_numpy(np.stack([np.load(path) for path in paths])).to(x.device, x.dtype)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from gem.training.augment import augment, augment_beats, augment_pictures, augment_traces, distort, mix
+from gem.training.augment import augment, augment_beats, augment_pictures, augment_traces, distort, mix, shift
 
 
 def test_changes_are_made_and_can_be_switched_off() -> None:
@@ -83,3 +83,41 @@ def test_mixing_blends_everything_alike_and_most_of_a_record_is_itself() -> None
     assert bool((labels.diagonal() >= 0.5).all())
     same, _ = mix(0, classes, classes)
     assert torch.equal(same, classes)
+
+
+def test_each_record_is_changed_in_its_own_way() -> None:
+    """The same recording several times in a batch becomes as many different ones: shifts, gaps, stretches too."""
+    torch.manual_seed(0)
+    step = (torch.arange(1250) >= 600).float().expand(16, 12, 1250)
+    out = augment(torch.cat([step, 1 - step], 1)[:, :12], strength=1e-6)  # at this strength only shift and gap are left
+    edges = [int((row[0] > 0.5).float().diff().clamp(min=0).argmax()) for row in out]
+    assert len(set(edges)) > 8
+    gaps = (augment(torch.ones(16, 12, 1250), strength=1e-6) == 0).all(1)
+    assert len({tuple(row.nonzero()[[0, -1]].flatten().tolist()) for row in gaps if row.any()}) > 8
+    bump = torch.exp(-(((torch.arange(100.0) - 60) / 5) ** 2)).expand(16, 12, 100)
+    places = augment_beats(bump, 38, strength=1e-6).argmax(-1)
+    assert (places == places[:, :1]).all()  # the leads of one record together
+    assert len(set(places[:, 0].tolist())) > 2
+    wide = [int((row[0] > row[0].max() / 2).sum()) for row in augment_beats(bump, 38, strength=1.0)]
+    assert len(set(wide)) > 1
+    for change, at in ((augment_pictures, (0, 16)), (augment_traces, (0, 1))):
+        dot = torch.zeros(16, 3, 32, 64)
+        dot[:, :, at[1], 30] = 1
+        columns = change(dot, strength=1e-6)[:, 0].amax(1).argmax(-1)
+        assert len(set(columns.tolist())) > 3
+
+
+def test_a_shift_is_a_roll() -> None:
+    rows = torch.randn(3, 2, 10)
+    out = shift(rows, torch.tensor([-2, 0, 13]))
+    assert all(torch.equal(a, torch.roll(b, by, -1)) for a, b, by in zip(out, rows, (-2, 0, 13), strict=True))
+    down = shift(rows, torch.tensor([1, 0, -1]), dim=-2)
+    assert all(torch.equal(a, torch.roll(b, by, -2)) for a, b, by in zip(down, rows, (1, 0, -1), strict=True))
+
+
+def test_the_share_is_that_of_a_beta_distribution() -> None:
+    torch.manual_seed(0)
+    share = mix(0.4, torch.eye(2000))[0].diagonal().sort().values
+    expected = torch.distributions.Beta(0.4, 0.4).sample((200_000,))
+    expected = torch.maximum(expected, 1 - expected).quantile(torch.linspace(0, 1, 2000))
+    assert float((share - expected).abs().max()) < 0.03
