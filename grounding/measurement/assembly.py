@@ -40,7 +40,7 @@ Signal = NDArray[np.float32]
 
 LEVEL_SAMPLES = 4  # 16 ms
 # what two limb leads say of I and aVF, by Einthoven's law
-FRONTAL: dict[tuple[str, str], Callable[[float, float], tuple[float, float]]] = {
+FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = {
     ("I", "II"): lambda one, two: (one, two - one / 2),
     ("I", "III"): lambda one, three: (one, three + one / 2),
     ("II", "III"): lambda two, three: (two - three, (two + three) / 2),
@@ -268,11 +268,14 @@ class Assembly:
         return [pair for pair in FRONTAL if set(pair) <= have]
 
     def _nets(self, wave: str, pairs: list[tuple[str, str]]) -> tuple[float, float] | None:
-        """Net area of a wave in I and aVF, from two limb leads, each in the beats during which it is there."""
+        """Net area of a wave in I and aVF, from two limb leads: beat by beat, or, where no beat shows both, each in its own beats."""
         for one, two in pairs:
             a, b = self._net(one, wave), self._net(two, wave)
-            if a is not None and b is not None:
-                return FRONTAL[one, two](a, b)
+            if np.isfinite(a + b).any():
+                return tuple(float(np.nanmedian(x)) for x in FRONTAL[one, two](a, b))  # type: ignore[return-value]
+            if np.isfinite(a).any() and np.isfinite(b).any():
+                x, y = FRONTAL[one, two](np.nanmedian(a, keepdims=True), np.nanmedian(b, keepdims=True))
+                return float(x[0]), float(y[0])
         return None
 
     def _whole(self, row: int, begin: Array, end: Array) -> NDArray[np.bool_]:
@@ -281,22 +284,24 @@ class Assembly:
         ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))
         return np.asarray(np.logical_and.reduce([self.there[row, x] for x in ends]))
 
-    def _net(self, name: str, wave: str) -> float | None:
-        """Median over beats of the mean between boundaries, over the line between them, or over the 16 ms before the onset:
+    def _net(self, name: str, wave: str) -> Array:
+        """Per beat the mean between boundaries, over the line between them, or, of a QRS, over the 16 ms before the onset: a raised ST is no part of it.
 
-        of a QRS, since a raised ST is no part of it.
+        NaN in beats that are not usual or that the lead does not show.
         """
         row, from_onset = self.record.leads.index(name), wave == "qrs"
         begin, end = self.extents[f"{wave}_onset"], self.extents[f"{wave}_offset"]
         chosen = self.normal & np.isfinite(begin) & np.isfinite(end) & self._whole(row, begin, end)
         rows = np.zeros(int(chosen.sum()), np.intp)
-        areas = []
+        areas = [np.empty(0)]
         for part in pieces(self.signal[row : row + 1], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
             before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
             inside = part.inside & ~before
             level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
             areas.append((part.values * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) - level)
-        return float(np.median(np.concatenate(areas))) if areas else None
+        out = np.full(len(chosen), np.nan)
+        out[chosen] = np.concatenate(areas)
+        return out
 
     @staticmethod
     def _rhythm_names() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ MAINS_HZ, MAINS_Q = (50.0, 60.0), 30.0
 BLOCK = int(10 * FS_HZ)  # samples: long recordings are scaled by stretches of 10 s, wherever they are cut into windows
 LEAD_MV, SLOPE_MV, BEND_MV, VELOCITY_MV = 0.03, 0.01, 0.01, 0.003  # where compression sets in; samples are 4 ms
 SLOPE_REACH = 4  # samples on either side
+LARGEST_OF_USUAL = np.float32(1e6)  # a lone spike in silence stays a number
 LEAST_OF_USUAL = 0.05  # a stretch without a signal is not blown up to the size of the others
 
 
@@ -82,16 +83,16 @@ def stacked(of: Channels, first: int, last: int) -> NDArray[np.float32]:
 def channels(signal: NDArray[np.floating[Any]]) -> Channels:
     """The parts of ``net_input``."""
     n = signal.shape[1]
-    there = np.isfinite(signal)
-    whole = bool(there.all())
-    if not whole:
-        signal = fill_missing(signal)
-    there &= np.any(signal != 0, axis=1, keepdims=True)
+    whole = all(np.isfinite(lead).all() for lead in signal)
+    present = None if whole else np.isfinite(signal)
+    signal = signal if whole else fill_missing(signal)
+    alive = np.any(signal != 0, axis=1)
+    there = np.broadcast_to(alive[:, None], signal.shape) if present is None else present & alive[:, None]
     lead = np.empty(signal.shape, np.float32)
     for rows in lead_groups(*signal.shape):
         lead[rows] = sosfiltfilt(_BAND, signal[rows], axis=1, padtype="odd", padlen=min(500, n - 1))
-    alive = there.any(axis=1)
     size = _size(lead) if whole else _size_of_present(lead, there)
+    size = np.maximum(size, np.abs(lead).max(axis=1, keepdims=True) / LARGEST_OF_USUAL)
     shared = np.zeros((3, n), np.float32)
     used = np.flatnonzero(alive) if alive.any() else np.arange(len(lead))
     for row in used:

@@ -13,8 +13,9 @@ from .delineators import Array, Boundaries
 from .features import FS_HZ
 
 MS = 1000.0 / FS_HZ
-# Chosen once, for all boundaries, on 40 records with GE 12SL's values: a quarter to two fifths give QRS and PR within 6 ms of them on average.
-CLINICAL_SHARE = 1 / 3
+# Share of the leads in which a wave has begun, or still lasts, at its clinical boundaries. Chosen on 40 records with GE 12SL's values. P waves are low, so
+# that their ends are seen in fewer leads; T waves end at different times in different leads.
+CLINICAL_SHARE = {"p": 0.25, "qrs": 1 / 3, "t": 0.25}
 LEVEL = 0.5
 # The T's end fades out in every lead at once: at one half, the common end lies behind the readers'.
 T_OFFSET_LEVEL = 0.55
@@ -43,8 +44,9 @@ _ATRIAL_BAND = butter(2, (1.0, 30.0), btype="bandpass", fs=FS_HZ, output="sos")
 def clinical(found: Boundaries, extents: dict[str, Array]) -> dict[str, Array]:
     """Boundaries of every beat by the clinical definition, in samples at 250 Hz: where the wave begins and ends in the usual lead.
 
-    A wave has begun when it has in a third of the leads, and has ended when it lasts in no more than a third. Criteria ("QRS of 120 ms or more") stem from
-    measurements of this kind: the earliest and latest of twelve leads, each marked with its own scatter, lie 13 ms further apart (docs/measurement.md).
+    A QRS has begun when it has in a third of the leads, and has ended when it lasts in no more than a third; of P and T waves it takes a quarter.
+    Criteria ("QRS of 120 ms or more") stem from measurements of this kind: the earliest and latest of twelve leads, each with its own scatter, lie 13 ms
+    further apart (docs/measurement.md).
 
     Args:
         found: boundaries per lead, from ``agree``.
@@ -52,8 +54,8 @@ def clinical(found: Boundaries, extents: dict[str, Array]) -> dict[str, Array]:
     """
     out = {}
     for name, table in (("p", found.p), ("qrs", found.qrs), ("t", found.t)):
-        out[f"{name}_onset"] = _quantile(table[:, :, 0], CLINICAL_SHARE)
-        out[f"{name}_offset"] = -_quantile(-table[:, :, 2], CLINICAL_SHARE)
+        out[f"{name}_onset"] = _quantile(table[:, :, 0], CLINICAL_SHARE[name])
+        out[f"{name}_offset"] = -_quantile(-table[:, :, 2], CLINICAL_SHARE[name])
     return {edge: np.where(np.isfinite(extents[edge]), values, np.nan) for edge, values in out.items()}
 
 

@@ -155,7 +155,8 @@ def _bad_stretches(signal: NDArray[np.float32], f: _Features, record: ECGRecord)
 
 def _whole_stretch(lead: NDArray[np.float32], first: int, last: int, window: int) -> tuple[int, int]:
     """A still stretch found by windows, to the sample where the lead begins to move."""
-    level = np.nanmedian(lead[first:last]) if np.isfinite(lead[first:last]).any() else np.float32(0)
+    inside = lead[first:last].astype(np.float64)
+    level = np.median(inside[np.isfinite(inside)]) if np.isfinite(inside).any() else 0.0
     with np.errstate(invalid="ignore"):
         before = np.abs(lead[max(0, first - window) : first] - level) > FLAT_MV / 2
         after = np.abs(lead[last : last + window] - level) > FLAT_MV / 2

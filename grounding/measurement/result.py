@@ -75,7 +75,6 @@ class Measurement:
     leads: tuple[str, ...]
     duration_s: float
     intervals: Mapping[str, float | None]
-    extents: Mapping[str, float | None]
     heart_rate: float | None
     axes: Mapping[str, float | None]
     waves: pd.DataFrame
@@ -84,6 +83,7 @@ class Measurement:
     lead_summary: pd.DataFrame
     rhythm: Mapping[str, float | None]
     quality: pd.DataFrame
+    extents: Mapping[str, float | None] = field(default_factory=dict)
     issues: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
