@@ -103,10 +103,10 @@ def mutate(
 
 
 def _states(measurement: Measurement, name: str) -> dict[str, bool | None]:
-    from grounding.findings.engine import Evaluation
+    from grounding.findings.engine import assess
     from grounding.findings.knowledge import load_knowledge
 
-    return Evaluation(measurement).lead_states(load_knowledge()[name], STANDARD_LEADS)
+    return assess(measurement).lead_states(load_knowledge()[name], STANDARD_LEADS)
 
 
 def _change_number(sentence: str, pick: random.Random) -> str | None:

@@ -68,6 +68,7 @@ class Measurement:
         reasons: name of a missing value -> why it is missing.
         methods: name of a value -> how it was measured.
         age, sex: of the patient, if the record says (years; ``"female"`` / ``"male"``).
+        derived: what others worked out from this measurement and keep with it (its assessment); not written, not pickled.
     """
 
     record_id: str
@@ -90,6 +91,10 @@ class Measurement:
     has_millivolts: bool = True
     age: float | None = None
     sex: str | None = None
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "derived": {}}  # what was worked out from it can be worked out again
 
     @property
     def axis(self) -> float | None:
