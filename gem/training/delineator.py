@@ -366,7 +366,7 @@ def main(arguments: list[str] | None = None) -> None:
     unmarked = taught(options.unmarked, options.teachers)
     net = train(records, options.epochs, options.seed, unmarked)
     options.out.mkdir(parents=True, exist_ok=True)
-    examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, _, _ in records[::7]]
+    examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, *_ in records[::7]]
     export(net, options.out / "delineator.onnx", None if options.float32 else examples)
     card = {
         "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records, and synthetic ones", "records": len(records), "unmarked_records": len(unmarked), "teachers": len(options.teachers), "held_out": held_out, "epochs": options.epochs,

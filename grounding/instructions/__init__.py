@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .composer import compose
-from .facts import DIAGNOSES, TAGS, Fact, Statement, facts, prompt, resolve, shown
+from .facts import DIAGNOSES, TAGS, Fact, Statement, facts, prompt, resolve
 
-__all__ = ["DIAGNOSES", "TAGS", "Fact", "Statement", "compose", "facts", "prompt", "resolve", "shown"]
+__all__ = ["DIAGNOSES", "TAGS", "Fact", "Statement", "compose", "facts", "prompt", "resolve"]

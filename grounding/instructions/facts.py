@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..evidence import Evidence, Finding
+from ..findings import assess, load_limits, shown
 from ..record import STANDARD_LEADS
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ VALUES = {
     "qt": ("qt", "QT interval"),
     "qtc": ("qtc_fridericia", "QTc"),
 }
-CATEGORY_WORDS = {"left": "left axis deviation", "right": "right axis deviation"}
+CATEGORY_WORDS = {"left": "left axis deviation", "right": "right axis deviation", "extreme": "extreme axis deviation"}
+PROMPT_WORDS = frozenset({"slow", "fast", "normal", "short", "prolonged", "left", "right"})  # that gem-nano has learned to read
 MAX_FINDINGS = 8
 FINDING_TAGS = tuple(f"<f{number}>" for number in range(1, MAX_FINDINGS + 1))
 DIAGNOSIS_TAGS = {label: f"<dx_{label.lower().replace('/', '_')}>" for label in DIAGNOSES}
@@ -92,19 +94,6 @@ class Statement:
         }
 
 
-def shown(value: float, unit: str) -> str:
-    """A value as every text writes it: whole bpm, ms and degrees; two decimals for millivolts.
-
-    Example:
-        >>> shown(71.6, "bpm"), shown(-0.154, "mV"), shown(-30.2, "deg")
-        ('72 bpm', '-0.15 mV', '-30 degrees')
-    """
-    digits = 2 if unit == "mV" else 0
-    number = round(float(value), digits)
-    words = {"deg": "degrees"}.get(unit, unit)
-    return f"{number:.{digits}f} {words}".strip() if number else f"{0:.{digits}f} {words}".strip()
-
-
 def facts(
     measurement: Measurement, findings: Iterable[Finding] = (), probabilities: Mapping[str, float] | None = None
 ) -> list[Fact]:
@@ -118,6 +107,7 @@ def facts(
     Returns:
         Facts in the order a reader expects: rhythm, rate, axis, intervals, findings, diagnoses.
     """
+    assessment = assess(measurement)
     present = [finding for finding in findings if finding.present]
     out = _rhythm(measurement, present)
     for name, (quantity, words) in VALUES.items():
@@ -127,11 +117,10 @@ def facts(
             reason = (proof.reason or "not measured").strip().rstrip(".")
             out.append(Fact(f"<no_{name}>", f"not measurable ({reason})", "", (proof,), "missing", words))
         else:
-            value = float(proof.value)
-            word = category(name, value, measurement.sex)
+            word = assessment.category(quantity).word
             # the category is measured too: it comes with the number, so that no writer can get it wrong
-            text = shown(value, proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
-            out.append(Fact(f"<{name}>", text, word, (proof,), "number", quantity))
+            text = shown(float(proof.value), proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
+            out.append(Fact(f"<{name}>", text, word if word in PROMPT_WORDS else "", (proof,), "number", quantity))
     shapes = [finding for finding in present if finding.group != "rhythm" and finding.name not in ORDINARY]
     for tag, finding in zip(FINDING_TAGS, shapes, strict=False):
         out.append(Fact(tag, _finding_words(finding), finding.group, finding.evidence, "finding", finding.name))
@@ -146,37 +135,6 @@ def facts(
 
 # findings that only repeat that a value is normal: the value's own sentence says it
 ORDINARY = frozenset({"normal_axis", "normal_ecg", "normal_rate", "normal_pr", "normal_qrs", "normal_qtc"})
-
-
-def category(name: str, value: float, sex: str | None = None) -> str:
-    """The word for a global value, ``""`` where the limits leave it open.
-
-    Args:
-        name: ``rate``, ``axis``, ``pr``, ``qrs``, ``qt`` or ``qtc``.
-        value: bpm, degrees or ms.
-        sex: ``"female"`` or ``"male"``; the QTc limit depends on it.
-
-    References:
-        AHA/ACCF/HRS Recommendations for the Standardization and Interpretation of the Electrocardiogram, parts III and IV (2009).
-
-    Example:
-        >>> category("pr", 212), category("axis", -45), category("qtc", 455, "male")
-        ('prolonged', 'left', 'prolonged')
-    """
-    if name == "rate":
-        return "slow" if value < 60 else "fast" if value > 100 else "normal"
-    if name == "axis":
-        return (
-            "normal" if -30 <= value <= 90 else "left" if -90 <= value < -30 else "right" if 90 < value <= 180 else ""
-        )
-    if name == "pr":
-        return "short" if value < 120 else "prolonged" if value > 200 else "normal"
-    if name == "qrs":
-        return "prolonged" if value >= 120 else "normal" if value < 110 else ""
-    if name == "qtc":
-        limit = 450 if sex == "male" else 460
-        return "prolonged" if value >= limit else "normal" if 390 < value < 450 else ""
-    return ""
 
 
 def prompt(items: Sequence[Fact]) -> str:
@@ -244,12 +202,9 @@ def _rhythm(measurement: Measurement, present: Sequence[Finding]) -> list[Fact]:
     spread = measurement.rhythm.get("rr_cv")
     if spread is None:
         return []
-    word = "regular" if spread < REGULAR_RR_CV else "irregular"
+    irregular = load_limits()["irregular_rr_cv"].value(None, measurement.sex, measurement.age)
+    word = "regular" if irregular is None or spread < irregular else "irregular"
     return [Fact("<rhythm>", word, word, (measurement.evidence("rr_cv"),), "rhythm", word)]
-
-
-# RR coefficient of variation under which a rhythm without a name is called regular
-REGULAR_RR_CV = 0.10
 
 
 def _label(finding: Finding) -> str:
