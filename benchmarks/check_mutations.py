@@ -20,8 +20,8 @@ import grounding
 from grounding import STANDARD_LEADS, Finding
 from grounding.check import TOLERANCES
 from grounding.findings import lead_states
-from grounding.instructions.composer import compose
-from grounding.instructions.facts import facts, listed, resolve
+from grounding.facts import compose
+from grounding.facts import facts, listed, resolve
 from grounding.measurement.result import Measurement
 
 KINDS = ("number", "lead", "laterality", "presence", "word")

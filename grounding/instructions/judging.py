@@ -14,7 +14,7 @@ from ..check.reading import read_statements
 from ..evidence import Claim, Evidence
 from ..findings import shown
 from ..measurement.result import Measurement
-from .facts import Fact
+from ..facts import Fact
 from .lessons import CANT_TELL, Lesson, Turn
 
 _TAG = re.compile(r"<[a-z][a-z0-9_]*>")

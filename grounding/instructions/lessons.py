@@ -15,8 +15,8 @@ from ..errors import EcgError
 from ..evidence import Evidence, Finding
 from ..findings import shown
 from ..registry import Registry
-from .composer import compose
-from .facts import ORDINARY, VALUES, Fact, facts
+from ..facts import compose
+from ..facts import ORDINARY, VALUES, Fact, facts
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement

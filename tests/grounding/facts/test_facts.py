@@ -9,7 +9,7 @@ import pytest
 
 import grounding
 from grounding.findings import shown
-from grounding.instructions import DIAGNOSES, TAGS, Fact, compose, facts, prompt, resolve
+from grounding.facts import DIAGNOSES, TAGS, Fact, compose, facts, prompt, resolve
 
 PROBABILITIES = {"NORM": 0.1, "MI": 0.7, "STTC": 0.2, "CD": 0.6, "HYP": 0.05}
 
@@ -58,7 +58,7 @@ def test_every_sentence_is_cited(measured: tuple[Any, list[Any]]) -> None:
     assert all(statement.evidence and statement.kind != "uncited" for statement in statements)
     assert not any("<" in statement.text for statement in statements)
     assert statements[-1].kind == "diagnosis"
-    assert DIAGNOSES["NORM"] in statements[-1].text
+    assert DIAGNOSES["NORM"].words in statements[-1].text
 
 
 def test_an_unknown_tag_leaves_a_note(measured: tuple[Any, list[Any]]) -> None:
