@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..evidence import Evidence, Finding
 from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
 from .knowledge import CONTIGUOUS, Condition, Entry, leads_of, load_knowledge
+from .language import criterion_words
 from .limits import Category, category, load_limits, over_patients
 from .quantities import Quantities
 
@@ -50,6 +51,7 @@ class Assessment:
         return category(quantity, value, self.measurement.sex, self.measurement.age)
 
     def _finding(self, entry: Entry) -> Finding:
+        m = self.measurement
         outcome = self._condition(entry, entry.when)
         present, reasons = outcome.holds, outcome.reasons
         read = dict(outcome.read)
@@ -61,7 +63,7 @@ class Assessment:
         evidence = [self.quantities.evidence(lead, name) for lead, name in read]
         evidence += [part for part in outcome.evidence if part not in evidence]
         return Finding(
-            name=entry.name, present=present, criterion=entry.criterion, evidence=tuple(evidence), source=entry.source,
+            name=entry.name, present=present, criterion=criterion_words(entry.name, m.sex, m.age), evidence=tuple(evidence), source=entry.source,
             label=entry.label, group=entry.group, reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
         )  # fmt: skip
 

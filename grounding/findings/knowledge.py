@@ -43,22 +43,22 @@ class Entry:
         name: snake_case.
         label: as a cardiologist names it.
         group: see ``Finding.group``.
-        criterion: the rule in words.
         when: the rule: an expression, or ``all`` / ``any`` / ``none`` of rules, or ``leads`` ... ``where``.
         unless: a rule that, where it holds, makes the finding not assessable (e.g. paced rhythm).
         unless_reason: the words for that.
         limits: thresholds of this entry alone; those that several share are in ``limits.yaml``.
         terms: words that name it in texts, beside the label.
-        source: where the rule comes from.
+        source: where the rule comes from, and what that says.
+        adaptation: what is different here, and why; empty where nothing is.
         weakness: what it misses or mistakes.
     """
 
     name: str
     label: str
     group: str
-    criterion: str
     when: Condition
     source: str
+    adaptation: str = ""
     unless: Condition | None = None
     unless_reason: str = "an excluding condition is present"
     limits: Mapping[str, Limit] = field(default_factory=dict)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .expressions import CriterionError, parse
 from .limits import Limit, load_limits, unit_of
 
 if TYPE_CHECKING:
-    from .knowledge import Condition, Entry
+    from .knowledge import Condition
 
 # quantities of the record
 RECORD_WORDS = {
@@ -69,15 +70,24 @@ def quantity_words(name: str, lead: str | None = None) -> str:
     raise CriterionError(f"there are no words for the quantity {name!r}", remedy="add them to grounding/findings/language.py")
 
 
-def criterion_words(entry: Entry) -> str:
-    """An entry's rule in words, with its limits for every kind of patient.
+@lru_cache(maxsize=4096)
+def criterion_words(name: str, sex: str | None = None, age: float | None = None) -> str:
+    """A finding's rule in words, with the limits that may fit a patient.
+
+    Args:
+        name: of the entry in the knowledge base.
+        sex: ``"female"`` or ``"male"``; both limits are named where it is not known.
+        age: years; an adult's limits are named where it is not known.
 
     Example:
-        >>> from grounding.findings import load_knowledge
-        >>> criterion_words(load_knowledge()["prolonged_qtc"])
-        'QTc (Fridericia) at least 460 ms below 16 years, 460 ms in women, 450 ms in men'
+        >>> criterion_words("prolonged_qtc"), criterion_words("prolonged_qtc", "male", 60.0)
+        ('QTc (Fridericia) at least 460 ms in women, 450 ms in men', 'QTc (Fridericia) at least 450 ms')
     """
-    return _condition(entry.when, {**load_limits(), **entry.limits})
+    from .knowledge import load_knowledge
+
+    entry = load_knowledge()[name]
+    limits = {key: limit.for_patient(sex, age) for key, limit in {**load_limits(), **entry.limits}.items()}
+    return _condition(entry.when, limits)
 
 
 def _condition(condition: Condition, limits: Mapping[str, Limit]) -> str:
@@ -179,7 +189,7 @@ class _Rule:
             case ast.UnaryOp(op=ast.USub(), operand=part):
                 return f"-{self._value(part, unit)}"
             case ast.Name(id=name) if name in self.limits:
-                return _limit_words(self.limits[name], unit)
+                return limit_words(self.limits[name], unit)
             case ast.Name(id=name):
                 return self._named(name, None)
             case ast.Attribute(value=ast.Name(id=lead), attr=name):
@@ -202,17 +212,24 @@ class _Rule:
         return f"{words} ({OF_QRS})" if name.endswith("_rel") and name != "net_rel" else words
 
 
-def _limit_words(limit: Limit, unit: str) -> str:
-    """``"460 ms in women, 450 ms in men"``."""
-    parts = []
+def limit_words(limit: Limit, unit: str | None = None) -> str:
+    """A limit for every kind of patient: ``"460 ms in women, 450 ms in men"``.
+
+    Args:
+        limit: the limit.
+        unit: as its value is shown; its own by default, ``%`` for a share.
+    """
+    unit = limit.unit if unit is None else unit
+    parts: list[str] = []
     for rule in limit.rules:
         who = [f"in {_listed(rule['leads'])}"] if "leads" in rule else []
         who += [f"in {'women' if rule['sex'] == 'female' else 'men'}"] if "sex" in rule else []
         who += [f"from {rule['age_from']:g} years"] if "age_from" in rule else []
         who += [f"below {rule['age_below']:g} years"] if "age_below" in rule else []
         if rule["value"] is None:
-            continue
-        value = f"{100 * rule['value']:g} %" if unit == "%" else f"{rule['value']:g} {unit}".strip()
+            value = "none"
+        else:
+            value = f"{100 * rule['value']:g} %" if unit == "%" else f"{rule['value']:g} {unit.replace('deg', 'degrees') if unit == 'deg' else unit}".strip()
         if not who and parts:
             who = ["otherwise"]
         parts.append(" ".join([value, *who]))

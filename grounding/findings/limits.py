@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -57,6 +57,24 @@ class Limit:
                 continue
             return None if rule["value"] is None else float(rule["value"])
         return None
+
+
+    def for_patient(self, sex: str | None, age: float | None) -> Limit:
+        """The same limit with the rules that may fit a patient: both sexes' where the sex is not known, adults' where the age is not."""
+        kept = []
+        for rule in self.rules:
+            if sex is not None and rule.get("sex", sex) != sex:
+                continue
+            if "age_below" in rule and (rule["age_below"] <= ADULT_YEARS if age is None else age >= rule["age_below"]):
+                continue
+            if "age_from" in rule and age is not None and age < rule["age_from"]:
+                continue
+            decided = {"sex"} if sex is not None else set()
+            decided |= {"age_from", "age_below"} if age is not None else set()
+            kept.append({key: value for key, value in rule.items() if key not in decided})
+            if set(kept[-1]) == {"value"}:
+                break
+        return replace(self, rules=tuple(kept))
 
 
 def rounded(value: float, unit: str) -> float:
@@ -186,6 +204,8 @@ def category(name: str, value: float, sex: str | None = None, age: float | None 
         if holds:
             return Category(word)
         why = why or reason
+    if why is None and any(limits[used].for_patient(sex, age).rules[-1]["value"] is None for rule in categories.get(key, {}).values() for _, used in names(rule) if used in limits):
+        why = f"no limit is known for a patient of {age:g} years" if age is not None else "no limit is known"
     return Category("", why)
 
 

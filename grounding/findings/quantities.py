@@ -81,7 +81,8 @@ class Quantities:
         if not self.usable.get(lead, True):
             return None, f"lead {lead} is not usable"
         if name == "net_rel":
-            return _clean(_net(row)), f"no QRS was measured in lead {lead}"
+            net = _clean(_net(row))
+            return net, None if net is not None else f"no QRS was measured in lead {lead}"
         if name.endswith("_rel"):
             size = max((abs(x) for part in _QRS_PARTS if (x := _number(row.get(part))) is not None), default=None)
             value = _number(row.get(name.removesuffix("_rel") + "_mv"))
