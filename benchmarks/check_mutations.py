@@ -20,8 +20,8 @@ import grounding
 from grounding import STANDARD_LEADS, Finding
 from grounding.check import TOLERANCES
 from grounding.findings import lead_states
-from grounding.instructions.composer import compose
-from grounding.instructions.facts import facts, listed, resolve
+from grounding.facts import compose
+from grounding.facts import facts, listed, resolve
 from grounding.measurement.result import Measurement
 
 KINDS = ("number", "lead", "laterality", "presence", "word")
@@ -103,10 +103,10 @@ def mutate(
 
 
 def _states(measurement: Measurement, name: str) -> dict[str, bool | None]:
-    from grounding.findings.engine import Evaluation
+    from grounding.findings.engine import assess
     from grounding.findings.knowledge import load_knowledge
 
-    return Evaluation(measurement).lead_states(load_knowledge()[name], STANDARD_LEADS)
+    return assess(measurement).lead_states(load_knowledge()[name], STANDARD_LEADS)
 
 
 def _change_number(sentence: str, pick: random.Random) -> str | None:

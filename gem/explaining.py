@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 import grounding
 from grounding import Claim, ECGRecord, Evidence, Finding
 from grounding._version import __version__
-from grounding.evidence import VERDICTS
+from grounding.evidence import VERDICTS, Origin
+from grounding.findings.limits import ADULT_YEARS
 
 from .errors import GemError, GemInputError
 from .forking import building
 
 if TYPE_CHECKING:
     from grounding import Measurement
-    from grounding.instructions.facts import Fact
+    from grounding.facts import Fact
+    from grounding.facts import Statement as Said
 
 MAX_NEW_TOKENS = 320
+LEAST_LEADS, LEAST_WINDOW = 2 / 3, 0.5  # shares of what the encoders were trained on, without which they are not asked
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class Statement:
         start, end: its characters in ``Explanation.text``.
         evidence: what its numbers and findings rest on.
         claims: what the checker read in it, positions in ``Explanation.text``.
-        kind: ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``, ``note`` or ``uncited``.
+        kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``, ``note`` or ``uncited``.
         tags: the facts the model cited.
+        inserted: characters of ``text`` that code put there from what was measured; the rest is asserted by a model.
     """
 
     text: str
@@ -44,6 +48,7 @@ class Statement:
     claims: tuple[Claim, ...] = ()
     kind: str = "uncited"
     tags: tuple[str, ...] = ()
+    inserted: tuple[tuple[int, int], ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -63,7 +68,8 @@ class Explanation:
         statements: the sentences, each with its evidence and claims.
         measurement: what was measured.
         findings: what the criteria gave, absent and undecided ones included.
-        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head.
+        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head, or was not asked.
+        silence: why the encoders were not asked, or ``None``.
         model: name of the model.
         record: the samples; ``None`` after ``from_json`` without a record.
     """
@@ -75,6 +81,7 @@ class Explanation:
     probabilities: Mapping[str, float]
     model: str
     record: ECGRecord | None = None
+    silence: str | None = None
 
     @property
     def text(self) -> str:
@@ -88,20 +95,30 @@ class Explanation:
 
     @property
     def verdict(self) -> dict[str, int]:
-        """How many claims are supported, contradicted, unsupported and not checkable."""
+        """How many claims are supported, contradicted, unsupported and not checkable, whoever made them."""
         return {name: sum(claim.verdict == name for claim in self.claims) for name in VERDICTS}
+
+    def verdict_of(self, origin: Origin) -> dict[str, int]:
+        """``verdict`` of the claims that were ``"inserted"`` by code, and are right by construction, or ``"asserted"`` by a model or a person."""
+        of = [claim.verdict for claim in self.claims if claim.origin == origin]
+        return {name: of.count(name) for name in VERDICTS}
 
     @property
     def verdict_line(self) -> str:
-        """The verdict in one line."""
-        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.verdict.items())
-        return f"Checked against the recording: {len(self.claims)} claims: {counts}."
+        """The verdict in one line: what was asserted, and apart from it what was inserted from the measurement."""
+        parts = []
+        for origin, about in (("asserted", "asserted"), ("inserted", "inserted from the measurement")):
+            counts = self.verdict_of(origin)
+            told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+            parts.append(f"{sum(counts.values())} claims {about}" + (f" ({told})" if told else ""))
+        return f"Checked against the recording: {'; '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; the samples are not in it."""
         return {
             "record_id": self.record_id, "model": self.model, "version": __version__, "text": self.text,
-            "verdict": self.verdict, "probabilities": dict(self.probabilities),
+            "verdict": self.verdict, "verdict_asserted": self.verdict_of("asserted"), "verdict_inserted": self.verdict_of("inserted"),
+            "probabilities": dict(self.probabilities), "silence": self.silence,
             "statements": [_statement_dict(statement) for statement in self.statements],
             "claims": [claim.to_dict() for claim in self.claims],
             "findings": [finding.to_dict() for finding in self.findings], "measurement": self.measurement.to_dict(),
@@ -132,7 +149,7 @@ class Explanation:
             raise GemInputError(
                 f"the explanation is about {name}", where=record.record_id, remedy="give the record that it explains"
             )
-        return cls(name, statements, measurement, findings, chances, model, record)
+        return cls(name, statements, measurement, findings, chances, model, record, data.get("silence"))
 
     def save(self, path: str | Path) -> Path:
         """Write the explanation; the suffix decides: ``.html`` (one self-contained page), ``.pdf`` or ``.json``.
@@ -194,9 +211,7 @@ def explain(record_or_path: ECGRecord | str | Path, model: Any = "gem-nano") -> 
         str(model) if isinstance(model, str | Path) else str(getattr(model, "name_or_path", "") or type(model).__name__)
     )
     loaded = _load(str(model)) if isinstance(model, str | Path) else model
-    measurement = grounding.measure(record)
-    findings = tuple(grounding.find(measurement))
-    return _explanation(record, measurement, findings, loaded, Path(name).name)
+    return _explanation(record, grounding.measure(record), loaded, Path(name).name)
 
 
 def _load(name: str) -> Any:
@@ -211,28 +226,70 @@ def _loaded(name: str) -> Any:
     return load(name)
 
 
-def _explanation(
-    record: ECGRecord, measurement: Measurement, findings: tuple[Finding, ...], model: Any, name: str
-) -> Explanation:
-    from grounding.instructions.facts import facts, resolve
+def _explanation(record: ECGRecord, measurement: Measurement, model: Any, name: str) -> Explanation:
+    from grounding.facts import facts, report
+    from grounding.findings import assess
 
-    probabilities = encoder_probabilities(model, record)
+    assessment = assess(measurement)
+    findings = tuple(assessment.findings.values())
+    silence = why_silent(model, measurement)
+    probabilities = {} if silence else encoder_probabilities(model, record)
     items = facts(measurement, findings, probabilities)
-    tagged = write(model, record, items)
-    resolved = resolve(tagged, items)
-    if not resolved:
+    tagged = write(model, record, items) if len(measurement.beats) else ""
+    if len(measurement.beats) and not tagged.strip():
         raise GemError(
             "the model wrote no sentence", where=record.record_id, remedy="try another model, or train it longer"
         )
-    text = " ".join(part.text for part in resolved)
-    claims = grounding.check(text, measurement)
+    notes = () if silence else changed_for_the_encoders(model, record)
+    statements = checked(report(tagged, items, assessment, silence if len(measurement.beats) else None, notes), measurement)
+    return Explanation(record.record_id, statements, measurement, findings, probabilities, name, record, silence)
+
+
+def checked(parts: Sequence[Said], measurement: Measurement) -> tuple[Statement, ...]:
+    """What is said, each part with its place in the whole text and the claims that the checker reads in it."""
+    claims = grounding.check(" ".join(part.text for part in parts), measurement)
     statements, start = [], 0
-    for part in resolved:
+    for part in parts:
         end = start + len(part.text)
-        within = tuple(claim for claim in claims if start <= claim.start < end)
-        statements.append(Statement(part.text, start, end, tuple(part.evidence), within, part.kind, tuple(part.tags)))
+        within = tuple(_with_origin(claim, start, part.inserted) for claim in claims if start <= claim.start < end)
+        statements.append(
+            Statement(part.text, start, end, part.evidence, within, part.kind, part.tags, part.inserted)
+        )
         start = end + 1
-    return Explanation(record.record_id, tuple(statements), measurement, findings, probabilities, name, record)
+    return tuple(statements)
+
+
+def _with_origin(claim: Claim, start: int, inserted: tuple[tuple[int, int], ...]) -> Claim:
+    """A claim of a statement that begins at ``start``: inserted where code put any of its words there."""
+    begin, end = claim.start - start, claim.end - start
+    return replace(claim, origin="inserted") if any(a < end and begin < b for a, b in inserted) else claim
+
+
+def why_silent(model: Any, measurement: Measurement) -> str | None:
+    """Why the encoders are not asked about a recording: it is not of the kind that they were trained on. ``None`` where it is."""
+    contract = getattr(model.processor, "contract", None)
+    if contract is None or not getattr(model.config, "class_names", None):
+        return None
+    if not len(measurement.beats):
+        return measurement.reasons.get("heart_rate", "nothing could be measured").rstrip(".")
+    table = measurement.quality
+    usable = set(table.loc[table["usable"].astype(bool), "lead"]) & set(contract.leads)
+    if len(usable) < LEAST_LEADS * len(contract.leads):
+        return f"they were trained on {len(contract.leads)} leads, of which {len(usable)} can be used here"
+    window_s = contract.n_samples / contract.fs_hz
+    if measurement.duration_s < LEAST_WINDOW * window_s:
+        return f"they were trained on {window_s:g} s, and the recording has {measurement.duration_s:.2g} s"
+    if measurement.age is not None and measurement.age < ADULT_YEARS:
+        return f"they were trained on adults, and the patient is {measurement.age:g} years old"
+    return None
+
+
+def changed_for_the_encoders(model: Any, record: ECGRecord) -> tuple[str, ...]:
+    """What the encoders saw otherwise than it was recorded, a sentence each."""
+    contract = getattr(model.processor, "contract", None)
+    if contract is None or not getattr(model.config, "class_names", None):
+        return ()
+    return tuple(f"For the encoders: {change}." for change in contract.changes(record))
 
 
 def encoder_probabilities(model: Any, record: ECGRecord) -> dict[str, float]:
@@ -250,7 +307,7 @@ def write(model: Any, record: ECGRecord, items: list[Fact]) -> str:
     """The model's tagged text about the facts of a recording; greedy, so the same record gives the same text."""
     import torch
 
-    from grounding.instructions.facts import prompt
+    from grounding.facts import prompt
 
     inputs = _on(model, model.processor(record=record, prompt=prompt(items)))
     with torch.inference_mode():
@@ -265,7 +322,7 @@ def _on(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _statement_dict(statement: Statement) -> dict[str, Any]:
     return {
-        **asdict(statement), "tags": list(statement.tags), "verdict": statement.verdict,
+        **asdict(statement), "tags": list(statement.tags), "verdict": statement.verdict, "inserted": [list(span) for span in statement.inserted],
         "evidence": [part.to_dict() for part in statement.evidence], "claims": [claim.to_dict() for claim in statement.claims],
     }  # fmt: skip
 
@@ -274,4 +331,5 @@ def _statement_from(data: Mapping[str, Any]) -> Statement:
     return Statement(
         data["text"], data["start"], data["end"], tuple(Evidence.from_dict(part) for part in data["evidence"]),
         tuple(Claim.from_dict(part) for part in data["claims"]), data["kind"], tuple(data["tags"]),
+        tuple((int(a), int(b)) for a, b in data["inserted"]),
     )  # fmt: skip

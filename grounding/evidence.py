@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Verdict = Literal["supported", "contradicted", "unsupported", "not_checkable"]
+Origin = Literal["asserted", "inserted"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "unsupported", "not_checkable")
 
 
@@ -121,6 +122,7 @@ class Claim:
         evidence: what it was held against.
         reason: one line, for a reader.
         text: the words themselves.
+        origin: ``inserted`` where code put the words there from what was measured, so that they are right by construction; else ``asserted``.
     """
 
     start: int
@@ -130,6 +132,7 @@ class Claim:
     evidence: tuple[Evidence, ...] = ()
     reason: str = ""
     text: str = ""
+    origin: Origin = "asserted"
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}

@@ -18,7 +18,7 @@ from .ptbxl import SUPERCLASSES, Sample
 
 if TYPE_CHECKING:
     from grounding import ECGRecord, Measurement
-    from grounding.instructions.facts import Fact
+    from grounding.facts import Fact
 
     from ..modeling import GemForConditionalGeneration
 
@@ -48,8 +48,8 @@ def evaluate_explanations(
         shift: the other record is this many further on in the list.
 
     Returns:
-        ``numeric_supported`` and ``finding_supported``: shares (0-1) of the claims about numbers, and of all others that can be
-        checked, None where nothing can; ``diagnosis_accuracy`` with its 95 % interval; ``verdicts``; ``conditions``: all of these
+        ``asserted_supported``: share (0-1) of the claims that a model asserted and that can be checked, None where nothing can; claims that code inserted from
+        the measurement are right by construction, and counted apart in ``verdicts``; ``diagnosis_accuracy`` with its 95 % interval; ``verdicts``; ``conditions``: all of these
         for each of ``CONDITIONS``, whose texts are always held against the record itself (the figures above are those of
         ``own_with_facts``); ``majority_accuracy``: always naming the commonest label set; ``n``.
 
@@ -57,9 +57,9 @@ def evaluate_explanations(
         GemInputError: fewer than two records.
     """
     import grounding
-    from grounding.instructions.facts import facts
+    from grounding.facts import facts
 
-    from ..explaining import encoder_probabilities
+    from ..explaining import encoder_probabilities, why_silent
 
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")
@@ -69,12 +69,13 @@ def evaluate_explanations(
     chances = [encoder_probabilities(model, record) for record in records]
     for position, record in enumerate(records):
         measurement = grounding.measure(record)
+        silence = why_silent(model, measurement)
         measured = facts(measurement, grounding.find(measurement))
         for name, tally in tallies.items():
             seen = (position + shift) % len(records) if name.startswith("other") else position
             told = measured if name.endswith("with_facts") else []
             # what may be cited: the facts of the prompt, and what the encoders say to what they were shown
-            suggested = [fact for fact in facts(measurement, (), chances[seen]) if fact.kind == "diagnosis"]
+            suggested = [] if silence else [fact for fact in facts(measurement, (), chances[seen]) if fact.kind == "diagnosis"]
             tally.add(model, records[seen], told, suggested, measurement)
     commonest = Counter(labels).most_common(1)[0][0]
     conditions = {name: tally.figures(labels) for name, tally in tallies.items()}
@@ -90,51 +91,47 @@ class _Tally:
     """Verdicts and named superclasses under one condition."""
 
     def __init__(self) -> None:
-        self.numeric: Counter[str] = Counter()
-        self.finding: Counter[str] = Counter()
+        self.verdicts: dict[str, Counter[str]] = {"asserted": Counter(), "inserted": Counter()}
         self.said: list[frozenset[str]] = []
 
     def add(
         self, model: Any, shown: ECGRecord, told: list[Fact], suggested: list[Fact], measurement: Measurement
     ) -> None:
         """Have one text written about ``told`` while the encoders see ``shown``, and check it against ``measurement``."""
-        import grounding
-        from grounding.instructions.facts import DIAGNOSIS_TAGS, resolve
+        from grounding.facts import report
+        from grounding.findings import assess
 
-        from ..explaining import write
+        from ..explaining import checked, write
 
-        tagged = write(model, shown, told)
-        named = {label for label, tag in DIAGNOSIS_TAGS.items() if tag in tagged}
-        self.said.append(frozenset(named & set(SUPERCLASSES)))
-        text = " ".join(statement.text for statement in resolve(tagged, [*told, *suggested]))
-        for claim in grounding.check(text, measurement):
-            (self.numeric if claim.kind == "number" else self.finding)[claim.verdict] += 1
+        items = [*told, *suggested]
+        parts = checked(report(write(model, shown, told), items, assess(measurement)), measurement)
+        self.said.append(frozenset(fact.label for fact in suggested) & frozenset(SUPERCLASSES))
+        for claim in (claim for part in parts for claim in part.claims):
+            self.verdicts[claim.origin][claim.verdict] += 1
 
     def figures(self, labels: Sequence[frozenset[str]]) -> dict[str, Any]:
         hits = np.array([a == b for a, b in zip(self.said, labels, strict=True)], float)
         return {
-            "numeric_supported": _share(self.numeric),
-            "finding_supported": _share(self.finding),
+            "asserted_supported": _share(self.verdicts["asserted"]),
             "diagnosis_accuracy": diagnosis_accuracy(self.said, labels),
             "diagnosis_accuracy_interval": bootstrap(lambda rows: float(hits[rows].mean()), len(hits)),
-            "verdicts": {"numeric": dict(self.numeric), "other": dict(self.finding)},
+            "verdicts": {origin: dict(counts) for origin, counts in self.verdicts.items()},
         }
 
 
 def table(result: dict[str, Any]) -> str:
     """The figures of ``evaluate_explanations`` as text, a line per condition."""
-    heads = ("numeric_supported", "finding_supported", "diagnosis_accuracy")
+    heads = ("asserted_supported", "diagnosis_accuracy")
     rows = [f"{'input and prompt':22s}" + "".join(f"{head:>20s}" for head in heads) + f"{'95 % interval':>18s}"]
     for name, figures in result["conditions"].items():
         shares = [figures[head] for head in heads]
         cells = [("no such claim" if share is None else f"{100 * share:.1f} %").rjust(20) for share in shares]
         low, high = figures["diagnosis_accuracy_interval"]
         rows.append(f"{name:22s}" + "".join(cells) + f"{f'{100 * low:.1f}-{100 * high:.1f} %':>18s}")
-    rows.append(f"{'commonest label set':22s}{'':40s}{100 * result['majority_accuracy']:18.1f} %")
-    verdicts = result["verdicts"]
-    for kind in ("numeric", "other"):
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts[kind].items())) or "none"
-        rows.append(f"{kind} claims, own input with facts: {counts}")
+    rows.append(f"{'commonest label set':22s}{'':20s}{100 * result['majority_accuracy']:18.1f} %")
+    for origin, counts in result["verdicts"].items():
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "none"
+        rows.append(f"{origin} claims, own input with facts: {told}")
     return "\n".join([*rows, f"{result['n']} records"])
 
 

@@ -166,6 +166,25 @@ class SignalContract:
         filled[rows, : signal.shape[1]] = units
         return filled, notes
 
+    def changes(self, record: ECGRecord) -> list[str]:
+        """What an encoder sees otherwise than it was recorded, one line each: leads that are missing, samples bridged, another length or rate."""
+        names = [canonical_lead(name) for name in self.leads]
+        absent = [name for name in names if name not in record.leads]
+        notes = []
+        if absent:
+            notes.append(f"lead {', '.join(absent)} is not in the record: the encoder sees zeros there")
+        rows = [record.leads.index(name) for name in names if name in record.leads]
+        missing = np.mean([np.isnan(record.signal[row]).mean() for row in rows]) if rows else 0.0
+        if missing > 0:
+            notes.append(f"{missing:.1%} of the samples are missing: bridged by straight lines")
+        window_s = self.n_samples / self.fs_hz
+        if abs(record.duration_s - window_s) > 0.5 / self.fs_hz:
+            verb = "cut to" if record.duration_s > window_s else "padded with zeros to"
+            notes.append(f"{record.duration_s:g} s were {verb} {window_s:g} s")
+        if record.fs != self.fs_hz:
+            notes.append(f"resampled from {record.fs:g} to {self.fs_hz:g} Hz")
+        return notes
+
     def _prepared(self, record: ECGRecord, compat: bool) -> tuple[NDArray[np.floating[Any]], list[int], list[str]]:
         """Rows that are there (at most n_samples long), their places among the leads, and notes."""
         notes: list[str]
@@ -187,7 +206,6 @@ class SignalContract:
                 )
             finite = np.nan_to_num(record.signal, nan=0.0, posinf=0.0, neginf=0.0)
             return self._window(finite), list(range(len(self.leads))), notes
-        notes = []
         if self.normalization == "none" and not record.has_millivolts:
             raise GemInputError(
                 f"the samples are in {record.meta.get('units')}, the encoder expects mV",
@@ -203,14 +221,8 @@ class SignalContract:
                 where=record.record_id,
                 remedy=f"the record has {', '.join(record.leads)}",
             )
-        if absent:
-            notes.append(f"lead {', '.join(absent)} is not in the record: the encoder sees zeros there")
+        notes = self.changes(record)
         picked = record.select(present)
-        if np.isnan(picked.signal).any():
-            notes.append(f"{np.isnan(picked.signal).mean():.1%} of the samples are missing: bridged by straight lines")
-        if abs(picked.n_samples / picked.fs - self.n_samples / self.fs_hz) > 0.5 / self.fs_hz:
-            verb = "cut to" if picked.duration_s > self.n_samples / self.fs_hz else "padded with zeros to"
-            notes.append(f"{picked.duration_s:g} s were {verb} {self.n_samples / self.fs_hz:g} s")
         longest = int(np.ceil((self.n_samples / self.fs_hz + 2.0) * picked.fs))  # 2 s more, so that no edge is filtered
         signal = fill_missing(picked.signal[:, :longest])
         clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal

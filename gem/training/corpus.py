@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from grounding.instructions import DIAGNOSES, TAGS, Fact, compose, prompt
-from grounding.instructions.facts import FINDING_TAGS, VALUES
+from grounding.facts import DIAGNOSES, TAGS, Fact, compose, prompt
+from grounding.facts import FINDING_TAGS, VALUES
 
 from ..benchmarks.ptbxl import SUPERCLASSES, Sample
 
@@ -44,7 +44,7 @@ def labels_of(sample: Sample) -> set[str]:
 
 
 def random_facts(pick: random.Random) -> list[Fact]:
-    """A set of facts such as ``grounding.instructions.facts`` gives, without values: each may be missing, normal or abnormal."""
+    """A set of facts such as ``grounding.facts`` gives, without values: each may be missing, normal or abnormal."""
     out = []
     if pick.random() < 0.9:
         word = pick.choice(("named", "named", "regular", "irregular"))

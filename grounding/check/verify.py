@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..evidence import Claim, Evidence, Finding, Verdict
-from ..findings.engine import Evaluation
+from ..findings.engine import assess
 from ..findings.knowledge import load_knowledge
 from .reading import UNIT_OF, Statement, read_statements
 
@@ -51,7 +51,7 @@ class _Checker:
     def __init__(self, text: str, measurement: Measurement) -> None:
         self.text = text
         self.measurement = measurement
-        self.evaluation = Evaluation(measurement)
+        self.evaluation = assess(measurement)
 
     def claims(self) -> list[Claim]:
         out: list[Claim] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .engine import find, lead_states
+from .engine import Assessment, assess, find, lead_states
 from .knowledge import Entry, load_knowledge
+from .limits import category, load_limits, rounded, shown
 
-__all__ = ["Entry", "find", "lead_states", "load_knowledge"]
+__all__ = ["Assessment", "Entry", "assess", "category", "find", "lead_states", "load_knowledge", "load_limits", "rounded", "shown"]

@@ -10,6 +10,8 @@ from pathlib import Path
 import yaml
 
 from .knowledge import LEAD_GROUPS, Entry, load_knowledge
+from .language import criterion_words, limit_words
+from .limits import load_limits
 from .quantities import DERIVED
 
 _HEAD = """# Findings
@@ -23,12 +25,15 @@ unknown part decides only where it could change the answer), each with the evide
 
 ## Adding a finding
 
-Add one entry to a file of the knowledge base: `name label group criterion when source`, and where they apply `unless` with `unless_reason`,
-`limits`, `terms` (what texts call it; `grounding.check` reads them from here) and `weakness`.
+Add one entry to a file of the knowledge base: `name label group when source`, and where they apply `unless` with `unless_reason`,
+`adaptation` (what is different from the source, and why), `limits` of its own, `terms` (what texts call it; `grounding.check` reads them from here) and
+`weakness`. The criterion in words is made from `when`, so that it says what is evaluated. Limits that several entries, the words beside numbers and the
+check share (`long_pr_ms`, `wide_qrs_ms`, ...) stand in `grounding/findings/limits.yaml`.
 `when` is an expression (`pr > 200`, `aVL.r_mv + abs(V3.s_mv) > cornell`), or `all` / `any` / `none` of such, or
 `leads` with `where`, `at_least` and `contiguous`, or `finding: name` of an earlier entry. Expressions are parsed, never executed;
-they know numbers, words, lists, `+ - * /`, comparisons, `in`, `and`, `or`, `not`, `abs`, `max`, `min`. `limits` holds thresholds that
-depend on lead, sex or age; the first rule that fits counts. `x_rel` is an amplitude as a share of the lead's largest QRS deflection and needs
+they know numbers, words, lists, `+ - * /`, comparisons, `in`, `and`, `or`, `not`, `abs`, `max`, `min`. A limit may
+depend on lead, sex or age; the first rule that fits counts, and where the record does not say sex or age, all that may fit are tried: if they differ, the finding
+is undecided and says on what it depends. Values are rounded as texts show them (whole ms, bpm and degrees, hundredths of a millivolt) before they are held against a limit. `x_rel` is an amplitude as a share of the lead's largest QRS deflection and needs
 no millivolts; every `x_mv` is not measurable in a recording without them.
 """
 _ACCURACY = """
@@ -43,7 +48,7 @@ label's. The thresholds were looked at on the raw and challenge records shown he
 
 def page(accuracy: Path | None = None) -> str:
     """The page as Markdown."""
-    parts = [_HEAD, "## Quantities that entries may read\n"]
+    parts = [_HEAD, "## Limits\n", *_limits(), "", "## Quantities that entries may read\n"]
     parts.append(f"Derived: {', '.join(f'`{name}`' for name in DERIVED)}; all else is named as in `Measurement`.\n")
     parts.append(
         "Lead groups: " + "; ".join(f"`{name}` {' '.join(leads)}" for name, leads in LEAD_GROUPS.items()) + ".\n"
@@ -59,18 +64,27 @@ def page(accuracy: Path | None = None) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _limits() -> Iterator[str]:
+    yield "| limit | rules | source | different here |"
+    yield "| --- | --- | --- | --- |"
+    for one in load_limits().values():
+        yield f"| `{one.name}` | {limit_words(one)} | {one.source} | {one.adaptation} |"
+
+
 def _entry(entry: Entry) -> Iterator[str]:
     yield f"### {entry.label}\n"
-    yield f"`{entry.name}`: {entry.criterion}.\n"
+    yield f"`{entry.name}`: {criterion_words(entry.name)}.\n"
     rule = (
         {"when": entry.when}
         | ({"unless": entry.unless} if entry.unless else {})
-        | ({"limits": entry.limits} if entry.limits else {})
+        | ({"limits": {name: list(map(dict, one.rules)) for name, one in entry.limits.items()}} if entry.limits else {})
     )
     yield (
         "```yaml\n" + yaml.dump(rule, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True).strip() + "\n```\n"
     )
     yield f"Source: {entry.source}.\n"
+    if entry.adaptation:
+        yield f"Different here: {entry.adaptation}.\n"
     if entry.weakness:
         yield f"Weak spot: {entry.weakness}.\n"
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..evidence import Evidence, Finding
 from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
 from .knowledge import CONTIGUOUS, Condition, Entry, leads_of, load_knowledge
+from .language import criterion_words
+from .limits import Category, category, load_limits, over_patients
 from .quantities import Quantities
 
 if TYPE_CHECKING:
@@ -25,28 +27,43 @@ class _Outcome:
     reasons: list[str] = field(default_factory=list)
 
 
-class Evaluation:
-    """All entries on one measurement; every entry is evaluated once."""
+class Assessment:
+    """What the knowledge base says of one measurement: worked out once, and handed on to whoever writes, checks or shows.
+
+    Attributes:
+        measurement: what it is about.
+        findings: name -> Finding, every entry of the knowledge base.
+        quantities: the values that criteria read, each with its evidence.
+    """
 
     def __init__(self, measurement: Measurement) -> None:
+        self.measurement = measurement
         self.quantities = Quantities(measurement)
         self.findings: dict[str, Finding] = {}
         for entry in load_knowledge().values():
             self.findings[entry.name] = self._finding(entry)
 
+    def category(self, quantity: str) -> Category:
+        """The word for a global value (``pr``, ``qtc_fridericia``, ``axis``, ...) in this patient; none where it was not measured."""
+        value, reason = self.quantities.value(None, quantity)
+        if not isinstance(value, float):
+            return Category("", reason)
+        return category(quantity, value, self.measurement.sex, self.measurement.age)
+
     def _finding(self, entry: Entry) -> Finding:
+        m = self.measurement
         outcome = self._condition(entry, entry.when)
         present, reasons = outcome.holds, outcome.reasons
         read = dict(outcome.read)
         if entry.unless is not None:
-            bar = self._condition(entry, entry.unless)
-            if bar.holds is True:
+            excluding = self._condition(entry, entry.unless)
+            if excluding.holds is True:
                 present, reasons = None, [entry.unless_reason]
-                read |= bar.read
-        evidence = [self.quantities.evidence(lead, name) for lead, name in read if name not in entry.limits]
+                read |= excluding.read
+        evidence = [self.quantities.evidence(lead, name) for lead, name in read]
         evidence += [part for part in outcome.evidence if part not in evidence]
         return Finding(
-            name=entry.name, present=present, criterion=entry.criterion, evidence=tuple(evidence), source=entry.source,
+            name=entry.name, present=present, criterion=criterion_words(entry.name, m.sex, m.age), evidence=tuple(evidence), source=entry.source,
             label=entry.label, group=entry.group, reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
         )  # fmt: skip
 
@@ -76,33 +93,29 @@ class Evaluation:
 
     def _expression(self, entry: Entry, text: str, lead: str | None) -> _Outcome:
         reasons: list[str] = []
+        limits = {**load_limits(), **entry.limits}
+        read = [(named or lead, name) for named, name in names(text)]
+        used = [limits[name] for _, name in read if name in limits]
 
-        def read(named: str | None, name: str) -> Value:
-            at = named or lead
-            if name in entry.limits:
-                return self._limit(entry.limits[name], at)
-            value, reason = self.quantities.value(at, name)
-            if value is None and reason:
-                reasons.append(reason)
-            return value
+        def decide(sex: str | None, age: float | None) -> bool | None:
+            def value_of(named: str | None, name: str) -> Value:
+                at = named or lead
+                if name in limits:
+                    limit = limits[name].value(at, sex, age)
+                    if limit is None:
+                        reasons.append(f"no limit is known for a patient of {age:g} years" if age is not None else "no limit is known")
+                    return limit
+                value, reason = self.quantities.value(at, name)
+                if value is None and reason:
+                    reasons.append(reason)
+                return value
 
-        holds = evaluate(text, read)
-        keys = {(named or lead, name): None for named, name in names(text) if name not in entry.limits}
-        return _Outcome(holds, keys, [], reasons if holds is None else [])
+            return evaluate(text, value_of)
 
-    def _limit(self, rules: Iterable[Mapping[str, Any]], lead: str | None) -> Value:
         m = self.quantities.measurement
-        for rule in rules:
-            if "leads" in rule and lead not in rule["leads"]:
-                continue
-            if "sex" in rule and m.sex != rule["sex"]:
-                continue
-            if "age_from" in rule and (m.age is None or m.age < rule["age_from"]):
-                continue
-            if "age_below" in rule and (m.age is None or m.age >= rule["age_below"]):
-                continue
-            return float(rule["value"])
-        return None
+        holds, depends = over_patients(used, m.sex, m.age, decide)
+        keys = {(at, name): None for at, name in read if name not in limits}
+        return _Outcome(holds, keys, [], ([depends] if depends else reasons) if holds is None else [])
 
     def _leads(self, entry: Entry, condition: Mapping[str, Any]) -> _Outcome:
         need = int(condition.get("at_least", 1))
@@ -151,6 +164,27 @@ def enough(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> boo
     return None if longest((True, None)) >= need else False
 
 
+def assess(measurement: Measurement) -> Assessment:
+    """What the knowledge base says of a measurement; the same object each time it is asked about the same measurement.
+
+    Args:
+        measurement: of one recording.
+
+    Raises:
+        CriterionError: the knowledge base itself can't be read.
+
+    Example:
+        >>> from grounding import measure, read_record, sample_path
+        >>> assessment = assess(measure(read_record(sample_path())))
+        >>> assessment.findings["wide_qrs"].present, assessment.category("qrs").word
+        (False, 'normal')
+    """
+    if "assessment" not in measurement.derived:
+        measurement.derived["assessment"] = Assessment(measurement)
+    assessment: Assessment = measurement.derived["assessment"]
+    return assessment
+
+
 def find(measurement: Measurement) -> list[Finding]:
     """Evaluate every entry of the knowledge base.
 
@@ -163,9 +197,9 @@ def find(measurement: Measurement) -> list[Finding]:
     Raises:
         CriterionError: the knowledge base itself can't be read.
     """
-    return list(Evaluation(measurement).findings.values())
+    return list(assess(measurement).findings.values())
 
 
 def lead_states(measurement: Measurement, name: str) -> dict[str, bool | None]:
     """Which leads show a lead-wise finding such as ``st_elevation``: lead -> True, False or None."""
-    return Evaluation(measurement).lead_states(load_knowledge()[name])
+    return assess(measurement).lead_states(load_knowledge()[name])

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..record import STANDARD_LEADS
 from .expressions import CriterionError, names
+from .limits import Limit, limit
 
 Condition = str | Mapping[str, Any]
 
@@ -42,25 +43,25 @@ class Entry:
         name: snake_case.
         label: as a cardiologist names it.
         group: see ``Finding.group``.
-        criterion: the rule in words.
         when: the rule: an expression, or ``all`` / ``any`` / ``none`` of rules, or ``leads`` ... ``where``.
         unless: a rule that, where it holds, makes the finding not assessable (e.g. paced rhythm).
         unless_reason: the words for that.
-        limits: thresholds by lead, sex and age: name -> list of {leads, sex, age_from, value}; the first that fits counts.
+        limits: thresholds of this entry alone; those that several share are in ``limits.yaml``.
         terms: words that name it in texts, beside the label.
-        source: where the rule comes from.
+        source: where the rule comes from, and what that says.
+        adaptation: what is different here, and why; empty where nothing is.
         weakness: what it misses or mistakes.
     """
 
     name: str
     label: str
     group: str
-    criterion: str
     when: Condition
     source: str
+    adaptation: str = ""
     unless: Condition | None = None
     unless_reason: str = "an excluding condition is present"
-    limits: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    limits: Mapping[str, Limit] = field(default_factory=dict)
     terms: tuple[str, ...] = ()
     weakness: str = ""
 
@@ -117,7 +118,8 @@ def load_knowledge() -> Mapping[str, Entry]:
     for name in FILES:
         text = (files(__package__) / "knowledge" / name).read_text(encoding="utf-8")
         for raw in yaml.load(text, Loader=loader):
-            entry = Entry(**{**raw, "terms": tuple(raw.get("terms", ()))})
+            own = {key: limit(key, **told) for key, told in raw.get("limits", {}).items()}
+            entry = Entry(**{**raw, "terms": tuple(raw.get("terms", ())), "limits": own})
             if entry.name in entries:
                 raise CriterionError("an entry of this name is there already", where=entry.name)
             entries[entry.name] = _checked(entry, set(entries))

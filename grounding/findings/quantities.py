@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from .._version import __version__
 from ..evidence import Evidence
 from .expressions import Value
+from .limits import rounded, unit_of
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
+OF_THE_RECORD = frozenset({"age", "sex", "has_millivolts"})
 NO_VOLTAGE = "the recording carries no millivolts"
 _QRS_PARTS = ("q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv")
 _WAVE_OF = {"p": "P", "t": "T"}
@@ -41,10 +43,11 @@ class Quantities:
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
 
     def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
-        """(value, reason why it is None)."""
-        key = (lead, name)
+        """(value as it is shown, reason why it is None). What only the record as a whole has may be asked in a lead too."""
+        key = (lead if name not in OF_THE_RECORD else None, name)
         if key not in self._cache:
-            self._cache[key] = self._lead_value(lead, name) if lead else self._global_value(name)
+            value, reason = self._lead_value(lead, name) if key[0] else self._global_value(name)
+            self._cache[key] = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
         return self._cache[key]
 
     def _global_value(self, name: str) -> tuple[Value, str | None]:
@@ -78,7 +81,8 @@ class Quantities:
         if not self.usable.get(lead, True):
             return None, f"lead {lead} is not usable"
         if name == "net_rel":
-            return _clean(_net(row)), f"no QRS was measured in lead {lead}"
+            net = _clean(_net(row))
+            return net, None if net is not None else f"no QRS was measured in lead {lead}"
         if name.endswith("_rel"):
             size = max((abs(x) for part in _QRS_PARTS if (x := _number(row.get(part))) is not None), default=None)
             value = _number(row.get(name.removesuffix("_rel") + "_mv"))
@@ -123,7 +127,7 @@ class Quantities:
             return Evidence(
                 m.record_id, name, value, "", (), indices, spans, "from the measured beats", __version__, reason
             )
-        unit = "mV" if name.endswith("_mv") else "ms" if name.endswith("_ms") else ""
+        unit = unit_of(name)
         shown = round(value, 3) if isinstance(value, float) else value
         return Evidence(
             record_id=m.record_id, quantity=name, value=shown, unit=unit, leads=(lead,), spans_s=self.spans(lead, name),

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from ..check import TOLERANCES
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
+from ..findings import shown
 from ..registry import Registry
-from .composer import compose
-from .facts import ORDINARY, VALUES, Fact, facts, shown
+from ..facts import compose
+from ..facts import ORDINARY, VALUES, Fact, facts
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement

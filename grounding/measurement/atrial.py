@@ -10,6 +10,7 @@ from scipy.signal import welch
 
 from .delineators import Array
 from .features import FS_HZ
+from .gaps import Spans, crosses
 
 Signal = NDArray[np.floating[Any]]
 LONE_P = 0.5  # mean probability over the leads; half of them must see it
@@ -25,13 +26,15 @@ ATRIAL_LEADS = ("II", "III", "aVF", "V1")
 ATRIAL_KEYS = ("atrial_rate_bpm", "p_per_qrs", "dropped_beats", "pr_trend_ms")
 
 
-def p_known(edges: dict[str, Array]) -> NDArray[np.bool_]:
+def p_known(edges: dict[str, Array], dark: Spans) -> NDArray[np.bool_]:
     """Of which beats (beats,) the recording tells whether a P wave comes before: it may begin after that of the first.
 
     Args:
         edges: from ``fuse``.
+        dark: stretches without any lead, samples at 250 Hz.
     """
-    return np.isfinite(edges["p_onset"]) | (edges["qrs_onset"] >= P_BEFORE_S * FS_HZ)
+    begin = edges["qrs_onset"] - P_BEFORE_S * FS_HZ
+    return np.isfinite(edges["p_onset"]) | ((begin >= 0) & ~crosses(begin, edges["qrs_onset"], dark))
 
 
 def lone_p_waves(p_odds: Signal, edges: dict[str, Array]) -> Array:
@@ -57,7 +60,7 @@ def lone_p_waves(p_odds: Signal, edges: dict[str, Array]) -> Array:
 
 
 def atrial_rhythm(
-    atrial: Signal, edges: dict[str, Array], p_mean: Signal | None
+    atrial: Signal, edges: dict[str, Array], p_mean: Signal | None, dark: Spans
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     """How the atria beat, and how P and QRS go together.
 
@@ -65,6 +68,7 @@ def atrial_rhythm(
         atrial: (leads, samples) at 250 Hz, the usable leads among II, III, aVF and V1.
         edges: from ``fuse``.
         p_mean: from the delineator; ``None`` where it looks for P waves before a QRS only.
+        dark: stretches without any lead, samples at 250 Hz.
 
     Returns:
         ``atrial_rate_bpm`` (from the usual PP interval, or of flutter waves), ``p_per_qrs`` (P waves per QRS), ``dropped_beats`` (P waves
@@ -92,10 +96,12 @@ def atrial_rhythm(
         reasons["pr_trend_ms"] = "too few beats"
     if p_mean is None:
         return out, reasons | dict.fromkeys(ATRIAL_KEYS[:3], "this delineator looks for P waves before a QRS only")
-    gaps = np.diff(np.sort(np.concatenate([onsets, lone[:, 0]])))
+    all_onsets = np.sort(np.concatenate([onsets, lone[:, 0]]))
+    gaps = np.diff(all_onsets)[~crosses(all_onsets[:-1], all_onsets[1:], dark)]
     # the QRS of the last P wave may come after the recording, and the P wave of the first QRS before it
     followed = lone[:, 0] < len(p_mean) - LONGEST_PR_S * FS_HZ
-    told = p_known(edges)
+    followed &= ~crosses(lone[:, 1], lone[:, 1] + LONGEST_PR_S * FS_HZ, dark)
+    told = p_known(edges, dark)
     out["dropped_beats"] = float(followed.sum())
     out["p_per_qrs"] = float((with_p.sum() + followed.sum()) / told.sum()) if told.any() else None
     if out["p_per_qrs"] is None:

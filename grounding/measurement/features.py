@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
-from ..record import lead_groups
+from ..record import fill_missing, lead_groups
 
 FS_HZ = 250.0
 CHANNELS = 7
@@ -17,6 +17,7 @@ MAINS_HZ, MAINS_Q = (50.0, 60.0), 30.0
 BLOCK = int(10 * FS_HZ)  # samples: long recordings are scaled by stretches of 10 s, wherever they are cut into windows
 LEAD_MV, SLOPE_MV, BEND_MV, VELOCITY_MV = 0.03, 0.01, 0.01, 0.003  # where compression sets in; samples are 4 ms
 SLOPE_REACH = 4  # samples on either side
+LARGEST_OF_USUAL = np.float32(1e6)  # a lone spike in silence stays a number
 LEAST_OF_USUAL = 0.05  # a stretch without a signal is not blown up to the size of the others
 
 
@@ -35,7 +36,8 @@ class Channels(NamedTuple):
     """What the network sees, before it is put together: see ``net_input``.
 
     ``signal`` as it came and ``lead`` band-passed (leads, samples), mV; ``size`` (leads, stretches) half its usual extreme in each stretch; ``shared`` (3, samples)
-    RMS, spatial velocity, both over their usual extreme, and spatial velocity in mV; ``rms`` (samples,) of the leads over their size.
+    RMS, spatial velocity, both over their usual extreme, and spatial velocity in mV; ``rms`` (samples,) of the leads over their size; ``there`` (leads, samples),
+    where a lead was recorded.
     """
 
     signal: NDArray[np.floating[Any]]
@@ -43,6 +45,7 @@ class Channels(NamedTuple):
     size: NDArray[np.float32]
     shared: NDArray[np.float32]
     rms: NDArray[np.float32]
+    there: NDArray[np.bool_]
 
 
 def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -51,7 +54,7 @@ def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     Readers call the end of a wave where it leaves the line they see, so that millivolts count beside shapes: a small QRS ends sooner.
 
     Args:
-        signal: (leads, samples) at 250 Hz, mV, without NaN; a lead of zeros counts as missing.
+        signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing, as is a lead of zeros.
 
     Returns:
         float32 (leads, 7, samples): the band-passed lead over its usual size and in millivolts, its slope over 32 ms, how the lead bends
@@ -80,24 +83,34 @@ def stacked(of: Channels, first: int, last: int) -> NDArray[np.float32]:
 def channels(signal: NDArray[np.floating[Any]]) -> Channels:
     """The parts of ``net_input``."""
     n = signal.shape[1]
+    whole = all(np.isfinite(lead).all() for lead in signal)
+    present = None if whole else np.isfinite(signal)
+    signal = signal if whole else fill_missing(signal)
+    alive = np.any(signal != 0, axis=1)
+    there = np.broadcast_to(alive[:, None], signal.shape) if present is None else present & alive[:, None]
     lead = np.empty(signal.shape, np.float32)
     for rows in lead_groups(*signal.shape):
         lead[rows] = sosfiltfilt(_BAND, signal[rows], axis=1, padtype="odd", padlen=min(500, n - 1))
-    alive = np.any(signal != 0, axis=1)
-    size = _size(lead)
+    size = _size(lead) if whole else _size_of_present(lead, there)
+    size = np.maximum(size, np.abs(lead).max(axis=1, keepdims=True) / LARGEST_OF_USUAL)
     shared = np.zeros((3, n), np.float32)
     used = np.flatnonzero(alive) if alive.any() else np.arange(len(lead))
     for row in used:
-        scaled, slope = lead[row] / _at(size[row : row + 1], n, 0, n)[0], _slope(lead[row])
-        shared[0] += np.square(scaled)
-        shared[1] += np.square(_slope(scaled))
+        slope = _slope(lead[row])
+        if not whole:  # what was bridged counts nothing
+            lead[row, ~there[row]] = slope[~there[row]] = 0.0
+        at = _at(size[row : row + 1], n, 0, n)[0]
+        shared[0] += np.square(lead[row] / at)
+        shared[1] += np.square(slope / at)
         shared[2] += np.square(slope)
-    shared /= np.float32(max(len(used), 1))
+    shared /= np.float32(max(len(used), 1)) if whole else np.maximum(there.sum(axis=0), 1).astype(np.float32)
     np.sqrt(shared, out=shared)
     rms = shared[0].copy()
-    shared[:2] /= _at(_size(shared[:2]), n, 0, n)
+    common = shared[:2]
+    seen = there.any(axis=0)
+    shared[:2] /= _at(_size(common) if seen.all() else _size_of_present(common, np.stack([seen, seen])), n, 0, n)
     shared[2] = _compressed(shared[2], VELOCITY_MV)
-    return Channels(signal, lead, size, shared, rms)
+    return Channels(signal, lead, size, shared, rms, there)
 
 
 def _compressed(x: NDArray[np.floating[Any]], unit: float) -> NDArray[np.float32]:
@@ -121,6 +134,25 @@ def _size(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """(rows, stretches of 10 s): a spread that one big beat or artefact does not move, half the 98th percentile of |x|."""
     begins, ends = _bounds(x.shape[1])
     spread = np.stack([_percentile(x[:, a:b]) for a, b in zip(begins, ends, strict=True)], axis=1)
+    if len(begins) > 1:
+        spread = np.maximum(spread, LEAST_OF_USUAL * np.median(spread, axis=1, keepdims=True))
+    return np.asarray(np.maximum(spread, 1e-9) / 2.0, np.float32)
+
+
+def _size_of_present(x: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """``_size`` of rows of which stretches are missing: what is there counts; a stretch with less than a second of it is as large as usual."""
+    begins, ends = _bounds(x.shape[1])
+    spread = np.full((len(x), len(begins)), np.nan)
+    for row, lead in enumerate(x):
+        for k, (a, b) in enumerate(zip(begins, ends, strict=True)):
+            part = lead[a:b][there[row, a:b]]
+            if len(part) >= min(FS_HZ, b - a):
+                spread[row, k] = _percentile(part[None])[0]
+        known = np.isfinite(spread[row])
+        usual = float(np.median(spread[row, known])) if known.any() else 0.0
+        if not known.any() and there[row].any():
+            usual = float(_percentile(lead[None, there[row]])[0])
+        spread[row, ~known] = usual
     if len(begins) > 1:
         spread = np.maximum(spread, LEAST_OF_USUAL * np.median(spread, axis=1, keepdims=True))
     return np.asarray(np.maximum(spread, 1e-9) / 2.0, np.float32)

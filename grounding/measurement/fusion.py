@@ -13,6 +13,9 @@ from .delineators import Array, Boundaries
 from .features import FS_HZ
 
 MS = 1000.0 / FS_HZ
+# Share of the leads in which a wave has begun, or still lasts, at its clinical boundaries. Chosen on 40 records with GE 12SL's values. P waves are low, so
+# that their ends are seen in fewer leads; T waves end at different times in different leads.
+CLINICAL_SHARE = {"p": 0.25, "qrs": 1 / 3, "t": 0.25}
 LEVEL = 0.5
 # The T's end fades out in every lead at once: at one half, the common end lies behind the readers'.
 T_OFFSET_LEVEL = 0.55
@@ -32,13 +35,45 @@ P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 1 / 3, 0.25, 0.8
 IRREGULAR_CV = 0.08
 WIDE_MS = 120.0
 SAME_SHAPE = 0.9
+MOST_COMPARED = 200  # beats, each with each other
 # of 39 irregular records labelled atrial fibrillation (CinC Challenge, LUDB, PTB-XL) three reach it, and only one of them seems to show P waves
 SAME_BEFORE = 0.38
 _ATRIAL_BAND = butter(2, (1.0, 30.0), btype="bandpass", fs=FS_HZ, output="sos")
 
 
-def fuse(found: Boundaries, signal: NDArray[np.floating[Any]], noisy: bool = False) -> dict[str, Array]:
-    """Global boundaries of every beat, in samples at 250 Hz, NaN where too few leads show the wave.
+def clinical(found: Boundaries, extents: dict[str, Array]) -> dict[str, Array]:
+    """Boundaries of every beat by the clinical definition, in samples at 250 Hz: where the wave begins and ends in the usual lead.
+
+    A QRS has begun when it has in a third of the leads, and has ended when it lasts in no more than a third; of P and T waves it takes a quarter.
+    Criteria ("QRS of 120 ms or more") stem from measurements of this kind: the earliest and latest of twelve leads, each with its own scatter, lie 13 ms
+    further apart (docs/measurement.md).
+
+    Args:
+        found: boundaries per lead, from ``agree``.
+        extents: from ``fuse``; where a wave has none there, it has none here.
+    """
+    out = {}
+    for name, table in (("p", found.p), ("qrs", found.qrs), ("t", found.t)):
+        out[f"{name}_onset"] = _quantile(table[:, :, 0], CLINICAL_SHARE[name])
+        out[f"{name}_offset"] = -_quantile(-table[:, :, 2], CLINICAL_SHARE[name])
+    return {edge: np.where(np.isfinite(extents[edge]), values, np.nan) for edge, values in out.items()}
+
+
+def _quantile(values: Array, share: float) -> Array:
+    """(n,) from (leads, n): the value that a share of the leads lies below, between two leads by a straight line; over what is finite."""
+    if not values.size:
+        return np.full(values.shape[1], np.nan)
+    ordered = np.sort(values, axis=0)  # NaN last
+    place = share * np.maximum(np.isfinite(values).sum(axis=0) - 1, 0)
+    low, at = place.astype(np.intp), np.arange(values.shape[1])
+    below = ordered[low, at]
+    return np.asarray(below + (place - low) * (ordered[np.ceil(place).astype(np.intp), at] - below))
+
+
+def fuse(
+    found: Boundaries, signal: NDArray[np.floating[Any]], rr: Array, n_leads: NDArray[np.intp], noisy: bool = False
+) -> dict[str, Array]:
+    """The extent of every wave over the leads, in samples at 250 Hz, NaN where too few leads show the wave.
 
     The earliest onset and the latest offset over the leads, forgiving one stray lead where there are eight or more: what
     a reader does who lays the leads over each other.
@@ -47,15 +82,17 @@ def fuse(found: Boundaries, signal: NDArray[np.floating[Any]], noisy: bool = Fal
         found: boundaries per lead.
         signal: (usable leads, samples) at 250 Hz, mV; tells how far a QRS can be seen, and, where the rhythm is irregular, P waves from
             fibrillatory waves.
+        rr: (beats - 1,) samples from beat to beat, NaN where something between them is missing.
+        n_leads: (beats,) leads that are there.
         noisy: most leads have muscle or converter noise.
 
     Returns:
         ``p_onset p_offset qrs_onset qrs_offset t_onset t_offset``, each (beats,).
     """
-    seen = np.maximum(np.isfinite(found.qrs[:, :, 0]).sum(axis=0), len(found.qrs) / 2)
+    seen = np.maximum(np.isfinite(found.qrs[:, :, 0]).sum(axis=0), n_leads / 2)
     out: dict[str, Array] = {}
     p_seen = np.isfinite(found.p[:, :, 0]).sum(axis=0) / seen
-    usual, rr = float(np.median(p_seen)) if p_seen.size else 0.0, np.diff(found.beats)
+    usual, rr = float(np.median(p_seen)) if p_seen.size else 0.0, rr[np.isfinite(rr)]
     irregular = len(rr) > 2 and float(rr.std() / rr.mean()) > IRREGULAR_CV
     p_share = P_SHARE
     if irregular and (usual < 0.2 or alike_before(signal, _stray_forgiven(found.qrs[:, :, 0])) < SAME_BEFORE):
@@ -162,26 +199,32 @@ def middle_mean(values: Array) -> float:
     return float(np.sort(values) @ weight / weight.sum())
 
 
-def beat_shapes(signal: NDArray[np.float32], beats: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(beats, leads x samples): 160 ms around each R in all leads, each lead less its mean there."""
+def beat_shapes(
+    signal: NDArray[np.float32], beats: NDArray[np.intp], there: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """(beats, leads x samples): 160 ms around each R in all leads, each lead less its mean there; NaN in a lead that is not ``there``."""
     reach = int(0.08 * FS_HZ)
     at = np.clip(beats[:, None] + np.arange(-reach, reach + 1), 0, signal.shape[1] - 1)
     windows = np.stack([lead[at] for lead in signal], axis=1)  # beats, leads, samples
     windows /= max(float(np.abs(windows).max()), np.finfo(np.float32).tiny)  # only shapes count, whatever the unit
     windows -= windows.mean(axis=2, keepdims=True)
+    if there is not None:
+        for row, lead in enumerate(there):
+            windows[~lead[at].all(axis=1), row] = np.nan
     return windows.reshape(len(beats), -1)
 
 
 def aligned_shapes(
-    signal: NDArray[np.float32], beats: NDArray[np.intp], shapes: NDArray[np.float32], which: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+    signal: NDArray[np.float32], beats: NDArray[np.intp], shapes: NDArray[np.float32], which: NDArray[np.bool_],
+    there: NDArray[np.bool_],
+) -> NDArray[np.float32]:  # fmt: skip
     """``beat_shapes``, some of them (beats,) moved by up to 40 ms to where they look most like the median one: the R of a wide QRS is here and there."""
-    typical = np.median(shapes, axis=0)
+    typical = np.nan_to_num(typical_shape(shapes))
     some = beats[which]
     best, chosen = np.full(len(some), -np.inf), shapes[which]
     for lag in range(-10, 11, 2):
-        moved = beat_shapes(signal, some + lag)
-        likeness = moved @ typical / np.maximum(np.linalg.norm(moved, axis=1), 1e-12)
+        moved = beat_shapes(signal, some + lag, None if there.all() else there)
+        likeness = np.nan_to_num(moved) @ typical / np.maximum(np.linalg.norm(np.nan_to_num(moved), axis=1), 1e-12)
         better = likeness > best
         best[better], chosen[better] = likeness[better], moved[better]
     out = shapes.copy()
@@ -189,11 +232,23 @@ def aligned_shapes(
     return out
 
 
+def typical_shape(shapes: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """The median shape (samples,) of (beats, samples), over the beats in which a lead is there."""
+    return np.median(shapes, axis=0) if np.isfinite(shapes).all() else row_medians(shapes.T)
+
+
 def alike(shapes: NDArray[np.floating[Any]]) -> float:
     """Mean correlation of each beat with each other: 0 +- 0.07 where noise was taken for beats, at least 0.11 in real recordings.
 
     Of 663 recordings of LUDB, CinC Challenge and PTB-XL, the least alike are atrial fibrillation with noise and ventricular fibrillation.
+    Beats that have no lead in common say nothing.
     """
+    if not np.isfinite(shapes).all():
+        few = shapes[:: max(1, len(shapes) // MOST_COMPARED)]
+        known, values = np.isfinite(few).astype(np.float64), np.nan_to_num(few).astype(np.float64)
+        size = np.sqrt((values**2 @ known.T) * (known @ (values**2).T))
+        pairs = (known @ known.T > 0) & ~np.eye(len(few), dtype=bool)
+        return float(np.mean((values @ values.T / np.maximum(size, 1e-12))[pairs])) if pairs.any() else 1.0
     count = len(shapes)
     unit = shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-12)
     return float((np.sum(unit.sum(axis=0) ** 2) - count) / (count * (count - 1)))
@@ -239,8 +294,9 @@ def alike_before(signal: NDArray[np.floating[Any]], onsets: Array) -> float:
 
 
 def beat_types(
-    beats: NDArray[np.intp], edges: dict[str, Array], shapes: NDArray[np.floating[Any]], paced: NDArray[np.bool_]
-) -> list[str]:
+    rr: Array, beats: NDArray[np.intp], edges: dict[str, Array], shapes: NDArray[np.floating[Any]],
+    paced: NDArray[np.bool_],
+) -> list[str]:  # fmt: skip
     """``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``wide`` or ``paced``, one per beat.
 
     A beat is premature when it comes before 80 % of the usual RR and the rhythm is otherwise steady; ventricular when it is
@@ -249,25 +305,27 @@ def beat_types(
     A beat that looks like the paced ones is paced too: not every spike is seen.
 
     Args:
+        rr: (beats,) samples since the beat before, NaN where that is not known.
         beats: R positions, samples at 250 Hz.
-        edges: from ``fuse``.
+        edges: from ``clinical``.
         shapes: (beats, samples) one window around each R, the same lead or mix of leads for all.
         paced: (beats,) those that follow a pacing spike, from ``pacing.follow``.
     """
     n = len(beats)
     if paced.any():
-        driven = np.median(shapes[paced], axis=0)
+        driven = typical_shape(shapes[paced])
         paced = paced | np.array([_correlation(shape, driven) >= SAME_SHAPE for shape in shapes])
-    rr = np.diff(beats, prepend=np.nan) if n else np.empty(0)
     width = (edges["qrs_offset"] - edges["qrs_onset"]) * MS
     narrower = ~(width > np.nanmedian(width)) if np.isfinite(width).any() else np.ones(n, bool)
-    typical = np.median(shapes[narrower], axis=0) if n else np.empty(0)
+    typical = typical_shape(shapes[narrower]) if n else np.empty(0)
     strange = np.array(
         [w >= WIDE_MS and _correlation(s, typical) < 0.75 for w, s in zip(width, shapes, strict=True)], bool
     )
     alike_at = np.flatnonzero(~strange)
     steps = np.diff(beats[alike_at]) / np.diff(alike_at) if len(alike_at) > 2 else rr[1:]
-    usual = float(np.median(steps)) if n > 2 else math.nan
+    if not np.isfinite(rr[1:]).all():
+        steps = rr[np.isfinite(rr)]
+    usual = float(np.median(steps)) if n > 2 and len(steps) else math.nan
     steady = n > 3 and float(np.median(np.abs(steps - usual))) < 0.08 * usual
     out = []
     for i in range(n):
@@ -284,6 +342,11 @@ def beat_types(
 
 
 def _correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    if not both.all():
+        a, b = a[both], b[both]
+    if not a.size:
+        return 1.0
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / size if size > 0 else 1.0

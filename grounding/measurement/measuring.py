@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,47 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ECGRecord, fill_missing
-from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm, p_known
-from .delineators import WEIGHTS, Array, Boundaries, delineators
+from .assembly import Assembly, nothing
+from .delineators import WEIGHTS, delineators
+from .existence import drop_faint
 from .features import FS_HZ, without_mains
-from .fusion import (
-    WIDE_MS,
-    agree,
-    aligned_shapes,
-    alike,
-    beat_shapes,
-    beat_types,
-    corrected_qt,
-    frontal_axis,
-    fuse,
-    middle_mean,
-    row_medians,
-    steepness,
-)
+from .fusion import agree, alike, beat_shapes, fuse, steepness
+from .gaps import crosses, hidden, presence
 from .pacing import follow
 from .quality import examined, typical_gain
-from .result import (
-    BEAT_COLUMNS,
-    INTERVALS,
-    LEAD_FEATURE_COLUMNS,
-    LEAD_SUMMARY_COLUMNS,
-    WAVE_COLUMNS,
-    Measurement,
-    usual_beats,
-)
-from .shapes import median_beat, pieces, summarise
+from .result import Measurement
 
 Signal = NDArray[np.float32]
 
 MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
-LEAST_STEEP = 1.3  # of fewer beats, which may differ from each other
-LEVEL_SAMPLES = 4  # 16 ms
+LEAST_STEEP = 1.3
 # Standard deviation of a lead that carries no voltage: z-scored copies of 45 PTB-XL recordings then get the QRS and QT of the originals
 # (0.5 and -0.2 ms more on average); their own median lead has 0.15 mV.
 USUAL_MV = 0.12
 NOTCHED_MV = 0.01  # mains; 99 % of the leads of LUDB, PTB-XL and CinC Challenge have less than 0.0085
-LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
 
 
 def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
@@ -76,36 +53,57 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     """
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
-    quality, issues, mains_mv, spikes = examined(record)
+    quality, issues, mains_mv, spikes, bad = examined(record)
     usable = np.asarray(quality["usable"], bool)
     if record.duration_s < MIN_DURATION_S or not usable.any():
         short = record.duration_s < MIN_DURATION_S
         why = (
             f"the record is {record.duration_s:.2g} s long" if short else "no lead is good enough: " + _issues(quality)
         )
-        return _nothing(record, quality, issues, why)
+        return nothing(record, quality, issues, why)
     signal = record.resample(FS_HZ).signal
     if signal is record.signal or not np.isfinite(signal).all():
-        signal = fill_missing(signal)  # a copy
-    signal -= np.stack([np.median(lead) for lead in signal])[:, None]
+        signal = fill_missing(signal)  # a copy, in which short gaps are bridged
+    there = presence(bad, signal.shape[1], FS_HZ / record.fs)
+    there[~usable] = False
+    whole = bool(there[usable].all())
+    signal -= np.stack([np.median(lead if whole else _some(lead, part)) for lead, part in zip(signal, there, strict=True)])[:, None]
     signal[~usable] = 0.0
     for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
         signal[row] = without_mains(signal[row])
     in_mv = signal if record.has_millivolts else signal * np.float32(typical_gain(record, USUAL_MV))
-    found = run(in_mv)
+    found = run(in_mv if whole else np.where(there, in_mv, np.float32(np.nan)))
     if len(found.beats) == 0:
-        return _nothing(record, quality, issues, "no QRS complex was found")
-    leads = in_mv if usable.all() else in_mv[usable]
-    shapes = beat_shapes(leads, found.beats)
-    if len(shapes) < ENOUGH_BEATS and steepness(leads, found.beats) < LEAST_STEEP:
-        return _nothing(record, quality, issues, "what looks like a beat is no steeper than the rest: it is noise")
-    if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE:
-        return _nothing(record, quality, issues, "no shape repeats itself: what looks like beats is noise")
+        return nothing(record, quality, issues, "no QRS complex was found")
+    leads, there_of_leads = (in_mv, there) if usable.all() else (in_mv[usable], there[usable])
+    shapes = beat_shapes(leads, found.beats, None if whole else there_of_leads)
+    noise = _what_is_noise(leads, found.beats, shapes)
+    if noise is not None:
+        return nothing(record, quality, issues, noise)
     noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
-    edges = fuse(found, leads, noisy=float(np.mean(noisy)) >= 0.5)
-    found = agree(found, edges)
-    paced = follow(found, edges, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
-    return _Assembly(record, signal, usable, quality, issues, found, edges, name, shapes, paced).result()
+    dark = hidden(there, FS_HZ)
+    rr = np.where(crosses(found.beats[:-1], found.beats[1:], dark), np.nan, np.diff(found.beats))
+    extents = fuse(found, leads, rr, there_of_leads[:, found.beats].sum(axis=0), noisy=float(np.mean(noisy)) >= 0.5)
+    found = agree(found, extents)
+    faint = drop_faint(found, extents, leads, there_of_leads)
+    paced = follow(found, extents, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
+    return Assembly(
+        record, signal, there, quality, issues, found, extents, name, shapes, paced, rr, dark, faint
+    ).result()
+
+
+def _some(lead: Signal, there: NDArray[np.bool_]) -> Signal:
+    """What is there of a lead; all of it where nothing is."""
+    return lead[there] if there.any() else lead
+
+
+def _what_is_noise(leads: Signal, beats: NDArray[np.intp], shapes: Signal) -> str | None:
+    """Why what looks like beats is none, or ``None``: noise is as steep elsewhere, and does not look alike from beat to beat."""
+    if len(shapes) < ENOUGH_BEATS and steepness(leads, beats) < LEAST_STEEP:
+        return "what looks like a beat is no steeper than the rest: it is noise"
+    if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE and steepness(leads, beats) < LEAST_STEEP:
+        return "no shape repeats itself: what looks like beats is noise"
+    return None
 
 
 def measure_many(
@@ -141,303 +139,3 @@ def _measure_one(record: ECGRecord | str | Path, delineator: str) -> Measurement
 def _issues(quality: Any) -> str:
     words = sorted({issue for row in quality["issues"] for issue in row})
     return ", ".join(words).replace("_", " ") or "too noisy"
-
-
-class _Assembly:
-    """The tables and values of one record, out of its boundaries."""
-
-    def __init__(
-        self, record: ECGRecord, signal: Signal, usable: NDArray[np.bool_], quality: Any, issues: tuple[str, ...],
-        found: Boundaries, edges: dict[str, Array], name: str, shapes: Signal, paced: NDArray[np.bool_],
-    ) -> None:  # fmt: skip
-        self.record, self.signal, self.usable, self.quality, self.issues = record, signal, usable, quality, issues
-        self.found, self.edges, self.name = found, edges, name
-        self.to_fs = record.fs / FS_HZ
-        self.ms = 1000.0 / FS_HZ
-        self.reasons: dict[str, str] = {}
-        self.beats = found.beats
-        rr = np.diff(self.beats) * self.ms
-        self.rr_prev = np.concatenate([[np.nan], rr])
-        self.rr_next = np.concatenate([rr, [np.nan]])
-        wide = edges["qrs_offset"] - edges["qrs_onset"] >= WIDE_MS / self.ms
-        if wide.any():  # the shapes of others are not asked for
-            shapes = aligned_shapes(signal if usable.all() else signal[usable], self.beats, shapes, wide)
-        self.types = beat_types(self.beats, edges, shapes, paced)
-        self.normal = usual_beats(self.types, np.isfinite(edges["t_offset"] - edges["qrs_onset"]))
-        self.has_p = np.isfinite(edges["p_onset"])
-        self.p_known = p_known(edges)
-
-    def result(self) -> Measurement:
-        import pandas as pd
-
-        per_beat = self._per_beat()
-        intervals = self._intervals(per_beat)
-        self._peaks()
-        summary = self._summary()
-        axes = self._axes()
-        rr_ms = intervals["rr"]
-        if rr_ms is None:
-            self.reasons["heart_rate"] = "only one beat was found"
-        beats = {
-            "beat": np.arange(len(self.beats)),
-            "r_sample": self.beats * self.to_fs,
-            "r_s": self.beats / FS_HZ,
-            "rr_prev_ms": self.rr_prev,
-            "rr_next_ms": self.rr_next,
-            "type": self.types,
-            "p_present": self.has_p,
-            "p_known": self.p_known,
-            **per_beat,
-            **{edge: values * self.to_fs for edge, values in self.edges.items()},
-        }
-        method = f"{self.name} delineation, global boundaries over {int(self.usable.sum())} leads, mean of the middle half of the beats"
-        methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
-        methods |= {
-            "axis": "net area of the QRS in I and aVF, over the level before it",
-            "axis_p": "net area of P in I and aVF",
-            "axis_t": "net area of T in I and aVF",
-        }
-        meta = self.record.meta
-        return Measurement(
-            record_id=self.record.record_id, fs=self.record.fs, leads=self.record.leads, duration_s=self.record.duration_s,
-            intervals=intervals, heart_rate=None if rr_ms is None else 60000.0 / rr_ms, axes=axes, waves=self._waves(),
-            beats=pd.DataFrame(beats), lead_features=self._features(per_beat, summary),
-            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=self._rhythm(per_beat), quality=self.quality,
-            issues=self.issues, reasons=self.reasons, methods=methods, has_millivolts=self.record.has_millivolts,
-            age=meta.get("age"), sex=meta.get("sex"),
-        )  # fmt: skip
-
-    def _per_beat(self) -> dict[str, Array]:
-        e = self.edges
-        return {
-            "pr_ms": (e["qrs_onset"] - e["p_onset"]) * self.ms,
-            "p_ms": (e["p_offset"] - e["p_onset"]) * self.ms,
-            "qrs_ms": (e["qrs_offset"] - e["qrs_onset"]) * self.ms,
-            "qt_ms": (e["t_offset"] - e["qrs_onset"]) * self.ms,
-        }
-
-    def _intervals(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
-        out: dict[str, float | None] = dict.fromkeys(INTERVALS)
-        rr = self.rr_prev[np.isfinite(self.rr_prev)]
-        # the rate counts all beats; the median RR would overlook pauses and early beats
-        out["rr"] = float(rr.mean()) if rr.size else None
-        if out["rr"] is None:
-            self.reasons["rr"] = "only one beat was found"
-        if self.record.fs < LEAST_DELINEATED_HZ:
-            for name in INTERVALS[1:]:
-                self.reasons[name] = f"at {self.record.fs:g} Hz wave boundaries can't be told"
-            return out
-        share = _share(self.has_p, self.p_known & self.normal)
-        for name, least in (("pr", 0.5), ("p", 0.5), ("qrs", 0.0), ("qt", 0.0)):
-            values = per_beat[f"{name}_ms"][self.normal]
-            values = values[np.isfinite(values)]
-            if name in ("pr", "p") and share < least:
-                self.reasons[name] = f"a P wave was found before {share:.0%} of the beats only"
-            elif values.size == 0:
-                self.reasons[name] = f"the boundaries of {'the T wave' if name == 'qt' else 'the wave'} were not found"
-            else:
-                out[name] = middle_mean(values)
-        out |= corrected_qt(out["qt"], out["rr"])
-        for name in INTERVALS:
-            if out[name] is None:
-                self.reasons.setdefault(name, self.reasons.get("qt" if "qt" in name else "rr", "not measured"))
-        return out
-
-    def _peaks(self) -> None:
-        """Peak of every wave: the largest deviation from the line between its boundaries."""
-        for table in (self.found.p, self.found.qrs, self.found.t):
-            whole = np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2])
-            rows, beats = np.nonzero(whole & np.isnan(table[:, :, 1]))
-            for part in pieces(self.signal, rows, table[rows, beats, 0], table[rows, beats, 2]):
-                slope = (part.last_value - part.values[:, 0]) / np.maximum(part.length - 1, 1)
-                bump = part.values - part.values[:, :1] - slope[:, None] * np.arange(part.values.shape[1])
-                peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
-                table[rows[part.some], beats[part.some], 1] = peak
-
-    def _waves(self) -> Any:
-        import pandas as pd
-
-        blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
-        n_leads, n_beats = blocks.shape[:2]
-        flat = blocks.reshape(-1, 3)
-        columns = {
-            "lead": np.repeat(np.asarray(self.record.leads, object), n_beats * 3),
-            "beat": np.tile(np.repeat(np.arange(n_beats), 3), n_leads),
-            "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
-            "onset": flat[:, 0], "peak": flat[:, 1], "offset": flat[:, 2],
-        }  # fmt: skip
-        return pd.DataFrame(columns)
-
-    def _summary(self) -> list[dict[str, Any]]:
-        """The median beat of each lead at the record's own rate, on global boundaries where the lead has none of its own."""
-        onsets = self.edges["qrs_onset"]
-        chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
-        at = (onsets[chosen] * self.to_fs).round().astype(int)
-        qrs = float(_median((self.edges["qrs_offset"] - onsets)[chosen])) * self.ms
-        spans = [
-            np.stack(
-                [row_medians(table[:, chosen, column] - onsets[chosen]) * self.ms for column in (0, 2)], axis=1
-            ).tolist()
-            for table in (self.found.p, self.found.t)
-        ]
-        rows = []
-        for row, lead in enumerate(self.record.leads):
-            beat = None
-            if self.usable[row] and len(at):
-                filled = fill_missing(self.record.signal[row : row + 1])[0]
-                beat = median_beat(filled, at, self.record.fs)
-            if beat is None:
-                rows.append({"lead": lead})
-                continue
-            rows.append(
-                {"lead": lead, **summarise(beat, self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
-            )
-        return rows
-
-    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
-        """GEM's fourteen features per lead and beat; amplitudes against the level at the QRS onset of that beat."""
-        import pandas as pd
-
-        n_leads, n_beats = self.found.qrs.shape[:2]
-        p, qrs, t = self.found.p, self.found.qrs, self.found.t
-        base = self._sample(qrs[:, :, 0])
-        low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
-        rows, beats = np.nonzero(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2]))
-        for part in pieces(self.signal, rows, qrs[rows, beats, 0], qrs[rows, beats, 2]):
-            place = rows[part.some], beats[part.some]
-            low[place] = np.where(part.inside, part.values, np.inf).min(axis=1)
-            high[place] = np.where(part.inside, part.values, -np.inf).max(axis=1)
-        qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
-        rr = np.tile(self.rr_prev, (n_leads, 1))
-        forms = np.repeat(np.asarray([row.get("st_form") for row in summary], object), n_beats)
-        with np.errstate(invalid="ignore"):
-            columns = {
-                "lead": np.repeat(np.asarray(self.record.leads, object), n_beats),
-                "beat": np.tile(np.arange(n_beats), n_leads),
-                "heart_rate_bpm": 60000.0 / rr, "rr_prev_ms": rr, "rr_next_ms": np.tile(self.rr_next, (n_leads, 1)),
-                "p_amplitude_mv": self._sample(p[:, :, 1]) - base, "p_duration_ms": (p[:, :, 2] - p[:, :, 0]) * self.ms,
-                "pr_interval_ms": (qrs[:, :, 0] - p[:, :, 0]) * self.ms,
-                "qrs_amplitude_mv": high - low, "qrs_duration_ms": (qrs[:, :, 2] - qrs[:, :, 0]) * self.ms,
-                "t_amplitude_mv": self._sample(t[:, :, 1]) - base, "t_duration_ms": (t[:, :, 2] - t[:, :, 0]) * self.ms,
-                "st_duration_ms": (t[:, :, 0] - qrs[:, :, 2]) * self.ms, "st_form": forms,
-                "qt_interval_ms": qt, "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
-            }  # fmt: skip
-        flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
-        return pd.DataFrame(flat)
-
-    def _sample(self, where: Array) -> Array:
-        """The signal at (leads, beats) positions; NaN stays NaN."""
-        index = np.clip(np.nan_to_num(where), 0, self.signal.shape[1] - 1).astype(int)
-        return np.where(np.isfinite(where), np.take_along_axis(self.signal, index, axis=1), np.nan)
-
-    def _axes(self) -> dict[str, float | None]:
-        out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))
-        frontal = self._frontal()
-        for wave, begin, end in (
-            ("p", "p_onset", "p_offset"),
-            ("qrs", "qrs_onset", "qrs_offset"),
-            ("t", "t_onset", "t_offset"),
-        ):
-            key = "axis" if wave == "qrs" else f"axis_{wave}"
-            if frontal is None:
-                self.reasons[key] = "it needs two usable limb leads with a common voltage scale"
-                continue
-            found = [self._net(lead, self.edges[begin], self.edges[end], wave == "qrs") for lead in frontal]
-            nets = [net for net in found if net is not None]
-            if len(nets) < len(found):
-                self.reasons[key] = f"no {wave.upper()} wave with both boundaries"
-            elif math.hypot(*nets) < 1e-9:
-                self.reasons[key] = "the wave has no net area"
-            else:
-                out[wave] = frontal_axis(nets[0], nets[1])
-        return out
-
-    def _frontal(self) -> tuple[Signal, Signal] | None:
-        """Leads I and aVF, from any two limb leads; None where scales differ (z-scored) or leads are missing."""
-        if not self.record.has_millivolts:
-            return None
-        have = {lead: self.signal[row] for row, lead in enumerate(self.record.leads) if self.usable[row]}
-        if "I" in have and "II" in have:
-            return have["I"], have["II"] - have["I"] / 2
-        if "I" in have and "III" in have:
-            return have["I"], have["III"] + have["I"] / 2
-        if "II" in have and "III" in have:
-            return have["II"] - have["III"], (have["II"] + have["III"]) / 2
-        if "I" in have and "aVF" in have:
-            return have["I"], have["aVF"]
-        return None
-
-    def _net(self, lead: Signal, begin: Array, end: Array, from_onset: bool) -> float | None:
-        """Median over beats of the mean between boundaries, over the line between them, or over the 16 ms before the onset:
-
-        of a QRS, since a raised ST is no part of it.
-        """
-        chosen = self.normal & np.isfinite(begin) & np.isfinite(end)
-        rows = np.zeros(int(chosen.sum()), np.intp)
-        areas = []
-        for part in pieces(lead[None], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
-            before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
-            inside = part.inside & ~before
-            level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
-            areas.append((part.values * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) - level)
-        return float(np.median(np.concatenate(areas))) if areas else None
-
-    @staticmethod
-    def _rhythm_names() -> tuple[str, ...]:
-        return (
-            "rr_min_ms",
-            "rr_max_ms",
-            "rr_sd_ms",
-            "rr_cv",
-            "rmssd_ms",
-            "p_share",
-            "pr_sd_ms",
-            "af_score",
-            *ATRIAL_KEYS,
-        )
-
-    def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
-        out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
-        rr = self.rr_prev[np.isfinite(self.rr_prev)]
-        out["p_share"] = share = _share(self.has_p, self.p_known)
-        if rr.size >= 2:
-            out |= {
-                "rr_min_ms": float(rr.min()), "rr_max_ms": float(rr.max()), "rr_sd_ms": float(rr.std(ddof=1)),
-                "rr_cv": float(rr.std(ddof=1) / rr.mean()), "rmssd_ms": float(np.sqrt(np.mean(np.diff(rr) ** 2))),
-            }  # fmt: skip
-            out["af_score"] = float(min(1.0, (out["rr_cv"] or 0.0) / 0.2) * (1.0 - share))
-        pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
-        if pr.size >= 3:
-            out["pr_sd_ms"] = float(pr.std(ddof=1))
-        atrial = [row for row, lead in enumerate(self.record.leads) if lead in ATRIAL_LEADS and self.usable[row]]
-        values, reasons = atrial_rhythm(self.signal[atrial], self.edges, self.found.p_mean)
-        out |= values
-        for name, value in out.items():
-            if value is None:
-                self.reasons[name] = reasons.get(name, "too few beats")
-        return out
-
-
-def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
-    return float(flags[among].mean()) if among.any() else 0.0
-
-
-def _median(values: Array) -> float:
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else math.nan
-
-
-def _nothing(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
-    """A Measurement without values: the reason stands at each."""
-    import pandas as pd
-
-    rhythm = dict.fromkeys(_Assembly._rhythm_names())
-    names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
-    return Measurement(
-        record_id=record.record_id, fs=record.fs, leads=record.leads, duration_s=record.duration_s, intervals=dict.fromkeys(INTERVALS),
-        heart_rate=None, axes=dict.fromkeys(("p", "qrs", "t")), waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
-        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)), lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
-        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=rhythm,
-        quality=quality, issues=issues, reasons=dict.fromkeys(names, why), has_millivolts=record.has_millivolts,
-        age=record.meta.get("age"), sex=record.meta.get("sex"),
-    )  # fmt: skip

@@ -86,29 +86,49 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int = WINDOW)
     """Run the network.
 
     Args:
-        signal: (leads, samples) at 250 Hz, mV; a lead of zeros counts as missing.
+        signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing, as is a lead of zeros.
         weights: ONNX file.
         window: samples per window, a multiple of ``STRIDE``.
     """
     of = channels(signal)
     spread = of.rms
-    alive = np.any(signal != 0, axis=1)
+    alive = of.there.any(axis=1)
+    whole = not alive.any() or all(lead.all() for lead in of.there[alive])
     n = signal.shape[1]
     p, qrs, inside = (np.empty(shape, np.float32) for shape in (n, n, (3, n)))
     total = np.zeros((len(signal), 1))
     changes = []
     for start, end, odds in _windows(of, weights, window):
+        if not whole:
+            odds = _only_there(odds, of.there[:, end - odds.shape[2] : end])
         used = odds[alive] if alive.any() else odds
         part = used[:, :, -(end - start) :]
-        p[start:end], qrs[start:end] = part[:, 1].mean(axis=0), part[:, 2].mean(axis=0)
-        inside[:, start:end] = _several(part[:, 1:])
+        if whole:
+            p[start:end], qrs[start:end] = part[:, 1].mean(axis=0), part[:, 2].mean(axis=0)
+            inside[:, start:end] = _several(part[:, 1:], np.intp(len(part)))
+        else:
+            count = of.there[:, start:end].sum(axis=0)
+            p[start:end] = part[:, 1].sum(axis=0) / np.maximum(count, 1)
+            qrs[start:end] = part[:, 2].sum(axis=0) / np.maximum(count, 1)
+            inside[:, start:end] = _several(part[:, 1:], count)
         changes.append(_changes(odds, min(start, 1), max(0, start - 1), total))
+    there = of.there
     del of  # before the runs are sorted: it is large
-    return Reading(_runs(changes, alive), p, qrs, inside, spread)
+    runs = _runs(changes, alive)
+    return Reading(runs if whole else _complete(runs, there), p, qrs, inside, spread)
 
 
-def _several(odds: NDArray[np.float32]) -> Array:
-    """Probability (3, samples) that two leads or more are inside a wave; one or more where there are fewer than eight leads.
+def _only_there(odds: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The same odds (leads, 4, samples), no wave where a lead is missing."""
+    out = odds * there[:, None]
+    out[:, 0] += ~there
+    return out
+
+
+def _several(odds: NDArray[np.float32], count: NDArray[np.intp] | np.intp) -> Array:
+    """Probability (3, samples) that two leads or more are inside a wave; one or more where fewer than eight leads are there.
+
+    ``count`` is how many are, in all or at each sample.
 
     A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of twelve
     best guesses. Leads count as independent, which the network's errors are only in part.
@@ -119,7 +139,13 @@ def _several(odds: NDArray[np.float32]) -> Array:
         one *= outside
         one += none * lead
         none *= outside
-    return np.asarray(1.0 - none if len(odds) < 8 else 1.0 - none - one)
+    return np.asarray(1.0 - none - one * (count >= 8))
+
+
+def _complete(runs: Runs, there: NDArray[np.bool_]) -> Runs:
+    """The runs that no missing stretch cuts off."""
+    kept = there[runs.lead, runs.begin - 1] & there[runs.lead, np.minimum(runs.stop, there.shape[1] - 1)]
+    return Runs(*(values[kept] for values in runs))
 
 
 def _changes(odds: NDArray[np.float32], known: int, offset: int, total: Array) -> tuple[NDArray[Any], ...]:

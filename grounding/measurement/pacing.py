@@ -15,6 +15,7 @@ from .features import FS_HZ
 LEAST_HZ = 400.0  # below, a spike is not told from an R peak
 SPIKE_MV, STEP_MV = 0.12, 0.1  # mean over the leads
 QUIET_S, QUIET_SHARE = 0.032, 0.5  # a QRS rises for longer than a spike, and not out of nothing
+AFTER_JUMPS, RISES_ON = 3, 0.5  # over the three jumps' time after it, a step goes on by less than half of what a ramp would
 # Of 668 recordings one without a pacemaker has three steps, two of them where it breaks off.
 FEWEST_SPIKES, FEWEST_STEPS = 3, 4
 STEPS_PER_S = 0.25  # at least: recordings put together have a step at every seam
@@ -91,10 +92,14 @@ def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     found = [np.empty(0, np.intp)]
     for start, signal in _stretches(leads, quiet):
         inner = slice(quiet, signal.shape[1] - quiet)
-        size = np.abs(signal[:, inner] - signal[:, quiet - jump : signal.shape[1] - quiet - jump]).mean(axis=0)
+        jumped = signal[:, inner] - signal[:, quiet - jump : signal.shape[1] - quiet - jump]
+        size = _mean_over_leads(np.abs(jumped))
         spots = np.flatnonzero(size > STEP_MV)
         before = signal[:, spots[:, None] + np.arange(quiet - jump + 1)]  # up to where the jump begins
-        spots = spots[np.ptp(before, axis=2).mean(axis=0) < QUIET_SHARE * size[spots]]
+        spots = spots[_mean_over_leads(np.ptp(before, axis=2)) < QUIET_SHARE * size[spots]]
+        # a QRS goes on rising after its first 2 ms, an amplifier that was hit by a spike does not
+        further = signal[:, spots + quiet + AFTER_JUMPS * jump] - signal[:, spots + quiet]
+        spots = spots[_mean_over_leads(further * np.sign(jumped[:, spots])) < RISES_ON * AFTER_JUMPS * size[spots]]
         found.append(spots + start)
     spots = np.concatenate(found)
     spots = spots[_first_of_each(spots, fs)]
@@ -110,5 +115,14 @@ def _first_of_each(spots: NDArray[Any], fs: float) -> NDArray[np.bool_]:
 def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
     """How far samples stand out of those before and after them, mean over leads: (leads, n) each, in time order."""
     left, right = views[1] - views[0], views[1] - views[2]
-    same = left * right > 0
-    return np.nan_to_num(np.asarray((np.minimum(np.abs(left), np.abs(right)) * same).mean(axis=0), dtype=np.float64))
+    with np.errstate(invalid="ignore"):
+        return _mean_over_leads(np.minimum(np.abs(left), np.abs(right)) * np.where(np.isnan(left + right), np.nan, left * right > 0))
+
+
+def _mean_over_leads(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Mean (n,) of (leads, n) over the leads that are there (NaN: is not), 0 where none is."""
+    there = np.isfinite(values)
+    if there.all():
+        return np.asarray(values.mean(axis=0), np.float64)
+    total = np.where(there, values, 0).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / np.maximum(there.sum(axis=0), 1))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..lead_algebra import einthoven_error
 from ..record import ECGRecord, fill_missing, lead_groups
+from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
 from .result import QUALITY_COLUMNS
 
@@ -28,18 +29,22 @@ NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
 ALGEBRA_MV = 0.1
 CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
+CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: no converter gives that of a living body
 MIN_DURATION_S = 2.0
-UNUSABLE = {"missing", "flat", "lead_off", "implausible_amplitude", "heavy_noise"}
+ENOUGH_S, ENOUGH_SHARE = 2.0, 0.5  # of good time, that a lead can be used: as long as a column of a printed page, nearly
+BLOCK_S = 10.0  # noise and amplitude are judged in stretches of 10 s
+PAUSE_LEADS = 3  # leads that fall still together show a pause of the heart; one or two may have come off
 
 
 class Examination(NamedTuple):
-    """``assess``'s table and issues, and what disturbs long before it is an issue: the ``mains_mv`` in each lead (leads,), and where the pacing
-    ``spikes`` are, sample numbers."""
+    """``assess``'s table and issues, and what measuring asks beside: the ``mains_mv`` in each lead (leads,), where the pacing ``spikes`` are
+    (sample numbers), and the ``bad`` stretches of each lead (samples)."""
 
     leads: pd.DataFrame
     issues: tuple[str, ...]
     mains_mv: NDArray[np.float64]
     spikes: NDArray[np.intp]
+    bad: tuple[Spans, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +56,15 @@ class _Features:
     flat_run: NDArray[np.int64]
     amplitude: NDArray[np.float64]
     largest: NDArray[np.float64]
-    wild: NDArray[np.float64]
     wander: NDArray[np.float64]
     jump: NDArray[np.float64]
     noise: NDArray[np.float64]
     mains: NDArray[np.float64]
     clipped: NDArray[np.float64]
+    still: NDArray[np.bool_]  # (leads, windows of 0.5 s)
+    constant: NDArray[np.bool_]  # (leads, windows)
+    noisy_block: NDArray[np.bool_]  # (leads, blocks of 10 s)
+    wild_block: NDArray[np.bool_]  # (leads, blocks)
 
 
 def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -67,12 +75,13 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
             and amplitudes are not judged.
 
     Returns:
-        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``) and the issues of the record.
+        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``, ``unusable_spans_s``) and the issues of the record.
 
         Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without activity),
         ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``, ``mains``
         (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV).
-        The first, third, fourth, ``heavy_noise`` and ``implausible_amplitude`` make a lead unusable.
+        Missing, flat and lead-off stretches can't be used, nor can stretches of 10 s with heavy noise or an implausible amplitude;
+        a lead is usable where at least 2 s are left (half of a recording under 4 s).
 
         Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR not their mirror), ``limb_leads_swapped`` (arms: I is the mirror of V6),
         ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under 2 s), ``no_usable_lead``.
@@ -92,16 +101,77 @@ def examined(record: ECGRecord) -> Examination:
 
     signal = _millivolts(record)
     features = _features(signal, record.fs)
-    judge_amplitude = record.has_millivolts
+    bad = _bad_stretches(signal, features, record)
     rows = [
-        (name, not UNUSABLE & set(issues), issues)
-        for row, name in enumerate(record.leads)
-        for issues in (_lead_issues(features, row, judge_amplitude),)
+        (
+            name,
+            _good_s(spans, record) >= min(ENOUGH_S, ENOUGH_SHARE * record.duration_s),
+            _lead_issues(features, row, record.has_millivolts),
+            tuple((round(float(a) / record.fs, 3), round(float(b) / record.fs, 3)) for a, b in spans),
+        )
+        for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
     ]
     table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
-    good = {name: signal[row] for row, (name, usable, _) in enumerate(rows) if usable}
+    good = {}
+    for row, (name, usable, *_) in enumerate(rows):
+        if usable:
+            good[name] = signal[row]
+            if len(bad[row]):
+                good[name] = np.where(presence(bad[row : row + 1], record.n_samples)[0], signal[row], np.float32(np.nan))
     spikes = pacing_spikes(list(good.values()), record.fs)
-    return Examination(table, _record_issues(record, good, spikes), features.mains, spikes)
+    return Examination(table, _record_issues(record, good, spikes), features.mains, spikes, bad)
+
+
+def _good_s(bad: Spans, record: ECGRecord) -> float:
+    return record.duration_s - float((bad[:, 1] - bad[:, 0]).sum()) / record.fs
+
+
+def _bad_stretches(signal: NDArray[np.float32], f: _Features, record: ECGRecord) -> tuple[Spans, ...]:
+    """Of each lead the stretches that can't be used, samples."""
+    n, window, block = record.n_samples, _length(signal, WINDOW_S, record.fs), round(BLOCK_S * record.fs)
+    still_together = f.still.all(axis=0) if len(signal) >= PAUSE_LEADS else np.zeros(f.still.shape[1], bool)
+    out = []
+    for row, lead in enumerate(signal):
+        found: list[tuple[int, int]] = []
+        missing = ~np.isfinite(lead)
+        if missing.any():
+            found += spans_of(missing, max(1, round(LONGEST_BRIDGED_S * record.fs))).tolist()
+        if f.flat[row] >= FLAT_SHARE and f.constant[row].mean() < FLAT_SHARE:
+            found.append((0, n))  # faint noise, and nothing but it
+        else:
+            # a heart that pauses leaves all leads still, but not constant
+            off = f.still[row] & (f.constant[row] | ~still_together)
+            for first, last in spans_of(off, LOST_CONTACT_WINDOWS):
+                found.append(_whole_stretch(lead, first * window, n if last == len(off) else last * window, window))
+        for flags in (f.noisy_block[row], f.wild_block[row] & record.has_millivolts):
+            last_block = len(flags) - 1
+            found += [
+                (int(k) * block if last_block else 0, n if k == last_block else int(k + 1) * block)
+                for k in np.flatnonzero(flags)
+            ]
+        out.append(_without_crumbs(merged(found), n, window))
+    return tuple(out)
+
+
+def _whole_stretch(lead: NDArray[np.float32], first: int, last: int, window: int) -> tuple[int, int]:
+    """A still stretch found by windows, to the sample where the lead begins to move."""
+    inside = lead[first:last].astype(np.float64)
+    level = np.median(inside[np.isfinite(inside)]) if np.isfinite(inside).any() else 0.0
+    with np.errstate(invalid="ignore"):
+        before = np.abs(lead[max(0, first - window) : first] - level) > FLAT_MV / 2
+        after = np.abs(lead[last : last + window] - level) > FLAT_MV / 2
+    begin = first - int(np.argmax(before[::-1])) if before.any() else max(0, first - window)
+    end = last + int(np.argmax(after)) if after.any() else min(len(lead), last + window)
+    return begin, end
+
+
+def _without_crumbs(bad: Spans, n: int, shortest: int) -> Spans:
+    """The same stretches and what lies between two of them, where that is too short to show a beat."""
+    if not len(bad):
+        return bad
+    good = np.stack([np.append(0, bad[:, 1]), np.append(bad[:, 0], n)], axis=1)
+    crumbs = good[(good[:, 1] - good[:, 0] < shortest) & (good[:, 1] > good[:, 0])]
+    return merged(np.concatenate([bad, crumbs]))
 
 
 def quality_score(record: ECGRecord) -> float:
@@ -147,6 +217,11 @@ def typical_gain(record: ECGRecord, usual_mv: float = 0.2) -> float:
     return float(usual_mv / np.median(alive)) if alive.size else 1.0
 
 
+def _length(signal: NDArray[Any], seconds: float, fs: float) -> int:
+    """Samples of a window; the whole signal is one window where it is shorter."""
+    return max(2, min(round(seconds * fs), signal.shape[1]))
+
+
 def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:
     """(leads, windows, length); the whole signal is one window where it is shorter."""
     length = max(2, min(length, signal.shape[1]))
@@ -177,6 +252,11 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _Features:
     # a window pair holds a beat above 60 bpm, and most of one below
     pair = np.maximum(span[:, :-1], span[:, 1:]) if span.shape[1] > 1 else span
     still = span < FLAT_MV
+    rms = _bend_rms(filled, fs)
+    constant = still.copy()
+    for row in np.flatnonzero(still.any(axis=1)):
+        constant[row] &= (np.diff(parts[row], axis=1) == 0).mean(axis=1) >= CONSTANT_SHARE
+    n, block = filled.shape[1], round(BLOCK_S * fs)
     steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
     return _Features(
         missing=bad.mean(axis=1),
@@ -184,13 +264,29 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _Features:
         flat_run=_longest_run(still),
         amplitude=np.median(pair, axis=1).astype(np.float64),
         largest=span.max(axis=1).astype(np.float64),
-        wild=(span > IMPLAUSIBLE_MV).mean(axis=1),
         wander=np.ptp(level, axis=1).astype(np.float64),
         jump=steps.astype(np.float64),
-        noise=_noise(filled, fs),
+        noise=np.asarray(np.quantile(rms, 0.3, axis=1), dtype=np.float64),
         mains=_mains(filled, fs),
         clipped=_clipped(filled, low.min(axis=1), high.max(axis=1)),
+        still=still,
+        constant=constant,
+        noisy_block=np.stack([np.quantile(x, 0.3, axis=1) > UNUSABLE_NOISE_MV for x in _blocks(rms, n, block)], axis=1),
+        wild_block=np.stack(
+            [
+                ((x > IMPLAUSIBLE_MV).mean(axis=1) > 0.2) | (x.max(axis=1) > 3 * IMPLAUSIBLE_MV)
+                for x in _blocks(span, n, block)
+            ],
+            axis=1,
+        ),
     )
+
+
+def _blocks(values: NDArray[Any], n_samples: int, block: int) -> list[NDArray[Any]]:
+    """(leads, windows) of a signal cut into blocks of so many samples; a recording of less than two is one."""
+    count = max(1, n_samples // block)
+    borders = [round(k * block * values.shape[1] / n_samples) for k in range(count)]
+    return [values[:, a:b] for a, b in zip(borders, [*borders[1:], values.shape[1]], strict=True)]
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -203,8 +299,8 @@ def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     return longest
 
 
-def _noise(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
-    """RMS second difference at about 250 Hz in the quiet stretches (30th percentile of 0.2 s windows): muscle and converter noise, mV."""
+def _bend_rms(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
+    """RMS second difference at about 250 Hz in windows of 0.2 s (leads, windows), mV: in the quiet ones muscle and converter noise."""
     step = max(1, round(fs / 250))
     coarse = signal
     if step > 1 and signal.shape[1] >= 3 * step:
@@ -213,8 +309,7 @@ def _noise(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
         for shift in range(1, step):
             coarse += signal[:, shift:length:step] / np.float32(step)
     bend = coarse[:, 2:] - 2 * coarse[:, 1:-1] + coarse[:, :-2]
-    rms = np.sqrt((_windows(bend, round(NOISE_WINDOW_S * fs / step)) ** 2).mean(axis=2))
-    return np.asarray(np.quantile(rms, 0.3, axis=1), dtype=np.float64)
+    return np.asarray(np.sqrt((_windows(bend, round(NOISE_WINDOW_S * fs / step)) ** 2).mean(axis=2)))
 
 
 def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
@@ -248,19 +343,19 @@ def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDA
 
 
 def _lead_issues(f: _Features, row: int, judge_amplitude: bool) -> tuple[str, ...]:
-    if f.missing[row] > MISSING_SHARE:
-        return ("missing",)
     flat = f.flat[row] >= FLAT_SHARE
+    heavy = bool(f.noisy_block[row].any())
     tests = {
-        "gaps": f.missing[row] > 0,
+        "missing": f.missing[row] > MISSING_SHARE,
+        "gaps": 0 < f.missing[row] <= MISSING_SHARE,
         "flat": flat,
         "lead_off": not flat and f.flat_run[row] >= LOST_CONTACT_WINDOWS,
         "clipped": f.clipped[row] > CLIPPED_SHARE,
-        "noise": NOISE_MV < f.noise[row] <= UNUSABLE_NOISE_MV,
-        "heavy_noise": f.noise[row] > UNUSABLE_NOISE_MV,
+        "noise": f.noise[row] > NOISE_MV and not heavy,
+        "heavy_noise": heavy,
         "mains": f.mains[row] > MAINS_MV,
         "baseline": f.wander[row] > BASELINE_MV,
-        "implausible_amplitude": judge_amplitude and (f.wild[row] > 0.2 or f.largest[row] > 3 * IMPLAUSIBLE_MV),
+        "implausible_amplitude": judge_amplitude and bool(f.wild_block[row].any()),
         "low_amplitude": judge_amplitude and not flat and f.amplitude[row] < LOW_MV,
     }
     return tuple(name for name, found in tests.items() if found)

@@ -21,9 +21,12 @@ INTERVALS = ("rr", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "qtc_frami
 
 # the columns of each table; every table has all of them, NaN or None where a value could not be measured
 WAVE_COLUMNS = ("lead", "beat", "wave", "onset", "peak", "offset")
+EDGES = ("p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset")
+# where a wave begins in the first lead and ends in the last one
+EXTENT_COLUMNS = {edge: edge.replace("_on", "_first_on").replace("_off", "_last_off") for edge in EDGES}
 BEAT_COLUMNS = (
     "beat", "r_sample", "r_s", "rr_prev_ms", "rr_next_ms", "type", "p_present", "p_known", "pr_ms", "p_ms", "qrs_ms", "qt_ms",
-    "p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset",
+    *EDGES, *EXTENT_COLUMNS.values(),
 )  # fmt: skip
 LEAD_FEATURE_COLUMNS = (
     "lead", "beat", "heart_rate_bpm", "rr_prev_ms", "rr_next_ms", "p_amplitude_mv", "p_duration_ms", "pr_interval_ms",
@@ -33,7 +36,7 @@ LEAD_SUMMARY_COLUMNS = (
     "lead", "p_mv", "q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv", "j_mv", "st0_mv", "st40_mv", "st60_mv", "st80_mv", "t_mv",
     "q_ms", "r_ms", "s_ms", "r_peak_time_ms", "qrs_ms", "p_ms", "qrs_form", "st_form", "t_form", "p_form",
 )  # fmt: skip
-QUALITY_COLUMNS = ("lead", "usable", "issues")
+QUALITY_COLUMNS = ("lead", "usable", "issues", "unusable_spans_s")
 ENOUGH_NATIVE = 3  # beats without a spike among paced ones, for them to be what is measured
 
 
@@ -47,21 +50,25 @@ class Measurement:
         leads: its leads.
         duration_s: its length, s.
         has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own arbitrary units.
-        intervals: global values in ms, ``None`` where not measurable: ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``.
+        intervals: global values in ms, ``None`` where not measurable: ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow
+            the clinical definition, as criteria assume (docs/measurement.md): a wave begins and ends where it does in the usual lead.
+        extents: the same names, from the first onset to the last end over the leads.
         heart_rate: ventricular rate, bpm, or ``None``.
         axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
         waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
         beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``, ``premature_supraventricular``,
-            ``premature_ventricular``, ``paced``, ``wide``), P present or not, and whether the recording shows it (it may begin after the first P wave), global boundaries (samples at ``fs``) and intervals.
+            ``premature_ventricular``, ``paced``, ``wide``), P present or not, and whether the recording shows it (it may begin after the first P wave), boundaries by the clinical definition (``qrs_onset``) and over all leads (``qrs_first_onset``, ``qrs_last_offset``), samples at ``fs``, and intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
         lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
         rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms af_score``,
             ``atrial_rate_bpm`` (P or flutter waves), ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (growth per beat).
-        quality: a row per lead: ``lead usable issues`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``, ``lead_off``).
+        quality: a row per lead: ``lead usable issues unusable_spans_s`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``,
+            ``lead_off``; ``unusable_spans_s`` of stretches, from and to, that were left out).
         issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``, ``pacing_spikes``, ...).
         reasons: name of a missing value -> why it is missing.
         methods: name of a value -> how it was measured.
         age, sex: of the patient, if the record says (years; ``"female"`` / ``"male"``).
+        derived: what others worked out from this measurement and keep with it (its assessment); not written, not pickled.
     """
 
     record_id: str
@@ -77,12 +84,17 @@ class Measurement:
     lead_summary: pd.DataFrame
     rhythm: Mapping[str, float | None]
     quality: pd.DataFrame
+    extents: Mapping[str, float | None] = field(default_factory=dict)
     issues: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
     has_millivolts: bool = True
     age: float | None = None
     sex: str | None = None
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "derived": {}}  # what was worked out from it can be worked out again
 
     @property
     def axis(self) -> float | None:
@@ -139,7 +151,7 @@ class Measurement:
         out: dict[str, Any] = {
             "record_id": self.record_id, "fs_hz": self.fs, "leads": list(self.leads), "duration_s": self.duration_s,
             "has_millivolts": self.has_millivolts, "age": self.age, "sex": self.sex, "heart_rate_bpm": self.heart_rate,
-            "intervals_ms": dict(self.intervals), "axes_deg": dict(self.axes), "rhythm": dict(self.rhythm),
+            "intervals_ms": dict(self.intervals), "extents_ms": dict(self.extents), "axes_deg": dict(self.axes), "rhythm": dict(self.rhythm),
             "issues": list(self.issues), "reasons": dict(self.reasons), "methods": dict(self.methods), "version": __version__,
             "quality": _rows(self.quality), "lead_summary": _rows(self.lead_summary),
         }  # fmt: skip
@@ -174,9 +186,12 @@ class Measurement:
                     if values.isna().any() and all(isinstance(value, int | float) for value in values.dropna()):
                         frames[name][column] = values.astype(float)
             frames["quality"]["issues"] = [tuple(issues) for issues in frames["quality"]["issues"]]
+            frames["quality"]["unusable_spans_s"] = [
+                tuple(map(tuple, spans)) for spans in frames["quality"]["unusable_spans_s"]
+            ]
             return cls(
                 record_id=told["record_id"], fs=float(told["fs_hz"]), leads=tuple(told["leads"]), duration_s=float(told["duration_s"]),
-                intervals=dict(told["intervals_ms"]), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),
+                intervals=dict(told["intervals_ms"]), extents=dict(told["extents_ms"]), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),
                 issues=tuple(told["issues"]), reasons=dict(told["reasons"]), methods=dict(told["methods"]), has_millivolts=bool(told["has_millivolts"]),
                 age=told["age"], sex=told["sex"], **frames,
             )  # fmt: skip

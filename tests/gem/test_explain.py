@@ -21,7 +21,7 @@ import grounding
 from gem.errors import GemCheckpointError, GemError, GemInputError
 from gem.explaining import Explanation, explain
 from gem.views.measured import measurement_from_dict, source_line
-from grounding.instructions.facts import DIAGNOSIS_TAGS
+from grounding.facts import DIAGNOSIS_TAGS
 
 torch = pytest.importorskip("torch")
 VOID = {"meta", "link", "br", "img", "input", "hr", "image", "rect", "circle", "path"}

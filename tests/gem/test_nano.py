@@ -9,7 +9,7 @@ import torch
 
 import gem
 import grounding
-from grounding.instructions import facts, prompt, resolve
+from grounding.facts import facts, prompt, resolve
 
 
 @pytest.fixture(scope="module")

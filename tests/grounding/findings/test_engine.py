@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 
+import grounding
 from grounding import Finding, find
-from grounding.findings import lead_states, load_knowledge
+from grounding.findings import assess, lead_states, load_knowledge, load_limits
 from grounding.findings.engine import enough
+from grounding.findings.expressions import names
+from grounding.findings.knowledge import leads_of
+from grounding.findings.language import quantity_words
+from grounding.measurement.assembly import Assembly
+
+RHYTHM_KEYS = Assembly._rhythm_names()
 
 
 def present(measurement: Any) -> set[str]:
@@ -91,10 +100,64 @@ def test_a_missing_value_is_a_reason_not_an_answer(make_measurement: Any) -> Non
 
 
 def test_thresholds_know_the_patients_sex(make_measurement: Any) -> None:
-    for sex, expected in (("male", True), ("female", False), (None, False)):
-        assert (
-            by_name(make_measurement(intervals={"qtc_fridericia": 455.0}, sex=sex))["prolonged_qtc"].present is expected
-        )
+    for sex, expected in (("male", True), ("female", False), (None, None)):
+        finding = by_name(make_measurement(intervals={"qtc_fridericia": 455.0}, sex=sex))["prolonged_qtc"]
+        assert finding.present is expected
+    assert finding.reason == "it depends on the patient's sex, which the record does not say"
+    assert by_name(make_measurement(intervals={"qtc_fridericia": 465.0}, sex=None))["prolonged_qtc"].present is True
+
+
+def test_thresholds_know_the_patients_age(make_measurement: Any) -> None:
+    """In V2 and V3 men have another limit from 40 years on, and children have other rates."""
+    raised = {lead: {"j_mv": 0.22, "st60_mv": 0.22} for lead in ("V2", "V3")}
+    for age, expected in ((30.0, False), (60.0, True), (None, None)):
+        finding = by_name(make_measurement(leads=raised, sex="male", age=age))["st_elevation"]
+        assert finding.present is expected, age
+    assert "age" in (finding.reason or "")
+    assert by_name(make_measurement(heart_rate=110.0, age=4.0))["tachycardia"].present is False
+    assert by_name(make_measurement(heart_rate=110.0, age=None))["tachycardia"].present is True
+    child = by_name(make_measurement(intervals={"pr": 110.0}, age=4.0))["short_pr"]
+    assert child.present is None
+    assert "4 years" in (child.reason or "")
+
+
+def test_what_is_shown_decides(make_measurement: Any) -> None:
+    assert by_name(make_measurement(intervals={"pr": 200.4}))["first_degree_av_block"].present is False
+    assert by_name(make_measurement(intervals={"pr": 200.6}))["first_degree_av_block"].present is True
+    assert by_name(make_measurement(intervals={"qrs": 119.6}))["wide_qrs"].present is True
+
+
+def test_a_measurement_is_assessed_once(make_measurement: Any) -> None:
+    measurement = make_measurement()
+    assert assess(measurement) is assess(measurement)
+    assert find(measurement)[0] is find(measurement)[0]
+    copy = pickle.loads(pickle.dumps(measurement))
+    assert assess(copy) is not assess(measurement)
+    assert copy.derived.keys() == {"assessment"}
+
+
+def test_every_quantity_that_a_rule_names_exists_and_has_words(make_measurement: Any) -> None:
+    measurement = make_measurement(rhythm=dict.fromkeys(RHYTHM_KEYS, 1.0))
+    quantities = assess(measurement).quantities
+    for entry in load_knowledge().values():
+        limits = {**load_limits(), **entry.limits}
+        for part in entry.parts():
+            leads = leads_of(part) if not isinstance(part, str) and "leads" in part else (None,)
+            text = part if isinstance(part, str) else part.get("where")
+            for lead, name in names(text) if text else ():
+                if name in limits:
+                    continue
+                assert quantity_words(name, lead)
+                for at in (lead,) if lead else leads:
+                    _, reason = quantities.value(at, name)
+                    assert reason is None or "measured" not in reason.split(":")[0] or "not measurable in lead" in reason, (entry.name, name, reason)
+
+
+def test_nothing_measured_decides_nothing() -> None:
+    flat = grounding.measure(grounding.ECGRecord.from_array(np.zeros((12, 5000)), 500, grounding.STANDARD_LEADS))
+    for finding in find(flat):
+        assert finding.present is None, finding.name
+        assert finding.reason
 
 
 def test_pacing_takes_the_question_away(make_measurement: Any) -> None:

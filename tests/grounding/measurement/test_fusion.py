@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 import grounding
+from grounding.measurement.delineators import Boundaries
 from grounding.measurement.fusion import (
     SAME_BEFORE,
     alike,
     alike_before,
     beat_types,
+    clinical,
     corrected_qt,
     frontal_axis,
+    fuse,
     middle_mean,
 )
 from grounding.synthetic import Rhythm, synthesize
@@ -116,7 +119,8 @@ def typed(
     shapes = np.stack([-usual if i in other else usual for i in range(len(beats))])
     width = np.array([150.0 if i in wide else 90.0 for i in range(len(beats))]) / 4
     edges = {"qrs_onset": beats - 10.0, "qrs_offset": beats - 10.0 + width}
-    return beat_types(beats, edges, shapes, np.isin(np.arange(len(beats)), list(paced)))
+    rr = np.diff(beats, prepend=np.nan)
+    return beat_types(rr, beats, edges, shapes, np.isin(np.arange(len(beats)), list(paced)))
 
 
 def test_beat_types() -> None:
@@ -157,3 +161,26 @@ def test_alike_tells_beats_from_noise() -> None:
     noise = rng.normal(size=(10, 200))
     assert abs(alike(noise)) < 0.1
     assert alike(noise[:1] + 0.3 * noise) > 0.8
+    columns = np.full((10, 400), np.nan)  # a lead that is there for the first half, another for the second
+    columns[:5, :200], columns[5:, 200:] = noise[:1] + 0.3 * noise[:5], noise[1:2] + 0.3 * noise[5:]
+    assert alike(columns) > 0.8
+    columns[:5, :200], columns[5:, 200:] = noise[:5], noise[5:]
+    assert abs(alike(columns)) < 0.15
+
+
+def test_clinical_boundaries_lie_where_the_usual_lead_has_them() -> None:
+    """Of twelve leads four begin 5 ms apart before the others: the extent counts the second of them, the clinical definition a third of the leads."""
+    onsets = np.array([90.0, 92, 94, 96, 100, 100, 100, 100, 100, 100, 100, 100])
+    table = np.stack([onsets, np.full(12, np.nan), 220 - onsets], axis=1)[:, None]
+    beats = np.array([105])
+    found = Boundaries(beats, table - 50, table, table + 60)
+    extents = fuse(found, np.zeros((12, 400)), np.empty(0), np.array([12]))
+    edges = clinical(found, extents)
+    assert extents["p_onset"] == pytest.approx([42])  # the P's extent has no rule on how far it is seen
+    assert edges["qrs_onset"] == pytest.approx([96 + (100 - 96) * (11 / 3 - 3)])
+    assert edges["qrs_offset"] == pytest.approx(220 - edges["qrs_onset"])
+    assert edges["p_onset"] == pytest.approx([94 + (96 - 94) * 0.75 - 50])
+    one = Boundaries(beats, table[:1] - 50, table[:1], table[:1] + 60)
+    assert clinical(one, extents)["qrs_onset"] == pytest.approx([90])  # one lead is the record
+    none = {edge: np.full(1, np.nan) for edge in extents}
+    assert all(np.isnan(values).all() for values in clinical(found, none).values())

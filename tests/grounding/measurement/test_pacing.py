@@ -101,8 +101,8 @@ def test_own_beats_after_paced_ones_in_ludb(shared: Path) -> None:
     """LUDB 95: fibrillation that conducts again after six paced beats; readers marked the five narrow beats (102 ms), and one paced."""
     m = grounding.measure(grounding.read_record(shared / "data/ludb/95"))
     assert m.beats["type"].value_counts().to_dict() == {"paced": 6, "normal": 5}
-    assert m.intervals["qrs"] == pytest.approx(102, abs=15)
-    paced = m.beats["qrs_onset"][m.beats["type"] == "paced"]
+    assert m.extents["qrs"] == pytest.approx(102, abs=15)
+    paced = m.beats["qrs_first_onset"][m.beats["type"] == "paced"]
     np.testing.assert_allclose(paced, [287, 787, 1287, 1787, 2287, 2787], atol=3)
 
 
@@ -112,8 +112,35 @@ def test_paced_recordings_of_ludb(shared: Path) -> None:
     types = m.beats["type"].value_counts()
     assert types["paced"] >= 8
     assert types["premature_ventricular"] == 1
-    assert m.intervals["qrs"] == pytest.approx(193, abs=12)
+    assert m.extents["qrs"] == pytest.approx(193, abs=12)
     assert len(m.evidence("qrs").beats) >= 8  # it is read from the paced beats, and says so
     other = grounding.measure(grounding.read_record(shared / "data/ludb/111"))
     assert set(other.beats["type"]) == {"paced"}
-    assert other.intervals["qrs"] == pytest.approx(164, abs=15)
+    assert other.extents["qrs"] == pytest.approx(164, abs=15)
+
+
+@pytest.mark.parametrize("up_ms", [6, 12, 20, 30])
+@pytest.mark.parametrize("fs", [500, 1000])
+def test_a_qrs_of_straight_lines_has_no_spike(up_ms: int, fs: int) -> None:
+    """Simulators draw a QRS that leaves the baseline at once; a spike is over, or at its plateau, after 2 ms."""
+    up, down = (np.linspace(a, b, round(s * fs) + 1)[1:] for a, b, s in ((0, 1.3, up_ms / 1000), (1.3, 0, 0.03)))
+    p = 0.15 * np.sin(np.pi * np.linspace(0, 1, round(0.08 * fs)))
+    t = 0.25 * np.sin(np.pi * np.linspace(0, 1, round(0.16 * fs)))
+    beat = np.concatenate([p, np.zeros(round(0.06 * fs)), up, down, np.zeros(round(0.08 * fs)), t])
+    x = np.zeros(10 * fs)
+    for start in range(round(0.4 * fs), 9 * fs, round(0.6 * fs)):
+        x[start : start + len(beat)] += beat
+    gains = np.array([1, 1.6, 0.6, -1.3, 0.2, 1.1, -0.9, -0.3, 0.3, 0.9, 1.4, 1.9])
+    m = grounding.measure(grounding.ECGRecord.from_array(gains[:, None] * x, fs, grounding.STANDARD_LEADS))
+    assert "pacing_spikes" not in m.issues
+    assert set(m.beats["type"]) == {"normal"}
+
+
+def test_spikes_are_seen_where_some_leads_are_missing() -> None:
+    leads = [np.zeros(5000, np.float32) for _ in range(4)]
+    for lead in leads:
+        lead[500::1000] = 1.0
+    assert len(pacing_spikes(leads, 500)) == 5
+    for lead in leads[:2]:
+        lead[:2600] = np.nan
+    np.testing.assert_array_equal(pacing_spikes(leads, 500), [500, 1500, 2500, 3500, 4500])

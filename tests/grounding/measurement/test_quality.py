@@ -54,7 +54,7 @@ FAULTS = {
     "missing": (part(0, 5000, np.nan), False),
     "gaps": (part(100, 300, np.nan), True),
     "flat": (part(0, 5000, 0.2), False),
-    "lead_off": (part(1000, 3000, 4.0), False),
+    "lead_off": (part(1000, 3000, 4.0), True),
     "clipped": (lambda x: np.clip(x, 0.5 * x.min(), 0.5 * x.max()), True),
     "noise": (lambda x: x + np.random.default_rng(0).normal(0, 0.06, x.size), True),
     "heavy_noise": (lambda x: x + np.random.default_rng(0).normal(0, 0.5, x.size), False),
@@ -171,3 +171,39 @@ def test_acceptable_is_told_from_unacceptable(shared: Path) -> None:
     labels = pd.read_csv(folder / "quality.csv")
     scores = [quality_score(read_record(folder / f"{name}.hea")) for name in labels["record"]]
     assert roc_auc_score(labels["quality"] == "acceptable", scores) >= 0.94
+
+
+def spans(record: ECGRecord, lead: str) -> tuple[tuple[float, float], ...]:
+    found: tuple[tuple[float, float], ...] = assess(record)[0].set_index("lead").loc[lead, "unusable_spans_s"]
+    return found
+
+
+@pytest.mark.parametrize("value", [0.0, 4.0, np.nan])
+def test_what_is_missing_for_a_while_is_left_out(normal: ECGRecord, value: float) -> None:
+    record = changed(normal, V3=part(1000, 3000, value))
+    ((begin, end),) = spans(record, "V3")
+    assert begin == pytest.approx(2.0, abs=0.1)
+    assert end == pytest.approx(6.0, abs=0.1)
+    usable, issues = issues_of(record, "V3")
+    assert usable
+    assert ("missing" if np.isnan(value) else "lead_off") in issues
+    assert spans(record, "V4") == ()
+
+
+def test_noise_for_a_while_is_left_out_of_a_long_recording(normal: ECGRecord) -> None:
+    """Stretches of 10 s are judged each by itself."""
+    signal = np.tile(normal.signal, (1, 4))
+    signal[2, 10_000:15_000] += np.random.default_rng(0).normal(0, 1, 5000)
+    record = ECGRecord.from_array(signal, normal.fs, normal.leads)
+    assert spans(record, "III") == ((20.0, 30.0),)
+    assert issues_of(record, "III") == (True, {"heavy_noise"})
+
+
+def test_a_pause_of_the_heart_is_no_lead_that_came_off(normal: ECGRecord) -> None:
+    signal = normal.signal.copy()
+    signal[:, 1500:3500] = np.random.default_rng(0).normal(0, 0.001, (12, 2000))  # the converter goes on
+    paused = ECGRecord.from_array(signal, normal.fs, normal.leads)
+    assert assess(paused)[0]["usable"].all()
+    assert not any(assess(paused)[0]["unusable_spans_s"])
+    signal[:, 1500:3500] = 0.0  # nobody's signal is constant
+    assert all(assess(ECGRecord.from_array(signal, normal.fs, normal.leads))[0]["unusable_spans_s"])

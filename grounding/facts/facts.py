@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..evidence import Evidence, Finding
+from ..findings import assess, load_limits, shown
 from ..record import STANDARD_LEADS
+from .opinion import DIAGNOSES, opinion_words, suggested
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
-
-# what the encoders may suggest: label of PTB-XL -> words. The first five are its superclasses.
-DIAGNOSES = {
-    "NORM": "a normal ECG", "MI": "myocardial infarction", "STTC": "ST-T changes", "CD": "a conduction disturbance", "HYP": "hypertrophy",
-    "AMI": "anterior myocardial infarction", "IMI": "inferior myocardial infarction", "CLBBB": "left bundle branch block",
-    "CRBBB": "right bundle branch block", "IRBBB": "incomplete right bundle branch block", "LAFB/LPFB": "fascicular block",
-    "AVB": "atrioventricular block", "LVH": "left ventricular hypertrophy", "ISC": "ischaemia", "AFIB": "atrial fibrillation",
-}  # fmt: skip
 
 # tag of a global value -> (name in Measurement, words for a missing value)
 VALUES = {
@@ -35,7 +29,8 @@ VALUES = {
     "qt": ("qt", "QT interval"),
     "qtc": ("qtc_fridericia", "QTc"),
 }
-CATEGORY_WORDS = {"left": "left axis deviation", "right": "right axis deviation"}
+CATEGORY_WORDS = {"left": "left axis deviation", "right": "right axis deviation", "extreme": "extreme axis deviation"}
+PROMPT_WORDS = frozenset({"slow", "fast", "normal", "short", "prolonged", "left", "right"})  # that gem-nano has learned to read
 MAX_FINDINGS = 8
 FINDING_TAGS = tuple(f"<f{number}>" for number in range(1, MAX_FINDINGS + 1))
 DIAGNOSIS_TAGS = {label: f"<dx_{label.lower().replace('/', '_')}>" for label in DIAGNOSES}
@@ -74,14 +69,15 @@ class Fact:
 class Statement:
     """One sentence for a reader, with the evidence its tags stood for.
 
-    ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, or ``"note"`` where a sentence had to
-    be left out (the text then says why).
+    ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, ``"summary"``, or ``"note"`` on what was left out, or on what
+    qualifies the rest. ``inserted`` are the characters that code put there from what was measured, and that no model wrote.
     """
 
     text: str
     evidence: tuple[Evidence, ...] = ()
     kind: str = "uncited"
     tags: tuple[str, ...] = ()
+    inserted: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -89,20 +85,8 @@ class Statement:
             "kind": self.kind,
             "tags": list(self.tags),
             "evidence": [e.to_dict() for e in self.evidence],
+            "inserted": [list(span) for span in self.inserted],
         }
-
-
-def shown(value: float, unit: str) -> str:
-    """A value as every text writes it: whole bpm, ms and degrees; two decimals for millivolts.
-
-    Example:
-        >>> shown(71.6, "bpm"), shown(-0.154, "mV"), shown(-30.2, "deg")
-        ('72 bpm', '-0.15 mV', '-30 degrees')
-    """
-    digits = 2 if unit == "mV" else 0
-    number = round(float(value), digits)
-    words = {"deg": "degrees"}.get(unit, unit)
-    return f"{number:.{digits}f} {words}".strip() if number else f"{0:.{digits}f} {words}".strip()
 
 
 def facts(
@@ -113,11 +97,12 @@ def facts(
     Args:
         measurement: what was measured.
         findings: what the criteria gave; only those that are present become facts.
-        probabilities: class -> probability from the encoders (0-1); classes without words in ``DIAGNOSES`` are left out.
+        probabilities: class -> probability from the encoders (0-1); below one half, and for classes without words in ``DIAGNOSES``, nothing is said.
 
     Returns:
-        Facts in the order a reader expects: rhythm, rate, axis, intervals, findings, diagnoses.
+        Facts in the order a reader expects: rhythm, rate, axis, intervals, findings, diagnoses (most probable first).
     """
+    assessment = assess(measurement)
     present = [finding for finding in findings if finding.present]
     out = _rhythm(measurement, present)
     for name, (quantity, words) in VALUES.items():
@@ -127,56 +112,24 @@ def facts(
             reason = (proof.reason or "not measured").strip().rstrip(".")
             out.append(Fact(f"<no_{name}>", f"not measurable ({reason})", "", (proof,), "missing", words))
         else:
-            value = float(proof.value)
-            word = category(name, value, measurement.sex)
+            word = assessment.category(quantity).word
             # the category is measured too: it comes with the number, so that no writer can get it wrong
-            text = shown(value, proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
-            out.append(Fact(f"<{name}>", text, word, (proof,), "number", quantity))
+            text = shown(float(proof.value), proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
+            out.append(Fact(f"<{name}>", text, word if word in PROMPT_WORDS else "", (proof,), "number", quantity))
     shapes = [finding for finding in present if finding.group != "rhythm" and finding.name not in ORDINARY]
     for tag, finding in zip(FINDING_TAGS, shapes, strict=False):
         out.append(Fact(tag, _finding_words(finding), finding.group, finding.evidence, "finding", finding.name))
-    for label, probability in (probabilities or {}).items():
-        if label in DIAGNOSES:
-            proof = Evidence(
-                measurement.record_id, f"probability_{label}", round(float(probability), 4), method="encoders", version=__version__,
-            )  # fmt: skip
-            out.append(Fact(DIAGNOSIS_TAGS[label], DIAGNOSES[label], "", (proof,), "diagnosis", label))
+    for label, probability in suggested(probabilities or {}):
+        proof = Evidence(
+            measurement.record_id, f"probability_{label}", round(probability, 4), method="encoders", version=__version__
+        )
+        words = f"{DIAGNOSES[label].words} ({opinion_words(probability)})"
+        out.append(Fact(DIAGNOSIS_TAGS[label], words, "", (proof,), "diagnosis", label))
     return out
 
 
 # findings that only repeat that a value is normal: the value's own sentence says it
 ORDINARY = frozenset({"normal_axis", "normal_ecg", "normal_rate", "normal_pr", "normal_qrs", "normal_qtc"})
-
-
-def category(name: str, value: float, sex: str | None = None) -> str:
-    """The word for a global value, ``""`` where the limits leave it open.
-
-    Args:
-        name: ``rate``, ``axis``, ``pr``, ``qrs``, ``qt`` or ``qtc``.
-        value: bpm, degrees or ms.
-        sex: ``"female"`` or ``"male"``; the QTc limit depends on it.
-
-    References:
-        AHA/ACCF/HRS Recommendations for the Standardization and Interpretation of the Electrocardiogram, parts III and IV (2009).
-
-    Example:
-        >>> category("pr", 212), category("axis", -45), category("qtc", 455, "male")
-        ('prolonged', 'left', 'prolonged')
-    """
-    if name == "rate":
-        return "slow" if value < 60 else "fast" if value > 100 else "normal"
-    if name == "axis":
-        return (
-            "normal" if -30 <= value <= 90 else "left" if -90 <= value < -30 else "right" if 90 < value <= 180 else ""
-        )
-    if name == "pr":
-        return "short" if value < 120 else "prolonged" if value > 200 else "normal"
-    if name == "qrs":
-        return "prolonged" if value >= 120 else "normal" if value < 110 else ""
-    if name == "qtc":
-        limit = 450 if sex == "male" else 460
-        return "prolonged" if value >= limit else "normal" if 390 < value < 450 else ""
-    return ""
 
 
 def prompt(items: Sequence[Fact]) -> str:
@@ -217,17 +170,37 @@ def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:
             unknown = [tag for tag in unknown if tag in sentence]
             tags = tuple(tag for tag in tags if tag in known)
         if unknown:
-            note = f"A sentence was left out: it cites {', '.join(unknown)}, which this recording has no value for."
-            out.append(Statement(note, kind="note", tags=tags))
+            out.append(_left_out(unknown, tags))
             continue
         used = [known[tag] for tag in tags]
-        text = _TAG.sub(lambda match: known[match.group()].text, sentence).strip()
+        text, inserted = _filled(sentence, known)
         kinds = [fact.kind for fact in used]
         kind = next(
             (name for name in ("diagnosis", "finding", "rhythm", "number", "missing") if name in kinds), "uncited"
         )
-        out.append(Statement(text[0].upper() + text[1:], tuple(e for fact in used for e in fact.evidence), kind, tags))
+        out.append(Statement(text, tuple(e for fact in used for e in fact.evidence), kind, tags, inserted))
     return out
+
+
+def _filled(sentence: str, known: Mapping[str, Fact]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The sentence with its facts in it, and where they stand."""
+    text, spans, last = "", [], 0
+    for match in _TAG.finditer(sentence):
+        text += sentence[last : match.start()]
+        spans.append((len(text), len(text) + len(known[match.group()].text)))
+        text += known[match.group()].text
+        last = match.end()
+    text += sentence[last:]
+    return text[0].upper() + text[1:], tuple(spans)
+
+
+def _left_out(unknown: Sequence[str], tags: tuple[str, ...]) -> Statement:
+    """A note on a sentence that cites what this recording has no value for, in a reader's words."""
+    titles = {f"<{prefix}{name}>": words for name, (_, words) in VALUES.items() for prefix in ("", "no_")}
+    titles |= {tag: DIAGNOSES[label].words for label, tag in DIAGNOSIS_TAGS.items()}
+    titles |= dict.fromkeys(FINDING_TAGS, "a finding") | {"<rhythm>": "the rhythm"}
+    about = listed(list(dict.fromkeys(titles.get(tag, "something else") for tag in unknown)))
+    return Statement(f"A sentence of the model was left out: it speaks of {about}, for which this recording gives nothing.", kind="note", tags=tags)
 
 
 def listed(words: Sequence[str]) -> str:
@@ -244,12 +217,9 @@ def _rhythm(measurement: Measurement, present: Sequence[Finding]) -> list[Fact]:
     spread = measurement.rhythm.get("rr_cv")
     if spread is None:
         return []
-    word = "regular" if spread < REGULAR_RR_CV else "irregular"
+    irregular = load_limits()["irregular_rr_cv"].value(None, measurement.sex, measurement.age)
+    word = "regular" if irregular is None or spread < irregular else "irregular"
     return [Fact("<rhythm>", word, word, (measurement.evidence("rr_cv"),), "rhythm", word)]
-
-
-# RR coefficient of variation under which a rhythm without a name is called regular
-REGULAR_RR_CV = 0.10
 
 
 def _label(finding: Finding) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grounding import EcgError
-from grounding.instructions import Fact, compose
+from grounding.facts import Fact, compose
 
 ITEMS = [
     Fact("<rhythm>", "sinus rhythm", "named", (), "rhythm"),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import grounding
-from grounding.instructions import DIAGNOSES, TAGS, Fact, compose, facts, prompt, resolve, shown
+from grounding.findings import shown
+from grounding.facts import DIAGNOSES, TAGS, Fact, compose, facts, prompt, resolve
 
 PROBABILITIES = {"NORM": 0.1, "MI": 0.7, "STTC": 0.2, "CD": 0.6, "HYP": 0.05}
 
@@ -52,19 +53,21 @@ def test_composed_numbers_are_supported_by_the_checker(measured: tuple[Any, list
 
 def test_every_sentence_is_cited(measured: tuple[Any, list[Any]]) -> None:
     items = facts(*measured, PROBABILITIES)
-    statements = resolve(compose(items, ["NORM"], seed=1), items)
+    statements = resolve(compose(items, ["MI"], seed=1), items)
     assert len(statements) >= 6
     assert all(statement.evidence and statement.kind != "uncited" for statement in statements)
     assert not any("<" in statement.text for statement in statements)
     assert statements[-1].kind == "diagnosis"
-    assert DIAGNOSES["NORM"] in statements[-1].text
+    assert f"{DIAGNOSES['MI'].words} (likely, 70 %)" in statements[-1].text
 
 
 def test_an_unknown_tag_leaves_a_note(measured: tuple[Any, list[Any]]) -> None:
     items = facts(*measured)
     statements = resolve("Something at <nowhere>. It is regular.", items)
     assert [statement.kind for statement in statements] == ["note", "uncited"]
-    assert "<nowhere>" in statements[0].text
+    assert "<" not in statements[0].text
+    (left_out,) = resolve("The PR interval is <pr>.", [])
+    assert "speaks of PR interval" in left_out.text
     assert resolve("  ", items) == []
 
 

@@ -1,0 +1,13 @@
+"""What may be said of a recording, and how: facts with tags, texts composed from them, tags resolved to evidence, the report put together."""
+
+from __future__ import annotations
+
+from .composing import compose
+from .facts import DIAGNOSIS_TAGS, FINDING_TAGS, ORDINARY, TAGS, VALUES, Fact, Statement, facts, listed, prompt, resolve
+from .opinion import DIAGNOSES, agreement, opinion_words, suggested
+from .report import report
+
+__all__ = [
+    "DIAGNOSES", "DIAGNOSIS_TAGS", "FINDING_TAGS", "ORDINARY", "TAGS", "VALUES", "Fact", "Statement", "agreement", "compose", "facts", "listed",
+    "opinion_words", "prompt", "report", "resolve", "suggested",
+]  # fmt: skip

@@ -1,0 +1,90 @@
+"""What the encoders suggest: in which words, how sure, and what the measured criteria say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from ..evidence import Evidence, Finding
+
+LEAST_PROBABLE = 0.5
+# from which probability which word; below the last nothing is suggested
+BANDS = ((0.9, "very likely"), (0.7, "likely"), (LEAST_PROBABLE, "possible"))
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One class of the encoders.
+
+    Attributes:
+        label: of PTB-XL.
+        words: as a sentence names it.
+        findings: names of the measured criteria that speak for it.
+    """
+
+    label: str
+    words: str
+    findings: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def _load() -> Mapping[str, Diagnosis]:
+    import yaml
+
+    raw: dict[str, Any] = yaml.safe_load((files(__package__) / "diagnoses.yaml").read_text(encoding="utf-8"))
+    return {label: Diagnosis(label, told["words"], tuple(told["findings"])) for label, told in raw.items()}
+
+
+DIAGNOSES = _load()
+
+
+def suggested(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The classes that may be suggested, most probable first.
+
+    Example:
+        >>> suggested({"MI": 0.88, "HYP": 0.49, "CD": 0.91, "no such class": 1.0})
+        [('CD', 0.91), ('MI', 0.88)]
+    """
+    some = [(label, float(p)) for label, p in probabilities.items() if label in DIAGNOSES and p >= LEAST_PROBABLE]
+    return sorted(some, key=lambda pair: -pair[1])
+
+
+def opinion_words(probability: float) -> str:
+    """How sure, in words and as a figure.
+
+    Example:
+        >>> opinion_words(0.884), opinion_words(0.999), opinion_words(0.5)
+        ('likely, 88 %', 'very likely, over 99 %', 'possible, 50 %')
+    """
+    word = next(word for least, word in BANDS if probability >= least)
+    figure = "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+    return f"{word}, {figure}"
+
+
+def agreement(label: str, findings: Mapping[str, Finding]) -> tuple[str, tuple[Evidence, ...]]:
+    """What the measured criteria say to a suggestion, in words, and the evidence of those that agree.
+
+    Args:
+        label: of the class.
+        findings: all of the recording, by name.
+    """
+    about = [findings[name] for name in DIAGNOSES[label].findings if name in findings]
+    there = [finding for finding in about if finding.present]
+    if there:
+        evidence = tuple(dict.fromkeys(part for finding in there for part in finding.evidence))
+        return f"the measured criteria agree ({', '.join(finding.label for finding in there)})", evidence
+    if label == "NORM":
+        abnormal = [finding.label for finding in findings.values() if finding.present and finding.name not in ORDINARY]
+        return (f"but measured is {', '.join(abnormal[:3])}" if abnormal else "no measured criterion speaks against it"), ()
+    if about and all(finding.present is None for finding in about):
+        return "the measured criteria can't be told here", ()
+    return "no measured criterion shows it", ()
+
+
+# findings that are no disease
+ORDINARY = frozenset({
+    "normal_axis", "normal_ecg", "normal_rate", "normal_pr", "normal_qrs", "normal_qtc", "sinus_rhythm", "sinus_arrhythmia", "irregular_rhythm",
+})  # fmt: skip

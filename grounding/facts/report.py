@@ -1,0 +1,146 @@
+"""The report: a summary, what the model wrote about values, one statement per finding, what could not be measured, what the encoders suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..evidence import Evidence, Finding
+from ..findings import Assessment, shown
+from ..findings.language import quantity_words
+from .facts import Fact, Statement, listed, resolve
+from .opinion import DIAGNOSES, agreement, opinion_words
+
+# pairs of findings that exclude each other: where both are there, one of the leads or the gain is wrong
+CONTRADICTORY = (
+    ("left_ventricular_hypertrophy", "low_qrs_voltage"),
+    ("right_ventricular_hypertrophy", "low_qrs_voltage"),
+    ("st_elevation", "early_repolarisation"),
+)
+PACED = "The rhythm is paced: QRS duration, axis, ST segments and T waves follow from the pacing."
+MOST_IN_SUMMARY = 3
+SPOKEN_UNITS = frozenset({"ms", "bpm", "deg", "mV"})
+
+
+def report(
+    tagged_text: str, items: Sequence[Fact], assessment: Assessment, silence: str | None = None, notes: Iterable[str] = ()
+) -> list[Statement]:
+    """Put together what is said of a recording.
+
+    Args:
+        tagged_text: sentences with tags, as the model writes them. Its sentences on values and rhythm stay as they are; a finding that it cites becomes a
+            statement of its own; what can't be measured, and what the encoders suggest, is said by rule.
+        items: the facts of this recording.
+        assessment: of its measurement.
+        silence: why the encoders were not asked, or ``None``.
+        notes: what else a reader must know, a sentence each: what the encoders did not see, for instance.
+
+    Returns:
+        The statements, the summary first.
+    """
+    measurement = assessment.measurement
+    if not len(measurement.beats):
+        why = measurement.reasons.get("heart_rate", "nothing was found to measure").rstrip(".")
+        proof = (measurement.evidence("heart_rate"),)
+        return [Statement(f"The recording can't be interpreted: {why}.", proof, "missing"), *_notes(notes)]
+    written = resolve(tagged_text, items)
+    known = {fact.tag: fact for fact in items}
+    cited = {tag for statement in written for tag in statement.tags}
+    out = [_summary(items)]
+    out += [part for part in written if part.kind in ("rhythm", "number", "uncited", "note") and "<dx_" not in "".join(part.tags)]
+    out += [_finding(fact, assessment) for fact in items if fact.kind == "finding" and fact.tag in cited]
+    out += _missing([fact for fact in items if fact.kind == "missing"])
+    diagnoses = [known[tag] for tag in known if known[tag].kind == "diagnosis"]
+    out += [_opinion(fact, assessment.findings) for fact in diagnoses]
+    if silence:
+        out.append(Statement(f"The encoders were not asked for a diagnosis: {silence}.", kind="note"))
+    return out + _qualifying(assessment.findings) + _notes(notes)
+
+
+def _whole(text: str, evidence: Iterable[Evidence], kind: str, tags: tuple[str, ...] = (), asserted: str = "") -> Statement:
+    """A statement that code wrote, but for what the encoders assert."""
+    evidence = tuple(dict.fromkeys(evidence))
+    if not asserted:
+        return Statement(text, evidence, kind, tags, ((0, len(text)),))
+    start = text.index(asserted)
+    return Statement(text, evidence, kind, tags, ((0, start), (start + len(asserted), len(text))))
+
+
+def _summary(items: Sequence[Fact]) -> Statement:
+    """Rhythm and rate, what is abnormal, what is suggested."""
+    by_tag = {fact.tag: fact for fact in items}
+    rhythm, rate = by_tag.get("<rhythm>"), by_tag.get("<rate>")
+    parts = []
+    if rhythm is not None:
+        parts.append(rhythm.text if rhythm.word == "named" else f"{rhythm.text} rhythm")
+    if rate is not None:
+        parts.append(("at " if parts else "heart rate ") + rate.text.split(" (")[0])
+    abnormal = [fact.text for fact in items if fact.kind == "finding"]
+    if len(abnormal) > MOST_IN_SUMMARY:
+        abnormal = [*abnormal[:MOST_IN_SUMMARY], f"{len(abnormal) - MOST_IN_SUMMARY} more"]
+    text = " ".join(parts) or "Neither rhythm nor rate can be told"
+    text += f"; {listed(abnormal)}" if abnormal else ""
+    likely = next((fact for fact in items if fact.kind == "diagnosis"), None)
+    text += f". Suggested: {likely.text}" if likely else ""
+    evidence = [part for fact in (rhythm, rate) if fact for part in fact.evidence]
+    return _whole(f"Summary: {text}.", evidence, "summary", tuple(fact.tag for fact in (rhythm, rate) if fact), likely.text if likely else "")
+
+
+def _finding(fact: Fact, assessment: Assessment) -> Statement:
+    values = measured_words(assessment.findings[fact.label].evidence)
+    text = f"{fact.text[0].upper()}{fact.text[1:]}" + (f": {values}" if values else "") + "."
+    return _whole(text, fact.evidence, "finding", (fact.tag,))
+
+
+def measured_words(evidence: Iterable[Evidence], most: int = 3) -> str:
+    """The measured values behind a finding, as a reader says them: ``"PR interval 245 ms"``, ``"T wave -0.15 mV in V5, -0.21 mV in V6"``.
+
+    Values without a unit, such as shares of the QRS, stay in the evidence.
+    """
+    by_quantity: dict[str, list[Evidence]] = {}
+    for part in evidence:
+        if isinstance(part.value, int | float) and not isinstance(part.value, bool) and part.unit in SPOKEN_UNITS:
+            by_quantity.setdefault(part.quantity, []).append(part)
+    out = []
+    for quantity, parts in list(by_quantity.items())[:most]:
+        values = [shown(float(part.value or 0.0), part.unit) + (f" in {part.leads[0]}" if len(part.leads) == 1 else "") for part in parts[:most]]
+        out.append(f"{quantity_words(quantity)} {', '.join(values)}")
+    return "; ".join(out)
+
+
+def _missing(facts: Sequence[Fact]) -> list[Statement]:
+    """What can't be measured, once for each reason."""
+    by_reason: dict[str, list[Fact]] = {}
+    for fact in facts:
+        by_reason.setdefault(fact.text, []).append(fact)
+    out = []
+    for reason, some in by_reason.items():
+        names = listed([fact.label for fact in some])
+        text = f"{names[0].upper()}{names[1:]} {'is' if len(some) == 1 else 'are'} {reason}."
+        out.append(_whole(text, [part for fact in some for part in fact.evidence], "missing", tuple(fact.tag for fact in some)))
+    return out
+
+
+def _opinion(fact: Fact, findings: Mapping[str, Finding]) -> Statement:
+    diagnosis = DIAGNOSES[fact.label]
+    value = fact.evidence[0].value
+    word, figure = opinion_words(float(value) if isinstance(value, int | float) else 0.0).split(", ")
+    asserted = f"The encoders consider {diagnosis.words} {word} ({figure})"
+    says, evidence = agreement(fact.label, findings)
+    return _whole(f"{asserted}; {says}.", (*fact.evidence, *evidence), "diagnosis", (fact.tag,), asserted)
+
+
+def _qualifying(findings: Mapping[str, Finding]) -> list[Statement]:
+    out = []
+    paced = findings.get("paced_rhythm")
+    if paced is not None and paced.present:
+        out.append(_whole(PACED, paced.evidence, "note"))
+    for one, other in CONTRADICTORY:
+        if one in findings and other in findings and findings[one].present and findings[other].present:
+            a, b = findings[one], findings[other]
+            text = f"{a.label[0].upper()}{a.label[1:]} and {b.label} exclude each other: a lead or the gain may be wrong, or one of the two criteria misleads."
+            out.append(_whole(text, (*a.evidence, *b.evidence), "note"))
+    return out
+
+
+def _notes(notes: Iterable[str]) -> list[Statement]:
+    return [Statement(note, kind="note", inserted=((0, len(note)),)) for note in notes]

@@ -1,0 +1,220 @@
+"""The limits between normal and not, and the word for a value: read from ``limits.yaml``, used by everything that judges a number.
+
+What is shown decides: a value is rounded as texts write it before it is held against a limit, so that "200 ms" is never "prolonged".
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from .expressions import CriterionError, Value, evaluate, names
+
+ADULT_YEARS = 16.0
+DECIMALS = {"ms": 0, "bpm": 0, "deg": 0, "mV": 2}
+SEXES = ("female", "male")
+
+
+class Category(NamedTuple):
+    """The word for a value, ``""`` where no limit says one, and the ``reason`` for that where there is one."""
+
+    word: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit.
+
+    Attributes:
+        name: as criteria use it, e.g. ``long_pr_ms``.
+        unit: of its value.
+        rules: conditions (``leads``, ``sex``, ``age_from``, ``age_below``) and a ``value``, ``None`` where there is no limit; the first that fits counts.
+        source: what the limit comes from, and what that says.
+        adaptation: what is different here, and why.
+    """
+
+    name: str
+    unit: str
+    rules: tuple[Mapping[str, Any], ...]
+    source: str = ""
+    adaptation: str = ""
+
+    def value(self, lead: str | None, sex: str | None, age: float | None) -> float | None:
+        """The limit for one patient, and in one lead where it depends on that."""
+        for rule in self.rules:
+            if "leads" in rule and lead not in rule["leads"]:
+                continue
+            if "sex" in rule and sex != rule["sex"]:
+                continue
+            if "age_from" in rule and (age is None or age < rule["age_from"]):
+                continue
+            if "age_below" in rule and (age is None or age >= rule["age_below"]):
+                continue
+            return None if rule["value"] is None else float(rule["value"])
+        return None
+
+
+    def for_patient(self, sex: str | None, age: float | None) -> Limit:
+        """The same limit with the rules that may fit a patient: both sexes' where the sex is not known, adults' where the age is not."""
+        kept = []
+        for rule in self.rules:
+            if sex is not None and rule.get("sex", sex) != sex:
+                continue
+            if "age_below" in rule and (rule["age_below"] <= ADULT_YEARS if age is None else age >= rule["age_below"]):
+                continue
+            if "age_from" in rule and age is not None and age < rule["age_from"]:
+                continue
+            decided = {"sex"} if sex is not None else set()
+            decided |= {"age_from", "age_below"} if age is not None else set()
+            kept.append({key: value for key, value in rule.items() if key not in decided})
+            if set(kept[-1]) == {"value"}:
+                break
+        return replace(self, rules=tuple(kept))
+
+
+def rounded(value: float, unit: str) -> float:
+    """A value as it is shown: whole ms, bpm and degrees, hundredths of a millivolt; anything else as it is.
+
+    Example:
+        >>> rounded(200.14, "ms"), rounded(0.154, "mV"), rounded(0.1034, "")
+        (200.0, 0.15, 0.1034)
+    """
+    return round(float(value), DECIMALS[unit]) if unit in DECIMALS else float(value)
+
+
+def shown(value: float, unit: str) -> str:
+    """A value as every text writes it.
+
+    Example:
+        >>> shown(71.6, "bpm"), shown(-0.154, "mV"), shown(-30.2, "deg"), shown(-0.3, "deg")
+        ('72 bpm', '-0.15 mV', '-30 degrees', '0 degrees')
+    """
+    number = rounded(value, unit) or 0.0  # never "-0"
+    return f"{number:.{DECIMALS.get(unit, 0)}f} {'degrees' if unit == 'deg' else unit}".strip()
+
+
+def unit_of(name: str) -> str:
+    """The unit of a measured quantity, by its name.
+
+    Example:
+        >>> unit_of("pr"), unit_of("heart_rate"), unit_of("axis_t"), unit_of("st60_mv"), unit_of("p_share")
+        ('ms', 'bpm', 'deg', 'mV', '')
+    """
+    if name in _MS or name.startswith("qtc") or name.endswith("_ms"):
+        return "ms"
+    if name == "heart_rate" or name.endswith("_bpm"):
+        return "bpm"
+    if name == "axis" or name.startswith("axis_") or name.endswith("_deg"):
+        return "deg"
+    return "mV" if name.endswith("_mv") else ""
+
+
+_MS = {"rr", "pr", "qrs", "qt", "p"}
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[Mapping[str, Limit], Mapping[str, Mapping[str, str]]]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    raw = yaml.load((files(__package__) / "limits.yaml").read_text(encoding="utf-8"), Loader=loader)
+    limits = {name: limit(name, **told) for name, told in raw["limits"].items()}
+    for quantity, words in raw["categories"].items():
+        for rule in words.values():
+            if unknown := {name for _, name in names(rule)} - set(limits) - {quantity}:
+                raise CriterionError(f"the category rule {rule!r} reads {sorted(unknown)}", where=f"limits.yaml, {quantity}")
+    return limits, raw["categories"]
+
+
+def limit(name: str, unit: str, rules: Any, source: str = "", adaptation: str = "") -> Limit:
+    """A limit as it is written in YAML."""
+    plain = tuple(rule if isinstance(rule, Mapping) else {"value": rule} for rule in rules)
+    return Limit(name, unit, plain, source, adaptation)
+
+
+def load_limits() -> Mapping[str, Limit]:
+    """All limits by name.
+
+    Raises:
+        CriterionError: the file can't be read as limits.
+    """
+    return _tables()[0]
+
+
+def load_categories() -> Mapping[str, Mapping[str, str]]:
+    """Quantity -> word -> the rule for it."""
+    return _tables()[1]
+
+
+def over_patients(
+    limits: list[Limit], sex: str | None, age: float | None, decide: Callable[[str | None, float | None], bool | None]
+) -> tuple[bool | None, str | None]:
+    """What a rule gives for the patient, or, where sex or age are not known, for everyone the patient may be.
+
+    Args:
+        limits: those that the rule reads.
+        sex, age: of the patient, ``None`` where not known. Without an age the patient is taken for an adult.
+        decide: what the rule gives for a sex and an age.
+
+    Returns:
+        The answer, and, where it differs, ``None`` and what it depends on.
+    """
+    rules = [rule for one in limits for rule in one.rules]
+    sexes: tuple[str | None, ...] = SEXES if sex is None and any("sex" in rule for rule in rules) else (sex,)
+    borders = sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule})
+    adult = [ADULT_YEARS, *(border for border in borders if border > ADULT_YEARS)]
+    ages = tuple(adult) if age is None and borders else (age,)
+    answers = {(who, years): decide(who, years) for who, years in itertools.product(sexes, ages)}
+    if len(set(answers.values())) == 1:
+        return next(iter(answers.values())), None
+    by_sex = any(len({answers[who, years] for who in sexes}) > 1 for years in ages)
+    by_age = any(len({answers[who, years] for years in ages}) > 1 for who in sexes)
+    on = " and ".join(word for word, depends in (("sex", by_sex), ("age", by_age)) if depends)
+    return None, f"it depends on the patient's {on}, which the record does not say"
+
+
+def category(name: str, value: float, sex: str | None = None, age: float | None = None) -> Category:
+    """The word for a global value.
+
+    Args:
+        name: ``heart_rate``, ``atrial_rate_bpm``, ``pr``, ``qrs``, ``p``, ``axis``, or a QTc by any formula (``qtc``, ``qtc_bazett``, ...).
+        value: bpm, ms or degrees.
+        sex: ``"female"`` or ``"male"``; ``None`` where not known.
+        age: years; ``None`` where not known (an adult's then).
+
+    Returns:
+        The word (``short``, ``normal``, ``prolonged``, ``slow``, ``fast``, ``left``, ...), or none with a reason.
+
+    Example:
+        >>> category("pr", 200.14), category("axis", -45).word, category("qtc", 455, "male").word
+        (Category(word='normal', reason=None), 'left', 'prolonged')
+        >>> category("qtc", 455)
+        Category(word='', reason="it depends on the patient's sex, which the record does not say")
+    """
+    key = "qtc" if name.startswith("qtc") else name
+    limits, categories = _tables()
+    why = None
+    for word, rule in categories.get(key, {}).items():
+        holds, reason = holds_for(rule, {key: rounded(value, unit_of(name))}, sex, age)
+        if holds:
+            return Category(word)
+        why = why or reason
+    if why is None and any(limits[used].for_patient(sex, age).rules[-1]["value"] is None for rule in categories.get(key, {}).values() for _, used in names(rule) if used in limits):
+        why = f"no limit is known for a patient of {age:g} years" if age is not None else "no limit is known"
+    return Category("", why)
+
+
+def holds_for(rule: str, values: Mapping[str, Value], sex: str | None, age: float | None) -> tuple[bool | None, str | None]:
+    """Whether a rule over limits and a few values holds for a patient, and why that can't be told."""
+    limits = load_limits()
+    used = [limits[name] for _, name in names(rule) if name in limits]
+
+    def decide(who: str | None, years: float | None) -> bool | None:
+        return evaluate(rule, lambda lead, name: limits[name].value(lead, who, years) if name in limits else values.get(name))
+
+    return over_patients(used, sex, age, decide)

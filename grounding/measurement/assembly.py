@@ -1,0 +1,364 @@
+"""Out of the boundaries of one record, the tables and values of its Measurement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record import ECGRecord, fill_missing
+from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm, p_known
+from .delineators import Array, Boundaries
+from .features import FS_HZ
+from .fusion import (
+    WIDE_MS,
+    aligned_shapes,
+    beat_types,
+    clinical,
+    corrected_qt,
+    frontal_axis,
+    middle_mean,
+    row_medians,
+)
+from .gaps import Spans
+from .result import (
+    BEAT_COLUMNS,
+    EXTENT_COLUMNS,
+    INTERVALS,
+    LEAD_FEATURE_COLUMNS,
+    LEAD_SUMMARY_COLUMNS,
+    WAVE_COLUMNS,
+    Measurement,
+    usual_beats,
+)
+from .shapes import median_beat, pieces, summarise
+
+Signal = NDArray[np.float32]
+
+LEVEL_SAMPLES = 4  # 16 ms
+# what two limb leads say of I and aVF, by Einthoven's law
+FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = {
+    ("I", "II"): lambda one, two: (one, two - one / 2),
+    ("I", "III"): lambda one, three: (one, three + one / 2),
+    ("II", "III"): lambda two, three: (two - three, (two + three) / 2),
+    ("I", "aVF"): lambda one, avf: (one, avf),
+}
+LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
+
+
+class Assembly:
+    """The tables and values of one record, out of its boundaries."""
+
+    def __init__(
+        self, record: ECGRecord, signal: Signal, there: NDArray[np.bool_], quality: Any, issues: tuple[str, ...], found: Boundaries,
+        extents: dict[str, Array], name: str, shapes: Signal, paced: NDArray[np.bool_], rr: Array, dark: Spans, faint: dict[str, str],
+    ) -> None:  # fmt: skip
+        self.record, self.signal, self.there, self.quality, self.issues = record, signal, there, quality, issues
+        self.usable = there.any(axis=1)
+        self.found, self.extents, self.name, self.faint, self.dark = found, extents, name, faint, dark
+        self.edges = edges = clinical(found, extents)
+        self.to_fs = record.fs / FS_HZ
+        self.ms = 1000.0 / FS_HZ
+        self.reasons: dict[str, str] = {}
+        self.beats = found.beats
+        self.rr_prev = np.concatenate([[np.nan], rr * self.ms])
+        self.rr_next = np.concatenate([rr * self.ms, [np.nan]])
+        wide = edges["qrs_offset"] - edges["qrs_onset"] >= WIDE_MS / self.ms
+        if wide.any():  # the shapes of others are not asked for
+            shapes = aligned_shapes(signal[self.usable], self.beats, shapes, wide, there[self.usable])
+        self.types = beat_types(self.rr_prev / self.ms, self.beats, edges, shapes, paced)
+        self.normal = usual_beats(self.types, np.isfinite(edges["t_offset"] - edges["qrs_onset"]))
+        self.has_p = np.isfinite(edges["p_onset"])
+        self.p_known = p_known(extents, dark)
+
+    def result(self) -> Measurement:
+        import pandas as pd
+
+        per_beat = self._per_beat(self.edges)
+        extents = self._intervals(self._per_beat(self.extents))
+        intervals = self._intervals(per_beat)
+        self._peaks()
+        summary = self._summary()
+        axes = self._axes()
+        rr_ms = intervals["rr"]
+        if rr_ms is None:
+            self.reasons["heart_rate"] = self.reasons["rr"]
+        beats = {
+            "beat": np.arange(len(self.beats)),
+            "r_sample": self.beats * self.to_fs,
+            "r_s": self.beats / FS_HZ,
+            "rr_prev_ms": self.rr_prev,
+            "rr_next_ms": self.rr_next,
+            "type": self.types,
+            "p_present": self.has_p,
+            "p_known": self.p_known,
+            **per_beat,
+            **{edge: values * self.to_fs for edge, values in self.edges.items()},
+            **{EXTENT_COLUMNS[edge]: values * self.to_fs for edge, values in self.extents.items()},
+        }
+        method = f"{self.name} delineation, boundaries by the clinical definition over {int(self.usable.sum())} leads, mean of the middle half of the beats"
+        methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
+        methods |= {
+            "axis": "net area of the QRS in I and aVF, over the level before it",
+            "axis_p": "net area of P in I and aVF",
+            "axis_t": "net area of T in I and aVF",
+        }
+        meta = self.record.meta
+        return Measurement(
+            record_id=self.record.record_id, fs=self.record.fs, leads=self.record.leads, duration_s=self.record.duration_s,
+            intervals=intervals, extents=extents, heart_rate=None if rr_ms is None else 60000.0 / rr_ms, axes=axes, waves=self._waves(),
+            beats=pd.DataFrame(beats), lead_features=self._features(per_beat, summary),
+            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=self._rhythm(per_beat), quality=self.quality,
+            issues=self.issues, reasons=self.reasons, methods=methods, has_millivolts=self.record.has_millivolts,
+            age=meta.get("age"), sex=meta.get("sex"),
+        )  # fmt: skip
+
+    def _per_beat(self, e: dict[str, Array]) -> dict[str, Array]:
+        return {
+            "pr_ms": (e["qrs_onset"] - e["p_onset"]) * self.ms,
+            "p_ms": (e["p_offset"] - e["p_onset"]) * self.ms,
+            "qrs_ms": (e["qrs_offset"] - e["qrs_onset"]) * self.ms,
+            "qt_ms": (e["t_offset"] - e["qrs_onset"]) * self.ms,
+        }
+
+    def _intervals(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
+        out: dict[str, float | None] = dict.fromkeys(INTERVALS)
+        rr = self.rr_prev[np.isfinite(self.rr_prev)]
+        # the rate counts all beats; the median RR would overlook pauses and early beats
+        out["rr"] = float(rr.mean()) if rr.size else None
+        if out["rr"] is None:
+            one = len(self.beats) == 1
+            self.reasons["rr"] = "only one beat was found" if one else "something is missing between any two beats"
+        if self.record.fs < LEAST_DELINEATED_HZ:
+            for name in INTERVALS[1:]:
+                self.reasons[name] = f"at {self.record.fs:g} Hz wave boundaries can't be told"
+            return out
+        share = _share(self.has_p, self.p_known & self.normal)
+        for name, least in (("pr", 0.5), ("p", 0.5), ("qrs", 0.0), ("qt", 0.0)):
+            values = per_beat[f"{name}_ms"][self.normal]
+            values = values[np.isfinite(values)]
+            if name in ("pr", "p") and share < least:
+                found = f"a P wave was found before {share:.0%} of the beats only"
+                self.reasons[name] = self.faint.get("p", found)
+            elif values.size == 0:
+                found = f"the boundaries of {'the T wave' if name == 'qt' else 'the wave'} were not found"
+                self.reasons[name] = self.faint.get("t", found) if name == "qt" else found
+            else:
+                out[name] = middle_mean(values)
+        out |= corrected_qt(out["qt"], out["rr"])
+        for name in INTERVALS:
+            if out[name] is None:
+                self.reasons.setdefault(name, self.reasons.get("qt" if "qt" in name else "rr", "not measured"))
+        return out
+
+    def _peaks(self) -> None:
+        """Peak of every wave: the largest deviation from the line between its boundaries."""
+        for table in (self.found.p, self.found.qrs, self.found.t):
+            whole = np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2])
+            rows, beats = np.nonzero(whole & np.isnan(table[:, :, 1]))
+            for part in pieces(self.signal, rows, table[rows, beats, 0], table[rows, beats, 2]):
+                slope = (part.last_value - part.values[:, 0]) / np.maximum(part.length - 1, 1)
+                bump = part.values - part.values[:, :1] - slope[:, None] * np.arange(part.values.shape[1])
+                peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
+                table[rows[part.some], beats[part.some], 1] = peak
+
+    def _waves(self) -> Any:
+        import pandas as pd
+
+        blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
+        n_leads, n_beats = blocks.shape[:2]
+        flat = blocks.reshape(-1, 3)
+        columns = {
+            "lead": np.repeat(np.asarray(self.record.leads, object), n_beats * 3),
+            "beat": np.tile(np.repeat(np.arange(n_beats), 3), n_leads),
+            "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
+            "onset": flat[:, 0], "peak": flat[:, 1], "offset": flat[:, 2],
+        }  # fmt: skip
+        return pd.DataFrame(columns)
+
+    def _summary(self) -> list[dict[str, Any]]:
+        """The median beat of each lead at the record's own rate, on global boundaries where the lead has none of its own."""
+        onsets, ends = self.extents["qrs_onset"], self.extents["qrs_offset"]
+        chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
+        at = (onsets[chosen] * self.to_fs).round().astype(int)
+        qrs = float(_median((ends - onsets)[chosen])) * self.ms
+        spans = [
+            np.stack(
+                [row_medians(table[:, chosen, column] - onsets[chosen]) * self.ms for column in (0, 2)], axis=1
+            ).tolist()
+            for table in (self.found.p, self.found.t)
+        ]
+        rows = []
+        for row, lead in enumerate(self.record.leads):
+            beat = None
+            if self.usable[row] and len(at):
+                signal = fill_missing(self.record.signal[row : row + 1])[0]
+                if not self.there[row].all():
+                    index = (np.arange(len(signal)) / self.to_fs).astype(np.intp)
+                    signal[~self.there[row, np.minimum(index, self.there.shape[1] - 1)]] = np.nan
+                beat = median_beat(signal, at[self._whole(row, onsets[chosen], ends[chosen])], self.record.fs)
+            if beat is None:
+                rows.append({"lead": lead})
+                continue
+            rows.append(
+                {"lead": lead, **summarise(beat, self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
+            )
+        return rows
+
+    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
+        """GEM's fourteen features per lead and beat; amplitudes against the level at the QRS onset of that beat."""
+        import pandas as pd
+
+        n_leads, n_beats = self.found.qrs.shape[:2]
+        p, qrs, t = self.found.p, self.found.qrs, self.found.t
+        base = self._sample(qrs[:, :, 0])
+        low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
+        rows, beats = np.nonzero(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2]))
+        for part in pieces(self.signal, rows, qrs[rows, beats, 0], qrs[rows, beats, 2]):
+            place = rows[part.some], beats[part.some]
+            low[place] = np.where(part.inside, part.values, np.inf).min(axis=1)
+            high[place] = np.where(part.inside, part.values, -np.inf).max(axis=1)
+        qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
+        rr = np.tile(self.rr_prev, (n_leads, 1))
+        forms = np.repeat(np.asarray([row.get("st_form") for row in summary], object), n_beats)
+        with np.errstate(invalid="ignore"):
+            columns = {
+                "lead": np.repeat(np.asarray(self.record.leads, object), n_beats),
+                "beat": np.tile(np.arange(n_beats), n_leads),
+                "heart_rate_bpm": 60000.0 / rr, "rr_prev_ms": rr, "rr_next_ms": np.tile(self.rr_next, (n_leads, 1)),
+                "p_amplitude_mv": self._sample(p[:, :, 1]) - base, "p_duration_ms": (p[:, :, 2] - p[:, :, 0]) * self.ms,
+                "pr_interval_ms": (qrs[:, :, 0] - p[:, :, 0]) * self.ms,
+                "qrs_amplitude_mv": high - low, "qrs_duration_ms": (qrs[:, :, 2] - qrs[:, :, 0]) * self.ms,
+                "t_amplitude_mv": self._sample(t[:, :, 1]) - base, "t_duration_ms": (t[:, :, 2] - t[:, :, 0]) * self.ms,
+                "st_duration_ms": (t[:, :, 0] - qrs[:, :, 2]) * self.ms, "st_form": forms,
+                "qt_interval_ms": qt, "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
+            }  # fmt: skip
+        flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
+        return pd.DataFrame(flat)
+
+    def _sample(self, where: Array) -> Array:
+        """The signal at (leads, beats) positions; NaN stays NaN."""
+        index = np.clip(np.nan_to_num(where), 0, self.signal.shape[1] - 1).astype(int)
+        return np.where(np.isfinite(where), np.take_along_axis(self.signal, index, axis=1), np.nan)
+
+    def _axes(self) -> dict[str, float | None]:
+        out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))
+        pairs = self._frontal_pairs()
+        for wave in out:
+            key = "axis" if wave == "qrs" else f"axis_{wave}"
+            nets = self._nets(wave, pairs)
+            if not pairs:
+                self.reasons[key] = "it needs two usable limb leads with a common voltage scale"
+            elif nets is None:
+                self.reasons[key] = f"no {wave.upper()} wave with both boundaries"
+            elif math.hypot(*nets) < 1e-9:
+                self.reasons[key] = "the wave has no net area"
+            else:
+                out[wave] = frontal_axis(*nets)
+        return out
+
+    def _frontal_pairs(self) -> list[tuple[str, str]]:
+        """Pairs of limb leads that give the frontal axis; none where scales differ (z-scored) or leads are missing."""
+        if not self.record.has_millivolts:
+            return []
+        have = {lead for row, lead in enumerate(self.record.leads) if self.usable[row]}
+        return [pair for pair in FRONTAL if set(pair) <= have]
+
+    def _nets(self, wave: str, pairs: list[tuple[str, str]]) -> tuple[float, float] | None:
+        """Net area of a wave in I and aVF, from two limb leads: beat by beat, or, where no beat shows both, each in its own beats."""
+        for one, two in pairs:
+            a, b = self._net(one, wave), self._net(two, wave)
+            if np.isfinite(a + b).any():
+                return tuple(float(np.nanmedian(x)) for x in FRONTAL[one, two](a, b))  # type: ignore[return-value]
+            if np.isfinite(a).any() and np.isfinite(b).any():
+                x, y = FRONTAL[one, two](np.nanmedian(a, keepdims=True), np.nanmedian(b, keepdims=True))
+                return float(x[0]), float(y[0])
+        return None
+
+    def _whole(self, row: int, begin: Array, end: Array) -> NDArray[np.bool_]:
+        """Of which stretches (n,) a lead shows begin and end."""
+        last = self.there.shape[1] - 1
+        ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))
+        return np.asarray(np.logical_and.reduce([self.there[row, x] for x in ends]))
+
+    def _net(self, name: str, wave: str) -> Array:
+        """Per beat the mean between boundaries, over the line between them, or, of a QRS, over the 16 ms before the onset: a raised ST is no part of it.
+
+        NaN in beats that are not usual or that the lead does not show.
+        """
+        row, from_onset = self.record.leads.index(name), wave == "qrs"
+        begin, end = self.extents[f"{wave}_onset"], self.extents[f"{wave}_offset"]
+        chosen = self.normal & np.isfinite(begin) & np.isfinite(end) & self._whole(row, begin, end)
+        rows = np.zeros(int(chosen.sum()), np.intp)
+        areas = [np.empty(0)]
+        for part in pieces(self.signal[row : row + 1], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
+            before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
+            inside = part.inside & ~before
+            level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
+            areas.append((part.values * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) - level)
+        out = np.full(len(chosen), np.nan)
+        out[chosen] = np.concatenate(areas)
+        return out
+
+    @staticmethod
+    def _rhythm_names() -> tuple[str, ...]:
+        return (
+            "rr_min_ms",
+            "rr_max_ms",
+            "rr_sd_ms",
+            "rr_cv",
+            "rmssd_ms",
+            "p_share",
+            "pr_sd_ms",
+            "af_score",
+            *ATRIAL_KEYS,
+        )
+
+    def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
+        out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
+        rr = self.rr_prev[np.isfinite(self.rr_prev)]
+        out["p_share"] = share = _share(self.has_p, self.p_known)
+        if rr.size >= 2:
+            out |= {
+                "rr_min_ms": float(rr.min()), "rr_max_ms": float(rr.max()), "rr_sd_ms": float(rr.std(ddof=1)),
+                "rr_cv": float(rr.std(ddof=1) / rr.mean()), "rmssd_ms": float(np.sqrt(np.mean(np.diff(rr) ** 2))),
+            }  # fmt: skip
+            out["af_score"] = float(min(1.0, (out["rr_cv"] or 0.0) / 0.2) * (1.0 - share))
+        pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
+        if pr.size >= 3:
+            out["pr_sd_ms"] = float(pr.std(ddof=1))
+        atrial = [row for row, lead in enumerate(self.record.leads) if lead in ATRIAL_LEADS and self.usable[row]]
+        values, reasons = atrial_rhythm(self.signal[atrial], self.extents, self.found.p_mean, self.dark)
+        out |= values
+        for name, value in out.items():
+            if value is None:
+                self.reasons[name] = reasons.get(name, "too few beats")
+        return out
+
+
+def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    return float(flags[among].mean()) if among.any() else 0.0
+
+
+def _median(values: Array) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else math.nan
+
+
+def nothing(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
+    """A Measurement without values: the reason stands at each."""
+    import pandas as pd
+
+    rhythm = dict.fromkeys(Assembly._rhythm_names())
+    names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
+    return Measurement(
+        record_id=record.record_id, fs=record.fs, leads=record.leads, duration_s=record.duration_s, intervals=dict.fromkeys(INTERVALS), extents=dict.fromkeys(INTERVALS),
+        heart_rate=None, axes=dict.fromkeys(("p", "qrs", "t")), waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
+        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)), lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
+        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=rhythm,
+        quality=quality, issues=issues, reasons=dict.fromkeys(names, why), has_millivolts=record.has_millivolts,
+        age=record.meta.get("age"), sex=record.meta.get("sex"),
+    )  # fmt: skip
