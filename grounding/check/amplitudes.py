@@ -11,7 +11,7 @@ from .limits import AMPLITUDE_TOLERANCES, APPROXIMATE, SUM_TOLERANCE_MV
 
 if TYPE_CHECKING:
     from ..findings.quantities import Quantities
-    from .reading import Statement
+    from .statements import Statement
 
 _COLUMNS = {"st": ("j_mv", "st60_mv"), "p": ("p_mv",), "q": ("q_mv",), "r": ("r_mv", "r2_mv"), "s": ("s_mv", "s2_mv"), "t": ("t_mv",)}
 _SUMS = {"sokolow": (("s:V1",), ("r:V5", "r:V6")), "cornell": (("r:aVL",), ("s:V3",))}

@@ -11,7 +11,8 @@ from ..findings.expressions import Value, evaluate
 from ..findings.knowledge import load_knowledge
 from .amplitudes import hold_amplitude, measured_amplitude
 from .limits import APPROXIMATE, NEEDS, P_PRESENT_SHARE, PLAIN_SHARE, Q_WAVE_MV, REGULAR_RR_CV, ST_LIMITS_MV, TOLERANCES, in_category, plainly
-from .reading import UNIT_OF, Statement, read_statements
+from .reading import read_statements
+from .statements import UNIT_OF, Statement
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
