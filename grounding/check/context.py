@@ -13,6 +13,7 @@ from .tokens import Sentence
 JOINS = frozenset({",", "and", "or", "nor", "&", "/", "+", "und", "oder", "noch", "sowie", "as", "well", "plus", "-", "bzw"})
 OR = frozenset({"or", "nor", "oder", "noch", "/", "bzw"})
 SIGNS = frozenset(",():-=/.[]+*\"'#>~&–_")
+_LIST_SIGNS = SIGNS | {"and", "und", "°"}
 IS = frozenset("is are was were be been ist sind war waren : = appears appear remains".split())
 VERBS = frozenset("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt".split())
 CLOSE = 6  # how many words may stand between a cue and what it is about
@@ -212,8 +213,7 @@ class Context:
         """This number and those that follow with only signs between: "60 -12 45", "400/420", "160, 92 and 400"."""
         out = [self.items[number]]
         for following in self.items[number + 1 : number + 6]:
-            gap = self.gap(out[-1].last, following.first)
-            if following.term.kind != "number" or len(gap) > 2 or not all(word in SIGNS or word in ("and", "und", "°") for word in gap):
+            if following.term.kind != "number" or following.first - out[-1].last > 3 or not _LIST_SIGNS.issuperset(self.gap(out[-1].last, following.first)):
                 break
             out.append(following)
         return out

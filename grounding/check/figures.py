@@ -34,7 +34,7 @@ def read_number(c: Context, number: int, item: Item) -> None:
     if _is_reference(c, number, item, compare is not None):
         c.reference = -1
         return
-    many = c.numbers_from(number)
+    many = c.numbers_from(number) if c.subjects or c.waves else [item]
     if not value.unit and c.waves and len(many) > 1:
         _share_millivolts(many)
     if value.unit == "mV":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .context import CLOSE, JOINS, OR, Context, QuantitySubject
 from .items import Item
 from .lexicon import GROUPS, QUANTITY_OF, REGION_LEADS, SEGMENT_OF, WALLS, Subject
@@ -61,9 +63,14 @@ def name_finding(c: Context, number: int, item: Item, subject: Subject, denied: 
     take_amount_before(c, statement, first)
     segment = SEGMENT_OF.get(subject[0][0])
     c.segment = (segment, item.last) if segment else None
-    quantity = next((QUANTITY_OF[name] for name in subject[0] if name in QUANTITY_OF), "")
+    quantity = _quantity_of(subject)
     c.subjects = [QuantitySubject(quantity, item.first, item.last, by_finding=True)] if quantity else []
     c.qualities, c.waves = [], []
+
+
+@lru_cache(maxsize=4096)
+def _quantity_of(subject: Subject) -> str:
+    return next((QUANTITY_OF[name] for name in subject[0] if name in QUANTITY_OF), "")
 
 
 def _names_something_else(c: Context, number: int, item: Item) -> bool:

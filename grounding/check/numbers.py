@@ -28,10 +28,10 @@ _TENS = {name: 10 * value for value, name in enumerate("twenty thirty forty fift
 _SIGNS = {"minus": -1.0, "negative": -1.0, "plus": 1.0, "-": -1.0, "+": 1.0}
 NUMBER_WORDS = frozenset({*_ONES, *_TENS, "hundred"})
 _JOINS = frozenset({"-", "to", "bis", "and", "und", "through"})
-_CENTURIES = range(1900, 2100)
+_CENTURIES = (1900, 2100)
 
 
-@dataclass
+@dataclass(slots=True)
 class Number:
     """A number or a range as written, in the unit's base (ms, bpm, deg, mV).
 
@@ -60,7 +60,7 @@ class Number:
         return self.low != self.high
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Found:
     """What was read at a place: tokens ``first`` to ``last``; ``number`` is None for dates, ratios and ages, which are passed over."""
 
@@ -116,7 +116,7 @@ class NumberReader:
                 unit = unit_after
         low, high = min(low, high) * scale, max(low, high) * scale
         number = Number(low, high, unit, self.starts[first], self.ends[last], either_sign=either, written=tuple(written))
-        return Found(first, last, number, year=not unit and low == high and low in _CENTURIES and len(words[at]) == 4)
+        return Found(first, last, number, year=not unit and low == high and _CENTURIES[0] <= low < _CENTURIES[1] and len(words[at]) == 4)
 
     def unit_behind(self, at: int) -> str:
         """The unit behind a token, or ``""``."""

@@ -15,7 +15,7 @@ UNIT_CLASH = "the unit is not one of the quantity named"
 NO_CRITERION = "there is no criterion for it"
 
 
-@dataclass
+@dataclass(slots=True)
 class Statement:
     """One thing a text says.
 

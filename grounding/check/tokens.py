@@ -19,6 +19,7 @@ _SAME = str.maketrans(
 )  # fmt: skip
 # an ordinal, a number, a word (with a lost umlaut as in "f#r", a chest lead's digit, "(s)"), line ends, or one sign
 _TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]")
+_ENDS = frozenset(".;!|?")
 _LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
 _words: dict[str, str] = {}
 _MAX_KNOWN_WORDS = 20_000
@@ -69,16 +70,22 @@ def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterato
     starts: list[int] = []
     ends: list[int] = []
     size = len(text)
+    known = _words.get
     for match in _TOKEN.finditer(text):
         raw = match.group()
         start, end = match.span()
+        if raw not in _ENDS and raw[0] != "\n":
+            words.append(known(raw) or word_of(raw))
+            starts.append(start)
+            ends.append(end)
+            continue
         if raw[0] == "\n":
             if not (wraps and words and end < size and text[end].islower() and words[-1] not in ":"):
                 if words:
                     yield Sentence(words, starts, ends)
                 words, starts, ends = [], [], []
             continue
-        if raw in ".;!|?" and _ends(raw, text, end, size, words, ends, start, abbreviations):
+        if _ends(raw, text, end, size, words, ends, start, abbreviations):
             if words:
                 if raw == "?":
                     words.append("?")
