@@ -107,7 +107,10 @@ def records(measured: bool = False) -> dict[str, Measurement]:
                 "qtc_hodges": qt + 1.75 * (60 / rr_s - 60),
             }  # fmt: skip
             measurement = dataclasses.replace(
-                measurement, intervals={**measurement.intervals, **known}, heart_rate=truth.heart_rate, axes={**measurement.axes, "qrs": truth.axis}
+                measurement,
+                intervals={**measurement.intervals, **known},
+                heart_rate=truth.heart_rate,
+                axes={**measurement.axes, "qrs": truth.axis},
             )
         out[name] = measurement
     return out
@@ -117,7 +120,9 @@ def score(corpus: Iterable[Sentence], measurements: Mapping[str, Measurement]) -
     """Check every sentence and compare with its labels."""
     out = Score()
     for sentence in corpus:
-        claims = [claim for claim in grounding.check(sentence.text, measurements[sentence.record]) if claim.kind != "other"]
+        claims = [
+            claim for claim in grounding.check(sentence.text, measurements[sentence.record]) if claim.kind != "other"
+        ]
         held = [claim for claim in claims if claim.verdict != "not_checkable"]
         matched = _match(sentence, claims)
         out.sentences += 1
@@ -127,7 +132,10 @@ def score(corpus: Iterable[Sentence], measurements: Mapping[str, Measurement]) -
         spurious = [claim for claim in held if (claim.start, claim.end) not in places]
         out.spurious += len(spurious)
         out.false_contradicted += sum(claim.verdict == "contradicted" for claim in spurious)
-        out.wrong += [f"{sentence.text!r} [{sentence.record}]: {claim.verdict} {claim.text!r} is no claim ({claim.reason})" for claim in spurious]
+        out.wrong += [
+            f"{sentence.text!r} [{sentence.record}]: {claim.verdict} {claim.text!r} is no claim ({claim.reason})"
+            for claim in spurious
+        ]
         for words, label in sentence.labels.items():
             claim = matched[words]
             verdict = claim.verdict if claim is not None else "not_checkable"
@@ -138,7 +146,9 @@ def score(corpus: Iterable[Sentence], measurements: Mapping[str, Measurement]) -
             out.false_contradicted += verdict == "contradicted" and label != "C"
             if verdict != VERDICTS[label]:
                 reason = f" ({claim.reason})" if claim is not None else " (not read)"
-                out.wrong.append(f"{sentence.text!r} [{sentence.record}]: {words!r} is {verdict}, not {VERDICTS[label]}{reason}")
+                out.wrong.append(
+                    f"{sentence.text!r} [{sentence.record}]: {words!r} is {verdict}, not {VERDICTS[label]}{reason}"
+                )
     return out
 
 
@@ -163,7 +173,9 @@ def _match(sentence: Sentence, claims: list[Claim]) -> dict[str, Claim | None]:
 
 
 def table(scores: Mapping[str, Score]) -> str:
-    head = f"{'':22}{'sentences':>10}{'claims':>8}{'read':>9}{'precision':>11}{'verdicts':>10}{'false contradicted':>20}"
+    head = (
+        f"{'':22}{'sentences':>10}{'claims':>8}{'read':>9}{'precision':>11}{'verdicts':>10}{'false contradicted':>20}"
+    )
     rows = [
         f"{name:22}{one.sentences:10}{one.labels:8}{100 * one.recall:8.1f}%{100 * one.precision:10.1f}%{100 * one.accuracy:9.1f}%{100 * one.false_contradicted_share:19.1f}%"
         for name, one in scores.items()
@@ -175,15 +187,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wrong", action="store_true", help="print what went wrong in the part the rules were made on")
     parser.add_argument("--kept-wrong", action="store_true", help="and in the part kept aside")
-    parser.add_argument("--measured", action="store_true", help="hold against what is measured in the recordings, not against the stated values")
+    parser.add_argument(
+        "--measured",
+        action="store_true",
+        help="hold against what is measured in the recordings, not against the stated values",
+    )
     options = parser.parse_args()
     corpus, measurements = load(), records(options.measured)
     begin = time.perf_counter()
-    parts = {"developed on": [s for s in corpus if not s.kept], "kept aside": [s for s in corpus if s.kept], "all": corpus}
+    parts = {
+        "developed on": [s for s in corpus if not s.kept],
+        "kept aside": [s for s in corpus if s.kept],
+        "all": corpus,
+    }
     parts |= {f"  {name}": [s for s in corpus if s.file == name] for name in FILES}
     scores = {name: score(part, measurements) for name, part in parts.items()}
     print(table(scores))
-    print(f"{1000 * (time.perf_counter() - begin) / (3 * len(corpus)):.2f} ms a sentence; verdicts marked: {dict(Counter(label for s in corpus for label in s.labels.values()))}")
+    print(
+        f"{1000 * (time.perf_counter() - begin) / (3 * len(corpus)):.2f} ms a sentence; verdicts marked: {dict(Counter(label for s in corpus for label in s.labels.values()))}"
+    )
     shown = scores["developed on"].wrong if options.wrong else []
     print("\n".join(shown + (scores["kept aside"].wrong if options.kept_wrong else [])))
 

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from ..findings.quantities import Quantities
     from .statements import Statement
 
-_COLUMNS = {"st": ("j_mv", "st60_mv"), "p": ("p_mv",), "q": ("q_mv",), "r": ("r_mv", "r2_mv"), "s": ("s_mv", "s2_mv"), "t": ("t_mv",)}
+_COLUMNS = {
+    "st": ("j_mv", "st60_mv"),
+    "p": ("p_mv",),
+    "q": ("q_mv",),
+    "r": ("r_mv", "r2_mv"),
+    "s": ("s_mv", "s2_mv"),
+    "t": ("t_mv",),
+}
 _SUMS = {"sokolow": (("s:V1",), ("r:V5", "r:V6")), "cornell": (("r:aVL",), ("s:V3",))}
 
 
@@ -24,7 +31,9 @@ def measured_amplitude(quantities: Quantities, wave: str, lead: str) -> tuple[fl
     if not values:
         return None, proofs[:1]
     pick = min(values, key=abs) if wave == "st" else max(values, key=abs)
-    return pick, [proof for proof in proofs if isinstance(proof.value, int | float) and abs(float(proof.value) - pick) < 1e-3] or proofs[:1]
+    return pick, [
+        proof for proof in proofs if isinstance(proof.value, int | float) and abs(float(proof.value) - pick) < 1e-3
+    ] or proofs[:1]
 
 
 def hold_amplitude(statement: Statement, quantities: Quantities) -> tuple[bool | None, str, Iterable[Evidence]]:
@@ -38,7 +47,9 @@ def hold_amplitude(statement: Statement, quantities: Quantities) -> tuple[bool |
     wave = subject[0]
     leads = statement.leads
     if not leads and wave in ("st", "t"):
-        leads = tuple(lead for lead in STANDARD_LEADS if lead != "aVR")  # "ST elevation of 2 mm": wherever it is largest
+        leads = tuple(
+            lead for lead in STANDARD_LEADS if lead != "aVR"
+        )  # "ST elevation of 2 mm": wherever it is largest
     if not leads:
         return None, "the amplitude's lead is not named", ()
     found = {lead: measured_amplitude(quantities, wave, lead) for lead in leads}
@@ -47,7 +58,9 @@ def hold_amplitude(statement: Statement, quantities: Quantities) -> tuple[bool |
         lead = leads[0]
         return None, f"{wave.upper()} amplitude is not measurable: {found[lead][1][0].reason}", found[lead][1]
     floor, share = AMPLITUDE_TOLERANCES[wave]
-    best = min(known, key=lambda lead: min(abs(abs(known[lead]) - abs(number.low)), abs(abs(known[lead]) - abs(number.high))))
+    best = min(
+        known, key=lambda lead: min(abs(abs(known[lead]) - abs(number.low)), abs(abs(known[lead]) - abs(number.high)))
+    )
     if not statement.leads:
         best = max(known, key=lambda lead: abs(known[lead]))
     size = abs(known[best])
@@ -55,7 +68,9 @@ def hold_amplitude(statement: Statement, quantities: Quantities) -> tuple[bool |
     return fits, f"measured {wave.upper()} amplitude in {best} is {known[best]:.2f} mV", found[best][1]
 
 
-def _hold_sum(statement: Statement, quantities: Quantities, slack: float) -> tuple[bool | None, str, Iterable[Evidence]]:
+def _hold_sum(
+    statement: Statement, quantities: Quantities, slack: float
+) -> tuple[bool | None, str, Iterable[Evidence]]:
     number = statement.number
     assert number is not None
     parts = _SUMS.get(statement.subject[0]) or tuple((part,) for part in statement.subject)
@@ -66,7 +81,11 @@ def _hold_sum(statement: Statement, quantities: Quantities, slack: float) -> tup
             wave, lead = choice.split(":")
             value, evidence = measured_amplitude(quantities, wave, lead) if lead else (None, [])
             if value is None:
-                return None, f"{wave.upper()} amplitude is not measurable in {lead or 'a lead that is not named'}", evidence
+                return (
+                    None,
+                    f"{wave.upper()} amplitude is not measurable in {lead or 'a lead that is not named'}",
+                    evidence,
+                )
             sizes.append((abs(value), evidence))
         size, evidence = max(sizes, key=lambda pair: pair[0])
         total += size

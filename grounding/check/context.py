@@ -8,20 +8,22 @@ from .items import Item
 from .lexicon import WALLS, Lexicon, Subject
 from .scope import asides
 from .statements import Statement
-from .tokens import Sentence
+from .tokens import Sentence, word_set
 
-JOINS = frozenset({",", "and", "or", "nor", "&", "/", "+", "und", "oder", "noch", "sowie", "as", "well", "plus", "-", "bzw"})
+JOINS = frozenset(
+    {",", "and", "or", "nor", "&", "/", "+", "und", "oder", "noch", "sowie", "as", "well", "plus", "-", "bzw"}
+)
 OR = frozenset({"or", "nor", "oder", "noch", "/", "bzw"})
 SIGNS = frozenset(",():-=/.[]+*\"'#>~&–_")
 _LIST_SIGNS = SIGNS | {"and", "und", "°"}
-IS = frozenset("is are was were be been ist sind war waren : = appears appear remains".split())
-VERBS = frozenset("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt".split())
+IS = word_set("is are was were be been ist sind war waren : = appears appear remains")
+VERBS = word_set("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt")
 CLOSE = 6  # how many words may stand between a cue and what it is about
 FAR = 14  # between a quantity and its number
 _FAR_GAP = 30  # gaps are not looked at further than this
 # kinds of items that may stand between a quantity and what is said of it
-_MODIFIERS = frozenset(
-    "approx compare formula no maybe now number both reference present quality regularity year hypothetical qualifiers unlikely met comparative".split()
+_MODIFIERS = word_set(
+    "approx compare formula no maybe now number both reference present quality regularity year hypothetical qualifiers unlikely met comparative"
 )
 # findings that a list after "no" goes on with ("no ST elevation, T inversion"), other than "no P waves, atrial fibrillation"
 _FAMILY = dict.fromkeys(
@@ -135,7 +137,9 @@ class Context:
         """A token, ``""`` outside the sentence."""
         return self.words[at] if 0 <= at < len(self.words) else ""
 
-    def add(self, kind: str, subject: tuple[str, ...], first: int, last: int, *, aside: str = "", **rest: object) -> Statement:
+    def add(
+        self, kind: str, subject: tuple[str, ...], first: int, last: int, *, aside: str = "", **rest: object
+    ) -> Statement:
         """State something with the words ``first`` to ``last``."""
         reason = aside or self.aside[last] or self.aside[first]
         statement = Statement(kind, subject, self.starts[first], self.ends[last], aside=reason, **rest)  # type: ignore[arg-type]
@@ -177,7 +181,12 @@ class Context:
         if not scope.heads:
             reached = len(gap) <= CLOSE + 2 and (scope.strong or "," not in gap[1:] or bool(scope.aside))
         else:
-            reached = len(gap) <= CLOSE and not JOINS.isdisjoint(gap) and VERBS.isdisjoint(gap) and self._goes_on(scope, gap, number, family)
+            reached = (
+                len(gap) <= CLOSE
+                and not JOINS.isdisjoint(gap)
+                and VERBS.isdisjoint(gap)
+                and self._goes_on(scope, gap, number, family)
+            )
         if not reached:
             self.scopes = []
             return _NOTHING
@@ -213,7 +222,11 @@ class Context:
         """This number and those that follow with only signs between: "60 -12 45", "400/420", "160, 92 and 400"."""
         out = [self.items[number]]
         for following in self.items[number + 1 : number + 6]:
-            if following.term.kind != "number" or following.first - out[-1].last > 3 or not _LIST_SIGNS.issuperset(self.gap(out[-1].last, following.first)):
+            if (
+                following.term.kind != "number"
+                or following.first - out[-1].last > 3
+                or not _LIST_SIGNS.issuperset(self.gap(out[-1].last, following.first))
+            ):
                 break
             out.append(following)
         return out

@@ -12,7 +12,9 @@ _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelle
 _ALSO_BEFORE = frozenset({"absent", "missing", "none", "excluded"})
 
 
-def open_scope(c: Context, item: Item, *, negated: bool = False, uncertain: bool = False, strong: bool = False, aside: str = "") -> None:
+def open_scope(
+    c: Context, item: Item, *, negated: bool = False, uncertain: bool = False, strong: bool = False, aside: str = ""
+) -> None:
     """Let a cue reach what follows; cues that follow each other directly are taken together ("probably no")."""
     scope = Scope(item.last, negated, uncertain, aside, strong)
     for before in c.scopes:
@@ -21,13 +23,17 @@ def open_scope(c: Context, item: Item, *, negated: bool = False, uncertain: bool
         if not before.heads:
             scope.negated, scope.uncertain = negated or before.negated, uncertain or before.uncertain
             scope.aside, scope.strong = aside or before.aside, strong or before.strong
-        elif before.negated and uncertain and c.words[item.first] not in ("possible", "possibly", "probable", "probably", "likely"):
+        elif (
+            before.negated
+            and uncertain
+            and c.words[item.first] not in ("possible", "possibly", "probable", "probably", "likely")
+        ):
             scope.negated, scope.uncertain = True, False  # "no ST changes suggestive of ischaemia" denies both
     c.scopes = [scope]
 
 
 def read_stop(c: Context, number: int, item: Item) -> None:
-    """"but", "there is", "now": what was denied or doubted ends here."""
+    """ "but", "there is", "now": what was denied or doubted ends here."""
     c.scopes, c.reference, c.compare = [], -1, None
     if item.term.kind != "now":
         if c.heads:
@@ -49,7 +55,12 @@ def read_no(c: Context, number: int, item: Item) -> None:
 def read_maybe(c: Context, number: int, item: Item) -> None:
     following = c.next(number)
     gap = c.gap(item.last, following.first) if following is not None else []
-    ends = following is None or following.term.kind in ("stop", "contrast", "now") or len(gap) > CLOSE or gap[:1] in ([","], [")"])
+    ends = (
+        following is None
+        or following.term.kind in ("stop", "contrast", "now")
+        or len(gap) > CLOSE
+        or gap[:1] in ([","], [")"])
+    )
     if ends and mark_before(c, item, denied=False):
         return
     if c.words[item.first] in ("versus", "vs"):
@@ -58,7 +69,7 @@ def read_maybe(c: Context, number: int, item: Item) -> None:
 
 
 def read_doubt_sign(c: Context, number: int, item: Item) -> None:
-    """"LVH?", "?LVH", "(?)"."""
+    """ "LVH?", "?LVH", "(?)"."""
     following = c.next(number)
     if following is not None and c.starts[following.first] == c.ends[item.last]:
         open_scope(c, item, uncertain=True)
@@ -103,14 +114,22 @@ def read_present(c: Context, number: int, item: Item) -> None:
 
 
 def p_waves_are(c: Context, number: int, item: Item, *, there: bool) -> bool:
-    """"P waves are present" or "absent"; whether P waves are what is spoken of."""
+    """ "P waves are present" or "absent"; whether P waves are what is spoken of."""
     if c.segment is None or c.segment[0] != "p" or (c.heads and c.heads[-1].last >= c.segment[1]):
         return False
     if not c.bridged(c.segment[1] + 1, item.first):
         return False
     first = c.segment_first
     scope = c.scope_for(c.segment[1], item.last, number)
-    statement = c.add("finding", (), first, item.last, findings=(("p_waves",),), negated=scope.negated == there, uncertain=scope.uncertain)
+    statement = c.add(
+        "finding",
+        (),
+        first,
+        item.last,
+        findings=(("p_waves",),),
+        negated=scope.negated == there,
+        uncertain=scope.uncertain,
+    )
     c.head([statement], first, item.last)
     c.heads[-1].closed = not there
     c.segment = None
@@ -146,7 +165,7 @@ def _near_head(c: Context, item: Item) -> bool:
 
 
 def read_compare(c: Context, number: int, item: Item) -> None:
-    """"above", "<", "not more than": how the next number is meant."""
+    """ "above", "<", "not more than": how the next number is meant."""
     scope = c.scopes[0] if c.scopes else None
     negated = scope is not None and scope.negated and not scope.heads and item.first - scope.last <= 3
     if negated:
@@ -159,18 +178,24 @@ def read_reference(c: Context, number: int, item: Item) -> None:
 
 
 def read_formula(c: Context, number: int, item: Item) -> None:
-    """"QTc 425 ms (Bazett)", "by Fridericia 409 ms"."""
+    """ "QTc 425 ms (Bazett)", "by Fridericia 409 ms"."""
     name = item.term.values[0]
     last = c.out[-1] if c.out else None
     following = c.next(number)
     ahead = following is not None and following.term.kind == "number" and following.first - item.last <= 3
-    if last is not None and last.kind == "number" and last.subject[0] == "qtc" and c.starts[item.first] - last.end <= 6 and not ahead:
+    if (
+        last is not None
+        and last.kind == "number"
+        and last.subject[0] == "qtc"
+        and c.starts[item.first] - last.end <= 6
+        and not ahead
+    ):
         last.formulas = (*last.formulas[:3], name)
     c.formula = (name, item.last)
 
 
 def read_missing(c: Context, number: int, item: Item) -> None:
-    """"The QT interval is not measurable": what follows is the reason, not a statement."""
+    """ "The QT interval is not measurable": what follows is the reason, not a statement."""
     subject = c.subjects[-1] if c.subjects else None
     if subject is None or not subject.name or not c.bridged(subject.last + 1, item.first):
         return
@@ -179,7 +204,7 @@ def read_missing(c: Context, number: int, item: Item) -> None:
 
 
 def read_comparative(c: Context, number: int, item: Item) -> None:
-    """"longer", "unchanged": said of another recording too, so nothing that could be held against this one."""
+    """ "longer", "unchanged": said of another recording too, so nothing that could be held against this one."""
     following = c.next(number)
     if following is not None and following.term.kind == "compare":
         return

@@ -8,14 +8,15 @@ from .context import FAR, SIGNS, Context, QuantitySubject, Scope
 from .items import Item
 from .numbers import Number
 from .statements import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
+from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
 # what a rate may follow and still be the heart's: "sinus rhythm at 75 bpm"
-_BEFORE_RATE = frozenset(
-    "finding quality regularity number stop contrast said lead wave quantity unmodelled maybe absent maybe_post present skip".split()
+_BEFORE_RATE = word_set(
+    "finding quality regularity number stop contrast said lead wave quantity unmodelled maybe absent maybe_post present skip"
 )
 
 
@@ -44,25 +45,39 @@ def read_number(c: Context, number: int, item: Item) -> None:
 
 
 def _share_millivolts(many: list[Item]) -> None:
-    """"0.85/1.00 mV": the unit stands behind the last."""
+    """ "0.85/1.00 mV": the unit stands behind the last."""
     last = many[-1].number
     if last is None or last.unit != "mV" or not last.written or not last.written[0]:
         return
     scale = last.low / last.written[0]
     for part in many[:-1]:
         if part.number is not None and not part.number.unit:
-            part.number.low, part.number.high, part.number.unit = part.number.low * scale, part.number.high * scale, "mV"
+            part.number.low, part.number.high, part.number.unit = (
+                part.number.low * scale,
+                part.number.high * scale,
+                "mV",
+            )
 
 
 def _pair(c: Context, many: list[Item]) -> bool:
-    """"QT/QTc 400/420 ms": as many numbers as names; whether they were read so."""
+    """ "QT/QTc 400/420 ms": as many numbers as names; whether they were read so."""
     group = c.list_of(c.subjects[-1]) if c.subjects else []
     if not group or not group[-1].name or not c.bridged(group[-1].last + 1, many[0].first):
         return False
     if len(group) == 1:
-        return not group[0].numbers and len(many) > 1 and c.has("/", many[0].last, many[1].first) and _several_of_one(c, group[0], many)
+        return (
+            not group[0].numbers
+            and len(many) > 1
+            and c.has("/", many[0].last, many[1].first)
+            and _several_of_one(c, group[0], many)
+        )
     if len(group) != len(many):
-        split = [Item(part.term, part.first, part.last, replace(part.number, low=one, high=one)) for part in many if part.number for one in part.number.written]
+        split = [
+            Item(part.term, part.first, part.last, replace(part.number, low=one, high=one))
+            for part in many
+            if part.number
+            for one in part.number.written
+        ]
         if len(split) == len(group):
             many = split  # "55 - 45 - 45"
         elif len(many) > len(group):
@@ -74,7 +89,11 @@ def _pair(c: Context, many: list[Item]) -> bool:
         assert part.number is not None
         if not part.number.unit and shared == "ms" and UNIT_OF.get(subject.name, "ms") == "ms":
             scale = 1000.0 if part.number.low < 3 else 1.0
-            part.number.low, part.number.high, part.number.unit = part.number.low * scale, part.number.high * scale, "ms"
+            part.number.low, part.number.high, part.number.unit = (
+                part.number.low * scale,
+                part.number.high * scale,
+                "ms",
+            )
         _state(c, subject, part, first=part.first)
     c.done_to = max(c.done_to, c.item_at[many[-1].first])
     return True
@@ -109,7 +128,14 @@ def _one(c: Context, number: int, item: Item, *, negated: bool) -> None:
     if value.unit == "bpm" and _stands_free(c, item):
         _state(c, QuantitySubject("heart_rate", item.first, item.last), item, negated=negated, aside=change)
     elif value.unit or (change and subject is not None and subject.name):
-        c.add("number", (subject.name if subject is not None and not value.unit else "",), item.first, item.last, number=value, aside=change or UNNAMED)
+        c.add(
+            "number",
+            (subject.name if subject is not None and not value.unit else "",),
+            item.first,
+            item.last,
+            number=value,
+            aside=change or UNNAMED,
+        )
 
 
 def _takes(c: Context, number: int, item: Item, subject: QuantitySubject, ahead: bool, negated: bool) -> bool:
@@ -127,7 +153,11 @@ def _takes(c: Context, number: int, item: Item, subject: QuantitySubject, ahead:
         return True
     if not fits or (again and (ahead or not value.unit)):
         return False
-    if subject.by_finding and not value.unit and not (subject.name in ("axis", "heart_rate") and plausible(subject.name, value)):
+    if (
+        subject.by_finding
+        and not value.unit
+        and not (subject.name in ("axis", "heart_rate") and plausible(subject.name, value))
+    ):
         return True  # "first-degree AV block in 3 beats": nothing is said of the interval
     if again and c.word(item.first - 1) in _BRACKETS:
         return True
@@ -136,9 +166,15 @@ def _takes(c: Context, number: int, item: Item, subject: QuantitySubject, ahead:
 
 
 def _quantity_ahead(c: Context, number: int, item: Item) -> Item | None:
-    """"a 160 ms PR interval": the quantity directly behind its number."""
+    """ "a 160 ms PR interval": the quantity directly behind its number."""
     following = c.next(number)
-    if following is None or following.term.kind != "quantity" or len(following.term.values) > 1 or item.number is None or not item.number.unit:
+    if (
+        following is None
+        or following.term.kind != "quantity"
+        or len(following.term.values) > 1
+        or item.number is None
+        or not item.number.unit
+    ):
         return None
     gap = c.gap(item.last, following.first)
     return following if gap in ([], ["-"], ["for"]) and not value_follows(c, number + 1) else None
@@ -160,18 +196,22 @@ def _formula_between(c: Context, since: int, item: Item) -> bool:
 
 
 def _change(c: Context, item: Item) -> str:
-    """"by 20 bpm", "from 70 to 90": a change, or the value before it."""
+    """ "by 20 bpm", "from 70 to 90": a change, or the value before it."""
     before = c.words[max(0, item.first - 3) : item.first]
     if "um" in before or ("by" in before and not _formula_between(c, item.first - 4, item)):
         return CHANGE
     if "from" in before or (before[-1:] == ["von"] and "auf" in c.words[item.last + 1 : item.last + 3]):
-        ranging = item.number is not None and item.number.is_range and not _RANGING.isdisjoint(c.words[max(0, item.first - 4) : item.first])
+        ranging = (
+            item.number is not None
+            and item.number.is_range
+            and not _RANGING.isdisjoint(c.words[max(0, item.first - 4) : item.first])
+        )
         return "" if ranging else CHANGE
     return ""
 
 
 def _is_reference(c: Context, number: int, item: Item, compared: bool) -> bool:
-    """"(normal 120-200 ms)", "[ref. 120-200]", "upper limit 460", "60-100 bpm is normal": norms, not values."""
+    """ "(normal 120-200 ms)", "[ref. 120-200]", "upper limit 460", "60-100 bpm is normal": norms, not values."""
     value = item.number
     assert value is not None
     if c.reference >= 0 and item.first - c.reference <= 8:
@@ -190,12 +230,26 @@ def _is_reference(c: Context, number: int, item: Item, compared: bool) -> bool:
     normal = _normal_before(c, number, item)
     if normal is not None:
         # "PR 240 ms (normal 120-200 ms)": the word was no statement either
-        if last is not None and last.kind == "category" and last.word == "normal" and last.end >= c.starts[normal.first] and (had or bracketed):
+        if (
+            last is not None
+            and last.kind == "category"
+            and last.word == "normal"
+            and last.end >= c.starts[normal.first]
+            and (had or bracketed)
+        ):
             c.out.pop()
         return True
     if bracketed and (had or (compared and _defines(c, item, subject))):
         return True
-    if wide and not bracketed and subject is not None and subject.said and last is not None and last.word == "normal" and last.end == c.ends[subject.last]:
+    if (
+        wide
+        and not bracketed
+        and subject is not None
+        and subject.said
+        and last is not None
+        and last.word == "normal"
+        and last.end == c.ends[subject.last]
+    ):
         c.out.pop()  # "normal heart rate: 60-100 bpm"
         return True
     return False
@@ -214,11 +268,16 @@ def _normal_before(c: Context, number: int, item: Item) -> Item | None:
 
 
 def _defines(c: Context, item: Item, subject: QuantitySubject | None) -> bool:
-    """"tachycardia (above 100 bpm)", "no tachycardia (HR > 100)": what the word means."""
+    """ "tachycardia (above 100 bpm)", "no tachycardia (HR > 100)": what the word means."""
     if subject is not None and subject.by_finding:
         return not _BRACKETS.isdisjoint(c.gap(subject.last, item.first))
     head = c.heads[-1] if c.heads else None
-    return head is not None and head.statements[0].kind == "finding" and head.statements[0].negated and item.first - head.last <= 5
+    return (
+        head is not None
+        and head.statements[0].kind == "finding"
+        and head.statements[0].negated
+        and item.first - head.last <= 5
+    )
 
 
 def _state(c: Context, subject: QuantitySubject, item: Item, *, first: int | None = None, last: int | None = None, negated: bool = False, aside: str = "") -> None:  # fmt: skip
@@ -227,7 +286,9 @@ def _state(c: Context, subject: QuantitySubject, item: Item, *, first: int | Non
     assert value is not None
     name, by = subject.name, formulas(c, subject, item.last)
     begin, end = subject.first if first is None else first, item.last if last is None else last
-    if name == "qrs" and (value.unit == "deg" or (not value.unit and subject.first - c.axis_heading <= FAR and abs(value.low) <= 180)):
+    if name == "qrs" and (
+        value.unit == "deg" or (not value.unit and subject.first - c.axis_heading <= FAR and abs(value.low) <= 180)
+    ):
         name = "axis"
     elif name == "qt" and c.formula is not None and subject.last < c.formula[1] < item.first:
         name, by = "qtc", (c.formula[0],)
@@ -248,7 +309,17 @@ def _state(c: Context, subject: QuantitySubject, item: Item, *, first: int | Non
     scope = c.scope_for(item.first, item.last, c.item_at[item.first]) if near else Scope(-1)
     if "(" in c.words[begin:end] and c.word(end + 1) == ")" and ")" not in c.words[begin:end]:
         end += 1
-    c.add("number", (name,), begin, end, number=value, negated=scope.negated != negated, uncertain=scope.uncertain, aside=aside or scope.aside, formulas=by)
+    c.add(
+        "number",
+        (name,),
+        begin,
+        end,
+        number=value,
+        negated=scope.negated != negated,
+        uncertain=scope.uncertain,
+        aside=aside or scope.aside,
+        formulas=by,
+    )
 
 
 def plausible(name: str, value: Number) -> bool:

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from ..record import STANDARD_LEADS
 from .lexicon import Lexicon, Term
 from .numbers import NUMBER_WORDS, Number, NumberReader, is_number
-from .tokens import Sentence
+from .tokens import Sentence, word_set
 
 _LEADS = {lead.lower(): lead for lead in STANDARD_LEADS}
 _WAVE_LEAD = re.compile(r"([qrst])(v[1-6]|av[lrf])")  # "SV1", "RaVL"
 _GLUE = frozenset("-/.")  # may stand between the words of a phrase: "first-degree", "ST/T", "unspez. intraventr. Block"
 _JOIN = frozenset({",", "and", "or", "to", "-", "through", "lead", "leads", "/", "&", "the", "as", "well", "+", "bis", "und", "oder", "thru", "ableitung", "ableitungen"})  # fmt: skip
 _RANGE = frozenset({"-", "to", "through", "bis", "thru"})
-_BEFORE_LEAD_I = frozenset({"lead", "leads", "in", "and", ",", "(", "or", "/", "ableitung", "ableitungen", "und", "&", "for"})
-_PRONOUN_VERBS = frozenset("see think note find do did would have had am believe suspect agree cannot can recommend suggest read was will could".split())
+_BEFORE_LEAD_I = frozenset(
+    {"lead", "leads", "in", "and", ",", "(", "or", "/", "ableitung", "ableitungen", "und", "&", "for"}
+)
+_PRONOUN_VERBS = word_set(
+    "see think note find do did would have had am believe suspect agree cannot can recommend suggest read was will could"
+)
 _NO_LEAD_BEHIND = frozenset({"block", "degree", "type", "mobitz", "grade", "avb", "typ", "grad", "class", "nyha"})
 _MAX_PHRASE = 14
 _YEAR = Term("year")
@@ -99,7 +103,11 @@ class _Matcher:
         before = words[at - 1] if at else ""
         if lead == "I":
             following = words[at + 1 : at + 3]
-            listed = len(following) == 2 and following[0] in {",", "and", "und", "-", "/", "+", "&", "to"} and following[1] in _LEADS
+            listed = (
+                len(following) == 2
+                and following[0] in {",", "and", "und", "-", "/", "+", "&", "to"}
+                and following[1] in _LEADS
+            )
             return listed or (before in _BEFORE_LEAD_I and (not following or following[0] not in _PRONOUN_VERBS))
         if lead in ("II", "III"):
             return before not in _NO_LEAD_BEHIND and before != "°"
@@ -133,7 +141,7 @@ class _Matcher:
         return last + 1
 
     def _bare_lead(self, at: int) -> bool:
-        """"V4,5,6": a number without a unit behind a chest lead."""
+        """ "V4,5,6": a number without a unit behind a chest lead."""
         return not self.numbers.unit_behind(at)
 
     def _number(self, at: int) -> int:

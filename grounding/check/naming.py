@@ -9,27 +9,30 @@ from .items import Item
 from .lexicon import GROUPS, QUANTITY_OF, REGION_LEADS, SEGMENT_OF, WALLS, Subject
 from .scope import OTHER_TIME
 from .statements import NO_CRITERION, Statement
+from .tokens import word_set
 
 WAVES = frozenset({"p", "q", "r", "s", "t", "st"})
 # the wave whose size a number in mm behind a finding gives
 AMPLITUDE_OF = {"st_elevation": "st", "st_depression": "st", "t_wave_inversion": "t", "flat_t_wave": "t", "tall_t_wave": "t", "q_waves": "q", "pathological_q_waves": "q"}  # fmt: skip
 _INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
-_ACUTE = frozenset("acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter".split())
+_ACUTE = word_set(
+    "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"
+)
 _EARLIER = frozenset({"prior", "previous", "past"})
 _TYPES = frozenset({"type", "typ", "like", "configuration", "konfiguration", "artig"})
 # words before "for" that tell of the ECG: "positive for AF", other than "flecainide for AF"
-_FOUND_FOR = frozenset(
+_FOUND_FOR = word_set(
     "positive diagnostic criteria evidence suspicious suggestive typical characteristic pathognomonic significant notable remarkable except specific meets sign "
-    "signs support".split()
+    "signs support"
 )
 # words that may stand between a finding and the leads behind it, and between leads and the finding behind them
-_TO_LEADS = frozenset(
+_TO_LEADS = word_set(
     "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about involves and bis von den der ueber "
-    "ableitung ableitungen auch up to , mainly especially most maximal best predominantly limited affecting - findet finden sich vorhanden mm mv".split()
+    "ableitung ableitungen auch up to , mainly especially most maximal best predominantly limited affecting - findet finden sich vorhanden mm mv"
 )
-_FROM_LEADS = JOINS | frozenset(
+_FROM_LEADS = JOINS | word_set(
     "there is are show shows a an : the no has have with leads lead without ) zeigen zeigt besteht bestehen findet finden sich eine ein keine in of evidence "
-    "segment".split()
+    "segment"
 )
 _LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "as", "well", "in"})
 _AHEAD_OF_REGION = frozenset({"regional", "finding", "wave", "region", "quality", "unmodelled", "maybe", "said"})
@@ -53,10 +56,21 @@ def name_finding(c: Context, number: int, item: Item, subject: Subject, denied: 
     aside = scope.aside or _purpose(c, first)
     if aside == OTHER_TIME and subject[0][0] in _INFARCTIONS and _earlier(c, first):
         aside = ""
-    statement = c.add("finding", (), first, item.last, findings=subject, negated=scope.negated != denied, uncertain=scope.uncertain, aside=aside)
+    statement = c.add(
+        "finding",
+        (),
+        first,
+        item.last,
+        findings=subject,
+        negated=scope.negated != denied,
+        uncertain=scope.uncertain,
+        aside=aside,
+    )
     c.head([statement], first, item.last)
     if regions:
-        statement.leads = tuple(dict.fromkeys(lead for region in regions for lead in REGION_LEADS[region.term.values[0]]))
+        statement.leads = tuple(
+            dict.fromkeys(lead for region in regions for lead in REGION_LEADS[region.term.values[0]])
+        )
         statement.region = True
     else:
         take_leads_before(c, statement, first)
@@ -74,13 +88,15 @@ def _quantity_of(subject: Subject) -> str:
 
 
 def _names_something_else(c: Context, number: int, item: Item) -> bool:
-    """"delay of LBBB type", "pacemaker lower rate"."""
+    """ "delay of LBBB type", "pacemaker lower rate"."""
     following = c.next(number)
-    return c.word(item.last + 1) in _TYPES or (following is not None and following.first == item.last + 1 and following.term.kind == "unmeasured")
+    return c.word(item.last + 1) in _TYPES or (
+        following is not None and following.first == item.last + 1 and following.term.kind == "unmeasured"
+    )
 
 
 def _purpose(c: Context, first: int) -> str:
-    """"flecainide for AF": a finding behind "for" and a word that is not of ECGs is a reason for something."""
+    """ "flecainide for AF": a finding behind "for" and a word that is not of ECGs is a reason for something."""
     at = first - 1
     while at > 0 and c.words[at] in ("a", "an", "the", "her", "his", "acute", "chronic", "persistent"):
         at -= 1
@@ -90,7 +106,7 @@ def _purpose(c: Context, first: int) -> str:
 
 
 def _acute(c: Context, first: int, last: int) -> bool:
-    """"acute inferior infarct", "inferior infarct, acute": told by ST elevation, not by the Q waves of an old one."""
+    """ "acute inferior infarct", "inferior infarct, acute": told by ST elevation, not by the Q waves of an old one."""
     return not _ACUTE.isdisjoint((*c.words[max(0, first - 3) : first], *c.words[last + 1 : last + 3]))
 
 
@@ -100,13 +116,20 @@ def _earlier(c: Context, first: int) -> bool:
 
 
 def _alternative(c: Context, item: Item, subject: Subject) -> bool:
-    """"atrial fibrillation or flutter" is borne out by either: joined to the finding before."""
+    """ "atrial fibrillation or flutter" is borne out by either: joined to the finding before."""
     head = c.heads[-1] if c.heads else None
     if head is None or head.closed or len(head.statements) != 1 or len(subject) != 1:
         return False
     gap = c.gap(head.last, item.first)
     before = head.statements[0]
-    if not 0 < len(gap) <= 3 or OR.isdisjoint(gap) or before.kind != "finding" or before.negated or before.leads or before.aside:
+    if (
+        not 0 < len(gap) <= 3
+        or OR.isdisjoint(gap)
+        or before.kind != "finding"
+        or before.negated
+        or before.leads
+        or before.aside
+    ):
         return False
     if len(before.findings) != 1 or ("/" in gap and not before.findings[0][0].startswith("atrial")):
         return False
@@ -136,7 +159,17 @@ def read_regional(c: Context, number: int, item: Item) -> None:
     scope = c.scope_for(item.first, item.last, number, walls[""])
     aside = "" if infarction and scope.aside == OTHER_TIME and _earlier(c, first) else scope.aside
     statements = [
-        c.add("finding", (), first, item.last, findings=subject, negated=scope.negated, uncertain=scope.uncertain, aside=aside) for subject in subjects
+        c.add(
+            "finding",
+            (),
+            first,
+            item.last,
+            findings=subject,
+            negated=scope.negated,
+            uncertain=scope.uncertain,
+            aside=aside,
+        )
+        for subject in subjects
     ]
     c.head(statements, first, item.last)
     c.segment, c.subjects, c.qualities, c.waves = None, [], [], []
@@ -146,7 +179,15 @@ def read_unmodelled(c: Context, number: int, item: Item) -> None:
     """A finding with a name but without a criterion."""
     _regions_for(c, item)
     scope = c.scope_for(item.first, item.last, number)
-    statement = c.add("finding", (), item.first, item.last, negated=scope.negated, uncertain=scope.uncertain, aside=scope.aside or NO_CRITERION)
+    statement = c.add(
+        "finding",
+        (),
+        item.first,
+        item.last,
+        negated=scope.negated,
+        uncertain=scope.uncertain,
+        aside=scope.aside or NO_CRITERION,
+    )
     c.head([statement], item.first, item.last)
     c.subjects, c.segment, c.qualities = [], None, []
 
@@ -157,7 +198,7 @@ def _regions_for(c: Context, item: Item) -> list[Item]:
 
 
 def read_region(c: Context, number: int, item: Item) -> None:
-    """"inferior" before a finding, or behind it."""
+    """ "inferior" before a finding, or behind it."""
     c.regions = [*c.regions[-3:], item] if c.regions and item.first - c.regions[-1].last <= 3 else [item]
     following = c.next(number)
     ahead = following is not None and following.first - item.last <= 4 and following.term.kind in _AHEAD_OF_REGION
@@ -186,9 +227,14 @@ def read_lead(c: Context, number: int, item: Item) -> None:
 
 
 def _joined_to_leads(c: Context, number: int, item: Item) -> bool:
-    """"limb leads and V5,6": one list of a region and leads."""
+    """ "limb leads and V5,6": one list of a region and leads."""
     before = c.before(number)
-    if before is None or before.term.kind != "lead" or item.first - before.last > 3 or not (before.term.region or item.term.region):
+    if (
+        before is None
+        or before.term.kind != "lead"
+        or item.first - before.last > 3
+        or not (before.term.region or item.term.region)
+    ):
         return False
     return set(c.gap(before.last, item.first)) <= _LEAD_LISTS
 
@@ -197,7 +243,11 @@ def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Item) -> boo
     """Give leads to the findings they follow; with "ST elevation and T inversion in V1-V3" to both."""
     given = joined = False
     for head in reversed(c.heads):
-        takers = [statement for statement in head.statements if statement.kind in ("finding", "amplitude") and not statement.leads]
+        takers = [
+            statement
+            for statement in head.statements
+            if statement.kind in ("finding", "amplitude") and not statement.leads
+        ]
         if not takers or (given and not joined):
             break
         if not given and not _only_to_leads(c.gap(head.last, item.first)):
@@ -223,7 +273,7 @@ def _only_to_leads(gap: list[str]) -> bool:
 
 
 def take_leads_before(c: Context, statement: Statement, first: int) -> None:
-    """"In V1-V4 there is ST elevation": leads that stood before."""
+    """ "In V1-V4 there is ST elevation": leads that stood before."""
     before, c.leads_before = c.leads_before, None
     if before is None:
         return
@@ -235,12 +285,21 @@ def take_leads_before(c: Context, statement: Statement, first: int) -> None:
 
 
 def take_amount_before(c: Context, statement: Statement, first: int) -> None:
-    """"2 mm ST elevation": the amount stood before."""
+    """ "2 mm ST elevation": the amount stood before."""
     amount, c.amount = c.amount, None
     if amount is None or not 0 < first - amount.last <= 4:
         return
     wave = AMPLITUDE_OF.get(statement.findings[0][0])
     if wave:
-        said = c.add("amplitude", (wave,), amount.first, amount.last, number=amount.number, leads=statement.leads, region=statement.region, aside=statement.aside)
+        said = c.add(
+            "amplitude",
+            (wave,),
+            amount.first,
+            amount.last,
+            number=amount.number,
+            leads=statement.leads,
+            region=statement.region,
+            aside=statement.aside,
+        )
         said.uncertain = statement.uncertain
         c.heads[-1].statements.append(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .tokens import Sentence
+from .tokens import Sentence, word_set
 
 # unit word -> (unit of the library, factor)
 UNITS: dict[str, tuple[str, float]] = {
@@ -17,14 +17,15 @@ UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("µv", "uv", "microvolt", "microvolts"), ("mV", 0.001)),
 }  # fmt: skip
 # units of other things: the number before them is no value of the ECG that could be held against anything
-_OTHER_UNITS = frozenset(
-    "mg g kg cm m km hz khz mmhg mmol l ml years year yo y jahre jahr j % leads lead ableitungen min minutes minute hours hour hrs days weeks months "
-    "tage stunden minuten pm am beats beat complexes times x mal times channels kanal points score".split()
-)  # fmt: skip
+_OTHER_UNITS = word_set("mg g kg cm m km hz khz mmhg mmol l ml years year yo y jahre jahr j % leads lead ableitungen min minutes minute hours hour hrs days weeks months "
+    "tage stunden minuten pm am beats beat complexes times x mal times channels kanal points score")  # fmt: skip
 _BEATS = frozenset({"beats", "beat", "b", "schlaege", "schlag", "complexes", "per", "pro", "/"})
 _MINUTES = frozenset({"min", "minute", "mins", "m"})
-_ONES = {name: value for value, name in enumerate("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())}  # fmt: skip
-_TENS = {name: 10 * value for value, name in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_ONES = {name: value for value, name in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
+_TENS = {
+    name: 10 * value
+    for value, name in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
 _SIGNS = {"minus": -1.0, "negative": -1.0, "plus": 1.0, "-": -1.0, "+": 1.0}
 NUMBER_WORDS = frozenset({*_ONES, *_TENS, "hundred"})
 _JOINS = frozenset({"-", "to", "bis", "and", "und", "through"})
@@ -72,7 +73,7 @@ class Found:
 
 def is_number(word: str) -> bool:
     """Whether a token begins a number in digits."""
-    return word[0].isdigit() and word[-1].isdigit() or (word[0] == "." and len(word) > 1)
+    return (word[0].isdigit() and word[-1].isdigit()) or (word[0] == "." and len(word) > 1)
 
 
 def _day_and_month(first: str, second: str) -> bool:
@@ -115,15 +116,27 @@ class NumberReader:
                     scale = scale_after
                 unit = unit_after
         low, high = min(low, high) * scale, max(low, high) * scale
-        number = Number(low, high, unit, self.starts[first], self.ends[last], either_sign=either, written=tuple(written))
-        return Found(first, last, number, year=not unit and low == high and _CENTURIES[0] <= low < _CENTURIES[1] and len(words[at]) == 4)
+        number = Number(
+            low, high, unit, self.starts[first], self.ends[last], either_sign=either, written=tuple(written)
+        )
+        return Found(
+            first,
+            last,
+            number,
+            year=not unit and low == high and _CENTURIES[0] <= low < _CENTURIES[1] and len(words[at]) == 4,
+        )
 
     def unit_behind(self, at: int) -> str:
         """The unit behind a token, or ``""``."""
         return self._unit(at)[0]
 
     def _next_in_list_is_other(self, last: int) -> bool:
-        return last + 2 < self.size and self.words[last + 1] == "/" and is_number(self.words[last + 2]) and self._unit(last + 2)[0] == "other"
+        return (
+            last + 2 < self.size
+            and self.words[last + 1] == "/"
+            and is_number(self.words[last + 2])
+            and self._unit(last + 2)[0] == "other"
+        )
 
     def _digits(self, at: int) -> tuple[float, int]:
         """The value of "0.16", "0,16" or "1,200" and its last token."""
@@ -178,7 +191,13 @@ class NumberReader:
     def _unit(self, last: int) -> tuple[str, float, int]:
         """(unit, factor, last token of it)."""
         words, at = self.words, last + 1
-        if at < self.size and words[at] == "-" and at + 1 < self.size and words[at + 1] in UNITS and self.ends[last] == self.starts[at]:
+        if (
+            at < self.size
+            and words[at] == "-"
+            and at + 1 < self.size
+            and words[at + 1] in UNITS
+            and self.ends[last] == self.starts[at]
+        ):
             at += 1  # "2-mm"
         if at >= self.size:
             return "", 1.0, last
@@ -197,7 +216,12 @@ class NumberReader:
             unit, scale = UNITS[word]
             if unit == "mV" and at + 1 < self.size and words[at + 1] == "/":
                 return "paper", 1.0, min(at + 2, self.size - 1)
-            if word == "s" and at + 1 < self.size and self.ends[last] != self.starts[at] and words[at + 1] in ("wave", "waves", "in"):
+            if (
+                word == "s"
+                and at + 1 < self.size
+                and self.ends[last] != self.starts[at]
+                and words[at + 1] in ("wave", "waves", "in")
+            ):
                 return "", 1.0, last  # "12 S wave"
             if word == "°" and at + 1 < self.size and words[at + 1] in ("c", "f"):
                 return "other", 1.0, at + 1
@@ -207,7 +231,7 @@ class NumberReader:
         return "", 1.0, last
 
     def _date_or_ratio(self, at: int) -> Found | None:
-        """"12.03.2020", "12/3/18", "2019-03-12", "12-MAR-2018", "07:27", "2:1": passed over."""
+        """ "12.03.2020", "12/3/18", "2019-03-12", "12-MAR-2018", "07:27", "2:1": passed over."""
         words = self.words
         end, parts, signs = at, 1, ""
         while parts < 5 and end + 2 < self.size and words[end + 1] in "./-:," and self.ends[end] == self.starts[end + 1] == self.ends[end + 1] - 1 and self.ends[end + 1] == self.starts[end + 2]:  # fmt: skip
@@ -217,7 +241,7 @@ class NumberReader:
             signs += words[end + 1]
             end, parts = end + 2, parts + 1
         last = words[end]
-        if parts == 2 and signs == ":" :
+        if parts == 2 and signs == ":":
             return Found(at, end, None)
         if parts == 2 and words[at].count(".") == 1 and signs == "." and len(last) in (2, 4):
             return Found(at, end, None, year=True)  # "12.03" "." "2020"
@@ -232,7 +256,7 @@ class NumberReader:
         return None
 
     def _spelt(self, at: int) -> Found | None:
-        """"seventy-five", "one hundred and sixty"."""
+        """ "seventy-five", "one hundred and sixty"."""
         words = self.words
         total, current, end, seen = 0, 0, at, False
         while end < self.size:
@@ -243,7 +267,13 @@ class NumberReader:
                 current += _TENS[word]
             elif word == "hundred":
                 current = max(1, current) * 100
-            elif word in ("-", "and") and seen and end + 1 < self.size and words[end + 1] in NUMBER_WORDS and (word == "-" or current >= 100):
+            elif (
+                word in ("-", "and")
+                and seen
+                and end + 1 < self.size
+                and words[end + 1] in NUMBER_WORDS
+                and (word == "-" or current >= 100)
+            ):
                 end += 1
                 continue
             else:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from .items import Item
-from .tokens import Sentence
+from .tokens import Sentence, word_set
 
 OTHER_TIME = "said of another time, person or device, not of this recording"
 GENERAL = "a general statement, not one about this recording"
@@ -15,12 +15,10 @@ COMPARED = "a comparison with another recording"
 QUESTION = "a question, not a statement"
 
 _SEGMENT_ENDS = frozenset({",", "(", ")", "[", "]"})
-_VERBS = frozenset("showed revealed had demonstrated was were documented had has shows zeigte war waren hatte rose fell".split())
-_MONTHS = frozenset(
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
-    "januar februar maerz mai juni juli oktober dezember".split()
-)  # fmt: skip
-_COMPARISON_ENDS = frozenset("is are has have shows there new newly neu neuer neue neues ist sind".split())
+_VERBS = word_set("showed revealed had demonstrated was were documented had has shows zeigte war waren hatte rose fell")
+_MONTHS = word_set("january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
+    "januar februar maerz mai juni juli oktober dezember")  # fmt: skip
+_COMPARISON_ENDS = word_set("is are has have shows there new newly neu neuer neue neues ist sind")
 # what may stand around "in 2019" when the part of the sentence is only a time
 _YEAR_BEFORE = frozenset({"in", "im", "since", "seit", "jahr", "year", "from", "von", "vom", "of", "dated"})
 
@@ -44,7 +42,7 @@ def asides(sentence: Sentence, items: Sequence[Item]) -> list[str]:
 
 
 def _asks(sentence: Sentence, items: Sequence[Item]) -> bool:
-    """"Is there AF?" asks; "LVH?" doubts."""
+    """ "Is there AF?" asks; "LVH?" doubts."""
     return sentence.words[0] in {"is", "are", "does", "do", "has", "was", "could", "can", "what", "which", "any", "ist", "hat", "liegt", "gibt", "sind"} and len(sentence.words) > 2  # fmt: skip
 
 
@@ -84,7 +82,7 @@ def _mark_hypothetical(items: Sequence[Item], segments: list[tuple[int, int, boo
 
 
 def _mark_comparisons(sentence: Sentence, items: Sequence[Item], out: list[str]) -> None:
-    """"compared with the ECG of 2019": from the cue to the next comma or verb."""
+    """ "compared with the ECG of 2019": from the cue to the next comma or verb."""
     words, size = sentence.words, len(sentence.words)
     closing = {item.first for item in items if item.term.kind in ("stop", "contrast", "now")}
     done = 0
@@ -94,10 +92,27 @@ def _mark_comparisons(sentence: Sentence, items: Sequence[Item], out: list[str])
         following = items[number + 1] if number + 1 < len(items) else None
         if words[item.last] in ("since", "seit") and item.first == item.last:
             near = [other.term.kind for other in items[number + 1 : number + 4] if other.first - item.last <= 5]
-            nouns = {"last", "then", "admission", "previous", "prior", "yesterday", "before", "stopping", "ecg", "tracing", "vor"}
+            nouns = {
+                "last",
+                "then",
+                "admission",
+                "previous",
+                "prior",
+                "yesterday",
+                "before",
+                "stopping",
+                "ecg",
+                "tracing",
+                "vor",
+            }
             if not ({"year", "aside", "past", "skip"} & set(near) or nouns & set(words[item.last + 1 : item.last + 5])):
                 continue
-        if words[item.last] == "than" and following is not None and following.term.kind == "number" and following.first - item.last <= 2:
+        if (
+            words[item.last] == "than"
+            and following is not None
+            and following.term.kind == "number"
+            and following.first - item.last <= 2
+        ):
             continue
         end = item.last + 1
         while end < size and words[end] not in _SEGMENT_ENDS and end not in closing and words[end] not in _COMPARISON_ENDS:  # fmt: skip
@@ -106,7 +121,9 @@ def _mark_comparisons(sentence: Sentence, items: Sequence[Item], out: list[str])
         done = end
 
 
-def _mark_times(sentence: Sentence, items: Sequence[Item], segments: list[tuple[int, int, bool]], out: list[str]) -> None:
+def _mark_times(
+    sentence: Sentence, items: Sequence[Item], segments: list[tuple[int, int, bool]], out: list[str]
+) -> None:
     """The part of the sentence around "last year"; the parts behind it too where it is a time alone or tells of a recording."""
     cues: list[int] = []
     for item in items:
@@ -144,6 +161,8 @@ def _mark_times(sentence: Sentence, items: Sequence[Item], segments: list[tuple[
 
 
 def _told(sentence: Sentence, item: Item) -> bool:
-    """"ECG of 12/3/2018 showed ...": a recording of another day; "ECG of 12/3/2018:" is a heading."""
+    """ "ECG of 12/3/2018 showed ...": a recording of another day; "ECG of 12/3/2018:" is a heading."""
     behind = sentence.words[item.last + 1 : item.last + 2]
-    return bool(_VERBS & set(sentence.words[item.last + 1 : item.last + 4])) or bool(behind and behind[0].isalpha() and "ecg" not in behind)
+    return bool(_VERBS & set(sentence.words[item.last + 1 : item.last + 4])) or bool(
+        behind and behind[0].isalpha() and "ecg" not in behind
+    )

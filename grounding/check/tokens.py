@@ -18,11 +18,18 @@ _SAME = str.maketrans(
     }
 )  # fmt: skip
 # an ordinal, a number, a word (with a lost umlaut as in "f#r", a chest lead's digit, "(s)"), line ends, or one sign
-_TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]")
+_TOKEN = re.compile(
+    r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
+)
 _ENDS = frozenset(".;!|?")
 _LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
 _words: dict[str, str] = {}
 _MAX_KNOWN_WORDS = 20_000
+
+
+def word_set(words: str) -> frozenset[str]:
+    """Words written with spaces between, as a set."""
+    return frozenset(words.split())
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,12 @@ def read_quantity(c: Context, number: int, item: Item) -> None:
     if before is not None and before.term.kind == "qualifiers" and before.last == item.first - 1:
         read_unmeasured(c, number, item)  # "maximum heart rate"
         return
-    if names == ("intervals",) and c.subjects and c.subjects[-1].last == item.first - 1 and not c.subjects[-1].by_finding:
+    if (
+        names == ("intervals",)
+        and c.subjects
+        and c.subjects[-1].last == item.first - 1
+        and not c.subjects[-1].by_finding
+    ):
         c.subjects[-1].last = item.last  # "PR, QRS and QT intervals"
         return
     if len(names) > 1:
@@ -60,7 +65,7 @@ def _joined(c: Context, item: Item) -> bool:
 
 
 def _take_word_before(c: Context, number: int, subject: QuantitySubject) -> None:
-    """"normal PR, QRS and QT": the word holds for the list."""
+    """ "normal PR, QRS and QT": the word holds for the list."""
     qualities, c.qualities = c.qualities, []
     quality = qualities[-1] if qualities and 0 <= subject.first - qualities[-1].last <= 2 else None
     if quality is not None:
@@ -71,19 +76,36 @@ def _take_word_before(c: Context, number: int, subject: QuantitySubject) -> None
         c.word_before_list = quality.term.values[0]
         return
     before = c.out[-1] if c.out else None
-    if subject.joined and c.word_before_list and not value_follows(c, number) and before is not None and before.kind == "category":
-        c.add("category", (subject.name,), subject.first, subject.last, word=before.word, negated=before.negated, uncertain=before.uncertain, aside=before.aside)
+    if (
+        subject.joined
+        and c.word_before_list
+        and not value_follows(c, number)
+        and before is not None
+        and before.kind == "category"
+    ):
+        c.add(
+            "category",
+            (subject.name,),
+            subject.first,
+            subject.last,
+            word=before.word,
+            negated=before.negated,
+            uncertain=before.uncertain,
+            aside=before.aside,
+        )
         subject.said = True
     else:
         c.word_before_list = ""
 
 
 def _of_other_beats(c: Context, item: Item) -> bool:
-    """"PVCs with a QRS of 160 ms": the premature beats' own."""
+    """ "PVCs with a QRS of 160 ms": the premature beats' own."""
     head = c.heads[-1] if c.heads else None
     if head is None or item.first - head.last > 4 or _OWN.isdisjoint(c.gap(head.last, item.first)):
         return False
-    return any(name.startswith("premature") for statement in head.statements for group in statement.findings for name in group)
+    return any(
+        name.startswith("premature") for statement in head.statements for group in statement.findings for name in group
+    )
 
 
 def value_follows(c: Context, number: int) -> bool:
@@ -104,7 +126,16 @@ def read_said(c: Context, number: int, item: Item) -> None:
     """A phrase that names a quantity and says something of it ("Linkstyp", "QT-Verlängerung")."""
     name, word = item.term.values
     scope = c.scope_for(item.first, item.last, number)
-    statement = c.add("category", (name,), item.first, item.last, word=word, negated=scope.negated, uncertain=scope.uncertain, aside=scope.aside)
+    statement = c.add(
+        "category",
+        (name,),
+        item.first,
+        item.last,
+        word=word,
+        negated=scope.negated,
+        uncertain=scope.uncertain,
+        aside=scope.aside,
+    )
     c.head([statement], item.first, item.last)
     c.subjects = [QuantitySubject(name, item.first, item.last, by_finding=True)]
     c.segment = None
@@ -119,7 +150,7 @@ def read_quality(c: Context, number: int, item: Item) -> None:
 
 
 def _belongs_ahead(c: Context, number: int, item: Item) -> bool:
-    """"prolonged PR interval", "inverted T waves", "flat or inverted T waves"; not "the PR interval is normal, QRS wide"."""
+    """ "prolonged PR interval", "inverted T waves", "flat or inverted T waves"; not "the PR interval is normal, QRS wide"."""
     following = c.next(number)
     if following is None or following.first - item.last > 2 or c.has(",", item.last, following.first):
         return False
@@ -128,12 +159,26 @@ def _belongs_ahead(c: Context, number: int, item: Item) -> bool:
     waits = subject is not None and bool(subject.name) and not subject.said and not subject.by_finding
     copula = not IS.isdisjoint(c.gap(subject.last if subject else item.first, item.first))
     if kind == "quantity" and about:
-        taken = waits and subject is not None and (copula or item.first - subject.last <= 1) and c.bridged(subject.last + 1, item.first)
+        taken = (
+            waits
+            and subject is not None
+            and (copula or item.first - subject.last <= 1)
+            and c.bridged(subject.last + 1, item.first)
+        )
         return not taken
     if kind == "wave" and (following.term.values[0], shape) in SEGMENT_WORDS:
-        taken = c.segment is not None and (copula or item.first - c.segment[1] <= 1) and c.bridged(c.segment[1] + 1, item.first)
+        taken = (
+            c.segment is not None
+            and (copula or item.first - c.segment[1] <= 1)
+            and c.bridged(c.segment[1] + 1, item.first)
+        )
         return not taken
-    return kind == "quality" and not _AND_OR.isdisjoint(c.gap(item.last, following.first)) and c.segment is None and not waits
+    return (
+        kind == "quality"
+        and not _AND_OR.isdisjoint(c.gap(item.last, following.first))
+        and c.segment is None
+        and not waits
+    )
 
 
 def _say_of_quantity(c: Context, number: int, item: Item) -> None:
@@ -172,7 +217,7 @@ def _category(c: Context, subject: QuantitySubject, quality: Item, first: int, l
 
 
 def _changed(c: Context, quality: Item) -> bool:
-    """"prolonged by 20 ms", "increased to 160 ms", "wide compared with": a change."""
+    """ "prolonged by 20 ms", "increased to 160 ms", "wide compared with": a change."""
     following = c.next(c.item_at[quality.first])
     behind = c.word(quality.last + 1)
     if following is None:
@@ -186,9 +231,15 @@ def _changed(c: Context, quality: Item) -> bool:
 
 
 def _range_called_normal(c: Context, quality: Item) -> bool:
-    """"60-100 bpm is normal" is about norms: the number was no statement."""
+    """ "60-100 bpm is normal" is about norms: the number was no statement."""
     last = c.out[-1] if c.out else None
-    if quality.term.values[0] != "normal" or last is None or last.kind != "number" or last.number is None or not last.number.is_range:
+    if (
+        quality.term.values[0] != "normal"
+        or last is None
+        or last.kind != "number"
+        or last.number is None
+        or not last.number.is_range
+    ):
         return False
     if not 0 <= quality.first - c.number_last <= 4 or BE.isdisjoint(c.gap(c.number_last, quality.first)):
         return False
@@ -201,7 +252,16 @@ def _range_called_normal(c: Context, quality: Item) -> bool:
 def read_regularity(c: Context, number: int, item: Item) -> None:
     scope = c.scope_for(item.first, item.last, number)
     word = item.term.values[0]
-    statement = c.add("regularity", ("rr_cv",), item.first, item.last, word=word, negated=scope.negated, uncertain=scope.uncertain, aside=scope.aside)
+    statement = c.add(
+        "regularity",
+        ("rr_cv",),
+        item.first,
+        item.last,
+        word=word,
+        negated=scope.negated,
+        uncertain=scope.uncertain,
+        aside=scope.aside,
+    )
     c.head([statement], item.first, item.last)
 
 

@@ -10,7 +10,18 @@ from ..findings.engine import Evaluation
 from ..findings.expressions import Value, evaluate
 from ..findings.knowledge import load_knowledge
 from .amplitudes import hold_amplitude, measured_amplitude
-from .limits import APPROXIMATE, NEEDS, P_PRESENT_SHARE, PLAIN_SHARE, Q_WAVE_MV, REGULAR_RR_CV, ST_LIMITS_MV, TOLERANCES, in_category, plainly
+from .limits import (
+    APPROXIMATE,
+    NEEDS,
+    P_PRESENT_SHARE,
+    PLAIN_SHARE,
+    Q_WAVE_MV,
+    REGULAR_RR_CV,
+    ST_LIMITS_MV,
+    TOLERANCES,
+    in_category,
+    plainly,
+)
 from .reading import read_statements
 from .statements import UNIT_OF, Statement
 
@@ -20,14 +31,24 @@ if TYPE_CHECKING:
 # findings that are no abnormality
 _NORMAL = frozenset({"normal_rate", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc", "sinus_rhythm", "sinus_arrhythmia", "irregular_rhythm"})  # fmt: skip
 _SINUS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
-_NOT_WITH_SINUS = frozenset({"atrial_fibrillation", "atrial_flutter", "supraventricular_tachycardia", "ventricular_fibrillation", "junctional_rhythm"})
+_NOT_WITH_SINUS = frozenset(
+    {
+        "atrial_fibrillation",
+        "atrial_flutter",
+        "supraventricular_tachycardia",
+        "ventricular_fibrillation",
+        "junctional_rhythm",
+    }
+)
 _SHOWN = {
     "heart_rate": "heart rate", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval", "axis": "axis", "rr": "RR interval", "p": "P duration",
     "atrial_rate_bpm": "atrial rate", "axis_p": "P axis", "axis_t": "T axis",
 }  # fmt: skip
 # findings that a named one brings with it: "LBBB, otherwise normal" leaves its wide QRS unsaid
 _IMPLIED = {
-    "conduction": frozenset({"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}),
+    "conduction": frozenset(
+        {"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}
+    ),
     "rhythm": frozenset({"bradycardia", "tachycardia", "wide_qrs", "irregular_rhythm"}),
 }
 
@@ -82,7 +103,9 @@ class _Checker:
             if statement.aside:
                 known = ("not_checkable", statement.aside, ())
             else:
-                hold: Callable[[Statement, str], tuple[Verdict, str, Iterable[Evidence]]] = getattr(self, f"_{statement.kind}")
+                hold: Callable[[Statement, str], tuple[Verdict, str, Iterable[Evidence]]] = getattr(
+                    self, f"_{statement.kind}"
+                )
                 verdict, reason, evidence = hold(statement, name)
                 known = (verdict, reason, tuple(evidence))
             self.known[key] = known
@@ -118,7 +141,10 @@ class _Checker:
             elif number.compare == "<":
                 fits = round(value) <= number.high
             elif name.startswith("axis"):
-                fits = any(min(abs(value - low), 360 - abs(value - low)) <= tolerance for low in (*lows, number.high)) or number.low <= value <= number.high
+                fits = (
+                    any(min(abs(value - low), 360 - abs(value - low)) <= tolerance for low in (*lows, number.high))
+                    or number.low <= value <= number.high
+                )
             else:
                 fits = number.low - tolerance <= value <= number.high + tolerance
             if fits:
@@ -143,10 +169,18 @@ class _Checker:
         holds = in_category(quantity, value, statement.word, self.measurement.sex)
         shown = _show(value, quantity)
         if holds is None and quantity.startswith("qt") and statement.word in ("high", "normal", "abnormal"):
-            return "not_checkable", f"measured {title} is {shown}: whether that is prolonged depends on the patient's sex", (proof,)
+            return (
+                "not_checkable",
+                f"measured {title} is {shown}: whether that is prolonged depends on the patient's sex",
+                (proof,),
+            )
         if holds is None:
             return "not_checkable", f"{statement.word!r} has no limit for the {title}", (proof,)
-        return self._verdict(statement, holds, plainly(quantity, value, statement.word)), f"measured {title} is {shown}", (proof,)
+        return (
+            self._verdict(statement, holds, plainly(quantity, value, statement.word)),
+            f"measured {title} is {shown}",
+            (proof,),
+        )
 
     def _regularity(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         proof = self.evaluation.quantities.evidence(None, "rr_cv")
@@ -159,7 +193,9 @@ class _Checker:
         proof = self._quantities(statement, name)[0]
         if proof.value is None:
             return "supported", f"not measurable: {proof.reason}", (proof,)
-        shown = f"it was measured: {proof.value:g} {proof.unit}" if isinstance(proof.value, float) else "it was measured"
+        shown = (
+            f"it was measured: {proof.value:g} {proof.unit}" if isinstance(proof.value, float) else "it was measured"
+        )
         return "contradicted", shown, (proof,)
 
     def _amplitude(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
@@ -186,12 +222,25 @@ class _Checker:
         if wrong is not None:
             evidence = [part for finding in wrong[:3] for part in finding.evidence]
             return self._verdict(statement, False), f"criteria are not met: {wrong[0].criterion}", evidence
-        unknown = next((finding for group, state in zip(groups, held, strict=True) if state is None for finding in group if finding.present is None), None)
+        unknown = next(
+            (
+                finding
+                for group, state in zip(groups, held, strict=True)
+                if state is None
+                for finding in group
+                if finding.present is None
+            ),
+            None,
+        )
         if unknown is not None:
             return "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", unknown.evidence
         shown = [finding for group in groups for finding in group if finding.present]
         named = " or ".join(dict.fromkeys(finding.label for finding in shown[:3]))
-        return self._verdict(statement, True), f"{named} is there: {shown[0].criterion}", [part for finding in shown[:3] for part in finding.evidence]
+        return (
+            self._verdict(statement, True),
+            f"{named} is there: {shown[0].criterion}",
+            [part for finding in shown[:3] for part in finding.evidence],
+        )
 
     @staticmethod
     def _any(group: list[Finding]) -> bool | None:
@@ -204,8 +253,14 @@ class _Checker:
         label = name.replace("_", " ")
         if finding is not None and (finding.present is not None or name not in _NOT_WITH_SINUS):
             return finding
-        if name in _NOT_WITH_SINUS and (sinus := next((self.evaluation.findings[one] for one in sorted(_SINUS) if self.evaluation.findings[one].present), None)):
-            return Finding(name, False, f"the rhythm is {sinus.label}", sinus.evidence, label=finding.label if finding else label)
+        if name in _NOT_WITH_SINUS and (
+            sinus := next(
+                (self.evaluation.findings[one] for one in sorted(_SINUS) if self.evaluation.findings[one].present), None
+            )
+        ):
+            return Finding(
+                name, False, f"the rhythm is {sinus.label}", sinus.evidence, label=finding.label if finding else label
+            )
         if finding is not None:
             return finding
         rule = NEEDS.get(name)
@@ -220,7 +275,13 @@ class _Checker:
                 return found
 
             if evaluate(rule, value) is False:
-                return Finding(name, False, f"it needs {rule}", tuple(self.evaluation.quantities.evidence(None, one) for one in read), label=label)
+                return Finding(
+                    name,
+                    False,
+                    f"it needs {rule}",
+                    tuple(self.evaluation.quantities.evidence(None, one) for one in read),
+                    label=label,
+                )
         return Finding(name, None, "", label=label, reason="there is no criterion for it")
 
     def _placed(self, statement: Statement, findings: list[Finding]) -> tuple[Verdict, str, Iterable[Evidence]] | None:
@@ -256,7 +317,11 @@ class _Checker:
         elif yes:
             return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
         reason = next((finding.reason for finding in findings if finding.reason), None)
-        return "not_checkable", f"{named} can't be told in {', '.join(states)}: {reason or 'not measurable there'}", evidence
+        return (
+            "not_checkable",
+            f"{named} can't be told in {', '.join(states)}: {reason or 'not measurable there'}",
+            evidence,
+        )
 
     def _nearly(self, findings: list[Finding], leads: list[str]) -> bool:
         """Whether an ST deviation is there in these leads, though smaller than its criterion asks for."""
@@ -275,13 +340,20 @@ class _Checker:
         proof = self.evaluation.quantities.evidence(None, "p_share")
         if not isinstance(value, float):
             return "not_checkable", reason or "P waves could not be judged", (proof,)
-        return self._verdict(statement, value >= P_PRESENT_SHARE), f"P waves before {100 * value:.0f} % of the beats", (proof,)
+        return (
+            self._verdict(statement, value >= P_PRESENT_SHARE),
+            f"P waves before {100 * value:.0f} % of the beats",
+            (proof,),
+        )
 
     def _q_waves(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
         """Q waves in named leads are any; "no Q waves", and Q waves without a lead, are pathological ones."""
         quantities = self.evaluation.quantities
         if statement.leads and not statement.negated:
-            proofs = [quantities.evidence(lead, "q_mv" if self.measurement.has_millivolts else "q_rel") for lead in statement.leads]
+            proofs = [
+                quantities.evidence(lead, "q_mv" if self.measurement.has_millivolts else "q_rel")
+                for lead in statement.leads
+            ]
             known = [(proof, abs(float(proof.value))) for proof in proofs if isinstance(proof.value, int | float)]
             if known:
                 there = [proof.leads[0] for proof, size in known if size >= Q_WAVE_MV]
@@ -299,7 +371,9 @@ class _Checker:
         return self._verdict(statement, finding.present), f"{finding.label}: {finding.criterion}", finding.evidence
 
     def _abnormal(self) -> list[Finding]:
-        return [finding for finding in self.evaluation.findings.values() if finding.present and finding.name not in _NORMAL]
+        return [
+            finding for finding in self.evaluation.findings.values() if finding.present and finding.name not in _NORMAL
+        ]
 
     def _normal_ecg(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
         abnormal = self._abnormal()
@@ -307,7 +381,11 @@ class _Checker:
             reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
             return self._verdict(statement, False), reason, [part for finding in abnormal for part in finding.evidence]
         # that no criterion is met does not make an ECG called abnormal a normal one
-        return self._verdict(statement, True, plain=False), "no criterion of the knowledge base is met", (self.measurement.evidence("heart_rate"),)
+        return (
+            self._verdict(statement, True, plain=False),
+            "no criterion of the knowledge base is met",
+            (self.measurement.evidence("heart_rate"),),
+        )
 
     def _otherwise_normal(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
         """Apart from what the text names there is nothing abnormal."""
@@ -322,11 +400,23 @@ class _Checker:
         if "axis" in categories:
             said |= {"left_axis_deviation", "right_axis_deviation"}
         if groups & {"infarction", "ischaemia"}:
-            said |= {finding.name for finding in self.evaluation.findings.values() if finding.group in ("infarction", "ischaemia")}
+            said |= {
+                finding.name
+                for finding in self.evaluation.findings.values()
+                if finding.group in ("infarction", "ischaemia")
+            }
         left = [finding for finding in self._abnormal() if finding.name not in said]
         if not left:
-            return self._verdict(statement, True), "no other criterion of the knowledge base is met", (self.measurement.evidence("heart_rate"),)
-        return self._verdict(statement, False), f"found besides: {', '.join(finding.label for finding in left[:4])}", [part for finding in left for part in finding.evidence]
+            return (
+                self._verdict(statement, True),
+                "no other criterion of the knowledge base is met",
+                (self.measurement.evidence("heart_rate"),),
+            )
+        return (
+            self._verdict(statement, False),
+            f"found besides: {', '.join(finding.label for finding in left[:4])}",
+            [part for finding in left for part in finding.evidence],
+        )
 
     def _borderline(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
         return "not_checkable", "borderline is neither normal nor abnormal", ()

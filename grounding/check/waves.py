@@ -24,7 +24,11 @@ def read_wave(c: Context, number: int, item: Item) -> None:
     if following is not None and following.term.kind == "number" and _is_value_of(c, item, following):
         return
     if following is not None and following.term.kind == "lead" and following.first - item.last <= 3:
-        one = not following.term.region and len(following.term.values) == 1 and _IN_LEAD.issuperset(c.gap(item.last, following.first))
+        one = (
+            not following.term.region
+            and len(following.term.values) == 1
+            and _IN_LEAD.issuperset(c.gap(item.last, following.first))
+        )
         amount = one and _amplitude_follows(c, number + 1)
         if name == "q" and not amount:
             name_finding(c, number, item, (("q_waves",),))
@@ -51,7 +55,7 @@ def read_wave(c: Context, number: int, item: Item) -> None:
 
 
 def _is_value_of(c: Context, item: Item, following: Item) -> bool:
-    """"P 55 QRS 45 T 45" behind "axis", "P 104 ms": the letter names an axis or a duration."""
+    """ "P 55 QRS 45 T 45" behind "axis", "P 104 ms": the letter names an axis or a duration."""
     name, number = item.term.values[0], following.number
     if number is None or name not in ("p", "r", "t") or not c.bridged(item.last + 1, following.first):
         return False
@@ -76,7 +80,7 @@ def _amplitude_follows(c: Context, number: int) -> bool:
 
 
 def read_wavelead(c: Context, number: int, item: Item) -> None:
-    """"SV1", "RaVL"."""
+    """ "SV1", "RaVL"."""
     _wait_for_amplitude(c, item.term.values[0], item.term.values[1], item.first, item.last)
 
 
@@ -88,7 +92,7 @@ def _wait_for_amplitude(c: Context, wave: str, lead: str, first: int, last: int)
 
 
 def read_sum(c: Context, number: int, item: Item) -> None:
-    """"Sokolow-Lyon index"."""
+    """ "Sokolow-Lyon index"."""
     c.waves = [(item.term.values[0], "", item.first, item.last)]
     c.subjects = []
 
@@ -114,9 +118,9 @@ def say_shape(c: Context, number: int, item: Item) -> bool:
     following = c.next(number)
     denied = bool(c.scopes and c.scopes[0].negated)
     if following is not None and following.term.kind == "quality" and following.first - item.last <= 3 and not denied:
-        # "low or flat", "flat or slightly inverted": one or the other
-        if (name, following.term.values[1]) in SEGMENT_WORDS and not _OR_WORDS.isdisjoint(c.gap(item.last, following.first)):
-            items.append(following)
+        either = (name, following.term.values[1]) in SEGMENT_WORDS
+        if either and not _OR_WORDS.isdisjoint(c.gap(item.last, following.first)):
+            items.append(following)  # "low or flat", "flat or slightly inverted": one or the other
             c.done_to = number + 1
     first = c.segment_first if not c.heads or c.heads[-1].last < last else item.first
     _say_of_segment(c, name, items, first, items[-1].last, number)
@@ -124,12 +128,14 @@ def say_shape(c: Context, number: int, item: Item) -> bool:
 
 
 def _normal_elsewhere(c: Context, segment: str, item: Item) -> None:
-    """"ST changes in I and V6, normal elsewhere"; "these T waves are probably normal" judges a finding and states none."""
+    """ "ST changes in I and V6, normal elsewhere"; "these T waves are probably normal" judges a finding and states none."""
     before = c.heads[-1].statements[0]
     if before.leads and not before.region and c.word(item.last + 1) in _ELSEWHERE:
         subject, denied = SEGMENT_WORDS[(segment, "normal")]
         leads = tuple(lead for lead in STANDARD_LEADS if lead not in before.leads and lead != "aVR")
-        statement = c.add("finding", (), item.first, item.last + 1, findings=subject, negated=denied, leads=leads, region=True)
+        statement = c.add(
+            "finding", (), item.first, item.last + 1, findings=subject, negated=denied, leads=leads, region=True
+        )
         c.head([statement], item.first, item.last + 1)
 
 
@@ -137,15 +143,30 @@ def _say_of_segment(c: Context, name: str, qualities: list[Item], first: int, la
     """Findings for what is said of a segment; several words are alternatives."""
     groups = [SEGMENT_WORDS[(name, word.term.values[1])] for word in qualities]
     denied = groups[-1][1]
-    subject: Subject = (tuple(dict.fromkeys(finding for group, other in groups if other == denied for finding in group[0])),)
+    subject: Subject = (
+        tuple(dict.fromkeys(finding for group, other in groups if other == denied for finding in group[0])),
+    )
     scope = c.scope_for(qualities[0].first, last, number, subject)
     before = c.heads[-1].statements[-1] if c.heads else None
     if name == "q" and before is not None and before.findings == (("q_waves",),):
         # "Q waves in III are not pathological" says one thing
-        before.findings, before.negated, before.uncertain = subject, scope.negated != denied, scope.uncertain or before.uncertain
+        before.findings, before.negated, before.uncertain = (
+            subject,
+            scope.negated != denied,
+            scope.uncertain or before.uncertain,
+        )
         before.end = c.ends[last]
         return
-    statement = c.add("finding", (), first, last, findings=subject, negated=scope.negated != denied, uncertain=scope.uncertain, aside=scope.aside)
+    statement = c.add(
+        "finding",
+        (),
+        first,
+        last,
+        findings=subject,
+        negated=scope.negated != denied,
+        uncertain=scope.uncertain,
+        aside=scope.aside,
+    )
     c.head([statement], first, last)
     take_leads_before(c, statement, first)
     take_amount_before(c, statement, first)
@@ -167,13 +188,22 @@ def read_amplitude(c: Context, number: int, item: Item) -> None:
         else:
             several = tuple(f"{wave}:{lead}" for wave, lead, _, _ in waiting)
             wave, lead, first, _ = waiting[0]
-            _say_amplitude(c, several if len(waiting) > 1 else (wave,), () if len(waiting) > 1 else (lead,), first, item)
+            _say_amplitude(
+                c, several if len(waiting) > 1 else (wave,), () if len(waiting) > 1 else (lead,), first, item
+            )
             c.waves = []
         return
     head = c.heads[-1] if c.heads else None
     following = c.next(number)
-    before_finding = following is not None and following.term.kind in ("finding", "wave") and following.first - item.last <= 3
-    if head is not None and head.statements[-1].findings and not before_finding and c.bridged(head.last + 1, item.first, _AMPLITUDE_GAPS):
+    before_finding = (
+        following is not None and following.term.kind in ("finding", "wave") and following.first - item.last <= 3
+    )
+    if (
+        head is not None
+        and head.statements[-1].findings
+        and not before_finding
+        and c.bridged(head.last + 1, item.first, _AMPLITUDE_GAPS)
+    ):
         wave = AMPLITUDE_OF.get(head.statements[-1].findings[0][0], "")
         if wave:
             _say_amplitude(c, (wave,), head.statements[-1].leads, item.first, item, region=head.statements[-1].region)
@@ -182,7 +212,7 @@ def read_amplitude(c: Context, number: int, item: Item) -> None:
 
 
 def _amplitude_of_wave(c: Context, number: int, item: Item) -> None:
-    """"T wave amplitude of 5 mm in V3", "the ST segment in V5 is depressed by 2 mm": the lead may stand on either side."""
+    """ "T wave amplitude of 5 mm in V3", "the ST segment in V5 is depressed by 2 mm": the lead may stand on either side."""
     name, _, first, _ = c.waves[0]
     leads: tuple[str, ...] = ()
     for before in c.items[max(0, number - 2) : number]:
@@ -198,7 +228,9 @@ def _amplitude_of_wave(c: Context, number: int, item: Item) -> None:
         c.head([said], first, item.last)  # its leads may follow
 
 
-def _say_amplitude(c: Context, subject: tuple[str, ...], leads: tuple[str, ...], first: int, item: Item, *, region: bool = False) -> Statement:
+def _say_amplitude(
+    c: Context, subject: tuple[str, ...], leads: tuple[str, ...], first: int, item: Item, *, region: bool = False
+) -> Statement:
     assert item.number is not None
     if {"up", "to"}.issubset(c.words[max(0, item.first - 3) : item.first]):
         item.number.compare = ""  # "up to 2 mm" is the largest of the leads
