@@ -19,9 +19,8 @@ from pathlib import Path
 import grounding
 from grounding import STANDARD_LEADS, Finding
 from grounding.check import TOLERANCES
+from grounding.facts import compose, facts, listed, resolve
 from grounding.findings import lead_states
-from grounding.facts import compose
-from grounding.facts import facts, listed, resolve
 from grounding.measurement.result import Measurement
 
 KINDS = ("number", "lead", "laterality", "presence", "word")

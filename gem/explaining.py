@@ -107,7 +107,8 @@ class Explanation:
     def verdict_line(self) -> str:
         """The verdict in one line: what was asserted, and apart from it what was inserted from the measurement."""
         parts = []
-        for origin, about in (("asserted", "asserted"), ("inserted", "inserted from the measurement")):
+        origins: dict[Origin, str] = {"asserted": "asserted", "inserted": "inserted from the measurement"}
+        for origin, about in origins.items():
             counts = self.verdict_of(origin)
             told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
             parts.append(f"{sum(counts.values())} claims {about}" + (f" ({told})" if told else ""))

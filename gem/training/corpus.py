@@ -10,8 +10,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from grounding.facts import DIAGNOSES, TAGS, Fact, compose, prompt
-from grounding.facts import FINDING_TAGS, VALUES
+from grounding.facts import DIAGNOSES, FINDING_TAGS, TAGS, VALUES, Fact, compose, prompt
 
 from ..benchmarks.ptbxl import SUPERCLASSES, Sample
 

@@ -6,7 +6,8 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from .verify import TOLERANCES, check
+from .tolerances import TOLERANCES
+from .verify import check
 
 if TYPE_CHECKING:
     from ..evidence import Claim

@@ -1,213 +1,202 @@
-"""The words that texts use about ECGs, and what each stands for."""
+"""The words that texts use about ECGs, and what each stands for: ``words/*.yaml`` and the findings' own labels and terms."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
+from itertools import product
+from typing import Any
 
 from ..findings.knowledge import LEAD_GROUPS, load_knowledge
 from ..record import STANDARD_LEADS
+from .tokens import _TOKEN, plain, word_of
 
-# a word, an ordinal, a number, or one sign; hyphens inside words are separators ("first-degree" reads as "first degree")
-_TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|[A-Za-zµ]+\d?(?:'s)?|[^\w\s]")
+FILES = ("english.yaml", "german.yaml")
+_ENDINGS = ("", "e", "er", "es", "en", "em")
+# one of each of these groups of findings must be there; a plain finding is ((name,),)
+Subject = tuple[tuple[str, ...], ...]
 
-
-@dataclass(frozen=True)
-class Token:
-    """One word or sign: as written, as compared, and where."""
-
-    text: str
-    word: str
-    start: int
-    end: int
+_INFARCTION = (
+    "anterior_myocardial_infarction", "inferior_myocardial_infarction", "lateral_myocardial_infarction", "pathological_q_waves",
+)  # fmt: skip
+_ST = ("st_elevation", "st_depression")
+_T = ("t_wave_inversion", "flat_t_wave", "tall_t_wave")
+_ISCHEMIA = ("anterior_ischemia", "inferior_ischemia", "lateral_ischemia", "st_depression", "t_wave_inversion")
+_FASCICULAR = ("left_anterior_fascicular_block", "left_posterior_fascicular_block")
+_INCOMPLETE = ("incomplete_right_bundle_branch_block", "incomplete_left_bundle_branch_block")
+_BUNDLE = ("complete_left_bundle_branch_block", "complete_right_bundle_branch_block", *_INCOMPLETE)
+_AV_BLOCK = ("first_degree_av_block", "second_degree_av_block", "third_degree_av_block")
+# names that the word lists use for several findings at once
+GROUPS: Mapping[str, Subject] = {
+    "sinus": (("sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"),),
+    "st_t_changes": ((*_ST, *_T, *_ISCHEMIA[:3]),),
+    "t_changes": (_T,),
+    "conduction": ((*_FASCICULAR, *_BUNDLE, *_AV_BLOCK, "nonspecific_intraventricular_conduction_delay", "wolff_parkinson_white"),),
+    "fascicular": (_FASCICULAR,),
+    "bundle": (_BUNDLE,),
+    "incomplete_bundle": (_INCOMPLETE,),
+    "av_block": (_AV_BLOCK,),
+    "hypertrophy": (("left_ventricular_hypertrophy", "right_ventricular_hypertrophy"),),
+    "left_right_ventricular": (("left_ventricular_hypertrophy",), ("right_ventricular_hypertrophy",)),
+    "atrial_enlargement": (("left_atrial_enlargement", "right_atrial_enlargement"),),
+    "biatrial": (("left_atrial_enlargement",), ("right_atrial_enlargement",)),
+    "axis_deviation": (("left_axis_deviation", "right_axis_deviation", "extreme_axis_deviation"),),
+    "ectopy": (("premature_atrial_complex", "premature_ventricular_complex"),),
+    "bifascicular": (("complete_right_bundle_branch_block",), _FASCICULAR),
+    "stemi": (("st_elevation",),),
+    # ST elevation bears it out, ST depression or T inversion leave it open
+    "acute_infarction": ((*_ST, "t_wave_inversion", "complete_left_bundle_branch_block"), ("st_elevation", "acute_infarction")),
+}  # fmt: skip
+# infarction and ischaemia by the wall named
+WALLS: Mapping[str, Mapping[str, Subject]] = {
+    "infarction": {
+        "": (_INFARCTION,), "anterior": (_INFARCTION[:1],), "anteroseptal": (_INFARCTION[:1],), "septal": (_INFARCTION[:1],),
+        "inferior": (_INFARCTION[1:2],), "lateral": (_INFARCTION[2:3],), "high_lateral": (_INFARCTION[2:3],),
+        "anterolateral": ((_INFARCTION[0], _INFARCTION[2]),), "inferolateral": (_INFARCTION[1:3],), "posterior": (("posterior_infarction",),),
+    },
+    "ischemia": {
+        "": (_ISCHEMIA,), "anterior": (_ISCHEMIA[:1],), "anteroseptal": (_ISCHEMIA[:1],), "septal": (_ISCHEMIA[:1],),
+        "inferior": (_ISCHEMIA[1:2],), "lateral": (_ISCHEMIA[2:3],), "high_lateral": (_ISCHEMIA[2:3],),
+        "anterolateral": ((_ISCHEMIA[0], _ISCHEMIA[2]),), "inferolateral": (_ISCHEMIA[1:3],), "posterior": (("posterior_ischemia",),),
+    },
+}  # fmt: skip
+REGION_LEADS: Mapping[str, tuple[str, ...]] = {
+    **LEAD_GROUPS, "all": STANDARD_LEADS, "inferolateral": (*LEAD_GROUPS["inferior"], "V5", "V6"), "posterior": (), "same": (),
+}  # fmt: skip
+# what is said of a segment or wave: (segment, word) -> (findings, whether they are denied)
+SEGMENT_WORDS: Mapping[tuple[str, str], tuple[Subject, bool]] = {
+    ("st", "up"): ((_ST[:1],), False), ("st", "tall"): ((_ST[:1],), False), ("st", "down"): ((_ST[1:],), False),
+    ("st", "iso"): ((_ST,), True), ("st", "normal"): ((_ST,), True), ("st", "abnormal"): ((_ST,), False),
+    ("t", "inverted"): ((_T[:1],), False), ("t", "flat"): ((_T[1:2],), False), ("t", "tall"): ((_T[2:],), False),
+    ("t", "upright"): ((_T[:1],), True), ("t", "normal"): ((_T,), True), ("t", "abnormal"): ((_T,), False),
+    ("st_t", "normal"): (GROUPS["st_t_changes"], True), ("st_t", "abnormal"): (GROUPS["st_t_changes"], False), ("st_t", "iso"): ((_ST,), True),
+    ("st_t", "down"): ((_ST[1:],), False), ("st_t", "up"): ((_ST[:1],), False), ("st_t", "inverted"): ((_T[:1],), False),
+    ("q", "abnormal"): ((("pathological_q_waves",),), False), ("q", "normal"): ((("pathological_q_waves",),), True),
+    ("progression", "normal"): ((("poor_r_wave_progression",),), True), ("progression", "good"): ((("poor_r_wave_progression",),), True),
+    **{("progression", word): ((("poor_r_wave_progression",),), False) for word in ("poor", "flat", "abnormal")},
+}  # fmt: skip
+SEGMENT_OF = {"q_waves": "q", "st_elevation": "st", "st_depression": "st", "t_wave_inversion": "t", "flat_t_wave": "t", "tall_t_wave": "t", "poor_r_wave_progression": "progression"}  # fmt: skip
+# findings that only repeat what a quantity's category says: texts are read by the quantity and the word
+_BY_CATEGORY = frozenset({"normal_rate", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc", "wide_qrs", "short_pr", "prolonged_qtc", "short_qtc"})  # fmt: skip
+# the value that a finding's name speaks about, so that a number after it can be read: "left axis deviation (-42 degrees)"
+_SINUS_RATE = dict.fromkeys(GROUPS["sinus"][0], "heart_rate")
+QUANTITY_OF: Mapping[str, str] = {
+    "bradycardia": "heart_rate", "tachycardia": "heart_rate", **_SINUS_RATE, "supraventricular_tachycardia": "heart_rate",
+    "atrial_fibrillation": "heart_rate", "atrial_flutter": "heart_rate", "paced_rhythm": "heart_rate", "junctional_rhythm": "heart_rate",
+    "ventricular_tachycardia": "heart_rate", "irregular_rhythm": "heart_rate", "first_degree_av_block": "pr",
+    **dict.fromkeys(_BUNDLE, "qrs"), "nonspecific_intraventricular_conduction_delay": "qrs", "left_axis_deviation": "axis",
+    "right_axis_deviation": "axis", "extreme_axis_deviation": "axis", "left_anterior_fascicular_block": "axis", "left_posterior_fascicular_block": "axis",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Term:
     """What a phrase stands for.
 
-    ``kind`` is ``quantity``, ``finding``, ``category``, ``regularity``, ``lead``, ``no`` (negates what follows), ``absent`` (negates what stands
-    before), ``maybe``, ``maybe_post``, ``stop`` (ends a scope), ``formula``, ``compare``, ``missing``, ``reference``, ``segment`` or ``skip``.
+    Attributes:
+        kind: the section of the word lists it stands in (``quantity``, ``quality``, ``finding``, ``lead``, ``number``, ``no``, ...).
+        values: names of quantities, leads, or what the word says (of a quantity, of a segment).
+        subject: the findings it names.
+        negated: the phrase denies them ("normal R-wave progression").
+        region: the leads are named as a region ("chest leads"), not one by one.
     """
 
     kind: str
     values: tuple[str, ...] = ()
+    subject: Subject = ()
     negated: bool = False
-    region: bool = False  # leads named as a region ("chest leads"), not one by one
+    region: bool = False
 
 
-def tokens(text: str, offset: int = 0) -> list[Token]:
-    out = []
-    for match in _TOKEN.finditer(text):
-        raw = match.group()
-        word = raw.lower().removesuffix("'s").replace("aemi", "emi").replace("aemic", "emic")
-        out.append(Token(raw, word, match.start() + offset, match.end() + offset))
-    return out
+Node = dict[str, Any]  # word -> Node; the Term of a phrase that ends here under ""
 
 
-# quantity -> phrases. Names are those of Measurement.
-QUANTITIES = {
-    "heart_rate": ("heart rate", "ventricular rate", "hr", "rate", "pulse rate", "beats per minute rate"),
-    "pr": ("pr interval", "pr", "pr duration", "pq interval", "pq", "p r interval", "pr time"),
-    "qrs": ("qrs duration", "qrs interval", "qrs width", "qrs", "qrs complex", "qrs complexes", "qrsd"),
-    "qt": ("qt interval", "qt", "uncorrected qt"),
-    "qtc": ("qtc", "qtc interval", "corrected qt", "corrected qt interval", "qtcb", "qtcf"),
-    "axis": ("axis", "qrs axis", "frontal axis", "electrical axis", "heart axis", "mean qrs axis", "frontal qrs axis", "cardiac axis"),
-    "rr": ("rr interval", "rr intervals", "rr"),
-    "p": ("p wave duration", "p duration"),
-    "atrial_rate_bpm": ("atrial rate",),
-    "intervals": ("intervals", "conduction intervals"),
-}  # fmt: skip
-CATEGORIES = {
-    "normal": ("normal", "within normal limits", "normal limits", "unremarkable", "within the normal range", "in the normal range", "wnl", "normally"),
-    "prolonged": ("prolonged", "long", "lengthened", "prolongation", "widened", "wide", "broad", "broadened", "increased", "widening"),
-    "short": ("short", "shortened", "narrow", "shortening"),
-    "fast": ("fast", "rapid", "high", "tachycardic", "elevated"),
-    "slow": ("slow", "low", "bradycardic"),
-    "left": ("left", "leftward"),
-    "right": ("right", "rightward"),
-    "abnormal": ("abnormal",),
-    "shape": ("inverted", "depressed", "raised", "upright", "negative", "positive", "isoelectric", "poor", "reduced"),
-}  # fmt: skip
-REGULARITY = {
-    "regular": ("regular", "regular rhythm", "rhythm regular"),
-    "irregular": ("irregular", "irregularly irregular", "irregularity"),
-}
-# phrases that stand for any of several findings, or for one's absence
-_INFARCTION = (
-    "anterior_myocardial_infarction",
-    "inferior_myocardial_infarction",
-    "lateral_myocardial_infarction",
-    "pathological_q_waves",
-)
-_ISCHEMIA = ("anterior_ischemia", "inferior_ischemia", "lateral_ischemia", "st_depression", "t_wave_inversion")
-_SINUS = ("sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia")
-_FASCICULAR = ("left_anterior_fascicular_block", "left_posterior_fascicular_block")
-_BUNDLE = ("complete_left_bundle_branch_block", "complete_right_bundle_branch_block", "incomplete_right_bundle_branch_block", "incomplete_left_bundle_branch_block")  # fmt: skip
-_AV_BLOCK = ("first_degree_av_block", "second_degree_av_block", "third_degree_av_block")
-GROUPS: dict[str, tuple[str, ...]] = {
-    "st segment deviation": ("st_elevation", "st_depression"), "st segment abnormalities": ("st_elevation", "st_depression"),
-    "left or right bundle branch block": _BUNDLE, "right or left bundle branch block": _BUNDLE,
-    "sinus rhythm": _SINUS, "regular sinus rhythm": _SINUS,
-    "sinus": _SINUS,
-    "myocardial infarction": _INFARCTION, "infarction": _INFARCTION, "mi": _INFARCTION, "infarct": _INFARCTION,
-    "ischemia": _ISCHEMIA, "myocardial ischemia": _ISCHEMIA, "ischemic changes": _ISCHEMIA, "ischemic st t changes": _ISCHEMIA,
-    "st t changes": (*_ISCHEMIA, "st_elevation"), "st t abnormalities": (*_ISCHEMIA, "st_elevation"), "st t wave changes": (*_ISCHEMIA, "st_elevation"),
-    "st changes": ("st_elevation", "st_depression"), "st segment changes": ("st_elevation", "st_depression"),
-    "st deviation": ("st_elevation", "st_depression"),
-    "fascicular block": _FASCICULAR, "hemiblock": _FASCICULAR,
-    "bundle branch block": _BUNDLE, "bbb": _BUNDLE,
-    "incomplete bundle branch block": _BUNDLE[2:],
-    "atrioventricular block": _AV_BLOCK, "av block": _AV_BLOCK, "heart block": _AV_BLOCK,
-    "conduction disturbance": (*_FASCICULAR, *_BUNDLE, *_AV_BLOCK, "nonspecific_intraventricular_conduction_delay", "wolff_parkinson_white"),
-    "conduction abnormality": (*_FASCICULAR, *_BUNDLE, *_AV_BLOCK, "nonspecific_intraventricular_conduction_delay", "wolff_parkinson_white"),
-    "hypertrophy": ("left_ventricular_hypertrophy", "right_ventricular_hypertrophy"),
-    "ventricular hypertrophy": ("left_ventricular_hypertrophy", "right_ventricular_hypertrophy"),
-    "axis deviation": ("left_axis_deviation", "right_axis_deviation", "extreme_axis_deviation"),
-    "extrasystole": ("premature_atrial_complex", "premature_ventricular_complex"),
-    "extrasystoles": ("premature_atrial_complex", "premature_ventricular_complex"),
-    "premature beats": ("premature_atrial_complex", "premature_ventricular_complex"),
-    "premature complexes": ("premature_atrial_complex", "premature_ventricular_complex"),
-    "ectopic beats": ("premature_atrial_complex", "premature_ventricular_complex"),
-    "ectopy": ("premature_atrial_complex", "premature_ventricular_complex"),
-    "p waves": ("p_waves",), "p wave": ("p_waves",),
-    "normal ecg": ("normal_ecg",), "normal ekg": ("normal_ecg",), "normal electrocardiogram": ("normal_ecg",), "ecg is normal": ("normal_ecg",),
-    "normal tracing": ("normal_ecg",), "normal 12 lead ecg": ("normal_ecg",),
-}  # fmt: skip
-OPPOSITES: dict[str, tuple[str, ...]] = {
-    "normal r wave progression": ("poor_r_wave_progression",), "good r wave progression": ("poor_r_wave_progression",),
-    "normal r progression": ("poor_r_wave_progression",), "abnormal ecg": ("normal_ecg",), "abnormal ekg": ("normal_ecg",),
-    "isoelectric st segments": ("st_elevation", "st_depression"), "isoelectric st segment": ("st_elevation", "st_depression"),
-}  # fmt: skip
-SEGMENTS = {
-    "r": ("r wave progression", "r progression"),
-    "st": ("st segment", "st segments", "st"),
-    "t": ("t wave", "t waves"),
-}
-# what is said of a segment -> findings, and whether they are denied
-SEGMENT_WORDS: dict[tuple[str, str], tuple[tuple[str, ...], bool]] = {
-    ("r", "normal"): (("poor_r_wave_progression",), True), ("r", "poor"): (("poor_r_wave_progression",), False),
-    ("r", "reduced"): (("poor_r_wave_progression",), False), ("r", "abnormal"): (("poor_r_wave_progression",), False),
-    ("st", "elevated"): (("st_elevation",), False), ("st", "raised"): (("st_elevation",), False),
-    ("st", "depressed"): (("st_depression",), False), ("st", "isoelectric"): (("st_elevation", "st_depression"), True),
-    ("st", "normal"): (("st_elevation", "st_depression"), True), ("t", "inverted"): (("t_wave_inversion",), False),
-    ("t", "negative"): (("t_wave_inversion",), False), ("t", "upright"): (("t_wave_inversion",), True),
-    ("t", "normal"): (("t_wave_inversion",), True), ("t", "positive"): (("t_wave_inversion",), True),
-}  # fmt: skip
-LEAD_PHRASES: dict[str, tuple[str, ...]] = {
-    "inferior leads": LEAD_GROUPS["inferior"], "lateral leads": LEAD_GROUPS["lateral"], "high lateral leads": LEAD_GROUPS["high_lateral"],
-    "septal leads": LEAD_GROUPS["septal"], "anterior leads": LEAD_GROUPS["anterior"], "anteroseptal leads": LEAD_GROUPS["anteroseptal"],
-    "anterolateral leads": LEAD_GROUPS["anterolateral"], "inferolateral leads": (*LEAD_GROUPS["inferior"], "V5", "V6"),
-    "precordial leads": LEAD_GROUPS["precordial"], "chest leads": LEAD_GROUPS["precordial"], "limb leads": LEAD_GROUPS["limb"],
-    "right precordial leads": LEAD_GROUPS["right_precordial"], "left precordial leads": LEAD_GROUPS["left_precordial"], "all leads": STANDARD_LEADS,
-}  # fmt: skip
-_PLAIN: dict[str, Iterable[str]] = {
-    "no": ("no", "no evidence of", "without", "without evidence of", "absence of", "no sign of", "no signs of", "negative for", "free of", "lack of", "nor", "neither", "not", "never", "rules out", "does not show", "no significant", "no clear", "excludes", "isn't", "aren't", "lacks"),
-    "absent": ("absent", "not present", "not seen", "not evident", "not observed", "not noted", "not detected", "not identified", "not visible", "not found", "ruled out", "is excluded", "are excluded", "not met", "not fulfilled", "missing", "not discernible", "not identifiable", "not apparent"),
-    "maybe": ("possible", "possibly", "probable", "probably", "likely", "may", "might", "could", "cannot exclude", "can not exclude", "cannot rule out", "can not rule out", "suspected", "suspicious for", "suggest", "suggests", "suggesting", "suggestive of", "consider", "questionable", "borderline", "consistent with", "compatible with", "suspicion of", "concerning for", "concern for", "potential", "potentially"),
-    "maybe_post": ("cannot be excluded", "can not be excluded", "not excluded", "cannot be ruled out", "can not be ruled out", "is possible", "are possible", "is likely", "is probable", "is suspected", "not be excluded", "not be ruled out"),
-    "stop": ("but", "however", "although", "though", "except", "whereas", "while", "there is", "there are", "shows", "show", "yet", "instead"),
-    "missing": ("not measurable", "not measured", "cannot be measured", "could not be measured", "unmeasurable", "not be measured"),
-    "reference": ("normal range", "reference range", "normal value", "normal values", "reference", "upper limit", "lower limit", "threshold", "cutoff", "cut off", "criterion", "defined as", "normal limit"),
-    "skip": ("history of", "otherwise normal", "otherwise normal ecg", "otherwise normal ekg", "12 lead", "twelve lead", "no change", "not only", "left ventricle", "right ventricle", "high quality", "normal variant", "left atrium", "right atrium", "left sided", "right sided", "lead i lead", "sinus node", "short term", "long term", "high risk", "low risk"),
-}  # fmt: skip
-FORMULAS = {"qtc_bazett": ("bazett", "qtcb"), "qtc_fridericia": ("fridericia", "qtcf"), "qtc_framingham": ("framingham",), "qtc_hodges": ("hodges",)}  # fmt: skip
-COMPARE = {
-    ">": (">", "more than", "greater than", "above", "exceeds", "exceeding", "over", "longer than", "at least", "≥"),
-    "<": ("<", "less than", "below", "under", "shorter than", "at most", "≤"),
-}
-# the value that a finding's name speaks about, so that a number after it can be read: "left axis deviation (-42 degrees)"
-SUBJECTS = {
-    "normal_rate": "heart_rate", "bradycardia": "heart_rate", "tachycardia": "heart_rate", **dict.fromkeys(_SINUS, "heart_rate"),
-    "supraventricular_tachycardia": "heart_rate", "atrial_fibrillation": "heart_rate", "atrial_flutter": "heart_rate", "paced_rhythm": "heart_rate",
-    "normal_pr": "pr", "first_degree_av_block": "pr", "short_pr": "pr", "normal_qrs": "qrs", "wide_qrs": "qrs", **dict.fromkeys(_BUNDLE, "qrs"),
-    "nonspecific_intraventricular_conduction_delay": "qrs", "normal_axis": "axis", "left_axis_deviation": "axis", "right_axis_deviation": "axis",
-    "extreme_axis_deviation": "axis", "normal_qtc": "qtc", "prolonged_qtc": "qtc", "short_qtc": "qtc",
-}  # fmt: skip
+@dataclass(frozen=True)
+class Lexicon:
+    """Phrases as a tree of words, words that may stand between a quantity and its value, and abbreviations that end in a full stop."""
 
-Lexicon = dict[str, list[tuple[tuple[str, ...], Term]]]
+    tree: Node
+    bridge: frozenset[str]
+    abbreviations: frozenset[str]
 
 
-def _words(phrase: str) -> tuple[str, ...]:
-    return tuple(token.word for token in tokens(phrase) if token.text != "-")
+def phrase_words(phrase: str) -> tuple[str, ...]:
+    """A phrase of the word lists as words, hyphens left out."""
+    return tuple(word_of(raw) for raw in _TOKEN.findall(plain(phrase)) if raw != "-")
+
+
+def _forms(phrase: str) -> Iterator[tuple[str, ...]]:
+    """All forms of a phrase: a star stands for German endings."""
+    if "*" not in phrase:
+        yield phrase_words(phrase)
+        return
+    choices = [[part[:-1] + ending for ending in _ENDINGS] if part.endswith("*") else [part] for part in phrase.split()]
+    for parts in product(*choices):
+        yield phrase_words(" ".join(parts))
+
+
+def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
+    """(phrase, term) of one word list."""
+    for section in ("quantities", "formulas", "waves", "sums", "regularity", "regional", "compare"):
+        kind = {"quantities": "quantity", "formulas": "formula", "waves": "wave", "sums": "sum"}.get(section, section)
+        for name, phrases in words.get(section, {}).items():
+            yield from ((phrase, Term(kind, (name,))) for phrase in phrases)
+    yield from ((phrase, Term("quantity", ("axis_p", "axis", "axis_t"))) for phrase in words.get("axes", ()))
+    for about, shape, phrases in words.get("qualities", ()):
+        yield from ((phrase, Term("quality", (about, shape))) for phrase in phrases)
+    for name, phrases in words.get("said", {}).items():
+        yield from ((phrase, Term("said", tuple(name.split("=")))) for phrase in phrases)
+    for name, phrases in words.get("findings", {}).items():
+        subject = subject_of(name.removeprefix("not "))
+        yield from ((phrase, Term("finding", subject=subject, negated=name.startswith("not "))) for phrase in phrases)
+    for name, phrases in words.get("regions", {}).items():
+        yield from ((phrase, Term("region", (name,))) for phrase in phrases)
+    for name, phrases in words.get("leads", {}).items():
+        yield from ((phrase, Term("lead", REGION_LEADS[name] if name != "same" else ("same",), region=True)) for phrase in phrases)  # fmt: skip
+    plain_kinds = ("unmeasured", "qualifiers", "comparative", "unmodelled", "skip", "no", "no_strong", "absent", "present", "maybe", "maybe_post",
+                   "unlikely", "past", "aside", "general", "met", "hypothetical", "now", "contrast", "stop", "conditional", "comparison", "reference", "missing", "approx", "both")  # fmt: skip
+    for kind in plain_kinds:
+        yield from ((phrase, Term(kind)) for phrase in words.get(kind, ()))
+
+
+def subject_of(name: str) -> Subject:
+    """The findings behind a name of the word lists: a finding, several joined by ``|``, or one of ``GROUPS``."""
+    return GROUPS.get(name) or (tuple(name.split("|")),)
 
 
 @lru_cache(maxsize=1)
 def lexicon() -> Lexicon:
-    """First word -> phrases that begin with it, longest first."""
+    """Both languages in one tree: a text is read without asking for its language."""
+    import yaml
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     found: dict[tuple[str, ...], Term] = {}
-    for kind, phrases in _PLAIN.items():
-        found |= {_words(phrase): Term(kind) for phrase in phrases}
+    bridge: set[str] = set()
+    abbreviations: set[str] = set()
     for entry in load_knowledge().values():
+        if entry.name in _BY_CATEGORY:
+            continue
         for phrase in (entry.label, *entry.terms):
-            words = _words(phrase)
-            found[words] = Term("finding", (entry.name,))
-            if not words[-1].endswith("s"):
-                found.setdefault((*words[:-1], words[-1] + "s"), Term("finding", (entry.name,)))
-    tables = (("quantity", QUANTITIES), ("category", CATEGORIES), ("regularity", REGULARITY), ("formula", FORMULAS), ("compare", COMPARE), ("segment", SEGMENTS))  # fmt: skip
-    for kind, table in tables:
-        for value, phrases in table.items():
-            for phrase in phrases:
-                found[_words(phrase)] = Term(kind, (value,))
-    for phrase, names in GROUPS.items():
-        found[_words(phrase)] = Term("finding", names)
-    for phrase, names in OPPOSITES.items():
-        found[_words(phrase)] = Term("finding", names, negated=True)
-    for phrase, leads in LEAD_PHRASES.items():
-        found[_words(phrase)] = Term("lead", leads, region=True)
-    index: Lexicon = {}
-    for words, term in found.items():
-        index.setdefault(words[0], []).append((words, term))
-    for terms in index.values():
-        terms.sort(key=lambda item: -len(item[0]))
-    return index
-
-
-_LEADS = {lead.lower(): lead for lead in STANDARD_LEADS}
-
-
-def lead_of(token: Token) -> str | None:
-    """The lead a token may name, in any case of letters."""
-    return _LEADS.get(token.word)
+            found[phrase_words(phrase)] = Term("finding", subject=((entry.name,),))
+    for name in FILES:
+        words = yaml.load((files(__package__) / "words" / name).read_text(encoding="utf-8"), Loader=loader)
+        bridge |= {word_of(word) for word in words["bridge"]}
+        abbreviations |= {word_of(word) for word in words["abbreviations"]}
+        # an English phrase keeps its meaning where a German one is spelt alike
+        listed: dict[tuple[str, ...], Term] = {}
+        for phrase, term in _terms(words):
+            for form in _forms(phrase):
+                listed[form] = term
+        found = {**found, **listed} if name == FILES[0] else {**listed, **found}
+    for form, term in list(found.items()):
+        if term.kind in ("finding", "unmodelled") and not form[-1].endswith("s") and form[-1].isalpha():
+            found.setdefault((*form[:-1], form[-1] + "s"), term)
+    tree: Node = {}
+    for form, term in found.items():
+        node = tree
+        for word in form:
+            node = node.setdefault(word, {})
+        node[""] = term
+    return Lexicon(tree, frozenset(bridge), frozenset(abbreviations))

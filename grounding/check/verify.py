@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..evidence import Claim, Evidence, Finding, Verdict
 from ..findings.engine import assess
+from ..findings.expressions import Value, evaluate
 from ..findings.knowledge import load_knowledge
-from .reading import UNIT_OF, Statement, read_statements
+from ..findings.limits import Category, load_limits
+from .amplitudes import hold_amplitude, measured_amplitude
+from .reading import read_statements
+from .statements import UNIT_OF, Statement
+from .tolerances import (
+    APPROXIMATE,
+    NEEDS,
+    P_PRESENT_SHARE,
+    PLAIN_SHARE,
+    Q_WAVE_MV,
+    ST_LIMITS_MV,
+    TOLERANCES,
+    in_category,
+    plainly,
+)
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
-# how far a stated number may lie from the measured one: about the spread between devices and readers
-TOLERANCES = {
-    "heart_rate": 5.0,
-    "atrial_rate_bpm": 10.0,
-    "pr": 20.0,
-    "qrs": 12.0,
-    "qt": 25.0,
-    "qtc": 25.0,
-    "rr": 50.0,
-    "p": 20.0,
-    "axis": 15.0,
-}
-REGULAR_RR_CV = 0.10
+# findings that are no abnormality
 _NORMAL = frozenset({"normal_rate", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc", "sinus_rhythm", "sinus_arrhythmia", "irregular_rhythm"})  # fmt: skip
-_SHOWN = {"heart_rate": "heart rate", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval", "axis": "axis", "rr": "RR interval", "p": "P duration", "atrial_rate_bpm": "atrial rate"}  # fmt: skip
+_SINUS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
+_NOT_WITH_SINUS = frozenset(
+    {
+        "atrial_fibrillation",
+        "atrial_flutter",
+        "supraventricular_tachycardia",
+        "ventricular_fibrillation",
+        "junctional_rhythm",
+    }
+)
+_SHOWN = {
+    "heart_rate": "heart rate", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval", "axis": "axis", "rr": "RR interval", "p": "P duration",
+    "atrial_rate_bpm": "atrial rate", "axis_p": "P axis", "axis_t": "T axis",
+}  # fmt: skip
+# findings that a named one brings with it: "LBBB, otherwise normal" leaves its wide QRS unsaid
+_IMPLIED = {
+    "conduction": frozenset(
+        {"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}
+    ),
+    "rhythm": frozenset({"bradycardia", "tachycardia", "wide_qrs", "irregular_rhythm"}),
+}
 
 
 def check(text: str, measurement: Measurement) -> list[Claim]:
     """Read the statements of a text and hold each against one recording.
 
     Args:
-        text: English about an ECG, whoever wrote it.
+        text: English or German about an ECG, whoever wrote it.
         measurement: of the recording it speaks about.
 
     Returns:
         A ``Claim`` per statement, in the order of the text. A doubtful statement ("possible ...") that the criteria do not bear out is
-        ``unsupported``, a definite one ``contradicted``. Sentences that say nothing measurable are ``not_checkable``.
+        ``unsupported``, a definite one ``contradicted``. What is said of another time, person or thing, and sentences that say nothing
+        measurable, are ``not_checkable``.
 
     Raises:
         CriterionError: the knowledge base can't be read.
@@ -52,136 +76,228 @@ class _Checker:
         self.text = text
         self.measurement = measurement
         self.evaluation = assess(measurement)
+        self.statements = read_statements(text)
+        self.known: dict[object, tuple[Verdict, str, tuple[Evidence, ...]]] = {}
 
     def claims(self) -> list[Claim]:
         out: list[Claim] = []
-        for statement in read_statements(self.text):
-            match statement.kind:
-                case "number":
-                    out.append(self._number(statement))
-                case "category":
-                    names = ("pr", "qrs", "qtc") if statement.subject == ("intervals",) else statement.subject
-                    out += [self._category(statement, name) for name in names]
-                case "regularity":
-                    out.append(self._regularity(statement))
-                case "missing":
-                    out.append(self._missing(statement))
-                case "finding":
-                    out.append(self._finding(statement))
-                case _:
-                    out.append(
-                        self._claim(statement, "not_checkable", "nothing here can be held against a measurement")
-                    )
+        for statement in self.statements:
+            names = ("pr", "qrs", "qtc") if statement.subject == ("intervals",) else statement.subject[:1]
+            for name in names if statement.kind in ("category", "missing") else ("",):
+                verdict, reason, evidence = self._held(statement, name)
+                kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
+                words = self.text[statement.start : statement.end]
+                out.append(Claim(statement.start, statement.end, kind, verdict, evidence, reason, words))
         return out
 
-    def _claim(self, statement: Statement, verdict: Verdict, reason: str, evidence: Iterable[Evidence] = ()) -> Claim:
-        kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
-        words = self.text[statement.start : statement.end]
-        return Claim(statement.start, statement.end, kind, verdict, tuple(evidence), reason, words)
+    def _held(self, statement: Statement, name: str) -> tuple[Verdict, str, tuple[Evidence, ...]]:
+        """Verdict, reason and evidence; the same thing said twice is looked up once."""
+        number = statement.number
+        key = (
+            statement.kind, name or statement.subject, statement.findings, statement.negated, statement.uncertain, statement.leads, statement.region,
+            statement.word, statement.formulas, statement.aside,
+            (number.low, number.high, number.compare, number.approximate, number.either_sign) if number else None,
+        )  # fmt: skip
+        if key not in self.known:
+            verdict, reason, evidence = (
+                ("not_checkable", statement.aside, ()) if statement.aside else self._hold(statement, name)
+            )
+            self.known[key] = (verdict, reason, tuple(evidence))
+        return self.known[key]
+
+    def _hold(self, statement: Statement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        ways: dict[str, Callable[[Statement, str], tuple[Verdict, str, Iterable[Evidence]]]] = {
+            "number": self._number,
+            "amplitude": self._amplitude,
+            "category": self._category,
+            "regularity": self._regularity,
+            "finding": self._finding,
+            "missing": self._missing,
+            "other": self._other,
+        }
+        return ways[statement.kind](statement, name)
+
+    def _other(self, statement: Statement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        return "not_checkable", "nothing here can be held against a measurement", ()
 
     def _quantities(self, statement: Statement, name: str) -> list[Evidence]:
         """The measured values a name may mean: an unnamed QTc is Bazett's or Fridericia's."""
         names = [name]
-        if name == "qtc":
+        if name in ("qtc", "qt") and (name == "qtc" or statement.kind == "category"):
             names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
+        elif name.startswith("qtc_"):
+            names = [name]
         return [self.evaluation.quantities.evidence(None, wanted) for wanted in names]
 
-    def _number(self, statement: Statement) -> Claim:
+    # --- values
+
+    def _number(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         name, number = statement.subject[0], statement.number
         assert number is not None
-        if not name:
-            return self._claim(statement, "not_checkable", "the number's quantity is not named")
         proofs = self._quantities(statement, name)
         known = [(proof, float(proof.value)) for proof in proofs if isinstance(proof.value, int | float)]
         title = _SHOWN.get(name, "QTc")
         if not known:
-            return self._claim(statement, "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1])
-        tolerance = TOLERANCES[name]
+            return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
+        tolerance = TOLERANCES[name] * (APPROXIMATE if number.approximate else 1.0)
+        lows = (number.low, -number.low) if number.either_sign else (number.low,)
         for proof, value in known:
             if number.compare == ">":
-                fits = value > number.low - 0.5
+                fits = round(value) >= number.low
             elif number.compare == "<":
-                fits = value < number.high + 0.5
-            elif name == "axis":
+                fits = round(value) <= number.high
+            elif name.startswith("axis"):
                 fits = (
-                    min(abs(value - number.low), 360 - abs(value - number.low), abs(value - number.high)) <= tolerance
+                    any(min(abs(value - low), 360 - abs(value - low)) <= tolerance for low in (*lows, number.high))
                     or number.low <= value <= number.high
                 )
             else:
                 fits = number.low - tolerance <= value <= number.high + tolerance
             if fits:
-                return self._claim(statement, "supported", f"measured {title} is {_show(value, name)}", (proof,))
+                return self._verdict(statement, True), f"measured {title} is {_show(value, name)}", (proof,)
         proof, value = known[0]
-        return self._claim(statement, "contradicted", f"measured {title} is {_show(value, name)}", (proof,))
+        return self._verdict(statement, False), f"measured {title} is {_show(value, name)}", (proof,)
 
-    def _category(self, statement: Statement, name: str) -> Claim:
-        title = _SHOWN.get(name, "QTc")
-        proof = self._quantities(statement, "qtc" if name == "qt" else name)[0]
+    @staticmethod
+    def _verdict(statement: Statement, holds: bool, plain: bool = True) -> Verdict:
+        """What a statement is worth where the thing it names holds or not; one that is not plainly wrong, or doubtful, is not contradicted."""
+        if holds != statement.negated:
+            return "supported"
+        return "unsupported" if statement.uncertain or not plain else "contradicted"
+
+    def _category(self, statement: Statement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        quantity = "qtc" if name == "qt" else name
+        title = _SHOWN.get(quantity, "QTc")
+        proof = self._quantities(statement, quantity)[0]
         if not isinstance(proof.value, int | float):
-            return self._claim(statement, "not_checkable", f"{title} is not measurable: {proof.reason}", (proof,))
-        holds = _in_category(name, float(proof.value), statement.word, self.measurement.sex)
-        if holds is None:
-            return self._claim(statement, "not_checkable", f"{statement.word!r} has no limit for the {title}", (proof,))
-        verdict: Verdict = "supported" if holds != statement.negated else "contradicted"
-        return self._claim(statement, verdict, f"measured {title} is {_show(float(proof.value), name)}", (proof,))
+            return "not_checkable", f"{title} is not measurable: {proof.reason}", (proof,)
+        value = float(proof.value)
+        sex, age = self.measurement.sex, self.measurement.age
+        holds = in_category(quantity, value, statement.word, sex, age)
+        said = f"measured {title} is {_show(value, quantity)}"
+        if isinstance(holds, Category):
+            return "not_checkable", f"{said}: {holds.reason}", (proof,)
+        return self._verdict(statement, holds, plainly(quantity, value, statement.word, sex, age)), said, (proof,)
 
-    def _regularity(self, statement: Statement) -> Claim:
-        proof = self._quantities(statement, "rr_cv")[0]
+    def _regularity(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        proof = self.evaluation.quantities.evidence(None, "rr_cv")
         if not isinstance(proof.value, int | float):
-            return self._claim(statement, "not_checkable", f"RR variation is not measurable: {proof.reason}", (proof,))
-        holds = (proof.value < REGULAR_RR_CV) == (statement.word == "regular")
-        verdict: Verdict = "supported" if holds != statement.negated else "contradicted"
-        return self._claim(statement, verdict, f"RR intervals vary by {100 * float(proof.value):.0f} %", (proof,))
+            return "not_checkable", f"RR variation is not measurable: {proof.reason}", (proof,)
+        irregular = load_limits()["irregular_rr_cv"].value(None, self.measurement.sex, self.measurement.age)
+        assert irregular is not None
+        holds = (proof.value < irregular) == (statement.word == "regular")
+        return self._verdict(statement, holds), f"RR intervals vary by {100 * float(proof.value):.0f} %", (proof,)
 
-    def _missing(self, statement: Statement) -> Claim:
-        proof = self._quantities(statement, statement.subject[0])[0]
+    def _missing(self, statement: Statement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        proof = self._quantities(statement, name)[0]
         if proof.value is None:
-            return self._claim(statement, "supported", f"not measurable: {proof.reason}", (proof,))
-        return self._claim(statement, "contradicted", f"it was measured: {proof.value:g} {proof.unit}" if isinstance(proof.value, float) else "it was measured", (proof,))  # fmt: skip
+            return "supported", f"not measurable: {proof.reason}", (proof,)
+        shown = (
+            f"it was measured: {proof.value:g} {proof.unit}" if isinstance(proof.value, float) else "it was measured"
+        )
+        return "contradicted", shown, (proof,)
 
-    def _finding(self, statement: Statement) -> Claim:
-        if statement.subject == ("p_waves",):
-            return self._p_waves(statement)
-        if statement.subject == ("normal_ecg",):
-            return self._normal_ecg(statement)
-        findings = [self.evaluation.findings[name] for name in statement.subject]
-        if statement.leads:
-            placed = self._placed(statement, findings)
+    def _amplitude(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        holds, reason, evidence = hold_amplitude(statement, self.evaluation.quantities)
+        return ("not_checkable" if holds is None else self._verdict(statement, holds)), reason, evidence
+
+    # --- findings
+
+    def _finding(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        special: Mapping[str, Callable[[Statement], tuple[Verdict, str, Iterable[Evidence]]]] = {
+            "p_waves": self._p_waves, "normal_ecg": self._normal_ecg, "otherwise_normal": self._otherwise_normal, "borderline_ecg": self._borderline,
+            "q_waves": self._q_waves,
+        }  # fmt: skip
+        first = statement.findings[0][0]
+        if first in special:
+            return special[first](statement)
+        if statement.leads and len(statement.findings) == 1:
+            placed = self._placed(statement, [self._known(name) for name in statement.findings[0]])
             if placed is not None:
                 return placed
-        shown = [finding for finding in findings if finding.present]
-        named = " or ".join(finding.label for finding in (shown or findings)[:3])
-        evidence = [part for finding in (shown or findings)[:3] for part in finding.evidence]
-        unknown = next((finding for finding in findings if finding.present is None), None)
-        if shown:
-            reason = f"{named} is there: {shown[0].criterion}"
-            return self._claim(statement, "contradicted" if statement.negated else "supported", reason, evidence)
+        groups = [[self._known(name) for name in group] for group in statement.findings]
+        held = [self._any(group) for group in groups]
+        wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
+        if wrong is not None:
+            evidence = [part for finding in wrong[:3] for part in finding.evidence]
+            return self._verdict(statement, False), f"criteria are not met: {wrong[0].criterion}", evidence
+        unknown = next(
+            (
+                finding
+                for group, state in zip(groups, held, strict=True)
+                if state is None
+                for finding in group
+                if finding.present is None
+            ),
+            None,
+        )
         if unknown is not None:
-            return self._claim(
-                statement, "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", unknown.evidence
-            )
-        if statement.negated:
-            return self._claim(statement, "supported", f"criteria are not met: {findings[0].criterion}", evidence)
-        return self._claim(statement, "unsupported" if statement.uncertain else "contradicted", f"criteria are not met: {findings[0].criterion}", evidence)  # fmt: skip
+            return "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", unknown.evidence
+        shown = [finding for group in groups for finding in group if finding.present]
+        named = " or ".join(dict.fromkeys(finding.label for finding in shown[:3]))
+        return (
+            self._verdict(statement, True),
+            f"{named} is there: {shown[0].criterion}",
+            [part for finding in shown[:3] for part in finding.evidence],
+        )
 
-    def _placed(self, statement: Statement, findings: list[Finding]) -> Claim | None:
+    @staticmethod
+    def _any(group: list[Finding]) -> bool | None:
+        states = [finding.present for finding in group]
+        return True if True in states else None if None in states else False
+
+    def _known(self, name: str) -> Finding:
+        """A finding of the knowledge base, or what is known of one without a criterion: that it can't be there, or nothing."""
+        finding = self.evaluation.findings.get(name)
+        label = name.replace("_", " ")
+        if finding is not None and (finding.present is not None or name not in _NOT_WITH_SINUS):
+            return finding
+        if name in _NOT_WITH_SINUS and (
+            sinus := next(
+                (self.evaluation.findings[one] for one in sorted(_SINUS) if self.evaluation.findings[one].present), None
+            )
+        ):
+            return Finding(
+                name, False, f"the rhythm is {sinus.label}", sinus.evidence, label=finding.label if finding else label
+            )
+        if finding is not None:
+            return finding
+        rule = NEEDS.get(name)
+        if rule is not None:
+            reasons: list[str] = []
+            read: dict[str, None] = {}
+
+            def value(_: str | None, quantity: str) -> Value:
+                found, reason = self.evaluation.quantities.value(None, quantity)
+                read[quantity] = None
+                reasons.extend([reason] if reason else [])
+                return found
+
+            if evaluate(rule, value) is False:
+                return Finding(
+                    name,
+                    False,
+                    f"it needs {rule}",
+                    tuple(self.evaluation.quantities.evidence(None, one) for one in read),
+                    label=label,
+                )
+        return Finding(name, None, "", label=label, reason="there is no criterion for it")
+
+    def _placed(self, statement: Statement, findings: list[Finding]) -> tuple[Verdict, str, Iterable[Evidence]] | None:
         """A finding said of certain leads; None where its leads don't matter."""
         states: dict[str, bool | None] = {}
         evidence: list[Evidence] = []
         for finding in findings:
-            entry = load_knowledge()[finding.name]
+            entry = load_knowledge().get(finding.name)
+            if entry is None or entry.group == "voltage":  # low voltage is a matter of all leads
+                continue
             there = self.evaluation.lead_states(entry, statement.leads)
             if not there and finding.present:
                 leads = {lead for part in finding.evidence for lead in part.leads}
                 there = {lead: lead in leads for lead in statement.leads} if 0 < len(leads) < 12 else {}
             for lead, held in there.items():
-                states[lead] = (
-                    True
-                    if True in (held, states.get(lead))
-                    else None
-                    if None in (held, states.get(lead, held))
-                    else False
-                )
+                before = states.get(lead, held)
+                states[lead] = True if True in (held, before) else None if None in (held, before) else False
             evidence += finding.evidence
         if not states:
             return None
@@ -190,77 +306,120 @@ class _Checker:
         named = findings[0].label
         if statement.negated:
             if yes:
-                return self._claim(statement, "contradicted", f"{named} is there in {', '.join(yes)}", evidence)
+                return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
             if no:
-                return self._claim(statement, "supported", f"no {named} in {', '.join(no)}", evidence)
-        elif no and not (statement.region and len(yes) >= 2):
-            elsewhere = yes or any(finding.present for finding in findings)
-            verdict: Verdict = "unsupported" if elsewhere or statement.uncertain else "contradicted"
-            return self._claim(statement, verdict, f"{named} is not there in {', '.join(no)}", evidence)
+                return self._verdict(statement, False), f"no {named} in {', '.join(no)}", evidence
+        elif no and not (statement.region and len(yes) >= min(2, len(states))):
+            elsewhere = bool(yes) or any(finding.present for finding in findings)
+            plain = not elsewhere and not self._nearly(findings, no)
+            return self._verdict(statement, False, plain), f"{named} is not there in {', '.join(no)}", evidence
         elif yes:
-            return self._claim(statement, "supported", f"{named} is there in {', '.join(yes)}", evidence)
+            return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
         reason = next((finding.reason for finding in findings if finding.reason), None)
-        return self._claim(statement, "not_checkable", f"{named} can't be told in {', '.join(states)}: {reason or 'not measurable there'}", evidence)  # fmt: skip
+        return (
+            "not_checkable",
+            f"{named} can't be told in {', '.join(states)}: {reason or 'not measurable there'}",
+            evidence,
+        )
 
-    def _p_waves(self, statement: Statement) -> Claim:
+    def _nearly(self, findings: list[Finding], leads: list[str]) -> bool:
+        """Whether an ST deviation is there in these leads, though smaller than its criterion asks for."""
+        for finding in findings:
+            limit = ST_LIMITS_MV.get(finding.name)
+            if limit is None:
+                continue
+            sign = 1.0 if finding.name == "st_elevation" else -1.0
+            values = [measured_amplitude(self.evaluation.quantities, "st", lead)[0] for lead in leads]
+            if any(value is not None and sign * value >= PLAIN_SHARE * limit for value in values):
+                return True
+        return False
+
+    def _p_waves(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
         value, reason = self.evaluation.quantities.value(None, "p_share")
         proof = self.evaluation.quantities.evidence(None, "p_share")
         if not isinstance(value, float):
-            return self._claim(statement, "not_checkable", reason or "P waves could not be judged", (proof,))
-        verdict: Verdict = "supported" if (value >= 0.5) != statement.negated else "contradicted"
-        return self._claim(statement, verdict, f"P waves before {100 * value:.0f} % of the beats", (proof,))
+            return "not_checkable", reason or "P waves could not be judged", (proof,)
+        return (
+            self._verdict(statement, value >= P_PRESENT_SHARE),
+            f"P waves before {100 * value:.0f} % of the beats",
+            (proof,),
+        )
 
-    def _normal_ecg(self, statement: Statement) -> Claim:
-        abnormal = [
+    def _q_waves(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """Q waves in named leads are any; "no Q waves", and Q waves without a lead, are pathological ones."""
+        quantities = self.evaluation.quantities
+        if statement.leads and not statement.negated:
+            proofs = [
+                quantities.evidence(lead, "q_mv" if self.measurement.has_millivolts else "q_rel")
+                for lead in statement.leads
+            ]
+            known = [(proof, abs(float(proof.value))) for proof in proofs if isinstance(proof.value, int | float)]
+            if known:
+                there = [proof.leads[0] for proof, size in known if size >= Q_WAVE_MV]
+                if len(there) >= (min(2, len(known)) if statement.region else len(known)):
+                    return self._verdict(statement, True), f"Q waves in {', '.join(there)}", proofs
+                missing = [proof.leads[0] for proof, size in known if size < Q_WAVE_MV]
+                return self._verdict(statement, False, plain=not there), f"no Q wave in {', '.join(missing)}", proofs
+        finding = self.evaluation.findings["pathological_q_waves"]
+        if statement.leads:
+            placed = self._placed(statement, [finding])
+            if placed is not None:
+                return placed
+        if finding.present is None:
+            return "not_checkable", f"{finding.label} can't be told: {finding.reason}", finding.evidence
+        return self._verdict(statement, finding.present), f"{finding.label}: {finding.criterion}", finding.evidence
+
+    def _abnormal(self) -> list[Finding]:
+        return [
             finding for finding in self.evaluation.findings.values() if finding.present and finding.name not in _NORMAL
         ]
-        evidence = [part for finding in abnormal for part in finding.evidence]
+
+    def _normal_ecg(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        abnormal = self._abnormal()
         if abnormal:
             reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
-            verdict: Verdict = (
-                "supported" if statement.negated else "unsupported" if statement.uncertain else "contradicted"
-            )
-            return self._claim(statement, verdict, reason, evidence)
-        if statement.negated:
-            return self._claim(statement, "unsupported", "no criterion of the knowledge base is met")
-        return self._claim(
-            statement,
-            "supported",
+            return self._verdict(statement, False), reason, [part for finding in abnormal for part in finding.evidence]
+        # that no criterion is met does not make an ECG called abnormal a normal one
+        return (
+            self._verdict(statement, True, plain=False),
             "no criterion of the knowledge base is met",
-            [self.measurement.evidence("heart_rate")],
+            (self.measurement.evidence("heart_rate"),),
         )
+
+    def _otherwise_normal(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """Apart from what the text names there is nothing abnormal."""
+        named = {name for other in self.statements if not other.negated for group in other.findings for name in group}
+        groups = {self.evaluation.findings[name].group for name in named if name in self.evaluation.findings}
+        categories = {other.subject[0] for other in self.statements if other.kind in ("category", "number")}
+        said = named.union(*(_IMPLIED.get(group, frozenset()) for group in groups))
+        if "pr" in categories:
+            said |= {"first_degree_av_block", "short_pr"}
+        if {"qt", "qtc"} & categories:
+            said |= {"prolonged_qtc", "short_qtc"}
+        if "axis" in categories:
+            said |= {"left_axis_deviation", "right_axis_deviation"}
+        if groups & {"infarction", "ischaemia"}:
+            said |= {
+                finding.name
+                for finding in self.evaluation.findings.values()
+                if finding.group in ("infarction", "ischaemia")
+            }
+        left = [finding for finding in self._abnormal() if finding.name not in said]
+        if not left:
+            return (
+                self._verdict(statement, True),
+                "no other criterion of the knowledge base is met",
+                (self.measurement.evidence("heart_rate"),),
+            )
+        return (
+            self._verdict(statement, False),
+            f"found besides: {', '.join(finding.label for finding in left[:4])}",
+            [part for finding in left for part in finding.evidence],
+        )
+
+    def _borderline(self, statement: Statement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        return "not_checkable", "borderline is neither normal nor abnormal", ()
 
 
 def _show(value: float, name: str) -> str:
     return f"{value:.0f} {UNIT_OF.get(name, 'ms')}"
-
-
-def _in_category(name: str, value: float, word: str, sex: str | None) -> bool | None:
-    """Whether a value is normal, prolonged, ... by the limits of the knowledge base; None where the word says nothing of it."""
-    long_qtc = 450.0 if sex == "male" else 460.0
-    # (below: short / slow, from here: prolonged / fast)
-    low, high = {
-        "heart_rate": (60.0, 100.5), "pr": (119.5, 200.5), "qrs": (0.0, 119.5), "qtc": (360.0, long_qtc), "qt": (360.0, long_qtc),
-        "rr": (600.0, 1000.5), "p": (0.0, 119.5), "atrial_rate_bpm": (60.0, 100.5),
-    }.get(name, (0.0, 0.0))  # fmt: skip
-    if word == "shape":
-        return None
-    if name == "axis":
-        held = {
-            "normal": -30 <= value <= 90,
-            "left": -90 <= value < -30,
-            "right": 90 < value <= 180,
-            "abnormal": not -30 <= value <= 90,
-        }
-        return held.get(word)
-    if high == 0.0:
-        return None
-    if word == "normal":
-        return low <= value < high
-    if word == "abnormal":
-        return not low <= value < high
-    if word in ("prolonged", "fast"):
-        return value >= high
-    if word in ("short", "slow"):
-        return value < (120.0 if name == "qrs" else low)
-    return None

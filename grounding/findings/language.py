@@ -194,7 +194,7 @@ class _Rule:
                 return self._named(name, None)
             case ast.Attribute(value=ast.Name(id=lead), attr=name):
                 return self._named(name, lead)
-            case ast.BinOp(left=ast.Constant(value=factor), op=ast.Mult(), right=right):
+            case ast.BinOp(left=ast.Constant(value=int() | float() as factor), op=ast.Mult(), right=right):
                 return f"{factor:g} times the {self._value(right, unit)}"
             case ast.BinOp(left=left, op=op, right=right):
                 return f"{self._value(left, unit)} {_OPERATORS[type(op)]} {self._value(right, unit)}"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from ..check import check
 from ..check.reading import read_statements
 from ..evidence import Claim, Evidence
+from ..facts import Fact
 from ..findings import shown
 from ..measurement.result import Measurement
-from ..facts import Fact
 from .lessons import CANT_TELL, Lesson, Turn
 
 _TAG = re.compile(r"<[a-z][a-z0-9_]*>")

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from ..check import TOLERANCES
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
+from ..facts import ORDINARY, VALUES, Fact, compose, facts
 from ..findings import shown
 from ..registry import Registry
-from ..facts import compose
-from ..facts import ORDINARY, VALUES, Fact, facts
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement

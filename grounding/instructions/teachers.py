@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import EcgError
-from ..registry import Registry
 from ..facts import Fact
+from ..registry import Registry
 from .lessons import Lesson, Turn, answers
 
 SYSTEM_PROMPT = """You write training data about 12-lead ECGs. You are given the facts of one recording, one a line, as <tag> = meaning.

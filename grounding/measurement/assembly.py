@@ -57,7 +57,7 @@ class Assembly:
         extents: dict[str, Array], name: str, shapes: Signal, paced: NDArray[np.bool_], rr: Array, dark: Spans, faint: dict[str, str],
     ) -> None:  # fmt: skip
         self.record, self.signal, self.there, self.quality, self.issues = record, signal, there, quality, issues
-        self.usable = there.any(axis=1)
+        self.usable: NDArray[np.bool_] = np.asarray(there.any(axis=1))
         self.found, self.extents, self.name, self.faint, self.dark = found, extents, name, faint, dark
         self.edges = edges = clinical(found, extents)
         self.to_fs = record.fs / FS_HZ

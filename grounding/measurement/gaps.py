@@ -58,7 +58,7 @@ def presence(bad: Sequence[Spans], n_samples: int, scale: float = 1.0) -> NDArra
 
 def hidden(there: NDArray[np.bool_], fs: float) -> Spans:
     """Stretches in which no lead can be used, long enough to hide a beat."""
-    return spans_of(~there.any(axis=0), max(1, round(SHORTEST_HIDING_S * fs)))
+    return spans_of(np.asarray(~there.any(axis=0)), max(1, round(SHORTEST_HIDING_S * fs)))
 
 
 def crosses(begins: NDArray[Any], ends: NDArray[Any], spans: Spans) -> NDArray[np.bool_]:

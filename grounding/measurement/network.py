@@ -92,7 +92,7 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int = WINDOW)
     """
     of = channels(signal)
     spread = of.rms
-    alive = of.there.any(axis=1)
+    alive = np.asarray(of.there.any(axis=1))
     whole = not alive.any() or all(lead.all() for lead in of.there[alive])
     n = signal.shape[1]
     p, qrs, inside = (np.empty(shape, np.float32) for shape in (n, n, (3, n)))

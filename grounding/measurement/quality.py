@@ -219,7 +219,7 @@ def typical_gain(record: ECGRecord, usual_mv: float = 0.2) -> float:
 
 def _length(signal: NDArray[Any], seconds: float, fs: float) -> int:
     """Samples of a window; the whole signal is one window where it is shorter."""
-    return max(2, min(round(seconds * fs), signal.shape[1]))
+    return max(2, min(round(seconds * fs), int(signal.shape[1])))
 
 
 def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:

@@ -186,9 +186,8 @@ class Measurement:
                     if values.isna().any() and all(isinstance(value, int | float) for value in values.dropna()):
                         frames[name][column] = values.astype(float)
             frames["quality"]["issues"] = [tuple(issues) for issues in frames["quality"]["issues"]]
-            frames["quality"]["unusable_spans_s"] = [
-                tuple(map(tuple, spans)) for spans in frames["quality"]["unusable_spans_s"]
-            ]
+            spans = [tuple(map(tuple, spans)) for spans in frames["quality"]["unusable_spans_s"]]
+            frames["quality"]["unusable_spans_s"] = pd.Series(spans, dtype=object)
             return cls(
                 record_id=told["record_id"], fs=float(told["fs_hz"]), leads=tuple(told["leads"]), duration_s=float(told["duration_s"]),
                 intervals=dict(told["intervals_ms"]), extents=dict(told["extents_ms"]), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),

@@ -8,8 +8,7 @@ import pytest
 
 from gem.training.corpus import CLASS_LABELS, explanation, impression, labels_of, random_facts
 from gem.training.start import MAX_NEW_TOKENS, corpus_tokenizer
-from grounding.facts import DIAGNOSES, TAGS
-from grounding.facts import DIAGNOSIS_TAGS
+from grounding.facts import DIAGNOSES, DIAGNOSIS_TAGS, TAGS
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_what_one_lead_lacks_the_others_show(steady: ECGRecord) -> None:
 @pytest.mark.parametrize("value", [np.nan, 0.0])
 def test_a_printed_page(strip: bool, value: float) -> None:
     """Three rows of four leads, 2.5 s each: everything is read where each lead is."""
-    record, truth = grounding.synthesize(83.3, pr_ms=170, qt_ms=380, axis_deg=60, noise_snr_db=30, seed=5)
+    record, _truth = grounding.synthesize(83.3, pr_ms=170, qt_ms=380, axis_deg=60, noise_snr_db=30, seed=5)
     whole = grounding.measure(record)
     signal = np.full_like(record.signal, value)
     for row in range(12):

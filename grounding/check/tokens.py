@@ -1,0 +1,137 @@
+"""A text as tokens: words, numbers and signs, each with its place, cut into sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# one character for one, so that places stay those of the text
+_SAME = str.maketrans(
+    {
+        **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\t\r\u200b\ufeff", " "),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u00ad", "-"),
+        **dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e", '"'),
+        "\u03bc": "\u00b5", "\u00ba": "\u00b0", "\u02da": "\u00b0", "\u2044": "/", "\u2215": "/", "\u223c": "~", "\u2248": "~",
+        "\u2265": ">", "\u2264": "<", "\u2a7e": ">", "\u2a7d": "<", "\u2028": "\n", "\u2029": "\n", "\u000b": "\n", "\u000c": "\n",
+    }
+)  # fmt: skip
+# an ordinal, a number, a word (with a lost umlaut as in "f#r", a chest lead's digit, "(s)"), line ends, or one sign
+_TOKEN = re.compile(
+    r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
+)
+_ENDS = frozenset(".;!|?")
+_LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+_words: dict[str, str] = {}
+_MAX_KNOWN_WORDS = 20_000
+
+
+def word_set(words: str) -> frozenset[str]:
+    """Words written with spaces between, as a set."""
+    return frozenset(words.split())
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Tokens of one sentence: as compared, and their places in the text."""
+
+    words: list[str]
+    starts: list[int]
+    ends: list[int]
+    question: bool = False
+
+
+def word_of(raw: str) -> str:
+    """A token as phrases are compared: lower case, one spelling for British, American and German letters.
+
+    Example:
+        >>> word_of("ISCHÄMIE"), word_of("ischaemia"), word_of("Repolarisation"), word_of("contraction(s)"), word_of("Bazett's")
+        ('ischemie', 'ischemia', 'repolarization', 'contractions', 'bazett')
+    """
+    known = _words.get(raw)
+    if known is None:
+        known = raw.lower().removesuffix("'s")
+        if known.endswith(")") and len(known) > 1:
+            known = known[:-1].replace("(", "")
+        known = known.translate(_LETTERS).replace("aemi", "emi").replace("isation", "ization").replace("ised", "ized")
+        if len(_words) < _MAX_KNOWN_WORDS:
+            _words[raw] = known
+    return known
+
+
+def plain(text: str) -> str:
+    """The text with typographic variants of dashes, spaces and signs made one; characters keep their places."""
+    return text.translate(_SAME)
+
+
+def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterator[Sentence]:
+    """Cut a text into sentences.
+
+    A sentence ends at ``.`` before a space (not behind an abbreviation or an ordinal), ``!``, ``?``, ``;``, ``|`` and at line ends. A line
+    that goes on in lower case continues the sentence where the text uses capitals at all.
+    """
+    text = plain(text)
+    wraps = any(char.isupper() for char in text[:2000])
+    words: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    size = len(text)
+    known = _words.get
+    for match in _TOKEN.finditer(text):
+        raw = match.group()
+        start, end = match.span()
+        if raw not in _ENDS and raw[0] != "\n":
+            words.append(known(raw) or word_of(raw))
+            starts.append(start)
+            ends.append(end)
+            continue
+        if raw[0] == "\n":
+            if not (wraps and words and end < size and text[end].islower() and words[-1] not in ":"):
+                if words:
+                    yield Sentence(words, starts, ends)
+                words, starts, ends = [], [], []
+            continue
+        if _ends(raw, text, end, size, words, ends, start, abbreviations):
+            if words:
+                if raw == "?":
+                    words.append("?")
+                    starts.append(start)
+                    ends.append(end)
+                yield Sentence(words, starts, ends, question=raw == "?")
+            words, starts, ends = [], [], []
+            continue
+        words.append(word_of(raw))
+        starts.append(start)
+        ends.append(end)
+    if words:
+        yield Sentence(words, starts, ends)
+
+
+def _ends(
+    sign: str, text: str, end: int, size: int, words: list[str], ends: list[int], start: int, abbreviations: frozenset[str]
+) -> bool:  # fmt: skip
+    if sign in ";!|":
+        return True
+    last = end >= size or text[end].isspace()
+    if sign == "?":
+        return last and bool(words)
+    if not last:
+        # "1.Satz" runs on, "rhythm.Normal" does not
+        return end < size and text[end].isupper() and bool(words) and len(words[-1]) > 3
+    if not words or ends[-1] != start:
+        return True
+    before = words[-1]
+    if before in abbreviations:
+        return _next_char(text, end, size) == "\n"
+    rest = text[end : end + 8].lstrip().lower()
+    if before.isdigit() and len(before) <= 2 and rest.startswith("grad"):
+        return False
+    # "e.g. ", "Z. n. ": single letters with full stops
+    if len(before) == 1 and before.isalpha():
+        return not ((len(words) > 1 and words[-2] == ".") or (len(rest) > 1 and rest[0].isalpha() and rest[1] == "."))
+    return True
+
+
+def _next_char(text: str, end: int, size: int) -> str:
+    return text[end] if end < size else "\n"
