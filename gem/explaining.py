@@ -242,7 +242,9 @@ def _explanation(record: ECGRecord, measurement: Measurement, model: Any, name: 
             "the model wrote no sentence", where=record.record_id, remedy="try another model, or train it longer"
         )
     notes = () if silence else changed_for_the_encoders(model, record)
-    statements = checked(report(tagged, items, assessment, silence if len(measurement.beats) else None, notes), measurement)
+    statements = checked(
+        report(tagged, items, assessment, silence if len(measurement.beats) else None, notes), measurement
+    )
     return Explanation(record.record_id, statements, measurement, findings, probabilities, name, record, silence)
 
 
@@ -253,9 +255,7 @@ def checked(parts: Sequence[Said], measurement: Measurement) -> tuple[Statement,
     for part in parts:
         end = start + len(part.text)
         within = tuple(_with_origin(claim, start, part.inserted) for claim in claims if start <= claim.start < end)
-        statements.append(
-            Statement(part.text, start, end, part.evidence, within, part.kind, part.tags, part.inserted)
-        )
+        statements.append(Statement(part.text, start, end, part.evidence, within, part.kind, part.tags, part.inserted))
         start = end + 1
     return tuple(statements)
 

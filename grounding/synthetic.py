@@ -99,6 +99,7 @@ def synthesize(
     rhythm: Rhythm = "sinus",
     conduction: Conduction = "normal",
     ectopy: tuple[Literal["pvc", "pac"], int] | None = None,
+    block: tuple[int, ...] = (),
     st_mv: Mapping[str, float] | None = None,
     rr_sd_ms: float = 0.0,
     noise_snr_db: float | None = None,
@@ -121,7 +122,9 @@ def synthesize(
         rhythm: ``sinus``, ``af`` (irregular, fibrillation waves, no P), ``flutter`` (regular, saw-tooth near 300/min, no P), ``avb1``, ``avb2_wenckebach`` (4:3),
             ``avb2_mobitz2`` (3:2), ``avb3`` (escape rhythm, P waves on their own at 85/min), ``paced`` (ventricular, no P).
         conduction: ``normal``, ``rbbb`` or ``lbbb``.
-        ectopy: ``("pvc", 4)`` makes every fourth beat a premature ventricular one, ``("pac", 4)`` an atrial one; sinus rhythms only.
+        ectopy: ``("pvc", 4)`` makes every fourth beat a premature ventricular one, ``("pac", 4)`` an atrial one; sinus rhythms, ventricular ones in ``af`` too.
+        block: with ``flutter``, how many of its waves go to one beat, over and over: ``(2, 4)`` alternates; ``rate_bpm`` is then the mean one. Always the same number,
+            and a rate of the waves near 300/min, where it is empty.
         st_mv: ST level per lead, mV, e.g. ``{"II": 0.2, "III": 0.25}``; limb leads that are not named follow from lead algebra.
         rr_sd_ms: standard deviation of RR, ms, for the rhythms that have a regular one.
         noise_snr_db: white noise, as the ratio of the clean leads' mean variance to the noise's.
@@ -149,10 +152,14 @@ def synthesize(
     rate_bpm = rate_bpm if rate_bpm is not None else 40.0 if rhythm == "avb3" else 70.0
     if not 20 <= rate_bpm <= 250:
         raise _bad(f"a rate of {rate_bpm:g} bpm", "take 20-250")
-    if ectopy is not None and (rhythm not in ("sinus", "avb1") or ectopy[0] not in ("pvc", "pac") or ectopy[1] < 2):
+    where = {"pvc": ("sinus", "avb1", "af"), "pac": ("sinus", "avb1")}
+    if ectopy is not None and (rhythm not in where.get(ectopy[0], ()) or ectopy[1] < 2):
         raise _bad(
-            f"ectopy {ectopy!r} with rhythm {rhythm!r}", "take ('pvc', n) or ('pac', n) with n >= 2, in sinus or avb1"
+            f"ectopy {ectopy!r} with rhythm {rhythm!r}",
+            "take ('pvc', n) or ('pac', n) with n >= 2, in sinus or avb1; ('pvc', n) in af too",
         )
+    if block and (rhythm != "flutter" or min(block) < 1):
+        raise _bad(f"block {block!r} with rhythm {rhythm!r}", "take whole numbers from 1, with flutter")
     try:
         rng = np.random.default_rng(seed)
     except (TypeError, ValueError):
@@ -162,12 +169,14 @@ def synthesize(
     rr_s = 60 / rate_bpm
     qt = qt_ms if qt_ms is not None else 400.0 * rr_s ** (1 / 3) + 0.5 * max(0.0, qrs - 90)
     pr = pr_ms if pr_ms is not None else 240.0 if rhythm == "avb1" else 160.0
-    if not 20 <= qrs <= 300 or qt < qrs + 120 or qt / 1000 >= rr_s or not 40 <= p_ms <= pr <= 600:
+    shortest_rr_s = rr_s * len(block) * min(block) / sum(block) if block else rr_s
+    if not 20 <= qrs <= 300 or qt < qrs + 120 or qt / 1000 >= shortest_rr_s or not 40 <= p_ms <= pr <= 600:
         raise _bad(
-            f"RR {1000 * rr_s:.0f}, P {p_ms:g}, PR {pr:g}, QRS {qrs:g}, QT {qt:.0f} ms",
+            f"RR {1000 * shortest_rr_s:.0f}, P {p_ms:g}, PR {pr:g}, QRS {qrs:g}, QT {qt:.0f} ms",
             "QRS is 20-300 ms, QT at least QRS + 120 and less than RR, P 40 ms to PR, PR at most 600",
         )
-    beats, p_onsets = _timing(rhythm, conduction, ectopy, rr_s, rr_sd_ms, pr, qrs, qt, duration_s, rng)
+    waves_per_s = sum(block) / len(block) / rr_s if block else max(1, round(5.0 * rr_s)) / rr_s
+    beats, p_onsets = _timing(rhythm, conduction, ectopy, block, rr_s, rr_sd_ms, pr, qrs, qt, duration_s, rng)
     shape = 1 + 0.2 * np.clip(rng.normal(size=12), -1.5, 1.5)
     st = _st_levels(st_mv or {})
     time = np.arange(round(fs * duration_s)) / fs
@@ -193,7 +202,7 @@ def synthesize(
             (number, "P", onset, _add_p(dipole, time, fs, onset, p_ms / 1000, small, shape), onset + p_ms / 1000)
         )
     if rhythm in ("af", "flutter"):
-        dipole += _atrial_waves(time, rhythm, rr_s, rng)
+        dipole += _atrial_waves(time, rhythm, waves_per_s, rng)
     clean = _DIPOLE @ dipole.T + extra
     for first in spikes:
         clean[:, first : first + max(1, round(0.002 * fs))] += (_DIPOLE @ np.array([-0.6, -0.9, -0.3, -0.6]))[:, None]
@@ -214,8 +223,8 @@ def _bad(what: str, remedy: str) -> EcgSignalError:
 
 
 def _timing(
-    rhythm: str, conduction: str, ectopy: tuple[str, int] | None, rr_s: float, rr_sd_ms: float, pr: float, qrs: float, qt: float,
-    duration_s: float, rng: np.random.Generator,
+    rhythm: str, conduction: str, ectopy: tuple[str, int] | None, block: tuple[int, ...], rr_s: float, rr_sd_ms: float, pr: float, qrs: float,
+    qt: float, duration_s: float, rng: np.random.Generator,
 ) -> tuple[list[_Beat], list[tuple[int, float, bool]]]:  # fmt: skip
     """The beats, and P waves as (beat or -1, onset in s, ectopic)."""
     beats: list[_Beat] = []
@@ -225,6 +234,8 @@ def _timing(
     def step() -> float:
         if rhythm == "af":
             return max(shortest, float(rr_s * rng.gamma(25.0, 1 / 25.0)))
+        if block:
+            return rr_s * len(block) / sum(block) * block[count % len(block)]
         return max(shortest, float(rr_s + rng.normal(0, rr_sd_ms / 1000))) if rr_sd_ms else rr_s
 
     now = float(rng.uniform(0.25, 0.25 + rr_s)) - rr_s  # QRS or, with block, conducted QRS onset
@@ -244,7 +255,11 @@ def _timing(
         early = ectopy is not None and count % ectopy[1] == 0
         if early and ectopy is not None and ectopy[0] == "pvc":
             wide = max(150.0, qrs + 30)
-            beats.append(_Beat(now - 0.35 * rr_s, "premature_ventricular", wide, min(qt + 50, 1250 * rr_s), "lbbb"))
+            at = now - 0.35 * rr_s
+            if rhythm == "af" and beats:  # after the T of the beat before, whenever the next would have come
+                at = beats[-1].qrs_s + shortest
+                now = max(now, at + 0.3 * rr_s)
+            beats.append(_Beat(at, "premature_ventricular", wide, min(qt + 50, 1250 * rr_s), "lbbb"))
             now += step()  # the next sinus beat comes when it would have come: a full compensatory pause
             continue
         if early:
@@ -358,11 +373,10 @@ def _add_st(
     extra[:, part] += st[:, None] * (up * down)
 
 
-def _atrial_waves(time: Array, rhythm: str, rr_s: float, rng: np.random.Generator) -> Array:
+def _atrial_waves(time: Array, rhythm: str, waves_per_s: float, rng: np.random.Generator) -> Array:
     """Fibrillation (wandering 5-8 Hz) or flutter (saw-tooth, n:1) as a dipole (samples, 4)."""
     if rhythm == "flutter":
-        rate = max(1, round(5.0 * rr_s)) / rr_s
-        phase = (time * rate + rng.uniform()) % 1.0
+        phase = (time * waves_per_s + rng.uniform()) % 1.0
         saw = np.where(phase < 0.7, phase / 0.7, (1 - phase) / 0.3) - 0.5
         return np.asarray(0.2 * saw[:, None] * np.array([-0.2, -1.0, 0.5, -0.2]), dtype=np.float64)
     out = np.zeros((len(time), 4))

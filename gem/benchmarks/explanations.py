@@ -75,7 +75,9 @@ def evaluate_explanations(
             seen = (position + shift) % len(records) if name.startswith("other") else position
             told = measured if name.endswith("with_facts") else []
             # what may be cited: the facts of the prompt, and what the encoders say to what they were shown
-            suggested = [] if silence else [fact for fact in facts(measurement, (), chances[seen]) if fact.kind == "diagnosis"]
+            suggested = (
+                [] if silence else [fact for fact in facts(measurement, (), chances[seen]) if fact.kind == "diagnosis"]
+            )
             tally.add(model, records[seen], told, suggested, measurement)
     commonest = Counter(labels).most_common(1)[0][0]
     conditions = {name: tally.figures(labels) for name, tally in tallies.items()}

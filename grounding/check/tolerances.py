@@ -58,7 +58,9 @@ _MEANT = {
 _OTHERS = frozenset({"abnormal", "deviated"})  # anything but normal
 
 
-def in_category(name: str, value: float, word: str, sex: str | None = None, age: float | None = None) -> Category | bool:
+def in_category(
+    name: str, value: float, word: str, sex: str | None = None, age: float | None = None
+) -> Category | bool:
     """Whether a value, as it is shown (whole ms, bpm, degrees), is what a word says.
 
     Args:

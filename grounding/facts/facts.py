@@ -30,7 +30,9 @@ VALUES = {
     "qtc": ("qtc_fridericia", "QTc"),
 }
 CATEGORY_WORDS = {"left": "left axis deviation", "right": "right axis deviation", "extreme": "extreme axis deviation"}
-PROMPT_WORDS = frozenset({"slow", "fast", "normal", "short", "prolonged", "left", "right"})  # that gem-nano has learned to read
+PROMPT_WORDS = frozenset(
+    {"slow", "fast", "normal", "short", "prolonged", "left", "right"}
+)  # that gem-nano has learned to read
 MAX_FINDINGS = 8
 FINDING_TAGS = tuple(f"<f{number}>" for number in range(1, MAX_FINDINGS + 1))
 DIAGNOSIS_TAGS = {label: f"<dx_{label.lower().replace('/', '_')}>" for label in DIAGNOSES}
@@ -200,7 +202,11 @@ def _left_out(unknown: Sequence[str], tags: tuple[str, ...]) -> Statement:
     titles |= {tag: DIAGNOSES[label].words for label, tag in DIAGNOSIS_TAGS.items()}
     titles |= dict.fromkeys(FINDING_TAGS, "a finding") | {"<rhythm>": "the rhythm"}
     about = listed(list(dict.fromkeys(titles.get(tag, "something else") for tag in unknown)))
-    return Statement(f"A sentence of the model was left out: it speaks of {about}, for which this recording gives nothing.", kind="note", tags=tags)
+    return Statement(
+        f"A sentence of the model was left out: it speaks of {about}, for which this recording gives nothing.",
+        kind="note",
+        tags=tags,
+    )
 
 
 def listed(words: Sequence[str]) -> str:

@@ -78,7 +78,9 @@ def agreement(label: str, findings: Mapping[str, Finding]) -> tuple[str, tuple[E
         return f"the measured criteria agree ({', '.join(finding.label for finding in there)})", evidence
     if label == "NORM":
         abnormal = [finding.label for finding in findings.values() if finding.present and finding.name not in ORDINARY]
-        return (f"but measured is {', '.join(abnormal[:3])}" if abnormal else "no measured criterion speaks against it"), ()
+        return (
+            f"but measured is {', '.join(abnormal[:3])}" if abnormal else "no measured criterion speaks against it"
+        ), ()
     if about and all(finding.present is None for finding in about):
         return "the measured criteria can't be told here", ()
     return "no measured criterion shows it", ()

@@ -22,7 +22,11 @@ SPOKEN_UNITS = frozenset({"ms", "bpm", "deg", "mV"})
 
 
 def report(
-    tagged_text: str, items: Sequence[Fact], assessment: Assessment, silence: str | None = None, notes: Iterable[str] = ()
+    tagged_text: str,
+    items: Sequence[Fact],
+    assessment: Assessment,
+    silence: str | None = None,
+    notes: Iterable[str] = (),
 ) -> list[Statement]:
     """Put together what is said of a recording.
 
@@ -46,7 +50,11 @@ def report(
     known = {fact.tag: fact for fact in items}
     cited = {tag for statement in written for tag in statement.tags}
     out = [_summary(items)]
-    out += [part for part in written if part.kind in ("rhythm", "number", "uncited", "note") and "<dx_" not in "".join(part.tags)]
+    out += [
+        part
+        for part in written
+        if part.kind in ("rhythm", "number", "uncited", "note") and "<dx_" not in "".join(part.tags)
+    ]
     out += [_finding(fact, assessment) for fact in items if fact.kind == "finding" and fact.tag in cited]
     out += _missing([fact for fact in items if fact.kind == "missing"])
     diagnoses = [known[tag] for tag in known if known[tag].kind == "diagnosis"]
@@ -56,7 +64,9 @@ def report(
     return out + _qualifying(assessment.findings) + _notes(notes)
 
 
-def _whole(text: str, evidence: Iterable[Evidence], kind: str, tags: tuple[str, ...] = (), asserted: str = "") -> Statement:
+def _whole(
+    text: str, evidence: Iterable[Evidence], kind: str, tags: tuple[str, ...] = (), asserted: str = ""
+) -> Statement:
     """A statement that code wrote, but for what the encoders assert."""
     evidence = tuple(dict.fromkeys(evidence))
     if not asserted:
@@ -82,7 +92,13 @@ def _summary(items: Sequence[Fact]) -> Statement:
     likely = next((fact for fact in items if fact.kind == "diagnosis"), None)
     text += f". Suggested: {likely.text}" if likely else ""
     evidence = [part for fact in (rhythm, rate) if fact for part in fact.evidence]
-    return _whole(f"Summary: {text}.", evidence, "summary", tuple(fact.tag for fact in (rhythm, rate) if fact), likely.text if likely else "")
+    return _whole(
+        f"Summary: {text}.",
+        evidence,
+        "summary",
+        tuple(fact.tag for fact in (rhythm, rate) if fact),
+        likely.text if likely else "",
+    )
 
 
 def _finding(fact: Fact, assessment: Assessment) -> Statement:
@@ -102,7 +118,10 @@ def measured_words(evidence: Iterable[Evidence], most: int = 3) -> str:
             by_quantity.setdefault(part.quantity, []).append(part)
     out = []
     for quantity, parts in list(by_quantity.items())[:most]:
-        values = [shown(float(part.value or 0.0), part.unit) + (f" in {part.leads[0]}" if len(part.leads) == 1 else "") for part in parts[:most]]
+        values = [
+            shown(float(part.value or 0.0), part.unit) + (f" in {part.leads[0]}" if len(part.leads) == 1 else "")
+            for part in parts[:most]
+        ]
         out.append(f"{quantity_words(quantity)} {', '.join(values)}")
     return "; ".join(out)
 
@@ -116,7 +135,9 @@ def _missing(facts: Sequence[Fact]) -> list[Statement]:
     for reason, some in by_reason.items():
         names = listed([fact.label for fact in some])
         text = f"{names[0].upper()}{names[1:]} {'is' if len(some) == 1 else 'are'} {reason}."
-        out.append(_whole(text, [part for fact in some for part in fact.evidence], "missing", tuple(fact.tag for fact in some)))
+        out.append(
+            _whole(text, [part for fact in some for part in fact.evidence], "missing", tuple(fact.tag for fact in some))
+        )
     return out
 
 

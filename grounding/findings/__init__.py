@@ -6,4 +6,15 @@ from .engine import Assessment, assess, find, lead_states
 from .knowledge import Entry, load_knowledge
 from .limits import category, load_limits, rounded, shown
 
-__all__ = ["Assessment", "Entry", "assess", "category", "find", "lead_states", "load_knowledge", "load_limits", "rounded", "shown"]
+__all__ = [
+    "Assessment",
+    "Entry",
+    "assess",
+    "category",
+    "find",
+    "lead_states",
+    "load_knowledge",
+    "load_limits",
+    "rounded",
+    "shown",
+]

@@ -103,7 +103,11 @@ class Assessment:
                 if name in limits:
                     limit = limits[name].value(at, sex, age)
                     if limit is None:
-                        reasons.append(f"no limit is known for a patient of {age:g} years" if age is not None else "no limit is known")
+                        reasons.append(
+                            f"no limit is known for a patient of {age:g} years"
+                            if age is not None
+                            else "no limit is known"
+                        )
                     return limit
                 value, reason = self.quantities.value(at, name)
                 if value is None and reason:

@@ -20,7 +20,8 @@ RECORD_WORDS = {
     "axis": "QRS axis", "axis_p": "P axis", "axis_t": "T axis", "age": "age", "sex": "sex", "has_millivolts": "the amplitudes are in millivolts",
     "rr_min_ms": "shortest RR interval", "rr_max_ms": "longest RR interval", "rr_sd_ms": "standard deviation of the RR intervals",
     "rr_cv": "variation of the RR intervals", "rmssd_ms": "RMSSD", "p_share": "share of beats with a P wave", "pr_sd_ms": "standard deviation of the PR interval",
-    "af_score": "score for atrial fibrillation", "atrial_rate_bpm": "atrial rate", "p_per_qrs": "P waves per QRS", "dropped_beats": "number of P waves that no QRS follows",
+    "af_probability": "probability of atrial fibrillation", "flutter_probability": "probability of atrial flutter",
+    "atrial_rate_bpm": "atrial rate", "p_per_qrs": "P waves per QRS", "dropped_beats": "number of P waves that no QRS follows",
     "pr_trend_ms": "growth of the PR interval from beat to beat", "n_beats": "number of beats", "pvc_count": "number of premature ventricular beats",
     "pac_count": "number of premature supraventricular beats", "escape_count": "number of escape beats", "paced_share": "share of paced beats",
     "wide_share": "share of wide beats", "bigeminy_run": "times in a row that one ordinary beat is followed by a premature one",
@@ -36,7 +37,7 @@ LEAD_WORDS = {
     "net_rel": "R less S", "r_peak_time_ms": "R-peak time", "qrs_ms": "QRS duration", "qrs_form": "shape of the QRS", "st_form": "shape of the ST segment",
     "t_form": "shape of the T wave", "p_form": "shape of the P wave",
 }  # fmt: skip
-SHARES = {"p_share", "paced_share", "wide_share", "rr_cv", "normal_rr_cv", "r_progression"}
+SHARES = {"af_probability", "flutter_probability", "p_share", "paced_share", "wide_share", "rr_cv", "normal_rr_cv", "r_progression"}
 OF_QRS = "of the largest QRS deflection"
 _SIGNS: dict[type[ast.cmpop], str] = {
     ast.Lt: "below", ast.LtE: "at most", ast.Gt: "above", ast.GtE: "at least", ast.Eq: "equal to", ast.NotEq: "other than",
@@ -67,7 +68,9 @@ def quantity_words(name: str, lead: str | None = None) -> str:
         return f"signal quality issue {name.removeprefix('issue_').replace('_', ' ')!r}"
     if name.startswith("probability_"):
         return f"probability of {name.removeprefix('probability_')} by the encoders"
-    raise CriterionError(f"there are no words for the quantity {name!r}", remedy="add them to grounding/findings/language.py")
+    raise CriterionError(
+        f"there are no words for the quantity {name!r}", remedy="add them to grounding/findings/language.py"
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -144,7 +147,9 @@ class _Rule:
                 return f"not ({self.words(part)})"
             case ast.Compare(left=left, ops=ops, comparators=others):
                 unit = next(filter(None, (self._unit(part) for part in (left, *others))), "")
-                shown = [f"{_SIGNS[type(op)]} {self._value(other, unit)}" for op, other in zip(ops, others, strict=True)]
+                shown = [
+                    f"{_SIGNS[type(op)]} {self._value(other, unit)}" for op, other in zip(ops, others, strict=True)
+                ]
                 return f"{self._value(left, unit)} {' and '.join(shown)}"
             case ast.Name() | ast.Attribute():
                 return self._value(node, "")
@@ -229,7 +234,11 @@ def limit_words(limit: Limit, unit: str | None = None) -> str:
         if rule["value"] is None:
             value = "none"
         else:
-            value = f"{100 * rule['value']:g} %" if unit == "%" else f"{rule['value']:g} {unit.replace('deg', 'degrees') if unit == 'deg' else unit}".strip()
+            value = (
+                f"{100 * rule['value']:g} %"
+                if unit == "%"
+                else f"{rule['value']:g} {unit.replace('deg', 'degrees') if unit == 'deg' else unit}".strip()
+            )
         if not who and parts:
             who = ["otherwise"]
         parts.append(" ".join([value, *who]))

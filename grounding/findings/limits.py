@@ -58,7 +58,6 @@ class Limit:
             return None if rule["value"] is None else float(rule["value"])
         return None
 
-
     def for_patient(self, sex: str | None, age: float | None) -> Limit:
         """The same limit with the rules that may fit a patient: both sexes' where the sex is not known, adults' where the age is not."""
         kept = []
@@ -127,7 +126,9 @@ def _tables() -> tuple[Mapping[str, Limit], Mapping[str, Mapping[str, str]]]:
     for quantity, words in raw["categories"].items():
         for rule in words.values():
             if unknown := {name for _, name in names(rule)} - set(limits) - {quantity}:
-                raise CriterionError(f"the category rule {rule!r} reads {sorted(unknown)}", where=f"limits.yaml, {quantity}")
+                raise CriterionError(
+                    f"the category rule {rule!r} reads {sorted(unknown)}", where=f"limits.yaml, {quantity}"
+                )
     return limits, raw["categories"]
 
 
@@ -204,17 +205,26 @@ def category(name: str, value: float, sex: str | None = None, age: float | None 
         if holds:
             return Category(word)
         why = why or reason
-    if why is None and any(limits[used].for_patient(sex, age).rules[-1]["value"] is None for rule in categories.get(key, {}).values() for _, used in names(rule) if used in limits):
+    if why is None and any(
+        limits[used].for_patient(sex, age).rules[-1]["value"] is None
+        for rule in categories.get(key, {}).values()
+        for _, used in names(rule)
+        if used in limits
+    ):
         why = f"no limit is known for a patient of {age:g} years" if age is not None else "no limit is known"
     return Category("", why)
 
 
-def holds_for(rule: str, values: Mapping[str, Value], sex: str | None, age: float | None) -> tuple[bool | None, str | None]:
+def holds_for(
+    rule: str, values: Mapping[str, Value], sex: str | None, age: float | None
+) -> tuple[bool | None, str | None]:
     """Whether a rule over limits and a few values holds for a patient, and why that can't be told."""
     limits = load_limits()
     used = [limits[name] for _, name in names(rule) if name in limits]
 
     def decide(who: str | None, years: float | None) -> bool | None:
-        return evaluate(rule, lambda lead, name: limits[name].value(lead, who, years) if name in limits else values.get(name))
+        return evaluate(
+            rule, lambda lead, name: limits[name].value(lead, who, years) if name in limits else values.get(name)
+        )
 
     return over_patients(used, sex, age, decide)

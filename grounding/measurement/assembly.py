@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ECGRecord, fill_missing
-from .atrial import ATRIAL_KEYS, ATRIAL_LEADS, atrial_rhythm, p_known
+from .atrial import ATRIAL_KEYS, atrial_rhythm
 from .delineators import Array, Boundaries
 from .features import FS_HZ
 from .fusion import (
-    WIDE_MS,
-    aligned_shapes,
-    beat_types,
     clinical,
     corrected_qt,
     frontal_axis,
@@ -34,6 +31,7 @@ from .result import (
     Measurement,
     usual_beats,
 )
+from .rhythm import Rhythm
 from .shapes import median_beat, pieces, summarise
 
 Signal = NDArray[np.float32]
@@ -54,7 +52,7 @@ class Assembly:
 
     def __init__(
         self, record: ECGRecord, signal: Signal, there: NDArray[np.bool_], quality: Any, issues: tuple[str, ...], found: Boundaries,
-        extents: dict[str, Array], name: str, shapes: Signal, paced: NDArray[np.bool_], rr: Array, dark: Spans, faint: dict[str, str],
+        extents: dict[str, Array], name: str, rhythm: Rhythm, p_known: NDArray[np.bool_], rr: Array, dark: Spans, faint: dict[str, str],
     ) -> None:  # fmt: skip
         self.record, self.signal, self.there, self.quality, self.issues = record, signal, there, quality, issues
         self.usable: NDArray[np.bool_] = np.asarray(there.any(axis=1))
@@ -66,13 +64,10 @@ class Assembly:
         self.beats = found.beats
         self.rr_prev = np.concatenate([[np.nan], rr * self.ms])
         self.rr_next = np.concatenate([rr * self.ms, [np.nan]])
-        wide = edges["qrs_offset"] - edges["qrs_onset"] >= WIDE_MS / self.ms
-        if wide.any():  # the shapes of others are not asked for
-            shapes = aligned_shapes(signal[self.usable], self.beats, shapes, wide, there[self.usable])
-        self.types = beat_types(self.rr_prev / self.ms, self.beats, edges, shapes, paced)
+        self.rhythm, self.types = rhythm, rhythm.types
         self.normal = usual_beats(self.types, np.isfinite(edges["t_offset"] - edges["qrs_onset"]))
         self.has_p = np.isfinite(edges["p_onset"])
-        self.p_known = p_known(extents, dark)
+        self.p_known = p_known
 
     def result(self) -> Measurement:
         import pandas as pd
@@ -313,25 +308,25 @@ class Assembly:
             "rmssd_ms",
             "p_share",
             "pr_sd_ms",
-            "af_score",
+            "af_probability",
+            "flutter_probability",
             *ATRIAL_KEYS,
         )
 
     def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
         rr = self.rr_prev[np.isfinite(self.rr_prev)]
-        out["p_share"] = share = _share(self.has_p, self.p_known)
+        out["p_share"] = _share(self.has_p, self.p_known)
+        out["af_probability"], out["flutter_probability"] = self.rhythm.fibrillation, self.rhythm.flutter
         if rr.size >= 2:
             out |= {
                 "rr_min_ms": float(rr.min()), "rr_max_ms": float(rr.max()), "rr_sd_ms": float(rr.std(ddof=1)),
                 "rr_cv": float(rr.std(ddof=1) / rr.mean()), "rmssd_ms": float(np.sqrt(np.mean(np.diff(rr) ** 2))),
             }  # fmt: skip
-            out["af_score"] = float(min(1.0, (out["rr_cv"] or 0.0) / 0.2) * (1.0 - share))
         pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
         if pr.size >= 3:
             out["pr_sd_ms"] = float(pr.std(ddof=1))
-        atrial = [row for row, lead in enumerate(self.record.leads) if lead in ATRIAL_LEADS and self.usable[row]]
-        values, reasons = atrial_rhythm(self.signal[atrial], self.extents, self.found.p_mean, self.dark)
+        values, reasons = atrial_rhythm(self.extents, self.found.p_mean, self.dark, self.rhythm.flutter_bpm)
         out |= values
         for name, value in out.items():
             if value is None:

@@ -1,4 +1,4 @@
-"""Twelve leads, one beat: global boundaries, P present or absent, beat types, intervals."""
+"""Twelve leads, one beat: global boundaries, P present or absent, intervals."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ QUIET_SHARE, QUIET_PLACES = 0.3, 499  # of the record is taken for quiet, looked
 # Chosen on CinC Challenge records and odd LUDB records.
 P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 1 / 3, 0.25, 0.8
 IRREGULAR_CV = 0.08
-WIDE_MS = 120.0
-SAME_SHAPE = 0.9
 MOST_COMPARED = 200  # beats, each with each other
 # of 39 irregular records labelled atrial fibrillation (CinC Challenge, LUDB, PTB-XL) three reach it, and only one of them seems to show P waves
 SAME_BEFORE = 0.38
@@ -214,29 +212,6 @@ def beat_shapes(
     return windows.reshape(len(beats), -1)
 
 
-def aligned_shapes(
-    signal: NDArray[np.float32], beats: NDArray[np.intp], shapes: NDArray[np.float32], which: NDArray[np.bool_],
-    there: NDArray[np.bool_],
-) -> NDArray[np.float32]:  # fmt: skip
-    """``beat_shapes``, some of them (beats,) moved by up to 40 ms to where they look most like the median one: the R of a wide QRS is here and there."""
-    typical = np.nan_to_num(typical_shape(shapes))
-    some = beats[which]
-    best, chosen = np.full(len(some), -np.inf), shapes[which]
-    for lag in range(-10, 11, 2):
-        moved = beat_shapes(signal, some + lag, None if there.all() else there)
-        likeness = np.nan_to_num(moved) @ typical / np.maximum(np.linalg.norm(np.nan_to_num(moved), axis=1), 1e-12)
-        better = likeness > best
-        best[better], chosen[better] = likeness[better], moved[better]
-    out = shapes.copy()
-    out[which] = chosen
-    return out
-
-
-def typical_shape(shapes: NDArray[np.floating[Any]]) -> NDArray[Any]:
-    """The median shape (samples,) of (beats, samples), over the beats in which a lead is there."""
-    return np.median(shapes, axis=0) if np.isfinite(shapes).all() else row_medians(shapes.T)
-
-
 def alike(shapes: NDArray[np.floating[Any]]) -> float:
     """Mean correlation of each beat with each other: 0 +- 0.07 where noise was taken for beats, at least 0.11 in real recordings.
 
@@ -291,65 +266,6 @@ def alike_before(signal: NDArray[np.floating[Any]], onsets: Array) -> float:
     shapes -= shapes.mean(axis=2, keepdims=True)
     shapes /= np.maximum(np.median(np.abs(shapes).max(axis=2), axis=0), 1e-9)[None, :, None]
     return alike(shapes.reshape(len(shapes), -1))
-
-
-def beat_types(
-    rr: Array, beats: NDArray[np.intp], edges: dict[str, Array], shapes: NDArray[np.floating[Any]],
-    paced: NDArray[np.bool_],
-) -> list[str]:  # fmt: skip
-    """``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``wide`` or ``paced``, one per beat.
-
-    A beat is premature when it comes before 80 % of the usual RR and the rhythm is otherwise steady; ventricular when it is
-    also 120 ms wide or more and does not look like the usual, narrower beats. The usual RR is that of beats which look alike, shared
-    among the steps between two of them: a pause after an early beat makes up for it, even where every other beat is early.
-    A beat that looks like the paced ones is paced too: not every spike is seen.
-
-    Args:
-        rr: (beats,) samples since the beat before, NaN where that is not known.
-        beats: R positions, samples at 250 Hz.
-        edges: from ``clinical``.
-        shapes: (beats, samples) one window around each R, the same lead or mix of leads for all.
-        paced: (beats,) those that follow a pacing spike, from ``pacing.follow``.
-    """
-    n = len(beats)
-    if paced.any():
-        driven = typical_shape(shapes[paced])
-        paced = paced | np.array([_correlation(shape, driven) >= SAME_SHAPE for shape in shapes])
-    width = (edges["qrs_offset"] - edges["qrs_onset"]) * MS
-    narrower = ~(width > np.nanmedian(width)) if np.isfinite(width).any() else np.ones(n, bool)
-    typical = typical_shape(shapes[narrower]) if n else np.empty(0)
-    strange = np.array(
-        [w >= WIDE_MS and _correlation(s, typical) < 0.75 for w, s in zip(width, shapes, strict=True)], bool
-    )
-    alike_at = np.flatnonzero(~strange)
-    steps = np.diff(beats[alike_at]) / np.diff(alike_at) if len(alike_at) > 2 else rr[1:]
-    if not np.isfinite(rr[1:]).all():
-        steps = rr[np.isfinite(rr)]
-    usual = float(np.median(steps)) if n > 2 and len(steps) else math.nan
-    steady = n > 3 and float(np.median(np.abs(steps - usual))) < 0.08 * usual
-    out = []
-    for i in range(n):
-        early = steady and i > 0 and rr[i] < 0.8 * usual
-        if paced[i]:
-            out.append("paced")
-        elif early:
-            out.append("premature_ventricular" if strange[i] else "premature_supraventricular")
-        elif strange[i]:
-            out.append("wide")
-        else:
-            out.append("normal")
-    return out
-
-
-def _correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
-    both = np.isfinite(a) & np.isfinite(b)
-    if not both.all():
-        a, b = a[both], b[both]
-    if not a.size:
-        return 1.0
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else 1.0
 
 
 def corrected_qt(qt_ms: float | None, rr_ms: float | None) -> dict[str, float | None]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ECGRecord, fill_missing
 from .assembly import Assembly, nothing
-from .delineators import WEIGHTS, delineators
+from .atrial import p_known
+from .averaged_p import add_p_waves
+from .delineators import WEIGHTS, Array, Boundaries, delineators
 from .existence import drop_faint
 from .features import FS_HZ, without_mains
 from .fusion import agree, alike, beat_shapes, fuse, steepness
-from .gaps import crosses, hidden, presence
+from .gaps import Spans, crosses, hidden, presence
 from .pacing import follow
 from .quality import examined, typical_gain
 from .result import Measurement
+from .rhythm import RhythmFeatures, Weights, read_rhythm, rhythm_features
 
 Signal = NDArray[np.float32]
 
@@ -51,6 +54,59 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
         >>> m.intervals["qt"] > m.intervals["qrs"] > 0
         True
     """
+    reading = bounded(record, delineator)
+    if isinstance(reading, Measurement):
+        return reading
+    rhythm = read_rhythm(features_of_rhythm(reading))
+    if rhythm.averaged is not None and "p" not in reading.faint:
+        add_p_waves(rhythm.averaged, reading.found, reading.extents, reading.signal, np.asarray(reading.there.any(axis=1)))
+    return Assembly(
+        record, reading.signal, reading.there, reading.quality, reading.issues, reading.found, reading.extents, reading.delineator, rhythm,
+        reading.p_known, reading.rr, reading.dark, reading.faint,
+    ).result()  # fmt: skip
+
+
+class Reading(NamedTuple):
+    """A recording with the boundaries of its waves.
+
+    ``signal`` (leads, samples) at 250 Hz and ``there``, where each lead can be used; ``found``, boundaries per lead, and ``extents``, of all leads together; ``rr`` (beats - 1,)
+    samples, NaN where something between two beats is missing; ``paced`` (beats,) those that follow a spike; ``p_known`` (beats,) those before which a P wave can be seen;
+    ``dark``, stretches without any lead; ``faint``, why there is no such wave.
+    """
+
+    record: ECGRecord
+    quality: Any
+    issues: tuple[str, ...]
+    delineator: str
+    signal: Signal
+    there: NDArray[np.bool_]
+    found: Boundaries
+    extents: dict[str, Array]
+    rr: Array
+    paced: NDArray[np.bool_]
+    p_known: NDArray[np.bool_]
+    dark: Spans
+    faint: dict[str, str]
+
+
+def features_of_rhythm(reading: Reading, weights: Weights | None = None) -> RhythmFeatures:
+    """``rhythm_features`` of a recording, with weights other than the shipped ones where they are given."""
+    usable = np.asarray(reading.there.any(axis=1))
+    names = tuple(lead for lead, used in zip(reading.record.leads, usable, strict=True) if used)
+    signal, there = reading.signal, reading.there
+    if not usable.all():
+        signal, there = signal[usable], there[usable]
+    return rhythm_features(
+        signal, names, reading.found, reading.extents, reading.rr, reading.paced, reading.p_known, None if there.all() else there, weights
+    )  # fmt: skip
+
+
+def bounded(record: ECGRecord, delineator: str = "auto") -> Reading | Measurement:
+    """The boundaries of a recording's waves; a Measurement without values where there are none to be found.
+
+    Args:
+        record, delineator: as in ``measure``.
+    """
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
     quality, issues, mains_mv, spikes, bad = examined(record)
@@ -67,7 +123,9 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     there = presence(bad, signal.shape[1], FS_HZ / record.fs)
     there[~usable] = False
     whole = bool(there[usable].all())
-    signal -= np.stack([np.median(lead if whole else _some(lead, part)) for lead, part in zip(signal, there, strict=True)])[:, None]
+    signal -= np.stack(
+        [np.median(lead if whole else _some(lead, part)) for lead, part in zip(signal, there, strict=True)]
+    )[:, None]
     signal[~usable] = 0.0
     for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
         signal[row] = without_mains(signal[row])
@@ -87,9 +145,9 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     found = agree(found, extents)
     faint = drop_faint(found, extents, leads, there_of_leads)
     paced = follow(found, extents, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
-    return Assembly(
-        record, signal, there, quality, issues, found, extents, name, shapes, paced, rr, dark, faint
-    ).result()
+    return Reading(
+        record, quality, issues, name, signal, there, found, extents, rr, paced, p_known(extents, dark), dark, faint
+    )
 
 
 def _some(lead: Signal, there: NDArray[np.bool_]) -> Signal:

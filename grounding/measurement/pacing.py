@@ -15,7 +15,10 @@ from .features import FS_HZ
 LEAST_HZ = 400.0  # below, a spike is not told from an R peak
 SPIKE_MV, STEP_MV = 0.12, 0.1  # mean over the leads
 QUIET_S, QUIET_SHARE = 0.032, 0.5  # a QRS rises for longer than a spike, and not out of nothing
-AFTER_JUMPS, RISES_ON = 3, 0.5  # over the three jumps' time after it, a step goes on by less than half of what a ramp would
+AFTER_JUMPS, RISES_ON = (
+    3,
+    0.5,
+)  # over the three jumps' time after it, a step goes on by less than half of what a ramp would
 # Of 668 recordings one without a pacemaker has three steps, two of them where it breaks off.
 FEWEST_SPIKES, FEWEST_STEPS = 3, 4
 STEPS_PER_S = 0.25  # at least: recordings put together have a step at every seam
@@ -116,7 +119,9 @@ def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
     """How far samples stand out of those before and after them, mean over leads: (leads, n) each, in time order."""
     left, right = views[1] - views[0], views[1] - views[2]
     with np.errstate(invalid="ignore"):
-        return _mean_over_leads(np.minimum(np.abs(left), np.abs(right)) * np.where(np.isnan(left + right), np.nan, left * right > 0))
+        return _mean_over_leads(
+            np.minimum(np.abs(left), np.abs(right)) * np.where(np.isnan(left + right), np.nan, left * right > 0)
+        )
 
 
 def _mean_over_leads(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

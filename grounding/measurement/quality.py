@@ -31,7 +31,10 @@ CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
 CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: no converter gives that of a living body
 MIN_DURATION_S = 2.0
-ENOUGH_S, ENOUGH_SHARE = 2.0, 0.5  # of good time, that a lead can be used: as long as a column of a printed page, nearly
+ENOUGH_S, ENOUGH_SHARE = (
+    2.0,
+    0.5,
+)  # of good time, that a lead can be used: as long as a column of a printed page, nearly
 BLOCK_S = 10.0  # noise and amplitude are judged in stretches of 10 s
 PAUSE_LEADS = 3  # leads that fall still together show a pause of the heart; one or two may have come off
 
@@ -117,7 +120,9 @@ def examined(record: ECGRecord) -> Examination:
         if usable:
             good[name] = signal[row]
             if len(bad[row]):
-                good[name] = np.where(presence(bad[row : row + 1], record.n_samples)[0], signal[row], np.float32(np.nan))
+                good[name] = np.where(
+                    presence(bad[row : row + 1], record.n_samples)[0], signal[row], np.float32(np.nan)
+                )
     spikes = pacing_spikes(list(good.values()), record.fs)
     return Examination(table, _record_issues(record, good, spikes), features.mains, spikes, bad)
 

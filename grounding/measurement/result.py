@@ -60,7 +60,8 @@ class Measurement:
             ``premature_ventricular``, ``paced``, ``wide``), P present or not, and whether the recording shows it (it may begin after the first P wave), boundaries by the clinical definition (``qrs_onset``) and over all leads (``qrs_first_onset``, ``qrs_last_offset``), samples at ``fs``, and intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
         lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
-        rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms af_score``,
+        rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms``,
+            ``af_probability`` and ``flutter_probability`` (of fibrillation and flutter of the atria),
             ``atrial_rate_bpm`` (P or flutter waves), ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (growth per beat).
         quality: a row per lead: ``lead usable issues unusable_spans_s`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``,
             ``lead_off``; ``unusable_spans_s`` of stretches, from and to, that were left out).

@@ -13,7 +13,9 @@ from grounding.facts import DIAGNOSES, Fact, Statement, compose, facts, report, 
 from grounding.findings import assess
 
 
-def said(measurement: Any, probabilities: dict[str, float] | None = None, silence: str | None = None, text: str | None = None) -> list[Statement]:
+def said(
+    measurement: Any, probabilities: dict[str, float] | None = None, silence: str | None = None, text: str | None = None
+) -> list[Statement]:
     items = facts(measurement, grounding.find(measurement), probabilities)
     return report(compose(items, seed=1) if text is None else text, items, assess(measurement), silence)
 
@@ -72,19 +74,29 @@ def test_inserted_words_cover_what_code_wrote_and_nothing_else(make_measurement:
 def test_paced_rhythm_qualifies_and_contradictory_findings_are_noted(make_measurement: Any) -> None:
     paced = said(make_measurement(types=("paced",) * 10))
     assert any("follow from the pacing" in statement.text for statement in paced)
-    low = {lead: {"r_mv": 0.2, "q_mv": 0.0, "s_mv": -0.1} for lead in ("I", "II", "III", "aVR", "aVL", "aVF")} | {"V5": {"r_mv": 2.8}}
+    low = {lead: {"r_mv": 0.2, "q_mv": 0.0, "s_mv": -0.1} for lead in ("I", "II", "III", "aVR", "aVL", "aVF")} | {
+        "V5": {"r_mv": 2.8}
+    }
     both = said(make_measurement(leads=low))
     assert any("exclude each other" in statement.text for statement in both)
     assert not any("exclude each other" in statement.text for statement in said(make_measurement()))
 
 
 def test_what_cannot_be_measured_is_said_once_for_each_reason(make_measurement: Any) -> None:
-    m = make_measurement(intervals={"pr": None, "qtc_fridericia": None, "qt": None}, reasons={"pr": "no P waves", "qt": "no T wave", "qtc_fridericia": "no T wave"})
+    m = make_measurement(
+        intervals={"pr": None, "qtc_fridericia": None, "qt": None},
+        reasons={"pr": "no P waves", "qt": "no T wave", "qtc_fridericia": "no T wave"},
+    )
     missing = [statement.text for statement in said(m) if statement.kind == "missing"]
-    assert missing == ["PR interval is not measurable (no P waves).", "QT interval and QTc are not measurable (no T wave)."]
+    assert missing == [
+        "PR interval is not measurable (no P waves).",
+        "QT interval and QTc are not measurable (no T wave).",
+    ]
 
 
-@pytest.mark.parametrize("signal", [np.zeros((12, 5000)), np.random.default_rng(0).normal(0, 0.3, (12, 5000))], ids=["flat", "noise"])
+@pytest.mark.parametrize(
+    "signal", [np.zeros((12, 5000)), np.random.default_rng(0).normal(0, 0.3, (12, 5000))], ids=["flat", "noise"]
+)
 def test_where_nothing_is_measured_nothing_is_said(signal: Any) -> None:
     m = grounding.measure(ECGRecord.from_array(signal, 500, STANDARD_LEADS))
     items = facts(m, grounding.find(m), {})
@@ -93,7 +105,9 @@ def test_where_nothing_is_measured_nothing_is_said(signal: Any) -> None:
 
 
 def test_silence_gives_its_reason(make_measurement: Any) -> None:
-    assert "The encoders were not asked for a diagnosis: one lead." in [s.text for s in said(make_measurement(), silence="one lead")]
+    assert "The encoders were not asked for a diagnosis: one lead." in [
+        s.text for s in said(make_measurement(), silence="one lead")
+    ]
 
 
 def test_every_class_has_words_and_known_findings(make_measurement: Any) -> None:
@@ -108,5 +122,7 @@ def test_every_class_has_words_and_known_findings(make_measurement: Any) -> None
 
 
 def test_fact_of_an_unnamed_rhythm(make_measurement: Any) -> None:
-    (summary,) = report("Nothing.", [Fact("<rhythm>", "regular", "regular", (), "rhythm", "regular")], assess(make_measurement()))[:1]
+    (summary,) = report(
+        "Nothing.", [Fact("<rhythm>", "regular", "regular", (), "rhythm", "regular")], assess(make_measurement())
+    )[:1]
     assert summary.text == "Summary: regular rhythm."

@@ -150,7 +150,9 @@ def test_every_quantity_that_a_rule_names_exists_and_has_words(make_measurement:
                 assert quantity_words(name, lead)
                 for at in (lead,) if lead else leads:
                     _, reason = quantities.value(at, name)
-                    assert reason is None or "measured" not in reason.split(":")[0] or "not measurable in lead" in reason, (entry.name, name, reason)
+                    assert (
+                        reason is None or "measured" not in reason.split(":")[0] or "not measurable in lead" in reason
+                    ), (entry.name, name, reason)
 
 
 def test_nothing_measured_decides_nothing() -> None:

@@ -31,7 +31,9 @@ SAME = {
         ("qtc_fridericia", np.r_[350, 360.4, 360.6, 400, 449.4, 449.6, 455, 459.4, 459.6, 470]),
     ],
 )  # fmt: skip
-def test_the_word_and_the_finding_say_the_same(make_measurement: Any, sex: str | None, age: float | None, quantity: str, values: Any) -> None:
+def test_the_word_and_the_finding_say_the_same(
+    make_measurement: Any, sex: str | None, age: float | None, quantity: str, values: Any
+) -> None:
     for value in values:
         where = {quantity: value} if quantity in ("heart_rate", "axis") else {"intervals": {quantity: value}}
         findings = {finding.name: finding for finding in find(make_measurement(sex=sex, age=age, **where))}
@@ -63,7 +65,8 @@ def test_every_limit_has_a_source_and_every_category_its_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "text"), [(71.6, "bpm", "72 bpm"), (-0.4, "deg", "0 degrees"), (-0.154, "mV", "-0.15 mV"), (199.5, "ms", "200 ms")]
+    ("value", "unit", "text"),
+    [(71.6, "bpm", "72 bpm"), (-0.4, "deg", "0 degrees"), (-0.154, "mV", "-0.15 mV"), (199.5, "ms", "200 ms")],
 )
 def test_what_is_shown_is_what_is_judged(value: float, unit: str, text: str) -> None:
     assert shown(value, unit) == text
@@ -71,4 +74,11 @@ def test_what_is_shown_is_what_is_judged(value: float, unit: str, text: str) -> 
 
 
 def test_units_by_name() -> None:
-    assert [unit_of(name) for name in ("qtc_hodges", "rr_max_ms", "atrial_rate_bpm", "axis_p", "j_mv", "rr_cv")] == ["ms", "ms", "bpm", "deg", "mV", ""]
+    assert [unit_of(name) for name in ("qtc_hodges", "rr_max_ms", "atrial_rate_bpm", "axis_p", "j_mv", "rr_cv")] == [
+        "ms",
+        "ms",
+        "bpm",
+        "deg",
+        "mV",
+        "",
+    ]

@@ -18,7 +18,9 @@ def steady() -> ECGRecord:
     return grounding.synthesize(83.3, pr_ms=180, qt_ms=380, duration_s=30, noise_snr_db=30, seed=3)[0]
 
 
-def without(record: ECGRecord, value: float, *stretches: tuple[float, float], leads: slice = slice(None)) -> Measurement:
+def without(
+    record: ECGRecord, value: float, *stretches: tuple[float, float], leads: slice = slice(None)
+) -> Measurement:
     signal = record.signal.copy()
     for begin, end in stretches:
         signal[leads, round(begin * FS) : round(end * FS)] = value
@@ -39,7 +41,12 @@ def test_spans() -> None:
     assert there[1].all()
     assert len(hidden(there, 10.0)) == 0  # the other lead is there
     assert hidden(there[:1], 10.0).tolist() == [[4, 8]]
-    assert crosses(np.array([0, 3, 8.0, np.nan]), np.array([3, 9, 9.0, 9]), np.array([[4, 8]])).tolist() == [False, True, False, False]
+    assert crosses(np.array([0, 3, 8.0, np.nan]), np.array([3, 9, 9.0, 9]), np.array([[4, 8]])).tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, 3.0])

@@ -316,7 +316,7 @@ def test_rr_statistics() -> None:
         assert m.rhythm[name] == pytest.approx(value, abs=15), name
     assert m.rhythm["rr_cv"] == pytest.approx(rr.std(ddof=1) / rr.mean(), abs=0.02)
     assert m.rhythm["p_share"] < 0.1
-    assert m.rhythm["af_score"] > 0.5
+    assert m.rhythm["af_probability"] > 0.5
     assert m.intervals["pr"] is None
 
 

@@ -1,0 +1,184 @@
+"""The rhythm of a recording: what kind each beat is, and how probable fibrillation and flutter of the atria are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .averaged_p import AveragedP, averaged_p
+from .delineators import Array, Boundaries
+from .ectopy import (
+    SUPRAVENTRICULAR,
+    VENTRICULAR,
+    Comparison,
+    beat_types,
+    compare,
+    like_paced,
+    supraventricular_features,
+    ventricular_features,
+)
+from .features import FS_HZ
+from .flutter import RegularWaves, regular_waves
+from .fusion import row_medians
+
+Weights = Mapping[str, Mapping[str, float]]
+MODEL = Path(__file__).parent / "weights" / "rhythm.json"
+ATRIAL_LEADS = ("II", "III", "aVF", "V1")
+ATRIAL = (
+    "irregularity", "spread", "p_share", "p_clearness", "waves_explained", "waves_likeness", "waves_rate", "qrs_width",
+)  # fmt: skip
+FEWEST_INTERVALS, AT_ONCE = 2, 30  # between ordinary beats; over more than 30 the rate itself changes
+LAGS = (1, 2, 3)  # beats: with extrasystoles every second or third beat, an interval is like the second or third after
+P_IS_THE_RULE = 0.9  # share of beats with a P wave from which no flutter is looked for
+USUAL_FLUTTER_BPM = 285.0
+CLEARNESS = (1.0, 40.0)
+
+
+class RhythmFeatures(NamedTuple):
+    """What the rhythm is told from.
+
+    ``beats`` compared with the usual one; ``ventricular`` (beats, ``VENTRICULAR``); ``is_ventricular`` and ``is_paced`` (beats,); ``atrial`` (``ATRIAL``), ``None`` with too few
+    ordinary beats; ``waves`` of the atria, ``None`` where they were not looked for; ``averaged``, P waves in the average beat.
+    """
+
+    beats: Comparison
+    ventricular: Array
+    is_ventricular: NDArray[np.bool_]
+    is_paced: NDArray[np.bool_]
+    atrial: Array | None
+    waves: RegularWaves | None
+    averaged: AveragedP | None
+
+
+class Rhythm(NamedTuple):
+    """``types`` (beats,) as in ``Measurement.beats``; the probabilities of fibrillation and flutter of the atria, ``None`` with too few beats; ``flutter_bpm``, the rate of the atrial
+    waves where flutter is more probable than not; ``averaged``, P waves in the average beat, where the rhythm lets them be P waves."""
+
+    types: list[str]
+    fibrillation: float | None
+    flutter: float | None
+    flutter_bpm: float | None
+    averaged: AveragedP | None
+
+
+def rhythm_features(
+    signal: NDArray[np.floating[Any]], names: tuple[str, ...], found: Boundaries, edges: dict[str, Array], rr: Array,
+    paced: NDArray[np.bool_], p_known: NDArray[np.bool_], there: NDArray[np.bool_] | None = None, weights: Weights | None = None,
+) -> RhythmFeatures:  # fmt: skip
+    """What beats and atria show.
+
+    Args:
+        signal: (usable leads, samples) at 250 Hz, mV.
+        names: of these leads.
+        found: boundaries per lead.
+        edges: from ``fuse``.
+        rr: (beats - 1,) samples from beat to beat, NaN where something between them is missing.
+        paced: (beats,) those that follow a pacing spike, from ``pacing.follow``.
+        p_known: (beats,) those before which the recording shows whether there is a P wave.
+        there: (usable leads, samples), where a lead was recorded; all of it where ``None``.
+        weights: other than the shipped ones.
+    """
+    of = compare(signal, found, rr, there)
+    has_p = np.isfinite(edges["p_onset"])
+    paced = like_paced(signal, found.beats, paced, there)
+    beats = ventricular_features(of, has_p, found.beats, signal.shape[1])
+    ventricular = (scores("ventricular", beats, weights) > 0) & ~paced
+    averaged = averaged_p(signal, names, edges, of.rr, ~ventricular)
+    atrial, waves = _atrial(signal, names, of, edges, ventricular, has_p & p_known, p_known, averaged)
+    return RhythmFeatures(of, beats, ventricular, paced, atrial, waves, averaged)
+
+
+def _atrial(
+    signal: NDArray[np.floating[Any]], names: tuple[str, ...], of: Comparison, edges: dict[str, Array], ventricular: NDArray[np.bool_],
+    has_p: NDArray[np.bool_], p_known: NDArray[np.bool_], averaged: AveragedP | None,
+) -> tuple[Array | None, RegularWaves | None]:  # fmt: skip
+    usual = ~ventricular
+    rr = of.rr[usual & np.append(False, usual[:-1])]
+    rr = rr[np.isfinite(rr)]
+    if len(rr) < FEWEST_INTERVALS:
+        return None, None
+    middle = float(np.median(rr))
+    steps = [float(np.median(np.abs(rr[lag:] - rr[:-lag]))) for lag in LAGS if len(rr) > lag + 1]
+    irregularity = min(steps, default=abs(float(rr[1] - rr[0]))) / middle
+    parts = [np.quantile(part, (0.25, 0.75)) for part in np.array_split(rr, max(1, len(rr) // AT_ONCE))]
+    spread = float(np.median([high - low for low, high in parts])) / middle
+    share = float(has_p[p_known & usual].mean()) if (p_known & usual).any() else 0.0
+    waves = None
+    rows = [row for row, name in enumerate(names) if name in ATRIAL_LEADS]
+    if share < P_IS_THE_RULE and rows:
+        t_end = _median(edges["t_offset"] - edges["qrs_onset"])
+        t_end = min(t_end if np.isfinite(t_end) else 0.4 * FS_HZ, 0.6 * middle)
+        waves = regular_waves(signal[rows], edges["qrs_onset"], edges["qrs_offset"], t_end, usual)
+    clearness = np.clip(averaged.clearness, *CLEARNESS) if averaged is not None else 2.0
+    explained, likeness = (waves.explained, waves.likeness) if waves is not None else (0.0, 0.0)
+    rate = 60.0 * waves.rate_hz if waves is not None else USUAL_FLUTTER_BPM
+    features = (
+        np.log(irregularity + 0.01), np.log(spread + 0.01), share, np.log(clearness), explained, likeness,
+        abs(rate - USUAL_FLUTTER_BPM) / 50.0, np.clip(_median(of.width_ms), 60.0, 200.0) / 30.0,
+    )  # fmt: skip
+    return np.array(features, np.float64), waves
+
+
+def read_rhythm(of: RhythmFeatures, weights: Weights | None = None) -> Rhythm:
+    """Tell the kind of each beat and the rhythm of the atria.
+
+    Args:
+        of: from ``rhythm_features``.
+        weights: other than the shipped ones.
+    """
+    fibrillation = flutter = None
+    if of.atrial is not None:
+        fibrillation, flutter = atrial_probabilities(of.atrial[None], weights)[0].tolist()
+    irregular = fibrillation is not None and flutter is not None and max(fibrillation, flutter) >= 0.5
+    supraventricular = scores("supraventricular", supraventricular_features(of.beats, of.is_ventricular), weights) > 0
+    supraventricular &= ~(of.is_ventricular | np.append(False, of.is_ventricular[:-1])) & (not irregular)
+    types = beat_types(of.beats, of.is_ventricular, supraventricular, of.is_paced)
+    rate_bpm = 60.0 * of.waves.rate_hz if of.waves is not None and flutter is not None and flutter >= 0.5 else None
+    rr = of.beats.rr[np.isfinite(of.beats.rr)]
+    averaged = of.averaged
+    if averaged is not None and (irregular or of.is_paced.any() or not len(rr)):
+        averaged = None
+    if averaged is not None and not averaged.is_clear(
+        60.0 * FS_HZ / float(np.median(rr)), _median(of.beats.width_ms)
+    ):
+        averaged = None
+    return Rhythm(types, fibrillation, flutter, rate_bpm, averaged)
+
+
+def scores(kind: str, features: Array, weights: Weights | None = None) -> Array:
+    """Score (n,) of each beat by the learned weights; above 0 it is one of that kind.
+
+    Args:
+        kind: ``"ventricular"`` or ``"supraventricular"``.
+        features: (n, those of that kind).
+        weights: other than the shipped ones.
+    """
+    of_kind = (weights or _shipped())[kind]
+    names = {"ventricular": VENTRICULAR, "supraventricular": SUPRAVENTRICULAR}[kind]
+    return np.asarray(of_kind["constant"] + features @ np.array([of_kind[name] for name in names]))
+
+
+def atrial_probabilities(features: Array, weights: Weights | None = None) -> Array:
+    """(n, 2) probabilities of fibrillation and of flutter, of recordings with ``ATRIAL`` features (n, 8)."""
+    told = weights or _shipped()
+    by_kind = np.array([[told[kind][name] for name in ("constant", *ATRIAL)] for kind in ("fibrillation", "flutter")])
+    logits = np.zeros((len(features), 3))
+    logits[:, 1:] = by_kind[:, 0] + features @ by_kind[:, 1:].T
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(odds[:, 1:] / odds.sum(axis=1, keepdims=True))
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Weights:
+    told: Weights = json.loads(MODEL.read_text(encoding="utf-8"))["weights"]
+    return told
+
+
+def _median(values: Array) -> float:
+    return float(row_medians(values[None])[0])
