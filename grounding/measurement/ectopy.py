@@ -73,7 +73,7 @@ def against(
     def windows(chosen: NDArray[np.intp]) -> tuple[Array, Array]:
         at = np.clip(chosen[:, None] + np.arange(-REACH - MOVE, REACH + MOVE + 1), 0, signal.shape[1] - 1)
         has = np.ones((len(signal), len(chosen))) if there is None else there[:, at].all(axis=2).astype(np.float64)
-        return signal[:, at].astype(np.float64), has  # leads, beats, samples; leads, beats
+        return signal[:, at].astype(np.float64), np.asarray(has)  # leads, beats, samples; leads, beats
 
     sample = beats[those]
     cut, has = windows(sample[:: max(1, len(sample) // BEATS_AT_ONCE)])
