@@ -78,7 +78,7 @@ def make_measurement() -> MakeMeasurement:
             rows.append(row | dict((leads or {}).get(lead, {})))
         fields: dict[str, Any] = {
             "record_id": "fake", "fs": 500.0, "leads": STANDARD_LEADS, "duration_s": 10.0, "heart_rate": 71.0,
-            "axes": {"p": 50.0, "qrs": axis, "t": 40.0}, "rhythm": {"rr_cv": 0.02, "rr_sd_ms": 17.0, "p_share": 1.0, "pr_sd_ms": 5.0} | dict(rhythm or {}),
+            "axes": {"p": 50.0, "qrs": axis, "t": 40.0}, "rhythm": {"rr_cv": 0.02, "rr_sd_ms": 17.0, "p_share": 1.0, "pr_sd_ms": 5.0, "af_probability": 0.01, "flutter_probability": 0.01} | dict(rhythm or {}),
             "quality": pd.DataFrame({"lead": STANDARD_LEADS, "usable": True, "issues": [()] * 12}), "age": 60.0, "sex": "female",
         }  # fmt: skip
         return Measurement(

@@ -55,5 +55,5 @@ def test_every_reader_is_described(name: str) -> None:
     reader = readers[name]
     assert reader.name == name
     assert reader.text
-    assert reader.extensions
+    assert reader.extensions or reader.sniff
     assert all(extension.startswith(".") and extension == extension.lower() for extension in reader.extensions)

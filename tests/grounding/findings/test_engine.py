@@ -15,6 +15,7 @@ from grounding.findings.expressions import names
 from grounding.findings.knowledge import leads_of
 from grounding.findings.language import quantity_words
 from grounding.measurement.assembly import Assembly
+from grounding.measurement.result import LEAD_SUMMARY_COLUMNS
 
 RHYTHM_KEYS = Assembly._rhythm_names()
 
@@ -48,8 +49,10 @@ def test_every_entry_is_answered_once_with_its_source(make_measurement: Any) -> 
         assert (finding.present is None) == (finding.reason is not None)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
+IN_HEALTH = ("normal_rate", "sinus_rhythm", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc")
+SIDE, LOWER = ("I", "aVL", "V5", "V6"), ("II", "III", "aVF")
+# a record on which each finding is there; it is not in health
+CASES: list[tuple[str, dict[str, Any]]] = (
     [
         ("first_degree_av_block", {"intervals": {"pr": 236.0}}),
         ("short_pr", {"intervals": {"pr": 100.0}}),
@@ -62,7 +65,8 @@ def test_every_entry_is_answered_once_with_its_source(make_measurement: Any) -> 
         ("nonspecific_intraventricular_conduction_delay", {"intervals": {"qrs": 130.0}, "leads": {lead: {"q_mv": -0.2} for lead in ("I", "V6")}}),
         ("prolonged_qtc", {"intervals": {"qtc_fridericia": 470.0}}),
         ("short_qtc", {"intervals": {"qtc_fridericia": 340.0}}),
-        ("atrial_fibrillation", {"rhythm": {"p_share": 0.1}, "rr_ms": (600.0, 900.0) * 5}),
+        ("atrial_fibrillation", {"rhythm": {"af_probability": 0.9}}),
+        ("atrial_flutter", {"rhythm": {"flutter_probability": 0.9}}),
         ("sinus_arrhythmia", {"rr_ms": (700.0, 1000.0) * 5}),
         ("paced_rhythm", {"types": ("paced",) * 10}),
         ("premature_ventricular_complex", {"types": ("normal",) * 8 + ("premature_ventricular", "normal")}),
@@ -75,14 +79,60 @@ def test_every_entry_is_answered_once_with_its_source(make_measurement: Any) -> 
         ("st_elevation", {"leads": {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "aVF")}}),
         ("t_wave_inversion", {"leads": {lead: {"t_mv": -0.3} for lead in ("V4", "V5")}}),
         ("low_qrs_voltage", {"leads": {lead: {"r_mv": 0.2, "q_mv": 0.0, "s_mv": -0.1} for lead in ("I", "II", "III", "aVR", "aVL", "aVF")}}),
-    ],
+        ("bradycardia", {"heart_rate": 48.0}),
+        ("tachycardia", {"heart_rate": 120.0}),
+        ("irregular_rhythm", {"rr_ms": (700.0, 1000.0) * 5}),
+        ("supraventricular_tachycardia", {"heart_rate": 170.0, "rhythm": {"p_share": 0.0}}),
+        ("premature_atrial_complex", {"types": ("normal",) * 8 + ("premature_supraventricular", "normal")}),
+        ("second_degree_av_block", {"heart_rate": 50.0, "rhythm": {"atrial_rate_bpm": 75.0, "rr_cv": 0.2}}),
+        ("third_degree_av_block", {"heart_rate": 40.0, "rhythm": {"atrial_rate_bpm": 80.0, "rr_cv": 0.01, "pr_sd_ms": 90.0}}),
+        ("incomplete_right_bundle_branch_block", {"intervals": {"qrs": 112.0}, "leads": {"V1": {"r2_mv": 0.5}, "V6": {"s_ms": 50.0}}}),
+        ("incomplete_left_bundle_branch_block", {"intervals": {"qrs": 114.0}, "leads": {"V6": {"q_mv": 0.0, "r_peak_time_ms": 65.0}, "I": {"q_mv": 0.0}}}),
+        ("left_anterior_fascicular_block", {"axis": -50.0, "leads": {lead: {"r_mv": 0.2, "s_mv": -0.9} for lead in LOWER}}),
+        ("left_posterior_fascicular_block", {"axis": 110.0, "leads": {lead: {"r_mv": 0.2, "s_mv": -0.9} for lead in ("I", "aVL")} | {"III": {"q_mv": -0.1}}}),
+        ("wolff_parkinson_white", {"intervals": {"pr": 95.0, "qrs": 126.0}}),
+        ("right_ventricular_hypertrophy", {"axis": 115.0, "leads": {"V1": {"r_mv": 1.0, "s_mv": -0.2}}}),
+        ("left_atrial_enlargement", {"leads": {"II": {"p_ms": 130.0}, "V1": {"p_mv": -0.15}}}),
+        ("right_atrial_enlargement", {"leads": {"II": {"p_mv": 0.3}}}),
+        ("pathological_q_waves", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in LOWER}}),
+        ("anterior_myocardial_infarction", {"leads": {lead: {"r_mv": 0.0, "q_mv": -1.0, "q_ms": 60.0} for lead in ("V2", "V3")}}),
+        ("lateral_myocardial_infarction", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in SIDE}}),
+        ("poor_r_wave_progression", {"leads": {lead: {"r_mv": 0.1, "s_mv": -1.2} for lead in ("V1", "V2", "V3")}}),
+        ("st_depression", {"leads": {lead: {"j_mv": -0.1, "st60_mv": -0.1} for lead in ("V4", "V5")}}),
+        ("inferior_ischemia", {"leads": {lead: {"j_mv": -0.1, "st60_mv": -0.1} for lead in LOWER}}),
+        ("anterior_ischemia", {"leads": {lead: {"t_mv": -0.3} for lead in ("V2", "V3", "V4")}}),
+        ("lateral_ischemia", {"leads": {lead: {"t_mv": -0.3} for lead in SIDE}}),
+        ("early_repolarisation", {"leads": {lead: {"j_mv": 0.15, "st80_mv": 0.2} for lead in LOWER}}),
+        ("tall_t_wave", {"leads": {"V3": {"t_mv": 1.4}}}),
+        ("flat_t_wave", {"leads": {lead: {"t_mv": 0.03} for lead in ("I", "II", "V4", "V5", "V6")}}),
+    ]
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changes"), CASES)
 def test_a_rule_fires_where_it_should_and_only_there(make_measurement: Any, name: str, changes: dict[str, Any]) -> None:
     assert by_name(make_measurement())[name].present is False
     finding = by_name(make_measurement(**changes))[name]
     assert finding.present is True, finding
     assert finding.evidence
     assert Finding.from_dict(json.loads(json.dumps(finding.to_dict()))) == finding
+
+
+def test_every_finding_is_there_or_not_or_undecided_on_some_record(make_measurement: Any) -> None:
+    health, ill = by_name(make_measurement()), {name: by_name(make_measurement(**changes)) for name, changes in CASES}
+    none: dict[str, Any] = {
+        "intervals": dict.fromkeys(make_measurement().intervals), "axes": dict.fromkeys(("p", "qrs", "t")), "heart_rate": None,
+        "rhythm": dict.fromkeys(RHYTHM_KEYS), "types": (), "leads": {lead: dict.fromkeys(LEAD_SUMMARY_COLUMNS, float("nan")) for lead in grounding.STANDARD_LEADS},
+    }  # fmt: skip
+    unknown = by_name(make_measurement(**none))
+    for name in load_knowledge():
+        assert unknown[name].present is None, name
+        if name in IN_HEALTH:
+            assert health[name].present is True
+            assert any(findings[name].present is False for findings in ill.values()), name
+        else:
+            assert health[name].present is False
+            assert name in ill, f"no record shows {name}"
 
 
 def test_voltage_rules_need_voltage_and_shape_rules_do_not(make_measurement: Any) -> None:

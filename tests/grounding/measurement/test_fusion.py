@@ -13,7 +13,6 @@ from grounding.measurement.fusion import (
     SAME_BEFORE,
     alike,
     alike_before,
-    beat_types,
     clinical,
     corrected_qt,
     frontal_axis,
@@ -108,52 +107,6 @@ def test_middle_mean_is_deaf_to_strays_and_does_not_jump() -> None:
     assert abs(np.median(one_less) - np.median(two_sorts)) == 10
     assert abs(middle_mean(one_less) - middle_mean(two_sorts)) < 3.5
     assert middle_mean(np.array([410.0])) == 410
-
-
-def typed(
-    rr_ms: list[float], wide: set[int] = frozenset(), other: set[int] = frozenset(), paced: set[int] = frozenset()
-) -> list[str]:  # type: ignore[assignment]
-    """Types of beats with these RR intervals, of which some are wide or of another shape."""
-    beats = (np.cumsum([500, *rr_ms]) / 4).astype(int)
-    usual = np.sin(np.linspace(0, 6, 40))
-    shapes = np.stack([-usual if i in other else usual for i in range(len(beats))])
-    width = np.array([150.0 if i in wide else 90.0 for i in range(len(beats))]) / 4
-    edges = {"qrs_onset": beats - 10.0, "qrs_offset": beats - 10.0 + width}
-    rr = np.diff(beats, prepend=np.nan)
-    return beat_types(rr, beats, edges, shapes, np.isin(np.arange(len(beats)), list(paced)))
-
-
-def test_beat_types() -> None:
-    steady = [800.0] * 7
-    assert set(typed(steady)) == {"normal"}
-    assert set(typed(steady, paced=set(range(8)))) == {"paced"}
-    assert set(typed(steady, paced={0, 4})) == {"paced"}  # the others look like them: their spikes were not seen
-    assert typed(steady, other={2, 3}, paced={0, 4})[1:5] == ["paced", "normal", "normal", "paced"]
-    assert set(typed(steady, wide=set(range(8)))) == {"normal"}  # a wide QRS throughout is the usual one
-    assert typed(steady, wide={3}, other={3})[3] == "wide"
-    early = [800.0, 800, 500, 800, 800, 800, 800]
-    assert typed(early)[3] == "premature_supraventricular"
-    assert typed(early, wide={3}, other={3})[3] == "premature_ventricular"
-    assert typed(early).count("normal") == 7
-
-
-@pytest.mark.parametrize("every", [2, 3, 4])
-def test_frequent_ventricular_beats_with_pauses_are_premature(every: int) -> None:
-    """Bigeminy, trigeminy, quadrigeminy: half the RR intervals or more are not the usual one."""
-    rr, at = [], set()
-    for beat in range(1, 13):
-        early = beat % every == every - 1
-        after = beat > 1 and (beat - 1) % every == every - 1
-        rr.append(500.0 if early else 1100.0 if after else 800.0)
-        if early:
-            at.add(beat)
-    types = typed(rr, wide=at, other=at)
-    assert {i for i, kind in enumerate(types) if kind == "premature_ventricular"} == at
-    assert set(types) == {"normal", "premature_ventricular"}
-
-
-def test_irregular_beats_of_one_shape_are_not_premature() -> None:
-    assert set(typed([600.0, 900, 500, 1100, 700, 450, 950, 620, 1000])) == {"normal"}
 
 
 def test_alike_tells_beats_from_noise() -> None:

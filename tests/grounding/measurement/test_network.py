@@ -85,7 +85,7 @@ def test_leads_are_scaled_stretch_by_stretch() -> None:
 
 
 def test_memory_grows_with_the_input_alone() -> None:
-    """Beside the signal that is given: its copy at 250 Hz, that copy filtered, and tables; 1.5 times the signal at 500 Hz in all."""
+    """Beside the signal that is given: its copy at 250 Hz, that copy filtered, where each lead was recorded, and tables; some twice the signal at 500 Hz."""
     record = grounding.read_record(grounding.sample_path())
     grounding.measure(record)
     peaks = []
@@ -97,4 +97,4 @@ def test_memory_grows_with_the_input_alone() -> None:
         tracemalloc.stop()
         assert beats == pytest.approx(times * 13.8, rel=0.03)
     (less, short), (more, longer) = peaks
-    assert more - less < 1.8 * (longer - short)
+    assert more - less < 2.3 * (longer - short)
