@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from grounding import STANDARD_LEADS, Evidence
+from grounding import STANDARD_LEADS, EcgError, Evidence
+from grounding.findings.language import quantity_words
 
 if TYPE_CHECKING:
     from grounding import Measurement
@@ -16,11 +16,6 @@ VALUES = {
     "heart_rate": "Heart rate", "rr": "RR interval", "p": "P wave", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval",
     "qtc_fridericia": "QTc (Fridericia)", "qtc_bazett": "QTc (Bazett)", "qtc_framingham": "QTc (Framingham)",
     "qtc_hodges": "QTc (Hodges)", "axis": "QRS axis",
-}  # fmt: skip
-QUANTITIES = {
-    "p_share": "beats with a P wave", "normal_rr_cv": "RR variation of normal beats", "rr_cv": "RR variation", "axis_p": "P axis",
-    "axis_t": "T axis", "j_mv": "J point", "t_mv": "T wave", "p_mv": "P wave", "q_mv": "Q wave", "r_mv": "R wave", "s_mv": "S wave",
-    "paced_share": "paced beats", "p_rel_mv": "P wave", "p_rel": "P wave",
 }  # fmt: skip
 UNITS = {"deg": "\N{DEGREE SIGN}"}
 
@@ -45,12 +40,12 @@ def shown(evidence: Evidence) -> str:
 
 def name_of(quantity: str) -> str:
     """What a reader calls a quantity."""
-    if quantity.startswith("probability_"):
-        return f"encoders, {quantity.removeprefix('probability_')}"
-    known = VALUES | QUANTITIES
-    if quantity not in known and re.fullmatch(r"st\d+_mv", quantity):
-        return f"ST at {quantity[2:-3]} ms"
-    return known.get(quantity, quantity.removesuffix("_mv").removesuffix("_ms").replace("_", " "))
+    if quantity in VALUES:
+        return VALUES[quantity]
+    try:
+        return quantity_words(quantity)
+    except EcgError:  # not one that criteria read
+        return quantity.replace("_", " ")
 
 
 def place(evidence: Evidence) -> str:

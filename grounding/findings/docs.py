@@ -26,7 +26,7 @@ unknown part decides only where it could change the answer), each with the evide
 ## Adding a finding
 
 Add one entry to a file of the knowledge base: `name label group when source`, and where they apply `unless` with `unless_reason`,
-`adaptation` (what is different from the source, and why), `limits` of its own, `terms` (what texts call it; `grounding.check` reads them from here) and
+`adaptation` (what is different from the source, and why), `limits` of its own, `shows` (values that a reader judges by, given as evidence beside those that the rule reads), `terms` (what texts call it; `grounding.check` reads them from here) and
 `weakness`. The criterion in words is made from `when`, so that it says what is evaluated. Limits that several entries, the words beside numbers and the
 check share (`long_pr_ms`, `wide_qrs_ms`, ...) stand in `grounding/findings/limits.yaml`.
 `when` is an expression (`pr > 200`, `aVL.r_mv + abs(V3.s_mv) > cornell`), or `all` / `any` / `none` of such, or

@@ -54,7 +54,7 @@ class Assessment:
         m = self.measurement
         outcome = self._condition(entry, entry.when)
         present, reasons = outcome.holds, outcome.reasons
-        read = dict(outcome.read)
+        read = {(None, name): None for name in entry.shows} | dict(outcome.read)
         if entry.unless is not None:
             excluding = self._condition(entry, entry.unless)
             if excluding.holds is True:

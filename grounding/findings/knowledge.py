@@ -47,6 +47,7 @@ class Entry:
         unless: a rule that, where it holds, makes the finding not assessable (e.g. paced rhythm).
         unless_reason: the words for that.
         limits: thresholds of this entry alone; those that several share are in ``limits.yaml``.
+        shows: values that a reader judges by, given as evidence beside those that the rule reads.
         terms: words that name it in texts, beside the label.
         source: where the rule comes from, and what that says.
         adaptation: what is different here, and why; empty where nothing is.
@@ -62,6 +63,7 @@ class Entry:
     unless: Condition | None = None
     unless_reason: str = "an excluding condition is present"
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    shows: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     weakness: str = ""
 
@@ -119,7 +121,7 @@ def load_knowledge() -> Mapping[str, Entry]:
         text = (files(__package__) / "knowledge" / name).read_text(encoding="utf-8")
         for raw in yaml.load(text, Loader=loader):
             own = {key: limit(key, **told) for key, told in raw.get("limits", {}).items()}
-            entry = Entry(**{**raw, "terms": tuple(raw.get("terms", ())), "limits": own})
+            entry = Entry(**{**raw, "terms": tuple(raw.get("terms", ())), "shows": tuple(raw.get("shows", ())), "limits": own})
             if entry.name in entries:
                 raise CriterionError("an entry of this name is there already", where=entry.name)
             entries[entry.name] = _checked(entry, set(entries))

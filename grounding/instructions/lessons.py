@@ -15,6 +15,7 @@ from ..errors import EcgError
 from ..evidence import Evidence, Finding
 from ..facts import ORDINARY, VALUES, Fact, compose, facts
 from ..findings import shown
+from ..findings.language import RECORD_WORDS, SHARES, quantity_words
 from ..registry import Registry
 
 if TYPE_CHECKING:
@@ -30,14 +31,8 @@ _CATEGORIES = {"rate": ("normal", "slow", "fast"), "pr": ("normal", "prolonged",
 _MORPHOLOGY = frozenset({"conduction", "hypertrophy", "infarction", "ischaemia", "voltage"})
 # findings that repeat another one in other words: no options against each other, no absence of them said as news
 _WEAK = ORDINARY | {"wide_qrs", "short_pr", "irregular_rhythm", "bradycardia", "tachycardia", "pathological_q_waves"}
-_GLOBALS = {
-    "heart_rate": "heart rate", "pr": "PR interval", "qrs": "QRS duration", "axis": "QRS axis", "qtc_fridericia": "QTc (Fridericia)",
-    "p_share": "share of beats with a P wave", "normal_rr_cv": "RR variation", "rr_cv": "RR variation", "atrial_rate_bpm": "atrial rate", "axis_p": "P axis",
-}  # fmt: skip
-_IN_LEAD = {
-    "j_mv": "J point", "st60_mv": "ST level", "t_mv": "T wave", "r_mv": "R wave", "s_mv": "S wave", "q_mv": "Q wave", "p_mv": "P wave",
-    "r_peak_time_ms": "R peak time", "q_ms": "Q duration", "s_ms": "S duration",
-}  # fmt: skip
+# quantities of a rule that a reader has no number for
+_INNER = frozenset({"af_probability", "flutter_probability"})
 
 
 @dataclass(frozen=True)
@@ -123,13 +118,12 @@ def _part(proof: Evidence) -> str:
     if not isinstance(proof.value, int | float) or isinstance(proof.value, bool):
         return ""
     name = proof.quantity
-    if name in ("p_share", "normal_rr_cv", "rr_cv"):
-        return f"{_GLOBALS[name]} {100 * proof.value:.0f} %"
-    if name in _GLOBALS:
-        return f"{_GLOBALS[name]} {shown(float(proof.value), proof.unit)}"
-    if name in _IN_LEAD and len(proof.leads) == 1:
-        return f"{_IN_LEAD[name]} {shown(float(proof.value), proof.unit)} in {proof.leads[0]}"
-    return ""
+    if name in _INNER or name.endswith("_rel"):
+        return ""
+    number = f"{100 * proof.value:.0f} %" if name in SHARES else shown(float(proof.value), proof.unit)
+    if name in RECORD_WORDS:
+        return f"{quantity_words(name)} {number}"
+    return f"{quantity_words(name)} {number} in {proof.leads[0]}" if len(proof.leads) == 1 else ""
 
 
 Maker = Callable[[Case, str, random.Random], "tuple[Turn, ...] | None"]

@@ -191,7 +191,7 @@ def test_every_quantity_that_a_rule_names_exists_and_has_words(make_measurement:
     quantities = assess(measurement).quantities
     for entry in load_knowledge().values():
         limits = {**load_limits(), **entry.limits}
-        for part in entry.parts():
+        for part in (*entry.parts(), *entry.shows):
             leads = leads_of(part) if not isinstance(part, str) and "leads" in part else (None,)
             text = part if isinstance(part, str) else part.get("where")
             for lead, name in names(text) if text else ():
