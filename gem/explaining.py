@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grounding
-from grounding import Claim, ECGRecord, Evidence, Finding
+from grounding import Claim, EcgError, ECGRecord, Evidence, Finding
 from grounding._version import __version__
 from grounding.evidence import VERDICTS, Origin
 from grounding.findings.limits import ADULT_YEARS
@@ -132,17 +132,15 @@ class Explanation:
         Raises:
             GemInputError: the file is not such a JSON file, or the record is another one.
         """
-        from .views.measured import measurement_from_dict
-
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-            measurement = measurement_from_dict(data["measurement"])
+            measurement = grounding.Measurement.from_dict(data["measurement"])
             statements = tuple(_statement_from(part) for part in data["statements"])
             findings = tuple(Finding.from_dict(part) for part in data["findings"])
             name, model, chances = str(data["record_id"]), str(data["model"]), dict(data["probabilities"])
         except OSError as error:
             raise GemInputError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        except (EcgError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise GemInputError(
                 f"not a saved explanation ({type(error).__name__}: {error})", where=str(path), remedy="save it with .save('x.json')"
             ) from None  # fmt: skip

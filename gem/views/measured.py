@@ -1,9 +1,8 @@
-"""The measured values as a reader's table, and a Measurement back from its JSON."""
+"""The measured values as a reader's table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grounding import STANDARD_LEADS, EcgError, Evidence
 from grounding.findings.language import quantity_words
@@ -83,26 +82,3 @@ def quality_lines(measurement: Measurement) -> list[str]:
     if not measurement.has_millivolts:
         lines.append("the amplitudes carry no voltage: no criterion in mV was evaluated")
     return lines
-
-
-def measurement_from_dict(data: Mapping[str, Any]) -> Measurement:
-    """The Measurement that ``to_dict`` was called on."""
-    import pandas as pd
-
-    from grounding import Measurement
-    from grounding.measurement import result
-
-    def table(name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-        return pd.DataFrame(data.get(name, []), columns=pd.Index(columns)).infer_objects()
-
-    quality = table("quality", result.QUALITY_COLUMNS)
-    quality["issues"] = [tuple(value) for value in quality["issues"]]
-    return Measurement(
-        record_id=data["record_id"], fs=data["fs_hz"], leads=tuple(data["leads"]), duration_s=data["duration_s"],
-        intervals=data["intervals_ms"], heart_rate=data["heart_rate_bpm"], axes=data["axes_deg"], rhythm=data["rhythm"],
-        waves=table("waves", result.WAVE_COLUMNS), beats=table("beats", result.BEAT_COLUMNS),
-        lead_features=table("lead_features", result.LEAD_FEATURE_COLUMNS),
-        lead_summary=table("lead_summary", result.LEAD_SUMMARY_COLUMNS), quality=quality,
-        issues=tuple(data["issues"]), reasons=data["reasons"], methods=data["methods"],
-        has_millivolts=data["has_millivolts"], age=data["age"], sex=data["sex"],
-    )  # fmt: skip

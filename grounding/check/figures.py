@@ -13,6 +13,7 @@ from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
+_AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
 # what a rate may follow and still be the heart's: "sinus rhythm at 75 bpm"
 _BEFORE_RATE = word_set(
@@ -30,7 +31,7 @@ def read_number(c: Context, number: int, item: Item) -> None:
     value.approximate = before is not None and before.term.kind == "approx" and item.first - before.last <= 2
     if compare is not None:
         value.compare = compare[0]
-    if value.unit == "paper":
+    if value.unit == "paper" or _is_place(c, number, item):
         return
     if _is_reference(c, number, item, compare is not None):
         c.reference = -1
@@ -42,6 +43,14 @@ def read_number(c: Context, number: int, item: Item) -> None:
         read_amplitude(c, number, item)
     elif not ((len(many) > 1 or (value.is_range and len(c.subjects) > 2)) and _pair(c, many)):
         _one(c, number, item, negated=compare is not None and compare[2])
+
+
+def _is_place(c: Context, number: int, item: Item) -> bool:
+    """ "60 ms after the J point": where something is measured."""
+    following = c.next(number)
+    if item.number is None or item.number.unit != "ms" or following is None or following.term.values[:1] != ("st",):
+        return False
+    return c.word(item.last + 1) in _AFTER and following.first - item.last <= 4
 
 
 def _share_millivolts(many: list[Item]) -> None:

@@ -215,11 +215,22 @@ def _amplitude_of_wave(c: Context, number: int, item: Item) -> None:
     """ "T wave amplitude of 5 mm in V3", "the ST segment in V5 is depressed by 2 mm": the lead may stand on either side."""
     name, _, first, _ = c.waves[0]
     leads: tuple[str, ...] = ()
-    for before in c.items[max(0, number - 2) : number]:
-        if before.term.kind == "lead" and before.first > first:
-            leads = before.term.values
+    earlier = [before for before in c.items[:number] if before.first > first and before.number is not None]
+    following = c.next(number)
+    if earlier and following is not None and following.term.kind == "lead" and following.first - item.last <= 3:
+        first = item.first  # "-0.05 mV in I, -0.13 mV in V5": the lead before is the other number's
+    else:
+        for before in c.items[max(0, number - 2) : number]:
+            if before.term.kind == "lead" and before.first > first:
+                leads = before.term.values
     head = c.heads[-1] if c.heads else None
-    if not leads and head is not None and head.first <= first <= head.last and name in ("st", "t", "p"):
+    if (
+        not leads
+        and first != item.first
+        and head is not None
+        and head.first <= first <= head.last
+        and name in ("st", "t", "p")
+    ):
         leads = head.statements[0].leads
     if not leads and name == "st" and c.leads_before is not None:
         leads = c.leads_before.term.values

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..evidence import Evidence, Finding
-from ..findings import Assessment, shown
-from ..findings.language import quantity_words
+from ..findings import Assessment
+from ..findings.language import RECORD_WORDS, quantity_words, value_words
 from .facts import Fact, Statement, listed, resolve
 from .opinion import DIAGNOSES, agreement, opinion_words
 
@@ -18,7 +18,6 @@ CONTRADICTORY = (
 )
 PACED = "The rhythm is paced: QRS duration, axis, ST segments and T waves follow from the pacing."
 MOST_IN_SUMMARY = 3
-SPOKEN_UNITS = frozenset({"ms", "bpm", "deg", "mV"})
 
 
 def report(
@@ -86,9 +85,10 @@ def _summary(items: Sequence[Fact]) -> Statement:
         parts.append(("at " if parts else "heart rate ") + rate.text.split(" (")[0])
     abnormal = [fact.text for fact in items if fact.kind == "finding"]
     if len(abnormal) > MOST_IN_SUMMARY:
-        abnormal = [*abnormal[:MOST_IN_SUMMARY], f"{len(abnormal) - MOST_IN_SUMMARY} more"]
+        others = len(abnormal) - MOST_IN_SUMMARY
+        abnormal = [*abnormal[:MOST_IN_SUMMARY], f"{others} other finding{'s' if others > 1 else ''}"]
     text = " ".join(parts) or "Neither rhythm nor rate can be told"
-    text += f"; {listed(abnormal)}" if abnormal else ""
+    text += "".join(f"; {one}" for one in abnormal)
     likely = next((fact for fact in items if fact.kind == "diagnosis"), None)
     text += f". Suggested: {likely.text}" if likely else ""
     evidence = [part for fact in (rhythm, rate) if fact for part in fact.evidence]
@@ -110,16 +110,16 @@ def _finding(fact: Fact, assessment: Assessment) -> Statement:
 def measured_words(evidence: Iterable[Evidence], most: int = 3) -> str:
     """The measured values behind a finding, as a reader says them: ``"PR interval 245 ms"``, ``"T wave -0.15 mV in V5, -0.21 mV in V6"``.
 
-    Values without a unit, such as shares of the QRS, stay in the evidence.
+    Values that no reader has a number for, such as shares of the QRS, stay in the evidence.
     """
     by_quantity: dict[str, list[Evidence]] = {}
     for part in evidence:
-        if isinstance(part.value, int | float) and not isinstance(part.value, bool) and part.unit in SPOKEN_UNITS:
+        if value_words(part):
             by_quantity.setdefault(part.quantity, []).append(part)
     out = []
     for quantity, parts in list(by_quantity.items())[:most]:
         values = [
-            shown(float(part.value or 0.0), part.unit) + (f" in {part.leads[0]}" if len(part.leads) == 1 else "")
+            value_words(part) + (f" in {part.leads[0]}" if quantity not in RECORD_WORDS else "")
             for part in parts[:most]
         ]
         out.append(f"{quantity_words(quantity)} {', '.join(values)}")

@@ -121,7 +121,9 @@ def load_knowledge() -> Mapping[str, Entry]:
         text = (files(__package__) / "knowledge" / name).read_text(encoding="utf-8")
         for raw in yaml.load(text, Loader=loader):
             own = {key: limit(key, **told) for key, told in raw.get("limits", {}).items()}
-            entry = Entry(**{**raw, "terms": tuple(raw.get("terms", ())), "shows": tuple(raw.get("shows", ())), "limits": own})
+            entry = Entry(
+                **{**raw, "terms": tuple(raw.get("terms", ())), "shows": tuple(raw.get("shows", ())), "limits": own}
+            )
             if entry.name in entries:
                 raise CriterionError("an entry of this name is there already", where=entry.name)
             entries[entry.name] = _checked(entry, set(entries))

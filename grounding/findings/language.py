@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..evidence import Evidence
 from .expressions import CriterionError, parse
-from .limits import Limit, load_limits, unit_of
+from .limits import Limit, load_limits, shown, unit_of
 
 if TYPE_CHECKING:
     from .knowledge import Condition
@@ -37,7 +38,17 @@ LEAD_WORDS = {
     "net_rel": "R less S", "r_peak_time_ms": "R-peak time", "qrs_ms": "QRS duration", "qrs_form": "shape of the QRS", "st_form": "shape of the ST segment",
     "t_form": "shape of the T wave", "p_form": "shape of the P wave",
 }  # fmt: skip
-SHARES = {"af_probability", "flutter_probability", "p_share", "paced_share", "wide_share", "rr_cv", "normal_rr_cv", "r_progression"}
+SHARES = {
+    "af_probability",
+    "flutter_probability",
+    "p_share",
+    "paced_share",
+    "wide_share",
+    "rr_cv",
+    "normal_rr_cv",
+    "r_progression",
+}
+INNER = frozenset({"af_probability", "flutter_probability", "r_progression"})  # readers judge by other values
 OF_QRS = "of the largest QRS deflection"
 _SIGNS: dict[type[ast.cmpop], str] = {
     ast.Lt: "below", ast.LtE: "at most", ast.Gt: "above", ast.GtE: "at least", ast.Eq: "equal to", ast.NotEq: "other than",
@@ -71,6 +82,16 @@ def quantity_words(name: str, lead: str | None = None) -> str:
     raise CriterionError(
         f"there are no words for the quantity {name!r}", remedy="add them to grounding/findings/language.py"
     )
+
+
+def value_words(evidence: Evidence) -> str:
+    """A measured number as a reader says it, ``"236 ms"``, ``"12 %"``; ``""`` where readers have no number for it, as for a share of the QRS."""
+    name, value = evidence.quantity, evidence.value
+    if not isinstance(value, int | float) or isinstance(value, bool) or name in INNER or name.endswith("_rel"):
+        return ""
+    if name in SHARES:
+        return f"{100 * value:.0f} %"
+    return shown(value, evidence.unit) if name in RECORD_WORDS or len(evidence.leads) == 1 else ""
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from ..errors import EcgError
 from ..evidence import Evidence, Finding
 from ..facts import ORDINARY, VALUES, Fact, compose, facts
 from ..findings import shown
-from ..findings.language import RECORD_WORDS, SHARES, quantity_words
+from ..findings.language import RECORD_WORDS, quantity_words, value_words
 from ..registry import Registry
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ _CATEGORIES = {"rate": ("normal", "slow", "fast"), "pr": ("normal", "prolonged",
 _MORPHOLOGY = frozenset({"conduction", "hypertrophy", "infarction", "ischaemia", "voltage"})
 # findings that repeat another one in other words: no options against each other, no absence of them said as news
 _WEAK = ORDINARY | {"wide_qrs", "short_pr", "irregular_rhythm", "bradycardia", "tachycardia", "pathological_q_waves"}
-# quantities of a rule that a reader has no number for
-_INNER = frozenset({"af_probability", "flutter_probability"})
 
 
 @dataclass(frozen=True)
@@ -115,15 +113,11 @@ def _rule(finding: Finding) -> list[Fact]:
 
 def _part(proof: Evidence) -> str:
     """One measured part of a rule in words, ``""`` for inner quantities that no reader knows."""
-    if not isinstance(proof.value, int | float) or isinstance(proof.value, bool):
+    words = value_words(proof)
+    if not words:
         return ""
-    name = proof.quantity
-    if name in _INNER or name.endswith("_rel"):
-        return ""
-    number = f"{100 * proof.value:.0f} %" if name in SHARES else shown(float(proof.value), proof.unit)
-    if name in RECORD_WORDS:
-        return f"{quantity_words(name)} {number}"
-    return f"{quantity_words(name)} {number} in {proof.leads[0]}" if len(proof.leads) == 1 else ""
+    place = f" in {proof.leads[0]}" if proof.quantity not in RECORD_WORDS else ""
+    return f"{quantity_words(proof.quantity)} {words}{place}"
 
 
 Maker = Callable[[Case, str, random.Random], "tuple[Turn, ...] | None"]

@@ -59,7 +59,9 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
         return reading
     rhythm = read_rhythm(features_of_rhythm(reading))
     if rhythm.averaged is not None and "p" not in reading.faint:
-        add_p_waves(rhythm.averaged, reading.found, reading.extents, reading.signal, np.asarray(reading.there.any(axis=1)))
+        add_p_waves(
+            rhythm.averaged, reading.found, reading.extents, reading.signal, np.asarray(reading.there.any(axis=1))
+        )
     return Assembly(
         record, reading.signal, reading.there, reading.quality, reading.issues, reading.found, reading.extents, reading.delineator, rhythm,
         reading.p_known, reading.rr, reading.dark, reading.faint,

@@ -144,9 +144,7 @@ def read_rhythm(of: RhythmFeatures, weights: Weights | None = None) -> Rhythm:
     averaged = of.averaged
     if averaged is not None and (irregular or of.is_paced.any() or not len(rr)):
         averaged = None
-    if averaged is not None and not averaged.is_clear(
-        60.0 * FS_HZ / float(np.median(rr)), _median(of.beats.width_ms)
-    ):
+    if averaged is not None and not averaged.is_clear(60.0 * FS_HZ / float(np.median(rr)), _median(of.beats.width_ms)):
         averaged = None
     return Rhythm(types, fibrillation, flutter, rate_bpm, averaged)
 

@@ -17,7 +17,7 @@ from gem.benchmarks.cli import add_arguments
 from gem.benchmarks.explanations import CONDITIONS, _Tally
 from gem.benchmarks.ptbxl import usable
 
-FIGURES = ("numeric_supported", "finding_supported", "diagnosis_accuracy")
+FIGURES = ("asserted_supported", "diagnosis_accuracy")
 
 
 def evaluate(root: Path, out: Path, *arguments: str) -> tuple[dict[str, Any], str]:
@@ -64,8 +64,8 @@ def test_other_folds_with_gaps(other_folds: Path, tmp_path: Path) -> None:
     assert explained["folds"] == [9, 10]
     assert len(explained["skipped"]) == 2
     assert "left out: 2 records" in printed
-    assert explained["numeric_supported"] == 1.0
-    assert explained["verdicts"]["numeric"]["supported"] > 4
+    assert explained["verdicts"]["inserted"]["supported"] > 4
+    assert "contradicted" not in explained["verdicts"]["inserted"]
     assert list(explained["conditions"]) == list(CONDITIONS)
     for name, figures in explained["conditions"].items():
         assert {*FIGURES, "diagnosis_accuracy_interval", "verdicts"} <= set(figures)
@@ -73,9 +73,9 @@ def test_other_folds_with_gaps(other_folds: Path, tmp_path: Path) -> None:
     assert {name: explained[name] for name in FIGURES} == {
         name: explained["conditions"]["own_with_facts"][name] for name in FIGURES
     }
-    # without facts there is no number to cite; with another record's ECG the facts in the prompt stay this record's
-    assert explained["conditions"]["own_without_facts"]["numeric_supported"] is None
-    assert explained["conditions"]["other_with_facts"]["numeric_supported"] == 1.0
+    # without facts there is no number to cite
+    without = explained["conditions"]["own_without_facts"]["verdicts"]
+    assert without["inserted"].get("supported", 0) < explained["verdicts"]["inserted"]["supported"]
 
 
 def test_gaps_have_reasons(other_folds: Path, tmp_path: Path) -> None:
@@ -95,14 +95,16 @@ def test_gaps_have_reasons(other_folds: Path, tmp_path: Path) -> None:
 def test_a_wrong_number_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     import grounding
     from gem import explaining
+    from grounding.facts import facts
 
     record = grounding.read_record(grounding.sample_path())
     measurement = grounding.measure(record)
     tally = _Tally()
-    monkeypatch.setattr(explaining, "write", lambda *_: "The PR interval is 900 ms. The encoders suggest <dx_mi>.")
-    tally.add(None, record, [], [], measurement)
+    monkeypatch.setattr(explaining, "write", lambda *_: "The PR interval is 900 ms.")
+    suggested = [fact for fact in facts(measurement, [], {"MI": 0.9}) if fact.kind == "diagnosis"]
+    tally.add(None, record, [], suggested, measurement)
     figures = tally.figures([frozenset({"MI"})])
-    assert figures["numeric_supported"] == 0.0
+    assert figures["verdicts"]["asserted"]["contradicted"] == 1
     assert figures["diagnosis_accuracy"] == 1.0
     assert tally.figures([frozenset({"NORM"})])["diagnosis_accuracy"] == 0.0
 
