@@ -44,7 +44,6 @@ LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v
 NEAR = 6  # samples around an edge of a synthetic wave that teach nothing
 WARP, KNOT = 0.2, 25  # standard deviation of the logarithm of time's speed, samples between its changes
 SYMBOLS = {"p": 1, "N": 2, "t": 3}
-OTHER_WAVES, FAINT_MV = 0.5, 0.02
 
 
 class Block(nn.Module):
@@ -134,30 +133,6 @@ def synthetic_records(seeds: int = 4) -> list[tuple[Any, ...]]:
     return out
 
 
-def exact_records(seeds: int = 24) -> list[tuple[Any, ...]]:
-    """Synthetic beats whose ends are known to the sample, as from ``read_marks``: signal, classes, and where they count.
-
-    Real waves fade out, and readers allow for that; a wave that stops at once ends there, and the network is to see the difference.
-    """
-    out: list[tuple[Any, ...]] = []
-    for seed in range(seeds):
-        rng = np.random.default_rng(2000 + seed)
-        record, truth = synthesize(
-            rng.uniform(50, 110), pr_ms=rng.uniform(110, 240), p_ms=rng.uniform(70, 110), qrs_ms=rng.uniform(70, 160),
-            qt_ms=rng.uniform(330, 430), axis_deg=rng.uniform(-80, 120), noise_snr_db=rng.uniform(15, 40), baseline_mv=0.1, fs=FS_HZ, seed=2000 + seed,
-        )  # fmt: skip
-        signal = record.standard().signal
-        target, known = np.zeros(signal.shape, np.int64), np.ones(signal.shape, bool)
-        known[:, : int(0.3 * FS_HZ)] = known[:, -int(0.3 * FS_HZ) :] = False
-        for wave, onset, offset in truth.waves[["wave", "onset", "offset"]].itertuples(index=False):
-            begin, end = max(0, round(onset)), max(0, round(offset))
-            faint = np.ptp(truth.clean[:, begin : end + 1], axis=1) < 0.04
-            target[:, begin : end + 1] = CLASSES.index(wave)
-            known[faint, max(0, begin - NEAR) : end + NEAR] = False
-        out.append((signal, target, known))
-    return out
-
-
 def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """The same record with noise, wander, mains, now and then another gain, missing and inverted leads; timing is left alone."""
     # millivolts tell readers, and the network, how far a wave is seen; now and then they are wrong
@@ -175,11 +150,8 @@ def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
         out = out + scale * rng.uniform(0, 0.3) * np.sin(2 * np.pi * (rng.choice([50.0, 60.0]) * seconds))
     if rng.random() < 0.3:
         out = out * rng.choice([1.0, -1.0], (12, 1), p=[0.8, 0.2])
-    missing = rng.random()
-    if missing < 0.2:
+    if rng.random() < 0.2:
         out[rng.choice(12, rng.integers(1, 7), replace=False)] = 0.0
-    elif missing < 0.4:  # a monitor or a Holter: one to three leads
-        out[rng.choice(12, rng.integers(9, 12), replace=False)] = 0.0
     return np.asarray(out, np.float32)
 
 
@@ -205,44 +177,6 @@ def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
     return out
 
 
-def waves_alone(signal: NDArray[np.float32], target: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What each marked wave adds to the line between its ends: (3, 12, samples) for P, QRS and T, zero elsewhere."""
-    out = np.zeros((3, *signal.shape), np.float32)
-    for row, (lead, classes) in enumerate(zip(signal, target, strict=True)):
-        edges = np.flatnonzero(np.diff(classes, prepend=0, append=0))
-        for first, last in itertools.pairwise(edges):
-            if (kind := classes[first]) and last - first > 2:
-                part = lead[first:last]
-                out[kind - 1, row, first:last] = part - np.linspace(part[0], part[-1], last - first)
-    return out
-
-
-def other_waves(
-    signal: NDArray[np.float32], target: NDArray[np.int64], known: NDArray[np.bool_], waves: NDArray[np.float32],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
-    """The record of another heart: P, QRS and T of other sizes in each lead, T now and then turned over, P now and then earlier.
-
-    A wave that becomes so small that nobody sees it teaches nothing. A P wave that is moved onto the T is a P wave there.
-    """
-    gains = np.exp(rng.normal(0, (0.35, 0.3, 0.5), (12, 3))).T[:, :, None].astype(np.float32)
-    gains[2] *= np.where(rng.random((12, 1)) < 0.2, -1, 1)
-    out, target, known = signal + ((gains - 1) * waves).sum(axis=0), target, known.copy()
-    for kind, wave, gain in zip((1, 2, 3), waves, gains, strict=True):
-        faint = (np.abs(gain[:, 0]) * np.abs(wave).max(axis=1) < FAINT_MV)[:, None]
-        known &= ~(faint & (target == kind))
-    if rng.random() < 0.15:  # a longer PR interval, or a faster heart
-        by = int(rng.integers(5, 30))
-        moved = gains[0] * waves[0]
-        out = out - moved
-        out[:, :-by] += moved[:, by:]
-        target = np.where(target == 1, 0, target)
-        there = np.zeros_like(known)
-        there[:, :-by] = waves[0, :, by:] != 0
-        target = np.where(there & (target != 2), 1, target)
-    return out.astype(np.float32), target, known
-
-
 def warped(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Time from 0 to 1 (length,) whose speed changes every 0.1 s or so, so that waves come in other lengths than people's."""
     speed = np.exp(rng.normal(0, WARP, length // KNOT + 4))
@@ -261,9 +195,7 @@ def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int,
     order = rng.permutation(len(records))
     for start in range(0, len(records), size):
         xs, ys, ms = [], [], []
-        for signal, target, known, *waves in [records[i] for i in order[start : start + size]]:
-            if waves and rng.random() < OTHER_WAVES:
-                signal, target, known = other_waves(signal, target, known, waves[0], rng)
+        for signal, target, known in [records[i] for i in order[start : start + size]]:
             stretch = rng.uniform(0.8, 1.25)
             n = min(signal.shape[1], int(length * stretch))
             first = rng.integers(0, signal.shape[1] - n + 1)
@@ -295,7 +227,7 @@ def train(
     seen twice."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    records = records + [record for record in records if is_wide(record[1])] + synthetic_records() + exact_records()
+    records = records + [record for record in records if is_wide(record[1])] + synthetic_records()
     net = Delineator()
     mean = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
@@ -391,12 +323,11 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         record = read_record(path).standard()
         target, known = read_marks(path.with_suffix(""), record.n_samples, record.fs)
-        signal = record.resample(FS_HZ).signal[:, : target.shape[1]]
-        records.append((signal, target, known, waves_alone(signal, target)))
+        records.append((record.resample(FS_HZ).signal[:, : target.shape[1]], target, known))
     unmarked = taught(options.unmarked, options.teachers)
     net = train(records, options.epochs, options.seed, unmarked)
     options.out.mkdir(parents=True, exist_ok=True)
-    examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, *_ in records[::7]]
+    examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, _, _ in records[::7]]
     export(net, options.out / "delineator.onnx", None if options.float32 else examples)
     card = {
         "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records, and synthetic ones", "records": len(records), "unmarked_records": len(unmarked), "teachers": len(options.teachers), "held_out": held_out, "epochs": options.epochs,
