@@ -26,7 +26,8 @@ def named(explanation: Explanation, record_id: str) -> Explanation:
     from dataclasses import replace
 
     assert explanation.record is not None
-    return replace(explanation, record_id=record_id, record=replace(explanation.record, record_id=record_id))
+    record = replace(explanation.record, record_id=record_id)  # a record keeps no half of a surrogate pair
+    return replace(explanation, record_id=record.record_id, record=record)
 
 
 def write(path: Path, sample: Path) -> str:
@@ -109,6 +110,6 @@ def test_every_view_holds_any_name(name: str, explained: list[Explanation], tmp_
     assert odd.save(tmp_path / "x.html").read_text(encoding="utf-8")
     odd._repr_html_().encode()
     again = Explanation.from_json(odd.save(tmp_path / "x.json"), odd.record)
-    assert again.record_id == name
+    assert again.record_id == odd.record_id == name.replace("\udcff", "?")
     if shutil.which("typst") or pytest.importorskip("typst"):
         assert odd.save(tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")

@@ -94,7 +94,7 @@ def test_explanations_hand_on_none(
         said = capsys.readouterr()
         assert_harmless(said.out)
         assert_harmless(said.err)
-    assert json.loads(said.out)["record_id"] == HOSTILE
+    assert json.loads(said.out)["record_id"] == named.record_id
     (page,) = tmp_path.glob("*.html")
     assert page.name.isprintable()
 
