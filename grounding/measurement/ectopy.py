@@ -54,7 +54,7 @@ def compare(
     width = row_medians((found.qrs[:, :, 2] - found.qrs[:, :, 0]).T) * (1000 / FS_HZ)
     known = np.isfinite(width)
     width = np.where(known, width, np.median(width[known]) if known.any() else 0.0)
-    difference, _ = against(signal, found.beats, width <= np.median(width), there)
+    difference, _ = against(signal, found.beats, width <= np.median(width), there, of_all=True)
     before, after = np.append(np.nan, rr), np.append(rr, np.nan)
     return Comparison(difference, width, before, after, _usual_around(before))
 
@@ -64,8 +64,11 @@ def against(
     beats: NDArray[np.intp],
     those: NDArray[np.bool_],
     there: NDArray[np.bool_] | None,
+    of_all: bool = False,
 ) -> tuple[Array, Array]:
     """How each beat (beats,) differs from the median of ``those`` (difference, correlation): 160 ms around R in all leads, each less its mean.
+
+    With ``of_all``, a lead that was recorded in none of ``those`` has the median of all its beats.
 
     A beat is moved by up to 40 ms to where it fits best: the R of a wide QRS is here and there.
     """
@@ -75,16 +78,19 @@ def against(
         has = np.ones((len(signal), len(chosen))) if there is None else there[:, at].all(axis=2).astype(np.float64)
         return signal[:, at].astype(np.float64), np.asarray(has)  # leads, beats, samples; leads, beats
 
-    sample = beats[those]
-    cut, has = windows(sample[:: max(1, len(sample) // BEATS_AT_ONCE)])
-    middle = cut[:, :, MOVE : MOVE + 2 * REACH + 1]
-    middle = middle - middle.mean(axis=2, keepdims=True)
-    middle[has == 0] = np.nan
-    ordered, count, row = np.sort(middle, axis=1), has.sum(axis=1).astype(np.intp), np.arange(len(middle))
-    typical = np.nan_to_num(
-        (ordered[row, np.maximum(count - 1, 0) // 2] + ordered[row, np.minimum(count // 2, ordered.shape[1] - 1)]) / 2
-    )
-    typical -= typical.mean(axis=1, keepdims=True)
+    def typical_of(chosen: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
+        cut, has = windows(chosen[:: max(1, len(chosen) // BEATS_AT_ONCE)])
+        middle = cut[:, :, MOVE : MOVE + 2 * REACH + 1]
+        middle = middle - middle.mean(axis=2, keepdims=True)
+        middle[has == 0] = np.nan
+        ordered, count, row = np.sort(middle, axis=1), has.sum(axis=1).astype(np.intp), np.arange(len(middle))
+        low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, ordered.shape[1] - 1)
+        median = np.nan_to_num((ordered[row, low] + ordered[row, high]) / 2)
+        return median - median.mean(axis=1, keepdims=True), count
+
+    typical, count = typical_of(beats[those])
+    if of_all and not count.all():
+        typical[count == 0] = typical_of(beats)[0][count == 0]
     parts = [
         _fit(*windows(beats[first : first + BEATS_AT_ONCE]), typical) for first in range(0, len(beats), BEATS_AT_ONCE)
     ]
