@@ -1,8 +1,8 @@
-"""How often the findings agree with the labels of PTB-XL (folds 1-8) and of the PhysioNet/CinC challenges.
+"""How often the findings agree with the labels of PTB-XL (folds 1-9) and of the PhysioNet/CinC challenges.
 
-    python benchmarks/findings.py --data ROOT --out benchmarks/findings.csv
+    python benchmarks/findings.py --data ../shared/data --raw UNPACKED --out benchmarks/findings.csv
 
-ROOT holds ``ptbxl/``, ``ptbxl_filtered/`` and ``challenge/``. A row per source and finding: counts, sensitivity, specificity, PPV, and
+ROOT holds ``ptbxl/``, ``ptbxl_filtered/`` and ``challenge/``; UNPACKED the raw records that ``../shared/data/ptbxl_more/unpack.py`` writes. A row per source and finding: counts, sensitivity, specificity, PPV, and
 how often the finding could not be told (those records are left out of the other figures).
 """
 
@@ -113,20 +113,19 @@ def ratio(part: int, whole: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--raw", type=Path, help="another folder for the raw records and their labels")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--filtered", type=int, default=1420, help="how many of the band-passed records")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    with (options.data / "ptbxl" / "labels.csv").open(newline="", encoding="utf-8") as file:
+    raw = options.raw or options.data
+    with (raw / "ptbxl" / "labels.csv").open(newline="", encoding="utf-8") as file:
         axes = {int(row["ecg_id"]): row.get("heart_axis", "").strip() for row in csv.DictReader(file)}
     ptbxl_labels = PTBXL | {finding: f"axis {words}" for finding, words in AXES.items()}
     run = joblib.Parallel(n_jobs=options.jobs)
     table: list[dict[str, object]] = []
-    samples = load_ptbxl(options.data, folds=range(1, 9), sources=("raw", "filtered"))
-    for source in ("raw", "filtered"):
-        chosen = [sample for sample in samples if sample.source == source][
-            : options.filtered if source == "filtered" else None
-        ]
+    for source, root, most in (("raw", raw, None), ("filtered", options.data, options.filtered)):
+        chosen = [sample for sample in load_ptbxl(root, range(1, 10), (source,)) if sample.source == source][:most]
         cases = [
             case
             for case in run(joblib.delayed(ptbxl_case)(sample, axes.get(sample.ecg_id, "")) for sample in chosen)

@@ -118,7 +118,9 @@ def facts(
             # the category is measured too: it comes with the number, so that no writer can get it wrong
             text = shown(float(proof.value), proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
             out.append(Fact(f"<{name}>", text, word if word in PROMPT_WORDS else "", (proof,), "number", quantity))
-    shapes = [finding for finding in present if finding.group != "rhythm" and finding.name not in ORDINARY]
+    shapes = [
+        finding for finding in present if finding.group not in ("rate", "rhythm") and finding.name not in ORDINARY
+    ]
     for tag, finding in zip(FINDING_TAGS, shapes, strict=False):
         out.append(Fact(tag, _finding_words(finding), finding.group, finding.evidence, "finding", finding.name))
     for label, probability in suggested(probabilities or {}):

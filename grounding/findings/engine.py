@@ -10,11 +10,15 @@ from ..evidence import Evidence, Finding
 from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
 from .knowledge import CONTIGUOUS, Condition, Entry, leads_of, load_knowledge
 from .language import criterion_words
-from .limits import Category, category, load_limits, over_patients
+from .limits import ADULT_YEARS, Category, category, load_limits, over_patients
 from .quantities import Quantities
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
+
+
+# amplitudes, Q waves, ST and T change with age in children; the criteria here are adults'
+FOR_ADULTS = frozenset({"hypertrophy", "infarction", "ischaemia", "voltage"})
 
 
 @dataclass
@@ -60,6 +64,8 @@ class Assessment:
             if excluding.holds is True:
                 present, reasons = None, [entry.unless_reason]
                 read |= excluding.read
+        if entry.group in FOR_ADULTS and m.age is not None and m.age < ADULT_YEARS:
+            present, reasons = None, [f"its criterion is one for adults, and the patient is {m.age:g} years old"]
         evidence = [self.quantities.evidence(lead, name) for lead, name in read]
         evidence += [part for part in outcome.evidence if part not in evidence]
         return Finding(

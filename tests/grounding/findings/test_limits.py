@@ -82,3 +82,13 @@ def test_units_by_name() -> None:
         "mV",
         "",
     ]
+
+
+def test_criteria_for_adults_decide_nothing_in_a_child(make_measurement: Any) -> None:
+    leads = {lead: {"q_mv": -0.5, "q_ms": 45.0, "t_mv": -0.3} for lead in ("I", "aVL", "V5", "V6")}
+    grown, child = ({f.name: f for f in find(make_measurement(leads=leads, age=age))} for age in (40.0, 3.0))
+    for name in ("lateral_myocardial_infarction", "pathological_q_waves", "t_wave_inversion"):
+        assert grown[name].present is True
+        assert child[name].present is None
+        assert "adults" in (child[name].reason or "")
+    assert child["normal_rate"].present is not None
