@@ -54,15 +54,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _reasoning(args: argparse.Namespace) -> int:
-    from .reasoning import evaluate_reasoning
+    from .reasoning import evaluate_reasoning, reasoning_table
 
     if args.questions is None or args.out is None:
         raise GemInputError(
             "reasoning needs QUESTIONS and --out",
             remedy="gem evaluate reasoning QUESTIONS --records ROOT --out ANSWERS",
         )
-    counts = evaluate_reasoning(args.questions, args.records, args.out)
-    say(f"answered {counts['samples']} samples on {counts['records']} recordings: {args.out}")
+    figures = evaluate_reasoning(args.questions, args.records, args.out)
+    for line in reasoning_table(figures).splitlines():
+        say(line)
+    say(f"answered {figures['standard']['completion'][1]} samples: {args.out}")
     return 0
 
 

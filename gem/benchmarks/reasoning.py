@@ -7,7 +7,8 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,57 @@ def questions(sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from part if isinstance(part, list) else [part]
 
 
-def answer_sample(sample: dict[str, Any], reasoner: Reasoner) -> None:
-    """Add ``model_response`` to every question; each is answered from the true answers *before* it, as the benchmark asks."""
+def answer_sample(sample: dict[str, Any], reasoner: Reasoner, own_history: bool = False) -> None:
+    """Add ``model_response`` to every question; each is answered from the true answers *before* it, as the benchmark asks.
+
+    With ``own_history``, from the reasoner's own answers instead.
+    """
     history: list[Step] = []
     for asked in questions(sample):
         step = Step(asked["question_type"], asked["question"], tuple(asked["options"]))
         asked["model_response"] = reasoner.answer(step, tuple(history))
-        history.append(Step(step.kind, step.question, step.options, asked.get("answer")))
+        known = asked["model_response"] if own_history else asked.get("answer")
+        history.append(Step(step.kind, step.question, step.options, known))
 
 
-def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, int]:
-    """Answer all samples of a folder (``DIAGNOSIS/NNN.json``).
+def stage_accuracy(samples: Iterable[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """(right, asked) by kind of question, and ``completion``: samples in which no question behind the first is wrong."""
+    out: dict[str, tuple[int, int]] = {}
+    for sample in samples:
+        rights = []
+        for asked in questions(sample):
+            right = _same(asked["answer"], asked.get("model_response"))
+            rights.append(right)
+            before = out.get(asked["question_type"], (0, 0))
+            out[asked["question_type"]] = (before[0] + right, before[1] + 1)
+        before = out.get("completion", (0, 0))
+        out["completion"] = (before[0] + all(rights[1:]), before[1] + 1)
+    return out
+
+
+def _same(answer: Any, response: Any) -> bool:
+    if isinstance(answer, list):
+        return isinstance(response, list) and {a.strip().lower() for a in answer} == {
+            r.strip().lower() for r in response
+        }
+    return isinstance(response, str) and answer.strip().lower() == response.strip().lower()
+
+
+def reasoning_table(figures: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
+    """Share right by stage, a column per condition of ``evaluate_reasoning``."""
+    stages = list(next(iter(figures.values())))
+    rows = [f"{'':30}" + "".join(f"{name:>18}" for name in figures)]
+    for stage in stages:
+        cells = [
+            f"{100 * right / asked:.1f} % of {asked}".rjust(18)
+            for right, asked in (one[stage] for one in figures.values())
+        ]
+        rows.append(f"{stage:30}" + "".join(cells))
+    return "\n".join(rows)
+
+
+def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, dict[str, tuple[int, int]]]:
+    """Answer all samples of a folder (``DIAGNOSIS/NNN.json``), and twice more to tell which stages need the ECG.
 
     Args:
         folder: the questions.
@@ -43,7 +84,8 @@ def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, int]
         out: where the answered files go, in the same layout.
 
     Returns:
-        ``samples`` and ``records`` counts.
+        ``stage_accuracy`` as the benchmark asks (``standard``, the answers written to ``out``), from the recording of another patient (``other_ecg``: what
+        stays right there needs no ECG), and with the benchmark's earlier answers hidden (``own_history``).
 
     Raises:
         GemInputError: there are no questions, or a record they ask about is missing.
@@ -60,11 +102,16 @@ def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, int]
         raise GemInputError(
             f"no recording of {missing[:5]} ({len(missing)} in all)", where=str(records), remedy="check --records"
         )
-    for number, asked in by_record.items():
-        reasoner = Reasoner(known[number].record)
-        for path in asked:
-            answer_sample(samples[path], reasoner)
+    numbers = sorted(by_record)
+    answered: dict[str, list[dict[str, Any]]] = {"standard": [], "other_ecg": [], "own_history": []}
+    for number, other in zip(numbers, [*numbers[1:], numbers[0]], strict=True):
+        reasoner, stranger = Reasoner(known[number].record), Reasoner(known[other].record)
+        for path in by_record[number]:
+            for name, one in (("standard", reasoner), ("other_ecg", stranger), ("own_history", reasoner)):
+                sample = deepcopy(samples[path])
+                answer_sample(sample, one, own_history=name == "own_history")
+                answered[name].append(sample)
             target = out / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(samples[path], indent=1) + "\n", encoding="utf-8")
-    return {"samples": len(paths), "records": len(by_record)}
+            target.write_text(json.dumps(answered["standard"][-1], indent=1) + "\n", encoding="utf-8")
+    return {name: stage_accuracy(done) for name, done in answered.items()}

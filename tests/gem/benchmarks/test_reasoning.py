@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gem.benchmarks.reasoning import answer_sample, evaluate_reasoning, questions
+from gem.benchmarks.reasoning import answer_sample, evaluate_reasoning, questions, reasoning_table
 from gem.cli import main
 from gem.errors import GemInputError
 from grounding import read_record, sample_path
@@ -127,6 +127,20 @@ def test_bundled_records_through_the_command(ptbxl_like: Path, tmp_path: Path) -
     for name in samples:
         for question in questions(json.loads((out / name).read_text())):
             assert question["model_response"] == question["answer"], (name, question["question"])
+
+
+def test_what_needs_no_ecg_is_right_with_another_patients_too(ptbxl_like: Path, tmp_path: Path) -> None:
+    samples = (_av_block(102, "Yes", ["[2.60s - 2.75s]", "[2.84s - 2.95s]", "[3.05s - 3.25s]", "[6.55s - 6.75s]"], ["[220ms - 280ms]", "Below 160ms", "[160ms - 220ms]"]), _av_block(13, "No", ["[5.11s - 5.22s]", "[5.24s - 5.36s]", "[5.45s - 5.65s]", "[8.55s - 8.75s]"], ["[100ms - 160ms]", "Above 220ms", "[160ms - 220ms]"]))  # fmt: skip
+    for number, sample in enumerate(samples):
+        path = tmp_path / "questions" / "first_degree_av_block" / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(sample))
+    figures = evaluate_reasoning(tmp_path / "questions", ptbxl_like, tmp_path / "answers")
+    assert list(figures) == ["standard", "other_ecg", "own_history"]
+    assert figures["standard"]["completion"] == (2, 2)
+    assert figures["other_ecg"]["completion"] == (0, 2)
+    assert figures["other_ecg"]["criterion_selection"] == figures["standard"]["criterion_selection"]
+    assert "other_ecg" in reasoning_table(figures)
 
 
 def test_real_samples_through_the_command(shared: Path, tmp_path: Path) -> None:
