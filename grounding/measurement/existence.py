@@ -8,8 +8,8 @@ from scipy.ndimage import uniform_filter1d
 
 from .delineators import Array, Boundaries
 
-# A wave lower than the line a pen draws is none; a random bump of an average reaches three times its noise in some lead or other.
-LEAST_MV, LEAST_OF_NOISE = 0.01, 4.0
+# A wave lower than the line a pen draws is none; a random bump of an average reaches twice its noise in many a lead.
+LEAST_MV, LEAST_OF_NOISE = 0.01, 3.0
 SMOOTHED = 5  # samples: 20 ms, a fifth of the shortest P wave
 MOST_AVERAGED = 64  # beats
 MARGIN = 5  # samples on either side of a wave
