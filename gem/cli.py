@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,18 +190,17 @@ def _explain(args: argparse.Namespace) -> int:
         if many and option is not None and option.suffix and not option.is_dir():
             raise EcgError("several recordings don't fit into one file", where=str(option), remedy="name a folder")
     try:
-        for number, path in enumerate(paths):
-            try:
-                explanation = _explain_one(path, args, pages)
-            except EcgError as error:
+        for path, explanation in _explained(paths, args):
+            if isinstance(explanation, EcgError):
                 if not many or args.debug:
-                    raise
-                say_error(f"{error}" if str(path) in str(error) else f"{path}: {error}")
+                    raise explanation
+                say_error(f"{explanation}" if str(path) in str(explanation) else f"{path}: {explanation}")
                 failed += 1
                 continue
+            _save(explanation, args, pages)
             results.append(explanation.to_dict())
             if not args.json:
-                say(*[""] * bool(number), explanation.record_id)
+                say(*[""] * (len(results) > 1), explanation.record_id)
                 _tell(explanation)
                 sys.stdout.flush()
     except KeyboardInterrupt:
@@ -213,18 +212,40 @@ def _explain(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _explain_one(path: str | Path, args: argparse.Namespace, pages: PageFiles) -> Any:
+def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterator[tuple[str | Path, Any]]:
+    """Each recording with its explanation, or with the error that it met; the first by itself, later ones up to sixteen together."""
     import gem
+    from gem.explaining import AT_ONCE
 
-    record = _read(path, args)
-    explanation = gem.explain(record, model=args.model)
+    first, size = 0, 1
+    while first < len(paths):
+        found: dict[int, Any] = {}
+        for at, path in enumerate(paths[first : first + size]):
+            try:
+                found[at] = _read(path, args)
+            except EcgError as error:
+                found[at] = error
+        records = {at: record for at, record in found.items() if not isinstance(record, EcgError)}
+        try:
+            found |= dict(zip(records, gem.explain(list(records.values()), model=args.model), strict=True))
+        except EcgError:  # of one of them: which?
+            for at, record in records.items():
+                try:
+                    found[at] = gem.explain(record, model=args.model)
+                except EcgError as error:
+                    found[at] = error
+        for at in sorted(found):
+            yield paths[first + at], found[at]
+        first, size = first + size, min(2 * size, AT_ONCE)
+
+
+def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
     outputs = [(args.html, ".html")] if args.html is not None or not args.json else []
     outputs += [(args.pdf, ".pdf")] if args.pdf is not None else []
     for given, suffix in outputs:
         one_file = given is not None and given.suffix and not given.is_dir()
         written = explanation.save(given) if one_file else pages.save(explanation, given or Path(), suffix)
         say(f"wrote {written}", to=sys.stderr)
-    return explanation
 
 
 def _tell(explanation: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import grounding
 from grounding import Claim, EcgError, ECGRecord, Evidence, Finding
@@ -17,13 +17,13 @@ from grounding.findings.limits import ADULT_YEARS
 
 from .errors import GemError, GemInputError
 from .forking import building
+from .writing import look, one_thread
 
 if TYPE_CHECKING:
     from grounding import Measurement
-    from grounding.facts import Fact
     from grounding.facts import Statement as Said
 
-MAX_NEW_TOKENS = 320
+AT_ONCE = 16  # recordings whose texts are decoded together
 LEAST_LEADS, LEAST_WINDOW = 2 / 3, 0.5  # shares of what the encoders were trained on, without which they are not asked
 
 
@@ -189,28 +189,39 @@ class Explanation:
         return f"Explanation({self.record_id!r}, {len(self.statements)} statements, {self.verdict})"
 
 
-def explain(record_or_path: ECGRecord | str | Path, model: Any = "gem-nano") -> Explanation:
+@overload
+def explain(record_or_path: ECGRecord | str | Path, model: Any = ...) -> Explanation: ...
+@overload
+def explain(record_or_path: list[ECGRecord | str | Path], model: Any = ...) -> list[Explanation]: ...
+def explain(
+    record_or_path: ECGRecord | str | Path | list[ECGRecord | str | Path], model: Any = "gem-nano"
+) -> Explanation | list[Explanation]:
     """Measure a recording, let a model say what is on it, and check what was said.
 
     The model writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
 
     Args:
-        record_or_path: a recording, or a file that ``grounding.read_record`` reads.
+        record_or_path: a recording, or a file that ``grounding.read_record`` reads; or a list of such, which are written together: several times faster.
         model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per process.
 
     Returns:
-        Explanation.
+        Explanation; a list of them for a list.
 
     Raises:
-        EcgError: the recording can't be read or used.
+        EcgError: a recording can't be read or used.
         GemError: the model can't be loaded, or wrote nothing.
     """
-    record = record_or_path if isinstance(record_or_path, ECGRecord) else grounding.read_record(record_or_path)
+    many = [record_or_path] if isinstance(record_or_path, ECGRecord | str | Path) else list(record_or_path)
     name = (
         str(model) if isinstance(model, str | Path) else str(getattr(model, "name_or_path", "") or type(model).__name__)
     )
+    records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
     loaded = _load(str(model)) if isinstance(model, str | Path) else model
-    return _explanation(record, grounding.measure(record), loaded, Path(name).name)
+    out: list[Explanation] = []
+    for first in range(0, len(records), AT_ONCE):
+        part = records[first : first + AT_ONCE]
+        out += _explanations(part, [grounding.measure(record) for record in part], loaded, Path(name).name)
+    return out[0] if isinstance(record_or_path, ECGRecord | str | Path) else out
 
 
 def _load(name: str) -> Any:
@@ -225,25 +236,49 @@ def _loaded(name: str) -> Any:
     return load(name)
 
 
-def _explanation(record: ECGRecord, measurement: Measurement, model: Any, name: str) -> Explanation:
+def _explanations(
+    records: Sequence[ECGRecord], measurements: Sequence[Measurement], model: Any, name: str
+) -> list[Explanation]:
     from grounding.facts import facts, report
     from grounding.findings import assess
 
-    assessment = assess(measurement)
-    findings = tuple(assessment.findings.values())
-    silence = why_silent(model, measurement)
-    probabilities = {} if silence else encoder_probabilities(model, record)
-    items = facts(measurement, findings, probabilities)
-    tagged = write(model, record, items) if len(measurement.beats) else ""
-    if len(measurement.beats) and not tagged.strip():
-        raise GemError(
-            "the model wrote no sentence", where=record.record_id, remedy="try another model, or train it longer"
+    assessments = [assess(measurement) for measurement in measurements]
+    silences = [why_silent(model, measurement) for measurement in measurements]
+    known = [row for row, measurement in enumerate(measurements) if len(measurement.beats)]
+    with one_thread(model):
+        seen = look(model, [records[row] for row in known]) if known else None
+        chances = dict(zip(known, seen.probabilities(), strict=True)) if seen is not None else {}
+        items = [
+            facts(measurement, tuple(assessment.findings.values()), {} if silence else chances.get(row, {}))
+            for row, (measurement, assessment, silence) in enumerate(
+                zip(measurements, assessments, silences, strict=True)
+            )
+        ]
+        texts = dict(zip(known, seen.write([items[row] for row in known]), strict=True)) if seen is not None else {}
+    out = []
+    for row, (record, measurement) in enumerate(zip(records, measurements, strict=True)):
+        tagged, silence = texts.get(row, ""), silences[row]
+        if row in texts and not tagged.strip():
+            raise GemError(
+                "the model wrote no sentence", where=record.record_id, remedy="try another model, or train it longer"
+            )
+        notes = () if silence else changed_for_the_encoders(model, record)
+        said = report(tagged, items[row], assessments[row], silence if row in texts else None, notes)
+        probabilities = {} if silence else chances.get(row, {})
+        findings = tuple(assessments[row].findings.values())
+        out.append(
+            Explanation(
+                record.record_id,
+                checked(said, measurement),
+                measurement,
+                findings,
+                probabilities,
+                name,
+                record,
+                silence,
+            )
         )
-    notes = () if silence else changed_for_the_encoders(model, record)
-    statements = checked(
-        report(tagged, items, assessment, silence if len(measurement.beats) else None, notes), measurement
-    )
-    return Explanation(record.record_id, statements, measurement, findings, probabilities, name, record, silence)
+    return out
 
 
 def checked(parts: Sequence[Said], measurement: Measurement) -> tuple[Statement, ...]:
@@ -289,34 +324,6 @@ def changed_for_the_encoders(model: Any, record: ECGRecord) -> tuple[str, ...]:
     if contract is None or not getattr(model.config, "class_names", None):
         return ()
     return tuple(f"For the encoders: {change}." for change in contract.changes(record))
-
-
-def encoder_probabilities(model: Any, record: ECGRecord) -> dict[str, float]:
-    """Class -> probability of the model's classification head; empty where it has none."""
-    import torch
-
-    if not getattr(model.config, "class_names", None):
-        return {}
-    with torch.inference_mode():
-        chances = model.classify(**_on(model, model.processor(record=record)))[0].float().cpu()
-    return {name: round(float(value), 4) for name, value in zip(model.config.class_names, chances, strict=True)}
-
-
-def write(model: Any, record: ECGRecord, items: list[Fact]) -> str:
-    """The model's tagged text about the facts of a recording; greedy, so the same record gives the same text."""
-    import torch
-
-    from grounding.facts import prompt
-
-    inputs = _on(model, model.processor(record=record, prompt=prompt(items)))
-    with torch.inference_mode():
-        ids = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
-    return str(model.processor.decode(ids[0][inputs["input_ids"].shape[1] :]))  # the prompt comes first
-
-
-def _on(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs on the model's device."""
-    return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in inputs.items()}
 
 
 def _statement_dict(statement: Statement) -> dict[str, Any]:

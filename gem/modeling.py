@@ -248,9 +248,14 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     @torch.no_grad()
     def classify(
-        self, ecg: Tensor | None = None, pixel_values: Pictures | None = None, image_sizes: Any = None, **masks: Any
+        self,
+        ecg: Tensor | None = None,
+        pixel_values: Pictures | None = None,
+        image_sizes: Any = None,
+        encoded: Encoded | None = None,
+        **masks: Any,
     ) -> Tensor:
-        """Probability of each of ``config.class_names``, (B, labels).
+        """Probability of each of ``config.class_names``, (B, labels); of inputs, or of what ``encode`` made of them.
 
         Raises:
             GemConfigError: the model has no classification head.
@@ -258,7 +263,9 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         if not self.config.class_names:
             raise GemConfigError("this model has no classification head", remedy="its config lists no class_names")
-        logits = self.encode(ecg, pixel_values, image_sizes, **masks).class_logits
+        if encoded is None:
+            encoded = self.encode(ecg, pixel_values, image_sizes, **masks)
+        logits = encoded.class_logits
         if logits is None:
             raise GemInputError("neither ecg nor pixel_values to classify")
         return logits.float().sigmoid()
@@ -418,9 +425,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_sizes: Any = None,
         ecg_mask: Tensor | None = None,
         pixel_mask: Tensor | None = None,
+        encoded: Encoded | None = None,
         **kwargs: Any,
     ) -> Any:
         """transformers' ``generate`` (greedy, sampling, beams, any cache) with the same inputs as the forward pass.
+
+        Instead of recordings and pictures it takes what ``encode`` made of them, so that they are encoded once for several uses.
 
         Returns:
             The prompt's ids as given, followed by the new ids (or transformers' output object holding them).
@@ -433,7 +443,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             attention_mask = torch.ones_like(input_ids)
         # without the prompt's own padding on the left, new tokens would follow padding
         prompt, prompt_mask = left_padded(input_ids, attention_mask)
-        encoded = Encoded()
+        if encoded is None:
+            encoded = Encoded()
         if ecg is not None or pixel_values is not None:
             encoded = self.encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
         merged = self._merge(prompt, encoded, prompt_mask, None)

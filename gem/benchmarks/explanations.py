@@ -59,14 +59,15 @@ def evaluate_explanations(
     import grounding
     from grounding.facts import facts
 
-    from ..explaining import encoder_probabilities, why_silent
+    from ..explaining import why_silent
+    from ..writing import look
 
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")
     labels = [frozenset(sample.superclasses) for sample in samples]
     tallies = {name: _Tally() for name in (CONDITIONS if swaps else CONDITIONS[:1])}
     records = [sample.record for sample in samples]
-    chances = [encoder_probabilities(model, record) for record in records]
+    chances = [look(model, [record]).probabilities()[0] for record in records]
     for position, record in enumerate(records):
         measurement = grounding.measure(record)
         silence = why_silent(model, measurement)
@@ -103,10 +104,11 @@ class _Tally:
         from grounding.facts import report
         from grounding.findings import assess
 
-        from ..explaining import checked, write
+        from ..explaining import checked
+        from ..writing import look
 
         items = [*told, *suggested]
-        parts = checked(report(write(model, shown, told), items, assess(measurement)), measurement)
+        parts = checked(report(look(model, [shown]).write([told])[0], items, assess(measurement)), measurement)
         self.said.append(frozenset(fact.label for fact in suggested) & frozenset(SUPERCLASSES))
         for claim in (claim for part in parts for claim in part.claims):
             self.verdicts[claim.origin][claim.verdict] += 1

@@ -41,17 +41,17 @@ class Speaker:
         self.prompts: list[str] = []
         self.processor = self
 
-    def __call__(self, record: Any, prompt: str | None = None) -> dict[str, Any]:
+    def __call__(self, record: Any, prompt: list[str] | None = None) -> dict[str, Any]:
         if prompt is None:
-            return {"ecg": torch.zeros(1, 12, 10)}
-        self.prompts.append(prompt)
-        return {"input_ids": torch.zeros(1, 3, dtype=torch.long)}
+            return {"ecg": torch.zeros(len(record), 12, 10)}
+        self.prompts += prompt
+        return {"input_ids": torch.zeros(len(prompt), 3, dtype=torch.long)}
 
     def classify(self, ecg: Any) -> Any:
-        return torch.tensor([list(self.chances.values())])
+        return torch.tensor([list(self.chances.values())] * len(ecg))
 
     def generate(self, input_ids: Any, **options: Any) -> Any:
-        return torch.cat([input_ids, torch.arange(len(self.tagged))[None] + 7], dim=1)
+        return torch.cat([input_ids, torch.arange(len(self.tagged)).expand(len(input_ids), -1) + 7], dim=1)
 
     def decode(self, ids: Any) -> str:
         assert len(ids) == len(self.tagged), "the prompt's ids are not part of the answer"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,13 +95,13 @@ def test_gaps_have_reasons(other_folds: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_number_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     import grounding
-    from gem import explaining
+    from gem import writing
     from grounding.facts import facts
 
     record = grounding.read_record(grounding.sample_path())
     measurement = grounding.measure(record)
     tally = _Tally()
-    monkeypatch.setattr(explaining, "write", lambda *_: "The PR interval is 900 ms.")
+    monkeypatch.setattr(writing, "look", lambda *_: SimpleNamespace(write=lambda *_: ["The PR interval is 900 ms."]))
     suggested = [fact for fact in facts(measurement, [], {"MI": 0.9}) if fact.kind == "diagnosis"]
     tally.add(None, record, [], suggested, measurement)
     figures = tally.figures([frozenset({"MI"})])
