@@ -71,7 +71,7 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
         CriterionError: the knowledge base can't be read.
     """
     if not isinstance(text, str):
-        raise EcgError(f"the text is {type(text).__name__}", where="check", remedy="pass a str")
+        raise EcgError(f"the text is {type(text).__name__}", remedy="pass a str")
     return _Checker(text, measurement).claims()
 
 

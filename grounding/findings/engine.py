@@ -194,8 +194,9 @@ def assess(measurement: Measurement) -> Assessment:
     from ..measurement.result import Measurement
 
     if not isinstance(measurement, Measurement):
-        remedy = "pass what grounding.measure(record) gives"
-        raise EcgError(f"the measurement is {type(measurement).__name__}", where="assess", remedy=remedy)
+        raise EcgError(
+            f"the measurement is {type(measurement).__name__}", remedy="pass what grounding.measure(record) gives"
+        )
     if "assessment" not in measurement.derived:
         measurement.derived["assessment"] = Assessment(measurement)
     assessment: Assessment = measurement.derived["assessment"]

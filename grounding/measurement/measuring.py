@@ -114,8 +114,9 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Reading | Measuremen
         record, delineator: as in ``measure``.
     """
     if not isinstance(record, ECGRecord):
-        remedy = "pass what grounding.read_record or ECGRecord.from_array gives"
-        raise EcgSignalError(f"the record is {type(record).__name__}", where="measure", remedy=remedy)
+        raise EcgSignalError(
+            f"the record is {type(record).__name__}", remedy="pass what grounding.read_record(path) gives"
+        )
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
     quality, issues, mains_mv, spikes, bad = examined(record)

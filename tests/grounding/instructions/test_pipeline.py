@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from grounding import ECGRecord, EcgError, Measurement, measure, sample_path
+from grounding import EcgError, ECGRecord, Measurement, measure, sample_path
 from grounding.instructions import pipeline
 from grounding.instructions.lessons import Lesson
 from grounding.instructions.output import all_rows, read_gem_json
