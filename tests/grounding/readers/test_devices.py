@@ -163,3 +163,23 @@ def test_missing_segments_and_a_layout_as_in_mimic(devices: Path) -> None:
     measurement = measure(read_record(devices / "wfdb" / "s25047" / "s25047-2704-05-04-10-44.hea"))
     assert measurement.heart_rate == pytest.approx(73.7, abs=1)
     assert measurement.intervals["qt"] == pytest.approx(336, abs=15)
+
+
+def test_intervals_are_the_devices_on_average(devices: Path) -> None:
+    """The criteria's limits are those of device-like measurement: a QRS that a device puts below 120 ms is no wide one here."""
+    same = {"aecg/sierra__ad4d3d80-d165_1-04_converted.xml", "aecg/fda__subject1_0.xml", "philips/sierra__repbeats_example.xml"}  # fmt: skip
+    off: dict[str, list[float]] = {"qrs": [], "qt": []}
+    for name in FILES:
+        record = read_record(devices / name)
+        stated = record.meta.get("device")
+        if stated is None or name in same:  # a recording that is there twice counts once
+            continue
+        measured = measure(record).intervals
+        for key, differences in off.items():
+            ours = measured[key]
+            assert ours is not None
+            differences.append(ours - stated[key])
+        assert not stated["qrs"] < 120 <= (measured["qrs"] or 0)
+    assert len(off["qrs"]) == 7
+    assert abs(np.mean(off["qrs"])) < 6
+    assert abs(np.mean(off["qt"])) < 6
