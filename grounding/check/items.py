@@ -59,7 +59,7 @@ class _Matcher:
             word = words[at]
             if word in _LEADS and self._is_lead(at, _LEADS[word]):
                 at = self._lead_list(at)
-            elif word == "may" and at + 1 < self.size and len(words[at + 1]) == 4 and words[at + 1].isdigit():
+            elif word == "may" and at + 1 < self.size and len(words[at + 1]) == 4 and words[at + 1].isdecimal():
                 at += 1  # the month
             elif word in tree and (item := self._phrase(at)):
                 self.found.append(item)

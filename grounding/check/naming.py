@@ -269,7 +269,7 @@ def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Item) -> boo
 
 
 def _only_to_leads(gap: list[str]) -> bool:
-    return len(gap) <= 9 and all(word in _TO_LEADS or word[0].isdigit() or word.endswith("ly") for word in gap)
+    return len(gap) <= 9 and all(word in _TO_LEADS or word[0].isdecimal() or word.endswith("ly") for word in gap)
 
 
 def take_leads_before(c: Context, statement: Statement, first: int) -> None:

@@ -72,12 +72,12 @@ class Found:
 
 
 def is_number(word: str) -> bool:
-    """Whether a token begins a number in digits."""
-    return (word[0].isdigit() and word[-1].isdigit()) or (word[0] == "." and len(word) > 1)
+    """Whether a token begins a number in digits (which "²" and "①" are not)."""
+    return (word[0].isdecimal() and word[-1].isdecimal()) or (word[0] == "." and len(word) > 1)
 
 
 def _day_and_month(first: str, second: str) -> bool:
-    if not (first.isdigit() and second.isdigit()):
+    if not (first.isdecimal() and second.isdecimal()):
         return False
     low, high = sorted((int(first), int(second)))
     return 1 <= low <= 12 and high <= 31
@@ -141,10 +141,10 @@ class NumberReader:
     def _digits(self, at: int) -> tuple[float, int]:
         """The value of "0.16", "0,16" or "1,200" and its last token."""
         word = self.words[at]
-        if "." not in word and at + 2 < self.size and self.words[at + 1] == "," and self.words[at + 2].isdigit():
+        if "." not in word and at + 2 < self.size and self.words[at + 1] == "," and self.words[at + 2].isdecimal():
             fraction = self.words[at + 2]
             touching = self.ends[at] == self.starts[at + 1] and self.ends[at + 1] == self.starts[at + 2]
-            listed = at + 4 < self.size and self.words[at + 3] == "," and self.ends[at + 2] == self.starts[at + 3] and self.words[at + 4].isdigit()  # fmt: skip
+            listed = at + 4 < self.size and self.words[at + 3] == "," and self.ends[at + 2] == self.starts[at + 3] and self.words[at + 4].isdecimal()  # fmt: skip
             if touching and not listed:
                 if len(fraction) == 3 and word != "0":
                     return float(word + fraction), at + 2
@@ -165,7 +165,7 @@ class NumberReader:
             return (at - 1, 1.0, False) if not glued else (at, 1.0, False)
         if touches:  # "-30", "60/-12", but not "60-12", "V1-4", "axis-30" counts as a sign
             before = self.words[at - 2] if at > 1 else ""
-            if glued and (before[0].isdigit() or not before.isalpha()):
+            if glued and (before[0].isdecimal() or not before.isalpha()):
                 return at, 1.0, False
             return (at - 1, -1.0, glued)
         spaced = at > 1 and not glued

@@ -131,7 +131,7 @@ def _mark_times(
             cues.append(item.first)
         elif item.term.kind == "year" and item.first and not out[item.first]:
             at = item.first - 1
-            while at > 0 and (sentence.words[at] in _MONTHS or sentence.words[at].isdigit()):
+            while at > 0 and (sentence.words[at] in _MONTHS or sentence.words[at].isdecimal()):
                 at -= 1  # "of 3 May 2018"
             before = sentence.words[at]
             if before in ("in", "im", "jahr", "year") or (before in _YEAR_BEFORE and _told(sentence, item)):

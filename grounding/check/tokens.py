@@ -125,7 +125,7 @@ def _ends(
     if before in abbreviations:
         return _next_char(text, end, size) == "\n"
     rest = text[end : end + 8].lstrip().lower()
-    if before.isdigit() and len(before) <= 2 and rest.startswith("grad"):
+    if before.isdecimal() and len(before) <= 2 and rest.startswith("grad"):
         return False
     # "e.g. ", "Z. n. ": single letters with full stops
     if len(before) == 1 and before.isalpha():

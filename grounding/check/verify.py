@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
 from ..findings.engine import assess
 from ..findings.expressions import Value, evaluate
@@ -66,8 +67,11 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
         measurable, are ``not_checkable``.
 
     Raises:
+        EcgError: this is no text, or no Measurement.
         CriterionError: the knowledge base can't be read.
     """
+    if not isinstance(text, str):
+        raise EcgError(f"the text is {type(text).__name__}", remedy="pass a str")
     return _Checker(text, measurement).claims()
 
 
@@ -141,6 +145,8 @@ class _Checker:
             return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
         tolerance = TOLERANCES[name] * (APPROXIMATE if number.approximate else 1.0)
         lows = (number.low, -number.low) if number.either_sign else (number.low,)
+        if len(known) > 1:  # QTc by two formulas: the one that is meant is the nearer
+            known.sort(key=lambda one: abs(one[1] - number.low))
         for proof, value in known:
             if number.compare == ">":
                 fits = round(value) >= number.low

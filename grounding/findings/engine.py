@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..errors import EcgError
 from ..evidence import Evidence, Finding
 from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
 from .knowledge import CONTIGUOUS, Condition, Entry, leads_of, load_knowledge
@@ -181,6 +182,7 @@ def assess(measurement: Measurement) -> Assessment:
         measurement: of one recording.
 
     Raises:
+        EcgError: this is no Measurement.
         CriterionError: the knowledge base itself can't be read.
 
     Example:
@@ -189,6 +191,12 @@ def assess(measurement: Measurement) -> Assessment:
         >>> assessment.findings["wide_qrs"].present, assessment.category("qrs").word
         (False, 'normal')
     """
+    from ..measurement.result import Measurement
+
+    if not isinstance(measurement, Measurement):
+        raise EcgError(
+            f"the measurement is {type(measurement).__name__}", remedy="pass what grounding.measure(record) gives"
+        )
     if "assessment" not in measurement.derived:
         measurement.derived["assessment"] = Assessment(measurement)
     assessment: Assessment = measurement.derived["assessment"]

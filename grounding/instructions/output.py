@@ -63,10 +63,14 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> list[dict[st
     _pyarrow()
     import pyarrow.parquet as pq
 
+    remedy = "delete it and run again"
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path, columns=list(columns) if columns else None).to_pylist()
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(schema()):
+                raise EcgFormatError("not a shard of ours: it has other columns", where=str(path), remedy=remedy)
+            rows: list[dict[str, Any]] = file.read(columns=list(columns) if columns else None).to_pylist()
     except (OSError, ValueError) as error:
-        raise EcgFormatError(f"not a shard of ours ({error})", where=str(path), remedy="delete it and run again") from error  # fmt: skip
+        raise EcgFormatError(f"not a shard of ours ({error})", where=str(path), remedy=remedy) from error
     return rows
 
 

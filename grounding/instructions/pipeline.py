@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ..errors import EcgError
 from ..findings import find
 from ..measurement import measure
 from ..measurement.result import LEAD_FEATURE_COLUMNS, Measurement
+from ..processes import end_with_parent
 from .judging import Verdict, judge
 from .lessons import FORMS, Case, Lesson, lesson, tasks
 from .output import PLACEHOLDER, all_rows, read_shard, write_atomic, write_gem_json, write_shard
@@ -27,6 +30,8 @@ from .sources import Source
 from .teachers import Composer, Teacher, TeacherConfigError, TeacherError
 
 MAX_ANSWER_CHARACTERS = 20_000
+_KILLED_WORKER = "run again, which goes on from here; with fewer --jobs if memory ran out"
+_BROKEN_RUN = "name another folder, or delete this file if the shards are those of the same options"
 
 
 @dataclass(frozen=True)
@@ -81,19 +86,21 @@ def instruct(
     plan = Plan(folder, teacher or Composer(), names, tuple(forms), seed, pictures, measurements)
     with _alone(folder):
         _same_run(plan, sources, shard_size)
-        _work(plan, sources, shard_size, jobs, retry, progress)
+        shards = {number: list(sources[number * shard_size : (number + 1) * shard_size]) for number in range(math.ceil(len(sources) / shard_size))}  # fmt: skip
+        _own_shards(folder, shards)
+        _work(plan, shards, jobs, retry, progress)
+        _own_shards(folder, shards, finished=True)
         items = write_gem_json(folder / "instructions.json", all_rows(folder))
         summary = summarise(folder) | {"items": items}
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
     return summary
 
 
-def _work(plan: Plan, sources: Sequence[Source], shard_size: int, jobs: int, retry: bool, progress: bool) -> None:
+def _work(plan: Plan, shards: Mapping[int, Sequence[Source]], jobs: int, retry: bool, progress: bool) -> None:
     from joblib import Parallel, delayed
 
-    shards = {number: list(sources[number * shard_size : (number + 1) * shard_size]) for number in range(math.ceil(len(sources) / shard_size))}  # fmt: skip
     kept: dict[int, list[dict[str, Any]]] = {}
-    todo: dict[int, list[Source]] = {}
+    todo: dict[int, Sequence[Source]] = {}
     for number, members in shards.items():
         path = _shard(plan.out, number)
         if not path.is_file():
@@ -103,23 +110,38 @@ def _work(plan: Plan, sources: Sequence[Source], shard_size: int, jobs: int, ret
             again = {row["record_id"] for row in kept[number] if row["status"] == "failed"}
             todo[number] = [source for source in members if source.id in again]
     queue = [source for members in todo.values() for source in members]
-    worker = Parallel(n_jobs=jobs, return_as="generator")
+    worker = Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
     results: Iterator[list[dict[str, Any]]] = iter(worker(delayed(rows_of)(source, plan) for source in queue))
-    with _bar(len(sources), len(sources) - len(queue), progress) as advance:
+    total = sum(map(len, shards.values()))
+    with _bar(total, total - len(queue), progress) as advance:
         for number, members in todo.items():
             fresh = {}
             for source in members:
-                fresh[source.id] = next(results)
+                try:
+                    fresh[source.id] = next(results)
+                except BrokenProcessPool:
+                    raise EcgError("a worker process was killed", where=source.id, remedy=_KILLED_WORKER) from None
                 advance()
             old: dict[str, list[dict[str, Any]]] = {}
             for row in kept.get(number, ()):
                 old.setdefault(row["record_id"], []).append(row)
             rows = [row for source in shards[number] for row in fresh.get(source.id, old.get(source.id, []))]
+            _still_there(plan.out)
             write_shard(_shard(plan.out, number), rows)
 
 
 def rows_of(source: Source, plan: Plan) -> list[dict[str, Any]]:
-    """All rows of one recording: one per task, or one that says why it can't be read."""
+    """All rows of one recording: one per task, or one that says why it can't be read or what went wrong."""
+    try:
+        return _rows_of(source, plan)
+    except TeacherConfigError:  # no recording would fare better
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}. This looks like a fault of ours: please report it"
+        return [_row(source, plan, "", status="failed", reason=reason.encode("utf-8", "replace").decode("utf-8"))]
+
+
+def _rows_of(source: Source, plan: Plan) -> list[dict[str, Any]]:
     try:
         record = source.read()
         measurement = measure(record)
@@ -262,10 +284,36 @@ def _same_run(plan: Plan, sources: Sequence[Source], shard_size: int) -> None:
     if not path.is_file():
         write_atomic(path, json.dumps(now, indent=1).encode())
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EcgError(f"can't be read as JSON ({error})", where=str(path), remedy=_BROKEN_RUN) from None
+    if not isinstance(before, dict):
+        raise EcgError("it holds no options of a run", where=str(path), remedy=_BROKEN_RUN)
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if changed:
         raise EcgError(f"this folder holds a run with other {', '.join(sorted(changed))}", where=str(plan.out), remedy="repeat that run's options, or name another folder")  # fmt: skip
+
+
+def _own_shards(folder: Path, shards: Mapping[int, Sequence[Source]], finished: bool = False) -> None:
+    """Refuse shards that are not this run's, by name and by the recordings in them; at the end, also where one is missing."""
+    paths = {_shard(folder, number): members for number, members in shards.items()}
+    for path in sorted((folder / "shards").glob("*.parquet")):
+        if path not in paths:
+            raise EcgError("no shard of this run", where=str(path), remedy="move it out of the folder and run again")
+    for path, members in paths.items():
+        if path.is_file():
+            held = dict.fromkeys(row["record_id"] for row in read_shard(path, ["record_id"]))
+            if list(held) != [source.id for source in members]:
+                raise EcgError("a shard of other recordings", where=str(path), remedy="delete it and run again")
+        elif finished:
+            _still_there(folder)
+            raise EcgError("the shard is gone", where=str(path), remedy="run again: it is made anew")
+
+
+def _still_there(folder: Path) -> None:
+    if not (folder / "run.json").is_file():
+        raise EcgError("the folder was removed or emptied while it was written to", where=str(folder), remedy="run again, and leave it alone meanwhile")  # fmt: skip
 
 
 @contextlib.contextmanager

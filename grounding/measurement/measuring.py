@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import EcgSignalError
+from ..processes import end_with_parent
 from ..record import ECGRecord, fill_missing
 from .assembly import Assembly, nothing
 from .atrial import p_known
@@ -47,6 +50,7 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
 
     Raises:
         EcgRegistryError: no delineator has that name.
+        EcgSignalError: this is no ECGRecord.
 
     Example:
         >>> from grounding import measure, read_record, sample_path
@@ -109,6 +113,10 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Reading | Measuremen
     Args:
         record, delineator: as in ``measure``.
     """
+    if not isinstance(record, ECGRecord):
+        raise EcgSignalError(
+            f"the record is {type(record).__name__}", remedy="pass what grounding.read_record(path) gives"
+        )
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
     quality, issues, mains_mv, spikes, bad = examined(record)
@@ -185,7 +193,8 @@ def measure_many(
     """
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(_measure_one)(record, delineator) for record in records))
+    worker = Parallel(n_jobs=n_jobs, initializer=end_with_parent, initargs=(os.getpid(),))
+    return list(worker(delayed(_measure_one)(record, delineator) for record in records))
 
 
 def _measure_one(record: ECGRecord | str | Path, delineator: str) -> Measurement:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lead_algebra import einthoven_error
+from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
@@ -82,7 +83,8 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
         Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without activity),
         ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``, ``mains``
-        (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV).
+        (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV),
+        ``no_ecg`` (a pulse wave, respiration or the like by its name, beside ECGs).
         Missing, flat and lead-off stretches can't be used, nor can stretches of 10 s with heavy noise or an implausible amplitude;
         a lead is usable where at least 2 s are left (half of a recording under 4 s).
 
@@ -105,11 +107,14 @@ def examined(record: ECGRecord) -> Examination:
     signal = _millivolts(record)
     features = _features(signal, record.fs)
     bad = _bad_stretches(signal, features, record)
+    channels = recognise(record.leads)
+    some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
+    foreign = [some_ecg and channel.kind == "other" for channel in channels]
     rows = [
         (
             name,
-            _good_s(spans, record) >= min(ENOUGH_S, ENOUGH_SHARE * record.duration_s),
-            _lead_issues(features, row, record.has_millivolts),
+            not foreign[row] and _good_s(spans, record) >= min(ENOUGH_S, ENOUGH_SHARE * record.duration_s),
+            ("no_ecg",) * foreign[row] + _lead_issues(features, row, record.has_millivolts),
             tuple((round(float(a) / record.fs, 3), round(float(b) / record.fs, 3)) for a, b in spans),
         )
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))

@@ -253,6 +253,8 @@ def _resolution(px_per_mm: float | None, dpi: float | None, width_px: int | None
     given = [value for value in (px_per_mm, dpi, width_px) if value is not None]
     if len(given) > 1:
         raise EcgError("more than one resolution is given", remedy="give one of px_per_mm, dpi and width_px")
+    if not all(isinstance(value, int | float) for value in given):
+        raise EcgError(f"the resolution is {given[0]!r}", remedy="give a number")
     scale = 150 / MM_PER_INCH
     if px_per_mm is not None:
         scale = float(px_per_mm)

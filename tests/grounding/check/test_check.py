@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -106,6 +107,63 @@ def test_what_was_not_measured_is_not_contradicted(make_measurement: Any) -> Non
 def test_importing_the_module_does_not_hide_the_function(inferior: Any) -> None:
     importlib.import_module("grounding.check")
     assert grounding.check("Heart rate 72 bpm.", inferior)[0].verdict == "supported"
+
+
+@pytest.mark.parametrize("text", ["Paper speed 25 mm/", "10 mm/.", "5 mV/", "2 mm/ ", "25 mm/s/", "HR 70/", "70 / min /", "PR 160 ms/"])  # fmt: skip
+def test_a_unit_may_be_cut_off(inferior: Any, text: str) -> None:
+    for beside in ("", "Sinus rhythm. "):
+        assert len(grounding.check(beside + text, inferior)) >= (1 if beside else 0)
+
+
+def test_no_character_that_counts_is_an_error(inferior: Any) -> None:
+    """Python calls "²" and "①" digits, but no float is made of them."""
+    counting = [char for char in map(chr, range(sys.maxunicode + 1)) if char.isdigit() or char.isnumeric()]
+    assert len(counting) > 1000
+    for chars in (counting[at : at + 50] for at in range(0, len(counting), 50)):
+        for pattern in ("PR {0} ms. ", "HR {0}.5-6{0} bpm. ", "V{0}-V6 1{0} mm. ", "{0},{0}/{0} . "):
+            grounding.check("".join(pattern.format(char) for char in chars), inferior)
+    assert grounding.check("PR ٢٣٦ ms", inferior)[0].verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "QT/QTc {qt:.0f}/{qtc_bazett:.0f} ms",
+        "QT/QTcB: {qt:.0f}/{qtc_bazett:.0f} ms",
+        "QT/QTcF {qt:.0f}/{qtc_fridericia:.0f} ms",
+        "PR/QRS/QT/QTcB {pr:.0f}/{qrs:.0f}/{qt:.0f}/{qtc_bazett:.0f} ms",
+        "QRS {qrs:.0f} ms, QTcB {qtc_bazett:.0f} ms, QTcF {qtc_fridericia:.0f} ms",
+        "P axis {p:.0f} degrees, T axis {t:.0f} degrees",
+        "P-R-T axes {p:.0f} {axis:.0f} {t:.0f}",
+        "P/QRS/T axes: {p:.0f}/{axis:.0f}/{t:.0f} deg",
+    ],
+)
+def test_lines_that_every_cart_prints(line: str) -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    axes = {"p": measurement.axes["p"], "axis": measurement.axis, "t": measurement.axes["t"]}
+    claims = grounding.check(line.format(**{**measurement.intervals, **axes}), measurement)
+    assert len(claims) == line.count("{")
+    assert {claim.verdict for claim in claims} == {"supported"}, [(claim.text, claim.reason) for claim in claims]
+
+
+def test_a_qtc_is_held_against_the_formula_that_is_meant() -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    bazett = f"{measurement.intervals['qtc_bazett']:.0f} ms"
+    assert grounding.check(f"QTc {bazett}", measurement)[0].reason == f"measured QTc is {bazett}"
+
+
+def test_what_is_no_text_and_no_measurement_is_said(inferior: Any) -> None:
+    for text in (None, 5, b"PR 120 ms", ["x"]):
+        with pytest.raises(grounding.EcgError, match="the text is"):
+            grounding.check(text, inferior)  # type: ignore[arg-type]
+    for measurement in (None, 5, {}):
+        with pytest.raises(grounding.EcgError, match="the measurement is"):
+            grounding.check("PR is 120 ms", measurement)  # type: ignore[arg-type]
+        with pytest.raises(grounding.EcgError, match="the measurement is"):
+            grounding.find(measurement)  # type: ignore[arg-type]
+    for record in (None, 5, "x"):
+        with pytest.raises(grounding.EcgError, match="the record is"):
+            grounding.measure(record)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from grounding import EcgError, sample_path
+from grounding import EcgError, ECGRecord, Measurement, measure, sample_path
+from grounding.instructions import pipeline
 from grounding.instructions.lessons import Lesson
 from grounding.instructions.output import all_rows, read_gem_json
 from grounding.instructions.pipeline import instruct
@@ -52,3 +57,105 @@ def test_bad_teachers_lose_nothing_and_add_nothing(tmp_path: Path, text: str | N
     assert [row["status"] for row in rows] == [status] * 2
     assert read_gem_json(tmp_path / "instructions.json") == []
     assert all(row["reason"] for row in rows)
+
+
+class Meddling(Fake):
+    """Something happens to the folder before each answer."""
+
+    def __init__(self, then: Any) -> None:
+        super().__init__("The heart rate is 31 bpm.")
+        self.then = then
+
+    def answer(self, lesson: Lesson) -> list[str]:
+        self.then()
+        return super().answer(lesson)
+
+
+def test_an_exception_in_one_recording_is_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(record: ECGRecord) -> Measurement:
+        if record.record_id == SOURCES[0].id:
+            raise IndexError("list index out of range")
+        return measure(record)
+
+    monkeypatch.setattr(pipeline, "measure", stumble)
+    summary = instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"])
+    rows = list(all_rows(tmp_path))
+    assert [(row["record_id"], row["status"]) for row in rows] == [(SOURCES[0].id, "failed"), (SOURCES[1].id, "rejected")]  # fmt: skip
+    assert rows[0]["reason"].startswith("IndexError: list index out of range")
+    assert summary["status"] == {"failed": 1, "rejected": 1}
+    monkeypatch.undo()
+    again = instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"], retry=True)
+    assert again["status"] == {"rejected": 2}
+
+
+def test_a_file_whose_name_is_not_utf8_is_a_row(tmp_path: Path) -> None:
+    bad = tmp_path / "pat\udcff.csv"
+    try:
+        bad.write_text("I,II\n0,0\n")
+    except (OSError, UnicodeError):
+        pytest.skip("file names are bytes on Linux")
+    summary = instruct([*find_sources([bad]), *SOURCES[:1]], tmp_path / "out", task_names=["report"])
+    assert summary["records"] == 2
+    assert summary["status"]["unreadable"] == 1
+
+
+def test_a_folder_that_vanishes_is_an_error_that_names_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(EcgError, match=r"out: the folder was removed"):
+        instruct(SOURCES, out, Meddling(lambda: shutil.rmtree(out, ignore_errors=True)), task_names=["report"])
+    assert not out.exists()
+    assert instruct(SOURCES, out, Fake("x"), task_names=["report"])["records"] == 2
+
+
+def test_a_shard_that_vanishes_is_an_error_that_names_it(tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    teacher = Meddling(lambda: shutil.rmtree(shards, ignore_errors=True))
+    with pytest.raises(EcgError, match=r"00000\.parquet: the shard is gone"):
+        instruct(SOURCES, tmp_path, teacher, task_names=["report"], shard_size=1)
+    assert instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"], shard_size=1)["records"] == 2
+
+
+def _beside(shards: Path) -> None:
+    shutil.copy(shards / "00000.parquet", shards / "00099.parquet")
+
+
+def _swapped(shards: Path) -> None:
+    shutil.copy(shards / "00000.parquet", shards / "00001.parquet")
+
+
+def _other_columns(shards: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), shards / "00001.parquet")
+
+
+def _no_parquet(shards: Path) -> None:
+    (shards / "00001.parquet").write_bytes(b"PAR1")
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (_beside, r"00099\.parquet: no shard of this run"),
+        (_swapped, r"00001\.parquet: a shard of other recordings"),
+        (_other_columns, r"00001\.parquet: not a shard of ours: it has other columns"),
+        (_no_parquet, r"00001\.parquet: not a shard of ours"),
+    ],
+)
+def test_a_foreign_shard_is_an_error_that_names_it(put: Any, said: str, tmp_path: Path) -> None:
+    instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"], shard_size=1)
+    put(tmp_path / "shards")
+    with pytest.raises(EcgError, match=said):
+        instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"], shard_size=1)
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", '"a"', "5", "[" * 100_000, "\xff"])
+def test_a_broken_run_json_is_an_error_that_names_it(text: str, tmp_path: Path) -> None:
+    instruct(SOURCES[:1], tmp_path, Fake("x"), task_names=["report"])
+    (tmp_path / "run.json").write_text(text, encoding="latin-1")
+    with pytest.raises(EcgError, match=r"run\.json: "):
+        instruct(SOURCES[:1], tmp_path, Fake("x"), task_names=["report"])
+
+
+def test_the_run_json_of_other_options_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"plan": 5}))
+    with pytest.raises(EcgError, match="a run with other"):
+        instruct(SOURCES[:1], tmp_path, Fake("x"), task_names=["report"])

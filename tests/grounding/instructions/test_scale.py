@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -64,6 +65,50 @@ def test_killed_five_times_it_writes_what_an_unbroken_run_writes(records: Path, 
     assert len(names) == 24
     assert all(names.count(name) == 2 for name in names)
     assert content(tmp_path / "broken") == content(tmp_path / "whole")
+
+
+def _children(pid: int) -> list[int]:
+    """Processes whose parent is ``pid``."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="the processes are read from Linux's /proc")
+@pytest.mark.parametrize(
+    ("end", "when"), [(signal.SIGKILL, "start"), (signal.SIGKILL, "work"), (signal.SIGTERM, "work")]
+)
+def test_workers_end_with_their_parent(end: signal.Signals, when: str, records: Path, tmp_path: Path) -> None:
+    words = ["--tasks", "report", "--shard-size", "2", "--jobs", "2", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "gem", "instruct", str(records), *words]
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    children: list[int] = []
+    limit = time.monotonic() + 90
+    while time.monotonic() < limit and parent.poll() is None:
+        children = _children(parent.pid)
+        if len(children) >= 3 and (when == "start" or any((tmp_path / "out").glob("shards/*.parquet"))):
+            break
+        time.sleep(0.01)
+    assert len(children) >= 2
+    parent.send_signal(end)
+    parent.wait()
+    limit = time.monotonic() + 5
+    while any(map(_alive, children)) and time.monotonic() < limit:
+        time.sleep(0.05)
+    left = [pid for pid in children if _alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
 
 
 def test_worker_processes_and_a_dask_cluster_write_the_same(records: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grounding import ECGRecord, read_record, sample_path
+from grounding import ECGRecord, measure, read_record, sample_path
 from grounding.measurement.quality import assess, quality_score
 from grounding.measurement.result import QUALITY_COLUMNS
 from grounding.readers import sample_names
@@ -207,3 +207,18 @@ def test_a_pause_of_the_heart_is_no_lead_that_came_off(normal: ECGRecord) -> Non
     assert not any(assess(paused)[0]["unusable_spans_s"])
     signal[:, 1500:3500] = 0.0  # nobody's signal is constant
     assert all(assess(ECGRecord.from_array(signal, normal.fs, normal.leads))[0]["unusable_spans_s"])
+
+
+def test_what_is_no_ecg_by_name_is_not_measured_beside_one() -> None:
+    record = read_record(sample_path("ptbxl_102"))
+    seconds = np.arange(record.n_samples) / record.fs
+    pulse, breath = 0.5 * np.sin(2 * np.pi * 1.4 * seconds) ** 3, np.sin(2 * np.pi * 0.3 * seconds)
+    alone = measure(record.select(["II"]))
+    for others in (["PLETH", "RESP"], ["EEG C3", "HR"]):
+        both = ECGRecord.from_array([record.lead("II"), pulse, breath], record.fs, ["II", *others])
+        m = measure(both)
+        assert m.quality["usable"].tolist() == [True, False, False]
+        assert all("no_ecg" in issues for issues in m.quality["issues"][1:])
+        assert m.heart_rate == pytest.approx(alone.heart_rate, abs=0.1)
+        assert m.intervals["qt"] == pytest.approx(alone.intervals["qt"], abs=1)
+    assert measure(ECGRecord.from_array([record.lead("II")], record.fs, ["PLETH"])).quality["usable"].all()
