@@ -6,8 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from ..findings.knowledge import LEAD_GROUPS
-from ..record import STANDARD_LEADS
+from grounding.findings.knowledge import LEAD_GROUPS
+from grounding.record import STANDARD_LEADS
 
 # the first pattern that fits names the sign; combinations and contexts stand before the plain waves they contain
 _SIGNS: tuple[tuple[str, str], ...] = (

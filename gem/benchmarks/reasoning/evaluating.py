@@ -12,10 +12,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from grounding.reasoning import Reasoner, Step
-
-from ..errors import GemInputError
-from .ptbxl import load_ptbxl
+from ...errors import GemInputError
+from ..ptbxl import load_ptbxl
+from .answering import Reasoner, Step
 
 
 def questions(sample: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..record import STANDARD_LEADS, ECGRecord, fill_missing
+from grounding.record import STANDARD_LEADS, ECGRecord, fill_missing
 
 # median over PTB-XL raw records (folds 1-8) of a lead's standard deviation after a 0.5-40 Hz band-pass, mV
 TYPICAL_SD_MV = dict(

@@ -10,7 +10,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from ..record import ECGRecord
+from grounding.record import ECGRecord
+
 from .reading import Sign, read_leads, read_ordinals, read_range, read_sign, read_span
 from .signs import CORNELL_MV_S, QRS_LONG_MS, QRS_OVERHANG_MS, Signs
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gem.benchmarks.reasoning import estimate_millivolts
 from grounding import ECGRecord, measure, read_record, sample_path
-from grounding.reasoning import estimate_millivolts
 
 
 def test_axis_is_recovered_from_lead_algebra() -> None:

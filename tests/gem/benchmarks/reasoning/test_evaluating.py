@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gem.benchmarks.reasoning import answer_sample, evaluate_reasoning, questions, reasoning_table
+from gem.benchmarks.reasoning import Reasoner, answer_sample, evaluate_reasoning, questions, reasoning_table
 from gem.cli import main
 from gem.errors import GemInputError
 from grounding import read_record, sample_path
-from grounding.reasoning import Reasoner
 
 
 def _question(kind: str, text: str, options: list[str], answer: object) -> dict[str, object]:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from grounding.reasoning.reading import read_leads, read_ordinals, read_range, read_sign, read_span
+from gem.benchmarks.reasoning.reading import read_leads, read_ordinals, read_range, read_sign, read_span
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..findings.engine import find
-from ..measurement import measure
-from ..measurement.shapes import AFTER_S, BEFORE_S, median_beat
-from ..record import ECGRecord, fill_missing
+from grounding.findings.engine import find
+from grounding.measurement import measure
+from grounding.measurement.shapes import AFTER_S, BEFORE_S, median_beat
+from grounding.record import ECGRecord, fill_missing
+
 from .reading import Sign
 from .scale import estimate_millivolts
 
@@ -39,9 +41,28 @@ class Signs:
 
     def holds(self, sign: Sign) -> bool:
         """Whether a sign is there; what can't be measured counts as not seen."""
-        plain = getattr(self, f"_is_{sign.name}", None)
-        if plain is not None:
-            return bool(plain(sign))
+        whole: dict[str, Callable[[Sign], bool]] = {
+            "qrs_long": self._is_qrs_long,
+            "pr_long": self._is_pr_long,
+            "lbbb": self._is_lbbb,
+            "rbbb": self._is_rbbb,
+            "axis_left": self._is_axis_left,
+            "axis_right": self._is_axis_right,
+            "axis_over": self._is_axis_over,
+            "one_to_one": self._is_one_to_one,
+            "blocked_p": self._is_blocked_p,
+            "dissociation": self._is_dissociation,
+            "atrial_fibrillation": self._is_atrial_fibrillation,
+            "slow_rate": self._is_slow_rate,
+            "rr_regular": self._is_rr_regular,
+            "premature": self._is_premature,
+            "dropped_beat": self._is_dropped_beat,
+            "sokolow": self._is_sokolow,
+            "cornell": self._is_cornell,
+            "r_amplitude": self._is_r_amplitude,
+        }
+        if sign.name in whole:
+            return bool(whole[sign.name](sign))
         scores = [self.margin(sign, lead) for lead in sign.leads]
         return sum(score > 0 for score in scores) >= sign.need
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gem.benchmarks.reasoning import Reasoner, Step
+from gem.benchmarks.reasoning.answering import load_protocols, protocol_for
+from gem.benchmarks.reasoning.reading import read_sign
 from grounding import measure, read_record, sample_path
-from grounding.reasoning import Reasoner, Step
-from grounding.reasoning.answering import load_protocols, protocol_for
-from grounding.reasoning.reading import read_sign
 
 
 @pytest.fixture(scope="module")
