@@ -20,6 +20,7 @@ from grounding import STANDARD_LEADS, EcgError, ECGRecord
 
 from ..errors import GemInputError
 
+DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 
 
@@ -63,7 +64,8 @@ def load_ptbxl(
     """The records of some folds, in the order of their numbers.
 
     Args:
-        root: a folder with ``ptbxl/labels.csv``, ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
+        root: PTB-XL as it is downloaded (``ptbxl_database.csv``, ``scp_statements.csv``, ``records500/``), or a folder with ``ptbxl/labels.csv``,
+            ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
         folds: which folds.
         sources: ``"raw"``, ``"filtered"`` or both.
 
@@ -73,7 +75,7 @@ def load_ptbxl(
     base = Path(root)
     table = _rows(base)
     wanted, kinds = {int(fold) for fold in folds}, set(sources)
-    raw = {int(path.stem.split("_")[0]): path for path in (base / "ptbxl" / "records500").rglob("*.hea")}
+    raw = {int(path.stem.split("_")[0]): path for path in _raw_folder(base).rglob("*.hea")}
     filtered = _filtered_index(str(base)) if "filtered" in kinds else {}
     samples = []
     for row in table:
@@ -87,7 +89,7 @@ def load_ptbxl(
     if not samples:
         raise GemInputError(
             f"no record of fold {', '.join(map(str, sorted(wanted)))}", where=str(base),
-            remedy="check --folds, ptbxl/records500 and ptbxl_filtered/signals_125hz.npz",
+            remedy="check --folds, and whether records500 was downloaded",
         )  # fmt: skip
     return sorted(samples, key=lambda sample: sample.ecg_id)
 
@@ -130,14 +132,46 @@ def usable(
 
 
 def _rows(base: Path) -> list[dict[str, str]]:
-    """The rows of the label table."""
+    """The rows of the label table, with the columns ``super_class``, ``sub_class``, ``form`` and ``rhythm``."""
+    if (base / DATABASE).is_file():
+        return _downloaded_rows(base)
     table = base / "ptbxl" / "labels.csv"
     if not table.is_file():
         raise GemInputError(
-            "no ptbxl/labels.csv", where=str(base), remedy="point --records at a folder laid out like PTB-XL"
+            f"neither {DATABASE} nor ptbxl/labels.csv",
+            where=str(base),
+            remedy="point --records at PTB-XL as it is downloaded",
         )
     with table.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def _raw_folder(base: Path) -> Path:
+    return base / "records500" if (base / DATABASE).is_file() else base / "ptbxl" / "records500"
+
+
+def _downloaded_rows(base: Path) -> list[dict[str, str]]:
+    """PTB-XL's own table, its SCP statements sorted into the columns that ours has; a statement counts at any likelihood, as in PTB-XL's example code."""
+    statements = base / STATEMENTS
+    if not statements.is_file():
+        raise GemInputError(f"no {STATEMENTS}", where=str(base), remedy="it is part of the download")
+    with statements.open(newline="", encoding="utf-8") as file:
+        kinds = {row[""]: row for row in csv.DictReader(file)}
+    with (base / DATABASE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        for row in rows:
+            named = {code: kinds[code] for code in ast.literal_eval(row["scp_codes"]) if code in kinds}
+            diagnostic = [kind for kind in named.values() if kind["diagnostic"]]
+            row["super_class"] = " ".join(dict.fromkeys(kind["diagnostic_class"] for kind in diagnostic))
+            row["sub_class"] = " ".join(dict.fromkeys(kind["diagnostic_subclass"] for kind in diagnostic))
+            for column in ("form", "rhythm"):
+                row[column] = " ".join(code for code, kind in named.items() if kind[column])
+    except (KeyError, ValueError, SyntaxError) as error:
+        raise GemInputError(
+            f"{DATABASE} is not PTB-XL's ({error!r})", where=str(base), remedy="download it again"
+        ) from None
+    return rows
 
 
 def _sample(row: dict[str, str], source: str, read: Callable[[], ECGRecord]) -> Sample:

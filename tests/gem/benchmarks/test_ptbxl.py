@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import gem
 import grounding
-from gem.benchmarks.ptbxl import load_ptbxl
+from gem.benchmarks.ptbxl import load_ptbxl, usable
 
 
 def test_raw_and_filtered_records(ptbxl_like: Path) -> None:
@@ -26,6 +27,42 @@ def test_raw_and_filtered_records(ptbxl_like: Path) -> None:
     assert [s.sex for s in samples[:2]] == ["female", "male"]
     assert (samples[1].superclasses, samples[1].scp_codes["CRBBB"]) == (("CD",), 100.0)
     assert {s.source for s in load_ptbxl(ptbxl_like, (8,), sources=["raw"])} == {"raw"}
+
+
+def test_as_it_is_downloaded(ptbxl_like: Path, tmp_path: Path) -> None:
+    """PTB-XL's own files: statements with their kinds, numbers with a decimal point, folders of a thousand."""
+    shutil.copytree(ptbxl_like / "ptbxl" / "records500", tmp_path / "records500")
+    (tmp_path / "scp_statements.csv").write_text(
+        ",description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\n"
+        "CRBBB,complete right bundle branch block,1.0,,,CD,CRBBB\nNORM,normal ECG,1.0,,,NORM,NORM\n"
+        "ABQRS,abnormal QRS,,1.0,,,\nSR,sinus rhythm,,,1.0,,\n"
+    )
+    (tmp_path / "ptbxl_database.csv").write_text(
+        "ecg_id,patient_id,age,sex,report,scp_codes,strat_fold,filename_hr\n"
+        "424,1.0,61.0,0,sinusrhythmus,\"{'CRBBB': 100.0, 'ABQRS': 0.0, 'SR': 0.0}\",8,records500/00000/00424_hr\n"
+        "13,2.0,55.0,1,normal,\"{'NORM': 80.0, 'SR': 0.0}\",8,records500/00000/00013_hr\n"
+        "99,3.0,55.0,1,normal,\"{'NORM': 80.0}\",8,records500/00000/00099_hr\n"
+    )
+    first, second = load_ptbxl(tmp_path, folds=(8,))
+    assert (first.ecg_id, first.superclasses, first.rhythm, first.sex, first.age) == (
+        13,
+        ("NORM",),
+        ("SR",),
+        "female",
+        55.0,
+    )
+    assert (second.superclasses, second.subclasses, second.form, second.rhythm) == (
+        ("CD",),
+        ("CRBBB",),
+        ("ABQRS",),
+        ("SR",),
+    )
+    np.testing.assert_array_equal(first.record.signal, grounding.read_record(grounding.sample_path("ptbxl_13")).signal)
+    there, skipped = usable(tmp_path, (8,))
+    assert (len(there), list(skipped)) == (2, ["99"])
+    (tmp_path / "scp_statements.csv").unlink()
+    with pytest.raises(gem.GemInputError, match="scp_statements"):
+        load_ptbxl(tmp_path, folds=(8,))
 
 
 def test_folds_share_no_record(ptbxl_like: Path) -> None:
