@@ -110,10 +110,13 @@ class Measurement:
         """
         value, unit = self._global(quantity)
         beats, spans = self._place(quantity)
-        limb = tuple(name for name in ("I", "II", "III", "aVR", "aVL", "aVF") if name in self.leads)
-        usable = (
-            tuple(self.quality.loc[self.quality["usable"].astype(bool), "lead"]) if len(self.quality) else self.leads
-        )
+        if "usable_leads" not in self.derived:
+            table = self.quality
+            self.derived["usable_leads"] = (
+                tuple(table.loc[table["usable"].astype(bool), "lead"]) if len(table) else self.leads
+            )
+        usable: tuple[str, ...] = self.derived["usable_leads"]
+        limb = ("I", "II", "III", "aVR", "aVL", "aVF")
         leads = tuple(name for name in limb if name in usable) if quantity.startswith("axis") else usable
         return Evidence(
             record_id=self.record_id, quantity=quantity, value=value, unit=unit, leads=leads, beats=beats, spans_s=spans,
@@ -139,11 +142,19 @@ class Measurement:
         key = "qt" if quantity.startswith("qtc") else quantity
         if key not in columns or not len(self.beats):
             return (), ((0.0, round(self.duration_s, 3)),)
+        places: dict[str, tuple[tuple[int, ...], tuple[tuple[float, float], ...]]] = self.derived.setdefault(
+            "places", {}
+        )
+        if key not in places:
+            places[key] = self._place_of(columns[key])
+        return places[key]
+
+    def _place_of(self, columns: tuple[str, str]) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
         whole = self.beats[["qrs_onset", "t_offset"]].notna().all(axis=1).to_numpy(bool)
-        table = self.beats[usual_beats(self.beats["type"], whole)].dropna(subset=list(columns[key]))
+        table = self.beats[usual_beats(self.beats["type"], whole)].dropna(subset=list(columns))
         spans = tuple(
             (round(float(a) / self.fs, 3), round(float(b) / self.fs, 3))
-            for a, b in zip(table[columns[key][0]], table[columns[key][1]], strict=True)
+            for a, b in zip(table[columns[0]], table[columns[1]], strict=True)
         )
         return tuple(int(b) for b in table["beat"]), spans
 

@@ -183,7 +183,7 @@ def test_a_measurement_is_assessed_once(make_measurement: Any) -> None:
     assert find(measurement)[0] is find(measurement)[0]
     copy = pickle.loads(pickle.dumps(measurement))
     assert assess(copy) is not assess(measurement)
-    assert copy.derived.keys() == {"assessment"}
+    assert "assessment" in copy.derived
 
 
 def test_every_quantity_that_a_rule_names_exists_and_has_words(make_measurement: Any) -> None:
