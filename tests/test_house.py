@@ -86,3 +86,11 @@ def test_every_registered_file_ships() -> None:
             relative = path.relative_to(ROOT / package)
             if path.is_file() and path.suffix not in {".py", ".pyc"} and "__pycache__" not in path.parts:
                 assert any(relative.match(pattern) for pattern in patterns), relative
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:grounding|gem|tests)/[\w/.<>*]+)`", page))
+    assert len(named) > 20
+    missing = [name for name in named if "<" not in name and not list(ROOT.glob(name))]
+    assert missing == []
