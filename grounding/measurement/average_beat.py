@@ -28,12 +28,12 @@ P_SEEN_AGAIN = 0.3  # least correlation, over all leads, of what lies before a b
 MEDIAN_FROM = 5  # beats: the median of fewer is noisier than their mean
 # What NeuroKit2's methods call an onset and an offset, less what cardiologists do, ms: medians over 50 records of LUDB (every second of the odd ones).
 # A QRS looks otherwise upside down, to each of them: it has offsets for either. The dwt's onsets are left out, being far off in every second lead.
-P_OFFSETS_MS = {"dwt": (2, 6), "cwt": (3, -6), "prominence": (5, 4)}
-T_OFFSETS_MS = {"dwt": (32, -6), "cwt": (10, -3), "prominence": (6, 19)}
+P_OFFSETS_MS = {"dwt": (2, 5), "cwt": (2, -7), "prominence": (4, 3)}
+T_OFFSETS_MS = {"dwt": (30, -9), "cwt": (7, -5), "prominence": (4, 17)}
 QRS_OFFSETS_MS = {  # (upright, inverted) of onset and offset; NaN where it is not used
-    "dwt": ((np.nan, np.nan), (13, -12)),
-    "cwt": ((-12, 11), (-2, -28)),
-    "prominence": ((np.nan, 39), (np.nan, -37)),
+    "dwt": ((np.nan, np.nan), (11, -13)),
+    "cwt": ((-13, 10), (-4, -30)),
+    "prominence": ((np.nan, 38), (np.nan, -38)),
 }
 METHODS = tuple(QRS_OFFSETS_MS)
 QRS_FARTHEST_MS = 150.0
@@ -61,8 +61,8 @@ def find_beats(cleaned: Array) -> NDArray[np.intp]:
 
 def aligned(cleaned: Array, beats: NDArray[np.intp]) -> tuple[NDArray[np.intp], Array]:
     """Beats moved to where they look most like the median beat, and how much they do then (correlation over all leads)."""
-    size = np.nanpercentile(np.abs(cleaned), 98, axis=1)[:, None] if cleaned.size else np.ones((len(cleaned), 1))
-    scaled = np.nan_to_num(cleaned / np.maximum(np.nan_to_num(size), 1e-9))
+    known = np.nan_to_num(cleaned)
+    scaled: Array = known / np.maximum(np.percentile(np.abs(known), 98, axis=1, keepdims=True), 1e-9)
     n, at = cleaned.shape[1], np.arange(-QRS_REACH, QRS_REACH + 1)
 
     def windows(places: NDArray[np.intp]) -> Array:
@@ -196,7 +196,7 @@ def delineate(signal: NDArray[np.floating[Any]]) -> Boundaries:
     Args:
         signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing, as is a lead of zeros.
     """
-    there = np.isfinite(signal) & np.any(np.nan_to_num(signal) != 0, axis=1)[:, None]
+    there: NDArray[np.bool_] = np.isfinite(signal) & np.any(np.nan_to_num(signal) != 0, axis=1, keepdims=True)
     filled = signal if there.all() else fill_missing(np.where(there, signal, np.nan))
     cleaned = np.stack([neurokit.clean(lead) for lead in filled]) if len(signal) else np.zeros(signal.shape)
     cleaned[~there] = np.nan
