@@ -24,16 +24,17 @@ QRS_REACH, QRS_SHIFT = 20, 10  # samples at 250 Hz around an R that tell a beat'
 SAME_SHAPE = 0.85  # least correlation of a beat with the average that it is part of
 MOST_SHAPES = 3  # average beats in a stretch; beats of rarer shapes get no boundaries
 R_REACH = 40  # samples at 1000 Hz around the common R, in which a lead has its own
-P_SEEN_AGAIN = 0.3  # least correlation, over all leads, of what lies before a beat with the average's P wave, for the beat to have one
+P_SEEN_AGAIN = 0.5  # least correlation, over all leads, of what lies before a beat with the average's P wave, for the beat to have one
 MEDIAN_FROM = 5  # beats: the median of fewer is noisier than their mean
 # What NeuroKit2's methods call an onset and an offset, less what cardiologists do, ms: medians over 50 records of LUDB (every second of the odd ones).
-# A QRS looks otherwise upside down, to each of them: it has offsets for either. The dwt's onsets are left out, being far off in every second lead.
+# A QRS looks otherwise upside down, to each of them: it has offsets for either. Left out are ends that miss by much: the dwt's
+# onsets, and those that prominence sees no further than 50 ms from an R.
 P_OFFSETS_MS = {"dwt": (2, 5), "cwt": (2, -7), "prominence": (4, 3)}
 T_OFFSETS_MS = {"dwt": (30, -9), "cwt": (7, -5), "prominence": (4, 17)}
 QRS_OFFSETS_MS = {  # (upright, inverted) of onset and offset; NaN where it is not used
     "dwt": ((np.nan, np.nan), (11, -13)),
     "cwt": ((-13, 10), (-4, -30)),
-    "prominence": ((np.nan, 38), (np.nan, -38)),
+    "prominence": ((np.nan, 38), (np.nan, np.nan)),
 }
 METHODS = tuple(QRS_OFFSETS_MS)
 QRS_FARTHEST_MS = 150.0
