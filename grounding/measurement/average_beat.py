@@ -37,6 +37,7 @@ QRS_OFFSETS_MS = {  # (upright, inverted) of onset and offset; NaN where it is n
     "prominence": ((np.nan, 38), (np.nan, np.nan)),
 }
 METHODS = tuple(QRS_OFFSETS_MS)
+LEAST_IN_ROW = 8  # beats
 QRS_FARTHEST_MS = 150.0
 P_PLACES_MS, T_PLACES_MS = (-380.0, -40.0), (60.0, 620.0)  # of the peak, after the R
 P_ENDS_MS = 20.0  # at the latest
@@ -118,14 +119,15 @@ def proposals(average: Average) -> Array:
         peak = reach.start + int(np.argmax(np.abs(level[reach])))
         tiles.append(level / level[peak] if level[peak] else level)  # R waves upright
         peaks.append(peak)
-    order = [0, *range(len(rows)), len(rows) - 1]  # a beat more at either end, where NeuroKit2 lacks a neighbour
+    # NeuroKit2 wants some seconds, which few leads do not fill, and a neighbour for every beat
+    order = [0, *range(len(rows)), *np.resize(np.arange(len(rows)), max(1, LEAST_IN_ROW - len(rows)))]
     one_row = np.concatenate([tiles[k] for k in order])
     at = np.array([number * length + peaks[k] for number, k in enumerate(order)])
     start = np.arange(len(order)) * length + r
     for number, method in enumerate(METHODS):
         for inverted in (0, 1):
             found = neurokit.delineate(-one_row if inverted else one_row, at, method, FINE_HZ) - start[None, :, None]
-            out[number, inverted, rows] = found[:, 1:-1].transpose(1, 0, 2)
+            out[number, inverted, rows] = found[:, 1 : len(rows) + 1].transpose(1, 0, 2)
     return out  # at 1000 Hz a sample is a millisecond
 
 
