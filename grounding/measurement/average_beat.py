@@ -88,7 +88,7 @@ def average_beat(cleaned: Array, beats: NDArray[np.intp], rr: float) -> Average:
     inside = beats[(beats >= before) & (beats + after < cleaned.shape[1])]
     at = (inside if len(inside) else beats)[:, None] + np.arange(-before, after)
     cut = cleaned[:, np.clip(at, 0, cleaned.shape[1] - 1)]  # leads, beats, samples
-    whole = np.isfinite(cut).all(axis=2)
+    whole: NDArray[np.bool_] = np.asarray(np.isfinite(cut).all(axis=2))
     leads = np.zeros((len(cleaned), (before + after - 1) * FINE + 1))
     for row in np.flatnonzero(whole.any(axis=1)):
         pieces = cut[row, whole[row]]
@@ -246,7 +246,7 @@ def _has_p(average: Average, cleaned: Array, beats: NDArray[np.intp], p: Array) 
         model = model - model.mean()
         at = beats[:, None] + span
         cut = np.where((at >= 0) & (at < cleaned.shape[1]), cleaned[row, np.clip(at, 0, cleaned.shape[1] - 1)], np.nan)
-        known = np.isfinite(cut).all(axis=1)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(cut).all(axis=1))
         cut = np.nan_to_num(cut - cut.mean(axis=1, keepdims=True)) * known[:, None]
         # a beat is held against the others: the average has a share of it, be it noise or not
         others = (n * model - cut) / (n - 1) if n > 1 else np.broadcast_to(model, cut.shape)
