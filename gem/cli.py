@@ -119,6 +119,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     sub = command("measure", _measure, "measure a recording", reading)
     sub.add_argument("record", metavar="REC", help="a recording")
     sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
+    sub.add_argument(
+        "--second-opinion",
+        action="store_true",
+        help="measure twice, by two methods, and give each interval its uncertainty",
+    )
     sub = command("render", _render, "draw a recording on ECG paper", reading)
     sub.add_argument("record", metavar="REC", help="a recording")
     sub.add_argument("-o", "--output", type=Path, required=True, help="picture to write (.png, .jpg, .webp, .pdf)")
@@ -266,7 +271,7 @@ def _tell(explanation: Any) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    measurement = grounding.measure(_read(args.record, args))
+    measurement = grounding.measure(_read(args.record, args), second_opinion=args.second_opinion)
     if args.json:
         say_json(measurement.to_dict())
         return

@@ -16,21 +16,21 @@ from .record import STANDARD_LEADS, ECGRecord
 if TYPE_CHECKING:
     from .check import check
     from .findings import find
-    from .measurement import Measurement, measure, measure_many
+    from .measurement import Measurement, hrv, measure, measure_many
     from .paper import render
     from .readers import read_record, sample_path
     from .synthetic import synthesize
 
 # rooms are opened when they are asked for: `import grounding` costs no pandas, SciPy or Pillow
 _ROOMS = {
-    "measure": "measurement", "measure_many": "measurement", "Measurement": "measurement", "read_record": "readers", "sample_path": "readers",
+    "measure": "measurement", "measure_many": "measurement", "Measurement": "measurement", "hrv": "measurement", "read_record": "readers", "sample_path": "readers",
     "render": "paper", "find": "findings", "check": "check", "synthesize": "synthetic",
 }  # fmt: skip
 _SUBPACKAGES = {"findings", "instructions", "measurement", "paper", "readers", "reasoning"}
 
 __all__ = [
     "STANDARD_LEADS", "Claim", "ECGRecord", "EcgError", "EcgFormatError", "EcgRegistryError", "EcgSignalError", "Evidence", "Finding",
-    "Measurement", "__version__", "check", "find", "measure", "measure_many", "read_record", "render", "sample_path", "synthesize",
+    "Measurement", "__version__", "check", "find", "hrv", "measure", "measure_many", "read_record", "render", "sample_path", "synthesize",
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class Evidence:
         method: how it was measured.
         version: version of the library that measured it.
         reason: why ``value`` is ``None``.
+        uncertainty: half the width of the range that holds the true value nine times in ten, in ``unit``; ``None`` where it is not known.
     """
 
     record_id: str
@@ -38,6 +39,7 @@ class Evidence:
     method: str = ""
     version: str = ""
     reason: str | None = None
+    uncertainty: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; ``from_dict`` gives the same evidence back."""
@@ -92,6 +94,7 @@ class Finding:
         label: how a cardiologist names it, e.g. ``"first-degree AV block"``.
         group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``, ``voltage``, ``quality``.
         reason: why ``present`` is ``None``.
+        doubt: why it might be otherwise: an interval whose uncertainty reaches over the limit; ``None`` where nothing says so.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Finding:
     label: str = ""
     group: str = ""
     reason: str | None = None
+    doubt: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}

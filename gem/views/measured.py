@@ -34,7 +34,8 @@ def shown(evidence: Evidence) -> str:
     number = f"{value:.{digits}f}"
     number = number[1:] if number.startswith("-") and not float(number) else number
     unit = UNITS.get(evidence.unit, f" {evidence.unit}" if evidence.unit else "")
-    return f"{number}{unit}"
+    spread = "" if evidence.uncertainty is None else f" +- {evidence.uncertainty:.{digits}f}"
+    return f"{number}{spread}{unit}"
 
 
 def name_of(quantity: str) -> str:

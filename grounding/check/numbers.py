@@ -30,6 +30,7 @@ _SIGNS = {"minus": -1.0, "negative": -1.0, "plus": 1.0, "-": -1.0, "+": 1.0}
 NUMBER_WORDS = frozenset({*_ONES, *_TENS, "hundred"})
 _JOINS = frozenset({"-", "to", "bis", "and", "und", "through"})
 _CENTURIES = (1900, 2100)
+_PLUS_MINUS = (("\N{PLUS-MINUS SIGN}",), ("+", "-"), ("+", "/", "-"))
 
 
 @dataclass(slots=True)
@@ -101,6 +102,12 @@ class NumberReader:
         first, sign, either = self._sign(at)
         low *= sign
         high, unit, scale, last = low, *self._unit(last)
+        if (
+            spread := self._spread(last)
+        ) is not None:  # "236 +- 9 ms", "236 ms +/- 9 ms": the first figure is the value
+            unit_behind, scale_behind, last = self._unit(spread)
+            if not unit:
+                unit, scale = unit_behind, scale_behind
         if not unit and self._next_in_list_is_other(last):
             return Found(first, last, None)  # "140/90 mmHg"
         written = [low]
@@ -229,6 +236,14 @@ class NumberReader:
         if word in _OTHER_UNITS or (word == "-" and at + 1 < self.size and words[at + 1] in _OTHER_UNITS and self.ends[last] == self.starts[at]):  # fmt: skip
             return "other", 1.0, last
         return "", 1.0, last
+
+    def _spread(self, last: int) -> int | None:
+        """The last token of an uncertainty that stands behind a number, or None."""
+        for sign in _PLUS_MINUS:
+            at = last + 1 + len(sign)
+            if tuple(self.words[last + 1 : at]) == sign and at < self.size and is_number(self.words[at]):
+                return self._digits(at)[1]
+        return None
 
     def _date_or_ratio(self, at: int) -> Found | None:
         """ "12.03.2020", "12/3/18", "2019-03-12", "12-MAR-2018", "07:27", "2:1": passed over."""

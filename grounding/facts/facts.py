@@ -116,7 +116,9 @@ def facts(
         else:
             word = assessment.category(quantity).word
             # the category is measured too: it comes with the number, so that no writer can get it wrong
-            text = shown(float(proof.value), proof.unit) + (f" ({CATEGORY_WORDS.get(word, word)})" if word else "")
+            borderline = ", borderline" if assessment.is_borderline(quantity) else ""
+            text = shown(float(proof.value), proof.unit, proof.uncertainty)
+            text += f" ({CATEGORY_WORDS.get(word, word)}{borderline})" if word else ""
             out.append(Fact(f"<{name}>", text, word if word in PROMPT_WORDS else "", (proof,), "number", quantity))
     shapes = [
         finding for finding in present if finding.group not in ("rate", "rhythm") and finding.name not in ORDINARY

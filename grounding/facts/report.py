@@ -102,8 +102,10 @@ def _summary(items: Sequence[Fact]) -> Statement:
 
 
 def _finding(fact: Fact, assessment: Assessment) -> Statement:
-    values = measured_words(assessment.findings[fact.label].evidence)
-    text = f"{fact.text[0].upper()}{fact.text[1:]}" + (f": {values}" if values else "") + "."
+    finding = assessment.findings[fact.label]
+    values = measured_words(finding.evidence)
+    doubt = f" (borderline: {finding.doubt})" if finding.doubt else ""
+    text = f"{fact.text[0].upper()}{fact.text[1:]}" + (f": {values}" if values else "") + f"{doubt}."
     return _whole(text, fact.evidence, "finding", (fact.tag,))
 
 

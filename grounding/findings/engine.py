@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
 from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
 from .knowledge import CONTIGUOUS, Condition, Entry, leads_of, load_knowledge
-from .language import criterion_words
-from .limits import ADULT_YEARS, Category, category, load_limits, over_patients
+from .language import criterion_words, quantity_words
+from .limits import ADULT_YEARS, Category, category, load_limits, over_patients, rounded, shown
 from .quantities import Quantities
 
 if TYPE_CHECKING:
@@ -47,6 +47,31 @@ class Assessment:
         self.findings: dict[str, Finding] = {}
         for entry in load_knowledge().values():
             self.findings[entry.name] = self._finding(entry)
+        for name in measurement.uncertainty:
+            self._doubt(name)
+
+    def _doubt(self, name: str) -> None:
+        """Mark the findings that would be others, were an interval as short or as long as its uncertainty allows."""
+        m = self.measurement
+        value, about = m.intervals[name], m.uncertainty[name]
+        if value is None:
+            return
+        words = f"{quantity_words(name)} is {shown(value, 'ms', about)}, which reaches over the limit"
+        for end in (value - about, value + about):
+            other = Assessment(replace(m, intervals={**m.intervals, name: end}, uncertainty={}))
+            for key, finding in other.findings.items():
+                own = self.findings[key]
+                if finding.present != own.present and own.doubt is None:
+                    self.findings[key] = replace(own, doubt=words)
+
+    def is_borderline(self, quantity: str) -> bool:
+        """Whether the word for an interval would be another one within its uncertainty."""
+        m = self.measurement
+        value, about = m.intervals.get(quantity), m.uncertainty.get(quantity)
+        if value is None or about is None:
+            return False
+        words = {category(quantity, rounded(x, "ms"), m.sex, m.age).word for x in (value - about, value, value + about)}
+        return len(words) > 1
 
     def category(self, quantity: str) -> Category:
         """The word for a global value (``pr``, ``qtc_fridericia``, ``axis``, ...) in this patient; none where it was not measured."""

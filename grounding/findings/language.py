@@ -91,7 +91,7 @@ def value_words(evidence: Evidence) -> str:
         return ""
     if name in SHARES:
         return f"{100 * value:.0f} %"
-    return shown(value, evidence.unit) if name in RECORD_WORDS or len(evidence.leads) == 1 else ""
+    return shown(value, evidence.unit, evidence.uncertainty) if name in RECORD_WORDS or len(evidence.leads) == 1 else ""
 
 
 @lru_cache(maxsize=4096)

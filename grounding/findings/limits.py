@@ -86,15 +86,19 @@ def rounded(value: float, unit: str) -> float:
     return round(float(value), DECIMALS[unit]) if unit in DECIMALS else float(value)
 
 
-def shown(value: float, unit: str) -> str:
-    """A value as every text writes it.
+def shown(value: float, unit: str, uncertainty: float | None = None) -> str:
+    """A value as every text writes it, with its uncertainty (in the same unit) where there is one.
 
     Example:
+        >>> shown(118.2, "ms", 8.7)
+        '118 +- 9 ms'
         >>> shown(71.6, "bpm"), shown(-0.154, "mV"), shown(-30.2, "deg"), shown(-0.3, "deg")
         ('72 bpm', '-0.15 mV', '-30 degrees', '0 degrees')
     """
     number = rounded(value, unit) or 0.0  # never "-0"
-    return f"{number:.{DECIMALS.get(unit, 0)}f} {'degrees' if unit == 'deg' else unit}".strip()
+    digits = DECIMALS.get(unit, 0)
+    spread = "" if uncertainty is None else f" +- {uncertainty:.{digits}f}"
+    return f"{number:.{digits}f}{spread} {'degrees' if unit == 'deg' else unit}".strip()
 
 
 def unit_of(name: str) -> str:

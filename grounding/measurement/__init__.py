@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .delineators import delineators
+from .hrv import hrv
 from .measuring import measure, measure_many
 from .quality import assess
 from .result import Measurement
 
-__all__ = ["Measurement", "assess", "delineators", "measure", "measure_many"]
+__all__ = ["Measurement", "assess", "delineators", "hrv", "measure", "measure_many"]

@@ -1,12 +1,11 @@
 """Delineators: from leads to the boundaries of P, QRS and T in every lead and beat. Pick one by name.
 
-``learned`` is a small network trained on cardiologists' marks; ``classical`` needs no weights; ``nk_*`` are NeuroKit2's
-methods, lead by lead, for comparison.
+``learned`` is a small network trained on cardiologists' marks; ``classical`` needs no weights: it is NeuroKit2 on average beats, and what the
+leads agree on; ``nk_*`` are NeuroKit2's methods, lead by lead, for comparison.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..errors import EcgError
 from ..registry import Registry
 from . import network
 from .detection import detect_beats
-from .features import FS_HZ, net_input
+from .features import FS_HZ
 
 Array = NDArray[np.float64]
 CUT_SHARE = 0.6  # of the usual height
@@ -115,72 +114,23 @@ def _own(runs: network.Runs, beats: NDArray[np.intp], shape: tuple[int, ...]) ->
 
 @delineators.register
 def classical(signal: NDArray[np.floating[Any]]) -> Boundaries:
-    """Without weights: spatial velocity bounds the QRS, tangents and levels of each lead bound P and T."""
-    beats = detect_beats(signal)
-    p, qrs, t = _empty(len(signal), len(beats))
-    if len(beats) == 0:
-        return Boundaries(beats, p, qrs, t)
-    clean = net_input(signal)[:, 0].astype(np.float64)
-    n = clean.shape[1]
-    slope = uniform_filter1d(np.abs(np.gradient(clean, axis=1)), 5, axis=1)
-    gaps = np.diff(beats, append=beats[-1] + int(np.median(np.diff(beats))) if len(beats) > 1 else beats[-1] + 250)
-    for i, r in enumerate(beats):
-        left, right = max(0, r - 30), min(n, r + 38)
-        for row in range(len(signal)):
-            part = slope[row, left:right]
-            top = part.max()
-            if not top > 1e-6:
-                continue
-            busy = np.flatnonzero(part > 0.12 * top)
-            on, off = left + busy[0], left + busy[-1]
-            qrs[row, i] = on, np.nan, off
-            p[row, i] = _hump(clean[row], max(0, on - 60, int(r - 0.6 * gaps[i - 1]) if i else 0), on - 3, 0.04)
-            t[row, i] = _hump(clean[row], off + 12, min(n, off + int(min(0.6 * gaps[i], 0.45 * FS_HZ))), 0.04)
-    return Boundaries(beats, p, qrs, t)
+    """Without weights: NeuroKit2 on the average beat of each lead, and where the leads agree."""
+    from .average_beat import delineate  # imports NeuroKit2, which takes seconds
+
+    return delineate(signal)
 
 
-def _hump(lead: Array, first: int, last: int, least: float) -> tuple[float, float, float]:
-    """Onset, peak and offset of the largest bump over the line between the ends of a window."""
-    if last - first < 10:
-        return np.nan, np.nan, np.nan
-    part = lead[first:last]
-    bump = np.abs(part - np.linspace(part[0], part[-1], len(part)))
-    peak = int(bump.argmax())
-    if bump[peak] < least or peak in (0, len(part) - 1):
-        return np.nan, np.nan, np.nan
-    above = bump > 0.15 * bump[peak]
-    on = peak - int(np.argmin(above[: peak + 1][::-1])) + 1 if not above[: peak + 1].all() else 0
-    off = peak + int(np.argmin(above[peak:])) - 1 if not above[peak:].all() else len(part) - 1
-    return float(first + on), float(first + peak), float(first + off)
+def _lead_by_lead(method: str, signal: NDArray[np.floating[Any]]) -> Boundaries:
+    """Plain NeuroKit2: one of its methods on each lead as it comes, on our beats. For comparison."""
+    from .neurokit import clean, delineate
 
-
-def _neurokit(method: str, signal: NDArray[np.floating[Any]]) -> Boundaries:
-    """NeuroKit2's ``ecg_delineate``, lead by lead, on our beats."""
-    import neurokit2
-
-    beats = detect_beats(signal)
-    tables = _empty(len(signal), len(beats))
-    columns = (
-        ("ECG_P_Onsets", "ECG_P_Peaks", "ECG_P_Offsets"),
-        ("ECG_R_Onsets", "", "ECG_R_Offsets"),
-        ("ECG_T_Onsets", "ECG_T_Peaks", "ECG_T_Offsets"),
-    )
+    beats = detect_beats(np.nan_to_num(signal))
+    tables = np.full((3, len(signal), len(beats), 3), np.nan)
     for row, lead in enumerate(signal):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                clean = neurokit2.ecg_clean(lead, sampling_rate=int(FS_HZ))
-                _, found = neurokit2.ecg_delineate(clean, beats, sampling_rate=int(FS_HZ), method=method)
-            except (
-                Exception
-            ):  # NeuroKit2 raises many kinds on short, flat or noisy leads; such a lead has no boundaries
-                continue
-        for table, names in zip(tables, columns, strict=True):
-            for column, name in enumerate(names):
-                values = np.asarray(found.get(name, []), np.float64)[: len(beats)]
-                table[row, : len(values), column] = values
+        if len(beats) and np.isfinite(lead).all():
+            tables[:, row] = delineate(clean(lead), beats, method, int(FS_HZ))
     return Boundaries(beats, *tables)
 
 
 for _method in ("dwt", "cwt", "prominence", "peak"):
-    delineators.register(partial(_neurokit, _method), name=f"nk_{_method}")
+    delineators.register(partial(_lead_by_lead, _method), name=f"nk_{_method}")

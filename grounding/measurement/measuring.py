@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from .pacing import follow
 from .quality import examined, typical_gain
 from .result import Measurement
 from .rhythm import RhythmFeatures, Weights, read_rhythm, rhythm_features
+from .second_opinion import other_delineator, uncertainty_ms
 
 Signal = NDArray[np.float32]
 
@@ -37,12 +39,14 @@ USUAL_MV = 0.12
 NOTCHED_MV = 0.01  # mains; 99 % of the leads of LUDB, PTB-XL and CinC Challenge have less than 0.0085
 
 
-def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
+def measure(record: ECGRecord, delineator: str = "auto", second_opinion: bool = False) -> Measurement:
     """Measure a recording.
 
     Args:
         record: any leads, any rate; ``record.meta["age"]`` and ``["sex"]`` are carried over.
         delineator: a name in ``delineators``; ``"auto"`` takes ``learned`` where its weights are, else ``classical``.
+        second_opinion: measure with the other of ``learned`` and ``classical`` too, and give each interval the ``uncertainty`` that their
+            difference tells. It takes about a second for ten.
 
     Returns:
         Measurement. What can't be measured is ``None`` with an entry in ``reasons``; a record in which no beat is found is a
@@ -51,6 +55,7 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
     Raises:
         EcgRegistryError: no delineator has that name.
         EcgSignalError: this is no ECGRecord.
+        EcgError: ``second_opinion`` is asked of another delineator than these two, or the learned one has no weights.
 
     Example:
         >>> from grounding import measure, read_record, sample_path
@@ -58,6 +63,17 @@ def measure(record: ECGRecord, delineator: str = "auto") -> Measurement:
         >>> m.intervals["qt"] > m.intervals["qrs"] > 0
         True
     """
+    name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
+    if not second_opinion:
+        return _measured(record, name)
+    other = other_delineator(name)
+    first = _measured(record, name)
+    if not len(first.beats):
+        return first
+    return replace(first, uncertainty=uncertainty_ms(name, first.intervals, _measured(record, other).intervals))
+
+
+def _measured(record: ECGRecord, delineator: str) -> Measurement:
     reading = bounded(record, delineator)
     if isinstance(reading, Measurement):
         return reading

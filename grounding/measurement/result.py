@@ -53,6 +53,8 @@ class Measurement:
         intervals: global values in ms, ``None`` where not measurable: ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow
             the clinical definition, as criteria assume (docs/measurement.md): a wave begins and ends where it does in the usual lead.
         extents: the same names, from the first onset to the last end over the leads.
+        uncertainty: name of an interval -> half the width in ms of the range that holds its true value nine times in ten; of those that
+            ``measure(..., second_opinion=True)`` could tell.
         heart_rate: ventricular rate, bpm, or ``None``.
         axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
         waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
@@ -86,6 +88,7 @@ class Measurement:
     rhythm: Mapping[str, float | None]
     quality: pd.DataFrame
     extents: Mapping[str, float | None] = field(default_factory=dict)
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
     issues: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -121,6 +124,7 @@ class Measurement:
         return Evidence(
             record_id=self.record_id, quantity=quantity, value=value, unit=unit, leads=leads, beats=beats, spans_s=spans,
             method=self.methods.get(quantity, ""), version=__version__, reason=None if value is not None else self.reasons.get(quantity, "not measured"),
+            uncertainty=None if value is None else self.uncertainty.get(quantity),
         )  # fmt: skip
 
     def _global(self, quantity: str) -> tuple[float | None, str]:
@@ -163,7 +167,7 @@ class Measurement:
         out: dict[str, Any] = {
             "record_id": self.record_id, "fs_hz": self.fs, "leads": list(self.leads), "duration_s": self.duration_s,
             "has_millivolts": self.has_millivolts, "age": self.age, "sex": self.sex, "heart_rate_bpm": self.heart_rate,
-            "intervals_ms": dict(self.intervals), "extents_ms": dict(self.extents), "axes_deg": dict(self.axes), "rhythm": dict(self.rhythm),
+            "intervals_ms": dict(self.intervals), "extents_ms": dict(self.extents), "uncertainty_ms": dict(self.uncertainty), "axes_deg": dict(self.axes), "rhythm": dict(self.rhythm),
             "issues": list(self.issues), "reasons": dict(self.reasons), "methods": dict(self.methods), "version": __version__,
             "quality": _rows(self.quality), "lead_summary": _rows(self.lead_summary),
         }  # fmt: skip
@@ -202,7 +206,7 @@ class Measurement:
             frames["quality"]["unusable_spans_s"] = pd.Series(spans, dtype=object)
             return cls(
                 record_id=told["record_id"], fs=float(told["fs_hz"]), leads=tuple(told["leads"]), duration_s=float(told["duration_s"]),
-                intervals=dict(told["intervals_ms"]), extents=dict(told["extents_ms"]), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),
+                intervals=dict(told["intervals_ms"]), extents=dict(told["extents_ms"]), uncertainty=dict(told.get("uncertainty_ms", {})), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),
                 issues=tuple(told["issues"]), reasons=dict(told["reasons"]), methods=dict(told["methods"]), has_millivolts=bool(told["has_millivolts"]),
                 age=told["age"], sex=told["sex"], **frames,
             )  # fmt: skip
@@ -213,10 +217,14 @@ class Measurement:
             ) from error
 
     def __repr__(self) -> str:
-        def show(value: float | None, unit: str) -> str:
-            return "not measured" if value is None else f"{value:.0f} {unit}"
+        def show(value: float | None, unit: str, about: float | None = None) -> str:
+            spread = "" if about is None else f" +- {about:.0f}"
+            return "not measured" if value is None else f"{value:.0f}{spread} {unit}"
 
-        values = ", ".join(f"{name.upper()} {show(self.intervals.get(name), 'ms')}" for name in ("pr", "qrs", "qt"))
+        values = ", ".join(
+            f"{name.upper()} {show(self.intervals.get(name), 'ms', self.uncertainty.get(name))}"
+            for name in ("pr", "qrs", "qt")
+        )
         return f"Measurement({self.record_id!r}, rate {show(self.heart_rate, 'bpm')}, {values}, axis {show(self.axis, 'deg')}, {len(self.beats)} beats)"
 
 

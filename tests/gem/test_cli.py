@@ -54,6 +54,14 @@ def test_measure_prints_values_and_json(tmp_path: Path) -> None:
     measured = grounding.measure(grounding.read_record(SAMPLE))
     assert data["heart_rate_bpm"] == pytest.approx(measured.heart_rate)
     assert f"Heart rate         {measured.heart_rate:.0f} bpm" in plain.stdout
+    assert data["uncertainty_ms"] == {}
+
+
+def test_measure_gives_a_second_opinion() -> None:
+    plain = gem("measure", SAMPLE, "--second-opinion")
+    assert plain.returncode == 0, plain.stderr
+    measured = grounding.measure(grounding.read_record(SAMPLE), second_opinion=True)
+    assert f"{measured.intervals['qrs']:.0f} +- {measured.uncertainty['qrs']:.0f} ms" in plain.stdout
 
 
 def test_what_the_file_does_not_tell_is_an_option(tmp_path: Path) -> None:
