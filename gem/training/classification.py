@@ -56,8 +56,9 @@ class Classification(SeededSteps):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.model = start(init, model)
         # a saved model comes ready to be asked; trained like that, its normalisation and dropout would stand still
-        self.model = start(init, model).train()
+        self.model.train()
         self.key, name = _PREFIX[inputs]
         self.inputs, self.output, self.strength, self.mixup = inputs, output, strength, mixup
         self.learning_rate, self.weight_decay = learning_rate, weight_decay

@@ -97,6 +97,11 @@ def test_a_saved_model_may_be_given_another_encoder(trained: tuple[Path, dict[st
     assert other.config.class_names == saved.config.class_names
 
 
+def test_a_saved_model_learns_in_training_mode(trained: tuple[Path, dict[str, float]]) -> None:
+    module = Classification(init=str(trained[0] / "signal"), output="unused")
+    assert all(part.training for part in module.model.modules())
+
+
 def test_configs_are_found_by_name() -> None:
     assert find_config("gem_nano").parent == CONFIGS
     with pytest.raises(GemConfigError, match="gem_nano_signal"):
