@@ -1,9 +1,9 @@
 """What classification costs without gem-nano: rules, a random encoder with a linear probe, a plain 1-D ResNet; on the records it is measured on.
 
-    python benchmarks/baselines.py --data ROOT --out benchmarks/baselines.csv [--seeds 0 1] [--skip rules]
+    python benchmarks/baselines.py --data ROOT --out benchmarks/baselines.csv [--seeds 0 1] [--skip rules] [--unit mV]
 
-ROOT is laid out as for ``gem train``. Everything learned is learned on folds 1-7; nothing but a threshold is chosen on the evaluated fold, and the
-rows say where that is so: ``prior`` takes the share of each class in folds 1-7 as its threshold (no choice on the evaluated records),
+ROOT is laid out as for ``gem train``. Everything learned is learned on ``--train-folds``; nothing but a threshold is chosen on the evaluated fold, and the
+rows say where that is so: ``prior`` takes the share of each class in training as its threshold (no choice on the evaluated records),
 ``fold 8`` the threshold that is best there, as gem-nano's own are chosen, which flatters F1 and balanced accuracy.
 Intervals are 95 % percentiles over 1,000 resamplings of the records.
 """
@@ -26,7 +26,7 @@ from torch import nn
 import grounding
 from gem.benchmarks.classification import balanced_accuracy, bootstrap, macro_auc, macro_f1, targets
 from gem.benchmarks.ptbxl import SUPERCLASSES, Sample, load_ptbxl
-from gem.encoders.ecg_beats import EcgBeats
+from gem.encoders.ecg_beats import UNIT_MV, EcgBeats
 from gem.encoders.ecg_conv import EcgConv
 from gem.encoders.registry import pooled
 from gem.training.augment import augment, mix
@@ -76,11 +76,14 @@ def rules(samples: Sequence[Sample]) -> Array:
     return np.array(rows)
 
 
-def signals(samples: Sequence[Sample]) -> torch.Tensor:
-    """(records, leads, samples): 125 Hz, 0.5-40 Hz, z-scored per lead, 10 s."""
-    contract = EcgConv().contract
+def signals(samples: Sequence[Sample], unit: str = "zscore") -> torch.Tensor:
+    """(records, leads, samples): 125 Hz, 0.5-40 Hz, 10 s; z-scored per lead, or in units of 0.15 mV, about as large."""
+    contract = EcgBeats(millivolts=unit == "mV").contract
     assert contract is not None  # for mypy
-    return torch.from_numpy(np.stack([contract.execute(sample.record)[0] for sample in samples]).astype(np.float32))
+    size = UNIT_MV if unit == "mV" else 1.0
+    return torch.from_numpy(
+        np.stack([contract.execute(sample.record)[0] / size for sample in samples]).astype(np.float32)
+    )
 
 
 class Plain(nn.Module):
@@ -185,10 +188,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--skip", choices=["rules", "probe", "resnet"], nargs="*", default=[])
     parser.add_argument("--fold", type=int, default=8, help="the fold that is evaluated (default: 8)")
+    parser.add_argument("--train-folds", type=int, nargs="+", default=list(range(1, 8)))
+    parser.add_argument("--unit", choices=["zscore", "mV"], default="zscore", help="what the ResNets see")
+    parser.add_argument("--raw", action="store_true", help="records in millivolts alone")
     parser.add_argument("--limit", type=int, help="only the first N records of each part, to try it out")
     chosen = parser.parse_args()
-    learn = load_ptbxl(chosen.data, range(1, 8))[: chosen.limit]
-    held = load_ptbxl(chosen.data, [chosen.fold])[: chosen.limit]
+    sources = ("raw",) if chosen.raw else ("raw", "filtered")
+    learn = load_ptbxl(chosen.data, chosen.train_folds, sources)[: chosen.limit]
+    held = load_ptbxl(chosen.data, [chosen.fold], sources)[: chosen.limit]
     truth, y = targets(held), targets(learn)
     prior, where = y.mean(0), f"fold {chosen.fold}"
     table: list[dict[str, Any]] = []
@@ -206,7 +213,7 @@ def main() -> None:
         limits = np.array([0.0 if label == "NORM" else 1.0 for label in SUPERCLASSES])
         table.append(row("rules", "any finding", truth, score, limits, 0, time.process_time() - started))
         print(table[-1], flush=True)
-    x, z = signals(learn), signals(held)
+    x, z = signals(learn, chosen.unit), signals(held, chosen.unit)
     if "probe" not in chosen.skip:
         started = time.process_time()
         encoder = Features(chosen.seeds[0])

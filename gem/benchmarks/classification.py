@@ -7,10 +7,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from grounding.facts import DIAGNOSES
+from grounding.facts.opinion import BANDS
 
 from ..errors import GemInputError
 from .ptbxl import SUPERCLASSES, Sample
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from ..modeling import GemForConditionalGeneration
 
 INPUTS = ("both", "signal", "picture")
+EDGES = tuple(np.linspace(0, 1, 11).round(1).tolist())  # bands of probability
 FIGURES = ("macro_auc", "macro_f1", "balanced_accuracy")
 Array = NDArray[np.float64]
 
@@ -92,23 +97,121 @@ def probabilities(
     Raises:
         GemInputError: unknown ``inputs``, or the head lacks a superclass.
     """
-    if inputs not in INPUTS:
-        raise GemInputError(f"unknown inputs {inputs!r}", remedy=f"use one of {', '.join(INPUTS)}")
+    return _sigmoid(class_logits(model, samples, inputs, batch_size)[:, superclass_columns(model)])
+
+
+def superclass_columns(model: GemForConditionalGeneration) -> list[int]:
+    """Where the head's superclasses are. Raises GemInputError where one is not."""
     names = list(model.config.class_names)
     missing = [label for label in SUPERCLASSES if label not in names]
     if missing:
         raise GemInputError(
             f"the classification head has no {', '.join(missing)}", remedy="use a model trained on PTB-XL"
         )
-    columns = [names.index(label) for label in SUPERCLASSES]
+    return [names.index(label) for label in SUPERCLASSES]
+
+
+def class_logits(
+    model: GemForConditionalGeneration, samples: Sequence[Sample], inputs: str = "both", batch_size: int = 16
+) -> Array:
+    """Logits of every class of the head, (records, classes); arguments and errors as in ``probabilities``."""
+    if inputs not in INPUTS:
+        raise GemInputError(f"unknown inputs {inputs!r}", remedy=f"use one of {', '.join(INPUTS)}")
     rows = []
     for start in range(0, len(samples), batch_size):
         records = [sample.record for sample in samples[start : start + batch_size]]
         encoded = model.processor(record=records, picture=False if inputs == "signal" else None)
         if inputs == "picture":
             encoded.pop("ecg", None)
-        rows.append(model.classify(**encoded)[:, columns])
-    return np.concatenate([np.asarray(block.float().cpu(), np.float64) for block in rows])
+        rows.append(model.classify(**encoded).double().logit(1e-12))
+    return np.concatenate([np.asarray(block.cpu(), np.float64) for block in rows])
+
+
+def _sigmoid(logits: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
+
+
+def class_targets(samples: Sequence[Sample], labels: Sequence[str]) -> Array:
+    """0/1 of any classes of the head, (records, labels): superclasses, subclasses, form and rhythm."""
+    merged = {"ISCA": "ISC", "ISCI": "ISC"}
+    rows = []
+    for sample in samples:
+        words = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
+        there = {merged.get(word, word) for word in words}
+        rows.append([label in there for label in labels])
+    return np.array(rows, np.float64)
+
+
+def _share(counts: Array, rows: NDArray[np.intp]) -> float:
+    """Of (2, records) hits and answers, the share of hits over some records; NaN where nothing was answered."""
+    hit, said = counts[:, rows].sum(1)
+    return float(hit / said) if said else float("nan")
+
+
+def reliability(truth: Array, score: Array, edges: Sequence[float] = EDGES) -> list[dict[str, Any]]:
+    """How often what was given a probability is there, a row for each band of probabilities that occurs.
+
+    Args:
+        truth: (n,) 0 or 1.
+        score: (n,) probabilities.
+        edges: of the bands, rising; the last one belongs to the band below it.
+
+    Returns:
+        ``low``, ``high``, ``n``, ``said`` (mean probability) and ``true`` (share that is there).
+    """
+    place = np.clip(np.searchsorted(edges, score, side="right") - 1, -1, len(edges) - 2)
+    place = np.where(score > edges[-1], -1, place)
+    out = []
+    for band in range(len(edges) - 1):
+        rows = place == band
+        if rows.any():
+            told = {"low": edges[band], "high": edges[band + 1], "n": int(rows.sum())}
+            out.append({**told, "said": float(score[rows].mean()), "true": float(truth[rows].mean())})
+    return out
+
+
+def calibration_error(truth: Array, score: Array, edges: Sequence[float] = EDGES) -> float:
+    """Expected calibration error: mean distance of probability and share, by bands, weighted by their records.
+
+    Example:
+        >>> round(calibration_error(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.55, 0.55, 0.55, 0.95])), 4)
+        0.1
+    """
+    rows = reliability(truth, score, edges)
+    return float(sum(row["n"] * abs(row["said"] - row["true"]) for row in rows) / len(truth))
+
+
+def abstention(truth: Array, score: Array, shares: Sequence[float] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)) -> dict[str, Any]:
+    """How right the answers (probability at least one half) are when the least sure records are left unanswered.
+
+    A record is as sure as its classes are on average, by their distance from one half.
+
+    Returns:
+        ``share`` answered, ``accuracy`` over all classes of those, and ``exact``: the share of them with all classes right.
+    """
+    right = (score >= 0.5) == (truth > 0.5)
+    order = np.argsort(-np.abs(score - 0.5).mean(1), kind="stable")
+    kept = [order[: max(1, round(share * len(order)))] for share in shares]
+    accuracy = [float(right[rows].mean()) for rows in kept]
+    return {"share": list(shares), "accuracy": accuracy, "exact": [float(right[rows].all(1).mean()) for rows in kept]}
+
+
+def asserted(truth: Array, score: Array) -> list[dict[str, Any]]:
+    """Of what an explanation says (probability at least one half), the share that is there, for each of its words for how sure it is.
+
+    Args:
+        truth, score: (records, classes): those classes that an explanation has words for.
+
+    Returns:
+        The rows of ``reliability``, with ``interval``, 95 % by resampling records.
+    """
+    edges = sorted({*(least for least, _ in BANDS), 1.0})
+    rows = reliability(truth.ravel(), score.ravel(), edges)
+    for row in rows:
+        within = (score >= row["low"]) & ((score < row["high"]) | (row["high"] == 1.0))
+        counts = np.stack([(within * truth).sum(1), within.sum(1)])
+        row["interval"] = bootstrap(partial(_share, counts), len(truth))
+    return rows
 
 
 def thresholds(model: GemForConditionalGeneration) -> Array:
@@ -139,23 +242,51 @@ def evaluate_classification(
 
     Returns:
         ``macro_auc``, ``macro_f1``, ``balanced_accuracy``: each a mapping ``both``/``signal``/``picture`` -> value;
-        ``intervals``: the same with 95 % bootstrap bounds; ``n``; ``per_class_auc`` for both inputs.
+        ``intervals``: the same with 95 % bootstrap bounds; ``n``; ``ece`` of each superclass for each input. For both inputs:
+        ``per_class_auc`` of every class of the head that some records have, ``per_class_interval``, ``per_class_n``, ``reliability``,
+        ``abstention``, and ``asserted``: see the functions of these names.
     """
     truth, limits = targets(samples), thresholds(model)
-    out: dict[str, Any] = {"macro_auc": {}, "macro_f1": {}, "balanced_accuracy": {}, "intervals": {}, "n": len(samples)}
+    out: dict[str, Any] = {
+        "macro_auc": {},
+        "macro_f1": {},
+        "balanced_accuracy": {},
+        "intervals": {},
+        "n": len(samples),
+        "ece": {},
+    }
+    names, columns = list(model.config.class_names), superclass_columns(model)
     for inputs in INPUTS:
         if model.config.vision_encoder is None and inputs == "picture":
             # a model without a picture encoder has nothing to say to a picture; "both" is then its signal alone
             for name in FIGURES:
                 out[name][inputs] = out["intervals"].setdefault(name, {})[inputs] = None
+            out["ece"][inputs] = None
             continue
-        score = probabilities(model, samples, inputs)
+        every = _sigmoid(class_logits(model, samples, inputs))
+        score = every[:, columns]
         said = (score >= limits).astype(np.float64)
         figures = _figures(truth, score, said)
         for name, figure in figures.items():
             out[name][inputs] = figure(np.arange(len(samples)))
             out["intervals"].setdefault(name, {})[inputs] = bootstrap(figure, len(samples), rounds)
+        apart = [calibration_error(truth[:, c], score[:, c]) for c in range(len(SUPERCLASSES))]
+        out["ece"][inputs] = dict(zip(SUPERCLASSES, apart, strict=True))
         if inputs == "both":
-            columns = range(len(SUPERCLASSES))
-            out["per_class_auc"] = {SUPERCLASSES[c]: macro_auc(truth[:, [c]], score[:, [c]]) for c in columns}
+            out |= _classes(class_targets(samples, names), every, names, rounds)
+            out |= {"reliability": reliability(truth.ravel(), score.ravel()), "abstention": abstention(truth, score)}
     return out
+
+
+def _classes(truth: Array, score: Array, names: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Figures of every class of the head."""
+    out: dict[str, Any] = {"per_class_auc": {}, "per_class_interval": {}, "per_class_n": {}}
+    for column, name in enumerate(names):
+        there, said = truth[:, [column]], score[:, [column]]
+        value = macro_auc(there, said)
+        if not np.isnan(value):
+            out["per_class_auc"][name] = value
+            out["per_class_interval"][name] = bootstrap(_figures(there, said, said)["macro_auc"], len(truth), rounds)
+            out["per_class_n"][name] = int(there.sum())
+    worded = [column for column, name in enumerate(names) if name in DIAGNOSES]
+    return {**out, "asserted": asserted(truth[:, worded], score[:, worded])}

@@ -51,6 +51,8 @@ class SignalContract:
         baseline_s: window of a running median that is taken off after it, seconds, or None.
         normalization: ``"none"`` (millivolts), ``"zscore"`` per lead, ``"zscore_all"`` over all leads together, or
             ``"minmax"`` to 0..1 over all leads.
+        typical_mv: one for each lead: the standard deviation, mV, that a lead of a record without millivolts is given in an encoder of
+            millivolts, which else refuses such records. Which amplitudes were recorded is then not to be seen; ``changes`` says so.
         missing_leads: ``"zero"`` fills a lead the record lacks with zeros, ``"error"`` refuses the record.
         licence, paper, checksum: where the weights come from.
     """
@@ -63,6 +65,7 @@ class SignalContract:
     notch_hz: float | None = None
     baseline_s: float | None = None
     normalization: str = "none"
+    typical_mv: tuple[float, ...] | None = None
     missing_leads: str = "zero"
     licence: str = ""
     paper: str = ""
@@ -82,6 +85,13 @@ class SignalContract:
             )
         if self.missing_leads not in ("zero", "error"):
             raise GemConfigError(f"unknown missing_leads {self.missing_leads!r}", remedy="use zero or error")
+        if self.typical_mv is not None:
+            fits = len(self.typical_mv) == len(self.leads) and all(0 < size < 100 for size in self.typical_mv)
+            if self.normalization != "none" or not fits:
+                raise GemConfigError(
+                    "a signal contract whose typical_mv can't be used",
+                    remedy="one number of mV for each lead, more than 0, and normalization none",
+                )
         low, high = self.bandpass_hz or (0.1, 0.2)
         notch = self.notch_hz if self.notch_hz is not None else 0.1
         if (
@@ -106,7 +116,7 @@ class SignalContract:
             )
         check_arguments(cls, values, "a signal contract")
         clean = dict(values)
-        for key in ("leads", "bandpass_hz"):
+        for key in ("leads", "bandpass_hz", "typical_mv"):
             if clean.get(key) is not None:
                 clean[key] = tuple(clean[key])
         return cls(**clean)
@@ -171,6 +181,11 @@ class SignalContract:
         names = [canonical_lead(name) for name in self.leads]
         absent = [name for name in names if name not in record.leads]
         notes = []
+        if self.typical_mv is not None and not record.has_millivolts:
+            notes.append(
+                f"the samples are in {record.meta.get('units')}, not in mV: each lead was given the size that is typical of it, "
+                "so that a high or low voltage can't be seen"
+            )
         if absent:
             notes.append(f"lead {', '.join(absent)} is not in the record: the encoder sees zeros there")
         rows = [record.leads.index(name) for name in names if name in record.leads]
@@ -206,7 +221,7 @@ class SignalContract:
                 )
             finite = np.nan_to_num(record.signal, nan=0.0, posinf=0.0, neginf=0.0)
             return self._window(finite), list(range(len(self.leads))), notes
-        if self.normalization == "none" and not record.has_millivolts:
+        if self.normalization == "none" and self.typical_mv is None and not record.has_millivolts:
             raise GemInputError(
                 f"the samples are in {record.meta.get('units')}, the encoder expects mV",
                 where=record.record_id,
@@ -227,7 +242,10 @@ class SignalContract:
         signal = fill_missing(picked.signal[:, :longest])
         clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal
         clean = self._filter(clean)
-        return clean[:, : self.n_samples], [names.index(name) for name in present], notes
+        clean, rows = clean[:, : self.n_samples], [names.index(name) for name in present]
+        if self.typical_mv is not None and not record.has_millivolts:
+            clean = _unit_variance(clean) * np.array(self.typical_mv)[rows, None]
+        return clean, rows, notes
 
     def _filter(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         from scipy.signal import butter, iirnotch, medfilt, sosfiltfilt, tf2sos
@@ -253,9 +271,7 @@ class SignalContract:
 
     def _normalize(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         if self.normalization == "zscore":
-            spread = signal.std(axis=1, keepdims=True)
-            # a flat lead stays zero: dividing rounding noise by itself would invent a signal
-            signal = (signal - signal.mean(axis=1, keepdims=True)) / np.where(spread < 1e-6, np.inf, spread)
+            signal = _unit_variance(signal)
         elif self.normalization == "zscore_all":
             spread = float(signal.std())
             signal = (signal - signal.mean()) / (spread if spread >= 1e-6 else np.inf)
@@ -263,3 +279,13 @@ class SignalContract:
             low, high = float(signal.min()), float(signal.max())
             signal = (signal - low) / (high - low if high > low else 1.0)
         return np.ascontiguousarray(signal, dtype=np.float32)
+
+
+def _unit_variance(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """(leads, samples), each lead with mean 0 and standard deviation 1; a flat lead is zero."""
+    spread = signal.std(axis=1, keepdims=True)
+    # dividing rounding noise by itself would invent a signal
+    scaled: NDArray[np.floating[Any]] = (signal - signal.mean(axis=1, keepdims=True)) / np.where(
+        spread < 1e-6, np.inf, spread
+    )
+    return scaled

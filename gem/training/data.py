@@ -62,7 +62,8 @@ class PtbxlData(ResumableData):
             return
         model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
         train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
-        values = standardize(self._cached("measured", train, model, list(NAMES))) if self.measured else None
+        unit = "mV" if sees_millivolts(model) else "zscore"
+        values = standardize(self._cached("measured", train, model, [*NAMES, unit])) if self.measured else None
         self.train = Records(*self._arrays(train, model), train, values)
         self.val = Records(*self._arrays(val, model), val)
 
@@ -100,11 +101,16 @@ class PtbxlData(ResumableData):
     @staticmethod
     def _one(name: str, sample: Sample, model: Any) -> NDArray[Any]:
         if name == "measured":
-            return measured(sample)
+            return measured(sample, sees_millivolts(model))
         if name == "ecg":
             return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
         encoded = model.processor(record=sample.record)
         return np.asarray(encoded["pixel_values"][0], np.float16)
+
+
+def sees_millivolts(model: Any) -> bool:
+    """Whether the signal encoder is given millivolts."""
+    return bool((model.config.signal or {}).get("normalization") == "none")
 
 
 class Records(Dataset[dict[str, Any]]):

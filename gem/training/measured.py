@@ -23,10 +23,14 @@ NAMES = (*GLOBAL, *(f"{lead} {name}" for lead in STANDARD_LEADS for name in PER_
 OLDEST = 92.0  # PTB-XL writes 300 for "over 89"
 
 
-def measured(sample: Sample) -> NDArray[np.float32]:
+def measured(sample: Sample, millivolts: bool = False) -> NDArray[np.float32]:
     """(len(NAMES),) float32; NaN where something could not be measured or is not known.
 
-    Amplitudes are given for z-scored records only, in standard deviations of the lead: an encoder that sees no millivolts can't learn them.
+    Amplitudes are given in the unit that the encoder sees, and are not known for records in another.
+
+    Args:
+        sample: the record.
+        millivolts: the encoder sees millivolts; else z-scored leads, whose amplitudes are standard deviations of the lead.
     """
     values: dict[str, float | None] = {
         "age": None if sample.age is None else min(sample.age, OLDEST),
@@ -39,7 +43,7 @@ def measured(sample: Sample) -> NDArray[np.float32]:
     else:
         values |= {name: result.intervals[name] for name in GLOBAL}
         usual: Any = result.lead_features.groupby("lead").median(numeric_only=True)
-        names = [name for name in PER_LEAD if not (result.has_millivolts and name.endswith("_mv"))]
+        names = [name for name in PER_LEAD if result.has_millivolts == millivolts or not name.endswith("_mv")]
         values |= {f"{lead} {name}": float(usual.at[lead, name]) for lead in usual.index for name in names}
     found = [values.get(name) for name in NAMES]
     return np.array([np.nan if value is None else value for value in found], np.float32)

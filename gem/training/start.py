@@ -37,21 +37,22 @@ def start(
 
     Args:
         init: folder of a saved model, or a name that ``gem.load`` knows.
-        model: else the arguments of ``GemConfig``; vocabulary, special ids and, where none are named, classes are filled in here.
+        model: without ``init`` the arguments of ``GemConfig``; vocabulary, special ids and, where none are named, classes are filled in
+            here. With ``init`` those that differ from the saved model's: see ``changed``.
         parts: beside ``model``, folders that its weights come from; see ``gem.training.parts.assemble``.
 
     Raises:
-        GemConfigError: both or neither of init and model are given, or parts with init.
+        GemConfigError: neither init nor model is given, or parts with init.
     """
-    if (init is None) == (model is None):
-        raise GemConfigError("a run starts from init or from model", remedy="give exactly one of the two")
+    if init is None and model is None:
+        raise GemConfigError("a run starts from init or from model", remedy="give one of the two")
     if init is not None:
         if parts is not None:
             raise GemConfigError("parts go with model, not with init", remedy="leave one of them out")
         from ..loading import load
 
         loaded: GemForConditionalGeneration = load(init)
-        return loaded
+        return changed(loaded, model) if model else loaded
     if parts is not None:
         from .parts import assemble
 
@@ -79,6 +80,34 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
     )
     made = GemForConditionalGeneration(config)
     made.processor = GemProcessor.from_config(config, tokenizer)
+    return made
+
+
+def changed(model: GemForConditionalGeneration, settings: dict[str, Any]) -> GemForConditionalGeneration:
+    """A saved model with another encoder: what has the same name and shape keeps its weights, the rest starts fresh.
+
+    Args:
+        model: the saved one.
+        settings: any of ``ecg_encoder`` and ``vision_encoder``, as in ``GemConfig``; what an encoder is given follows it.
+
+    Raises:
+        GemConfigError: another setting.
+    """
+    from ..configuration import GemConfig
+    from ..modeling import GemForConditionalGeneration
+    from ..processing import GemProcessor
+
+    inputs = {"ecg_encoder": "signal", "vision_encoder": "picture"}
+    unknown = sorted(set(settings) - set(inputs))
+    if unknown:
+        raise GemConfigError(f"a saved model keeps its {', '.join(unknown)}", remedy="change its encoders alone")
+    fresh = {inputs[name]: None for name in settings}  # follows the encoder
+    config = GemConfig(**{**model.config.to_dict(), **fresh, **settings})
+    made = GemForConditionalGeneration(config)
+    shapes = {name: value.shape for name, value in made.state_dict().items()}
+    kept = {name: value for name, value in model.state_dict().items() if shapes.get(name) == value.shape}
+    made.load_state_dict(kept, strict=False)
+    made.processor = GemProcessor.from_config(config, model.processor.tokenizer)
     return made
 
 

@@ -56,6 +56,14 @@ def test_classification(ptbxl_like: Path, tmp_path: Path) -> None:
         assert all(low <= high for low, high in result["intervals"][figure].values())
     assert result["n"] == 12
     assert result["skipped"] == {}
+    assert set(result["ece"]) == {"both", "signal", "picture"}
+    assert all(0 <= value <= 1 for errors in result["ece"].values() for value in errors.values())
+    assert (
+        {"NORM", "CD"} < set(result["per_class_auc"]) == set(result["per_class_n"]) == set(result["per_class_interval"])
+    )
+    assert sum(row["n"] for row in result["reliability"]) == 12 * 5
+    assert [row["low"] for row in result["asserted"]] == sorted(row["low"] for row in result["asserted"])
+    assert result["abstention"]["share"][0] == 1.0
 
 
 def test_other_folds_with_gaps(other_folds: Path, tmp_path: Path) -> None:

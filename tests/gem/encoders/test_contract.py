@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -125,3 +127,32 @@ def test_int16_is_refused_where_it_would_lose() -> None:
         SignalContract(normalization="minmax").execute_int16(record())
     with pytest.raises(GemInputError, match="40 mV"):
         SignalContract().execute_int16(ECGRecord.from_array(record().signal * 40, 500, STANDARD_LEADS))
+
+
+def test_an_encoder_of_millivolts_gives_other_records_the_typical_size_and_says_so() -> None:
+    typical = tuple(np.linspace(0.1, 0.3, 12).tolist())
+    contract = SignalContract(fs_hz=125, n_samples=1250, typical_mv=typical)
+    known, notes = contract.execute(record())
+    np.testing.assert_allclose(known, SignalContract(fs_hz=125, n_samples=1250).execute(record())[0])
+    assert not any("typical" in note for note in notes)
+    for unit, gain in (("zscore", 1.0), ("adu", 700.0)):
+        other = ECGRecord.from_array(gain * record().signal, 500, STANDARD_LEADS, unit)
+        signal, notes = contract.execute(other)
+        np.testing.assert_allclose(signal.std(1), typical, rtol=1e-3)
+        assert f"the samples are in {unit}, not in mV" in notes[0]
+        whole = decoded(torch.from_numpy(contract.execute_int16(other)[0])[None])[0].numpy()
+        np.testing.assert_allclose(whole, signal, atol=0.001)
+    flat = ECGRecord.from_array(np.zeros((12, 5000)), 500, STANDARD_LEADS, "adu")
+    assert not contract.execute(flat)[0].any()
+    three = record(leads=("I", "II", "V1"), units="adu")
+    np.testing.assert_allclose(contract.execute(three)[0].std(1)[[0, 1, 6]], np.array(typical)[[0, 1, 6]], rtol=1e-3)
+    assert SignalContract.from_dict(contract.to_dict()) == contract
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"typical_mv": (0.1,)}, {"typical_mv": (0.0,) * 12}, {"typical_mv": (0.1,) * 12, "normalization": "zscore"}],
+)
+def test_typical_sizes_that_cannot_be_used_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(GemConfigError, match="typical_mv"):
+        SignalContract(**values)

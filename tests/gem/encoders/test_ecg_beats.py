@@ -91,3 +91,27 @@ def test_every_token_carries_the_beat(encoder: EcgBeats) -> None:
     (first, beat), (second, other) = encoder.parts([encoder.views(x)] * 2)
     assert not torch.equal(first, second)
     assert not torch.equal(beat, other)
+
+
+def test_millivolts_keep_the_voltage_and_other_records_the_frontal_plane() -> None:
+    torch.manual_seed(0)
+    made = build_encoder(
+        "ecg_beats", {"widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8, "millivolts": True}
+    ).eval()
+    assert isinstance(made, EcgBeats)
+    record = grounding.read_record(grounding.sample_path())
+    half = grounding.ECGRecord.from_array(record.signal / 2, record.fs, record.leads)
+    whole, small = batch_of(made, record), batch_of(made, half)
+    assert torch.allclose(small, whole / 2, atol=1e-4)
+    (rhythm, beat), (smaller, smaller_beat) = made.views(whole), made.views(small)
+    assert torch.allclose(smaller, rhythm / 2, atol=0.02)
+    # where a beat is cut may move a little with its size
+    assert float(beat.abs().max() / smaller_beat.abs().max()) == pytest.approx(2, rel=0.1)
+    # the limb leads' own scale is theirs already
+    assert torch.allclose(frontal(whole), whole[:, :6], atol=0.01)
+    scored = grounding.ECGRecord.from_array(
+        record.signal / record.signal.std(1, keepdims=True), record.fs, record.leads, units="zscore"
+    )
+    solved = frontal(batch_of(made, scored))[0].std(1)
+    true = whole[0, :6].std(1)
+    assert torch.allclose(solved / solved.sum(), true / true.sum(), atol=0.02)

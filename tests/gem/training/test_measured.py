@@ -28,6 +28,13 @@ def test_values_stand_under_their_names() -> None:
         record.signal / record.signal.std(1, keepdims=True), record.fs, record.leads, units="zscore"
     )
     assert dict(zip(NAMES, measured(sample_of(scored)), strict=True))["II qrs_amplitude_mv"] > 1
+    # and the other way round in one of millivolts
+    in_mv = dict(zip(NAMES, measured(sample_of(record), millivolts=True), strict=True))
+    usual = grounding.measure(record).lead_features.query("lead == 'II'")["qrs_amplitude_mv"].median()
+    assert in_mv["II qrs_amplitude_mv"] == pytest.approx(usual, rel=1e-5)
+    unknown = dict(zip(NAMES, measured(sample_of(scored), millivolts=True), strict=True))
+    assert np.isnan(unknown["II qrs_amplitude_mv"])
+    assert unknown["rr"] == pytest.approx(1000, abs=5)
 
 
 def test_what_cannot_be_measured_is_nan() -> None:

@@ -75,8 +75,31 @@ def test_the_decoder_learns_to_write_and_the_encoders_stay(
 
 
 def test_a_run_starts_from_one_place() -> None:
-    with pytest.raises(GemConfigError, match="exactly one"):
+    with pytest.raises(GemConfigError, match="from init or from model"):
         start()
+
+
+def test_a_saved_model_may_be_given_another_encoder(trained: tuple[Path, dict[str, float]]) -> None:
+    folder, _ = trained
+    saved = gem.load(folder / "signal")
+    with pytest.raises(GemConfigError, match="text_config"):
+        start(str(folder / "signal"), {"text_config": {}})
+    kwargs = {"n_samples": 500, "widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8, "fs_hz": 50}
+    other = start(
+        str(folder / "signal"), {"ecg_encoder": {"name": "ecg_beats", "kwargs": {**kwargs, "millivolts": True}}}
+    )
+    assert other.config.signal["normalization"] == "none"
+    assert other.processor.contract.typical_mv is not None
+    assert other.config.picture == saved.config.picture
+    for name, parameter in saved.named_parameters():
+        if name.startswith(("language_model", "vision", "class_head")):
+            assert torch.equal(parameter, other.get_parameter(name)), name
+    assert other.config.class_names == saved.config.class_names
+
+
+def test_a_saved_model_learns_in_training_mode(trained: tuple[Path, dict[str, float]]) -> None:
+    module = Classification(init=str(trained[0] / "signal"), output="unused")
+    assert all(part.training for part in module.model.modules())
 
 
 def test_configs_are_found_by_name() -> None:

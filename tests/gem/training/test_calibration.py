@@ -1,0 +1,71 @@
+"""Calibration: what is known to be overconfident is brought back, rare classes stay near the rest, and the model says the fitted numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gem
+from gem.benchmarks.classification import calibration_error, class_logits, class_targets
+from gem.benchmarks.ptbxl import load_ptbxl
+from gem.training.calibration import calibrate, cross_fitted, fit, main
+from gem.training.start import build
+
+from .test_training import TINY
+
+
+def chances(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
+def test_an_overconfident_head_is_brought_back() -> None:
+    rng = np.random.default_rng(0)
+    real = rng.normal(-0.5, 1.5, (4000, 3))
+    truth = (rng.random(real.shape) < chances(real)).astype(float)
+    told = 3 * real + [2.0, 0.0, -2.0]
+    slope, shift = fit(told, truth)
+    assert slope == pytest.approx(1 / 3, abs=0.05)
+    assert shift == pytest.approx([-2 / 3, 0, 2 / 3], abs=0.2)
+    before = [calibration_error(truth[:, c], chances(told)[:, c]) for c in range(3)]
+    after = [calibration_error(truth[:, c], cross_fitted(told, truth)[:, c]) for c in range(3)]
+    assert max(after) < 0.03 < min(before)
+
+
+def test_a_class_that_nobody_has_stays_finite_and_near_the_common_slope() -> None:
+    rng = np.random.default_rng(1)
+    real = rng.normal(0, 2, (500, 2))
+    truth = (rng.random(real.shape) < chances(real)).astype(float)
+    truth[:, 1] = 0
+    slope, shift = fit(real, truth)
+    assert np.isfinite([*slope, *shift]).all()
+    assert slope[1] == pytest.approx(slope[0], rel=0.7)
+
+
+def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None:
+    model = build(TINY).eval()
+    samples = load_ptbxl(ptbxl_like, range(1, 11))
+    truth = class_targets(samples, model.config.class_names)
+    before = {inputs: class_logits(model, samples, inputs) for inputs in ("signal", "picture")}
+    errors = calibrate(model, samples)
+    assert set(errors) == {"signal", "picture"}
+    for inputs, logits in before.items():
+        slope, shift = fit(logits, truth)
+        assert class_logits(model, samples, inputs) == pytest.approx(slope * logits + shift, abs=1e-3)
+    votes = model.config.class_votes
+    assert votes["ecg"] + votes["vision"] == pytest.approx(1)
+    assert model.class_head.votes == votes
+    assert set(model.config.class_thresholds) == {"NORM", "MI", "STTC", "CD", "HYP"}
+
+
+def test_the_command_writes_a_model_that_loads(
+    ptbxl_like: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gem.training.start import save
+
+    save(build(TINY), tmp_path / "tiny")
+    main([str(tmp_path / "tiny"), "--data", str(ptbxl_like), "--folds", "8", "--out", str(tmp_path / "out"), "--half"])
+    assert "expected calibration error" in capsys.readouterr().out
+    again = gem.load(tmp_path / "out")
+    assert again.config.class_thresholds["NORM"] > 0
