@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard-size", type=int, default=100, metavar="N", help="recordings per shard (default: 100)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes (default: 1)")
     parser.add_argument("--retry", action="store_true", help="ask again where a teacher failed to answer")
+    group = parser.add_argument_group("what files do not tell, or tell wrongly")
+    group.add_argument("--fs", type=float, help="sampling rate, Hz")
+    group.add_argument("--leads", help="channels to take, or names for all of them, e.g. I,II,V1")
+    group.add_argument("--units", help="what the samples are in: mV, uV, V, zscore, adu")
+    group.add_argument("--format", help="name of a reader")
     group = parser.add_argument_group("teacher")
     group.add_argument("--teacher", choices=teachers.list(), default="composer", help="who writes the answers (default: composer, offline)")  # fmt: skip
     group.add_argument("--url", help="openai: address up to /v1")
@@ -56,8 +61,9 @@ def run(args: argparse.Namespace) -> int:
     schema()  # where its package is missing this says so now, not at the first shard
     names = ("url", "model", "key_variable", "timeout_s", "retries", "concurrency", "max_tokens")
     teacher = teachers[args.teacher](**{name: getattr(args, name) for name in names if getattr(args, name) is not None})
+    told = {name: getattr(args, name) for name in ("fs", "leads", "units", "format") if getattr(args, name) is not None}
     summary = instruct(
-        find_sources(args.sources, args.reports), args.out, teacher, task_names=args.tasks, forms=args.forms, seed=args.seed,
+        find_sources(args.sources, args.reports, **told), args.out, teacher, task_names=args.tasks, forms=args.forms, seed=args.seed,
         shard_size=args.shard_size, jobs=args.jobs, pictures=args.pictures, measurements=args.measurements, retry=args.retry,
         progress=sys.stderr.isatty(),
     )  # fmt: skip

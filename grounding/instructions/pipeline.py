@@ -272,7 +272,9 @@ def _same_run(plan: Plan, sources: Sequence[Source], shard_size: int) -> None:
     """Refuse to mix two runs in one folder; clear what a killed run left half written."""
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(f"{source.id}\0{source.ecg}\0{source.report}\0{source.age}\0{source.sex}\1".encode())
+        digest.update(
+            f"{source.id}\0{source.ecg}\0{source.report}\0{source.age}\0{source.sex}\0{source.options}\1".encode()
+        )
     # through JSON, so that a tuple and the list read back are the same
     now = json.loads(json.dumps({
         "version": __version__, **plan.teacher.describe(), "tasks": plan.tasks, "forms": plan.forms, "seed": plan.seed, "shard_size": shard_size,

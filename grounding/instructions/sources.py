@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import EcgError, EcgFormatError
 from ..record import ECGRecord
@@ -28,6 +29,7 @@ class Source:
         report: what a clinician or a machine wrote about it, or ``""``.
         age: years, where the table of reports says it.
         sex: ``"female"`` or ``"male"``, where the table says it.
+        options: of ``read_record``, e.g. ``(("fs", 500.0),)``: what the file does not tell, or tells wrongly.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Source:
     report: str = ""
     age: float | None = None
     sex: str | None = None
+    options: tuple[tuple[str, Any], ...] = ()
 
     def read(self) -> ECGRecord:
         """The recording, under this source's name.
@@ -45,7 +48,7 @@ class Source:
         """
         from ..readers import read_record
 
-        record = read_record(self.path)
+        record = read_record(self.path, **dict(self.options))
         told = {"age": self.age, "sex": self.sex}
         return replace(record, record_id=self.id, meta={**record.meta, **{k: v for k, v in told.items() if v is not None}})  # fmt: skip
 
@@ -59,13 +62,14 @@ class Told:
     sex: str | None
 
 
-def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None) -> list[Source]:
+def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None, **options: Any) -> list[Source]:
     """The recordings in files and folders, each once, in the order of their names.
 
     Args:
         paths: recordings (WFDB names with or without ``.hea``) and folders, which are searched to their depth.
         reports: a CSV with a column ``report`` and one that names the recording (``record``, ``filename_hr``, ``ecg_id``, ...); where it
             is ``None`` a ``labels.csv`` or ``ptbxl_database.csv`` in a named folder, or in the one above it, is taken.
+        options: of ``read_record``, for every recording: ``fs``, ``leads``, ``units``, ``format``.
 
     Raises:
         EcgError: a path does not exist, nothing was found, or the table can't be used.
@@ -99,7 +103,8 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None)
         where = str(file.with_suffix("")) if file.suffix.lower() == ".hea" else str(file)
         # what a name that is not UTF-8 leaves of it; the file is opened by its own
         ecg = name.as_posix().encode(errors="replace").decode()
-        sources[key] = Source(key, where, ecg, *(() if row is None else (row.report, row.age, row.sex)))
+        known = ("", None, None) if row is None else (row.report, row.age, row.sex)
+        sources[key] = Source(key, where, ecg, *known, tuple(sorted(options.items())))
     return list(sources.values())
 
 

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from grounding import EcgError, ECGRecord, Measurement, measure, sample_path
+from grounding import EcgError, ECGRecord, Measurement, measure, read_record, sample_path
 from grounding.instructions import pipeline
 from grounding.instructions.lessons import Lesson
 from grounding.instructions.output import all_rows, read_gem_json
@@ -159,3 +160,14 @@ def test_the_run_json_of_other_options_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"plan": 5}))
     with pytest.raises(EcgError, match="a run with other"):
         instruct(SOURCES[:1], tmp_path, Fake("x"), task_names=["report"])
+
+
+def test_what_a_file_does_not_tell_can_be_told(tmp_path: Path) -> None:
+    record = read_record(sample_path("ptbxl_102"))
+    np.savetxt(tmp_path / "rec.csv", record.signal[:2].T, delimiter=",", header="I,II", comments="")
+    (source,) = find_sources([tmp_path / "rec.csv"], fs=500, units="mV")
+    assert source.read().fs == 500
+    assert instruct([source], tmp_path / "out", task_names=["report"])["status"] == {"kept": 1}
+    (source,) = find_sources([tmp_path / "rec.csv"])
+    with pytest.raises(EcgError, match=r"fs|rate"):
+        source.read()
