@@ -63,11 +63,16 @@ def fit(logits: Array, truth: Array) -> tuple[Array, Array]:
     return np.exp(found[0] + found[1 : 1 + classes]), found[1 + classes :]
 
 
+def halves(n: int, seed: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two halves of n records, each (n,) True where a record is in it."""
+    first = np.random.default_rng(seed).permutation(n) < n // 2
+    return first, ~first
+
+
 def cross_fitted(logits: Array, truth: Array, seed: int = 0) -> Array:
     """Probabilities of each half of the records by what was fitted on the other half, (records, classes)."""
-    first = np.random.default_rng(seed).permutation(len(logits)) < len(logits) // 2
     out = np.empty_like(logits)
-    for half in (first, ~first):
+    for half in halves(len(logits), seed):
         slope, shift = fit(logits[~half], truth[~half])
         out[half] = 1 / (1 + np.exp(-(slope * logits[half] + shift)))
     return out

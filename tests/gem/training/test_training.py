@@ -120,7 +120,7 @@ def test_a_picture_is_heard_as_far_as_it_helps() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, (400, 2)).astype(float)
     good, poor = truth + rng.normal(0, 0.7, truth.shape), truth + rng.normal(0, 7.0, truth.shape)
-    assert choose_share(truth, good, poor) == 0.1
+    assert choose_share(truth, good, poor) == 0.05
     assert choose_share(truth, good, truth + rng.normal(0, 0.7, truth.shape)) >= 0.4
 
 

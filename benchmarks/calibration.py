@@ -1,0 +1,102 @@
+"""How well a model's probabilities hold on records that had no part in their calibration: every half of the fold is judged by a fit on the other.
+
+    python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--json OUT]
+
+Slope and shift of each class, as ``gem.training.calibration`` fits them, and the decision thresholds come from the other half. A model that was calibrated
+on these very records is judged as fairly as one that was not: fitting again undoes what it had seen, but for the pull of the fit towards no change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import gem
+from gem.benchmarks.classification import (
+    Array,
+    abstention,
+    asserted,
+    balanced_accuracy,
+    bootstrap,
+    calibration_error,
+    class_logits,
+    class_targets,
+    macro_auc,
+    macro_f1,
+    reliability,
+    superclass_columns,
+)
+from gem.benchmarks.ptbxl import SUPERCLASSES, usable
+from gem.training.calibration import cross_fitted, halves
+from gem.training.classification import choose_thresholds
+from grounding.facts import DIAGNOSES
+
+SPLITS = 10
+
+
+def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) -> dict[str, Any]:
+    """All figures of one input, by cross-fitting.
+
+    Args:
+        truth: (records, classes), 0 or 1.
+        logits: (records, classes).
+        names: of the classes.
+        columns: places of the superclasses.
+    """
+    chances = cross_fitted(logits, truth)
+    there, said = truth[:, columns], chances[:, columns]
+    answers = np.empty_like(said)
+    for half in halves(len(said)):
+        answers[half] = said[half] >= np.array(choose_thresholds(there[~half], said[~half]))
+    figures = {
+        # one slope and shift for all records: what two fits would do to the order of the records of two halves is not the model's
+        "macro_auc": lambda rows: macro_auc(there[rows], logits[rows][:, columns]),
+        "macro_f1": lambda rows: macro_f1(there[rows], answers[rows]),
+        "balanced_accuracy": lambda rows: balanced_accuracy(there[rows], answers[rows]),
+        "exact": lambda rows: float(((said[rows] >= 0.5) == (there[rows] > 0.5)).all(1).mean()),
+    }
+    out: dict[str, Any] = {
+        name: [figure(np.arange(len(truth))), *bootstrap(figure, len(truth))] for name, figure in figures.items()
+    }
+    rng = np.random.default_rng(0)
+    drawn = [(rng.random(said.shape) < said).astype(float) for _ in range(100)]
+    splits = [cross_fitted(logits, truth, seed)[:, columns] for seed in range(SPLITS)]
+    for column, label in enumerate(SUPERCLASSES):
+        error = np.mean([calibration_error(there[:, column], split[:, column]) for split in splits])
+        chance = np.mean([calibration_error(labels[:, column], said[:, column]) for labels in drawn])
+        out.setdefault("ece", {})[label] = float(error)
+        out.setdefault("ece_of_perfect_probabilities", {})[label] = float(chance)
+    worded = [column for column, name in enumerate(names) if name in DIAGNOSES]
+    out["asserted"] = asserted(truth[:, worded], chances[:, worded])
+    out["reliability"] = reliability(there.ravel(), said.ravel())
+    return {**out, "abstention": abstention(there, said)}
+
+
+def main() -> None:
+    """Ask, judge, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folds", type=int, nargs="+", default=[9])
+    parser.add_argument("--model", default="gem-nano")
+    parser.add_argument("--inputs", choices=["both", "signal", "picture"], nargs="+", default=["both", "signal"])
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    model = gem.load(chosen.model)
+    samples, _ = usable(chosen.data, chosen.folds)
+    names = list(model.config.class_names)
+    truth, result = class_targets(samples, names), {}
+    for inputs in chosen.inputs:
+        result[inputs] = judged(truth, class_logits(model, samples, inputs), names, superclass_columns(model))
+        print(inputs, json.dumps(result[inputs], indent=1), flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
