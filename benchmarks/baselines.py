@@ -39,28 +39,56 @@ EPOCHS, BATCH, PEAK, DECAY = 25, 32, 3e-3, 0.05
 # findings that speak for a superclass; NORM is the absence of all of them
 RULES = {
     "MI": (
-        "pathological_q_waves", "inferior_myocardial_infarction", "anterior_myocardial_infarction",
-        "lateral_myocardial_infarction", "poor_r_wave_progression",
+        "pathological_q_waves",
+        "inferior_myocardial_infarction",
+        "anterior_myocardial_infarction",
+        "lateral_myocardial_infarction",
+        "poor_r_wave_progression",
     ),
     "STTC": (
-        "st_elevation", "st_depression", "t_wave_inversion", "inferior_ischemia", "anterior_ischemia",
-        "lateral_ischemia", "flat_t_wave", "prolonged_qtc",
+        "st_elevation",
+        "st_depression",
+        "t_wave_inversion",
+        "inferior_ischemia",
+        "anterior_ischemia",
+        "lateral_ischemia",
+        "flat_t_wave",
+        "prolonged_qtc",
     ),
     "CD": (
-        "first_degree_av_block", "second_degree_av_block", "third_degree_av_block", "wide_qrs",
-        "complete_left_bundle_branch_block", "complete_right_bundle_branch_block",
-        "incomplete_right_bundle_branch_block", "incomplete_left_bundle_branch_block",
-        "nonspecific_intraventricular_conduction_delay", "left_anterior_fascicular_block",
-        "left_posterior_fascicular_block", "wolff_parkinson_white",
+        "first_degree_av_block",
+        "second_degree_av_block",
+        "third_degree_av_block",
+        "wide_qrs",
+        "complete_left_bundle_branch_block",
+        "complete_right_bundle_branch_block",
+        "incomplete_right_bundle_branch_block",
+        "incomplete_left_bundle_branch_block",
+        "nonspecific_intraventricular_conduction_delay",
+        "left_anterior_fascicular_block",
+        "left_posterior_fascicular_block",
+        "wolff_parkinson_white",
     ),
     "HYP": (
-        "left_ventricular_hypertrophy", "right_ventricular_hypertrophy", "left_atrial_enlargement", "right_atrial_enlargement",
+        "left_ventricular_hypertrophy",
+        "right_ventricular_hypertrophy",
+        "left_atrial_enlargement",
+        "right_atrial_enlargement",
     ),
-}  # fmt: skip
+}
 COLUMNS = (
-    "baseline", "thresholds", "records", "parameters", "macro_auc", "macro_auc_95", "macro_f1", "macro_f1_95",
-    "balanced_accuracy", "balanced_accuracy_95", "cpu_s",
-)  # fmt: skip
+    "baseline",
+    "thresholds",
+    "records",
+    "parameters",
+    "macro_auc",
+    "macro_auc_95",
+    "macro_f1",
+    "macro_f1_95",
+    "balanced_accuracy",
+    "balanced_accuracy_95",
+    "cpu_s",
+)
 
 
 def rules(samples: Sequence[Sample]) -> Array:

@@ -103,9 +103,11 @@ def records(measured: bool = False) -> dict[str, Measurement]:
             rr_s = known["rr"] / 1000
             qt = known["qt"]
             known |= {
-                "qtc_bazett": qt / rr_s**0.5, "qtc_fridericia": qt / rr_s ** (1 / 3), "qtc_framingham": qt + 154 * (1 - rr_s),
+                "qtc_bazett": qt / rr_s**0.5,
+                "qtc_fridericia": qt / rr_s ** (1 / 3),
+                "qtc_framingham": qt + 154 * (1 - rr_s),
                 "qtc_hodges": qt + 1.75 * (60 / rr_s - 60),
-            }  # fmt: skip
+            }
             measurement = dataclasses.replace(
                 measurement,
                 intervals={**measurement.intervals, **known},

@@ -37,9 +37,12 @@ ABSENT = (
 PLACES = ("{} in {}.", "There is {} in leads {}.", "{} is seen in {}.", "In leads {1} there is {0}.")
 # quantity -> the words that the composer puts behind its value
 WORDS = {
-    "axis": ("normal", "left axis deviation", "right axis deviation"), "qtc": ("normal", "prolonged"), "pr": ("short", "normal", "prolonged"),
-    "qrs": ("normal", "prolonged"), "rate": ("slow", "normal", "fast"),
-}  # fmt: skip
+    "axis": ("normal", "left axis deviation", "right axis deviation"),
+    "qtc": ("normal", "prolonged"),
+    "pr": ("short", "normal", "prolonged"),
+    "qrs": ("normal", "prolonged"),
+    "rate": ("slow", "normal", "fast"),
+}
 SINUS = ("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia")
 _NUMBER = re.compile(r"(-?\d+)( bpm| ms| degrees)")
 

@@ -21,28 +21,72 @@ from gem.benchmarks.ptbxl import Sample, load_ptbxl
 from grounding import EcgError
 
 PTBXL = {
-    "sinus_rhythm": "SR", "sinus_bradycardia": "SBRAD", "sinus_tachycardia": "STACH", "sinus_arrhythmia": "SARRH", "atrial_fibrillation": "AFIB",
-    "atrial_flutter": "AFLT", "paced_rhythm": "PACE", "premature_atrial_complex": "PAC", "premature_ventricular_complex": "PVC", "bigeminy": "BIGU",
-    "trigeminy": "TRIGU", "first_degree_av_block": "1AVB", "second_degree_av_block": "2AVB", "third_degree_av_block": "3AVB", "wolff_parkinson_white": "WPW",
-    "complete_left_bundle_branch_block": "CLBBB", "complete_right_bundle_branch_block": "CRBBB", "incomplete_right_bundle_branch_block": "IRBBB",
-    "incomplete_left_bundle_branch_block": "ILBBB", "nonspecific_intraventricular_conduction_delay": "IVCD", "left_anterior_fascicular_block": "LAFB",
-    "left_posterior_fascicular_block": "LPFB", "left_ventricular_hypertrophy": "LVH", "right_ventricular_hypertrophy": "RVH",
-    "left_atrial_enlargement": "LAO/LAE", "right_atrial_enlargement": "RAO/RAE", "low_qrs_voltage": "LVOLT", "prolonged_qtc": "LNGQT",
-    "pathological_q_waves": "QWAVE", "inferior_myocardial_infarction": "IMI ILMI IPMI IPLMI", "anterior_myocardial_infarction": "AMI ASMI ALMI",
-    "lateral_myocardial_infarction": "LMI ALMI ILMI IPLMI", "t_wave_inversion": "INVT", "st_elevation": "STE_", "st_depression": "STD_",
-    "inferior_ischemia": "ISCIN ISCIL", "anterior_ischemia": "ISCAN ISCAS", "lateral_ischemia": "ISCLA ISCAL ISCIL",
-}  # fmt: skip
+    "sinus_rhythm": "SR",
+    "sinus_bradycardia": "SBRAD",
+    "sinus_tachycardia": "STACH",
+    "sinus_arrhythmia": "SARRH",
+    "atrial_fibrillation": "AFIB",
+    "atrial_flutter": "AFLT",
+    "paced_rhythm": "PACE",
+    "premature_atrial_complex": "PAC",
+    "premature_ventricular_complex": "PVC",
+    "bigeminy": "BIGU",
+    "trigeminy": "TRIGU",
+    "first_degree_av_block": "1AVB",
+    "second_degree_av_block": "2AVB",
+    "third_degree_av_block": "3AVB",
+    "wolff_parkinson_white": "WPW",
+    "complete_left_bundle_branch_block": "CLBBB",
+    "complete_right_bundle_branch_block": "CRBBB",
+    "incomplete_right_bundle_branch_block": "IRBBB",
+    "incomplete_left_bundle_branch_block": "ILBBB",
+    "nonspecific_intraventricular_conduction_delay": "IVCD",
+    "left_anterior_fascicular_block": "LAFB",
+    "left_posterior_fascicular_block": "LPFB",
+    "left_ventricular_hypertrophy": "LVH",
+    "right_ventricular_hypertrophy": "RVH",
+    "left_atrial_enlargement": "LAO/LAE",
+    "right_atrial_enlargement": "RAO/RAE",
+    "low_qrs_voltage": "LVOLT",
+    "prolonged_qtc": "LNGQT",
+    "pathological_q_waves": "QWAVE",
+    "inferior_myocardial_infarction": "IMI ILMI IPMI IPLMI",
+    "anterior_myocardial_infarction": "AMI ASMI ALMI",
+    "lateral_myocardial_infarction": "LMI ALMI ILMI IPLMI",
+    "t_wave_inversion": "INVT",
+    "st_elevation": "STE_",
+    "st_depression": "STD_",
+    "inferior_ischemia": "ISCIN ISCIL",
+    "anterior_ischemia": "ISCAN ISCAS",
+    "lateral_ischemia": "ISCLA ISCAL ISCIL",
+}
 # SNOMED CT codes and names of the challenge headers
 CHALLENGE = {
-    "sinus_rhythm": "426783006 Normal", "sinus_bradycardia": "426177001", "sinus_tachycardia": "427084000", "sinus_arrhythmia": "427393009",
-    "atrial_fibrillation": "164889003 AF", "atrial_flutter": "164890007", "first_degree_av_block": "270492004 I-AVB", "paced_rhythm": "10370003",
-    "complete_left_bundle_branch_block": "164909002 733534002 LBBB", "complete_right_bundle_branch_block": "59118001 713427006 RBBB",
-    "incomplete_right_bundle_branch_block": "713426002", "nonspecific_intraventricular_conduction_delay": "698252002",
-    "left_anterior_fascicular_block": "445118002", "left_axis_deviation": "39732003", "right_axis_deviation": "47665007",
-    "premature_atrial_complex": "284470004 63593006 PAC", "premature_ventricular_complex": "427172004 17338001 164884008 PVC",
-    "left_ventricular_hypertrophy": "164873001 55827005", "low_qrs_voltage": "251146004", "prolonged_qtc": "111975006",
-    "t_wave_inversion": "59931005", "st_elevation": "164931005 STE", "st_depression": "429622005 STD", "pathological_q_waves": "164917005",
-}  # fmt: skip
+    "sinus_rhythm": "426783006 Normal",
+    "sinus_bradycardia": "426177001",
+    "sinus_tachycardia": "427084000",
+    "sinus_arrhythmia": "427393009",
+    "atrial_fibrillation": "164889003 AF",
+    "atrial_flutter": "164890007",
+    "first_degree_av_block": "270492004 I-AVB",
+    "paced_rhythm": "10370003",
+    "complete_left_bundle_branch_block": "164909002 733534002 LBBB",
+    "complete_right_bundle_branch_block": "59118001 713427006 RBBB",
+    "incomplete_right_bundle_branch_block": "713426002",
+    "nonspecific_intraventricular_conduction_delay": "698252002",
+    "left_anterior_fascicular_block": "445118002",
+    "left_axis_deviation": "39732003",
+    "right_axis_deviation": "47665007",
+    "premature_atrial_complex": "284470004 63593006 PAC",
+    "premature_ventricular_complex": "427172004 17338001 164884008 PVC",
+    "left_ventricular_hypertrophy": "164873001 55827005",
+    "low_qrs_voltage": "251146004",
+    "prolonged_qtc": "111975006",
+    "t_wave_inversion": "59931005",
+    "st_elevation": "164931005 STE",
+    "st_depression": "429622005 STD",
+    "pathological_q_waves": "164917005",
+}
 AXES = {"left_axis_deviation": "LAD ALAD", "right_axis_deviation": "RAD ARAD", "normal_axis": "MID"}
 COLUMNS = (
     "source",
@@ -98,11 +142,21 @@ def rows(source: str, cases: Iterable[Case], labels: dict[str, str]) -> list[dic
         fp = sum(not label and bool(said) for label, said in told)
         fn = sum(label and not said for label, said in told)
         tn = len(told) - tp - fp - fn
-        out.append({
-            "source": source, "finding": finding, "records": len(pool), "labelled": sum(bool(case[0] & wanted) for case in pool),
-            "true_positive": tp, "false_positive": fp, "false_negative": fn, "not_told": len(pool) - len(told),
-            "sensitivity": ratio(tp, tp + fn), "specificity": ratio(tn, tn + fp), "ppv": ratio(tp, tp + fp),
-        })  # fmt: skip
+        out.append(
+            {
+                "source": source,
+                "finding": finding,
+                "records": len(pool),
+                "labelled": sum(bool(case[0] & wanted) for case in pool),
+                "true_positive": tp,
+                "false_positive": fp,
+                "false_negative": fn,
+                "not_told": len(pool) - len(told),
+                "sensitivity": ratio(tp, tp + fn),
+                "specificity": ratio(tn, tn + fp),
+                "ppv": ratio(tp, tp + fp),
+            }
+        )
     return out
 
 

@@ -53,7 +53,12 @@ def case(seeds: Sequence[Seed], seed: int, index: int) -> Seed:
     whole, other = seeds[index % len(seeds)], seeds[rng.integers(len(seeds))]
     names = list(whole.files)
     name = whole.main if rng.random() < 0.7 else names[rng.integers(len(names))]
-    return Seed(whole.reader, whole.main, whole.files | {name: spoil(whole.files[name], other.files[other.main], rng)}, whole.options)  # fmt: skip
+    return Seed(
+        whole.reader,
+        whole.main,
+        whole.files | {name: spoil(whole.files[name], other.files[other.main], rng)},
+        whole.options,
+    )
 
 
 def run(seeds: Sequence[Seed], seed: int, index: int, folder: Path, result: Result) -> None:
@@ -200,7 +205,9 @@ def report(results: dict[str, Result], seeds: dict[str, list[Seed]], seed: int) 
     for reader, kind, index, about in broken[:50]:
         print(f"{kind}: --seed {seed} --only {reader}:{index}: {about}")
     kinds = Counter(kind for _, kind, _, _ in broken)
-    print(f"seed {seed}: {total['cases']} cases, {total['read']} read, {total['refused']} refused; {kinds['untyped']} untyped exceptions, {kinds['slow']} over {MAX_CPU_S:g} s, {kinds['memory']} over the memory bound")  # fmt: skip
+    print(
+        f"seed {seed}: {total['cases']} cases, {total['read']} read, {total['refused']} refused; {kinds['untyped']} untyped exceptions, {kinds['slow']} over {MAX_CPU_S:g} s, {kinds['memory']} over the memory bound"
+    )
     return 1 if broken else 0
 
 

@@ -12,9 +12,28 @@ import numpy as np
 Rng = np.random.Generator
 MAX_BYTES = 8 << 20
 NUMBERS = (
-    "0", "-1", "1", "2", "255", "65535", "2147483647", "-2147483648", "4294967295", "99999999999", "1e300", "1e-300", "-0.0", "nan", "inf", "", "1.5", "0x10", "1,5",
-    "00000001", "3" * 400,
-)  # fmt: skip
+    "0",
+    "-1",
+    "1",
+    "2",
+    "255",
+    "65535",
+    "2147483647",
+    "-2147483648",
+    "4294967295",
+    "99999999999",
+    "1e300",
+    "1e-300",
+    "-0.0",
+    "nan",
+    "inf",
+    "",
+    "1.5",
+    "0x10",
+    "1,5",
+    "00000001",
+    "3" * 400,
+)
 WORDS = (
     "",
     " ",
@@ -132,8 +151,18 @@ def change_a_word(data: bytes, rng: Rng) -> bytes:
 
 
 MUTATIONS: tuple[Callable[[bytes, Rng], bytes], ...] = (
-    flip_bits, set_bytes, truncate, cut_out, repeat_a_block, swap_blocks, blank_out, set_integer, change_a_number, change_a_number, change_a_word,
-)  # fmt: skip
+    flip_bits,
+    set_bytes,
+    truncate,
+    cut_out,
+    repeat_a_block,
+    swap_blocks,
+    blank_out,
+    set_integer,
+    change_a_number,
+    change_a_number,
+    change_a_word,
+)
 
 
 def splice(data: bytes, other: bytes, rng: Rng) -> bytes:

@@ -68,10 +68,14 @@ def _tables(record: ECGRecord, folder: Path) -> Iterator[Seed]:
     one = "".join(f"{1000 * value:.1f}\n".replace(".", ",") for value in record.lead("I"))
     atm = "'Elapsed time','I','II'\n'hh:mm:ss.mmm','mV','mV'\n" + clock.to_csv(index=False, header=False)
     texts = {
-        "plain": frame.to_csv(index=False), "timed": timed.to_csv(index=False), "semicolon": timed.to_csv(sep=";", decimal=","), "atm": atm, "hash": "# made by x\n#" + frame.to_csv(index=False),
-        "watch": f"Name,X\nGeburtsdatum,\"1, 1\"\nMessrate,512 Hertz\nAbleitung,Ableitung I\nEinheit,µV\n\n{one}",
+        "plain": frame.to_csv(index=False),
+        "timed": timed.to_csv(index=False),
+        "semicolon": timed.to_csv(sep=";", decimal=","),
+        "atm": atm,
+        "hash": "# made by x\n#" + frame.to_csv(index=False),
+        "watch": f'Name,X\nGeburtsdatum,"1, 1"\nMessrate,512 Hertz\nAbleitung,Ableitung I\nEinheit,µV\n\n{one}',
         "title": "Rhythm signal: 500 X 12\n" + frame.to_csv(index=False, header=False, sep=" "),
-    }  # fmt: skip
+    }
     for name, text in texts.items():
         encoding = "utf-16" if name == "watch" else "utf-8"
         options = {"leads": list(record.leads)} if name == "title" else {}
@@ -95,7 +99,14 @@ def _wfdb(record: ECGRecord, folder: Path) -> Iterator[Seed]:
     import wfdb
 
     signal = record.select(["I", "II", "V1"]).signal.T.astype(float)
-    shared: dict[str, Any] = {"fs": 500, "units": ["mV"] * 3, "sig_name": ["I", "II", "V1"], "adc_gain": [1000.0] * 3, "baseline": [0] * 3, "write_dir": str(folder)}  # fmt: skip
+    shared: dict[str, Any] = {
+        "fs": 500,
+        "units": ["mV"] * 3,
+        "sig_name": ["I", "II", "V1"],
+        "adc_gain": [1000.0] * 3,
+        "baseline": [0] * 3,
+        "write_dir": str(folder),
+    }
     for fmt in ("16", "212", "80", "32", "24"):
         scale = {"80": 0.1, "212": 0.5}.get(fmt, 1.0)
         wfdb.wrsamp(

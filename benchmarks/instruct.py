@@ -39,9 +39,14 @@ def make_records(root: Path, folder: Path, count: int) -> None:
         if number >= len(paths):
             signal_mv = signal_mv + rng.uniform(0.01, 0.04) * rng.standard_normal(signal_mv.shape)
         wfdb.wrsamp(
-            target.stem, fs=record.fs, units=["mV"] * len(record.leads), sig_name=list(record.leads), p_signal=signal_mv,
-            fmt=["16"] * len(record.leads), write_dir=str(folder),
-        )  # fmt: skip
+            target.stem,
+            fs=record.fs,
+            units=["mV"] * len(record.leads),
+            sig_name=list(record.leads),
+            p_signal=signal_mv,
+            fmt=["16"] * len(record.leads),
+            write_dir=str(folder),
+        )
 
 
 def command(records: Path, out: Path, jobs: int) -> list[str]:
@@ -70,8 +75,9 @@ def digest(folder: Path) -> dict[str, str]:
     """File -> SHA-256."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*")) if path.is_file()
-    }  # fmt: skip
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def main() -> None:
@@ -89,9 +95,15 @@ def main() -> None:
     begun = time.monotonic()
     subprocess.run(command(records, whole, options.jobs), check=True)
     seconds = time.monotonic() - begun
-    result: dict[str, object] = {"records": options.records, "seconds": round(seconds, 1), "records_per_s": round(options.records / seconds, 1)}  # fmt: skip
+    result: dict[str, object] = {
+        "records": options.records,
+        "seconds": round(seconds, 1),
+        "records_per_s": round(options.records / seconds, 1),
+    }
     if options.kills:
-        result["killed_after_s"] = [round(at, 1) for at in run_killed(command(records, broken, options.jobs), options.kills, seconds, 0)]  # fmt: skip
+        result["killed_after_s"] = [
+            round(at, 1) for at in run_killed(command(records, broken, options.jobs), options.kills, seconds, 0)
+        ]
         result["same_bytes"] = digest(whole) == digest(broken)
     print(json.dumps(result))
 

@@ -146,7 +146,9 @@ def records(folder: Path, count: int) -> None:
         record = read_record(samples[number % len(samples)].with_suffix(""))
         noisy = record.signal.T + rng.uniform(0.01, 0.04) * rng.standard_normal(record.signal.T.shape)
         leads = list(record.leads)
-        wfdb.wrsamp(f"r{number}", record.fs, ["mV"] * len(leads), leads, noisy, fmt=["16"] * len(leads), write_dir=str(folder))  # fmt: skip
+        wfdb.wrsamp(
+            f"r{number}", record.fs, ["mV"] * len(leads), leads, noisy, fmt=["16"] * len(leads), write_dir=str(folder)
+        )
 
 
 def instruct(options: argparse.Namespace) -> bool:
@@ -154,7 +156,22 @@ def instruct(options: argparse.Namespace) -> bool:
     pick, counts = random.Random(options.seed), Counter[str]()
     source, whole = options.work / "records", options.work / "whole"
     records(source, options.records)
-    words = [sys.executable, "-m", "gem", "instruct", str(source), "--tasks", "report", "feature", "--pictures", "--shard-size", "2", "--jobs", "2", "--out"]  # fmt: skip
+    words = [
+        sys.executable,
+        "-m",
+        "gem",
+        "instruct",
+        str(source),
+        "--tasks",
+        "report",
+        "feature",
+        "--pictures",
+        "--shard-size",
+        "2",
+        "--jobs",
+        "2",
+        "--out",
+    ]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
     begun = time.monotonic()
     subprocess.run([*words, str(whole)], check=True, **quiet)
@@ -185,7 +202,11 @@ def instruct(options: argparse.Namespace) -> bool:
         same = code == 0 and digest(out) == wanted
         counts["identical"] += same
         counts["failed"] += code != 0
-        print(f"{kills} kills, {'identical' if same else 'DIFFERENT'} (exit {code}), {counts['orphans']} orphans so far", file=sys.stderr, flush=True)  # fmt: skip
+        print(
+            f"{kills} kills, {'identical' if same else 'DIFFERENT'} (exit {code}), {counts['orphans']} orphans so far",
+            file=sys.stderr,
+            flush=True,
+        )
         shutil.rmtree(out, ignore_errors=True)
     names = ("kills", "SIGKILL", "SIGTERM", "chains", "identical", "failed", "orphans")
     print(json.dumps({name: counts[name] for name in names}))

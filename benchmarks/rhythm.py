@@ -26,13 +26,18 @@ from grounding import EcgError
 from grounding.measurement import rhythm
 
 CLASSES = {
-    "atrial_fibrillation": "fibrillation", "atrial_flutter": "flutter", "premature_ventricular_complex": "ventricular",
-    "premature_atrial_complex": "supraventricular", "paced_rhythm": "paced", "sinus_rhythm": "SR 426783006 Normal|Sinus rhythm",
-    "sinus_bradycardia": "SBRAD 426177001|Sinus bradycardia", "sinus_tachycardia": "STACH 427084000|Sinus tachycardia",
+    "atrial_fibrillation": "fibrillation",
+    "atrial_flutter": "flutter",
+    "premature_ventricular_complex": "ventricular",
+    "premature_atrial_complex": "supraventricular",
+    "paced_rhythm": "paced",
+    "sinus_rhythm": "SR 426783006 Normal|Sinus rhythm",
+    "sinus_bradycardia": "SBRAD 426177001|Sinus bradycardia",
+    "sinus_tachycardia": "STACH 427084000|Sinus tachycardia",
     "first_degree_av_block": "1AVB 270492004 I-AVB|I degree av block",
     "complete_left_bundle_branch_block": "CLBBB 164909002 733534002 LBBB|Complete left bundle branch block",
     "complete_right_bundle_branch_block": "CRBBB 59118001 713427006 RBBB|Complete right bundle branch block",
-}  # fmt: skip
+}
 NO_LABEL = {"wide_qrs": "NORM", "dropped_beats": "SR"}  # finding or count -> who should have none
 HOSPITALS = {"A": "cpsc", "Q": "cpsc_extra", "E": "georgia", "J": "chapman"}
 LUDB_COLUMNS = ("Rhythms", "Conduction abnormalities", "Extrasystolies", "Cardiac pacing")
@@ -116,9 +121,16 @@ def rows(cases: list[Case]) -> Iterator[dict[str, object]]:
 def row(name: str, finding: str, has: list[bool | None], others: list[bool | None]) -> dict[str, object]:
     told, called = has.count(True), others.count(True)
     return {
-        "set": name, "class": finding, "labelled": len(has), "told": told, "told_share": share(told, len(has)), "undecided": (has + others).count(None),
-        "others": len(others), "called": called, "called_share": share(called, len(others)),
-    }  # fmt: skip
+        "set": name,
+        "class": finding,
+        "labelled": len(has),
+        "told": told,
+        "told_share": share(told, len(has)),
+        "undecided": (has + others).count(None),
+        "others": len(others),
+        "called": called,
+        "called_share": share(called, len(others)),
+    }
 
 
 def share(part: int, whole: int) -> str:

@@ -24,16 +24,52 @@ from torch import Tensor
 
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
-        "text": {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 16000},
-        "vision": {"hidden_size": 192, "intermediate_size": 768, "num_hidden_layers": 4, "num_attention_heads": 3, "patch_size": 16, "image_size": 112, "projection_dim": 192},
-        "batch": 8, "steps": 2, "answer": (10, 120), "dtype": torch.float32,
+        "text": {
+            "hidden_size": 256,
+            "intermediate_size": 688,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "vocab_size": 16000,
+        },
+        "vision": {
+            "hidden_size": 192,
+            "intermediate_size": 768,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 3,
+            "patch_size": 16,
+            "image_size": 112,
+            "projection_dim": 192,
+        },
+        "batch": 8,
+        "steps": 2,
+        "answer": (10, 120),
+        "dtype": torch.float32,
     },
     "1b": {
-        "text": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256},
-        "vision": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14, "image_size": 336, "projection_dim": 768},
-        "batch": 16, "steps": 10, "answer": (20, 600), "dtype": torch.bfloat16,
+        "text": {
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "vocab_size": 128256,
+        },
+        "vision": {
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "patch_size": 14,
+            "image_size": 336,
+            "projection_dim": 768,
+        },
+        "batch": 16,
+        "steps": 10,
+        "answer": (20, 600),
+        "dtype": torch.bfloat16,
     },
-}  # fmt: skip
+}
 VARIANTS = ("transformers LLaVA", "ours, padded", "ours, packed", "ours, checkpointing", "ours, compiled")
 ENCODERS = ("signal encoder, float32", "signal encoder, bfloat16", "signal encoder, compiled")
 COLUMNS = ("what", "size", "device", "tokens_per_s", "ecg_per_s", "peak_mb", "ratio", "loss")
@@ -72,9 +108,13 @@ def llava(size: dict[str, Any]) -> Any:
     torch.manual_seed(0)
     text = LlamaConfig(**size["text"], max_position_embeddings=4096, pad_token_id=PAD)
     config = LlavaConfig(
-        vision_config=CLIPVisionConfig(**size["vision"]), text_config=text, image_token_index=PICTURE_ID,
-        vision_feature_layer=-2, vision_feature_select_strategy="default", projector_hidden_act="gelu",
-    )  # fmt: skip
+        vision_config=CLIPVisionConfig(**size["vision"]),
+        text_config=text,
+        image_token_index=PICTURE_ID,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        projector_hidden_act="gelu",
+    )
     return LlavaForConditionalGeneration(config)
 
 
@@ -86,10 +126,12 @@ def ours(size: dict[str, Any]) -> Any:
     plain = llava(size)
     model = GemForConditionalGeneration(
         GemConfig(
-            vision_encoder={"name": "clip_vision", "kwargs": {"config": size["vision"]}}, vision_projector={"type": "mlp2x_gelu"},
-            text_config={"model_type": "llama", **size["text"], "max_position_embeddings": 4096, "pad_token_id": PAD}, class_names=[],
+            vision_encoder={"name": "clip_vision", "kwargs": {"config": size["vision"]}},
+            vision_projector={"type": "mlp2x_gelu"},
+            text_config={"model_type": "llama", **size["text"], "max_position_embeddings": 4096, "pad_token_id": PAD},
+            class_names=[],
         )
-    )  # fmt: skip
+    )
     tower = plain.model.vision_tower
     model.vision_encoder.body.load_state_dict(getattr(tower, "vision_model", tower).state_dict())
     mine = [layer for layer in model.vision_projector.modules() if isinstance(layer, torch.nn.Linear)]

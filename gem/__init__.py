@@ -24,15 +24,35 @@ if TYPE_CHECKING:
 
 # opened when asked for: `import gem` costs no torch until a model is wanted
 _ROOMS = {
-    "GemConfig": "configuration", "GemProcessor": "processing", "GemForConditionalGeneration": "modeling", "load": "loading",
-    "list_encoders": "encoders", "register_encoder": "encoders", "explain": "explaining", "Explanation": "explaining",
-    "evidence_vectors": "saliency", "wave_saliency": "saliency",
-}  # fmt: skip
+    "GemConfig": "configuration",
+    "GemProcessor": "processing",
+    "GemForConditionalGeneration": "modeling",
+    "load": "loading",
+    "list_encoders": "encoders",
+    "register_encoder": "encoders",
+    "explain": "explaining",
+    "Explanation": "explaining",
+    "evidence_vectors": "saliency",
+    "wave_saliency": "saliency",
+}
 
 __all__ = [
-    "Explanation", "GemCheckpointError", "GemConfig", "GemConfigError", "GemError", "GemForConditionalGeneration", "GemInputError",
-    "GemProcessor", "__version__", "evidence_vectors", "explain", "list_encoders", "load", "register_encoder", "wave_saliency",
-]  # fmt: skip
+    "Explanation",
+    "GemCheckpointError",
+    "GemConfig",
+    "GemConfigError",
+    "GemError",
+    "GemForConditionalGeneration",
+    "GemInputError",
+    "GemProcessor",
+    "__version__",
+    "evidence_vectors",
+    "explain",
+    "list_encoders",
+    "load",
+    "register_encoder",
+    "wave_saliency",
+]
 
 
 def __getattr__(name: str) -> Any:

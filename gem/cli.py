@@ -32,7 +32,20 @@ ELSEWHERE = {
     "evaluate": ("gem.benchmarks.cli", "measure a model on a benchmark"),
     "convert": ("gem.checkpoints.cli", "convert a published checkpoint"),
 }
-PACKAGES = ("numpy", "scipy", "neurokit2", "wfdb", "pandas", "pillow", "torch", "transformers", "timm", "lightning", "onnxruntime", "typst")  # fmt: skip
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "neurokit2",
+    "wfdb",
+    "pandas",
+    "pillow",
+    "torch",
+    "transformers",
+    "timm",
+    "lightning",
+    "onnxruntime",
+    "typst",
+)
 STOPPED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -277,7 +290,9 @@ def _measure(args: argparse.Namespace) -> None:
         return
     from .views.measured import VALUES, place, quality_lines, shown
 
-    say(f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats")  # fmt: skip
+    say(
+        f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats"
+    )
     for quantity, name in VALUES.items():
         evidence = _evidence(measurement, quantity)
         if evidence is not None:

@@ -117,13 +117,20 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; the samples are not in it."""
         return {
-            "record_id": self.record_id, "model": self.model, "version": __version__, "text": self.text,
-            "verdict": self.verdict, "verdict_asserted": self.verdict_of("asserted"), "verdict_inserted": self.verdict_of("inserted"),
-            "probabilities": dict(self.probabilities), "silence": self.silence,
+            "record_id": self.record_id,
+            "model": self.model,
+            "version": __version__,
+            "text": self.text,
+            "verdict": self.verdict,
+            "verdict_asserted": self.verdict_of("asserted"),
+            "verdict_inserted": self.verdict_of("inserted"),
+            "probabilities": dict(self.probabilities),
+            "silence": self.silence,
             "statements": [_statement_dict(statement) for statement in self.statements],
             "claims": [claim.to_dict() for claim in self.claims],
-            "findings": [finding.to_dict() for finding in self.findings], "measurement": self.measurement.to_dict(),
-        }  # fmt: skip
+            "findings": [finding.to_dict() for finding in self.findings],
+            "measurement": self.measurement.to_dict(),
+        }
 
     @classmethod
     def from_json(cls, path: str | Path, record: ECGRecord | None = None) -> Explanation:
@@ -142,8 +149,10 @@ class Explanation:
             raise GemInputError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
         except (EcgError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise GemInputError(
-                f"not a saved explanation ({type(error).__name__}: {error})", where=str(path), remedy="save it with .save('x.json')"
-            ) from None  # fmt: skip
+                f"not a saved explanation ({type(error).__name__}: {error})",
+                where=str(path),
+                remedy="save it with .save('x.json')",
+            ) from None
         if record is not None and record.record_id != name:
             raise GemInputError(
                 f"the explanation is about {name}", where=record.record_id, remedy="give the record that it explains"
@@ -173,7 +182,11 @@ class Explanation:
 
             content = document(self)
         else:
-            raise GemInputError(f"no view writes {suffix or 'a file without suffix'!r}", where=str(path), remedy="use .html, .pdf or .json")  # fmt: skip
+            raise GemInputError(
+                f"no view writes {suffix or 'a file without suffix'!r}",
+                where=str(path),
+                remedy="use .html, .pdf or .json",
+            )
         try:
             target.write_bytes(content)
         except OSError as error:
@@ -328,14 +341,23 @@ def changed_for_the_encoders(model: Any, record: ECGRecord) -> tuple[str, ...]:
 
 def _statement_dict(statement: Statement) -> dict[str, Any]:
     return {
-        **asdict(statement), "tags": list(statement.tags), "verdict": statement.verdict, "inserted": [list(span) for span in statement.inserted],
-        "evidence": [part.to_dict() for part in statement.evidence], "claims": [claim.to_dict() for claim in statement.claims],
-    }  # fmt: skip
+        **asdict(statement),
+        "tags": list(statement.tags),
+        "verdict": statement.verdict,
+        "inserted": [list(span) for span in statement.inserted],
+        "evidence": [part.to_dict() for part in statement.evidence],
+        "claims": [claim.to_dict() for claim in statement.claims],
+    }
 
 
 def _statement_from(data: Mapping[str, Any]) -> Statement:
     return Statement(
-        data["text"], data["start"], data["end"], tuple(Evidence.from_dict(part) for part in data["evidence"]),
-        tuple(Claim.from_dict(part) for part in data["claims"]), data["kind"], tuple(data["tags"]),
+        data["text"],
+        data["start"],
+        data["end"],
+        tuple(Evidence.from_dict(part) for part in data["evidence"]),
+        tuple(Claim.from_dict(part) for part in data["claims"]),
+        data["kind"],
+        tuple(data["tags"]),
         tuple((int(a), int(b)) for a, b in data["inserted"]),
-    )  # fmt: skip
+    )

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 # the name a library is imported by -> the extra in setup.cfg that installs it
 EXTRAS = {
-    "ecgdatakit": "formats", "edfio": "formats", "pyarrow": "formats", "pydicom": "formats", "defusedxml": "formats", "typst": "report",
-    "jsonargparse": "train", "matplotlib": "train", "onnx": "train", "rich": "train", "tensorboard": "train", "peft": "lora",
-    "accelerate": "accelerate", "google": "published", "sentencepiece": "published", "dask": "cluster",
-}  # fmt: skip
+    "ecgdatakit": "formats",
+    "edfio": "formats",
+    "pyarrow": "formats",
+    "pydicom": "formats",
+    "defusedxml": "formats",
+    "typst": "report",
+    "jsonargparse": "train",
+    "matplotlib": "train",
+    "onnx": "train",
+    "rich": "train",
+    "tensorboard": "train",
+    "peft": "lora",
+    "accelerate": "accelerate",
+    "google": "published",
+    "sentencepiece": "published",
+    "dask": "cluster",
+}
 
 
 def how_to_install(module: str) -> str:

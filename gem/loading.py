@@ -73,7 +73,11 @@ def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> An
     with as_checkpoint_error(folder / "config.json", "it can't be used"):
         config = family.config_class(**values)
     report = compared(folder, family, config, shapes)
-    wrong: dict[str, Any] = {"missing_keys": report.missing, "unexpected_keys": report.unexpected, "mismatched_keys": report.mismatched}  # fmt: skip
+    wrong: dict[str, Any] = {
+        "missing_keys": report.missing,
+        "unexpected_keys": report.unexpected,
+        "mismatched_keys": report.mismatched,
+    }
     if not report.complete:
         shown = {name: list(keys)[:5] for name, keys in wrong.items() if keys}
         raise GemCheckpointError(f"the weights don't fit the config: {shown}", where=str(folder))
@@ -110,7 +114,9 @@ def check_fit(model: Any, folder: Path) -> None:
         )
     size, vision = (processor.picture or {}).get("size"), None if coca else model.vision_encoder
     if size is not None and vision is not None and tuple(size) != tuple(vision.image_size):
-        raise GemCheckpointError(f"the processor makes pictures of {size}, the encoder takes {vision.image_size}", where=str(folder))  # fmt: skip
+        raise GemCheckpointError(
+            f"the processor makes pictures of {size}, the encoder takes {vision.image_size}", where=str(folder)
+        )
     table = model.text if coca else getattr(model, "language_model", None)
     if table is not None and processor.tokenizer is not None:
         rows = int((table.transformer if coca else table).config.vocab_size)

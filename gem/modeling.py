@@ -63,8 +63,11 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             if config.picture is None:
                 e: Any = self.vision_encoder
                 config.picture = {
-                    "mode": "letterbox", "size": list(e.image_size), "mean": list(e.mean), "std": list(e.std),
-                }  # fmt: skip
+                    "mode": "letterbox",
+                    "size": list(e.image_size),
+                    "mean": list(e.mean),
+                    "std": list(e.std),
+                }
         if self.ecg_encoder is not None:
             out = self._head_dim() if config.fusion == "prefix_kv" else hidden
             self.ecg_projector = build_projector(config.ecg_projector, self.ecg_encoder.width, out)
@@ -288,9 +291,15 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if encoded.raw:
             none: list[Tensor | None] = [None] * len(input_ids)
             merged, ecg, vision = project_and_merge(
-                input_ids, self._embed(input_ids), encoded.ecg or none, encoded.vision or none, *towers.layers(self),
-                self.config.placeholder_token_id, attention_mask, labels,
-            )  # fmt: skip
+                input_ids,
+                self._embed(input_ids),
+                encoded.ecg or none,
+                encoded.vision or none,
+                *towers.layers(self),
+                self.config.placeholder_token_id,
+                attention_mask,
+                labels,
+            )
             encoded.ecg, encoded.vision = encoded.ecg and ecg, encoded.vision and vision
             return merged
         return merge_tokens(

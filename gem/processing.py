@@ -78,9 +78,13 @@ class GemProcessor:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         values = {
-            "signal": self.contract.to_dict() if self.contract else None, "picture": self.picture, "compat": self.compat,
-            "placeholder": self.placeholder, "placeholder_token_id": self.placeholder_token_id, "conversation": self.conversation,
-        }  # fmt: skip
+            "signal": self.contract.to_dict() if self.contract else None,
+            "picture": self.picture,
+            "compat": self.compat,
+            "placeholder": self.placeholder,
+            "placeholder_token_id": self.placeholder_token_id,
+            "conversation": self.conversation,
+        }
         (path / FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
@@ -148,7 +152,10 @@ class GemProcessor:
             if any(item is None for item in records):
                 out["ecg_mask"] = torch.tensor([item is not None for item in records])
         if self.picture is not None and picture is not False:
-            drawn = [_draw(item) if image is None and item is not None else image for item, image in zip(records, pictures, strict=True)]  # fmt: skip
+            drawn = [
+                _draw(item) if image is None and item is not None else image
+                for item, image in zip(records, pictures, strict=True)
+            ]
             out |= self._pictures(drawn, compat)
         if not ("ecg" in out or "pixel_values" in out):
             raise GemInputError("neither a recording nor a picture that this model can look at")

@@ -44,7 +44,11 @@ def wave_segments(measurement: Measurement, per: str = "lead") -> pd.DataFrame:
 
     if per == "lead":
         table = measurement.waves.pivot(index=["lead", "beat"], columns="wave", values=["onset", "offset"])
-        parts = {name: (table[("onset", name)], table[("offset", name)]) for name in ("P", "QRS", "T") if ("onset", name) in table}  # fmt: skip
+        parts = {
+            name: (table[("onset", name)], table[("offset", name)])
+            for name in ("P", "QRS", "T")
+            if ("onset", name) in table
+        }
     elif per == "beat":
         beats = measurement.beats.assign(lead="").set_index(["lead", "beat"])
         parts = {name: (beats[f"{name.lower()}_onset"], beats[f"{name.lower()}_offset"]) for name in ("P", "QRS", "T")}
@@ -56,7 +60,11 @@ def wave_segments(measurement: Measurement, per: str = "lead") -> pd.DataFrame:
         pd.DataFrame({"wave": name, "start_s": start / measurement.fs, "end_s": end / measurement.fs})
         for name, (start, end) in parts.items()
     ]
-    out = pd.concat(rows).dropna().reset_index() if rows else pd.DataFrame(columns=["lead", "beat", "wave", "start_s", "end_s"])  # fmt: skip
+    out = (
+        pd.concat(rows).dropna().reset_index()
+        if rows
+        else pd.DataFrame(columns=["lead", "beat", "wave", "start_s", "end_s"])
+    )
     out = out[out["end_s"] > out["start_s"]]
     order = {
         **{name: i for i, name in enumerate(measurement.leads)},
@@ -64,8 +72,10 @@ def wave_segments(measurement: Measurement, per: str = "lead") -> pd.DataFrame:
         "": 0,
     }
     return out.sort_values(
-        ["lead", "beat", "wave"], key=lambda column: column.map(order) if column.name != "beat" else column, ignore_index=True
-    )  # fmt: skip
+        ["lead", "beat", "wave"],
+        key=lambda column: column.map(order) if column.name != "beat" else column,
+        ignore_index=True,
+    )
 
 
 def token_ranges(encoder: Encoder, samples: ArrayLike) -> NDArray[np.int64]:
@@ -116,7 +126,11 @@ def evidence_vectors(model: Any, record: ECGRecord, evidence: Sequence[Evidence]
     counts = np.asarray([len(item.spans_s) for item in evidence], np.int64)
     owner = np.repeat(np.arange(len(evidence)), counts)[kept]
     ends = np.cumsum(np.bincount(owner, minlength=len(evidence)))
-    return _pool(each[None], np.stack([np.r_[0, ends[:-1]], ends], 1) if len(evidence) else np.zeros((0, 2), np.int64), [len(evidence)])  # fmt: skip
+    return _pool(
+        each[None],
+        np.stack([np.r_[0, ends[:-1]], ends], 1) if len(evidence) else np.zeros((0, 2), np.int64),
+        [len(evidence)],
+    )
 
 
 def wave_saliency(
@@ -141,7 +155,9 @@ def wave_saliency(
         GemInputError: another ``per``, or a recording outside the contract.
     """
     if label not in (model.config.class_names or []):
-        raise GemConfigError(f"the model has no class {label!r}", remedy=f"it has {', '.join(model.config.class_names) or 'none'}")  # fmt: skip
+        raise GemConfigError(
+            f"the model has no class {label!r}", remedy=f"it has {', '.join(model.config.class_names) or 'none'}"
+        )
     _, ecg = _signal(model, record)
     table = wave_segments(grounding.measure(record) if measurement is None else measurement, per)
     with torch.enable_grad():
@@ -155,7 +171,9 @@ def wave_saliency(
         compat = model.processor.compat
         names = record.leads if compat else [canonical_lead(name) for name in model.processor.contract.leads]
         table = table[table["lead"].isin(names)]
-        table = table.assign(row=table["lead"].map({name: i for i, name in enumerate(names)})).sort_values("row", kind="stable", ignore_index=True)  # fmt: skip
+        table = table.assign(row=table["lead"].map({name: i for i, name in enumerate(names)})).sort_values(
+            "row", kind="stable", ignore_index=True
+        )
     # whole samples whose middle lies in the wave
     ranges = np.rint(table[["start_s", "end_s"]].to_numpy(np.float64) * _rate_hz(model, record)).astype(np.int64)
     counts = np.bincount(table["row"], minlength=len(values)).tolist()

@@ -73,5 +73,7 @@ def _loaded(name: str, device: str | None) -> tuple[Any, Any]:
 def transformers(*, model: str | None = None, max_tokens: int = 512, **_: Any) -> Teacher:
     """a local language model (--model)"""
     if not model:
-        raise GemInputError("a local teacher needs a model", where="--teacher transformers", remedy="give --model NAME_OR_FOLDER")  # fmt: skip
+        raise GemInputError(
+            "a local teacher needs a model", where="--teacher transformers", remedy="give --model NAME_OR_FOLDER"
+        )
     return TransformersTeacher(model, max_tokens)

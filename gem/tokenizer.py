@@ -14,13 +14,33 @@ from .untrusted import as_checkpoint_error, read_json
 
 # transformers' own readers, with or without "Fast"; none of them fetches anything or reads a pickle
 CLASSES = (
-    "TokenizersBackend", "PreTrainedTokenizer", "LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer", "GPT2Tokenizer",
-    "GPTNeoXTokenizer", "Qwen2Tokenizer", "BertTokenizer", "DistilBertTokenizer", "RobertaTokenizer", "XLMRobertaTokenizer",
+    "TokenizersBackend",
+    "PreTrainedTokenizer",
+    "LlamaTokenizer",
+    "CodeLlamaTokenizer",
+    "GemmaTokenizer",
+    "CohereTokenizer",
+    "GPT2Tokenizer",
+    "GPTNeoXTokenizer",
+    "Qwen2Tokenizer",
+    "BertTokenizer",
+    "DistilBertTokenizer",
+    "RobertaTokenizer",
+    "XLMRobertaTokenizer",
     "CamembertTokenizer",
-)  # fmt: skip
+)
 MOST_BYTES = 64 << 20  # of a file
 # settings by which a file could name code, objects or other files
-_BEYOND = {"auto_map", "init_inputs", "trust_remote_code", "tokenizer_object", "backend_tokenizer", "gguf_file", "fast_tokenizer_files", "custom_class"}  # fmt: skip
+_BEYOND = {
+    "auto_map",
+    "init_inputs",
+    "trust_remote_code",
+    "tokenizer_object",
+    "backend_tokenizer",
+    "gguf_file",
+    "fast_tokenizer_files",
+    "custom_class",
+}
 
 
 def load_tokenizer(folder: Path, config: Any = None) -> Any:

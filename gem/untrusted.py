@@ -27,11 +27,54 @@ from .errors import GemCheckpointError, GemConfigError
 
 # kinds of transformers' models: plain attention, built from numbers, nothing fetched while they are built
 DECODERS = (
-    "llama", "mistral", "ministral3", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "phi", "phi3",
-    "olmo", "olmo2", "olmo3", "granite", "smollm3", "stablelm", "starcoder2", "helium", "cohere", "cohere2", "glm", "glm4", "nemotron",
-    "exaone4", "seed_oss", "arcee", "apertus", "ernie4_5", "falcon", "gpt2", "gpt_neox", "opt",
-)  # fmt: skip
-VISION_TOWERS = ("clip_vision_model", "chinese_clip_vision_model", "siglip_vision_model", "vit", "vit_msn", "deit", "beit", "dinov2", "dinov2_with_registers", "dinov3_vit")  # fmt: skip
+    "llama",
+    "mistral",
+    "ministral3",
+    "mixtral",
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_moe",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "olmo",
+    "olmo2",
+    "olmo3",
+    "granite",
+    "smollm3",
+    "stablelm",
+    "starcoder2",
+    "helium",
+    "cohere",
+    "cohere2",
+    "glm",
+    "glm4",
+    "nemotron",
+    "exaone4",
+    "seed_oss",
+    "arcee",
+    "apertus",
+    "ernie4_5",
+    "falcon",
+    "gpt2",
+    "gpt_neox",
+    "opt",
+)
+VISION_TOWERS = (
+    "clip_vision_model",
+    "chinese_clip_vision_model",
+    "siglip_vision_model",
+    "vit",
+    "vit_msn",
+    "deit",
+    "beit",
+    "dinov2",
+    "dinov2_with_registers",
+    "dinov3_vit",
+)
 TEXT_TOWERS = ("bert", "roberta", "xlm-roberta", "camembert")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
@@ -43,15 +86,48 @@ MOST_JSON_BYTES = 64 << 20
 
 # what configs of transformers store and a model here is not built from
 _UNUSED = {
-    "transformers_version", "architectures", "output_hidden_states", "output_attentions", "return_dict", "chunk_size_feed_forward",
-    "is_encoder_decoder", "id2label", "label2id", "num_labels", "problem_type", "_name_or_path", "name_or_path", "auto_map", "model_type",
-    "torchscript", "pruned_heads", "per_layer_config", "tie_last_hidden_states", "_commit_hash", "attn_implementation",
-    "experts_implementation", "_attn_implementation_internal", "_experts_implementation_internal",
-}  # fmt: skip
+    "transformers_version",
+    "architectures",
+    "output_hidden_states",
+    "output_attentions",
+    "return_dict",
+    "chunk_size_feed_forward",
+    "is_encoder_decoder",
+    "id2label",
+    "label2id",
+    "num_labels",
+    "problem_type",
+    "_name_or_path",
+    "name_or_path",
+    "auto_map",
+    "model_type",
+    "torchscript",
+    "pruned_heads",
+    "per_layer_config",
+    "tie_last_hidden_states",
+    "_commit_hash",
+    "attn_implementation",
+    "experts_implementation",
+    "_attn_implementation_internal",
+    "_experts_implementation_internal",
+}
 # older names that transformers still turns into today's
 _LEGACY = {"rope_theta", "rope_scaling", "torch_dtype", "partial_rotary_factor"}
 # beside our own settings, what a config of ours hands on
-_KEPT = {"tie_word_embeddings", "dtype", "torch_dtype", "architectures", "transformers_version", "output_hidden_states", "output_attentions", "return_dict", "name_or_path", "attn_implementation", "experts_implementation", "class_thresholds"}  # fmt: skip
+_KEPT = {
+    "tie_word_embeddings",
+    "dtype",
+    "torch_dtype",
+    "architectures",
+    "transformers_version",
+    "output_hidden_states",
+    "output_attentions",
+    "return_dict",
+    "name_or_path",
+    "attn_implementation",
+    "experts_implementation",
+    "class_thresholds",
+}
 # how attention is computed: a word of transformers' own, never the name of a kernel on the model hub
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_]*")
 

@@ -23,15 +23,41 @@ if TYPE_CHECKING:
 
 # rooms are opened when they are asked for: `import grounding` costs no pandas, SciPy or Pillow
 _ROOMS = {
-    "measure": "measurement", "measure_many": "measurement", "Measurement": "measurement", "hrv": "measurement", "read_record": "readers", "sample_path": "readers",
-    "render": "paper", "find": "findings", "check": "check", "synthesize": "synthetic",
-}  # fmt: skip
+    "measure": "measurement",
+    "measure_many": "measurement",
+    "Measurement": "measurement",
+    "hrv": "measurement",
+    "read_record": "readers",
+    "sample_path": "readers",
+    "render": "paper",
+    "find": "findings",
+    "check": "check",
+    "synthesize": "synthetic",
+}
 _SUBPACKAGES = {"findings", "instructions", "measurement", "paper", "readers", "reasoning"}
 
 __all__ = [
-    "STANDARD_LEADS", "Claim", "ECGRecord", "EcgError", "EcgFormatError", "EcgRegistryError", "EcgSignalError", "Evidence", "Finding",
-    "Measurement", "__version__", "check", "find", "hrv", "measure", "measure_many", "read_record", "render", "sample_path", "synthesize",
-]  # fmt: skip
+    "STANDARD_LEADS",
+    "Claim",
+    "ECGRecord",
+    "EcgError",
+    "EcgFormatError",
+    "EcgRegistryError",
+    "EcgSignalError",
+    "Evidence",
+    "Finding",
+    "Measurement",
+    "__version__",
+    "check",
+    "find",
+    "hrv",
+    "measure",
+    "measure_many",
+    "read_record",
+    "render",
+    "sample_path",
+    "synthesize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -111,9 +111,12 @@ class ECGRecord:
             raise EcgSignalError(f"record_id is {self.record_id!r}, not text", where=where, remedy="pass a str")
         leads = _names(self.leads, where)
         values = {
-            "signal": _checked_signal(self.signal, leads, where), "fs": checked_rate(self.fs, where), "leads": leads,
-            "record_id": self.record_id.encode("utf-8", "replace").decode("utf-8"), "meta": _checked_meta(self.meta, where),
-        }  # fmt: skip
+            "signal": _checked_signal(self.signal, leads, where),
+            "fs": checked_rate(self.fs, where),
+            "leads": leads,
+            "record_id": self.record_id.encode("utf-8", "replace").decode("utf-8"),
+            "meta": _checked_meta(self.meta, where),
+        }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

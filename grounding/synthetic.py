@@ -28,11 +28,17 @@ MAX_SYNTHETIC_SAMPLES = 20_000_000
 
 # Electrodes in the order RA LA LL V1..V6; each standard lead is a difference of them (Wilson's terminal is the limb electrodes' mean).
 _W = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0]) / 3
-_ELECTRODES = np.array([
-    [-1, 1, 0, *[0] * 6], [-1, 0, 1, *[0] * 6], [0, -1, 1, *[0] * 6],
-    [1, -0.5, -0.5, *[0] * 6], [-0.5, 1, -0.5, *[0] * 6], [-0.5, -0.5, 1, *[0] * 6],
-    *[np.eye(9)[3 + k] - _W for k in range(6)],
-])  # fmt: skip
+_ELECTRODES = np.array(
+    [
+        [-1, 1, 0, *[0] * 6],
+        [-1, 0, 1, *[0] * 6],
+        [0, -1, 1, *[0] * 6],
+        [1, -0.5, -0.5, *[0] * 6],
+        [-0.5, 1, -0.5, *[0] * 6],
+        [-0.5, -0.5, 1, *[0] * 6],
+        *[np.eye(9)[3 + k] - _W for k in range(6)],
+    ]
+)
 # The dipole has four parts: left and foot for the limb leads (Einthoven), front and left for the chest leads, which look along these angles of the horizontal
 # plane (0 left, 90 front). The second "left" is apart from the first so that a frontal axis of -90 leaves V5 and V6 as they are.
 _CHEST_DEG, _CHEST_GAIN = np.array([115, 90, 70, 50, 25, 0]), np.array([0.9, 1.3, 1.3, 1.25, 1.1, 0.9])
@@ -440,9 +446,17 @@ def _disturbances(
 
 
 def _truth(
-    rows: list[tuple[int, str, float, float, float]], beats: list[_Beat], fs: float, samples: int, axis_deg: float, st: Array,
-    rhythm: str, conduction: str, spikes: NDArray[np.int64], clean: Array,
-) -> Truth:  # fmt: skip
+    rows: list[tuple[int, str, float, float, float]],
+    beats: list[_Beat],
+    fs: float,
+    samples: int,
+    axis_deg: float,
+    st: Array,
+    rhythm: str,
+    conduction: str,
+    spikes: NDArray[np.int64],
+    clean: Array,
+) -> Truth:
     import pandas as pd
 
     last = (samples - 1) / fs
@@ -464,11 +478,23 @@ def _truth(
         return round(float(np.mean(values)), 6) if len(values) else None
 
     intervals = {
-        "rr": mean(rr), "pr": mean(prs), "qrs": mean([b.qrs_ms for b in main]), "qt": mean([b.qt_ms for b in main]), "p": mean(p_length),
-    }  # fmt: skip
+        "rr": mean(rr),
+        "pr": mean(prs),
+        "qrs": mean([b.qrs_ms for b in main]),
+        "qt": mean([b.qt_ms for b in main]),
+        "p": mean(p_length),
+    }
     rate = 60_000 / intervals["rr"] if intervals["rr"] else float("nan")
     return Truth(
-        fs=fs, waves=table, beat_types=tuple(beat.kind for beat in inside), intervals=intervals, heart_rate=rate,
-        axis=float((axis_deg + 180) % 360 - 180), st_mv=dict(zip(STANDARD_LEADS, st.tolist(), strict=True)), rhythm=rhythm,
-        conduction=conduction, spikes=spikes, clean=clean.astype(np.float32),
-    )  # fmt: skip
+        fs=fs,
+        waves=table,
+        beat_types=tuple(beat.kind for beat in inside),
+        intervals=intervals,
+        heart_rate=rate,
+        axis=float((axis_deg + 180) % 360 - 180),
+        st_mv=dict(zip(STANDARD_LEADS, st.tolist(), strict=True)),
+        rhythm=rhythm,
+        conduction=conduction,
+        spikes=spikes,
+        clean=clean.astype(np.float32),
+    )

@@ -82,7 +82,10 @@ def test_extras_that_are_named_exist_and_hold_what_is_said() -> None:
 
 def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
     """As if these libraries were not installed."""
-    for name in [*modules, *(loaded for loaded in list(sys.modules) if loaded.startswith(tuple(f"{m}." for m in modules)))]:  # fmt: skip
+    for name in [
+        *modules,
+        *(loaded for loaded in list(sys.modules) if loaded.startswith(tuple(f"{m}." for m in modules))),
+    ]:
         monkeypatch.setitem(sys.modules, name, None)
 
 
@@ -144,7 +147,9 @@ def test_a_tokenizer_model_without_sentencepiece(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("suffix", "package"), [(".edf", "edfio"), (".parquet", "pyarrow")])
-def test_a_reader_without_its_library(suffix: str, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # fmt: skip
+def test_a_reader_without_its_library(
+    suffix: str, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     without(monkeypatch, package)
     (tmp_path / f"x{suffix}").write_bytes({".edf": b"0       ", ".parquet": b"PAR1"}[suffix] + bytes(400))
     with pytest.raises(grounding.EcgError, match=r"gem-ecg\[formats\]"):

@@ -32,8 +32,9 @@ def test_the_list_of_tests_that_need_shared_is_complete() -> None:
             function.name
             for tree in TREES.values()
             for function in functions(tree)
-            if any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list) and asks_for(function) & needing
-        } - needing  # fmt: skip
+            if any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list)
+            and asks_for(function) & needing
+        } - needing
         if not more:
             break
         needing |= more

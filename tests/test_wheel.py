@@ -54,13 +54,18 @@ def elsewhere(target: Path, script: str, cwd: Path) -> subprocess.CompletedProce
         f"for package in (gem, grounding): assert package.__file__.startswith({str(target)!r} + os.sep), package.__file__\n"
     )
     env = {**os.environ, "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, "-c", checked + script], capture_output=True, text=True, cwd=cwd, env=env, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", checked + script], capture_output=True, text=True, cwd=cwd, env=env, check=False
+    )
 
 
 def test_the_wheel_holds_the_tree(target: Path) -> None:
     files = (path for package in PACKAGES for path in (target / package).rglob("*") if path.is_file())
     assert {path.relative_to(target).as_posix() for path in files} == tree()
-    assert {path.name for path in target.iterdir() if path.is_dir() and not path.name.endswith(".dist-info")} <= {*PACKAGES, "bin"}  # fmt: skip
+    assert {path.name for path in target.iterdir() if path.is_dir() and not path.name.endswith(".dist-info")} <= {
+        *PACKAGES,
+        "bin",
+    }
     assert (target / "bin" / "gem").is_file()
 
 
@@ -82,7 +87,9 @@ for name in {COMMANDS!r}:
 
 def test_every_module_can_be_imported(target: Path, tmp_path: Path) -> None:
     """A folder without __init__.py is no package to setuptools, and nobody notices in a checkout."""
-    modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in tree() if name.endswith(".py")]  # fmt: skip
+    modules = [
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in tree() if name.endswith(".py")
+    ]
     modules = sorted(name for name in modules if not name.endswith("__main__"))
     done = elsewhere(target, f"import importlib\nfor name in {modules!r}: importlib.import_module(name)", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -88,9 +88,10 @@ def load_ptbxl(
             samples.append(_sample(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
     if not samples:
         raise GemInputError(
-            f"no record of fold {', '.join(map(str, sorted(wanted)))}", where=str(base),
+            f"no record of fold {', '.join(map(str, sorted(wanted)))}",
+            where=str(base),
             remedy="check --folds, and whether records500 was downloaded",
-        )  # fmt: skip
+        )
     return sorted(samples, key=lambda sample: sample.ecg_id)
 
 

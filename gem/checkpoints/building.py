@@ -146,7 +146,11 @@ def read_generation(folder: Path, names: Mapping[str, type | tuple[type, ...]]) 
             continue
         values = value if isinstance(value, list) and name.endswith("_id") else [value]
         if not values or not all(_is(one, names[name]) and abs(one) <= _MOST.get(name, 2**31) for one in values):
-            raise GemCheckpointError(f"{name} can't be {str(value)[:60]!r}", where=str(path), remedy="take it out, or give generate() your own")  # fmt: skip
+            raise GemCheckpointError(
+                f"{name} can't be {str(value)[:60]!r}",
+                where=str(path),
+                remedy="take it out, or give generate() your own",
+            )
         found[name] = value
     return found
 
@@ -163,8 +167,18 @@ def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
 
 IDS = {"bos_token_id": int, "eos_token_id": int, "pad_token_id": int, "max_length": int}
 OURS: dict[str, type | tuple[type, ...]] = {
-    **IDS, "max_new_tokens": int, "min_new_tokens": int, "do_sample": bool, "use_cache": bool, "early_stopping": bool, "num_beams": int,
-    "top_k": int, "no_repeat_ngram_size": int, "temperature": (int, float), "top_p": (int, float), "repetition_penalty": (int, float),
+    **IDS,
+    "max_new_tokens": int,
+    "min_new_tokens": int,
+    "do_sample": bool,
+    "use_cache": bool,
+    "early_stopping": bool,
+    "num_beams": int,
+    "top_k": int,
+    "no_repeat_ngram_size": int,
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "repetition_penalty": (int, float),
     "length_penalty": (int, float),
-}  # fmt: skip
+}
 _MOST = {"num_beams": 64, "max_length": 1 << 20, "max_new_tokens": 1 << 20, "min_new_tokens": 1 << 20}

@@ -49,12 +49,16 @@ def convert_config(
         vocabulary, width = own["text.transformer.embeddings.word_embeddings.weight"]
         told = {key: value for key, value in (tower or {}).items() if key in TOWER_KEYS}
         text = {
-            "model_type": "bert", "vocab_size": vocabulary, "hidden_size": width, "num_attention_heads": max(1, width // 64),
+            "model_type": "bert",
+            "vocab_size": vocabulary,
+            "hidden_size": width,
+            "num_attention_heads": max(1, width // 64),
             "num_hidden_layers": _count(own, r"text\.transformer\.encoder\.layer\.(\d+)\."),
             "intermediate_size": own["text.transformer.encoder.layer.0.intermediate.dense.weight"][0],
             "max_position_embeddings": own["text.transformer.embeddings.position_embeddings.weight"][0],
-            "type_vocab_size": own["text.transformer.embeddings.token_type_embeddings.weight"][0], **told,
-        }  # fmt: skip
+            "type_vocab_size": own["text.transformer.embeddings.token_type_embeddings.weight"][0],
+            **told,
+        }
     if "text_decoder.text_projection" in own:
         width, vocabulary = own["text_decoder.text_projection"]
         layers = _count(own, r"text_decoder\.resblocks\.(\d+)\.")

@@ -76,7 +76,11 @@ def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
                 part = file.get_slice(key)
                 shapes[key] = tuple(part.get_shape())
                 if part.get_dtype() not in (*_DTYPES, *_WHOLE):
-                    raise GemCheckpointError(f"{key} holds {part.get_dtype()} numbers", where=str(path), remedy="save the model in float32 or 16 bits, without quantization")  # fmt: skip
+                    raise GemCheckpointError(
+                        f"{key} holds {part.get_dtype()} numbers",
+                        where=str(path),
+                        remedy="save the model in float32 or 16 bits, without quantization",
+                    )
     return shapes
 
 
@@ -94,7 +98,11 @@ def opened(path: Path) -> Iterator[Any]:
         with path.open("rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
         if MOST_HEADER_BYTES < length <= path.stat().st_size:
-            raise GemCheckpointError(f"a header of {length / 1e6:.0f} MB", where=str(path), remedy=f"at most {MOST_HEADER_BYTES >> 20} MB are read")  # fmt: skip
+            raise GemCheckpointError(
+                f"a header of {length / 1e6:.0f} MB",
+                where=str(path),
+                remedy=f"at most {MOST_HEADER_BYTES >> 20} MB are read",
+            )
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:

@@ -83,9 +83,14 @@ def _founder(own: Shapes) -> dict[str, Any]:
     filters = [own[f"{block}conv3.conv.weight"][0] for block in blocks]
     middle, group, _ = own[f"{blocks[-1]}conv2.conv.weight"]
     return {
-        "leads": leads, "base": base, "filters": filters, "blocks": depths, "kernel": kernel,
-        "ratio": middle / filters[-1], "groups_width": filters[-1] * group // middle,
-    }  # fmt: skip
+        "leads": leads,
+        "base": base,
+        "filters": filters,
+        "blocks": depths,
+        "kernel": kernel,
+        "ratio": middle / filters[-1],
+        "groups_width": filters[-1] * group // middle,
+    }
 
 
 def _fm(own: Shapes) -> dict[str, Any]:
@@ -94,11 +99,16 @@ def _fm(own: Shapes) -> dict[str, Any]:
     width = own["encoder.layer_norm.weight"][0]
     (positions,) = (shape for key, shape in own.items() if re.search(r"pos_conv\.0\..*(weight_v|original1)$", key))
     return {
-        "leads": convs[0][1], "conv_layers": [[out, kernel, kernel] for out, _, kernel in convs],  # strides are the kernels
-        "conv_bias": "feature_extractor.conv_layers.0.0.bias" in own, "width": width,
-        "layers": _count(own, r"encoder\.layers\.(\d+)\."), "heads": max(1, width // 64),
-        "mlp_width": own["encoder.layers.0.fc1.weight"][0], "conv_pos": positions[2], "conv_pos_groups": width // positions[1],
-    }  # fmt: skip
+        "leads": convs[0][1],
+        "conv_layers": [[out, kernel, kernel] for out, _, kernel in convs],  # strides are the kernels
+        "conv_bias": "feature_extractor.conv_layers.0.0.bias" in own,
+        "width": width,
+        "layers": _count(own, r"encoder\.layers\.(\d+)\."),
+        "heads": max(1, width // 64),
+        "mlp_width": own["encoder.layers.0.fc1.weight"][0],
+        "conv_pos": positions[2],
+        "conv_pos_groups": width // positions[1],
+    }
 
 
 def _width(name: str, kwargs: dict[str, Any]) -> int:

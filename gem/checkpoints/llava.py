@@ -22,10 +22,27 @@ CONVERSATION = (
     "and polite answers to the human's questions. USER: {prompt} ASSISTANT:"
 )
 TEXT_KEYS = (
-    "vocab_size", "max_position_embeddings", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-    "num_key_value_heads", "hidden_act", "rms_norm_eps", "tie_word_embeddings", "attention_bias", "mlp_bias", "bos_token_id",
-    "eos_token_id", "pad_token_id", "head_dim", "initializer_range", "sliding_window", "use_sliding_window", "max_window_layers",
-)  # fmt: skip
+    "vocab_size",
+    "max_position_embeddings",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "hidden_act",
+    "rms_norm_eps",
+    "tie_word_embeddings",
+    "attention_bias",
+    "mlp_bias",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "head_dim",
+    "initializer_range",
+    "sliding_window",
+    "use_sliding_window",
+    "max_window_layers",
+)
 DECODERS = {"llava_llama": "llama", "llava": "llama", "llava_mistral": "mistral", "llava_qwen": "qwen2"}
 ECG, VISION = "model.ecg_tower.ecg_tower.", "model.vision_tower.vision_tower.vision_model."
 # buffers that older transformers stored beside the weights: computed, not learned
@@ -198,10 +215,15 @@ def coca_kwargs(shapes: Shapes, prefix: str, stored: Mapping[str, Any] | None = 
     samples = cfg.get("seq_length") or 5000  # open_clip's default here
     whole = (tokens - 1) * patch
     return {
-        "leads": leads, "n_samples": samples if whole <= samples < whole + patch else whole, "patch": patch, "width": width,
-        "layers": _count(shapes, re.escape(prefix) + r"transformer\.resblocks\.(\d+)\."), "embed_dim": embed,
-        "heads": max(1, width // int(cfg.get("head_width") or 64)), "mlp_width": inner,
-    }  # fmt: skip
+        "leads": leads,
+        "n_samples": samples if whole <= samples < whole + patch else whole,
+        "patch": patch,
+        "width": width,
+        "layers": _count(shapes, re.escape(prefix) + r"transformer\.resblocks\.(\d+)\."),
+        "embed_dim": embed,
+        "heads": max(1, width // int(cfg.get("head_width") or 64)),
+        "mlp_width": inner,
+    }
 
 
 def _open_clip(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,9 +306,13 @@ def _vision_config(tower: Path, shapes: Shapes, prefix: str) -> dict[str, Any]:
     layers = _count(shapes, re.escape(prefix) + r"encoder\.layers\.(\d+)\.")
     heads = stored.get("num_attention_heads") or max(1, width // 64)  # 64 channels a head is CLIP's habit
     return base | {
-        "hidden_size": width, "patch_size": patch, "image_size": round((positions - 1) ** 0.5) * patch,
-        "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads,
-    }  # fmt: skip
+        "hidden_size": width,
+        "patch_size": patch,
+        "image_size": round((positions - 1) ** 0.5) * patch,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
 
 
 def _picture_projector(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:

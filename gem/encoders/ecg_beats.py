@@ -48,8 +48,13 @@ class EcgBeats(Encoder):
     """
 
     tiny: ClassVar[dict[str, Any]] = {
-        "n_samples": 500, "widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8, "fs_hz": 50
-    }  # fmt: skip
+        "n_samples": 500,
+        "widths": [8, 16],
+        "depth": 1,
+        "beat_width": 4,
+        "beat_hidden": 8,
+        "fs_hz": 50,
+    }
 
     def __init__(
         self,
@@ -145,11 +150,19 @@ def full_precision(device_type: str) -> Any:
 def _beat_network(samples: int, width: int, hidden: int, dropout: float) -> nn.Sequential:
     """(B, 12, samples) -> (B, hidden); stages of ``width``, twice and four times that."""
     return nn.Sequential(
-        nn.Conv1d(12, width, 7, 1, 3, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
-        Block(width, width, 7, 2), Block(width, 2 * width, 5, 2), Block(2 * width, 4 * width, 5, 2),
+        nn.Conv1d(12, width, 7, 1, 3, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        Block(width, width, 7, 2),
+        Block(width, 2 * width, 5, 2),
+        Block(2 * width, 4 * width, 5, 2),
         # every moment of the beat has weights of its own: where a bump lies is what it means
-        nn.Flatten(), nn.Dropout(dropout), nn.Linear(4 * width * -(-samples // 8), hidden), nn.ReLU(), nn.Dropout(dropout),
-    )  # fmt: skip
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(4 * width * -(-samples // 8), hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
 
 
 def frontal(x: Tensor) -> Tensor:

@@ -113,9 +113,15 @@ class EcgCoca(Encoder):
 
         return self._transformed(
             embed_int16(
-                samples, self.conv1.weight, None, self.positional_embedding, self.class_embedding, zscore=zscore, probe=probe,
+                samples,
+                self.conv1.weight,
+                None,
+                self.positional_embedding,
+                self.class_embedding,
+                zscore=zscore,
+                probe=probe,
             )
-        )  # fmt: skip
+        )
 
     def token_spans(self) -> NDArray[np.float64]:
         """The class token has no place; each patch has its own."""

@@ -114,8 +114,15 @@ class EcgFm(Encoder):
     """
 
     tiny: ClassVar[dict[str, Any]] = {
-        "n_samples": 128, "conv_layers": [[16, 2, 2], [16, 2, 2]], "width": 32, "layers": 1, "heads": 2, "mlp_width": 64, "conv_pos": 16, "conv_pos_groups": 4,
-    }  # fmt: skip
+        "n_samples": 128,
+        "conv_layers": [[16, 2, 2], [16, 2, 2]],
+        "width": 32,
+        "layers": 1,
+        "heads": 2,
+        "mlp_width": 64,
+        "conv_pos": 16,
+        "conv_pos_groups": 4,
+    }
 
     def __init__(
         self,
@@ -134,8 +141,12 @@ class EcgFm(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            leads=leads_of(leads), n_samples=n_samples, normalization=normalization, paper="arXiv 2408.05178", licence="see the release (not bundled)"
-        )  # fmt: skip
+            leads=leads_of(leads),
+            n_samples=n_samples,
+            normalization=normalization,
+            paper="arXiv 2408.05178",
+            licence="see the release (not bundled)",
+        )
         length = n_samples
         for _, kernel, stride in conv_layers:
             length = (length - kernel) // stride + 1

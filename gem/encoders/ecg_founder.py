@@ -116,9 +116,16 @@ class EcgFounder(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            leads=leads_of(leads), n_samples=n_samples, bandpass_hz=(0.67, 40.0), filter_order=4, notch_hz=50.0, baseline_s=0.4,
-            normalization="zscore_all", paper="arXiv 2410.04133", licence="see the release (not bundled)",
-        )  # fmt: skip
+            leads=leads_of(leads),
+            n_samples=n_samples,
+            bandpass_hz=(0.67, 40.0),
+            filter_order=4,
+            notch_hz=50.0,
+            baseline_s=0.4,
+            normalization="zscore_all",
+            paper="arXiv 2410.04133",
+            licence="see the release (not bundled)",
+        )
         self.norm = norm
         self.first_conv = _SameConv(leads, base, kernel, 2)
         if norm:
@@ -128,11 +135,18 @@ class EcgFounder(Encoder):
         for i, (outer, depth) in enumerate(zip(filters, blocks, strict=True)):
             made = [
                 _Block(
-                    inner if j == 0 else outer, int(outer * ratio), outer, kernel, stride, max(1, outer // groups_width),
-                    first=i == j == 0, down=j == 0, norm=norm,
+                    inner if j == 0 else outer,
+                    int(outer * ratio),
+                    outer,
+                    kernel,
+                    stride,
+                    max(1, outer // groups_width),
+                    first=i == j == 0,
+                    down=j == 0,
+                    norm=norm,
                 )
                 for j in range(depth)
-            ]  # fmt: skip
+            ]
             stages.append(_Stage(made))
             inner, length = outer, -(-length // stride)
         self.stage_list = nn.ModuleList(stages)

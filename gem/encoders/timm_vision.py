@@ -15,10 +15,31 @@ from .registry import Encoder, register_encoder
 
 # what changes a model's sizes or its training, by plain values
 TAKEN = (
-    "patch_size", "embed_dim", "embed_dims", "depth", "depths", "dims", "num_heads", "mlp_ratio", "window_size", "init_values", "qkv_bias",
-    "class_token", "reg_tokens", "no_embed_class", "dynamic_img_size", "strict_img_size", "global_pool", "output_stride", "drop_rate",
-    "drop_path_rate", "proj_drop_rate", "attn_drop_rate", "pos_drop_rate", "patch_drop_rate",
-)  # fmt: skip
+    "patch_size",
+    "embed_dim",
+    "embed_dims",
+    "depth",
+    "depths",
+    "dims",
+    "num_heads",
+    "mlp_ratio",
+    "window_size",
+    "init_values",
+    "qkv_bias",
+    "class_token",
+    "reg_tokens",
+    "no_embed_class",
+    "dynamic_img_size",
+    "strict_img_size",
+    "global_pool",
+    "output_stride",
+    "drop_rate",
+    "drop_path_rate",
+    "proj_drop_rate",
+    "attn_drop_rate",
+    "pos_drop_rate",
+    "patch_drop_rate",
+)
 MOST_PIXELS = 2048  # of a side: positions of some models are counted pair by pair while they are built
 
 

@@ -10,7 +10,14 @@ from ..errors import GemConfigError
 from ..untrusted import VISION_TOWERS, transformers_config
 from .registry import Encoder, register_encoder
 
-_TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}  # fmt: skip
+_TINY = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "patch_size": 14,
+    "image_size": 28,
+}
 
 
 class _TransformersVision(Encoder):
@@ -76,6 +83,13 @@ class TransformersVision(_TransformersVision):
 
 # openai/clip-vit-large-patch14-336, the public configuration
 CLIP_L_336: dict[str, Any] = {
-    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "patch_size": 14, "image_size": 336, "projection_dim": 768, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
-}  # fmt: skip
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "image_size": 336,
+    "projection_dim": 768,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}

@@ -185,9 +185,18 @@ def project_and_merge(
     signal = _joined(ecg, layers[0].new_zeros(0, ecg_layer[0].shape[1]))
     paper = _joined(picture, layers[0].new_zeros(0, width))
     out = plan(
-        input_ids, keep, targets, _starts(counts[0], text), _starts(counts[1], text), len(signal), len(paper), placeholder, length,
-        left, text,
-    )  # fmt: skip
+        input_ids,
+        keep,
+        targets,
+        _starts(counts[0], text),
+        _starts(counts[1], text),
+        len(signal),
+        len(paper),
+        placeholder,
+        length,
+        left,
+        text,
+    )
     embeds = project_both(signal, paper, ecg_layer, layers, text, out.source, out.back)
     merged = Merged(embeds, out.mask, out.labels if labels is not None else None, out.positions if left else None)
     ecg_rows = [

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 
 # opened when asked for: the torch path needs no Triton
 _OPS = {
-    "embed_int16": "ecg_front_end", "merge": "merge_rows", "pool_segments": "segment_pooling", "project_both": "dual_projector",
+    "embed_int16": "ecg_front_end",
+    "merge": "merge_rows",
+    "pool_segments": "segment_pooling",
+    "project_both": "dual_projector",
     "residual_layer_norm": "layer_norm",
-}  # fmt: skip
+}
 
 __all__ = ["chosen", "embed_int16", "merge", "mode", "pool_segments", "project_both", "residual_layer_norm", "use"]
 

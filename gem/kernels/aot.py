@@ -43,8 +43,10 @@ def compile_for(build: Build, capability: int) -> dict[str, int]:
         ).stdout
     found = {name: int(value) for name, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", shown)}
     usage = {
-        "registers": found["REG"], "spill_bytes": found["STACK"] + found["LOCAL"], "shared_bytes": int(done.metadata.shared),
-    }  # fmt: skip
+        "registers": found["REG"],
+        "spill_bytes": found["STACK"] + found["LOCAL"],
+        "shared_bytes": int(done.metadata.shared),
+    }
     limits = {"registers": build.registers, "spill_bytes": build.spill_bytes, "shared_bytes": SHARED[capability]}
     for name, most in limits.items():
         if usage[name] > most:

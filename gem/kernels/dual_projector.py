@@ -28,8 +28,17 @@ __all__ = ["builds", "project_both", "reference"]
     "-> (Tensor, Tensor)",
 )
 def _op(
-    ecg: Tensor, picture: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, text: Tensor, source: Tensor, back: Tensor, keep: bool
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    ecg: Tensor,
+    picture: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    text: Tensor,
+    source: Tensor,
+    back: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor]:
     ecg, picture, w1, b1, w2, b2, text, source, back = dense(ecg, picture, w1, b1, w2, b2, text, source, back)
     z, h = up(ecg, picture, w1, b1, keep)
     out = _outputs(ecg, picture, w1, b1, w2, b2, text, source, back, keep)[0]
@@ -43,8 +52,17 @@ def _op(
 
 @_op.register_fake
 def _outputs(
-    ecg: Tensor, picture: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, text: Tensor, source: Tensor, back: Tensor, keep: bool
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    ecg: Tensor,
+    picture: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    text: Tensor,
+    source: Tensor,
+    back: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor]:
     rows = ecg.shape[0] + picture.shape[0]
     shape = (rows, w2.shape[0]) if text.dim() == 2 else (*source.shape, w2.shape[0])
     z = torch.empty((rows if keep else 0, w1.shape[0]), dtype=w1.dtype, device=w1.device)
@@ -58,8 +76,16 @@ def _outputs(
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _op_backward(
-    grad: Tensor, ecg: Tensor, picture: Tensor, w1: Tensor, w2: Tensor, z: Tensor, text: Tensor, back: Tensor, want: list[bool]
-) -> tuple[Tensor, ...]:  # fmt: skip
+    grad: Tensor,
+    ecg: Tensor,
+    picture: Tensor,
+    w1: Tensor,
+    w2: Tensor,
+    z: Tensor,
+    text: Tensor,
+    back: Tensor,
+    want: list[bool],
+) -> tuple[Tensor, ...]:
     grad, ecg, picture, w1, w2, z, back = dense(grad, ecg, picture, w1, w2, z, back)
     n = len(ecg)
     d_text = torch.empty(text.shape if want[6] else (0, text.shape[-1]), dtype=text.dtype, device=grad.device)
@@ -81,8 +107,16 @@ def _op_backward(
 
 @_op_backward.register_fake
 def _(
-    grad: Tensor, ecg: Tensor, picture: Tensor, w1: Tensor, w2: Tensor, z: Tensor, text: Tensor, back: Tensor, want: list[bool]
-) -> tuple[Tensor, ...]:  # fmt: skip
+    grad: Tensor,
+    ecg: Tensor,
+    picture: Tensor,
+    w1: Tensor,
+    w2: Tensor,
+    z: Tensor,
+    text: Tensor,
+    back: Tensor,
+    want: list[bool],
+) -> tuple[Tensor, ...]:
     shapes = (ecg.shape, picture.shape, w1.shape, w1.shape[:1], w2.shape, w2.shape[:1])
     out = [
         torch.empty(shape if wanted or i == 3 else (0,), dtype=w1.dtype, device=grad.device)
@@ -109,8 +143,15 @@ _op.register_autograd(_gradients, setup_context=_save)
 
 
 def reference(
-    ecg: Tensor, picture: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, text: Tensor | None = None, source: Tensor | None = None
-) -> Tensor:  # fmt: skip
+    ecg: Tensor,
+    picture: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    text: Tensor | None = None,
+    source: Tensor | None = None,
+) -> Tensor:
     """The same in plain torch: join, project, and gather if there is a plan."""
     rows = F.linear(F.gelu(F.linear(torch.cat([ecg, picture]), w1, b1)), w2, b2)
     if text is None or source is None:

@@ -115,8 +115,9 @@ def _embed(
         value = _values(SAMPLES, AFFINE, record * LEADS + lead, (token - SKIP) * PATCH, is_patch, off, samples, PATCH)
         weight = tl.load(
             WEIGHT + (col * LEADS + lead)[None, :] * PATCH + off[:, None],
-            mask=(col < width)[None, :] & (off < PATCH)[:, None], other=0.0,
-        )  # fmt: skip
+            mask=(col < width)[None, :] & (off < PATCH)[:, None],
+            other=0.0,
+        )
         value = value.to(weight.dtype)
         if INTERPRET:
             value, weight = value.to(tl.float32), weight.to(tl.float32)
@@ -162,17 +163,19 @@ def _weight(
         value = _values(SAMPLES, AFFINE, record * LEADS + lead, (token - SKIP) * PATCH, is_patch, off, samples, PATCH)
         grad = tl.load(
             GRAD + row.to(tl.int64)[:, None] * width + col[None, :],
-            mask=is_patch[:, None] & (col < width)[None, :], other=0.0,
-        )  # fmt: skip
+            mask=is_patch[:, None] & (col < width)[None, :],
+            other=0.0,
+        )
         value = tl.trans(value.to(grad.dtype))
         if INTERPRET:
             value, grad = value.to(tl.float32), grad.to(tl.float32)
         total = tl.dot(value, grad, total, input_precision="ieee")
     at = tl.program_id(2).to(tl.int64) * width + col
     tl.store(
-        D_WEIGHT + (at * LEADS + lead)[None, :] * PATCH + off[:, None], total,
+        D_WEIGHT + (at * LEADS + lead)[None, :] * PATCH + off[:, None],
+        total,
         mask=(col < width)[None, :] & (off < PATCH)[:, None],
-    )  # fmt: skip
+    )
 
 
 @triton.jit
@@ -207,8 +210,9 @@ def _signal(
         grad = tl.load(GRAD + source[:, None] + col[None, :], mask=there[:, None] & (col < width)[None, :], other=0.0)
         weight = tl.load(
             WEIGHT + (col * LEADS + lead)[:, None] * PATCH + off[None, :],
-            mask=(col < width)[:, None] & (off < PATCH)[None, :], other=0.0,
-        )  # fmt: skip
+            mask=(col < width)[:, None] & (off < PATCH)[None, :],
+            other=0.0,
+        )
         if INTERPRET:
             grad, weight = grad.to(tl.float32), weight.to(tl.float32)
         total = tl.dot(grad, weight, total, input_precision="ieee")
@@ -448,8 +452,9 @@ def embed_int16(
     """
     if samples.dtype != torch.int16 or samples.dim() != 3 or samples.shape[1] != weight.shape[1]:
         raise GemInputError(
-            f"samples are {samples.dtype} of shape {tuple(samples.shape)}", remedy=f"int16, (B, {weight.shape[1]}, samples)"
-        )  # fmt: skip
+            f"samples are {samples.dtype} of shape {tuple(samples.shape)}",
+            remedy=f"int16, (B, {weight.shape[1]}, samples)",
+        )
     tokens = samples.shape[2] // weight.shape[2] + (cls is not None)
     if position.shape != (tokens, weight.shape[0]):
         raise GemInputError(f"position has shape {tuple(position.shape)}, not {(tokens, weight.shape[0])}")
@@ -472,8 +477,11 @@ def builds() -> list[Build]:
             Build(f"ecg_front_end statistics zscore={zscore} gain={given}", _statistics, signature, {"GIVEN": given, "ZSCORE": zscore, **size}, 8 if zscore else 4)
         )  # fmt: skip
     for name, rows, width, patch, skip, dtype in (
-        ("coca", 101, 768, 50, 1, "bf16"), ("coca", 808, 768, 50, 1, "bf16"), ("coca", 808, 768, 50, 1, "fp16"), ("patch", 400, 192, 25, 0, "fp32"),
-    ):  # fmt: skip
+        ("coca", 101, 768, 50, 1, "bf16"),
+        ("coca", 808, 768, 50, 1, "bf16"),
+        ("coca", 808, 768, 50, 1, "fp16"),
+        ("patch", 400, 192, 25, 0, "fp32"),
+    ):
         p, tile = f"*{dtype}", _tile(rows, patch, dtype != "fp32")
         warps = tile.pop("num_warps")
         shape = {"LEADS": 12, "PATCH": patch, "SKIP": skip, **tile}

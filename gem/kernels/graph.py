@@ -94,7 +94,12 @@ class Graphs:
         device_type: where that recorder works.
     """
 
-    def __init__(self, most: int = 8, recorder: Callable[[Function, tuple[Tensor, ...]], Any] = CudaGraph, device_type: str = "cuda") -> None:  # fmt: skip
+    def __init__(
+        self,
+        most: int = 8,
+        recorder: Callable[[Function, tuple[Tensor, ...]], Any] = CudaGraph,
+        device_type: str = "cuda",
+    ) -> None:
         self.most, self.recorder, self.device_type = most, recorder, device_type
         self._refused: set[Hashable] = set()
         self._listed: list[nn.Module] = []
@@ -120,7 +125,9 @@ class Graphs:
     def __reduce__(self) -> Any:
         return Graphs, (self.most, self.recorder, self.device_type)
 
-    def __call__(self, function: Function, inputs: tuple[Tensor, ...], modules: Iterable[nn.Module], key: Hashable = ()) -> tuple[Tensor, ...]:  # fmt: skip
+    def __call__(
+        self, function: Function, inputs: tuple[Tensor, ...], modules: Iterable[nn.Module], key: Hashable = ()
+    ) -> tuple[Tensor, ...]:
         """``function(*inputs)``, recorded at the first call with such inputs and replayed at later ones.
 
         Args:
@@ -149,9 +156,10 @@ class Graphs:
                 except RuntimeError as error:
                     if mode() != "auto":
                         raise GemError(
-                            f"can't be recorded as a CUDA graph: {error}", where="towers",
+                            f"can't be recorded as a CUDA graph: {error}",
+                            where="towers",
                             remedy='an encoder looks at the device from the host, say: gem.kernels.use("torch")',
-                        ) from error  # fmt: skip
+                        ) from error
                     self._refused.add(whole)
                     warnings.warn(f"encoders run without a CUDA graph, since recording failed: {error}", stacklevel=2)
                     return function(*inputs)

@@ -204,8 +204,22 @@ def up(ecg: Tensor, picture: Tensor, weight: Tensor, bias: Tensor, keep: bool) -
         row_blocks = from_ecg + blocks(m, sizes["ROWS"])
         with device_of(weight):
             _up[(row_blocks * blocks(columns, sizes["COLS"]),)](
-                ecg, picture, weight, bias, z, h, n, m, inner, columns, from_ecg, row_blocks, KEEP=keep, **sizes, **options
-            )  # fmt: skip
+                ecg,
+                picture,
+                weight,
+                bias,
+                z,
+                h,
+                n,
+                m,
+                inner,
+                columns,
+                from_ecg,
+                row_blocks,
+                KEEP=keep,
+                **sizes,
+                **options,
+            )
     return z, h
 
 
@@ -217,9 +231,19 @@ def down(h: Tensor, weight: Tensor, bias: Tensor, back: Tensor | None, out: Tens
         row_blocks = blocks(rows, sizes["ROWS"])
         with device_of(weight):
             _down[(row_blocks * blocks(columns, sizes["COLS"]),)](
-                h, weight, bias, h if back is None else back, out, rows, inner, columns, row_blocks,
-                PLACED=back is not None, **sizes, **options,
-            )  # fmt: skip
+                h,
+                weight,
+                bias,
+                h if back is None else back,
+                out,
+                rows,
+                inner,
+                columns,
+                row_blocks,
+                PLACED=back is not None,
+                **sizes,
+                **options,
+            )
 
 
 def back_through(dy: Tensor, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,7 +257,7 @@ def back_through(dy: Tensor, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor,
         with device_of(weight):
             _back[(row_blocks * blocks(columns, sizes["COLS"]),)](
                 dy, weight, z, dz, h, partial, rows, inner, columns, row_blocks, **sizes, **options
-            )  # fmt: skip
+            )
     return dz, h, partial.sum(0)
 
 
@@ -241,9 +265,11 @@ def builds() -> list[Build]:
     """What is compiled ahead of time: GEM-7B in half precision, gem-nano's widths in float32, widths that fit no tile."""
     out = []
     for name, dtype, widths in (
-        ("bf16", torch.bfloat16, (1024, 4096, 4096)), ("fp16", torch.float16, (1024, 4096, 4096)),
-        ("fp32", torch.float32, (384, 256, 256)), ("fp16 odd", torch.float16, (101, 67, 59)),
-    ):  # fmt: skip
+        ("bf16", torch.bfloat16, (1024, 4096, 4096)),
+        ("fp16", torch.float16, (1024, 4096, 4096)),
+        ("fp32", torch.float32, (384, 256, 256)),
+        ("fp16 odd", torch.float16, (101, 67, 59)),
+    ):
         p, like = f"*{name.split()[0]}", torch.empty(0, dtype=dtype, device="meta")
         text = f"{name} {widths[0]}"
         numbers = dict.fromkeys(("rows", "inner", "columns", "row_blocks"), "i32")
@@ -251,11 +277,25 @@ def builds() -> list[Build]:
         more: dict[str, Any] = {"warps": options["num_warps"], "stages": options["num_stages"]}
         if "odd" not in name:
             more |= {"aligned": True, "even": ("inner", "columns")}
-        first = dict.fromkeys(("ECG", "PICTURE", "W", "BIAS", "Z", "H"), p) | dict.fromkeys(("n_ecg", "n_picture", "inner", "columns", "ecg_blocks", "row_blocks"), "i32")  # fmt: skip
-        out += [Build(f"dual projector up keep={keep} {text}", _up, first, {**sizes, "KEEP": keep}, **more) for keep in (True, False)]  # fmt: skip
+        first = dict.fromkeys(("ECG", "PICTURE", "W", "BIAS", "Z", "H"), p) | dict.fromkeys(
+            ("n_ecg", "n_picture", "inner", "columns", "ecg_blocks", "row_blocks"), "i32"
+        )
+        out += [
+            Build(f"dual projector up keep={keep} {text}", _up, first, {**sizes, "KEEP": keep}, **more)
+            for keep in (True, False)
+        ]
         sizes, _ = _sizes(like, widths[1], widths[2])
         second = {"H": p, "W": p, "BIAS": p, "BACK": "*i32", "OUT": p, **numbers}
-        out += [Build(f"dual projector down placed={placed} {text}", _down, second if placed else {**second, "BACK": p}, {**sizes, "PLACED": placed}, **more) for placed in (True, False)]  # fmt: skip
+        out += [
+            Build(
+                f"dual projector down placed={placed} {text}",
+                _down,
+                second if placed else {**second, "BACK": p},
+                {**sizes, "PLACED": placed},
+                **more,
+            )
+            for placed in (True, False)
+        ]
         sizes, _ = _sizes(like, widths[2], widths[1])
         third = {**dict.fromkeys(("DY", "W", "Z", "DZ", "H"), p), "D_BIAS": "*fp32", **numbers}
         # Triton 3.6 lays the product's registers out worse than 3.8 and 3.9 do

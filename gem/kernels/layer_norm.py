@@ -152,9 +152,22 @@ def _op_backward(
     partial = torch.empty((2, programs, width), dtype=torch.float32, device=total.device)
     with device_of(total):
         _backward[(programs,)](
-            d_total, d_y, total, weight, mean, rstd, d_x, partial[0], partial[1], rows, width,
-            ROWS=per, WIDTH=padded, TILES=tiles, num_warps=warps,
-        )  # fmt: skip
+            d_total,
+            d_y,
+            total,
+            weight,
+            mean,
+            rstd,
+            d_x,
+            partial[0],
+            partial[1],
+            rows,
+            width,
+            ROWS=per,
+            WIDTH=padded,
+            TILES=tiles,
+            num_warps=warps,
+        )
     d_weight, d_bias = partial.sum(1).to(weight.dtype).unbind(0)
     return d_x, d_weight.clone(), d_bias.clone()
 
@@ -216,9 +229,37 @@ def builds() -> list[Build]:
     for width, dtype in ((256, "fp32"), (768, "bf16"), (1024, "bf16"), (1024, "fp16"), (4096, "bf16")):
         per, padded, warps = _tile(width)
         p, size = f"*{dtype}", {"ROWS": per, "WIDTH": padded}
-        many = {"X": p, "R": p, "WEIGHT": p, "BIAS": p, "TOTAL": p, "Y": p, "MEAN": "*fp32", "RSTD": "*fp32", "rows": "i32", "width": "i32", "eps": "fp32"}  # fmt: skip
+        many = {
+            "X": p,
+            "R": p,
+            "WEIGHT": p,
+            "BIAS": p,
+            "TOTAL": p,
+            "Y": p,
+            "MEAN": "*fp32",
+            "RSTD": "*fp32",
+            "rows": "i32",
+            "width": "i32",
+            "eps": "fp32",
+        }
         out.append(Build(f"layer_norm forward {width} {dtype}", _forward, many, size, warps))
-        back = {"D_TOTAL": p, "D_Y": p, "TOTAL": p, "WEIGHT": p, "MEAN": "*fp32", "RSTD": "*fp32", "D_X": p, "D_WEIGHT": "*fp32", "D_BIAS": "*fp32", "rows": "i32", "width": "i32"}  # fmt: skip
+        back = {
+            "D_TOTAL": p,
+            "D_Y": p,
+            "TOTAL": p,
+            "WEIGHT": p,
+            "MEAN": "*fp32",
+            "RSTD": "*fp32",
+            "D_X": p,
+            "D_WEIGHT": "*fp32",
+            "D_BIAS": "*fp32",
+            "rows": "i32",
+            "width": "i32",
+        }
         spills = 16 if width == 4096 else 0  # 128 registers are all that 512 threads leave; no encoder is that wide
-        out.append(Build(f"layer_norm backward {width} {dtype}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills))  # fmt: skip
+        out.append(
+            Build(
+                f"layer_norm backward {width} {dtype}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills
+            )
+        )
     return out

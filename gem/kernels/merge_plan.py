@@ -135,9 +135,17 @@ def _plan(
     "int placeholder, SymInt length, bool left) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def plan_op(
-    ids: Tensor, keep: Tensor, labels: Tensor, ecg_starts: Tensor, picture_starts: Tensor, n_ecg: int, n_picture: int,
-    placeholder: int, length: int, left: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    ids: Tensor,
+    keep: Tensor,
+    labels: Tensor,
+    ecg_starts: Tensor,
+    picture_starts: Tensor,
+    n_ecg: int,
+    n_picture: int,
+    placeholder: int,
+    length: int,
+    left: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Where every row goes: labels, mask, positions (B, T), source, back and problem as in ``Placed``."""
     ids, keep, labels, ecg_starts, picture_starts = dense(ids, keep, labels, ecg_starts, picture_starts)
     out = _planned(ids, keep, labels, ecg_starts, picture_starts, n_ecg, n_picture, placeholder, length, left)
@@ -148,10 +156,27 @@ def plan_op(
         chunk = min(_CHUNK, power_of_2(max(long, length, 16)))
         with device_of(ids):
             _plan[(rows,)](
-                ids, keep.view(torch.uint8) if keep.dtype == torch.bool else keep, labels, ecg_starts, picture_starts,
-                source, back, targets, mask, positions, problem, long, length, rows * long, n_ecg, placeholder,
-                LEFT=left, CHUNK=chunk, TEXT_CHUNKS=blocks(long, chunk), OUT_CHUNKS=blocks(length, chunk),
-            )  # fmt: skip
+                ids,
+                keep.view(torch.uint8) if keep.dtype == torch.bool else keep,
+                labels,
+                ecg_starts,
+                picture_starts,
+                source,
+                back,
+                targets,
+                mask,
+                positions,
+                problem,
+                long,
+                length,
+                rows * long,
+                n_ecg,
+                placeholder,
+                LEFT=left,
+                CHUNK=chunk,
+                TEXT_CHUNKS=blocks(long, chunk),
+                OUT_CHUNKS=blocks(length, chunk),
+            )
     return out
 
 
@@ -166,9 +191,17 @@ def _planned(ids: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, T
 
 
 def reference_plan(
-    ids: Tensor, keep: Tensor, labels: Tensor, ecg_starts: Tensor, picture_starts: Tensor, n_ecg: int, n_picture: int,
-    placeholder: int, length: int, left: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    ids: Tensor,
+    keep: Tensor,
+    labels: Tensor,
+    ecg_starts: Tensor,
+    picture_starts: Tensor,
+    n_ecg: int,
+    n_picture: int,
+    placeholder: int,
+    length: int,
+    left: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The plan in plain torch, without a loop or a look from the host."""
     (rows, long), device = ids.shape, ids.device
     keep = keep.bool()
@@ -213,9 +246,18 @@ def reference_plan(
 
 
 def plan(
-    ids: Tensor, keep: Tensor, labels: Tensor, ecg_starts: Tensor, picture_starts: Tensor, n_ecg: int, n_picture: int,
-    placeholder: int, length: int, left: bool, text: Tensor,
-) -> Plan:  # fmt: skip
+    ids: Tensor,
+    keep: Tensor,
+    labels: Tensor,
+    ecg_starts: Tensor,
+    picture_starts: Tensor,
+    n_ecg: int,
+    n_picture: int,
+    placeholder: int,
+    length: int,
+    left: bool,
+    text: Tensor,
+) -> Plan:
     """The plan of ``merge`` by itself; ``text`` (B, L, hidden) only tells the dispatch how large the work is."""
     by_kernel = chosen("merge", text, ids.shape[0] * length * text.shape[-1])
     places = plan_op if by_kernel else reference_plan
@@ -235,6 +277,11 @@ def builds() -> list[Build]:
     }
     plan |= dict.fromkeys(("L", "T", "n_text", "n_ecg", "placeholder"), "i32")
     return [
-        Build(f"merge plan left={left}", _plan, {**plan, "KEEP": "*u8" if left else "*i64"}, {"LEFT": left, "CHUNK": _CHUNK, "TEXT_CHUNKS": 1, "OUT_CHUNKS": 2})
+        Build(
+            f"merge plan left={left}",
+            _plan,
+            {**plan, "KEEP": "*u8" if left else "*i64"},
+            {"LEFT": left, "CHUNK": _CHUNK, "TEXT_CHUNKS": 1, "OUT_CHUNKS": 2},
+        )
         for left in (True, False)
-    ]  # fmt: skip
+    ]

@@ -101,9 +101,19 @@ def move_rows(source: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, out: T
     per, columns = _tile(width)
     with device_of(out):
         _move[(blocks(rows, per), blocks(width, columns))](
-            source, text, ecg, picture, out, rows, text.numel() // width, ecg.numel() // width, width,
-            ONLY_TEXT=only_text, ROWS=per, WIDTH=columns,
-        )  # fmt: skip
+            source,
+            text,
+            ecg,
+            picture,
+            out,
+            rows,
+            text.numel() // width,
+            ecg.numel() // width,
+            width,
+            ONLY_TEXT=only_text,
+            ROWS=per,
+            WIDTH=columns,
+        )
 
 
 def return_rows(back: Tensor, grad: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, n_text: int) -> None:
@@ -244,8 +254,29 @@ def builds() -> list[Build]:
     for width, dtype in ((4096, "bf16"), (4096, "fp16"), (256, "fp32")):
         per, columns = _tile(width)
         p, size = f"*{dtype}", {"ROWS": per, "WIDTH": columns}
-        rows = {"SOURCE": "*i32", "TEXT": p, "ECG": p, "PICTURE": p, "OUT": p, "rows": "i32", "n_text": "i32", "n_ecg": "i32", "width": "i32"}  # fmt: skip
-        back = {"BACK": "*i32", "GRAD": p, "TEXT": p, "ECG": p, "PICTURE": p, "first": "i32", "rows": "i32", "n_text": "i32", "n_ecg": "i32", "width": "i32"}  # fmt: skip
+        rows = {
+            "SOURCE": "*i32",
+            "TEXT": p,
+            "ECG": p,
+            "PICTURE": p,
+            "OUT": p,
+            "rows": "i32",
+            "n_text": "i32",
+            "n_ecg": "i32",
+            "width": "i32",
+        }
+        back = {
+            "BACK": "*i32",
+            "GRAD": p,
+            "TEXT": p,
+            "ECG": p,
+            "PICTURE": p,
+            "first": "i32",
+            "rows": "i32",
+            "n_text": "i32",
+            "n_ecg": "i32",
+            "width": "i32",
+        }
         out += [
             Build(f"merge rows {width} {dtype} only_text={only}", _move, rows, {**size, "ONLY_TEXT": only}, **known)
             for only in ((False, True) if dtype == "bf16" else (False,))

@@ -221,7 +221,12 @@ def builds() -> list[Build]:
         fixed = {"STARTS": "*i64", "ENDS": "*i64", "FIRST": "*i64", "tokens": "i32", "width": "i32"}
         label = f"{tokens} x {width} {dtype}"
         out += [
-            Build(f"segment_pooling forward {label}", _pool, {**fixed, "X": p, "OUT": p}, {**tile, "TILES": power_of_2(blocks(tokens, tile["TOKENS"]))}),
+            Build(
+                f"segment_pooling forward {label}",
+                _pool,
+                {**fixed, "X": p, "OUT": p},
+                {**tile, "TILES": power_of_2(blocks(tokens, tile["TOKENS"]))},
+            ),
             Build(f"segment_pooling backward {label}", _spread, {**fixed, "GRAD": p, "D_X": p}, {**tile, "TILES": 32}),
-        ]  # fmt: skip
+        ]
     return out

@@ -65,8 +65,10 @@ class Classification(SeededSteps):
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
         self.trained = [
-            getattr(self.model, f"{name}_encoder"), getattr(self.model, f"{name}_projector"), self.model.class_head.heads[name],
-        ]  # fmt: skip
+            getattr(self.model, f"{name}_encoder"),
+            getattr(self.model, f"{name}_projector"),
+            self.model.class_head.heads[name],
+        ]
         for module in self.trained:
             module.requires_grad_(True)
         encoder: Any = self.trained[0]

@@ -23,7 +23,7 @@ CLASS_LABELS = (
     *("AMI", "IMI", "LMI", "ISC", "CLBBB", "CRBBB", "IRBBB", "LAFB/LPFB", "AVB", "IVCD", "LVH", "LAO/LAE"),
     *("NST", "NDT", "ABQRS", "STD", "PVC", "PAC", "LOWT", "QWAVE", "LPR", "INVT", "VCLVH", "LVOLT"),
     *("SR", "AFIB", "SARRH", "STACH", "SBRAD", "SVARR"),
-)  # fmt: skip
+)
 _MERGED = {"ISCA": "ISC", "ISCI": "ISC"}
 _WORDS = {
     "rate": ("slow", "normal", "normal", "fast"),

@@ -32,9 +32,15 @@ class GlobalBatches(DistributedSampler[Any]):
     """
 
     def __init__(
-        self, size: int, batch_size: int, lengths: Sequence[int] | None = None, seed: int = 0, rank: int = 0,
-        world: int = 1, shuffle: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        size: int,
+        batch_size: int,
+        lengths: Sequence[int] | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool = True,
+    ) -> None:
         self.size, self.per_step, self.lengths, self.seed = size, batch_size * world, lengths, seed
         self.rank, self.world, self.shuffle = rank, world, shuffle
         self.epoch, self.skip = 0, 0
@@ -88,9 +94,13 @@ class ResumableLoader(DataLoader[Any]):
     def __init__(self, dataset: Dataset[Any], batches: GlobalBatches, workers: int = 0) -> None:
         # a generator of its own: an iterator must not advance the global one
         super().__init__(
-            dataset, batch_size=None, sampler=batches, num_workers=workers, generator=torch.Generator(),
+            dataset,
+            batch_size=None,
+            sampler=batches,
+            num_workers=workers,
+            generator=torch.Generator(),
             persistent_workers=workers > 0,
-        )  # fmt: skip
+        )
         self.batches, self.epoch, self.handed_out, self.first = batches, 0, 0, 0
 
     def __iter__(self) -> Any:

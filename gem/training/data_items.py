@@ -156,9 +156,10 @@ def _turns(said: list[tuple[Any, Any]], where: str) -> tuple[tuple[str, str], ..
     said = [(role, text) for role, text in said if role not in _SYSTEM]
     if not said or len(said) % 2 or any(_TURN.get(role) != i % 2 for i, (role, _) in enumerate(said)):
         raise GemInputError(
-            "a conversation is question, answer, question, answer ...", where=where,
+            "a conversation is question, answer, question, answer ...",
+            where=where,
             remedy="roles are human and gpt, or user and assistant",
-        )  # fmt: skip
+        )
     clean = [re.sub(r"<image>|<ecg>", "", str(text or "")).strip() for _, text in said]
     return tuple(zip(clean[::2], clean[1::2], strict=True))
 
@@ -171,9 +172,7 @@ def _wfdb(base: Path, prompt: str) -> list[Item]:
         name = path.relative_to(base).with_suffix("").as_posix()
         row = told.get(name) or told.get(path.stem) or {}
         report = (row.get("report") or "").strip()
-        out.append(
-            Item(name, row.get("patient_id") or name, ((prompt, report),) if report else (), _reader(path))
-        )  # fmt: skip
+        out.append(Item(name, row.get("patient_id") or name, ((prompt, report),) if report else (), _reader(path)))
     return out
 
 
@@ -187,10 +186,8 @@ def _ptbxl(base: Path, prompt: str, folds: Iterable[int]) -> list[Item]:
         name = str(sample.ecg_id)
         turns = ((prompt, sample.report),) if sample.report.strip() else ()
         out.append(
-            Item(
-                name, patients.get(name) or name, turns, sample.read, None, frozenset(labels_of(sample)), sample.fold
-            )
-        )  # fmt: skip
+            Item(name, patients.get(name) or name, turns, sample.read, None, frozenset(labels_of(sample)), sample.fold)
+        )
     return out
 
 
@@ -205,10 +202,12 @@ def _mimic(base: Path, prompt: str) -> list[Item]:
         report = reports.get(row["study_id"], "")
         out.append(
             Item(
-                f"mimic-{row['study_id']}", row["subject_id"], ((prompt, report),) if report else (),
+                f"mimic-{row['study_id']}",
+                row["subject_id"],
+                ((prompt, report),) if report else (),
                 _reader(base / row["path"]),
             )
-        )  # fmt: skip
+        )
     return out
 
 

@@ -247,8 +247,9 @@ class Examples(Dataset[dict[str, Any]]):
         if all(label == IGNORE for label in labels[: self.room]):
             raise GemInputError(
                 f"the question and the encoder tokens leave no room for an answer in {self.settings.max_length} tokens",
-                where=item.id, remedy="raise the data's max_length",
-            )  # fmt: skip
+                where=item.id,
+                remedy="raise the data's max_length",
+            )
         return ids[: self.room], labels[: self.room]
 
 

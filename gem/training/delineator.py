@@ -113,9 +113,16 @@ def synthetic_records(seeds: int = 4) -> list[tuple[Any, ...]]:
         rng = np.random.default_rng(1000 + seed)
         rate_bpm = rng.uniform(30, 50) if rhythm == "avb3" else rng.uniform(50, 90)
         record, truth = synthesize(
-            rate_bpm, p_ms=rng.uniform(80, 120), axis_deg=rng.uniform(-60, 100), rhythm=rhythm, rr_sd_ms=20.0 if rhythm == "avb3" else 0.0,
-            noise_snr_db=rng.uniform(20, 35), baseline_mv=0.1, fs=FS_HZ, seed=1000 + seed,
-        )  # fmt: skip
+            rate_bpm,
+            p_ms=rng.uniform(80, 120),
+            axis_deg=rng.uniform(-60, 100),
+            rhythm=rhythm,
+            rr_sd_ms=20.0 if rhythm == "avb3" else 0.0,
+            noise_snr_db=rng.uniform(20, 35),
+            baseline_mv=0.1,
+            fs=FS_HZ,
+            seed=1000 + seed,
+        )
         signal = record.standard().signal
         target, known = np.zeros(signal.shape, np.int64), np.ones(signal.shape, bool)
         known[:, : int(0.3 * FS_HZ)] = known[:, -int(0.3 * FS_HZ) :] = False  # waves that are cut off are in no list
@@ -271,9 +278,15 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
     with tempfile.TemporaryDirectory() as folder:
         plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
         torch.onnx.export(
-            net, (example,), str(plain), input_names=["x"], output_names=["logits"],
-            dynamic_axes={"x": {0: "leads", 2: "samples"}, "logits": {0: "leads", 2: "samples"}}, opset_version=17, dynamo=False,
-        )  # fmt: skip
+            net,
+            (example,),
+            str(plain),
+            input_names=["x"],
+            output_names=["logits"],
+            dynamic_axes={"x": {0: "leads", 2: "samples"}, "logits": {0: "leads", 2: "samples"}},
+            opset_version=17,
+            dynamo=False,
+        )
         if examples is None:
             path.write_bytes(plain.read_bytes())
             return
@@ -290,9 +303,16 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         layers = [node.name for node in onnx.load(str(ready)).graph.node if node.op_type == "Conv"]
         q.quantize_static(
-            str(ready), str(path), Reader(), quant_format=q.QuantFormat.QDQ, per_channel=True, reduce_range=True,
-            activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8, nodes_to_exclude=[layers[0], layers[-1]],
-        )  # fmt: skip
+            str(ready),
+            str(path),
+            Reader(),
+            quant_format=q.QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=q.QuantType.QUInt8,
+            weight_type=q.QuantType.QInt8,
+            nodes_to_exclude=[layers[0], layers[-1]],
+        )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -330,10 +350,18 @@ def main(arguments: list[str] | None = None) -> None:
     examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, _, _ in records[::7]]
     export(net, options.out / "delineator.onnx", None if options.float32 else examples)
     card = {
-        "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records, and synthetic ones", "records": len(records), "unmarked_records": len(unmarked), "teachers": len(options.teachers), "held_out": held_out, "epochs": options.epochs,
-        "seed": options.seed, "parameters": sum(p.numel() for p in net.parameters()), "fs_hz": FS_HZ, "classes": list(CLASSES),
+        "data": "LUDB 1.0.1 (ODC-BY), odd-numbered records, and synthetic ones",
+        "records": len(records),
+        "unmarked_records": len(unmarked),
+        "teachers": len(options.teachers),
+        "held_out": held_out,
+        "epochs": options.epochs,
+        "seed": options.seed,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "fs_hz": FS_HZ,
+        "classes": list(CLASSES),
         "numbers": "float32" if options.float32 else "8 bits",
-    }  # fmt: skip
+    }
     (options.out / "delineator.json").write_text(json.dumps(card, indent=1))
 
 

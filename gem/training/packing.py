@@ -28,9 +28,13 @@ def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None)
     inputs = {name: batch[name] for name in INPUTS if name in batch}
     if pack_length is None:
         out = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"],
-            supervised_only=True, use_cache=False, **inputs,
-        )  # fmt: skip
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            labels=batch["labels"],
+            supervised_only=True,
+            use_cache=False,
+            **inputs,
+        )
         loss: Tensor = out.loss
         return loss
     if model.config.fusion == "prefix_kv":

@@ -45,7 +45,9 @@ def set_progress(checkpoint: dict[str, Any], place: dict[str, int]) -> None:
         GemConfigError: the place is not in the checkpoint.
     """
     if not {"epoch", "batch"} <= set(place):
-        raise GemConfigError("the checkpoint does not say which batch comes next", remedy="an older version wrote it: start the run anew")  # fmt: skip
+        raise GemConfigError(
+            "the checkpoint does not say which batch comes next", remedy="an older version wrote it: start the run anew"
+        )
     epoch, batch = place["epoch"], place["batch"]
     loops = checkpoint["loops"]["fit_loop"]
     begun = epoch + 1 if batch else epoch

@@ -44,14 +44,17 @@ SHIFT = {"ventricular": 0.5, "supraventricular": 1.5}
 # a beat that differs, is wide, early, followed by a pause; a beat that is early, and earlier than the next
 START = {"ventricular": (-6.0, 1, 1, -0.5, 0.3, -0.3, -0.3), "supraventricular": (-6.0, -1, -0.5, -1, -0.5)}
 CODES = {
-    "ventricular": "PVC 427172004 17338001 164884008", "supraventricular": "PAC 284470004 63593006", "fibrillation": "AFIB AF 164889003",
-    "flutter": "AFLT 164890007", "paced": "PACE 10370003",
-}  # fmt: skip
+    "ventricular": "PVC 427172004 17338001 164884008",
+    "supraventricular": "PAC 284470004 63593006",
+    "fibrillation": "AFIB AF 164889003",
+    "flutter": "AFLT 164890007",
+    "paced": "PACE 10370003",
+}
 REPORTED = {
     "ventricular": r"(?<!supra)ventri[ck]\S*( \S+)? extrasyst|premature ventricular|ventricular (premature|extrasyst|ectop)|\bves\b",
     "supraventricular": r"supraventri?k?\S*( \S+)? extrasyst|premature atrial|atrial premature|\bsves\b|atrial ectop",
     "fibrillation": r"vorhofflimmern|atrial fibrillation|förmaksflimmer",
-}  # fmt: skip
+}
 
 
 class Example(NamedTuple):
@@ -273,9 +276,10 @@ def main(arguments: list[str] | None = None) -> None:
     _report("supraventricular extrasystoles", labelled, called)
     about = {
         "learned_from": f"PTB-XL, folds {parts[0]}-{parts[-1]}, raw and band-passed, and the PhysioNet/CinC challenges 2020/21: {len(plain)} recordings without pacing",
-        "by": "python -m gem.training.rhythm", "licence": "CC BY 4.0",
+        "by": "python -m gem.training.rhythm",
+        "licence": "CC BY 4.0",
         "labelled": {name: sum(name in example.labels for example in plain) for name in CODES if name != "paced"},
-    }  # fmt: skip
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({"about": about, "weights": weights}, indent=1) + "\n", encoding="utf-8")
 

@@ -68,9 +68,11 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
 
     tokenizer = corpus_tokenizer()
     text = {
-        "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
-    }  # fmt: skip
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     config = GemConfig(
         **{
             **settings,
@@ -150,8 +152,10 @@ def save(model: GemForConditionalGeneration, folder: str | Path, weights: dict[s
     """
     text: Any = model.config.text_config
     model.generation_config.update(
-        bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id,
+        bos_token_id=text.bos_token_id,
+        eos_token_id=text.eos_token_id,
+        pad_token_id=text.pad_token_id,
         max_new_tokens=MAX_NEW_TOKENS,
-    )  # fmt: skip
+    )
     model.save_pretrained(folder, state_dict=weights)
     model.processor.save_pretrained(folder)

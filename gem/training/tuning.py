@@ -18,8 +18,14 @@ from .data_text import save_array
 from .resume import set_progress
 
 PARTS = (
-    "ecg_encoder", "vision_encoder", "ecg_projector", "vision_projector", "image_newline", "language_model", "class_head",
-)  # fmt: skip
+    "ecg_encoder",
+    "vision_encoder",
+    "ecg_projector",
+    "vision_projector",
+    "image_newline",
+    "language_model",
+    "class_head",
+)
 FORWARD = "forward"
 
 
@@ -174,11 +180,12 @@ class Tuning(SeededSteps):
             raise GemConfigError("nothing learns", remedy="name the parts that train")
         return [
             {
-                "params": parameters, "lr": self.rates.get(part, self.learning_rate),
+                "params": parameters,
+                "lr": self.rates.get(part, self.learning_rate),
                 "weight_decay": self.weight_decay if decayed else 0.0,
             }
             for (part, decayed), parameters in groups.items()
-        ]  # fmt: skip
+        ]
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, then the schedule over the whole run."""

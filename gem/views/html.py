@@ -45,7 +45,12 @@ def fragment(explanation: Explanation) -> str:
     )
     measurement = explanation.measurement
     patient = [f"{measurement.age:g} years" if measurement.age is not None else "", measurement.sex or ""]
-    facts = [*filter(None, patient), f"{measurement.duration_s:g} s", f"{len(measurement.leads)} leads", f"{measurement.fs:g} Hz"]  # fmt: skip
+    facts = [
+        *filter(None, patient),
+        f"{measurement.duration_s:g} s",
+        f"{len(measurement.leads)} leads",
+        f"{measurement.fs:g} Hz",
+    ]
     about = " \u00b7 ".join(facts)
     counts = "".join(
         f'<span class="chip {name}"><b aria-hidden="true">{VERDICT_SIGNS[name]}</b> {count} {name.replace("_", " ")}</span> '

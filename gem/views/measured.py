@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
 # name in Measurement -> how a reader calls it
 VALUES = {
-    "heart_rate": "Heart rate", "rr": "RR interval", "p": "P wave", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval",
-    "qtc_fridericia": "QTc (Fridericia)", "qtc_bazett": "QTc (Bazett)", "qtc_framingham": "QTc (Framingham)",
-    "qtc_hodges": "QTc (Hodges)", "axis": "QRS axis",
-}  # fmt: skip
+    "heart_rate": "Heart rate",
+    "rr": "RR interval",
+    "p": "P wave",
+    "pr": "PR interval",
+    "qrs": "QRS duration",
+    "qt": "QT interval",
+    "qtc_fridericia": "QTc (Fridericia)",
+    "qtc_bazett": "QTc (Bazett)",
+    "qtc_framingham": "QTc (Framingham)",
+    "qtc_hodges": "QTc (Hodges)",
+    "axis": "QRS axis",
+}
 UNITS = {"deg": "\N{DEGREE SIGN}"}
 
 

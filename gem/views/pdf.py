@@ -63,15 +63,22 @@ def _data(explanation: Explanation) -> dict[str, object]:
     about += ["" if measurement.age is None else f"{measurement.age:g} years", measurement.sex or ""]
     top = sorted(explanation.probabilities.items(), key=lambda item: -item[1])[:8]
     return {
-        "title": explanation.record_id, "about": " \u00b7 ".join(filter(None, about)), "model": explanation.model, "mark": mark(explanation),
-        "verdict": explanation.verdict_line, "picture": explanation.record is not None,
+        "title": explanation.record_id,
+        "about": " \u00b7 ".join(filter(None, about)),
+        "model": explanation.model,
+        "mark": mark(explanation),
+        "verdict": explanation.verdict_line,
+        "picture": explanation.record is not None,
         "statements": [
             {
-                "text": part.text, "verdict": part.verdict.replace("_", " "), "kind": KINDS.get(part.kind, ""),
+                "text": part.text,
+                "verdict": part.verdict.replace("_", " "),
+                "kind": KINDS.get(part.kind, ""),
                 "proof": list(dict.fromkeys(source_line(evidence) for evidence in part.evidence))[:6],
             }
             for part in explanation.statements
         ],
-        "rows": [list(row) for row in rows(measurement)], "quality": quality_lines(measurement) or ["none found"],
+        "rows": [list(row) for row in rows(measurement)],
+        "quality": quality_lines(measurement) or ["none found"],
         "probabilities": [[name, f"{value:.0%}"] for name, value in top],
-    }  # fmt: skip
+    }

@@ -28,11 +28,18 @@ _MODIFIERS = word_set(
 # findings that a list after "no" goes on with ("no ST elevation, T inversion"), other than "no P waves, atrial fibrillation"
 _FAMILY = dict.fromkeys(
     (
-        "st_elevation", "st_depression", "t_wave_inversion", "flat_t_wave", "tall_t_wave", "q_waves", "early_repolarisation",
-        *WALLS["infarction"][""][0], *WALLS["ischemia"][""][0],
+        "st_elevation",
+        "st_depression",
+        "t_wave_inversion",
+        "flat_t_wave",
+        "tall_t_wave",
+        "q_waves",
+        "early_repolarisation",
+        *WALLS["infarction"][""][0],
+        *WALLS["ischemia"][""][0],
     ),
     "shape",
-)  # fmt: skip
+)
 
 
 @dataclass(slots=True)

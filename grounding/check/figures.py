@@ -227,7 +227,13 @@ def _is_reference(c: Context, number: int, item: Item, compared: bool) -> bool:
         return True
     following = c.next(number)
     wide = value.high - value.low >= WIDE_RANGE
-    if wide and following is not None and following.term.values[:1] == ("normal",) and following.first - item.last <= 4 and not BE.isdisjoint(c.gap(item.last, following.first)):  # fmt: skip
+    if (
+        wide
+        and following is not None
+        and following.term.values[:1] == ("normal",)
+        and following.first - item.last <= 4
+        and not BE.isdisjoint(c.gap(item.last, following.first))
+    ):
         c.done_to = max(c.done_to, number + 1)
         return True
     if not (value.is_range or compared):
@@ -289,7 +295,16 @@ def _defines(c: Context, item: Item, subject: QuantitySubject | None) -> bool:
     )
 
 
-def _state(c: Context, subject: QuantitySubject, item: Item, *, first: int | None = None, last: int | None = None, negated: bool = False, aside: str = "") -> None:  # fmt: skip
+def _state(
+    c: Context,
+    subject: QuantitySubject,
+    item: Item,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    negated: bool = False,
+    aside: str = "",
+) -> None:
     """State a number of a quantity."""
     value = item.number
     assert value is not None

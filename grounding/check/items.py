@@ -13,7 +13,30 @@ from .tokens import Sentence, word_set
 _LEADS = {lead.lower(): lead for lead in STANDARD_LEADS}
 _WAVE_LEAD = re.compile(r"([qrst])(v[1-6]|av[lrf])")  # "SV1", "RaVL"
 _GLUE = frozenset("-/.")  # may stand between the words of a phrase: "first-degree", "ST/T", "unspez. intraventr. Block"
-_JOIN = frozenset({",", "and", "or", "to", "-", "through", "lead", "leads", "/", "&", "the", "as", "well", "+", "bis", "und", "oder", "thru", "ableitung", "ableitungen"})  # fmt: skip
+_JOIN = frozenset(
+    {
+        ",",
+        "and",
+        "or",
+        "to",
+        "-",
+        "through",
+        "lead",
+        "leads",
+        "/",
+        "&",
+        "the",
+        "as",
+        "well",
+        "+",
+        "bis",
+        "und",
+        "oder",
+        "thru",
+        "ableitung",
+        "ableitungen",
+    }
+)
 _RANGE = frozenset({"-", "to", "through", "bis", "thru"})
 _BEFORE_LEAD_I = frozenset(
     {"lead", "leads", "in", "and", ",", "(", "or", "/", "ableitung", "ableitungen", "und", "&", "for"}

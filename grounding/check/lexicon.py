@@ -19,8 +19,11 @@ _ENDINGS = ("", "e", "er", "es", "en", "em")
 Subject = tuple[tuple[str, ...], ...]
 
 _INFARCTION = (
-    "anterior_myocardial_infarction", "inferior_myocardial_infarction", "lateral_myocardial_infarction", "pathological_q_waves",
-)  # fmt: skip
+    "anterior_myocardial_infarction",
+    "inferior_myocardial_infarction",
+    "lateral_myocardial_infarction",
+    "pathological_q_waves",
+)
 _ST = ("st_elevation", "st_depression")
 _T = ("t_wave_inversion", "flat_t_wave", "tall_t_wave")
 _ISCHEMIA = ("anterior_ischemia", "inferior_ischemia", "lateral_ischemia", "st_depression", "t_wave_inversion")
@@ -33,7 +36,9 @@ GROUPS: Mapping[str, Subject] = {
     "sinus": (("sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"),),
     "st_t_changes": ((*_ST, *_T, *_ISCHEMIA[:3]),),
     "t_changes": (_T,),
-    "conduction": ((*_FASCICULAR, *_BUNDLE, *_AV_BLOCK, "nonspecific_intraventricular_conduction_delay", "wolff_parkinson_white"),),
+    "conduction": (
+        (*_FASCICULAR, *_BUNDLE, *_AV_BLOCK, "nonspecific_intraventricular_conduction_delay", "wolff_parkinson_white"),
+    ),
     "fascicular": (_FASCICULAR,),
     "bundle": (_BUNDLE,),
     "incomplete_bundle": (_INCOMPLETE,),
@@ -47,48 +52,116 @@ GROUPS: Mapping[str, Subject] = {
     "bifascicular": (("complete_right_bundle_branch_block",), _FASCICULAR),
     "stemi": (("st_elevation",),),
     # ST elevation bears it out, ST depression or T inversion leave it open
-    "acute_infarction": ((*_ST, "t_wave_inversion", "complete_left_bundle_branch_block"), ("st_elevation", "acute_infarction")),
-}  # fmt: skip
+    "acute_infarction": (
+        (*_ST, "t_wave_inversion", "complete_left_bundle_branch_block"),
+        ("st_elevation", "acute_infarction"),
+    ),
+}
 # infarction and ischaemia by the wall named
 WALLS: Mapping[str, Mapping[str, Subject]] = {
     "infarction": {
-        "": (_INFARCTION,), "anterior": (_INFARCTION[:1],), "anteroseptal": (_INFARCTION[:1],), "septal": (_INFARCTION[:1],),
-        "inferior": (_INFARCTION[1:2],), "lateral": (_INFARCTION[2:3],), "high_lateral": (_INFARCTION[2:3],),
-        "anterolateral": ((_INFARCTION[0], _INFARCTION[2]),), "inferolateral": (_INFARCTION[1:3],), "posterior": (("posterior_infarction",),),
+        "": (_INFARCTION,),
+        "anterior": (_INFARCTION[:1],),
+        "anteroseptal": (_INFARCTION[:1],),
+        "septal": (_INFARCTION[:1],),
+        "inferior": (_INFARCTION[1:2],),
+        "lateral": (_INFARCTION[2:3],),
+        "high_lateral": (_INFARCTION[2:3],),
+        "anterolateral": ((_INFARCTION[0], _INFARCTION[2]),),
+        "inferolateral": (_INFARCTION[1:3],),
+        "posterior": (("posterior_infarction",),),
     },
     "ischemia": {
-        "": (_ISCHEMIA,), "anterior": (_ISCHEMIA[:1],), "anteroseptal": (_ISCHEMIA[:1],), "septal": (_ISCHEMIA[:1],),
-        "inferior": (_ISCHEMIA[1:2],), "lateral": (_ISCHEMIA[2:3],), "high_lateral": (_ISCHEMIA[2:3],),
-        "anterolateral": ((_ISCHEMIA[0], _ISCHEMIA[2]),), "inferolateral": (_ISCHEMIA[1:3],), "posterior": (("posterior_ischemia",),),
+        "": (_ISCHEMIA,),
+        "anterior": (_ISCHEMIA[:1],),
+        "anteroseptal": (_ISCHEMIA[:1],),
+        "septal": (_ISCHEMIA[:1],),
+        "inferior": (_ISCHEMIA[1:2],),
+        "lateral": (_ISCHEMIA[2:3],),
+        "high_lateral": (_ISCHEMIA[2:3],),
+        "anterolateral": ((_ISCHEMIA[0], _ISCHEMIA[2]),),
+        "inferolateral": (_ISCHEMIA[1:3],),
+        "posterior": (("posterior_ischemia",),),
     },
-}  # fmt: skip
+}
 REGION_LEADS: Mapping[str, tuple[str, ...]] = {
-    **LEAD_GROUPS, "all": STANDARD_LEADS, "inferolateral": (*LEAD_GROUPS["inferior"], "V5", "V6"), "posterior": (), "same": (),
-}  # fmt: skip
+    **LEAD_GROUPS,
+    "all": STANDARD_LEADS,
+    "inferolateral": (*LEAD_GROUPS["inferior"], "V5", "V6"),
+    "posterior": (),
+    "same": (),
+}
 # what is said of a segment or wave: (segment, word) -> (findings, whether they are denied)
 SEGMENT_WORDS: Mapping[tuple[str, str], tuple[Subject, bool]] = {
-    ("st", "up"): ((_ST[:1],), False), ("st", "tall"): ((_ST[:1],), False), ("st", "down"): ((_ST[1:],), False),
-    ("st", "iso"): ((_ST,), True), ("st", "normal"): ((_ST,), True), ("st", "abnormal"): ((_ST,), False),
-    ("t", "inverted"): ((_T[:1],), False), ("t", "flat"): ((_T[1:2],), False), ("t", "tall"): ((_T[2:],), False),
-    ("t", "upright"): ((_T[:1],), True), ("t", "normal"): ((_T,), True), ("t", "abnormal"): ((_T,), False),
-    ("st_t", "normal"): (GROUPS["st_t_changes"], True), ("st_t", "abnormal"): (GROUPS["st_t_changes"], False), ("st_t", "iso"): ((_ST,), True),
-    ("st_t", "down"): ((_ST[1:],), False), ("st_t", "up"): ((_ST[:1],), False), ("st_t", "inverted"): ((_T[:1],), False),
-    ("q", "abnormal"): ((("pathological_q_waves",),), False), ("q", "normal"): ((("pathological_q_waves",),), True),
-    ("progression", "normal"): ((("poor_r_wave_progression",),), True), ("progression", "good"): ((("poor_r_wave_progression",),), True),
+    ("st", "up"): ((_ST[:1],), False),
+    ("st", "tall"): ((_ST[:1],), False),
+    ("st", "down"): ((_ST[1:],), False),
+    ("st", "iso"): ((_ST,), True),
+    ("st", "normal"): ((_ST,), True),
+    ("st", "abnormal"): ((_ST,), False),
+    ("t", "inverted"): ((_T[:1],), False),
+    ("t", "flat"): ((_T[1:2],), False),
+    ("t", "tall"): ((_T[2:],), False),
+    ("t", "upright"): ((_T[:1],), True),
+    ("t", "normal"): ((_T,), True),
+    ("t", "abnormal"): ((_T,), False),
+    ("st_t", "normal"): (GROUPS["st_t_changes"], True),
+    ("st_t", "abnormal"): (GROUPS["st_t_changes"], False),
+    ("st_t", "iso"): ((_ST,), True),
+    ("st_t", "down"): ((_ST[1:],), False),
+    ("st_t", "up"): ((_ST[:1],), False),
+    ("st_t", "inverted"): ((_T[:1],), False),
+    ("q", "abnormal"): ((("pathological_q_waves",),), False),
+    ("q", "normal"): ((("pathological_q_waves",),), True),
+    ("progression", "normal"): ((("poor_r_wave_progression",),), True),
+    ("progression", "good"): ((("poor_r_wave_progression",),), True),
     **{("progression", word): ((("poor_r_wave_progression",),), False) for word in ("poor", "flat", "abnormal")},
-}  # fmt: skip
-SEGMENT_OF = {"q_waves": "q", "st_elevation": "st", "st_depression": "st", "t_wave_inversion": "t", "flat_t_wave": "t", "tall_t_wave": "t", "poor_r_wave_progression": "progression"}  # fmt: skip
+}
+SEGMENT_OF = {
+    "q_waves": "q",
+    "st_elevation": "st",
+    "st_depression": "st",
+    "t_wave_inversion": "t",
+    "flat_t_wave": "t",
+    "tall_t_wave": "t",
+    "poor_r_wave_progression": "progression",
+}
 # findings that only repeat what a quantity's category says: texts are read by the quantity and the word
-_BY_CATEGORY = frozenset({"normal_rate", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc", "wide_qrs", "short_pr", "prolonged_qtc", "short_qtc"})  # fmt: skip
+_BY_CATEGORY = frozenset(
+    {
+        "normal_rate",
+        "normal_pr",
+        "normal_qrs",
+        "normal_axis",
+        "normal_qtc",
+        "wide_qrs",
+        "short_pr",
+        "prolonged_qtc",
+        "short_qtc",
+    }
+)
 # the value that a finding's name speaks about, so that a number after it can be read: "left axis deviation (-42 degrees)"
 _SINUS_RATE = dict.fromkeys(GROUPS["sinus"][0], "heart_rate")
 QUANTITY_OF: Mapping[str, str] = {
-    "bradycardia": "heart_rate", "tachycardia": "heart_rate", **_SINUS_RATE, "supraventricular_tachycardia": "heart_rate",
-    "atrial_fibrillation": "heart_rate", "atrial_flutter": "heart_rate", "paced_rhythm": "heart_rate", "junctional_rhythm": "heart_rate",
-    "ventricular_tachycardia": "heart_rate", "irregular_rhythm": "heart_rate", "first_degree_av_block": "pr",
-    **dict.fromkeys(_BUNDLE, "qrs"), "nonspecific_intraventricular_conduction_delay": "qrs", "left_axis_deviation": "axis",
-    "right_axis_deviation": "axis", "extreme_axis_deviation": "axis", "left_anterior_fascicular_block": "axis", "left_posterior_fascicular_block": "axis",
-}  # fmt: skip
+    "bradycardia": "heart_rate",
+    "tachycardia": "heart_rate",
+    **_SINUS_RATE,
+    "supraventricular_tachycardia": "heart_rate",
+    "atrial_fibrillation": "heart_rate",
+    "atrial_flutter": "heart_rate",
+    "paced_rhythm": "heart_rate",
+    "junctional_rhythm": "heart_rate",
+    "ventricular_tachycardia": "heart_rate",
+    "irregular_rhythm": "heart_rate",
+    "first_degree_av_block": "pr",
+    **dict.fromkeys(_BUNDLE, "qrs"),
+    "nonspecific_intraventricular_conduction_delay": "qrs",
+    "left_axis_deviation": "axis",
+    "right_axis_deviation": "axis",
+    "extreme_axis_deviation": "axis",
+    "left_anterior_fascicular_block": "axis",
+    "left_posterior_fascicular_block": "axis",
+}
 
 
 @dataclass(frozen=True)
@@ -154,9 +227,38 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
     for name, phrases in words.get("regions", {}).items():
         yield from ((phrase, Term("region", (name,))) for phrase in phrases)
     for name, phrases in words.get("leads", {}).items():
-        yield from ((phrase, Term("lead", REGION_LEADS[name] if name != "same" else ("same",), region=True)) for phrase in phrases)  # fmt: skip
-    plain_kinds = ("unmeasured", "qualifiers", "comparative", "unmodelled", "skip", "no", "no_strong", "absent", "present", "maybe", "maybe_post",
-                   "unlikely", "past", "aside", "general", "met", "hypothetical", "now", "contrast", "stop", "conditional", "comparison", "reference", "missing", "approx", "both")  # fmt: skip
+        yield from (
+            (phrase, Term("lead", REGION_LEADS[name] if name != "same" else ("same",), region=True))
+            for phrase in phrases
+        )
+    plain_kinds = (
+        "unmeasured",
+        "qualifiers",
+        "comparative",
+        "unmodelled",
+        "skip",
+        "no",
+        "no_strong",
+        "absent",
+        "present",
+        "maybe",
+        "maybe_post",
+        "unlikely",
+        "past",
+        "aside",
+        "general",
+        "met",
+        "hypothetical",
+        "now",
+        "contrast",
+        "stop",
+        "conditional",
+        "comparison",
+        "reference",
+        "missing",
+        "approx",
+        "both",
+    )
     for kind in plain_kinds:
         yield from ((phrase, Term(kind)) for phrase in words.get(kind, ()))
 

@@ -13,7 +13,15 @@ from .tokens import word_set
 
 WAVES = frozenset({"p", "q", "r", "s", "t", "st"})
 # the wave whose size a number in mm behind a finding gives
-AMPLITUDE_OF = {"st_elevation": "st", "st_depression": "st", "t_wave_inversion": "t", "flat_t_wave": "t", "tall_t_wave": "t", "q_waves": "q", "pathological_q_waves": "q"}  # fmt: skip
+AMPLITUDE_OF = {
+    "st_elevation": "st",
+    "st_depression": "st",
+    "t_wave_inversion": "t",
+    "flat_t_wave": "t",
+    "tall_t_wave": "t",
+    "q_waves": "q",
+    "pathological_q_waves": "q",
+}
 _INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
 _ACUTE = word_set(
     "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"

@@ -15,13 +15,41 @@ UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("mv", "millivolt", "millivolts"), ("mV", 1.0)),
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), ("mV", 0.1)),
     **dict.fromkeys(("µv", "uv", "microvolt", "microvolts"), ("mV", 0.001)),
-}  # fmt: skip
+}
 # units of other things: the number before them is no value of the ECG that could be held against anything
-_OTHER_UNITS = word_set("mg g kg cm m km hz khz mmhg mmol l ml years year yo y jahre jahr j % leads lead ableitungen min minutes minute hours hour hrs days weeks months "
-    "tage stunden minuten pm am beats beat complexes times x mal times channels kanal points score")  # fmt: skip
+_OTHER_UNITS = word_set(
+    "mg g kg cm m km hz khz mmhg mmol l ml years year yo y jahre jahr j % leads lead ableitungen min minutes minute hours hour hrs days weeks months "
+    "tage stunden minuten pm am beats beat complexes times x mal times channels kanal points score"
+)
 _BEATS = frozenset({"beats", "beat", "b", "schlaege", "schlag", "complexes", "per", "pro", "/"})
 _MINUTES = frozenset({"min", "minute", "mins", "m"})
-_ONES = {name: value for value, name in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
+_ONES = {
+    name: value
+    for value, name in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
+    )
+}
 _TENS = {
     name: 10 * value
     for value, name in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
@@ -151,7 +179,12 @@ class NumberReader:
         if "." not in word and at + 2 < self.size and self.words[at + 1] == "," and self.words[at + 2].isdecimal():
             fraction = self.words[at + 2]
             touching = self.ends[at] == self.starts[at + 1] and self.ends[at + 1] == self.starts[at + 2]
-            listed = at + 4 < self.size and self.words[at + 3] == "," and self.ends[at + 2] == self.starts[at + 3] and self.words[at + 4].isdecimal()  # fmt: skip
+            listed = (
+                at + 4 < self.size
+                and self.words[at + 3] == ","
+                and self.ends[at + 2] == self.starts[at + 3]
+                and self.words[at + 4].isdecimal()
+            )
             if touching and not listed:
                 if len(fraction) == 3 and word != "0":
                     return float(word + fraction), at + 2
@@ -233,7 +266,9 @@ class NumberReader:
             if word == "°" and at + 1 < self.size and words[at + 1] in ("c", "f"):
                 return "other", 1.0, at + 1
             return unit, scale, at
-        if word in _OTHER_UNITS or (word == "-" and at + 1 < self.size and words[at + 1] in _OTHER_UNITS and self.ends[last] == self.starts[at]):  # fmt: skip
+        if word in _OTHER_UNITS or (
+            word == "-" and at + 1 < self.size and words[at + 1] in _OTHER_UNITS and self.ends[last] == self.starts[at]
+        ):
             return "other", 1.0, last
         return "", 1.0, last
 
@@ -249,7 +284,13 @@ class NumberReader:
         """ "12.03.2020", "12/3/18", "2019-03-12", "12-MAR-2018", "07:27", "2:1": passed over."""
         words = self.words
         end, parts, signs = at, 1, ""
-        while parts < 5 and end + 2 < self.size and words[end + 1] in "./-:," and self.ends[end] == self.starts[end + 1] == self.ends[end + 1] - 1 and self.ends[end + 1] == self.starts[end + 2]:  # fmt: skip
+        while (
+            parts < 5
+            and end + 2 < self.size
+            and words[end + 1] in "./-:,"
+            and self.ends[end] == self.starts[end + 1] == self.ends[end + 1] - 1
+            and self.ends[end + 1] == self.starts[end + 2]
+        ):
             follows = words[end + 2]
             if not (is_number(follows) or (words[end + 1] == "-" and len(follows) == 3 and follows.isalpha())):
                 break

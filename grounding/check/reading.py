@@ -18,14 +18,38 @@ from .tokens import sentences
 
 # kind of item -> how it is read; kinds that are missing here only matter to their neighbours
 _RULES: Mapping[str, Callable[[Context, int, Item], None]] = {
-    "stop": cues.read_stop, "contrast": cues.read_stop, "now": cues.read_stop, "no": cues.read_no, "no_strong": cues.read_no, "absent": cues.read_absent,
-    "present": cues.read_present, "maybe": cues.read_maybe, "maybe_post": cues.read_maybe_post, "doubt": cues.read_doubt_sign, "unlikely": cues.read_unlikely,
-    "past": cues.read_past, "compare": cues.read_compare, "reference": cues.read_reference, "formula": cues.read_formula, "missing": cues.read_missing,
-    "comparative": cues.read_comparative, "quantity": values.read_quantity, "unmeasured": values.read_unmeasured, "said": values.read_said,
-    "quality": values.read_quality, "regularity": values.read_regularity, "number": figures.read_number, "wave": waves.read_wave,
-    "wavelead": waves.read_wavelead, "sum": waves.read_sum, "finding": naming.read_finding, "regional": naming.read_regional, "region": naming.read_region,
-    "unmodelled": naming.read_unmodelled, "lead": naming.read_lead,
-}  # fmt: skip
+    "stop": cues.read_stop,
+    "contrast": cues.read_stop,
+    "now": cues.read_stop,
+    "no": cues.read_no,
+    "no_strong": cues.read_no,
+    "absent": cues.read_absent,
+    "present": cues.read_present,
+    "maybe": cues.read_maybe,
+    "maybe_post": cues.read_maybe_post,
+    "doubt": cues.read_doubt_sign,
+    "unlikely": cues.read_unlikely,
+    "past": cues.read_past,
+    "compare": cues.read_compare,
+    "reference": cues.read_reference,
+    "formula": cues.read_formula,
+    "missing": cues.read_missing,
+    "comparative": cues.read_comparative,
+    "quantity": values.read_quantity,
+    "unmeasured": values.read_unmeasured,
+    "said": values.read_said,
+    "quality": values.read_quality,
+    "regularity": values.read_regularity,
+    "number": figures.read_number,
+    "wave": waves.read_wave,
+    "wavelead": waves.read_wavelead,
+    "sum": waves.read_sum,
+    "finding": naming.read_finding,
+    "regional": naming.read_regional,
+    "region": naming.read_region,
+    "unmodelled": naming.read_unmodelled,
+    "lead": naming.read_lead,
+}
 
 
 def read_statements(text: str) -> list[Statement]:

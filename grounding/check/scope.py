@@ -16,8 +16,10 @@ QUESTION = "a question, not a statement"
 
 _SEGMENT_ENDS = frozenset({",", "(", ")", "[", "]"})
 _VERBS = word_set("showed revealed had demonstrated was were documented had has shows zeigte war waren hatte rose fell")
-_MONTHS = word_set("january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
-    "januar februar maerz mai juni juli oktober dezember")  # fmt: skip
+_MONTHS = word_set(
+    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
+    "januar februar maerz mai juni juli oktober dezember"
+)
 _COMPARISON_ENDS = word_set("is are has have shows there new newly neu neuer neue neues ist sind")
 # what may stand around "in 2019" when the part of the sentence is only a time
 _YEAR_BEFORE = frozenset({"in", "im", "since", "seit", "jahr", "year", "from", "von", "vom", "of", "dated"})
@@ -43,7 +45,28 @@ def asides(sentence: Sentence, items: Sequence[Item]) -> list[str]:
 
 def _asks(sentence: Sentence, items: Sequence[Item]) -> bool:
     """ "Is there AF?" asks; "LVH?" doubts."""
-    return sentence.words[0] in {"is", "are", "does", "do", "has", "was", "could", "can", "what", "which", "any", "ist", "hat", "liegt", "gibt", "sind"} and len(sentence.words) > 2  # fmt: skip
+    return (
+        sentence.words[0]
+        in {
+            "is",
+            "are",
+            "does",
+            "do",
+            "has",
+            "was",
+            "could",
+            "can",
+            "what",
+            "which",
+            "any",
+            "ist",
+            "hat",
+            "liegt",
+            "gibt",
+            "sind",
+        }
+        and len(sentence.words) > 2
+    )
 
 
 def _segments(sentence: Sentence, items: Sequence[Item]) -> list[tuple[int, int, bool]]:
@@ -115,7 +138,9 @@ def _mark_comparisons(sentence: Sentence, items: Sequence[Item], out: list[str])
         ):
             continue
         end = item.last + 1
-        while end < size and words[end] not in _SEGMENT_ENDS and end not in closing and words[end] not in _COMPARISON_ENDS:  # fmt: skip
+        while (
+            end < size and words[end] not in _SEGMENT_ENDS and end not in closing and words[end] not in _COMPARISON_ENDS
+        ):
             end += 1
         _mark(out, item.last + 1, end, COMPARED)
         done = end

@@ -13,10 +13,23 @@ _SAME = str.maketrans(
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u00ad", "-"),
         **dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"),
         **dict.fromkeys("\u201c\u201d\u201e", '"'),
-        "\u03bc": "\u00b5", "\u00ba": "\u00b0", "\u02da": "\u00b0", "\u2044": "/", "\u2215": "/", "\u223c": "~", "\u2248": "~",
-        "\u2265": ">", "\u2264": "<", "\u2a7e": ">", "\u2a7d": "<", "\u2028": "\n", "\u2029": "\n", "\u000b": "\n", "\u000c": "\n",
+        "\u03bc": "\u00b5",
+        "\u00ba": "\u00b0",
+        "\u02da": "\u00b0",
+        "\u2044": "/",
+        "\u2215": "/",
+        "\u223c": "~",
+        "\u2248": "~",
+        "\u2265": ">",
+        "\u2264": "<",
+        "\u2a7e": ">",
+        "\u2a7d": "<",
+        "\u2028": "\n",
+        "\u2029": "\n",
+        "\u000b": "\n",
+        "\u000c": "\n",
     }
-)  # fmt: skip
+)
 # an ordinal, a number, a word (with a lost umlaut as in "f#r", a chest lead's digit, "(s)"), line ends, or one sign
 _TOKEN = re.compile(
     r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
@@ -109,8 +122,15 @@ def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterato
 
 
 def _ends(
-    sign: str, text: str, end: int, size: int, words: list[str], ends: list[int], start: int, abbreviations: frozenset[str]
-) -> bool:  # fmt: skip
+    sign: str,
+    text: str,
+    end: int,
+    size: int,
+    words: list[str],
+    ends: list[int],
+    start: int,
+    abbreviations: frozenset[str],
+) -> bool:
     if sign in ";!|":
         return True
     last = end >= size or text[end].isspace()

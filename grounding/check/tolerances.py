@@ -21,7 +21,14 @@ TOLERANCES = {
 APPROXIMATE = 1.5  # a number called approximate may lie this many times further away
 P_PRESENT_SHARE = 0.5
 # amplitudes in one lead: (mV, share of the measured value), whichever is more
-AMPLITUDE_TOLERANCES = {"st": (0.075, 0.25), "p": (0.05, 0.25), "q": (0.1, 0.25), "t": (0.1, 0.25), "r": (0.2, 0.2), "s": (0.2, 0.2)}  # fmt: skip
+AMPLITUDE_TOLERANCES = {
+    "st": (0.075, 0.25),
+    "p": (0.05, 0.25),
+    "q": (0.1, 0.25),
+    "t": (0.1, 0.25),
+    "r": (0.2, 0.2),
+    "s": (0.2, 0.2),
+}
 SUM_TOLERANCE_MV = 0.3
 # a finding in a lead counts as plainly absent only where the value is less than this share of its criterion's limit
 PLAIN_SHARE = 0.5
@@ -52,9 +59,14 @@ NEEDS = {
 
 # words of texts -> the words of ``grounding.findings.category`` that they mean
 _MEANT = {
-    "high": frozenset({"prolonged", "fast"}), "low": frozenset({"short", "slow"}), "normal": frozenset({"normal"}),
-    "narrow": frozenset({"normal", "borderline"}), "left": frozenset({"left"}), "right": frozenset({"right"}), "extreme": frozenset({"extreme"}),
-}  # fmt: skip
+    "high": frozenset({"prolonged", "fast"}),
+    "low": frozenset({"short", "slow"}),
+    "normal": frozenset({"normal"}),
+    "narrow": frozenset({"normal", "borderline"}),
+    "left": frozenset({"left"}),
+    "right": frozenset({"right"}),
+    "extreme": frozenset({"extreme"}),
+}
 _OTHERS = frozenset({"abnormal", "deviated"})  # anything but normal
 
 

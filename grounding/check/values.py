@@ -211,9 +211,16 @@ def _category(c: Context, subject: QuantitySubject, quality: Item, first: int, l
     word = quality.term.values[0]
     borderline = word == "borderline"  # "at the upper limit of normal"
     return c.add(
-        "category", (subject.name,), first, last, word="normal" if borderline else word, negated=scope.negated, uncertain=scope.uncertain or borderline,
-        aside=scope.aside or (COMPARED if _changed(c, quality) else ""), formulas=formulas(c, subject, last),
-    )  # fmt: skip
+        "category",
+        (subject.name,),
+        first,
+        last,
+        word="normal" if borderline else word,
+        negated=scope.negated,
+        uncertain=scope.uncertain or borderline,
+        aside=scope.aside or (COMPARED if _changed(c, quality) else ""),
+        formulas=formulas(c, subject, last),
+    )
 
 
 def _changed(c: Context, quality: Item) -> bool:

@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
 # findings that are no abnormality
-_NORMAL = frozenset({"normal_rate", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc", "sinus_rhythm", "sinus_arrhythmia", "irregular_rhythm"})  # fmt: skip
+_NORMAL = frozenset(
+    {
+        "normal_rate",
+        "normal_pr",
+        "normal_qrs",
+        "normal_axis",
+        "normal_qtc",
+        "sinus_rhythm",
+        "sinus_arrhythmia",
+        "irregular_rhythm",
+    }
+)
 _SINUS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
 _NOT_WITH_SINUS = frozenset(
     {
@@ -42,9 +53,17 @@ _NOT_WITH_SINUS = frozenset(
     }
 )
 _SHOWN = {
-    "heart_rate": "heart rate", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval", "axis": "axis", "rr": "RR interval", "p": "P duration",
-    "atrial_rate_bpm": "atrial rate", "axis_p": "P axis", "axis_t": "T axis",
-}  # fmt: skip
+    "heart_rate": "heart rate",
+    "pr": "PR interval",
+    "qrs": "QRS duration",
+    "qt": "QT interval",
+    "axis": "axis",
+    "rr": "RR interval",
+    "p": "P duration",
+    "atrial_rate_bpm": "atrial rate",
+    "axis_p": "P axis",
+    "axis_t": "T axis",
+}
 # findings that a named one brings with it: "LBBB, otherwise normal" leaves its wide QRS unsaid
 _IMPLIED = {
     "conduction": frozenset(
@@ -98,10 +117,18 @@ class _Checker:
         """Verdict, reason and evidence; the same thing said twice is looked up once."""
         number = statement.number
         key = (
-            statement.kind, name or statement.subject, statement.findings, statement.negated, statement.uncertain, statement.leads, statement.region,
-            statement.word, statement.formulas, statement.aside,
+            statement.kind,
+            name or statement.subject,
+            statement.findings,
+            statement.negated,
+            statement.uncertain,
+            statement.leads,
+            statement.region,
+            statement.word,
+            statement.formulas,
+            statement.aside,
             (number.low, number.high, number.compare, number.approximate, number.either_sign) if number else None,
-        )  # fmt: skip
+        )
         if key not in self.known:
             verdict, reason, evidence = (
                 ("not_checkable", statement.aside, ()) if statement.aside else self._hold(statement, name)
@@ -211,9 +238,12 @@ class _Checker:
 
     def _finding(self, statement: Statement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         special: Mapping[str, Callable[[Statement], tuple[Verdict, str, Iterable[Evidence]]]] = {
-            "p_waves": self._p_waves, "normal_ecg": self._normal_ecg, "otherwise_normal": self._otherwise_normal, "borderline_ecg": self._borderline,
+            "p_waves": self._p_waves,
+            "normal_ecg": self._normal_ecg,
+            "otherwise_normal": self._otherwise_normal,
+            "borderline_ecg": self._borderline,
             "q_waves": self._q_waves,
-        }  # fmt: skip
+        }
         first = statement.findings[0][0]
         if first in special:
             return special[first](statement)

@@ -8,6 +8,21 @@ from .opinion import DIAGNOSES, agreement, opinion_words, suggested
 from .report import report
 
 __all__ = [
-    "DIAGNOSES", "DIAGNOSIS_TAGS", "FINDING_TAGS", "ORDINARY", "TAGS", "VALUES", "Fact", "Statement", "agreement", "compose", "facts", "listed",
-    "opinion_words", "prompt", "report", "resolve", "suggested",
-]  # fmt: skip
+    "DIAGNOSES",
+    "DIAGNOSIS_TAGS",
+    "FINDING_TAGS",
+    "ORDINARY",
+    "TAGS",
+    "VALUES",
+    "Fact",
+    "Statement",
+    "agreement",
+    "compose",
+    "facts",
+    "listed",
+    "opinion_words",
+    "prompt",
+    "report",
+    "resolve",
+    "suggested",
+]

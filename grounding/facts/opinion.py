@@ -87,6 +87,16 @@ def agreement(label: str, findings: Mapping[str, Finding]) -> tuple[str, tuple[E
 
 
 # findings that are no disease
-ORDINARY = frozenset({
-    "normal_axis", "normal_ecg", "normal_rate", "normal_pr", "normal_qrs", "normal_qtc", "sinus_rhythm", "sinus_arrhythmia", "irregular_rhythm",
-})  # fmt: skip
+ORDINARY = frozenset(
+    {
+        "normal_axis",
+        "normal_ecg",
+        "normal_rate",
+        "normal_pr",
+        "normal_qrs",
+        "normal_qtc",
+        "sinus_rhythm",
+        "sinus_arrhythmia",
+        "irregular_rhythm",
+    }
+)

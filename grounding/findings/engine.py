@@ -95,9 +95,15 @@ class Assessment:
         evidence = [self.quantities.evidence(lead, name) for lead, name in read]
         evidence += [part for part in outcome.evidence if part not in evidence]
         return Finding(
-            name=entry.name, present=present, criterion=criterion_words(entry.name, m.sex, m.age), evidence=tuple(evidence), source=entry.source,
-            label=entry.label, group=entry.group, reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
-        )  # fmt: skip
+            name=entry.name,
+            present=present,
+            criterion=criterion_words(entry.name, m.sex, m.age),
+            evidence=tuple(evidence),
+            source=entry.source,
+            label=entry.label,
+            group=entry.group,
+            reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
+        )
 
     def _condition(self, entry: Entry, condition: Condition) -> _Outcome:
         if isinstance(condition, str):

@@ -30,7 +30,11 @@ LEAD_GROUPS: dict[str, tuple[str, ...]] = {
     "left_precordial": ("V4", "V5", "V6"),
 }
 # neighbours on the chest and in the frontal plane (Cabrera order), as the universal definition of infarction uses them
-CONTIGUOUS: tuple[tuple[str, ...], ...] = (("V1", "V2", "V3", "V4", "V5", "V6"), ("aVL", "I", "II", "aVF", "III"), ("I", "aVL", "V5", "V6"))  # fmt: skip
+CONTIGUOUS: tuple[tuple[str, ...], ...] = (
+    ("V1", "V2", "V3", "V4", "V5", "V6"),
+    ("aVL", "I", "II", "aVF", "III"),
+    ("I", "aVL", "V5", "V6"),
+)
 FILES = ("rhythm.yaml", "conduction.yaml", "axis.yaml", "hypertrophy.yaml", "infarction.yaml", "repolarisation.yaml")
 _KEYS = {"all", "any", "none", "leads", "at_least", "contiguous", "where", "finding"}
 

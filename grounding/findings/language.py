@@ -16,28 +16,70 @@ if TYPE_CHECKING:
 
 # quantities of the record
 RECORD_WORDS = {
-    "heart_rate": "heart rate", "rr": "RR interval", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval", "p": "P-wave duration",
-    "qtc_bazett": "QTc (Bazett)", "qtc_fridericia": "QTc (Fridericia)", "qtc_framingham": "QTc (Framingham)", "qtc_hodges": "QTc (Hodges)",
-    "axis": "QRS axis", "axis_p": "P axis", "axis_t": "T axis", "age": "age", "sex": "sex", "has_millivolts": "the amplitudes are in millivolts",
-    "rr_min_ms": "shortest RR interval", "rr_max_ms": "longest RR interval", "rr_sd_ms": "standard deviation of the RR intervals",
-    "rr_cv": "variation of the RR intervals", "rmssd_ms": "RMSSD", "p_share": "share of beats with a P wave", "pr_sd_ms": "standard deviation of the PR interval",
-    "af_probability": "probability of atrial fibrillation", "flutter_probability": "probability of atrial flutter",
-    "atrial_rate_bpm": "atrial rate", "p_per_qrs": "P waves per QRS", "dropped_beats": "number of P waves that no QRS follows",
-    "pr_trend_ms": "growth of the PR interval from beat to beat", "n_beats": "number of beats", "pvc_count": "number of premature ventricular beats",
-    "pac_count": "number of premature supraventricular beats", "escape_count": "number of escape beats", "paced_share": "share of paced beats",
-    "wide_share": "share of wide beats", "bigeminy_run": "times in a row that one ordinary beat is followed by a premature one",
-    "trigeminy_run": "times in a row that two ordinary beats are followed by a premature one", "r_progression": "largest share of R in the QRS of V1 to V3",
+    "heart_rate": "heart rate",
+    "rr": "RR interval",
+    "pr": "PR interval",
+    "qrs": "QRS duration",
+    "qt": "QT interval",
+    "p": "P-wave duration",
+    "qtc_bazett": "QTc (Bazett)",
+    "qtc_fridericia": "QTc (Fridericia)",
+    "qtc_framingham": "QTc (Framingham)",
+    "qtc_hodges": "QTc (Hodges)",
+    "axis": "QRS axis",
+    "axis_p": "P axis",
+    "axis_t": "T axis",
+    "age": "age",
+    "sex": "sex",
+    "has_millivolts": "the amplitudes are in millivolts",
+    "rr_min_ms": "shortest RR interval",
+    "rr_max_ms": "longest RR interval",
+    "rr_sd_ms": "standard deviation of the RR intervals",
+    "rr_cv": "variation of the RR intervals",
+    "rmssd_ms": "RMSSD",
+    "p_share": "share of beats with a P wave",
+    "pr_sd_ms": "standard deviation of the PR interval",
+    "af_probability": "probability of atrial fibrillation",
+    "flutter_probability": "probability of atrial flutter",
+    "atrial_rate_bpm": "atrial rate",
+    "p_per_qrs": "P waves per QRS",
+    "dropped_beats": "number of P waves that no QRS follows",
+    "pr_trend_ms": "growth of the PR interval from beat to beat",
+    "n_beats": "number of beats",
+    "pvc_count": "number of premature ventricular beats",
+    "pac_count": "number of premature supraventricular beats",
+    "escape_count": "number of escape beats",
+    "paced_share": "share of paced beats",
+    "wide_share": "share of wide beats",
+    "bigeminy_run": "times in a row that one ordinary beat is followed by a premature one",
+    "trigeminy_run": "times in a row that two ordinary beats are followed by a premature one",
+    "r_progression": "largest share of R in the QRS of V1 to V3",
     "normal_rr_cv": "variation of the RR intervals between ordinary beats",
-}  # fmt: skip
+}
 # parts of a lead's median beat; `_mv`, `_ms`, `_rel` and `_form` say what of them
 WAVE_WORDS = {
-    "p": "P wave", "q": "Q wave", "r": "R wave", "s": "S wave", "r2": "second R wave", "s2": "second S wave", "t": "T wave", "j": "J point",
-    "st0": "ST at the J point", "st40": "ST 40 ms after the J point", "st60": "ST 60 ms after the J point", "st80": "ST 80 ms after the J point",
-}  # fmt: skip
+    "p": "P wave",
+    "q": "Q wave",
+    "r": "R wave",
+    "s": "S wave",
+    "r2": "second R wave",
+    "s2": "second S wave",
+    "t": "T wave",
+    "j": "J point",
+    "st0": "ST at the J point",
+    "st40": "ST 40 ms after the J point",
+    "st60": "ST 60 ms after the J point",
+    "st80": "ST 80 ms after the J point",
+}
 LEAD_WORDS = {
-    "net_rel": "R less S", "r_peak_time_ms": "R-peak time", "qrs_ms": "QRS duration", "qrs_form": "shape of the QRS", "st_form": "shape of the ST segment",
-    "t_form": "shape of the T wave", "p_form": "shape of the P wave",
-}  # fmt: skip
+    "net_rel": "R less S",
+    "r_peak_time_ms": "R-peak time",
+    "qrs_ms": "QRS duration",
+    "qrs_form": "shape of the QRS",
+    "st_form": "shape of the ST segment",
+    "t_form": "shape of the T wave",
+    "p_form": "shape of the P wave",
+}
 SHARES = {
     "af_probability",
     "flutter_probability",
@@ -51,9 +93,15 @@ SHARES = {
 INNER = frozenset({"af_probability", "flutter_probability", "r_progression"})  # readers judge by other values
 OF_QRS = "of the largest QRS deflection"
 _SIGNS: dict[type[ast.cmpop], str] = {
-    ast.Lt: "below", ast.LtE: "at most", ast.Gt: "above", ast.GtE: "at least", ast.Eq: "equal to", ast.NotEq: "other than",
-    ast.In: "one of", ast.NotIn: "none of",
-}  # fmt: skip
+    ast.Lt: "below",
+    ast.LtE: "at most",
+    ast.Gt: "above",
+    ast.GtE: "at least",
+    ast.Eq: "equal to",
+    ast.NotEq: "other than",
+    ast.In: "one of",
+    ast.NotIn: "none of",
+}
 _OPERATORS: dict[type[ast.operator], str] = {ast.Add: "plus", ast.Sub: "less", ast.Mult: "times", ast.Div: "divided by"}
 
 

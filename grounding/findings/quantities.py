@@ -130,9 +130,16 @@ class Quantities:
         unit = unit_of(name)
         shown = round(value, 3) if isinstance(value, float) else value
         return Evidence(
-            record_id=m.record_id, quantity=name, value=shown, unit=unit, leads=(lead,), spans_s=self.spans(lead, name),
-            method="median beat", version=__version__, reason=None if value is not None else reason,
-        )  # fmt: skip
+            record_id=m.record_id,
+            quantity=name,
+            value=shown,
+            unit=unit,
+            leads=(lead,),
+            spans_s=self.spans(lead, name),
+            method="median beat",
+            version=__version__,
+            reason=None if value is not None else reason,
+        )
 
     def spans(self, lead: str, name: str) -> tuple[tuple[float, float], ...]:
         """Where in a lead a value was read: the wave it belongs to, beat by beat."""
@@ -146,7 +153,9 @@ class Quantities:
         table, fs = self.measurement.waves, self.measurement.fs
         found: dict[tuple[str, str], list[tuple[float, float]]] = {("", ""): []}
         ends: dict[tuple[str, Any], float] = {}
-        for lead, beat, wave, onset, offset in zip(*(table[name].tolist() for name in ("lead", "beat", "wave", "onset", "offset")), strict=True):  # fmt: skip
+        for lead, beat, wave, onset, offset in zip(
+            *(table[name].tolist() for name in ("lead", "beat", "wave", "onset", "offset")), strict=True
+        ):
             if wave == "QRS":
                 ends[(lead, beat)] = offset
             if math.isfinite(onset) and math.isfinite(offset) and offset > onset:
@@ -172,10 +181,14 @@ class Quantities:
 
 
 BEAT_KINDS: dict[str, tuple[str, ...]] = {
-    "pvc_count": ("premature_ventricular",), "pac_count": ("premature_supraventricular",), "paced_share": ("paced",),
-    "escape_count": ("escape",), "wide_share": ("wide",), "bigeminy_run": ("premature_ventricular", "premature_supraventricular"),
+    "pvc_count": ("premature_ventricular",),
+    "pac_count": ("premature_supraventricular",),
+    "paced_share": ("paced",),
+    "escape_count": ("escape",),
+    "wide_share": ("wide",),
+    "bigeminy_run": ("premature_ventricular", "premature_supraventricular"),
     "trigeminy_run": ("premature_ventricular", "premature_supraventricular"),
-}  # fmt: skip
+}
 
 _NO_BEATS = "no beats were found"
 
@@ -258,10 +271,18 @@ def _normal_rr_cv(q: Quantities) -> tuple[Value, str | None]:
 
 
 DERIVED: dict[str, Callable[[Quantities], tuple[Value, str | None]]] = {
-    "n_beats": _n_beats, "pvc_count": _count("premature_ventricular"), "pac_count": _count("premature_supraventricular"),
-    "escape_count": _count("escape"), "paced_share": _share("paced"), "wide_share": _share("wide", "premature_ventricular", "paced"),
-    "bigeminy_run": _pattern(2), "trigeminy_run": _pattern(3), "r_progression": _r_peak_rise, "p_share": _p_share, "normal_rr_cv": _normal_rr_cv,
-}  # fmt: skip
+    "n_beats": _n_beats,
+    "pvc_count": _count("premature_ventricular"),
+    "pac_count": _count("premature_supraventricular"),
+    "escape_count": _count("escape"),
+    "paced_share": _share("paced"),
+    "wide_share": _share("wide", "premature_ventricular", "paced"),
+    "bigeminy_run": _pattern(2),
+    "trigeminy_run": _pattern(3),
+    "r_progression": _r_peak_rise,
+    "p_share": _p_share,
+    "normal_rr_cv": _normal_rr_cv,
+}
 
 
 def _number(value: Any) -> float | None:

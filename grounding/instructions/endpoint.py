@@ -57,7 +57,15 @@ class OpenAITeacher:
         return written
 
     def _ask(self, messages: list[dict[str, str]]) -> str:
-        body = json.dumps({"model": self.model, "messages": messages, "temperature": 0, "max_tokens": self.max_tokens, "stream": False})  # fmt: skip
+        body = json.dumps(
+            {
+                "model": self.model,
+                "messages": messages,
+                "temperature": 0,
+                "max_tokens": self.max_tokens,
+                "stream": False,
+            }
+        )
         trouble = ""
         for attempt in range(self.retries + 1):
             if attempt:
@@ -70,12 +78,26 @@ class OpenAITeacher:
                     said = ""
                     with contextlib.suppress(OSError, http.client.HTTPException):  # the code alone must do
                         said = " ".join(error.read(500).decode("utf-8", "replace").split())
-                    raise TeacherConfigError(f"the endpoint refuses with HTTP {error.code} ({said[:200]})", where=self.url, remedy=f"check --url, --model and the key in ${self.key_variable}") from None  # fmt: skip
+                    raise TeacherConfigError(
+                        f"the endpoint refuses with HTTP {error.code} ({said[:200]})",
+                        where=self.url,
+                        remedy=f"check --url, --model and the key in ${self.key_variable}",
+                    ) from None
             except TimeoutError:
                 trouble = f"no answer within {self.timeout_s:g} s"
-            except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:  # fmt: skip
+            except (
+                OSError,
+                http.client.HTTPException,
+                ValueError,
+                KeyError,
+                IndexError,
+                TypeError,
+                RecursionError,
+            ) as error:
                 trouble = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise TeacherError(f"no answer after {self.retries + 1} tries ({trouble})", where=self.url, remedy="run again with --retry")  # fmt: skip
+        raise TeacherError(
+            f"no answer after {self.retries + 1} tries ({trouble})", where=self.url, remedy="run again with --retry"
+        )
 
     def _once(self, body: bytes) -> str:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -103,6 +125,14 @@ class OpenAITeacher:
 def openai(*, url: str | None = None, model: str | None = None, **options: Any) -> Teacher:
     """any OpenAI-compatible endpoint (--url, --model)"""
     if not url or not url.startswith(("http://", "https://")) or not model:
-        raise EcgError("an endpoint needs an address and a model", where="--teacher openai", remedy="give --url http://host:port/v1 and --model NAME")  # fmt: skip
-    known = {name: options[name] for name in ("timeout_s", "retries", "max_tokens", "concurrency", "key_variable") if options.get(name) is not None}  # fmt: skip
+        raise EcgError(
+            "an endpoint needs an address and a model",
+            where="--teacher openai",
+            remedy="give --url http://host:port/v1 and --model NAME",
+        )
+    known = {
+        name: options[name]
+        for name in ("timeout_s", "retries", "max_tokens", "concurrency", "key_variable")
+        if options.get(name) is not None
+    }
     return OpenAITeacher(url, model, **known)

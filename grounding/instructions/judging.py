@@ -23,12 +23,15 @@ _SENTENCE = re.compile(
 )
 _MARKUP = re.compile(r"^\s*(?:[-*•]\s+|#+\s*|\d{1,2}[.)]\s+(?=\D))|\*\*|__|`")
 # lead names and "12-lead" hold digits that are no values; "V1, 3 mm" must keep its 3
-_LEADS = re.compile(r"\b[Vv][1-6](?:\s*(?:-|–|to|,|and|/|&)\s*[Vv]?[1-6]\b(?!\s*(?:mm|mv|ms|s\b|sec|bpm|%|°|deg|beat|\.\d)))*|\b12[- ]lead", re.IGNORECASE)  # fmt: skip
+_LEADS = re.compile(
+    r"\b[Vv][1-6](?:\s*(?:-|–|to|,|and|/|&)\s*[Vv]?[1-6]\b(?!\s*(?:mm|mv|ms|s\b|sec|bpm|%|°|deg|beat|\.\d)))*|\b12[- ]lead",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(
     r"(?<![A-Za-z])[-−]?\d+(?:[.,]\d+)?(?!\s*(?:st|nd|rd|th)\b)|[¼-¾⅐-⅞²³¹]|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
     r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|half|double|twice|minus|millivolts?)\b",
     re.IGNORECASE,
-)  # fmt: skip
+)
 # a rule's own words are the knowledge base's, not a statement about the recording
 _RULES = frozenset({"criterion", "measured"})
 _UNITS = {"heart_rate": "bpm", "atrial_rate_bpm": "bpm", "axis": "deg"}
@@ -80,7 +83,12 @@ def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> l
         head, body = _split_key(turn, _plain(text))
         heads.append(head)
         bodies.append(body)
-    sentences = [_resolved(part, known, number) for number, body in enumerate(bodies) for part in _SENTENCE.split(body) if re.search(r"\w", part)]  # fmt: skip
+    sentences = [
+        _resolved(part, known, number)
+        for number, body in enumerate(bodies)
+        for part in _SENTENCE.split(body)
+        if re.search(r"\w", part)
+    ]
     claims = _claims(sentences, measurement)
     return [
         _verdict(
@@ -144,7 +152,9 @@ def _claims(sentences: Sequence[_Sentence], measurement: Measurement) -> list[li
     return out
 
 
-def _verdict(turn: Turn, head: str, parts: Sequence[tuple[_Sentence, list[Claim]]], measurement: Measurement) -> Verdict:  # fmt: skip
+def _verdict(
+    turn: Turn, head: str, parts: Sequence[tuple[_Sentence, list[Claim]]], measurement: Measurement
+) -> Verdict:
     if head == "wrong":
         return Verdict("rejected", "", (f"the answer chooses otherwise than the measurement: {turn.key!r} is right",))
     text = turn.key if not turn.key or turn.key.endswith(".") else f"{turn.key}."
@@ -184,7 +194,9 @@ def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
         if claim.verdict != "supported" and not _in_rule(sentence, claim):
             return f"{claim.verdict.replace('_', ' ')}: {claim.reason}"
     covered = [(start, end) for start, end, _ in sentence.spans]
-    covered += [(claim.start, claim.end) for claim in claims if claim.kind.endswith("number") and claim.verdict == "supported"]  # fmt: skip
+    covered += [
+        (claim.start, claim.end) for claim in claims if claim.kind.endswith("number") and claim.verdict == "supported"
+    ]
     covered += [match.span() for match in _LEADS.finditer(sentence.text)]
     for match in _NUMBER.finditer(sentence.text):
         if not any(start <= match.start() and match.end() <= end for start, end in covered):
@@ -205,7 +217,11 @@ def _in_rule(sentence: _Sentence, claim: Claim) -> bool:
 def _exact(sentence: _Sentence, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     """The sentence with each number of the teacher's that is only near the measured one replaced by it, and what was changed."""
     text, changes = sentence.text, []
-    near = {(claim.start, claim.end): claim for claim in claims if claim.kind.endswith("number") and not _in_rule(sentence, claim)}  # fmt: skip
+    near = {
+        (claim.start, claim.end): claim
+        for claim in claims
+        if claim.kind.endswith("number") and not _in_rule(sentence, claim)
+    }
     for statement in reversed(read_statements(sentence.text)):
         claim = near.get((statement.start, statement.end))
         number = statement.number

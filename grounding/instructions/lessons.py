@@ -27,7 +27,13 @@ GEM_QUERY = "Interpret the ECG, identify key features and abnormalities in each 
 _NAMES = {"rate": "heart rate", "axis": "QRS axis", "pr": "PR interval", "qrs": "QRS duration", "qt": "QT interval", "qtc": "QTc (Fridericia)"}  # fmt: skip
 _TOLERANCE = {"rate": "heart_rate", "axis": "axis", "pr": "pr", "qrs": "qrs", "qt": "qt", "qtc": "qtc"}
 _UNITS = {"rate": "bpm", "axis": "deg"}
-_CATEGORIES = {"rate": ("normal", "slow", "fast"), "pr": ("normal", "prolonged", "short"), "qrs": ("normal", "prolonged"), "qtc": ("normal", "prolonged"), "axis": ("normal", "left", "right")}  # fmt: skip
+_CATEGORIES = {
+    "rate": ("normal", "slow", "fast"),
+    "pr": ("normal", "prolonged", "short"),
+    "qrs": ("normal", "prolonged"),
+    "qtc": ("normal", "prolonged"),
+    "axis": ("normal", "left", "right"),
+}
 _MORPHOLOGY = frozenset({"conduction", "hypertrophy", "infarction", "ischaemia", "voltage"})
 # findings that repeat another one in other words: no options against each other, no absence of them said as news
 _WEAK = ORDINARY | {"wide_qrs", "short_pr", "irregular_rhythm", "bradycardia", "tachycardia", "pathological_q_waves"}
@@ -184,30 +190,42 @@ def _wordings(text: str) -> tuple[tuple[str, ...], ...]:
 def _absences(case: Case, pick: random.Random, count: int) -> tuple[tuple[str, ...], ...]:
     gone = case.shapes(case.absent)
     chosen = pick.sample(gone, min(count, len(gone)))
-    return tuple((f"There is no {f.label}.", f"No {f.label} is seen.", f"There is no evidence of {f.label}.") for f in chosen)  # fmt: skip
+    return tuple(
+        (f"There is no {f.label}.", f"No {f.label} is seen.", f"There is no evidence of {f.label}.") for f in chosen
+    )
 
 
 @register_task("open")
 def interpretation(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...]:
     """grounded interpretation: rhythm, values, findings with their criteria, pertinent negatives"""
-    question = pick.choice((
-        GEM_QUERY, "Please interpret this ECG step by step and name the evidence for each statement.",
-        "Give a full interpretation of this 12-lead ECG with the measurements that support it.",
-        "Analyse the recording: rhythm, rate, axis, intervals and waveforms, then conclude.",
-    ))  # fmt: skip
+    question = pick.choice(
+        (
+            GEM_QUERY,
+            "Please interpret this ECG step by step and name the evidence for each statement.",
+            "Give a full interpretation of this 12-lead ECG with the measurements that support it.",
+            "Analyse the recording: rhythm, rate, axis, intervals and waveforms, then conclude.",
+        )
+    )
     said = _wordings(compose(list(case.base.values()), seed=pick.randrange(2**31)))
     for finding in pick.sample(case.present, min(3, len(case.present))):
-        said += ((f"{_capital(case.tags[finding.name])}.", f"There is {case.tags[finding.name]}."), *case.because(finding))  # fmt: skip
+        said += (
+            (f"{_capital(case.tags[finding.name])}.", f"There is {case.tags[finding.name]}."),
+            *case.because(finding),
+        )
     return (Turn(question, "", (*said, *_absences(case, pick, 3))),)
 
 
 @register_task("open")
 def report(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...]:
     """report generation: what a reader of the ECG would file"""
-    question = pick.choice((
-        "Write a clinical report for this ECG.", "Generate the report of this recording.", "Summarise this ECG as a short report.",
-        "What would you write into the patient's file about this ECG?",
-    ))  # fmt: skip
+    question = pick.choice(
+        (
+            "Write a clinical report for this ECG.",
+            "Generate the report of this recording.",
+            "Summarise this ECG as a short report.",
+            "What would you write into the patient's file about this ECG?",
+        )
+    )
     said = _wordings(
         compose(list(case.base.values()), seed=pick.randrange(2**31), style=pick.choice(("full", "brief")))
     )
@@ -233,9 +251,21 @@ def feature(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | No
     words, verb = _NAMES[name], pick.choice(("is", "measures"))
     if fact is None:
         return _missing(case, name, form, pick)
-    said = ((f"The {words} is {fact.tag}.", f"The {words} {verb if name != 'axis' else 'is'} {fact.tag}.", f"{_capital(words)}: {fact.tag}."),)  # fmt: skip
+    said = (
+        (
+            f"The {words} is {fact.tag}.",
+            f"The {words} {verb if name != 'axis' else 'is'} {fact.tag}.",
+            f"{_capital(words)}: {fact.tag}.",
+        ),
+    )
     if form == "open":
-        asked = pick.choice((f"What is the {words}, and is it normal?", f"How large is the {words}?", f"Measure the {words} and judge it."))  # fmt: skip
+        asked = pick.choice(
+            (
+                f"What is the {words}, and is it normal?",
+                f"How large is the {words}?",
+                f"Measure the {words} and judge it.",
+            )
+        )
         return (Turn(asked, "", said),)
     if form == "fill":
         return (Turn(f"Fill in the blank: The {words} is ____.", _capital(fact.text), said),)
@@ -249,7 +279,11 @@ def feature(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | No
         return (Turn(f"Is the {words} {asked}? Answer yes or no, and give the value.", "Yes" if truth else "No", said, ("No" if truth else "Yes",)),)  # fmt: skip
     value = float(next(proof.value for proof in fact.evidence if isinstance(proof.value, int | float)))
     step, unit = 2.5 * TOLERANCES[_TOLERANCE[name]], _UNITS.get(name, "ms")
-    near = [value + k * step for k in (-3, -2, -1, 1, 2, 3) if (value + k * step > 10 or name == "axis") and abs(value + k * step) <= (180 if name == "axis" else 10_000)]  # fmt: skip
+    near = [
+        value + k * step
+        for k in (-3, -2, -1, 1, 2, 3)
+        if (value + k * step > 10 or name == "axis") and abs(value + k * step) <= (180 if name == "axis" else 10_000)
+    ]
     wrong = [shown(round(x * pick.uniform(0.98, 1.02)), unit) for x in pick.sample(near, 3)]
     asked = pick.choice((f"Which value is the {words}?", f"Choose the {words} of this recording."))
     return (_choice(asked, shown(value, unit), wrong, said, pick),)
@@ -271,7 +305,9 @@ def _missing(case: Case, name: str, form: str, pick: random.Random) -> tuple[Tur
     return (_choice(f"Which value is the {words}?", "It is not measurable", wrong, said, pick),)
 
 
-def _choice(asked: str, right: str, wrong: Sequence[str], said: tuple[tuple[str, ...], ...], pick: random.Random) -> Turn:  # fmt: skip
+def _choice(
+    asked: str, right: str, wrong: Sequence[str], said: tuple[tuple[str, ...], ...], pick: random.Random
+) -> Turn:
     options = [right, *dict.fromkeys(text for text in wrong if text != right)]
     pick.shuffle(options)
     letters = "ABCDEFGH"
@@ -288,7 +324,13 @@ def rhythm(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | Non
     known = fact is not None and fact.word == "named"
     said: tuple[tuple[str, ...], ...] = ()
     if fact is not None:
-        said = (("The rhythm is <rhythm>.", "Rhythm: <rhythm>.", "The recording shows <rhythm>." if known else "The ventricular rhythm is <rhythm>."),)  # fmt: skip
+        said = (
+            (
+                "The rhythm is <rhythm>.",
+                "Rhythm: <rhythm>.",
+                "The recording shows <rhythm>." if known else "The ventricular rhythm is <rhythm>.",
+            ),
+        )
     if rate is not None:
         said += (("The heart rate is <rate>.", "Heart rate <rate>.", "The ventricular rate is <rate>."),)
     if form == "closed":
@@ -305,7 +347,13 @@ def rhythm(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | Non
     if fact is None:
         return None
     if form == "open":
-        asked = pick.choice(("What is the rhythm?", "Describe the rhythm of this ECG.", "Which rhythm does the recording show, and at what rate?"))  # fmt: skip
+        asked = pick.choice(
+            (
+                "What is the rhythm?",
+                "Describe the rhythm of this ECG.",
+                "Which rhythm does the recording show, and at what rate?",
+            )
+        )
         named = [f for f in case.findings if f.group == "rhythm" and f.present]
         return (Turn(asked, "", (*said, *(case.because(named[0]) if named else ()))),)
     if form == "fill":
@@ -316,16 +364,29 @@ def rhythm(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | Non
     gone = [f.label for f in case.findings if f.group == "rhythm" and f.present is False]
     if len(gone) < 2:
         return None
-    return (_choice("Which rhythm does the recording show?", fact.text, pick.sample(gone, min(3, len(gone))), said, pick),)  # fmt: skip
+    return (
+        _choice("Which rhythm does the recording show?", fact.text, pick.sample(gone, min(3, len(gone))), said, pick),
+    )
 
 
 def _undecided(finding: Finding) -> Turn:
     reason = " ".join((finding.reason or "not measurable").split()).rstrip(".")
-    return Turn(f"Is there {finding.label}? Answer yes, no, or that it can't be told.", f"{CANT_TELL}: {reason}", (), ("Yes", "No"))  # fmt: skip
+    return Turn(
+        f"Is there {finding.label}? Answer yes, no, or that it can't be told.",
+        f"{CANT_TELL}: {reason}",
+        (),
+        ("Yes", "No"),
+    )
 
 
 def _yes_no(case: Case, finding: Finding, more: tuple[tuple[str, ...], ...], pick: random.Random) -> Turn:
-    asked = pick.choice((f"Is there {finding.label}?", f"Does this ECG show {finding.label}?", f"Are the criteria for {finding.label} met?"))  # fmt: skip
+    asked = pick.choice(
+        (
+            f"Is there {finding.label}?",
+            f"Does this ECG show {finding.label}?",
+            f"Are the criteria for {finding.label} met?",
+        )
+    )
     if finding.present:
         tag = case.tags.get(finding.name)
         first = ((f"There is {tag}.", f"The recording shows {tag}."),) if tag else ()
@@ -345,7 +406,9 @@ def morphology(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] |
         side = here if here and (not gone or pick.random() < 0.5) else gone
         return (_yes_no(case, pick.choice(side), (), pick),) if side else None
     tags = [case.tags[f.name] for f in here]
-    said: tuple[tuple[str, ...], ...] = tuple((f"There is {tag}.", f"{tag} is seen.", f"The waveforms show {tag}.") for tag in tags)  # fmt: skip
+    said: tuple[tuple[str, ...], ...] = tuple(
+        (f"There is {tag}.", f"{tag} is seen.", f"The waveforms show {tag}.") for tag in tags
+    )
     if form == "open":
         asked = pick.choice(("Describe the QRS complexes, ST segments and T waves.", "Which abnormalities of form does this ECG show, and in which leads?", "Assess the morphology of this ECG."))  # fmt: skip
         said += _absences(case, pick, 3 if not here else 2)
@@ -360,7 +423,9 @@ def morphology(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] |
     return _which("Which of these does the ECG show?", case, here, gone, pick)
 
 
-def _which(asked: str, case: Case, here: Sequence[Finding], gone: Sequence[Finding], pick: random.Random) -> tuple[Turn, ...] | None:  # fmt: skip
+def _which(
+    asked: str, case: Case, here: Sequence[Finding], gone: Sequence[Finding], pick: random.Random
+) -> tuple[Turn, ...] | None:
     if len(gone) < 3:
         return None
     others = pick.sample(list(gone), 3)
@@ -382,7 +447,9 @@ def diagnosis(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | 
     if form == "mcq":
         return _which("Which diagnosis do the measurements support?", case, here, case.absent, pick)
     asked = pick.choice(("What is the diagnosis, and which criteria is it based on?", "Give the diagnoses with their criteria and the measured values.", "Which diagnoses can be made, and why?"))  # fmt: skip
-    said: tuple[tuple[str, ...], ...] = (("The rhythm is <rhythm>.", "Rhythm: <rhythm>."),) if "<rhythm>" in case.base else ()  # fmt: skip
+    said: tuple[tuple[str, ...], ...] = (
+        (("The rhythm is <rhythm>.", "Rhythm: <rhythm>."),) if "<rhythm>" in case.base else ()
+    )
     for finding in here[:4]:
         tag = case.tags[finding.name]
         said += ((f"There is {tag}.", f"Diagnosis: {tag}.", f"The findings include {tag}."), *case.because(finding))
@@ -398,7 +465,9 @@ def dialogue(case: Case, form: str, pick: random.Random) -> tuple[Turn, ...] | N
     for task in (rhythm, feature, morphology, diagnosis):
         forms = ["open", "closed", "mcq", "fill"]
         pick.shuffle(forms)
-        made = next((made for form in forms if form in tasks[task.__name__].forms and (made := task(case, form, pick))), None)  # fmt: skip
+        made = next(
+            (made for form in forms if form in tasks[task.__name__].forms and (made := task(case, form, pick))), None
+        )
         if made and made[0].question not in [turn.question for turn in turns]:
             turns += made
     return tuple(turns) if len(turns) >= 2 else None

@@ -13,7 +13,20 @@ from ..errors import EcgError, EcgFormatError
 STATUSES = ("kept", "mended", "rejected", "failed", "unreadable")
 PLACEHOLDER = "<image>\n"
 # fields of the JSON beside GEM's own (id, image, ecg, conversations, report, machine_measurements)
-_BESIDE = ("record_id", "task", "form", "status", "reason", "teacher", "report_language", "report_checkable", "agreement", "conflict", "not_measurable", "claims")  # fmt: skip
+_BESIDE = (
+    "record_id",
+    "task",
+    "form",
+    "status",
+    "reason",
+    "teacher",
+    "report_language",
+    "report_checkable",
+    "agreement",
+    "conflict",
+    "not_measurable",
+    "claims",
+)
 
 
 def schema() -> Any:
@@ -21,16 +34,38 @@ def schema() -> Any:
     pa = _pyarrow()
     said = pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("reason", pa.string())]))
     turns = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
-    claim = pa.struct([("turn", pa.int32()), ("start", pa.int32()), ("end", pa.int32()), ("kind", pa.string()), ("verdict", pa.string()), ("text", pa.string()), ("reason", pa.string())])  # fmt: skip
+    claim = pa.struct(
+        [
+            ("turn", pa.int32()),
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("kind", pa.string()),
+            ("verdict", pa.string()),
+            ("text", pa.string()),
+            ("reason", pa.string()),
+        ]
+    )
     fact = pa.struct([("tag", pa.string()), ("text", pa.string()), ("kind", pa.string()), ("label", pa.string())])
     return pa.schema(
         [
-            *((name, pa.string()) for name in ("id", "record_id", "ecg", "image", "task", "form", "status", "reason", "teacher")),
-            ("conversations", turns), ("written", pa.list_(pa.string())), ("facts", pa.list_(fact)), ("claims", pa.list_(claim)), ("evidence", pa.string()),
-            ("report", pa.string()), ("report_language", pa.string()), ("report_checkable", pa.string()),
-            ("agreement", said), ("conflict", said), ("not_measurable", said), ("machine_measurements", pa.string()),
+            *(
+                (name, pa.string())
+                for name in ("id", "record_id", "ecg", "image", "task", "form", "status", "reason", "teacher")
+            ),
+            ("conversations", turns),
+            ("written", pa.list_(pa.string())),
+            ("facts", pa.list_(fact)),
+            ("claims", pa.list_(claim)),
+            ("evidence", pa.string()),
+            ("report", pa.string()),
+            ("report_language", pa.string()),
+            ("report_checkable", pa.string()),
+            ("agreement", said),
+            ("conflict", said),
+            ("not_measurable", said),
+            ("machine_measurements", pa.string()),
         ]
-    )  # fmt: skip
+    )
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -120,7 +155,9 @@ def read_gem_json(path: str | Path) -> list[dict[str, Any]]:
     for number, item in enumerate(items):
         fault = _item_fault(item)
         if fault:
-            raise EcgFormatError(f"item {number}: {fault}", where=where, remedy="see docs/instructions.md for the layout")  # fmt: skip
+            raise EcgFormatError(
+                f"item {number}: {fault}", where=where, remedy="see docs/instructions.md for the layout"
+            )
     return items
 
 
@@ -152,5 +189,7 @@ def _pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise EcgError("Parquet needs the package pyarrow", remedy="install it with: pip install 'gem-ecg[formats]'") from error  # fmt: skip
+        raise EcgError(
+            "Parquet needs the package pyarrow", remedy="install it with: pip install 'gem-ecg[formats]'"
+        ) from error
     return pyarrow

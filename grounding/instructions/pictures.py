@@ -33,7 +33,14 @@ def draw_picture(record: ECGRecord, folder: Path, seed: int) -> str:
     page.image.save(out, "PNG", compress_level=1)
     name = f"pictures/{record.record_id}.png"
     # clean paper: the list says so, and is where a distortion would be named
-    about = {"record_id": record.record_id, "image": name, "seed": seed, "labels": labels, "distortions": [], **page.layout.to_dict()}  # fmt: skip
+    about = {
+        "record_id": record.record_id,
+        "image": name,
+        "seed": seed,
+        "labels": labels,
+        "distortions": [],
+        **page.layout.to_dict(),
+    }
     write_atomic((folder / name).with_suffix(".json"), json.dumps(about, allow_nan=False).encode())
     write_atomic(folder / name, out.getvalue())
     return name

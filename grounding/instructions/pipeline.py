@@ -48,10 +48,20 @@ class Plan:
 
 
 def instruct(
-    sources: Sequence[Source], out: str | Path, teacher: Teacher | None = None, *, task_names: Sequence[str] | None = None,
-    forms: Sequence[str] = FORMS, seed: int = 0, shard_size: int = 100, jobs: int = 1, pictures: bool = False,
-    measurements: bool = False, retry: bool = False, progress: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+    sources: Sequence[Source],
+    out: str | Path,
+    teacher: Teacher | None = None,
+    *,
+    task_names: Sequence[str] | None = None,
+    forms: Sequence[str] = FORMS,
+    seed: int = 0,
+    shard_size: int = 100,
+    jobs: int = 1,
+    pictures: bool = False,
+    measurements: bool = False,
+    retry: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
     """Make instruction data; called again after a kill it goes on where it was.
 
     Args:
@@ -81,12 +91,21 @@ def instruct(
         tasks[name]
     unknown = [form for form in forms if form not in FORMS]
     if unknown or not sources or shard_size < 1:
-        what = f"no form is called {', '.join(unknown)}" if unknown else "there is no recording" if not sources else f"a shard of {shard_size} recordings"  # fmt: skip
+        what = (
+            f"no form is called {', '.join(unknown)}"
+            if unknown
+            else "there is no recording"
+            if not sources
+            else f"a shard of {shard_size} recordings"
+        )
         raise EcgError(what, remedy=f"forms: {', '.join(FORMS)}; a shard holds at least one of at least one recording")
     plan = Plan(folder, teacher or Composer(), names, tuple(forms), seed, pictures, measurements)
     with _alone(folder):
         _same_run(plan, sources, shard_size)
-        shards = {number: list(sources[number * shard_size : (number + 1) * shard_size]) for number in range(math.ceil(len(sources) / shard_size))}  # fmt: skip
+        shards = {
+            number: list(sources[number * shard_size : (number + 1) * shard_size])
+            for number in range(math.ceil(len(sources) / shard_size))
+        }
         _own_shards(folder, shards)
         _work(plan, shards, jobs, retry, progress)
         _own_shards(folder, shards, finished=True)
@@ -163,9 +182,21 @@ def _rows_of(source: Source, plan: Plan) -> list[dict[str, Any]]:
     for task, one in lessons.items():
         common = {"image": image, "machine_measurements": table, **_report_fields(said)}
         if one is None:
-            rows.append(_row(source, plan, task, status="rejected", reason="this recording and these forms leave nothing to ask", **common))  # fmt: skip
+            rows.append(
+                _row(
+                    source,
+                    plan,
+                    task,
+                    status="rejected",
+                    reason="this recording and these forms leave nothing to ask",
+                    **common,
+                )
+            )
             continue
-        common |= {"form": one.form, "facts": [{"tag": f.tag, "text": f.text, "kind": f.kind, "label": f.label} for f in case.base.values()]}  # fmt: skip
+        common |= {
+            "form": one.form,
+            "facts": [{"tag": f.tag, "text": f.text, "kind": f.kind, "label": f.label} for f in case.base.values()],
+        }
         written = answered[task]
         if isinstance(written, str):
             rows.append(_row(source, plan, task, status="failed", reason=written, **common))
@@ -193,10 +224,18 @@ def _ask(teacher: Teacher, one: Lesson) -> list[str] | str:
 def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """What one lesson becomes: a dialogue goes on without the turns that were rejected while two are left."""
     good = [number for number, verdict in enumerate(verdicts) if verdict.status != "rejected"]
-    reasons = [f"turn {number + 1}: {reason}" if len(verdicts) > 1 else reason for number, verdict in enumerate(verdicts) for reason in verdict.reasons]  # fmt: skip
+    reasons = [
+        f"turn {number + 1}: {reason}" if len(verdicts) > 1 else reason
+        for number, verdict in enumerate(verdicts)
+        for reason in verdict.reasons
+    ]
     enough = len(good) >= min(2, len(verdicts))
     mended = len(good) < len(verdicts) or any(verdict.status == "mended" for verdict in verdicts)
-    out: dict[str, Any] = {"written": list(written), "reason": "; ".join(reasons), "status": "rejected" if not enough else "mended" if mended else "kept"}  # fmt: skip
+    out: dict[str, Any] = {
+        "written": list(written),
+        "reason": "; ".join(reasons),
+        "status": "rejected" if not enough else "mended" if mended else "kept",
+    }
     if not enough:
         return out
     turns, claims = [], []
@@ -206,19 +245,43 @@ def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Verdict]) ->
         turns.append({"from": "human", "value": ("" if place else PLACEHOLDER) + one.turns[number].question})
         turns.append({"from": "gpt", "value": verdict.text})
         claims += [
-            {"turn": 2 * place + 1, "start": c.start, "end": c.end, "kind": c.kind, "verdict": c.verdict, "text": c.text, "reason": c.reason}
+            {
+                "turn": 2 * place + 1,
+                "start": c.start,
+                "end": c.end,
+                "kind": c.kind,
+                "verdict": c.verdict,
+                "text": c.text,
+                "reason": c.reason,
+            }
             for c in verdict.claims
-        ]  # fmt: skip
+        ]
         evidence |= dict.fromkeys(verdict.evidence)
-    return out | {"conversations": turns, "claims": claims, "evidence": json.dumps([proof.to_dict() for proof in evidence])}  # fmt: skip
+    return out | {
+        "conversations": turns,
+        "claims": claims,
+        "evidence": json.dumps([proof.to_dict() for proof in evidence]),
+    }
 
 
 def _row(source: Source, plan: Plan, task: str, **fields: Any) -> dict[str, Any]:
     empty: dict[str, Any] = {
-        "id": f"{source.id}-{task}" if task else source.id, "record_id": source.id, "ecg": source.ecg or source.id, "image": "", "task": task,
-        "form": "", "status": "", "reason": "", "teacher": plan.teacher.name, "conversations": [], "written": [], "facts": [], "claims": [],
-        "evidence": "[]", "machine_measurements": "",
-    }  # fmt: skip
+        "id": f"{source.id}-{task}" if task else source.id,
+        "record_id": source.id,
+        "ecg": source.ecg or source.id,
+        "image": "",
+        "task": task,
+        "form": "",
+        "status": "",
+        "reason": "",
+        "teacher": plan.teacher.name,
+        "conversations": [],
+        "written": [],
+        "facts": [],
+        "claims": [],
+        "evidence": "[]",
+        "machine_measurements": "",
+    }
     return {**empty, **_report_fields(ReportReview(source.report)), **fields}
 
 
@@ -235,8 +298,9 @@ def machine_measurements(measurement: Measurement) -> dict[str, dict[str, str]]:
     for lead, table in measurement.lead_features.groupby("lead", sort=False):
         out[str(lead)] = {
             name: ", ".join(_cell(value, name) for value in table[name])
-            for name in LEAD_FEATURE_COLUMNS if name not in ("lead", "beat")
-        }  # fmt: skip
+            for name in LEAD_FEATURE_COLUMNS
+            if name not in ("lead", "beat")
+        }
     return out
 
 
@@ -253,13 +317,18 @@ def summarise(folder: str | Path) -> dict[str, Any]:
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("status", "task", "form")}
     reports: Counter[str] = Counter()
     seen: set[str] = set()
-    for row in all_rows(Path(folder), ["record_id", "status", "task", "form", "report_checkable", "agreement", "conflict", "not_measurable"]):  # fmt: skip
+    for row in all_rows(
+        Path(folder),
+        ["record_id", "status", "task", "form", "report_checkable", "agreement", "conflict", "not_measurable"],
+    ):
         for name, counter in counts.items():
             counter[row[name] or "none"] += 1
         if row["record_id"] not in seen:
             seen.add(row["record_id"])
             reports[row["report_checkable"]] += 1
-            reports.update({f"{name} statements": len(row[name] or ()) for name in ("agreement", "conflict", "not_measurable")})  # fmt: skip
+            reports.update(
+                {f"{name} statements": len(row[name] or ()) for name in ("agreement", "conflict", "not_measurable")}
+            )
     shown = {name: dict(sorted(counter.items())) for name, counter in counts.items()}
     return {"records": len(seen), **shown, "report": dict(sorted(reports.items()))}
 
@@ -276,10 +345,22 @@ def _same_run(plan: Plan, sources: Sequence[Source], shard_size: int) -> None:
             f"{source.id}\0{source.ecg}\0{source.report}\0{source.age}\0{source.sex}\0{source.options}\1".encode()
         )
     # through JSON, so that a tuple and the list read back are the same
-    now = json.loads(json.dumps({
-        "version": __version__, **plan.teacher.describe(), "tasks": plan.tasks, "forms": plan.forms, "seed": plan.seed, "shard_size": shard_size,
-        "pictures": plan.pictures, "measurements": plan.measurements, "records": len(sources), "sources": digest.hexdigest(),
-    }))  # fmt: skip
+    now = json.loads(
+        json.dumps(
+            {
+                "version": __version__,
+                **plan.teacher.describe(),
+                "tasks": plan.tasks,
+                "forms": plan.forms,
+                "seed": plan.seed,
+                "shard_size": shard_size,
+                "pictures": plan.pictures,
+                "measurements": plan.measurements,
+                "records": len(sources),
+                "sources": digest.hexdigest(),
+            }
+        )
+    )
     path = plan.out / "run.json"
     for left in (*plan.out.glob(".*.tmp"), *plan.out.glob("*/.*.tmp")):
         left.unlink()
@@ -294,7 +375,11 @@ def _same_run(plan: Plan, sources: Sequence[Source], shard_size: int) -> None:
         raise EcgError("it holds no options of a run", where=str(path), remedy=_BROKEN_RUN)
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if changed:
-        raise EcgError(f"this folder holds a run with other {', '.join(sorted(changed))}", where=str(plan.out), remedy="repeat that run's options, or name another folder")  # fmt: skip
+        raise EcgError(
+            f"this folder holds a run with other {', '.join(sorted(changed))}",
+            where=str(plan.out),
+            remedy="repeat that run's options, or name another folder",
+        )
 
 
 def _own_shards(folder: Path, shards: Mapping[int, Sequence[Source]], finished: bool = False) -> None:
@@ -315,7 +400,11 @@ def _own_shards(folder: Path, shards: Mapping[int, Sequence[Source]], finished: 
 
 def _still_there(folder: Path) -> None:
     if not (folder / "run.json").is_file():
-        raise EcgError("the folder was removed or emptied while it was written to", where=str(folder), remedy="run again, and leave it alone meanwhile")  # fmt: skip
+        raise EcgError(
+            "the folder was removed or emptied while it was written to",
+            where=str(folder),
+            remedy="run again, and leave it alone meanwhile",
+        )
 
 
 @contextlib.contextmanager
@@ -331,7 +420,9 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise EcgError("another run is writing here", where=str(folder), remedy="wait for it, or name another folder") from None  # fmt: skip
+            raise EcgError(
+                "another run is writing here", where=str(folder), remedy="wait for it, or name another folder"
+            ) from None
         yield
 
 

@@ -19,7 +19,7 @@ _MARKS = {
     "wahrscheinlich infarkt vorhofflimmern möglich linksschenkelblock rechtsschenkelblock linkshypertrophie ueberdrehter sonst keine ableitungen "
     "sinusbradykardie sinustachykardie arrhythmie niederspannung verdacht ischämie überdrehter schenkelblock herzfrequenz",
     "sv": "sinusrytm sinustachykardi sinusbradykardi avvikande ospecifikt vänster höger axel normalt och med eller förmaksflimmer hjärtfrekvens",
-}  # fmt: skip
+}
 _WORDS = {language: frozenset(words.split()) for language, words in _MARKS.items()}
 _NAMES = {"de": "German", "sv": "Swedish"}
 

@@ -50,7 +50,9 @@ class Source:
 
         record = read_record(self.path, **dict(self.options))
         told = {"age": self.age, "sex": self.sex}
-        return replace(record, record_id=self.id, meta={**record.meta, **{k: v for k, v in told.items() if v is not None}})  # fmt: skip
+        return replace(
+            record, record_id=self.id, meta={**record.meta, **{k: v for k, v in told.items() if v is not None}}
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,11 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None,
         for file in _files(path):
             files.setdefault(file, None)
     if not files:
-        raise EcgError("no recording was found", where=", ".join(map(str, given)) or "the sources", remedy="name files or folders that hold some")  # fmt: skip
+        raise EcgError(
+            "no recording was found",
+            where=", ".join(map(str, given)) or "the sources",
+            remedy="name files or folders that hold some",
+        )
     common = Path(os.path.commonpath([str(file.parent) for file in files]))
     tables = [Path(reports).expanduser()] if reports is not None else _tables(given)
     told: dict[str, Told] = {}
@@ -122,7 +128,11 @@ def read_reports(table: str | Path) -> dict[str, Told]:
             columns = tuple(rows.fieldnames or ())
             keys = [name for name in KEY_COLUMNS if name in columns]
             if "report" not in columns or not keys:
-                raise EcgFormatError("not a table of reports", where=str(path), remedy=f"it needs a column 'report' and one of {', '.join(KEY_COLUMNS)}")  # fmt: skip
+                raise EcgFormatError(
+                    "not a table of reports",
+                    where=str(path),
+                    remedy=f"it needs a column 'report' and one of {', '.join(KEY_COLUMNS)}",
+                )
             for row in rows:
                 told = Told((row["report"] or "").strip(), _number(row.get("age")), _sex(row.get("sex")))
                 out |= {_key(row[name]): told for name in keys if row[name]}
@@ -137,10 +147,13 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         known = {extension for name in readers for extension in readers[name].extensions} - {".dat", ".mat"}
         return [
-            file.resolve() for file in path.rglob("*")
-            if file.suffix.lower() in known and file.name not in TABLE_NAMES and file.is_file()
+            file.resolve()
+            for file in path.rglob("*")
+            if file.suffix.lower() in known
+            and file.name not in TABLE_NAMES
+            and file.is_file()
             and not (file.suffix.lower() == ".csv" and file.parent.joinpath(file.stem + ".hea").is_file())
-        ]  # fmt: skip
+        ]
     header = path.with_name(path.name + ".hea")
     if not path.is_file() and header.is_file():
         return [header.resolve()]

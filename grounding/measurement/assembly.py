@@ -51,9 +51,21 @@ class Assembly:
     """The tables and values of one record, out of its boundaries."""
 
     def __init__(
-        self, record: ECGRecord, signal: Signal, there: NDArray[np.bool_], quality: Any, issues: tuple[str, ...], found: Boundaries,
-        extents: dict[str, Array], name: str, rhythm: Rhythm, p_known: NDArray[np.bool_], rr: Array, dark: Spans, faint: dict[str, str],
-    ) -> None:  # fmt: skip
+        self,
+        record: ECGRecord,
+        signal: Signal,
+        there: NDArray[np.bool_],
+        quality: Any,
+        issues: tuple[str, ...],
+        found: Boundaries,
+        extents: dict[str, Array],
+        name: str,
+        rhythm: Rhythm,
+        p_known: NDArray[np.bool_],
+        rr: Array,
+        dark: Spans,
+        faint: dict[str, str],
+    ) -> None:
         self.record, self.signal, self.there, self.quality, self.issues = record, signal, there, quality, issues
         self.usable: NDArray[np.bool_] = np.asarray(there.any(axis=1))
         self.found, self.extents, self.name, self.faint, self.dark = found, extents, name, faint, dark
@@ -103,13 +115,27 @@ class Assembly:
         }
         meta = self.record.meta
         return Measurement(
-            record_id=self.record.record_id, fs=self.record.fs, leads=self.record.leads, duration_s=self.record.duration_s,
-            intervals=intervals, extents=extents, heart_rate=None if rr_ms is None else 60000.0 / rr_ms, axes=axes, waves=self._waves(),
-            beats=pd.DataFrame(beats), lead_features=self._features(per_beat, summary),
-            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=self._rhythm(per_beat), quality=self.quality,
-            issues=self.issues, reasons=self.reasons, methods=methods, has_millivolts=self.record.has_millivolts,
-            age=meta.get("age"), sex=meta.get("sex"),
-        )  # fmt: skip
+            record_id=self.record.record_id,
+            fs=self.record.fs,
+            leads=self.record.leads,
+            duration_s=self.record.duration_s,
+            intervals=intervals,
+            extents=extents,
+            heart_rate=None if rr_ms is None else 60000.0 / rr_ms,
+            axes=axes,
+            waves=self._waves(),
+            beats=pd.DataFrame(beats),
+            lead_features=self._features(per_beat, summary),
+            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)),
+            rhythm=self._rhythm(per_beat),
+            quality=self.quality,
+            issues=self.issues,
+            reasons=self.reasons,
+            methods=methods,
+            has_millivolts=self.record.has_millivolts,
+            age=meta.get("age"),
+            sex=meta.get("sex"),
+        )
 
     def _per_beat(self, e: dict[str, Array]) -> dict[str, Array]:
         return {
@@ -170,8 +196,10 @@ class Assembly:
             "lead": np.repeat(np.asarray(self.record.leads, object), n_beats * 3),
             "beat": np.tile(np.repeat(np.arange(n_beats), 3), n_leads),
             "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
-            "onset": flat[:, 0], "peak": flat[:, 1], "offset": flat[:, 2],
-        }  # fmt: skip
+            "onset": flat[:, 0],
+            "peak": flat[:, 1],
+            "offset": flat[:, 2],
+        }
         return pd.DataFrame(columns)
 
     def _summary(self) -> list[dict[str, Any]]:
@@ -223,14 +251,21 @@ class Assembly:
             columns = {
                 "lead": np.repeat(np.asarray(self.record.leads, object), n_beats),
                 "beat": np.tile(np.arange(n_beats), n_leads),
-                "heart_rate_bpm": 60000.0 / rr, "rr_prev_ms": rr, "rr_next_ms": np.tile(self.rr_next, (n_leads, 1)),
-                "p_amplitude_mv": self._sample(p[:, :, 1]) - base, "p_duration_ms": (p[:, :, 2] - p[:, :, 0]) * self.ms,
+                "heart_rate_bpm": 60000.0 / rr,
+                "rr_prev_ms": rr,
+                "rr_next_ms": np.tile(self.rr_next, (n_leads, 1)),
+                "p_amplitude_mv": self._sample(p[:, :, 1]) - base,
+                "p_duration_ms": (p[:, :, 2] - p[:, :, 0]) * self.ms,
                 "pr_interval_ms": (qrs[:, :, 0] - p[:, :, 0]) * self.ms,
-                "qrs_amplitude_mv": high - low, "qrs_duration_ms": (qrs[:, :, 2] - qrs[:, :, 0]) * self.ms,
-                "t_amplitude_mv": self._sample(t[:, :, 1]) - base, "t_duration_ms": (t[:, :, 2] - t[:, :, 0]) * self.ms,
-                "st_duration_ms": (t[:, :, 0] - qrs[:, :, 2]) * self.ms, "st_form": forms,
-                "qt_interval_ms": qt, "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
-            }  # fmt: skip
+                "qrs_amplitude_mv": high - low,
+                "qrs_duration_ms": (qrs[:, :, 2] - qrs[:, :, 0]) * self.ms,
+                "t_amplitude_mv": self._sample(t[:, :, 1]) - base,
+                "t_duration_ms": (t[:, :, 2] - t[:, :, 0]) * self.ms,
+                "st_duration_ms": (t[:, :, 0] - qrs[:, :, 2]) * self.ms,
+                "st_form": forms,
+                "qt_interval_ms": qt,
+                "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
+            }
         flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
         return pd.DataFrame(flat)
 
@@ -320,9 +355,12 @@ class Assembly:
         out["af_probability"], out["flutter_probability"] = self.rhythm.fibrillation, self.rhythm.flutter
         if rr.size >= 2:
             out |= {
-                "rr_min_ms": float(rr.min()), "rr_max_ms": float(rr.max()), "rr_sd_ms": float(rr.std(ddof=1)),
-                "rr_cv": float(rr.std(ddof=1) / rr.mean()), "rmssd_ms": float(np.sqrt(np.mean(np.diff(rr) ** 2))),
-            }  # fmt: skip
+                "rr_min_ms": float(rr.min()),
+                "rr_max_ms": float(rr.max()),
+                "rr_sd_ms": float(rr.std(ddof=1)),
+                "rr_cv": float(rr.std(ddof=1) / rr.mean()),
+                "rmssd_ms": float(np.sqrt(np.mean(np.diff(rr) ** 2))),
+            }
         pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
         if pr.size >= 3:
             out["pr_sd_ms"] = float(pr.std(ddof=1))
@@ -350,10 +388,23 @@ def nothing(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) 
     rhythm = dict.fromkeys(Assembly._rhythm_names())
     names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
     return Measurement(
-        record_id=record.record_id, fs=record.fs, leads=record.leads, duration_s=record.duration_s, intervals=dict.fromkeys(INTERVALS), extents=dict.fromkeys(INTERVALS),
-        heart_rate=None, axes=dict.fromkeys(("p", "qrs", "t")), waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
-        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)), lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
-        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)), rhythm=rhythm,
-        quality=quality, issues=issues, reasons=dict.fromkeys(names, why), has_millivolts=record.has_millivolts,
-        age=record.meta.get("age"), sex=record.meta.get("sex"),
-    )  # fmt: skip
+        record_id=record.record_id,
+        fs=record.fs,
+        leads=record.leads,
+        duration_s=record.duration_s,
+        intervals=dict.fromkeys(INTERVALS),
+        extents=dict.fromkeys(INTERVALS),
+        heart_rate=None,
+        axes=dict.fromkeys(("p", "qrs", "t")),
+        waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
+        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)),
+        lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
+        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)),
+        rhythm=rhythm,
+        quality=quality,
+        issues=issues,
+        reasons=dict.fromkeys(names, why),
+        has_millivolts=record.has_millivolts,
+        age=record.meta.get("age"),
+        sex=record.meta.get("sex"),
+    )

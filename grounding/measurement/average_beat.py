@@ -142,8 +142,9 @@ def agreed(average: Average, proposed: Array) -> Array:
     heights = _heights(average, proposed)
     last = min(T_PLACES_MS[1], average.leads.shape[1] - average.r)
     for wave, (earliest, latest), width, near_ms, table in (
-        (0, P_PLACES_MS, P_WIDTH_MS, P_NEAR_MS, P_OFFSETS_MS), (2, (T_PLACES_MS[0], last), T_WIDTH_MS, T_NEAR_MS, T_OFFSETS_MS),
-    ):  # fmt: skip
+        (0, P_PLACES_MS, P_WIDTH_MS, P_NEAR_MS, P_OFFSETS_MS),
+        (2, (T_PLACES_MS[0], last), T_WIDTH_MS, T_NEAR_MS, T_OFFSETS_MS),
+    ):
         on, peak, off = np.moveaxis(proposed[..., wave, :], -1, 0)
         height = np.where((peak >= earliest) & (peak <= latest), heights[..., wave], 0.0)
         if wave == 0:

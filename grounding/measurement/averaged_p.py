@@ -13,8 +13,19 @@ from .fusion import row_medians
 
 # How far a P wave from the sinus node lifts each lead (an axis of 60 degrees, to the left and a little to the front)
 DIRECTION = {
-    "I": 0.6, "II": 1.0, "III": 0.4, "aVR": -0.8, "aVL": 0.1, "aVF": 0.7, "V1": 0.2, "V2": 0.4, "V3": 0.5, "V4": 0.5, "V5": 0.5, "V6": 0.5,
-}  # fmt: skip
+    "I": 0.6,
+    "II": 1.0,
+    "III": 0.4,
+    "aVR": -0.8,
+    "aVL": 0.1,
+    "aVF": 0.7,
+    "V1": 0.2,
+    "V2": 0.4,
+    "V3": 0.5,
+    "V4": 0.5,
+    "V5": 0.5,
+    "V6": 0.5,
+}
 TOP, FLANK = 8, 19  # samples on either side: the top of a P wave, and how far its feet reach
 LONGEST = int(0.44 * FS_HZ)  # samples before the QRS that are looked at
 LEAST_BEFORE, AFTER_QRS = (

@@ -129,9 +129,13 @@ def ventricular_features(of: Comparison, has_p: NDArray[np.bool_], beats: NDArra
     """(beats, ``VENTRICULAR``)."""
     cut_off = (beats < REACH + 5) | (beats >= n_samples - 2 * REACH)
     columns = (
-        np.log(np.clip(of.difference, 0.05, 4.0)), np.clip(of.width_ms, 60, 200) / 30, _log_ratio(of.rr, of.usual_rr, -0.8, 0.5),
-        _log_ratio(of.rr_next, of.usual_rr, -0.8, 0.8), has_p, cut_off,
-    )  # fmt: skip
+        np.log(np.clip(of.difference, 0.05, 4.0)),
+        np.clip(of.width_ms, 60, 200) / 30,
+        _log_ratio(of.rr, of.usual_rr, -0.8, 0.5),
+        _log_ratio(of.rr_next, of.usual_rr, -0.8, 0.8),
+        has_p,
+        cut_off,
+    )
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
@@ -143,9 +147,11 @@ def supraventricular_features(of: Comparison, ventricular: NDArray[np.bool_]) ->
     two = of.rr + np.append(np.nan, of.rr[:-1])
     following = np.where(np.append(ventricular[1:], False), np.nan, of.rr_next)
     columns = (
-        _log_ratio(of.rr, of.usual_rr, -0.45, 0.2), _log_ratio(of.rr, following, -0.6, 0.3), two < SOON * of.usual_rr,
+        _log_ratio(of.rr, of.usual_rr, -0.45, 0.2),
+        _log_ratio(of.rr, following, -0.6, 0.3),
+        two < SOON * of.usual_rr,
         np.log(np.clip(of.difference, 0.05, 4.0)),
-    )  # fmt: skip
+    )
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 

@@ -83,9 +83,20 @@ def _measured(record: ECGRecord, delineator: str) -> Measurement:
             rhythm.averaged, reading.found, reading.extents, reading.signal, np.asarray(reading.there.any(axis=1))
         )
     return Assembly(
-        record, reading.signal, reading.there, reading.quality, reading.issues, reading.found, reading.extents, reading.delineator, rhythm,
-        reading.p_known, reading.rr, reading.dark, reading.faint,
-    ).result()  # fmt: skip
+        record,
+        reading.signal,
+        reading.there,
+        reading.quality,
+        reading.issues,
+        reading.found,
+        reading.extents,
+        reading.delineator,
+        rhythm,
+        reading.p_known,
+        reading.rr,
+        reading.dark,
+        reading.faint,
+    ).result()
 
 
 class Reading(NamedTuple):
@@ -119,8 +130,16 @@ def features_of_rhythm(reading: Reading, weights: Weights | None = None) -> Rhyt
     if not usable.all():
         signal, there = signal[usable], there[usable]
     return rhythm_features(
-        signal, names, reading.found, reading.extents, reading.rr, reading.paced, reading.p_known, None if there.all() else there, weights
-    )  # fmt: skip
+        signal,
+        names,
+        reading.found,
+        reading.extents,
+        reading.rr,
+        reading.paced,
+        reading.p_known,
+        None if there.all() else there,
+        weights,
+    )
 
 
 def bounded(record: ECGRecord, delineator: str = "auto") -> Reading | Measurement:

@@ -205,11 +205,16 @@ def quality_score(record: ECGRecord) -> float:
 
     bad = np.max(
         [
-            f.flat, f.missing, np.minimum(10 * f.clipped, 1.0), over(f.jump, 0.5), over(f.noise, 0.15),
-            over(f.largest, IMPLAUSIBLE_MV), 1 - over(f.amplitude, LOW_MV),
+            f.flat,
+            f.missing,
+            np.minimum(10 * f.clipped, 1.0),
+            over(f.jump, 0.5),
+            over(f.noise, 0.15),
+            over(f.largest, IMPLAUSIBLE_MV),
+            1 - over(f.amplitude, LOW_MV),
         ],
         axis=0,
-    )  # fmt: skip
+    )
     return max(0.0, float(1 - 0.8 * bad.max() - 0.2 * bad.mean()))
 
 

@@ -25,17 +25,64 @@ EDGES = ("p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset"
 # where a wave begins in the first lead and ends in the last one
 EXTENT_COLUMNS = {edge: edge.replace("_on", "_first_on").replace("_off", "_last_off") for edge in EDGES}
 BEAT_COLUMNS = (
-    "beat", "r_sample", "r_s", "rr_prev_ms", "rr_next_ms", "type", "p_present", "p_known", "pr_ms", "p_ms", "qrs_ms", "qt_ms",
-    *EDGES, *EXTENT_COLUMNS.values(),
-)  # fmt: skip
+    "beat",
+    "r_sample",
+    "r_s",
+    "rr_prev_ms",
+    "rr_next_ms",
+    "type",
+    "p_present",
+    "p_known",
+    "pr_ms",
+    "p_ms",
+    "qrs_ms",
+    "qt_ms",
+    *EDGES,
+    *EXTENT_COLUMNS.values(),
+)
 LEAD_FEATURE_COLUMNS = (
-    "lead", "beat", "heart_rate_bpm", "rr_prev_ms", "rr_next_ms", "p_amplitude_mv", "p_duration_ms", "pr_interval_ms",
-    "qrs_amplitude_mv", "qrs_duration_ms", "t_amplitude_mv", "t_duration_ms", "st_duration_ms", "st_form", "qt_interval_ms", "qtc_interval_ms",
-)  # fmt: skip
+    "lead",
+    "beat",
+    "heart_rate_bpm",
+    "rr_prev_ms",
+    "rr_next_ms",
+    "p_amplitude_mv",
+    "p_duration_ms",
+    "pr_interval_ms",
+    "qrs_amplitude_mv",
+    "qrs_duration_ms",
+    "t_amplitude_mv",
+    "t_duration_ms",
+    "st_duration_ms",
+    "st_form",
+    "qt_interval_ms",
+    "qtc_interval_ms",
+)
 LEAD_SUMMARY_COLUMNS = (
-    "lead", "p_mv", "q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv", "j_mv", "st0_mv", "st40_mv", "st60_mv", "st80_mv", "t_mv",
-    "q_ms", "r_ms", "s_ms", "r_peak_time_ms", "qrs_ms", "p_ms", "qrs_form", "st_form", "t_form", "p_form",
-)  # fmt: skip
+    "lead",
+    "p_mv",
+    "q_mv",
+    "r_mv",
+    "s_mv",
+    "r2_mv",
+    "s2_mv",
+    "j_mv",
+    "st0_mv",
+    "st40_mv",
+    "st60_mv",
+    "st80_mv",
+    "t_mv",
+    "q_ms",
+    "r_ms",
+    "s_ms",
+    "r_peak_time_ms",
+    "qrs_ms",
+    "p_ms",
+    "qrs_form",
+    "st_form",
+    "t_form",
+    "p_form",
+)
 QUALITY_COLUMNS = ("lead", "usable", "issues", "unusable_spans_s")
 ENOUGH_NATIVE = 3  # beats without a spike among paced ones, for them to be what is measured
 
@@ -122,10 +169,18 @@ class Measurement:
         limb = ("I", "II", "III", "aVR", "aVL", "aVF")
         leads = tuple(name for name in limb if name in usable) if quantity.startswith("axis") else usable
         return Evidence(
-            record_id=self.record_id, quantity=quantity, value=value, unit=unit, leads=leads, beats=beats, spans_s=spans,
-            method=self.methods.get(quantity, ""), version=__version__, reason=None if value is not None else self.reasons.get(quantity, "not measured"),
+            record_id=self.record_id,
+            quantity=quantity,
+            value=value,
+            unit=unit,
+            leads=leads,
+            beats=beats,
+            spans_s=spans,
+            method=self.methods.get(quantity, ""),
+            version=__version__,
+            reason=None if value is not None else self.reasons.get(quantity, "not measured"),
             uncertainty=None if value is None else self.uncertainty.get(quantity),
-        )  # fmt: skip
+        )
 
     def _global(self, quantity: str) -> tuple[float | None, str]:
         if quantity == "heart_rate":
@@ -140,9 +195,12 @@ class Measurement:
     def _place(self, quantity: str) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
         """Beats and stretches that a global value was read from."""
         columns = {
-            "pr": ("p_onset", "qrs_onset"), "p": ("p_onset", "p_offset"), "qrs": ("qrs_onset", "qrs_offset"), "qt": ("qrs_onset", "t_offset"),
+            "pr": ("p_onset", "qrs_onset"),
+            "p": ("p_onset", "p_offset"),
+            "qrs": ("qrs_onset", "qrs_offset"),
+            "qt": ("qrs_onset", "t_offset"),
             "axis": ("qrs_onset", "qrs_offset"),
-        }  # fmt: skip
+        }
         key = "qt" if quantity.startswith("qtc") else quantity
         if key not in columns or not len(self.beats):
             return (), ((0.0, round(self.duration_s, 3)),)
@@ -165,12 +223,26 @@ class Measurement:
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
         """A JSON-ready dictionary (NaN becomes ``None``); ``tables=False`` leaves the per-beat tables out."""
         out: dict[str, Any] = {
-            "record_id": self.record_id, "fs_hz": self.fs, "leads": list(self.leads), "duration_s": self.duration_s,
-            "has_millivolts": self.has_millivolts, "age": self.age, "sex": self.sex, "heart_rate_bpm": self.heart_rate,
-            "intervals_ms": dict(self.intervals), "extents_ms": dict(self.extents), "uncertainty_ms": dict(self.uncertainty), "axes_deg": dict(self.axes), "rhythm": dict(self.rhythm),
-            "issues": list(self.issues), "reasons": dict(self.reasons), "methods": dict(self.methods), "version": __version__,
-            "quality": _rows(self.quality), "lead_summary": _rows(self.lead_summary),
-        }  # fmt: skip
+            "record_id": self.record_id,
+            "fs_hz": self.fs,
+            "leads": list(self.leads),
+            "duration_s": self.duration_s,
+            "has_millivolts": self.has_millivolts,
+            "age": self.age,
+            "sex": self.sex,
+            "heart_rate_bpm": self.heart_rate,
+            "intervals_ms": dict(self.intervals),
+            "extents_ms": dict(self.extents),
+            "uncertainty_ms": dict(self.uncertainty),
+            "axes_deg": dict(self.axes),
+            "rhythm": dict(self.rhythm),
+            "issues": list(self.issues),
+            "reasons": dict(self.reasons),
+            "methods": dict(self.methods),
+            "version": __version__,
+            "quality": _rows(self.quality),
+            "lead_summary": _rows(self.lead_summary),
+        }
         if tables:
             out |= {"beats": _rows(self.beats), "waves": _rows(self.waves), "lead_features": _rows(self.lead_features)}
         return {key: _plain(value) for key, value in out.items()}
@@ -191,9 +263,12 @@ class Measurement:
         import pandas as pd
 
         tables = {
-            "waves": WAVE_COLUMNS, "beats": BEAT_COLUMNS, "lead_features": LEAD_FEATURE_COLUMNS, "lead_summary": LEAD_SUMMARY_COLUMNS,
+            "waves": WAVE_COLUMNS,
+            "beats": BEAT_COLUMNS,
+            "lead_features": LEAD_FEATURE_COLUMNS,
+            "lead_summary": LEAD_SUMMARY_COLUMNS,
             "quality": QUALITY_COLUMNS,
-        }  # fmt: skip
+        }
         try:
             frames = {name: pd.DataFrame(told.get(name, []), columns=list(columns)) for name, columns in tables.items()}
             for name in frames:  # None stands for NaN in numbers, and for itself in words
@@ -205,11 +280,24 @@ class Measurement:
             spans = [tuple(map(tuple, spans)) for spans in frames["quality"]["unusable_spans_s"]]
             frames["quality"]["unusable_spans_s"] = pd.Series(spans, dtype=object)
             return cls(
-                record_id=told["record_id"], fs=float(told["fs_hz"]), leads=tuple(told["leads"]), duration_s=float(told["duration_s"]),
-                intervals=dict(told["intervals_ms"]), extents=dict(told["extents_ms"]), uncertainty=dict(told.get("uncertainty_ms", {})), heart_rate=told["heart_rate_bpm"], axes=dict(told["axes_deg"]), rhythm=dict(told["rhythm"]),
-                issues=tuple(told["issues"]), reasons=dict(told["reasons"]), methods=dict(told["methods"]), has_millivolts=bool(told["has_millivolts"]),
-                age=told["age"], sex=told["sex"], **frames,
-            )  # fmt: skip
+                record_id=told["record_id"],
+                fs=float(told["fs_hz"]),
+                leads=tuple(told["leads"]),
+                duration_s=float(told["duration_s"]),
+                intervals=dict(told["intervals_ms"]),
+                extents=dict(told["extents_ms"]),
+                uncertainty=dict(told.get("uncertainty_ms", {})),
+                heart_rate=told["heart_rate_bpm"],
+                axes=dict(told["axes_deg"]),
+                rhythm=dict(told["rhythm"]),
+                issues=tuple(told["issues"]),
+                reasons=dict(told["reasons"]),
+                methods=dict(told["methods"]),
+                has_millivolts=bool(told["has_millivolts"]),
+                age=told["age"],
+                sex=told["sex"],
+                **frames,
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise EcgFormatError(
                 f"this is not a measurement as to_dict writes it ({type(error).__name__}: {error})",

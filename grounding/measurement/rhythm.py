@@ -31,8 +31,15 @@ Weights = Mapping[str, Mapping[str, float]]
 MODEL = Path(__file__).parent / "weights" / "rhythm.json"
 ATRIAL_LEADS = ("II", "III", "aVF", "V1")
 ATRIAL = (
-    "irregularity", "spread", "p_share", "p_clearness", "waves_explained", "waves_likeness", "waves_rate", "qrs_width",
-)  # fmt: skip
+    "irregularity",
+    "spread",
+    "p_share",
+    "p_clearness",
+    "waves_explained",
+    "waves_likeness",
+    "waves_rate",
+    "qrs_width",
+)
 FEWEST_INTERVALS, AT_ONCE = 2, 30  # between ordinary beats; over more than 30 the rate itself changes
 LAGS = (1, 2, 3)  # beats: with extrasystoles every second or third beat, an interval is like the second or third after
 P_IS_THE_RULE = 0.9  # share of beats with a P wave from which no flutter is looked for
@@ -68,9 +75,16 @@ class Rhythm(NamedTuple):
 
 
 def rhythm_features(
-    signal: NDArray[np.floating[Any]], names: tuple[str, ...], found: Boundaries, edges: dict[str, Array], rr: Array,
-    paced: NDArray[np.bool_], p_known: NDArray[np.bool_], there: NDArray[np.bool_] | None = None, weights: Weights | None = None,
-) -> RhythmFeatures:  # fmt: skip
+    signal: NDArray[np.floating[Any]],
+    names: tuple[str, ...],
+    found: Boundaries,
+    edges: dict[str, Array],
+    rr: Array,
+    paced: NDArray[np.bool_],
+    p_known: NDArray[np.bool_],
+    there: NDArray[np.bool_] | None = None,
+    weights: Weights | None = None,
+) -> RhythmFeatures:
     """What beats and atria show.
 
     Args:
@@ -95,9 +109,15 @@ def rhythm_features(
 
 
 def _atrial(
-    signal: NDArray[np.floating[Any]], names: tuple[str, ...], of: Comparison, edges: dict[str, Array], ventricular: NDArray[np.bool_],
-    has_p: NDArray[np.bool_], p_known: NDArray[np.bool_], averaged: AveragedP | None,
-) -> tuple[Array | None, RegularWaves | None]:  # fmt: skip
+    signal: NDArray[np.floating[Any]],
+    names: tuple[str, ...],
+    of: Comparison,
+    edges: dict[str, Array],
+    ventricular: NDArray[np.bool_],
+    has_p: NDArray[np.bool_],
+    p_known: NDArray[np.bool_],
+    averaged: AveragedP | None,
+) -> tuple[Array | None, RegularWaves | None]:
     usual = ~ventricular
     rr = of.rr[usual & np.append(False, usual[:-1])]
     rr = rr[np.isfinite(rr)]
@@ -119,9 +139,15 @@ def _atrial(
     explained, likeness = (waves.explained, waves.likeness) if waves is not None else (0.0, 0.0)
     rate = 60.0 * waves.rate_hz if waves is not None else USUAL_FLUTTER_BPM
     features = (
-        np.log(irregularity + 0.01), np.log(spread + 0.01), share, np.log(clearness), explained, likeness,
-        abs(rate - USUAL_FLUTTER_BPM) / 50.0, np.clip(_median(of.width_ms), 60.0, 200.0) / 30.0,
-    )  # fmt: skip
+        np.log(irregularity + 0.01),
+        np.log(spread + 0.01),
+        share,
+        np.log(clearness),
+        explained,
+        likeness,
+        abs(rate - USUAL_FLUTTER_BPM) / 50.0,
+        np.clip(_median(of.width_ms), 60.0, 200.0) / 30.0,
+    )
     return np.array(features, np.float64), waves
 
 

@@ -159,10 +159,16 @@ class Layout:
             panels.append({**asdict(panel), "box_px": [round(value * self.px_per_mm, 2) for value in box]})
         width, height = self.size
         return {
-            "layout": self.name, "width_px": width, "height_px": height, "px_per_mm": self.px_per_mm, "mm_per_s": MM_PER_S,
-            "mm_per_mv": MM_PER_MV if self.calibrated else None, "calibrated": self.calibrated, "missing": list(self.missing),
+            "layout": self.name,
+            "width_px": width,
+            "height_px": height,
+            "px_per_mm": self.px_per_mm,
+            "mm_per_s": MM_PER_S,
+            "mm_per_mv": MM_PER_MV if self.calibrated else None,
+            "calibrated": self.calibrated,
+            "missing": list(self.missing),
             "panels": panels,
-        }  # fmt: skip
+        }
 
 
 def plan(
@@ -215,9 +221,14 @@ def plan(
     for index, lead in enumerate(strips):
         panels.append(_panel(record, lead, start_s, ROW_S, LEFT_MM, rows + index, row_mm, True))
     return Layout(
-        name=layout, px_per_mm=scale, width_mm=PAGE_WIDTH_MM, height_mm=height, panels=tuple(panels),
-        mv_per_unit=1.0 if record.has_millivolts else _paper_scale(record), calibrated=record.has_millivolts,
-    )  # fmt: skip
+        name=layout,
+        px_per_mm=scale,
+        width_mm=PAGE_WIDTH_MM,
+        height_mm=height,
+        panels=tuple(panels),
+        mv_per_unit=1.0 if record.has_millivolts else _paper_scale(record),
+        calibrated=record.has_millivolts,
+    )
 
 
 def _shape(layout: str) -> tuple[int, int]:

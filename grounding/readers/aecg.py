@@ -20,10 +20,19 @@ if TYPE_CHECKING:
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0}
 _VALUES = {
-    "MDC_ECG_HEART_RATE": "heart_rate", "MDC_ECG_TIME_PD_RR": "rr", "MDC_ECG_TIME_PD_PR": "pr", "MDC_ECG_TIME_PD_QRS": "qrs",
-    "MDC_ECG_TIME_PD_QT": "qt", "MDC_ECG_TIME_PD_QTC": "qtc", "MDC_ECG_TIME_PD_QTCB": "qtc_bazett", "MDC_ECG_TIME_PD_QTCF": "qtc_fridericia",
-    "MDC_ECG_TIME_PD_P": "p", "MDC_ECG_ANGLE_P_FRONT": "p_axis", "MDC_ECG_ANGLE_QRS_FRONT": "axis", "MDC_ECG_ANGLE_T_FRONT": "t_axis",
-}  # fmt: skip
+    "MDC_ECG_HEART_RATE": "heart_rate",
+    "MDC_ECG_TIME_PD_RR": "rr",
+    "MDC_ECG_TIME_PD_PR": "pr",
+    "MDC_ECG_TIME_PD_QRS": "qrs",
+    "MDC_ECG_TIME_PD_QT": "qt",
+    "MDC_ECG_TIME_PD_QTC": "qtc",
+    "MDC_ECG_TIME_PD_QTCB": "qtc_bazett",
+    "MDC_ECG_TIME_PD_QTCF": "qtc_fridericia",
+    "MDC_ECG_TIME_PD_P": "p",
+    "MDC_ECG_ANGLE_P_FRONT": "p_axis",
+    "MDC_ECG_ANGLE_QRS_FRONT": "axis",
+    "MDC_ECG_ANGLE_T_FRONT": "t_axis",
+}
 
 
 @register_reader((".xml", ".aecg"), sniff=has_root("AnnotatedECG"))

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _VALUES = {
-    "VentricularRate": "heart_rate", "RRInterval": "rr", "PQInterval": "pr", "PDuration": "p", "QRSDuration": "qrs", "QTInterval": "qt",
-    "QTCInterval": "qtc", "PAxis": "p_axis", "RAxis": "axis", "TAxis": "t_axis",
-}  # fmt: skip
+    "VentricularRate": "heart_rate",
+    "RRInterval": "rr",
+    "PQInterval": "pr",
+    "PDuration": "p",
+    "QRSDuration": "qrs",
+    "QTInterval": "qt",
+    "QTCInterval": "qtc",
+    "PAxis": "p_axis",
+    "RAxis": "axis",
+    "TAxis": "t_axis",
+}
 
 
 @register_reader((".xml",), sniff=has_root("CardiologyXML"))

@@ -141,9 +141,16 @@ def _frames(path: Path, layout: Layout) -> Iterator[pd.DataFrame]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # columns of mixed types: they are looked at below
                 yield from pd.read_csv(
-                    file, sep=layout.delimiter or r"\s+", header=None, comment="#" if layout.comments else None, decimal=layout.decimal,
-                    skipinitialspace=True, na_values=["-", "--", "?"], chunksize=max(1, _CELLS_AT_ONCE // layout.columns), **options,
-                )  # fmt: skip
+                    file,
+                    sep=layout.delimiter or r"\s+",
+                    header=None,
+                    comment="#" if layout.comments else None,
+                    decimal=layout.decimal,
+                    skipinitialspace=True,
+                    na_values=["-", "--", "?"],
+                    chunksize=max(1, _CELLS_AT_ONCE // layout.columns),
+                    **options,
+                )
         except pd.errors.ParserError as error:
             match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
             if not match:

@@ -21,8 +21,12 @@ HEADER_LINES = 200  # of remarks that are looked at
 MAX_COLUMNS = 1000
 MAX_LINE_BYTES = 64 << 20
 _BOMS = {
-    b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
-}  # fmt: skip
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
 _DELIMITERS = (";", "\t", ",", "|", None)  # None: blanks
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 MISSING = {"", "nan", "-nan", "na", "n/a", "null", "none", "-", "--", "?", "inf", "-inf"}

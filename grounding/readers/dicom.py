@@ -25,18 +25,61 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _TYPES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4"}
 # the last number of SCP-ECG's codes (5.6.3-9-61) and of MDC's (2:61)
 _LEADS = {
-    1: "I", 2: "II", 3: "V1", 4: "V2", 5: "V3", 6: "V4", 7: "V5", 8: "V6", 9: "V7", 10: "V2R", 11: "V3R", 12: "V4R", 13: "V5R", 14: "V6R", 15: "V7R",
-    16: "X", 17: "Y", 18: "Z", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 65: "-aVR", 66: "V8", 67: "V9",
-}  # fmt: skip
+    1: "I",
+    2: "II",
+    3: "V1",
+    4: "V2",
+    5: "V3",
+    6: "V4",
+    7: "V5",
+    8: "V6",
+    9: "V7",
+    10: "V2R",
+    11: "V3R",
+    12: "V4R",
+    13: "V5R",
+    14: "V6R",
+    15: "V7R",
+    16: "X",
+    17: "Y",
+    18: "Z",
+    61: "III",
+    62: "aVR",
+    63: "aVL",
+    64: "aVF",
+    65: "-aVR",
+    66: "V8",
+    67: "V9",
+}
 _VALUES = {
-    "heartrate": "heart_rate", "ventricularheartrate": "heart_rate", "ventricularrate": "heart_rate", "rrinterval": "rr", "printerval": "pr",
-    "printervalglobal": "pr", "qrsduration": "qrs", "qrsdurationglobal": "qrs", "qtinterval": "qt", "qtintervalglobal": "qt", "qtcinterval": "qtc",
-    "qtcintervalglobal": "qtc", "pduration": "p", "paxis": "p_axis", "qrsaxis": "axis", "taxis": "t_axis",
-}  # fmt: skip
+    "heartrate": "heart_rate",
+    "ventricularheartrate": "heart_rate",
+    "ventricularrate": "heart_rate",
+    "rrinterval": "rr",
+    "printerval": "pr",
+    "printervalglobal": "pr",
+    "qrsduration": "qrs",
+    "qrsdurationglobal": "qrs",
+    "qtinterval": "qt",
+    "qtintervalglobal": "qt",
+    "qtcinterval": "qtc",
+    "qtcintervalglobal": "qtc",
+    "pduration": "p",
+    "paxis": "p_axis",
+    "qrsaxis": "axis",
+    "taxis": "t_axis",
+}
 _TAGS = (
-    "SOPClassUID", "Modality", "StudyDate", "AcquisitionDateTime", "PatientAge", "PatientBirthDate", "PatientSex", "WaveformSequence",
+    "SOPClassUID",
+    "Modality",
+    "StudyDate",
+    "AcquisitionDateTime",
+    "PatientAge",
+    "PatientBirthDate",
+    "PatientSex",
+    "WaveformSequence",
     "WaveformAnnotationSequence",
-)  # fmt: skip
+)
 
 
 @register_reader((".dcm", ".dicom"), sniff=lambda head: head[128:132] == b"DICM")

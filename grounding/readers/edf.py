@@ -83,11 +83,14 @@ def _channels(
         )
     return Channels(
         names=[header.labels[row] for row in rows],
-        signals=[partial(_signal, read, header.samples[row], header, starts_s, path) for row, read in zip(rows, readers, strict=True)],
+        signals=[
+            partial(_signal, read, header.samples[row], header, starts_s, path)
+            for row, read in zip(rows, readers, strict=True)
+        ],
         rates=[header.samples[row] / header.record_s for row in rows],
         units=[header.units[row] if header.calibrated[row] else "adu" for row in rows],
         meta=meta,
-    )  # fmt: skip
+    )
 
 
 def _edf_blocks(signal: Any, header: _Header) -> Iterator[NDArray[Any]]:
@@ -111,8 +114,12 @@ def _bdf_blocks(path: Path, head: bytes, header: _Header, k: int) -> Iterator[ND
 
 
 def _signal(
-    blocks: Callable[[], Iterator[NDArray[Any]]], samples: int, header: _Header, starts_s: NDArray[np.float64] | None, path: Path
-) -> NDArray[np.float32]:  # fmt: skip
+    blocks: Callable[[], Iterator[NDArray[Any]]],
+    samples: int,
+    header: _Header,
+    starts_s: NDArray[np.float64] | None,
+    path: Path,
+) -> NDArray[np.float32]:
     """A whole channel, its data records where their times put them."""
     rate = samples / header.record_s
     total = header.n_records * samples
@@ -215,9 +222,16 @@ def _read_header(path: Path, sample_bytes: int) -> _Header:
         )
     ranges = [field(start, 8) for start in (104, 112, 120, 128)]
     return _Header(
-        n_bytes, records, record_s, sample_bytes, head[192:236], tuple(field(0, 16)), tuple(field(96, 8)),
-        tuple(_is_calibrated(*of_one) for of_one in zip(*ranges, strict=True)), samples,
-    )  # fmt: skip
+        n_bytes,
+        records,
+        record_s,
+        sample_bytes,
+        head[192:236],
+        tuple(field(0, 16)),
+        tuple(field(96, 8)),
+        tuple(_is_calibrated(*of_one) for of_one in zip(*ranges, strict=True)),
+        samples,
+    )
 
 
 def _is_calibrated(low: bytes, high: bytes, digital_low: bytes, digital_high: bytes) -> bool:

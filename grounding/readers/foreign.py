@@ -51,8 +51,26 @@ _ROOTS = {
     "nativedicommodel": "DICOM written as XML",
 }
 _ANNOTATORS = {
-    "atr", "qrs", "ann", "pu", "pu0", "pu1", "q1c", "q2c", "q1t", "qt1", "qt2", "man", "ari", "apn", "sta", "stb", "stc", "ecg_ann", "wqrs",
-}  # fmt: skip
+    "atr",
+    "qrs",
+    "ann",
+    "pu",
+    "pu0",
+    "pu1",
+    "q1c",
+    "q2c",
+    "q1t",
+    "qt1",
+    "qt2",
+    "man",
+    "ari",
+    "apn",
+    "sta",
+    "stb",
+    "stc",
+    "ecg_ann",
+    "wqrs",
+}
 _RIFF = {b"WAVE": "a WAV file", b"WEBP": "a WebP picture", b"AVI ": "an AVI film"}
 _OFFICE = (
     (b"word/", "a Word document"),

@@ -16,9 +16,25 @@ from .stored import read_channel
 MAGIC = b"ISHNE1.0"
 _HEADER_BYTES, _MAX_LEADS = 522, 12
 _LEADS = {
-    2: "X", 3: "Y", 4: "Z", 5: "I", 6: "II", 7: "III", 8: "aVR", 9: "aVL", 10: "aVF", 11: "V1", 12: "V2", 13: "V3", 14: "V4", 15: "V5", 16: "V6",
-    17: "ECG ES", 18: "ECG AS", 19: "ECG AI",
-}  # fmt: skip
+    2: "X",
+    3: "Y",
+    4: "Z",
+    5: "I",
+    6: "II",
+    7: "III",
+    8: "aVR",
+    9: "aVL",
+    10: "aVF",
+    11: "V1",
+    12: "V2",
+    13: "V3",
+    14: "V4",
+    15: "V5",
+    16: "V6",
+    17: "ECG ES",
+    18: "ECG AS",
+    19: "ECG AI",
+}
 
 
 @register_reader((".ecg",), sniff=lambda head: head.startswith(MAGIC))

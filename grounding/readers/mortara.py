@@ -19,9 +19,19 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _VALUES = {
-    "VENT_RATE": "heart_rate", "AVERAGE_RR": "rr", "PR_DURATION": "pr", "QRS_DURATION": "qrs", "QT": "qt", "QTC": "qtc", "QTB": "qtc_bazett",
-    "QTF": "qtc_fridericia", "P_DURATION": "p", "P_AXIS": "p_axis", "QRS_AXIS": "axis", "T_AXIS": "t_axis",
-}  # fmt: skip
+    "VENT_RATE": "heart_rate",
+    "AVERAGE_RR": "rr",
+    "PR_DURATION": "pr",
+    "QRS_DURATION": "qrs",
+    "QT": "qt",
+    "QTC": "qtc",
+    "QTB": "qtc_bazett",
+    "QTF": "qtc_fridericia",
+    "P_DURATION": "p",
+    "P_AXIS": "p_axis",
+    "QRS_AXIS": "axis",
+    "T_AXIS": "t_axis",
+}
 
 
 @register_reader(

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _VALUES = {
-    "VentricularRate": "heart_rate", "PRInterval": "pr", "QRSDuration": "qrs", "QTInterval": "qt", "QTCorrected": "qtc",
-    "QTcFrederica": "qtc_fridericia", "PAxis": "p_axis", "RAxis": "axis", "TAxis": "t_axis",
-}  # fmt: skip
+    "VentricularRate": "heart_rate",
+    "PRInterval": "pr",
+    "QRSDuration": "qrs",
+    "QTInterval": "qt",
+    "QTCorrected": "qtc",
+    "QTcFrederica": "qtc_fridericia",
+    "PAxis": "p_axis",
+    "RAxis": "axis",
+    "TAxis": "t_axis",
+}
 
 
 @register_reader((".xml",), sniff=has_root("RestingECG"))

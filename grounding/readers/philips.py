@@ -19,10 +19,22 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _VALUES = (
-    ("heartrate", "heart_rate"), ("meanventrate", "heart_rate"), ("rrint", "rr"), ("print", "pr"), ("meanprint", "pr"), ("qrsdur", "qrs"),
-    ("meanqrsdur", "qrs"), ("qtint", "qt"), ("meanqtint", "qt"), ("qtcb", "qtc_bazett"), ("qtcf", "qtc_fridericia"), ("meanqtc", "qtc"),
-    ("pfrontaxis", "p_axis"), ("qrsfrontaxis", "axis"), ("tfrontaxis", "t_axis"),
-)  # fmt: skip
+    ("heartrate", "heart_rate"),
+    ("meanventrate", "heart_rate"),
+    ("rrint", "rr"),
+    ("print", "pr"),
+    ("meanprint", "pr"),
+    ("qrsdur", "qrs"),
+    ("meanqrsdur", "qrs"),
+    ("qtint", "qt"),
+    ("meanqtint", "qt"),
+    ("qtcb", "qtc_bazett"),
+    ("qtcf", "qtc_fridericia"),
+    ("meanqtc", "qtc"),
+    ("pfrontaxis", "p_axis"),
+    ("qrsfrontaxis", "axis"),
+    ("tfrontaxis", "t_axis"),
+)
 _MEASURED = ("globalmeasurements", "interpretationmeasurements", "crossleadmeasurements")
 _MAX_SAMPLES = 1 << 22  # over all leads: eleven minutes of twelve at 500 Hz, of an export that holds eleven seconds
 _CHUNK_HEADER = 8
@@ -184,7 +196,12 @@ def _add_device(meta: dict[str, Any], root: Element) -> None:
     inner = [] if interpretation is None else [e for name in _MEASURED for e in interpretation.iter(name)]
     places = inner + [e for name in _MEASURED for e in root.iter(name)]
     values = [(ours, number_at(place, name)) for place in places for name, ours in _VALUES]
-    statements = [] if interpretation is None else [
-        f"{text_at(one, 'leftstatement')} {text_at(one, 'rightstatement')}" for one in interpretation.findall("statement")
-    ]  # fmt: skip
+    statements = (
+        []
+        if interpretation is None
+        else [
+            f"{text_at(one, 'leftstatement')} {text_at(one, 'rightstatement')}"
+            for one in interpretation.findall("statement")
+        ]
+    )
     add_device_values(meta, values, statements)

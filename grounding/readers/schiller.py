@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
 _ROOTS = ("com.xiriuz.sema.xml.schillerEDI.SchillerEDI", "SchillerEDI")
 _VALUES = {
-    "HR": "heart_rate", "RR": "rr", "P": "p", "PQ": "pr", "QRS": "qrs", "QT": "qt", "QTC": "qtc", "AXIS_P": "p_axis", "AXIS_QRS": "axis",
+    "HR": "heart_rate",
+    "RR": "rr",
+    "P": "p",
+    "PQ": "pr",
+    "QRS": "qrs",
+    "QT": "qt",
+    "QTC": "qtc",
+    "AXIS_P": "p_axis",
+    "AXIS_QRS": "axis",
     "AXIS_T": "t_axis",
-}  # fmt: skip
+}
 
 
 @register_reader((".xml",), sniff=has_root(*_ROOTS))
@@ -36,8 +44,10 @@ def schiller(path: Path) -> Channels:
     born, then = text_at(root, "patdata/birthdate"), text_at(root, "examdescript/startdatetime/date")
     add_person(meta, years_between(born.replace("-", ""), then), text_at(root, "patdata/gender"))
     values = [
-        (ours, number_in(text_at(one, "value"))) for one in root.iter("annotation_global") if (ours := _VALUES.get(text_at(one, "name")))
-    ]  # fmt: skip
+        (ours, number_in(text_at(one, "value")))
+        for one in root.iter("annotation_global")
+        if (ours := _VALUES.get(text_at(one, "name")))
+    ]
     said = [text_at(one, "textdata") for one in root.iter("textdata") if text_at(one, "type") == "INTERPRETATION"]
     add_device_values(meta, values, said)
     return Channels(names, signals, rate, units, meta, complete_limb_leads=True)

@@ -17,9 +17,17 @@ from .registry import add_warnings, register_reader
 
 MAX_BYTES = 16 << 20  # a lead has at most 64 kB
 _VALUES = {
-    "heart_rate": "heart_rate", "rr_interval": "rr", "pr_interval": "pr", "qrs_duration": "qrs", "qt_interval": "qt", "qtc_bazett": "qtc_bazett",
-    "qtc_fridericia": "qtc_fridericia", "p_axis": "p_axis", "qrs_axis": "axis", "t_axis": "t_axis",
-}  # fmt: skip
+    "heart_rate": "heart_rate",
+    "rr_interval": "rr",
+    "pr_interval": "pr",
+    "qrs_duration": "qrs",
+    "qt_interval": "qt",
+    "qtc_bazett": "qtc_bazett",
+    "qtc_fridericia": "qtc_fridericia",
+    "p_axis": "p_axis",
+    "qrs_axis": "axis",
+    "t_axis": "t_axis",
+}
 
 
 def _is_scp(head: bytes) -> bool:

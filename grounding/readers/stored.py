@@ -90,7 +90,7 @@ FORMATS = {
     "508": Storage(1, 1, -(1 << 7), None),
     "516": Storage(1, 2, -(1 << 15), None),
     "524": Storage(1, 3, -(1 << 23), None),
-}  # fmt: skip
+}
 
 
 def read_channel(

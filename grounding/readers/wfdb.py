@@ -227,8 +227,13 @@ def _columns(segment: _Segment, signals: Sequence[Signal], by_name: bool, where:
 
 
 def _joined(
-    row: int, signal: Signal, unit: str, parts: Sequence[tuple[int, _Segment]], columns: Sequence[Sequence[int | None]], length: int
-) -> NDArray[np.float32]:  # fmt: skip
+    row: int,
+    signal: Signal,
+    unit: str,
+    parts: Sequence[tuple[int, _Segment]],
+    columns: Sequence[Sequence[int | None]],
+    length: int,
+) -> NDArray[np.float32]:
     """One signal of all segments, in the record's unit; NaN where a segment has it in none that can be converted."""
     out = np.full(length * signal.frame, np.nan, np.float32)
     for (at, segment), column in zip(parts, columns, strict=True):

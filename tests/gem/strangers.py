@@ -19,18 +19,39 @@ from gem.configuration import EcgCocaConfig
 from gem.fusion.coca import EcgCocaModel
 
 TEXT = {
-    "model_type": "llama", "vocab_size": 300, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}  # fmt: skip
-PATCHES = {"name": "ecg_patch", "kwargs": {"n_samples": 500, "patch": 50, "width": 32, "layers": 1, "heads": 2, "fs_hz": 50.0}}  # fmt: skip
+    "model_type": "llama",
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+PATCHES = {
+    "name": "ecg_patch",
+    "kwargs": {"n_samples": 500, "patch": 50, "width": 32, "layers": 1, "heads": 2, "fs_hz": 50.0},
+}
 TIMM = {"name": "timm/test_vit", "kwargs": {"img_size": [64, 64]}}
-CLIP = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}  # fmt: skip
+CLIP = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "patch_size": 14,
+    "image_size": 28,
+}
 # ours -> published
 LLAVA_KEYS = (
-    ("language_model.model.", "model."), ("language_model.lm_head.", "lm_head."), ("ecg_projector.", "model.ecg_projector."),
-    ("vision_encoder.body.", "model.vision_tower.vision_tower.vision_model."), ("vision_projector.", "model.mm_projector."),
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("ecg_projector.", "model.ecg_projector."),
+    ("vision_encoder.body.", "model.vision_tower.vision_tower.vision_model."),
+    ("vision_projector.", "model.mm_projector."),
     ("ecg_encoder.", "model.ecg_tower.ecg_tower."),
-)  # fmt: skip
+)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -58,7 +79,14 @@ def ours(folder: Path, **changes: Any) -> Path:
 def coca(folder: Path) -> Path:
     """An ECG-CoCa in our layout."""
     torch.manual_seed(0)
-    text = {"model_type": "bert", "vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 64}  # fmt: skip
+    text = {
+        "model_type": "bert",
+        "vocab_size": 300,
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 64,
+    }
     ecg = {"n_samples": 500, "width": 64, "layers": 1}
     decoder = {"width": 64, "heads": 1, "layers": 1, "vocab_size": 300}
     model = EcgCocaModel(EcgCocaConfig(ecg=ecg, text=text, decoder=decoder, embed_dim=16))
@@ -74,9 +102,11 @@ def published(folder: Path) -> Path:
         GemConfig(
             ecg_encoder={"name": "ecg_coca", "kwargs": {"width": 64, "layers": 1, "embed_dim": 16}},
             vision_encoder={"name": "clip_vision", "kwargs": {"config": CLIP}},
-            text_config=TEXT, ecg_projector={"type": "linear", "width": 32}, share_projector=True,
+            text_config=TEXT,
+            ecg_projector={"type": "linear", "width": 32},
+            share_projector=True,
         )
-    )  # fmt: skip
+    )
     tensors = {}
     for key, value in model.state_dict().items():
         mine, theirs = next(pair for pair in LLAVA_KEYS if key.startswith(pair[0]))
@@ -84,17 +114,36 @@ def published(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = {
-        **TEXT, "model_type": "llava_llama", "mm_hidden_size": 32, "mm_projector_type": "mlp2x_gelu", "mm_vision_select_layer": -2,
-        "mm_vision_select_feature": "patch", "mm_patch_merge_type": "flat", "mm_ecg_tower": "somewhere.pt", "ecg_projector_type": "linear",
-        "image_aspect_ratio": "anyres", "image_grid_pinpoints": "[(28, 56), (56, 28)]", "rope_theta": 10000.0, "mm_vision_tower": "vision_tower",
-    }  # fmt: skip
+        **TEXT,
+        "model_type": "llava_llama",
+        "mm_hidden_size": 32,
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_vision_select_layer": -2,
+        "mm_vision_select_feature": "patch",
+        "mm_patch_merge_type": "flat",
+        "mm_ecg_tower": "somewhere.pt",
+        "ecg_projector_type": "linear",
+        "image_aspect_ratio": "anyres",
+        "image_grid_pinpoints": "[(28, 56), (56, 28)]",
+        "rope_theta": 10000.0,
+        "mm_vision_tower": "vision_tower",
+    }
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "generation_config.json").write_text(
         json.dumps({"bos_token_id": 1, "eos_token_id": 2, "max_length": 4096})
     )
     (folder / "vision_tower").mkdir()
     (folder / "vision_tower" / "config.json").write_text(json.dumps({**CLIP, "model_type": "clip_vision_model"}))
-    (folder / "vision_tower" / "preprocessor_config.json").write_text(json.dumps({"size": {"shortest_edge": 28}, "crop_size": {"height": 28}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}))  # fmt: skip
+    (folder / "vision_tower" / "preprocessor_config.json").write_text(
+        json.dumps(
+            {
+                "size": {"shortest_edge": 28},
+                "crop_size": {"height": 28},
+                "image_mean": [0.5, 0.5, 0.5],
+                "image_std": [0.5, 0.5, 0.5],
+            }
+        )
+    )
     tokenizer().save_pretrained(folder)
     return folder
 
@@ -108,10 +157,46 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "
 
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 7, 3000, 2**31, 10**12, 10**30, -(10**9), 0.5, -0.5, 1e-300, 1e308, float("nan"), float("inf"), "", "x", "0",
-    "../../etc/passwd", "/dev/zero", "a\x00b", "hf-hub:stranger/model", "stranger/kernel", [], {}, [[]], [1, 2], ["x"], [None], {"a": 1},
-    "llama", "gem", [3] * 2000, "9" * 5000, {"checkpoint_path": "extra.pth"}, {"model_type": "timm_wrapper"},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    7,
+    3000,
+    2**31,
+    10**12,
+    10**30,
+    -(10**9),
+    0.5,
+    -0.5,
+    1e-300,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "0",
+    "../../etc/passwd",
+    "/dev/zero",
+    "a\x00b",
+    "hf-hub:stranger/model",
+    "stranger/kernel",
+    [],
+    {},
+    [[]],
+    [1, 2],
+    ["x"],
+    [None],
+    {"a": 1},
+    "llama",
+    "gem",
+    [3] * 2000,
+    "9" * 5000,
+    {"checkpoint_path": "extra.pth"},
+    {"model_type": "timm_wrapper"},
+)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -143,7 +228,11 @@ def mutated(text: str, pick: random.Random) -> str:
         if action == 0:
             del parent[path[-1]]
         elif action == 1 and isinstance(parent, dict):
-            parent[pick.choice(("num_labels", "auto_map", "attn_implementation", "quantization_config", "vocab_file", "extra"))] = copy.deepcopy(pick.choice(VALUES))  # fmt: skip
+            parent[
+                pick.choice(
+                    ("num_labels", "auto_map", "attn_implementation", "quantization_config", "vocab_file", "extra")
+                )
+            ] = copy.deepcopy(pick.choice(VALUES))
         elif action == 2 and isinstance(parent[path[-1]], int | float):
             parent[path[-1]] = parent[path[-1]] * pick.choice((-1, 0, 2, 1000, 10**9, 0.5))
         elif action == 3:

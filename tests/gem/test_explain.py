@@ -267,8 +267,12 @@ def test_the_command_explains_the_bundled_sample(tmp_path: Path) -> None:
 def test_a_batch_goes_on_after_a_bad_record(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gem", "explain", "nowhere", str(grounding.sample_path()), "--json"],
-        capture_output=True, text=True, cwd=tmp_path, check=False, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 1
     assert "nowhere" in done.stderr
     (result,) = json.loads(done.stdout)

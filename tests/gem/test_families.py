@@ -19,14 +19,32 @@ from gem.fusion.coca import EcgCocaModel
 from gem.outputs import CACHE
 
 TEXT = {
-    "model_type": "llama", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": None, "initializer_range": 0.1,
-}  # fmt: skip
+    "model_type": "llama",
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": None,
+    "initializer_range": 0.1,
+}
 COCA = {"name": "ecg_coca", "kwargs": {"n_samples": 500, "width": 64, "layers": 1, "embed_dim": 16}}
 CLIP = {
     "name": "clip_vision",
-    "kwargs": {"config": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}},
-}  # fmt: skip
+    "kwargs": {
+        "config": {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "patch_size": 14,
+            "image_size": 28,
+        }
+    },
+}
 TILES = {
     "mode": "anyres",
     "size": [28, 28],
@@ -254,11 +272,18 @@ def coca() -> EcgCocaModel:
     return EcgCocaModel(
         EcgCocaConfig(
             ecg={"n_samples": 500, "width": 64, "layers": 1},
-            text={"model_type": "bert", "vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 64},
+            text={
+                "model_type": "bert",
+                "vocab_size": 50,
+                "hidden_size": 64,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 1,
+                "intermediate_size": 64,
+            },
             decoder={"width": 64, "heads": 8, "layers": 1, "vocab_size": 60},
             embed_dim=16,
         )
-    ).eval()  # fmt: skip
+    ).eval()
 
 
 @pytest.fixture

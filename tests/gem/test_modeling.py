@@ -13,9 +13,12 @@ from gem import GemConfigError, GemForConditionalGeneration, GemInputError
 
 Build = Callable[..., GemForConditionalGeneration]
 MEIT = {
-    "fusion": "prefix_kv", "vision_encoder": None, "class_names": [], "ecg_projector": {"type": "meit", "hidden": 16},
+    "fusion": "prefix_kv",
+    "vision_encoder": None,
+    "class_names": [],
+    "ecg_projector": {"type": "meit", "hidden": 16},
     "ecg_encoder": {"name": "ecg_resnet", "kwargs": {"depths": [1, 1], "widths": [4, 8], "n_samples": 500}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,26 @@ def test_prefix_row_without_ecg_is_plain_text(tiny_model: Build, tiny_inputs: di
     assert (mixed[0] - model(ids).logits[0]).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("changes", [{}, MEIT, {"vision_encoder": {"name": "timm/swin_tiny_patch4_window7_224", "kwargs": {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 1], "img_size": [64, 64], "window_size": 4}}}], ids=["both", "meit", "swin"])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        MEIT,
+        {
+            "vision_encoder": {
+                "name": "timm/swin_tiny_patch4_window7_224",
+                "kwargs": {
+                    "embed_dim": 8,
+                    "depths": [1, 1],
+                    "num_heads": [1, 1],
+                    "img_size": [64, 64],
+                    "window_size": 4,
+                },
+            }
+        },
+    ],
+    ids=["both", "meit", "swin"],
+)
 def test_save_and_load(tiny_model: Build, tiny_inputs: dict[str, Any], changes: dict[str, Any], tmp_path: Path) -> None:
     model = tiny_model(**changes)
     if changes is MEIT:

@@ -63,12 +63,27 @@ def test_a_page_of_another_recording_stays(explained: list[Explanation], tmp_pat
     assert (tmp_path / "rec.html").read_text() == "my notes"
 
 
-@pytest.mark.parametrize("names", [("a b", "a:b", "a_b"), ("Rec", "rec", "REC"), ("a\x1b", "a\n", "a\udcff"), ("x" * 300, "x" * 301, "x" * 302), ("", ".", ".."), ("é" * 200, "é" * 201, "é" * 202)])  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a b", "a:b", "a_b"),
+        ("Rec", "rec", "REC"),
+        ("a\x1b", "a\n", "a\udcff"),
+        ("x" * 300, "x" * 301, "x" * 302),
+        ("", ".", ".."),
+        ("é" * 200, "é" * 201, "é" * 202),
+    ],
+)
 def test_names_that_meet(names: tuple[str, ...], explained: list[Explanation], tmp_path: Path) -> None:
     files = PageFiles()
-    paths = [files.save(named(explanation, name), tmp_path, ".html") for explanation, name in zip(explained, names, strict=True)]  # fmt: skip
+    paths = [
+        files.save(named(explanation, name), tmp_path, ".html")
+        for explanation, name in zip(explained, names, strict=True)
+    ]
     assert len({str(path).casefold() for path in paths}) == 3
-    assert all(path.stat().st_size > 10_000 and path.name.isprintable() and not path.name.startswith(".") for path in paths)  # fmt: skip
+    assert all(
+        path.stat().st_size > 10_000 and path.name.isprintable() and not path.name.startswith(".") for path in paths
+    )
 
 
 def test_pdfs_are_told_apart_as_well(explained: list[Explanation], tmp_path: Path) -> None:
@@ -79,7 +94,9 @@ def test_pdfs_are_told_apart_as_well(explained: list[Explanation], tmp_path: Pat
         assert PageFiles().save(other, tmp_path, ".pdf").name == "rec-2.pdf"
 
 
-def test_a_page_that_fails_leaves_no_empty_file(explained: list[Explanation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_page_that_fails_leaves_no_empty_file(
+    explained: list[Explanation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gem.views.html.page", lambda explanation: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         PageFiles().save(explained[0], tmp_path, ".html")

@@ -29,7 +29,14 @@ WAIT_S = 120
 
 
 def run(script: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, **env}, timeout=600, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=600,
+        check=False,
+    )
 
 
 def test_first_use_by_several_threads() -> None:
@@ -146,8 +153,13 @@ def stopped(words: list[str], cwd: Path, seen: str) -> tuple[int, str, str, floa
     """A command that gets Ctrl-C as soon as a file of this pattern is there: status, output, complaints, seconds it took to end."""
     with (cwd / "out").open("w") as out, (cwd / "err").open("w") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gem", *words], cwd=cwd, stdout=out, stderr=err, start_new_session=True, preexec_fn=_hears
-        )  # fmt: skip
+            [sys.executable, "-m", "gem", *words],
+            cwd=cwd,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            preexec_fn=_hears,
+        )
         try:
             limit = time.monotonic() + 300
             while not list(cwd.glob(seen)) and process.poll() is None and time.monotonic() < limit:

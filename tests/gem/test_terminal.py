@@ -56,7 +56,14 @@ def write_csv(path: Path, leads: list[str]) -> None:
 
 
 def gem(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "gem", *words], capture_output=True, cwd=cwd, env={**os.environ, **env}, check=False, timeout=300)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "gem", *words],
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        check=False,
+        timeout=300,
+    )
 
 
 NAME = "esc\x1b[31mRED\x1b]0;pwn\x07\u202e.csv"
@@ -65,12 +72,17 @@ NAME = "esc\x1b[31mRED\x1b]0;pwn\x07\u202e.csv"
 @pytest.mark.parametrize(
     "words",
     [
-        ["measure", NAME, "--fs", "500"], ["measure", NAME, "--fs", "500", "--json"], ["render", NAME, "--fs", "500", "-o", "x\x1b[31m.png"],
-        ["check", NAME, "--fs", "500", "--text", "The PR is \x1b[31m120\x07 ms.", "--exit-zero"], ["measure", "missing\x1b[31m\x07.csv"],
-        ["measure", NAME, "--bogus\x1b[31m"], ["bogus\x1b[31m"], ["measure", "gone\x1b[31m", "--debug"],
+        ["measure", NAME, "--fs", "500"],
+        ["measure", NAME, "--fs", "500", "--json"],
+        ["render", NAME, "--fs", "500", "-o", "x\x1b[31m.png"],
+        ["check", NAME, "--fs", "500", "--text", "The PR is \x1b[31m120\x07 ms.", "--exit-zero"],
+        ["measure", "missing\x1b[31m\x07.csv"],
+        ["measure", NAME, "--bogus\x1b[31m"],
+        ["bogus\x1b[31m"],
+        ["measure", "gone\x1b[31m", "--debug"],
     ],
     ids=["measure", "json", "render", "check", "missing", "argument", "command", "debug"],
-)  # fmt: skip
+)
 def test_no_command_hands_on_control_characters(words: list[str], tmp_path: Path) -> None:
     write_csv(tmp_path / NAME, ["I", "II", "III", "aVR", "aVL", "aVF"])
     done = gem(*words, cwd=tmp_path, PYTHONIOENCODING="utf-8")

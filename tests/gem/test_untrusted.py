@@ -93,14 +93,27 @@ class Code:
 
 
 def set_timm(**kwargs: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda config: config.update(vision_encoder={"name": "timm", "kwargs": {"model": "test_vit", "img_size": [64, 64], **kwargs}})  # fmt: skip
+    return lambda config: config.update(
+        vision_encoder={"name": "timm", "kwargs": {"model": "test_vit", "img_size": [64, 64], **kwargs}}
+    )
 
 
 def set_text(**values: Any) -> Callable[[dict[str, Any]], object]:
     return lambda config: config["text_config"].update(values)
 
 
-@pytest.mark.parametrize("name", ["checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "pretrained", "scriptable", "features_only"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoint_path",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "cache_dir",
+        "pretrained",
+        "scriptable",
+        "features_only",
+    ],
+)
 def test_timm_takes_sizes_and_no_files(name: str, ours: Path, tmp_path: Path, network: list[Any]) -> None:
     torch.save({"state_dict": Code(tmp_path / "ran")}, ours / "extra.pth")
     value: Any = {"file": str(ours / "extra.pth")} if "cfg" in name else str(ours / "extra.pth")
@@ -113,7 +126,20 @@ def test_timm_takes_sizes_and_no_files(name: str, ours: Path, tmp_path: Path, ne
     assert not network
 
 
-@pytest.mark.parametrize("model", ["hf_hub:stranger/model", "hf-hub:stranger/model", "HF-HUB:a/b", "local-dir:.", "../x", "stranger/model", "test_vit ", "", "a\x00b"])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        "hf_hub:stranger/model",
+        "hf-hub:stranger/model",
+        "HF-HUB:a/b",
+        "local-dir:.",
+        "../x",
+        "stranger/model",
+        "test_vit ",
+        "",
+        "a\x00b",
+    ],
+)
 def test_timm_models_are_names_of_timm(model: str, ours: Path, network: list[Any]) -> None:
     strangers.edit(ours, lambda config: config.update(vision_encoder={"name": f"timm/{model}", "kwargs": {}}))
     with pytest.raises(GemError):
@@ -133,8 +159,14 @@ def test_no_code_of_the_folder_runs(
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("nobody is asked"))
     (ours / "evil.py").write_text(CODE.format(path=str(tmp_path / "ran")))
     strangers.edit(ours, lambda c: c.update(auto_map={"AutoConfig": "evil.T", "AutoModel": "evil.T"}))
-    strangers.edit(ours, lambda c: c.update(auto_map={"AutoTokenizer": ["evil.T", "evil.T"]}, trust_remote_code=True), "tokenizer_config.json")  # fmt: skip
-    (ours / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "stranger/model", "peft_type": "LORA"}))  # fmt: skip
+    strangers.edit(
+        ours,
+        lambda c: c.update(auto_map={"AutoTokenizer": ["evil.T", "evil.T"]}, trust_remote_code=True),
+        "tokenizer_config.json",
+    )
+    (ours / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": "stranger/model", "peft_type": "LORA"})
+    )
     (ours / "custom_generate").mkdir()
     (ours / "custom_generate" / "generate.py").write_text(CODE.format(path=str(tmp_path / "ran")))
     strangers.edit(ours, lambda c: c.update(custom_generate="stranger/code"), "generation_config.json")
@@ -152,7 +184,9 @@ def test_tokenizers_read_their_own_folder(ours: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for name in ("tokenizer_file", "vocab_file", "merges_file", "special_tokens_map_file"):
         strangers.edit(ours, lambda c, name=name: c.update({name: str(tmp_path / "fifo")}), "tokenizer_config.json")
-    (ours / "special_tokens_map.json").write_text(json.dumps({"tokenizer_file": str(tmp_path / "fifo"), "eos_token": "<eos>"}))  # fmt: skip
+    (ours / "special_tokens_map.json").write_text(
+        json.dumps({"tokenizer_file": str(tmp_path / "fifo"), "eos_token": "<eos>"})
+    )
     tokenizer = gem.load(ours).processor.tokenizer
     assert tokenizer.eos_token == "<eos>"
     assert tokenizer.name_or_path == str(ours)
@@ -304,7 +338,11 @@ def test_sizes_cost_no_memory(folders: dict[str, Path], tmp_path: Path) -> None:
     for name in ("ours", "published"):
         folder = tmp_path / name
         shutil.copytree(folders[name], folder)
-        for changes in ({"num_hidden_layers": 900}, {"vocab_size": 2**30}, {"hidden_size": 2**20, "intermediate_size": 2**30}):  # fmt: skip
+        for changes in (
+            {"num_hidden_layers": 900},
+            {"vocab_size": 2**30},
+            {"hidden_size": 2**20, "intermediate_size": 2**30},
+        ):
             shutil.copyfile(folders[name] / "config.json", folder / "config.json")
             strangers.edit(folder, lambda c, changes=changes: (c.get("text_config") or c).update(changes))
             gc.collect()
@@ -325,7 +363,10 @@ def test_settings_that_nobody_has_are_named_and_left_out(ours: Path) -> None:
     strangers.edit(ours, lambda c: (c.update(fusion_config={"a": 1}), c["text_config"].update(hiden_size=3)))
     with pytest.warns(UserWarning, match="fusion_config|hiden_size") as caught:
         model = gem.load(ours)
-    assert {word for one in caught for word in ("fusion_config", "hiden_size") if word in str(one.message)} == {"fusion_config", "hiden_size"}  # fmt: skip
+    assert {word for one in caught for word in ("fusion_config", "hiden_size") if word in str(one.message)} == {
+        "fusion_config",
+        "hiden_size",
+    }
     assert not hasattr(model.config, "fusion_config")
 
 
@@ -400,11 +441,21 @@ def test_every_picture_tower_counts_its_tokens(kind: str) -> None:
 @pytest.mark.parametrize(
     ("value", "hint", "right"),
     [
-        (3, int, True), (True, int, False), (3, float, True), ("3", float, False), (None, int | None, True), ([1, 2], tuple[int, int], True),
-        ([1], tuple[int, int], False), ([1, 2, 3], list[int], True), (["a"], list[int], False), ({"a": 1.0}, dict[str, float], True),
-        ({"a": "b"}, dict[str, float], False), ("abc", list[str], False), (("a",), tuple[str, ...], True),
+        (3, int, True),
+        (True, int, False),
+        (3, float, True),
+        ("3", float, False),
+        (None, int | None, True),
+        ([1, 2], tuple[int, int], True),
+        ([1], tuple[int, int], False),
+        ([1, 2, 3], list[int], True),
+        (["a"], list[int], False),
+        ({"a": 1.0}, dict[str, float], True),
+        ({"a": "b"}, dict[str, float], False),
+        ("abc", list[str], False),
+        (("a",), tuple[str, ...], True),
     ],
-)  # fmt: skip
+)
 def test_kinds_of_values(value: Any, hint: Any, right: bool) -> None:
     assert fits(value, hint) is right
 

@@ -68,8 +68,24 @@ def make_measurement() -> MakeMeasurement:
                     for wave in ("P", "QRS", "T")
                 ]
             at += step / 1000
-        healthy = {"p_mv": 0.1, "q_mv": -0.05, "r_mv": 1.0, "s_mv": -0.2, "j_mv": 0.0, "st0_mv": 0.0, "st40_mv": 0.0, "st60_mv": 0.0, "st80_mv": 0.0,
-                   "t_mv": 0.3, "q_ms": 15.0, "r_ms": 45.0, "s_ms": 20.0, "r_peak_time_ms": 35.0, "qrs_ms": 90.0, "p_ms": 100.0}  # fmt: skip
+        healthy = {
+            "p_mv": 0.1,
+            "q_mv": -0.05,
+            "r_mv": 1.0,
+            "s_mv": -0.2,
+            "j_mv": 0.0,
+            "st0_mv": 0.0,
+            "st40_mv": 0.0,
+            "st60_mv": 0.0,
+            "st80_mv": 0.0,
+            "t_mv": 0.3,
+            "q_ms": 15.0,
+            "r_ms": 45.0,
+            "s_ms": 20.0,
+            "r_peak_time_ms": 35.0,
+            "qrs_ms": 90.0,
+            "p_ms": 100.0,
+        }
         rows = []
         for lead in STANDARD_LEADS:
             row = dict.fromkeys(LEAD_SUMMARY_COLUMNS, float("nan")) | {"lead": lead} | healthy
@@ -77,13 +93,32 @@ def make_measurement() -> MakeMeasurement:
                 row |= {"r_mv": 0.3, "s_mv": -1.0, "q_mv": float("nan"), "q_ms": float("nan")}
             rows.append(row | dict((leads or {}).get(lead, {})))
         fields: dict[str, Any] = {
-            "record_id": "fake", "fs": 500.0, "leads": STANDARD_LEADS, "duration_s": 10.0, "heart_rate": 71.0,
-            "axes": {"p": 50.0, "qrs": axis, "t": 40.0}, "rhythm": {"rr_cv": 0.02, "rr_sd_ms": 17.0, "p_share": 1.0, "pr_sd_ms": 5.0, "af_probability": 0.01, "flutter_probability": 0.01} | dict(rhythm or {}),
-            "quality": pd.DataFrame({"lead": STANDARD_LEADS, "usable": True, "issues": [()] * 12}), "age": 60.0, "sex": "female",
-        }  # fmt: skip
+            "record_id": "fake",
+            "fs": 500.0,
+            "leads": STANDARD_LEADS,
+            "duration_s": 10.0,
+            "heart_rate": 71.0,
+            "axes": {"p": 50.0, "qrs": axis, "t": 40.0},
+            "rhythm": {
+                "rr_cv": 0.02,
+                "rr_sd_ms": 17.0,
+                "p_share": 1.0,
+                "pr_sd_ms": 5.0,
+                "af_probability": 0.01,
+                "flutter_probability": 0.01,
+            }
+            | dict(rhythm or {}),
+            "quality": pd.DataFrame({"lead": STANDARD_LEADS, "usable": True, "issues": [()] * 12}),
+            "age": 60.0,
+            "sex": "female",
+        }
         return Measurement(
-            intervals=values | dict(intervals or {}), waves=pd.DataFrame(waves, columns=list(WAVE_COLUMNS)), beats=pd.DataFrame(beats),
-            lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)), lead_summary=pd.DataFrame(rows), **(fields | changes),
-        )  # fmt: skip
+            intervals=values | dict(intervals or {}),
+            waves=pd.DataFrame(waves, columns=list(WAVE_COLUMNS)),
+            beats=pd.DataFrame(beats),
+            lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
+            lead_summary=pd.DataFrame(rows),
+            **(fields | changes),
+        )
 
     return make

@@ -21,8 +21,16 @@ def record() -> ECGRecord:
 
 @pytest.mark.parametrize(
     ("given_name", "expected"),
-    [("avr", "aVR"), ("MDC_ECG_LEAD_V3", "V3"), ("ECG II", "II"), (" v6 ", "V6"), ("Lead aVF", "aVF"), ("MLII", "II"), ("-aVR", "-aVR")],
-)  # fmt: skip
+    [
+        ("avr", "aVR"),
+        ("MDC_ECG_LEAD_V3", "V3"),
+        ("ECG II", "II"),
+        (" v6 ", "V6"),
+        ("Lead aVF", "aVF"),
+        ("MLII", "II"),
+        ("-aVR", "-aVR"),
+    ],
+)
 def test_lead_names(given_name: str, expected: str) -> None:
     """A Cabrera -aVR is not aVR: it has the other sign."""
     assert canonical_lead(given_name) == expected
@@ -84,14 +92,31 @@ def test_anything_gives_a_record_or_an_ecg_error(signal: np.ndarray, fs: float, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fs": float("nan")}, "sampling rate"), ({"fs": 0}, "sampling rate"), ({"fs": -500.0}, "sampling rate"), ({"fs": float("inf")}, "sampling rate"), ({"fs": None}, "sampling rate"),
-        ({"fs": 10**400}, "sampling rate"), ({"signal": np.zeros((12, 0), np.float32)}, "empty"), ({"signal": np.zeros(12, np.float32)}, "1 axes"), ({"signal": None}, "0 axes"),
-        ({"signal": [["a"] * 12]}, "not numeric"), ({"leads": ("I", "II")}, "12 rows but 2"), ({"leads": ("I",) * 12}, "more than once"), ({"leads": None}, "leads is None"),
-        ({"record_id": None}, "record_id is None"), ({"record_id": 5}, "record_id is 5"), ({"meta": [1]}, "meta is a list"), ({"meta": "x"}, "meta is a str"),
-        ({"meta": {"age": "old"}}, "age is 'old'"), ({"meta": {"age": -1}}, "age is -1"), ({"meta": {"age": 1e9}}, "age is"), ({"meta": {"sex": 3}}, "sex is 3"), ({"meta": {"sex": "x"}}, "sex is 'x'"),
+        ({"fs": float("nan")}, "sampling rate"),
+        ({"fs": 0}, "sampling rate"),
+        ({"fs": -500.0}, "sampling rate"),
+        ({"fs": float("inf")}, "sampling rate"),
+        ({"fs": None}, "sampling rate"),
+        ({"fs": 10**400}, "sampling rate"),
+        ({"signal": np.zeros((12, 0), np.float32)}, "empty"),
+        ({"signal": np.zeros(12, np.float32)}, "1 axes"),
+        ({"signal": None}, "0 axes"),
+        ({"signal": [["a"] * 12]}, "not numeric"),
+        ({"leads": ("I", "II")}, "12 rows but 2"),
+        ({"leads": ("I",) * 12}, "more than once"),
+        ({"leads": None}, "leads is None"),
+        ({"record_id": None}, "record_id is None"),
+        ({"record_id": 5}, "record_id is 5"),
+        ({"meta": [1]}, "meta is a list"),
+        ({"meta": "x"}, "meta is a str"),
+        ({"meta": {"age": "old"}}, "age is 'old'"),
+        ({"meta": {"age": -1}}, "age is -1"),
+        ({"meta": {"age": 1e9}}, "age is"),
+        ({"meta": {"sex": 3}}, "sex is 3"),
+        ({"meta": {"sex": "x"}}, "sex is 'x'"),
         ({"meta": {"units": "bogus"}}, "units are 'bogus'"),
     ],
-)  # fmt: skip
+)
 def test_a_record_checks_itself(record: ECGRecord, change: dict[str, object], message: str) -> None:
     with pytest.raises(EcgSignalError, match=message) as caught:
         replace(record, **change)  # type: ignore[arg-type]
@@ -105,9 +130,13 @@ def test_a_record_is_brought_into_its_own_form(record: ECGRecord) -> None:
     signal = record.signal.astype(">f8")
     signal[3, 7] = np.inf
     other = replace(
-        record, signal=np.asfortranarray(signal), fs=np.float32(500), leads=list(record.leads),
-        meta={"age": np.float32(50), "sex": "F"}, record_id="bad\udcff",
-    )  # fmt: skip
+        record,
+        signal=np.asfortranarray(signal),
+        fs=np.float32(500),
+        leads=list(record.leads),
+        meta={"age": np.float32(50), "sex": "F"},
+        record_id="bad\udcff",
+    )
     assert other.signal.dtype == np.float32
     assert other.signal.flags.c_contiguous
     assert np.isnan(other.signal[3, 7])
@@ -133,10 +162,13 @@ def test_names_from_memory_are_kept_where_they_are_spelled_otherwise() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"units": None}, "unknown unit None"), ({"units": 5}, "unknown unit 5"), ({"meta": [1]}, "meta is a list"),
-        ({"leads": None}, "leads is None"), ({"record_id": None}, "record_id is None"),
+        ({"units": None}, "unknown unit None"),
+        ({"units": 5}, "unknown unit 5"),
+        ({"meta": [1]}, "meta is a list"),
+        ({"leads": None}, "leads is None"),
+        ({"record_id": None}, "record_id is None"),
     ],
-)  # fmt: skip
+)
 def test_other_wrong_types(options: dict[str, object], message: str) -> None:
     with pytest.raises(EcgSignalError, match=message):
         ECGRecord.from_array(**({"signal": np.ones((1, 10)), "fs": 500, "leads": ["I"]} | options))  # type: ignore[arg-type]

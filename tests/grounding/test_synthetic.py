@@ -146,11 +146,21 @@ def test_the_seed_fixes_all() -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        {"rate_bpm": 120, "qt_ms": 600}, {"rate_bpm": 5}, {"rate_bpm": float("nan")}, {"qrs_ms": 400}, {"pr_ms": 50}, {"rhythm": "vt"},
-        {"fs": 5}, {"duration_s": 1e9}, {"ectopy": ("pvc", 1)}, {"ectopy": ("pac", 3), "rhythm": "af"}, {"block": (2,)}, {"st_mv": {"V9": 0.1}},
+        {"rate_bpm": 120, "qt_ms": 600},
+        {"rate_bpm": 5},
+        {"rate_bpm": float("nan")},
+        {"qrs_ms": 400},
+        {"pr_ms": 50},
+        {"rhythm": "vt"},
+        {"fs": 5},
+        {"duration_s": 1e9},
+        {"ectopy": ("pvc", 1)},
+        {"ectopy": ("pac", 3), "rhythm": "af"},
+        {"block": (2,)},
+        {"st_mv": {"V9": 0.1}},
         {"st_mv": {"I": 0.1, "II": 0.5, "III": 0.1}},
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_had_is_refused(asked: dict) -> None:
     with pytest.raises(EcgSignalError) as caught:
         synthesize(**asked)

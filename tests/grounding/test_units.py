@@ -9,12 +9,30 @@ from grounding.units import millivolts_per, text_of, unit_kind
 SPELLINGS = {
     1.0: ["mV", "MV", "mv", " mV ", "[mV]", "(mV)", "millivolt", "milliVolts", "mVolt", "mV/bit", b"mV      "],
     1e-3: [
-        "uV", "UV", "µV", "μV", b"\xb5V", b"\xc2\xb5V", b"\xce\xbcV", "ÂµV", "Î¼V", "\ufffdV", "mcV", "MCV", "microvolt", "MICROVOLTS", "micro V",
-        "uV/bit", "uV/LSB", "uV per count", "u V", "µVolts",
+        "uV",
+        "UV",
+        "µV",
+        "μV",
+        b"\xb5V",
+        b"\xc2\xb5V",
+        b"\xce\xbcV",
+        "ÂµV",
+        "Î¼V",
+        "\ufffdV",
+        "mcV",
+        "MCV",
+        "microvolt",
+        "MICROVOLTS",
+        "micro V",
+        "uV/bit",
+        "uV/LSB",
+        "uV per count",
+        "u V",
+        "µVolts",
     ],
     1e-6: ["nV", "nanovolts"],
     1e3: ["V", "v", "Volt", "volts"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("unit", "mv"), [(unit, mv) for mv, units in SPELLINGS.items() for unit in units])
@@ -26,11 +44,28 @@ def test_voltages(unit: str | bytes, mv: float) -> None:
 @pytest.mark.parametrize(
     ("unit", "kind"),
     [
-        ("", "blank"), (None, "blank"), (b"        ", "blank"), ("adu", "no voltage"), ("counts", "no voltage"), ("NU", "no voltage"), ("z-score", "no voltage"),
-        ("mmHg", "quantity"), ("%", "quantity"), ("bpm", "quantity"), ("degC", "quantity"), ("Ohm", "quantity"), ("l/min", "quantity"), ("m/s2", "quantity"),
-        ("parsec", "odd"), ("kV", "odd"), ("?V", "odd"), ("xV", "odd"), ("mV2", "odd"), ("1e-6", "odd"),
+        ("", "blank"),
+        (None, "blank"),
+        (b"        ", "blank"),
+        ("adu", "no voltage"),
+        ("counts", "no voltage"),
+        ("NU", "no voltage"),
+        ("z-score", "no voltage"),
+        ("mmHg", "quantity"),
+        ("%", "quantity"),
+        ("bpm", "quantity"),
+        ("degC", "quantity"),
+        ("Ohm", "quantity"),
+        ("l/min", "quantity"),
+        ("m/s2", "quantity"),
+        ("parsec", "odd"),
+        ("kV", "odd"),
+        ("?V", "odd"),
+        ("xV", "odd"),
+        ("mV2", "odd"),
+        ("1e-6", "odd"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_voltage(unit: str | bytes | None, kind: str) -> None:
     assert millivolts_per(unit) is None
     assert unit_kind(unit) == kind

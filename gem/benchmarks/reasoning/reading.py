@@ -19,7 +19,10 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("dropped_beat", r"dropped beat"),
     ("premature_narrow", r"absence of (?:significant )?(?:qrs prolong|prolong)[^.]*premature"),
     ("premature_wide", r"(?:qrs prolong|prolonged qrs)[^.]*premature|prolonged significantly compared to"),
-    ("premature_other", r"(?:\bin|\bon|between) the premature beat|premature atrial complexes with|following premature"),
+    (
+        "premature_other",
+        r"(?:\bin|\bon|between) the premature beat|premature atrial complexes with|following premature",
+    ),
     ("premature", r"premature beats?|premature complex"),
     ("slow_rate", r"bradycardia \(|presence of bradycardia|slow heart rate|slow ventricular"),
     ("rr_regular", r"regularity of|rr intervals\) regular|rhythm regular"),
@@ -46,12 +49,15 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("pr_other", r"progressive prolong|alternat\w+[^.]*pr|variab[^.]*pr|pr[- ]segment"),
     ("pr_long", r"prolong[^.]*\bpr\b|\bpr interval[s]? prolonged"),
     ("qrs_long", r"prolong[^.]*\bqrs\b|qrs duration prolonged"),
-    ("r_amplitude", r"\br (?:wave )?amplitude in (?:lead )?\w+ (?:>|greater)|maximum r amplitude|r amplitude in lead \w+ greater"),
+    (
+        "r_amplitude",
+        r"\br (?:wave )?amplitude in (?:lead )?\w+ (?:>|greater)|maximum r amplitude|r amplitude in lead \w+ greater",
+    ),
     ("st_other", r"scooped|concave|j-point elevation in|horizontal st"),
     ("st_depression", r"\bst(?:-segment)? depression"),
     ("st_elevation", r"\bst(?:-segment)? elevation"),
     ("t_inversion", r"inverted t|t wave inversion|t-wave inversion"),
-)  # fmt: skip
+)
 _READ = tuple((name, re.compile(pattern)) for name, pattern in _SIGNS)
 _CASE = re.compile(r"\b(qR|rS)\b")
 _LEAD = re.compile(r"\b(aVR|aVL|aVF|V[1-6]|III|II|I)\b")

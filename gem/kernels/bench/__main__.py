@@ -49,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     for row in bench.run(all_cases(tuple(given.op))):
         rows.append(row)
-        print(f"{row.case.op}, {row.case.name}, {row.direction}: kernel {row.triton_ms:.4g} ms, {row.rival or 'no rival'} {row.rival_ms:.4g} ms", *row.notes, flush=True)  # fmt: skip
+        print(
+            f"{row.case.op}, {row.case.name}, {row.direction}: kernel {row.triton_ms:.4g} ms, {row.rival or 'no rival'} {row.rival_ms:.4g} ms",
+            *row.notes,
+            flush=True,
+        )
     together = [] if given.op else [compare("cuda", steps=200).text]
     print(*together, flush=True)
     given.out.mkdir(parents=True, exist_ok=True)

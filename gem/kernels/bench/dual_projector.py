@@ -16,8 +16,15 @@ _PLACEHOLDER = -200
 
 
 def _inputs(
-    rows: int, long: int, ecg: int, picture: int, widths: tuple[int, int, int, int], dtype: torch.dtype, device: str, g: torch.Generator
-) -> Inputs:  # fmt: skip
+    rows: int,
+    long: int,
+    ecg: int,
+    picture: int,
+    widths: tuple[int, int, int, int],
+    dtype: torch.dtype,
+    device: str,
+    g: torch.Generator,
+) -> Inputs:
     own, width, inner, hidden = widths
 
     def random(*shape: int, scale: float = 1.0) -> Tensor:
@@ -26,15 +33,32 @@ def _inputs(
     ids = torch.randint(1, 500, (rows, long), generator=g, device=device)
     ids.scatter_(1, torch.randint(0, long, (rows, 1), generator=g, device=device), _PLACEHOLDER)
     return {
-        "ecg": random(rows * ecg, own), "picture": random(rows * picture, width),
-        "we": random(width, own, scale=own**-0.5), "be": random(width), "w1": random(inner, width, scale=width**-0.5), "b1": random(inner),
-        "w2": random(hidden, inner, scale=inner**-0.5), "b2": random(hidden), "text": random(rows, long, hidden), "ids": ids,
-    }  # fmt: skip
+        "ecg": random(rows * ecg, own),
+        "picture": random(rows * picture, width),
+        "we": random(width, own, scale=own**-0.5),
+        "be": random(width),
+        "w1": random(inner, width, scale=width**-0.5),
+        "b1": random(inner),
+        "w2": random(hidden, inner, scale=inner**-0.5),
+        "b2": random(hidden),
+        "text": random(rows, long, hidden),
+        "ids": ids,
+    }
 
 
 def _placed(
-    *, ecg: Tensor, picture: Tensor, we: Tensor, be: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, text: Tensor, ids: Tensor
-) -> Tensor:  # fmt: skip
+    *,
+    ecg: Tensor,
+    picture: Tensor,
+    we: Tensor,
+    be: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    text: Tensor,
+    ids: Tensor,
+) -> Tensor:
     """Plan, project, place: from the encoders' tokens to the merged sequence."""
     rows, long = ids.shape
     steps = torch.arange(rows + 1, device=ids.device)
@@ -67,8 +91,17 @@ def cases(tiny: bool = False) -> list[Case]:
             make: Any = partial(_inputs, rows_, long_, ecg_, picture_, widths_, dtype)
             out.append(
                 Case(
-                    "dual_projector", f"{model}, batch {rows}, with the merge", dtype, (n + m) * hidden, make, _placed, learn,
-                    numbers * dtype.itemsize, 2 * numbers * dtype.itemsize, flop, 2 * flop,
+                    "dual_projector",
+                    f"{model}, batch {rows}, with the merge",
+                    dtype,
+                    (n + m) * hidden,
+                    make,
+                    _placed,
+                    learn,
+                    numbers * dtype.itemsize,
+                    2 * numbers * dtype.itemsize,
+                    flop,
+                    2 * flop,
                 )
-            )  # fmt: skip
+            )
     return out

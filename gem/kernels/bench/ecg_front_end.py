@@ -12,7 +12,20 @@ from ..ecg_front_end import MISSING, decoded, embed_int16
 from .case import Case, Inputs
 
 
-def _inputs(records: int, leads: int, length: int, patch: int, width: int, dtype: torch.dtype, cls: bool, zscore: bool, host: bool, probe: bool, device: str, g: torch.Generator) -> Inputs:  # fmt: skip
+def _inputs(
+    records: int,
+    leads: int,
+    length: int,
+    patch: int,
+    width: int,
+    dtype: torch.dtype,
+    cls: bool,
+    zscore: bool,
+    host: bool,
+    probe: bool,
+    device: str,
+    g: torch.Generator,
+) -> Inputs:
     samples = torch.randint(-1500, 1500, (records, leads, length), generator=g, device=device, dtype=torch.int16)
     samples[:, :, : length // 20] = MISSING  # the electrodes came late
     signal = decoded(samples, zscore=zscore)
@@ -25,19 +38,44 @@ def _inputs(records: int, leads: int, length: int, patch: int, width: int, dtype
         return torch.randn(shape, generator=g, device=device).to(dtype)
 
     values: Inputs = {
-        "samples": samples, "signal": signal, "weight": normal(width, leads, patch) * (leads * patch) ** -0.5,
-        "bias": None if cls else normal(width), "position": normal(length // patch + cls, width), "cls": normal(width) if cls else None,
-        "zscore": zscore, "probe": torch.zeros(records, leads, length, device=device) if probe else None,
-    }  # fmt: skip
+        "samples": samples,
+        "signal": signal,
+        "weight": normal(width, leads, patch) * (leads * patch) ** -0.5,
+        "bias": None if cls else normal(width),
+        "position": normal(length // patch + cls, width),
+        "cls": normal(width) if cls else None,
+        "zscore": zscore,
+        "probe": torch.zeros(records, leads, length, device=device) if probe else None,
+    }
     return values
 
 
-def _run(*, samples: Tensor, signal: Tensor, weight: Tensor, bias: Tensor | None, position: Tensor, cls: Tensor | None, zscore: bool, probe: Tensor | None) -> Tensor:  # fmt: skip
+def _run(
+    *,
+    samples: Tensor,
+    signal: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    position: Tensor,
+    cls: Tensor | None,
+    zscore: bool,
+    probe: Tensor | None,
+) -> Tensor:
     samples = samples.to(weight.device, non_blocking=True)
     return embed_int16(samples, weight, bias, position, cls, zscore=zscore, probe=probe)
 
 
-def _float(*, samples: Tensor, signal: Tensor, weight: Tensor, bias: Tensor | None, position: Tensor, cls: Tensor | None, zscore: bool, probe: Tensor | None) -> Tensor:  # fmt: skip
+def _float(
+    *,
+    samples: Tensor,
+    signal: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    position: Tensor,
+    cls: Tensor | None,
+    zscore: bool,
+    probe: Tensor | None,
+) -> Tensor:
     """What the encoders do with a float32 signal that the host normalised; nothing of it is timed but the copy."""
     x = signal.to(weight.device, non_blocking=True).to(weight.dtype)
     tokens = F.conv1d(x, weight, bias, stride=weight.shape[2]).transpose(1, 2)
@@ -50,8 +88,9 @@ def cases(tiny: bool = False) -> list[Case]:
     """ECG-CoCa in GEM-7B (12 x 5000, patch 50, width 768) and ``ecg_patch`` on gem-nano's 12 x 1250 z-scores (patch 25, width 192)."""
     out = []
     for model, length, patch, width, dtype, cls, zscore in (
-        ("GEM-7B", 5000, 50, 768, torch.bfloat16, True, False), ("ecg_patch", 1250, 25, 192, torch.float32, False, True),
-    ):  # fmt: skip
+        ("GEM-7B", 5000, 50, 768, torch.bfloat16, True, False),
+        ("ecg_patch", 1250, 25, 192, torch.float32, False, True),
+    ):
         for records, what in ((1, ""), (8, ""), (64, ""), (8, "with the copy"), (64, "with the copy"), (8, "saliency")):
             if what and model != "GEM-7B":
                 continue
@@ -64,9 +103,18 @@ def cases(tiny: bool = False) -> list[Case]:
             learn = ("probe",) if probe else ("weight", "position", "cls" if cls else "bias")
             out.append(
                 Case(
-                    "ecg_front_end", f"{model}, batch {records}" + (f", {what}" if what else ""), dtype, samples,
-                    partial(_inputs, *shape, cls, zscore, host, probe), _run, learn, moved, moved + 4 * samples * probe, flop, flop,
+                    "ecg_front_end",
+                    f"{model}, batch {records}" + (f", {what}" if what else ""),
+                    dtype,
+                    samples,
+                    partial(_inputs, *shape, cls, zscore, host, probe),
+                    _run,
+                    learn,
+                    moved,
+                    moved + 4 * samples * probe,
+                    flop,
+                    flop,
                     rivals={} if probe else {"float": _float},
                 )
-            )  # fmt: skip
+            )
     return out

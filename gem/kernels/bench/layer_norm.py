@@ -38,16 +38,26 @@ def cases(tiny: bool = False) -> list[Case]:
     """CLIP-L and ECG-CoCa as in GEM-7B; a width of 256 in float32 as the smallest encoders have."""
     out = []
     for name, tokens, width, dtype in (
-        ("CLIP-L", 577, 1024, torch.bfloat16), ("ECG-CoCa", 101, 768, torch.bfloat16), ("width 256", 101, 256, torch.float32),
-    ):  # fmt: skip
+        ("CLIP-L", 577, 1024, torch.bfloat16),
+        ("ECG-CoCa", 101, 768, torch.bfloat16),
+        ("width 256", 101, 256, torch.float32),
+    ):
         for batch in (1, 8, 64):
             shape = (5, 16, dtype) if tiny else (batch * tokens, width, dtype)
             numbers = shape[0] * shape[1]
             moved = 4 * numbers * dtype.itemsize  # forward x, r, sum, norm; backward both gradients, the sum, dx
             out.append(
                 Case(
-                    "layer_norm", f"{name}, batch {batch}", dtype, numbers, partial(_inputs, *shape),
-                    residual_layer_norm, ("x", "r", "weight", "bias"), moved, moved, rivals=liger(),
+                    "layer_norm",
+                    f"{name}, batch {batch}",
+                    dtype,
+                    numbers,
+                    partial(_inputs, *shape),
+                    residual_layer_norm,
+                    ("x", "r", "weight", "bias"),
+                    moved,
+                    moved,
+                    rivals=liger(),
                 )
-            )  # fmt: skip
+            )
     return out

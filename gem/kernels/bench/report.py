@@ -38,11 +38,20 @@ def cells(row: Row, device_class: str, limits: Ceilings) -> dict[str, str]:
     case = row.case
     floor_ms = 1e3 * case.floor_s(row.direction, limits.bytes_per_s, limits.flop_per_s.get(case.dtype, float("inf")))
     values: dict[str, str] = {
-        "op": case.op, "device_class": device_class, "dtype": str(case.dtype).removeprefix("torch."),
-        "direction": row.direction, "size": str(case.size), "triton_ms": f"{row.triton_ms:.6g}",
-        "rival_ms": f"{row.rival_ms:.6g}", "rival": row.rival, "case": case.name, "floor_ms": f"{floor_ms:.6g}",
-        "achieved": achieved(row, "triton", limits), "error": _number(row.errors.get("triton")), "notes": "; ".join(row.notes),
-    }  # fmt: skip
+        "op": case.op,
+        "device_class": device_class,
+        "dtype": str(case.dtype).removeprefix("torch."),
+        "direction": row.direction,
+        "size": str(case.size),
+        "triton_ms": f"{row.triton_ms:.6g}",
+        "rival_ms": f"{row.rival_ms:.6g}",
+        "rival": row.rival,
+        "case": case.name,
+        "floor_ms": f"{floor_ms:.6g}",
+        "achieved": achieved(row, "triton", limits),
+        "error": _number(row.errors.get("triton")),
+        "notes": "; ".join(row.notes),
+    }
     for name in (*_ALWAYS, *case.rivals):
         timing = row.timings.get(name)
         for part in ("p20", "median", "p80", "peak_mb", "held_mb"):
@@ -82,14 +91,22 @@ def adopt(measured: Path, table: Path) -> Table:
 def markdown(rows: Sequence[Row], title: str, limits: Ceilings, more: Sequence[str] = ()) -> str:
     """The page: one line per case and direction; times are median (p20-p80) in ms."""
     lines = [
-        "# Kernels, measured", "", title, "",
+        "# Kernels, measured",
+        "",
+        title,
+        "",
         f"Ceilings of this GPU: copy {limits.bytes_per_s / 1e9:.4g} GB/s, "
-        + ", ".join(f"{str(dtype).removeprefix('torch.')} product {rate / 1e12:.4g} TFLOP/s" for dtype, rate in limits.flop_per_s.items())
-        + ". Floors are counted from them. Times in ms: median (p20-p80), cache flushed before each repetition.", "",
-        *more, "",
+        + ", ".join(
+            f"{str(dtype).removeprefix('torch.')} product {rate / 1e12:.4g} TFLOP/s"
+            for dtype, rate in limits.flop_per_s.items()
+        )
+        + ". Floors are counted from them. Times in ms: median (p20-p80), cache flushed before each repetition.",
+        "",
+        *more,
+        "",
         "| op | case | dtype | direction | floor | kernel | eager | torch.compile | Liger | others | achieved | peak MB kernel / best rival | held MB kernel / best rival | error | kernel against best rival |",
         "| --- " * 15 + "|",
-    ]  # fmt: skip
+    ]
     for row in rows:
         case, best = row.case, row.timings.get(row.rival)
         mine = row.timings.get("triton")
@@ -104,11 +121,19 @@ def markdown(rows: Sequence[Row], title: str, limits: Ceilings, more: Sequence[s
             for part in ("peak_mb", "held_mb")
         ]
         columns = [
-            case.op, case.name, str(case.dtype).removeprefix("torch."), row.direction, f"{floor_ms:.4g}",
-            *(_shown(row, name) for name in _ALWAYS), "; ".join(f"{name} {_shown(row, name)}" for name in case.rivals if name not in _ALWAYS),
-            achieved(row, "triton", limits), *pairs,
-            (_number(row.errors.get("triton")) or "not run") + ("" if row.right else " WRONG" if "triton" in row.errors else ""), ratio,
-        ]  # fmt: skip
+            case.op,
+            case.name,
+            str(case.dtype).removeprefix("torch."),
+            row.direction,
+            f"{floor_ms:.4g}",
+            *(_shown(row, name) for name in _ALWAYS),
+            "; ".join(f"{name} {_shown(row, name)}" for name in case.rivals if name not in _ALWAYS),
+            achieved(row, "triton", limits),
+            *pairs,
+            (_number(row.errors.get("triton")) or "not run")
+            + ("" if row.right else " WRONG" if "triton" in row.errors else ""),
+            ratio,
+        ]
         lines.append("| " + " | ".join(columns) + " |")
     notes = sorted({f"* {row.case.op}, {row.case.name}: {note}" for row in rows for note in row.notes})
     return "\n".join([*lines, "", *notes, ""])

@@ -151,9 +151,7 @@ class Bench:
         timing = self.measure(lambda _: backward(forward()), self.device, budget_s=self.budget_s)
         if self.device != "cuda":
             return timing
-        return Timing(
-            timing.p20, timing.median, timing.p80, timing.repetitions, timing.peak_mb, held_mb(forward)
-        )  # fmt: skip
+        return Timing(timing.p20, timing.median, timing.p80, timing.repetitions, timing.peak_mb, held_mb(forward))
 
 
 def _said(name: str, error: Exception) -> str:

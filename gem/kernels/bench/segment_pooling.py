@@ -11,14 +11,19 @@ from ..segment_pooling import pool_segments
 from .case import Case, Inputs
 
 
-def _inputs(records: int, tokens: int, width: int, segments: int, dtype: torch.dtype, device: str, g: torch.Generator) -> Inputs:  # fmt: skip
+def _inputs(
+    records: int, tokens: int, width: int, segments: int, dtype: torch.dtype, device: str, g: torch.Generator
+) -> Inputs:
     starts = torch.randint(0, tokens, (records * segments,), generator=g, device=device)
     longest = max(1, tokens // 25)
     lengths = torch.randint(0, longest + 1, starts.shape, generator=g, device=device)
     return {
-        "tokens": torch.randn(records, tokens, width, generator=g, device=device).to(dtype), "starts": starts,
-        "ends": (starts + lengths).clamp(max=tokens), "first": torch.arange(records + 1, device=device) * segments, "most": segments,
-    }  # fmt: skip
+        "tokens": torch.randn(records, tokens, width, generator=g, device=device).to(dtype),
+        "starts": starts,
+        "ends": (starts + lengths).clamp(max=tokens),
+        "first": torch.arange(records + 1, device=device) * segments,
+        "most": segments,
+    }
 
 
 def _mask(*, tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, most: int) -> Tensor:
@@ -38,8 +43,16 @@ def cases(tiny: bool = False) -> list[Case]:
             moved = shape[0] * (shape[1] + shape[3]) * shape[2] * dtype.itemsize
             out.append(
                 Case(
-                    "segment_pooling", f"{model}, batch {records}", dtype, shape[0] * shape[3] * shape[2], partial(_inputs, *shape), pool_segments,
-                    ("tokens",), moved, moved, rivals={"mask": _mask},
+                    "segment_pooling",
+                    f"{model}, batch {records}",
+                    dtype,
+                    shape[0] * shape[3] * shape[2],
+                    partial(_inputs, *shape),
+                    pool_segments,
+                    ("tokens",),
+                    moved,
+                    moved,
+                    rivals={"mask": _mask},
                 )
-            )  # fmt: skip
+            )
     return out

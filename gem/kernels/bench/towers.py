@@ -12,9 +12,14 @@ from .case import Case, Inputs
 
 _PLACEHOLDER = -200
 _TEXT = {
-    "model_type": "llama", "vocab_size": 512, "intermediate_size": 64, "num_hidden_layers": 1, "pad_token_id": 0, "bos_token_id": 1,
+    "model_type": "llama",
+    "vocab_size": 512,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
     "eos_token_id": 2,
-}  # fmt: skip
+}
 
 
 def _build(name: str, device: str, dtype: torch.dtype) -> Any:
@@ -25,25 +30,36 @@ def _build(name: str, device: str, dtype: torch.dtype) -> Any:
     torch.manual_seed(0)
     if name == "GEM-7B":
         config = GemConfig(
-            ecg_encoder={"name": "ecg_coca"}, vision_encoder={"name": "clip_vision"}, share_projector=True,
+            ecg_encoder={"name": "ecg_coca"},
+            vision_encoder={"name": "clip_vision"},
+            share_projector=True,
             ecg_projector={"type": "linear", "width": 1024},
             text_config={**_TEXT, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 32},
-        )  # fmt: skip
+        )
     elif name == "gem-nano":
         config = GemConfig(
             ecg_encoder={"name": "ecg_conv", "kwargs": {"widths": [64, 128, 224, 384]}},
             vision_encoder={"name": "paper_traces", "kwargs": {"widths": [96, 192, 384]}},
-            ecg_projector={"type": "linear"}, vision_projector={"type": "linear"},
+            ecg_projector={"type": "linear"},
+            vision_projector={"type": "linear"},
             text_config={**_TEXT, "hidden_size": 256, "num_attention_heads": 4, "num_key_value_heads": 4},
-        )  # fmt: skip
+        )
     else:
-        clip = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}  # fmt: skip
+        clip = {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "patch_size": 14,
+            "image_size": 28,
+        }
         config = GemConfig(
             ecg_encoder={"name": "ecg_coca", "kwargs": {"n_samples": 100, "width": 64, "layers": 1, "embed_dim": 16}},
-            vision_encoder={"name": "clip_vision", "kwargs": {"config": clip}}, share_projector=True,
+            vision_encoder={"name": "clip_vision", "kwargs": {"config": clip}},
+            share_projector=True,
             ecg_projector={"type": "linear", "width": 32},
             text_config={**_TEXT, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2},
-        )  # fmt: skip
+        )
     model: Any = GemForConditionalGeneration(config)
     return model.to(device, dtype).eval()
 
@@ -62,7 +78,12 @@ def _inputs(name: str, rows: int, long: int, dtype: torch.dtype, device: str, g:
     ids = torch.randint(3, 500, (rows, long), generator=g, device=device)
     ids[:, 1] = _PLACEHOLDER
     ecg = torch.randn(rows, len(contract["leads"]), contract["n_samples"], generator=g, device=device)
-    return {"model": model, "ids": ids, "ecg": ecg.to(dtype), "pixels": torch.randn(rows, 3, *size, generator=g, device=device).to(dtype)}  # fmt: skip
+    return {
+        "model": model,
+        "ids": ids,
+        "ecg": ecg.to(dtype),
+        "pixels": torch.randn(rows, 3, *size, generator=g, device=device).to(dtype),
+    }
 
 
 def _encode(*, model: Any, ids: Tensor, ecg: Tensor, pixels: Tensor) -> list[Tensor]:
@@ -123,7 +144,14 @@ def _case(model: str, rows: int, long: int, dtype: torch.dtype, tiny: bool, what
     factor = 3 if run is _step else 1
     # through deep stacks of half precision the distance is that of the dtype times the depth
     return Case(
-        "training step" if run is _step else "towers", f"{model}, batch {shown}, {what}", dtype, rows * 3 * side[0] * side[1], partial(_inputs, name, rows, long, dtype), run,
-        forward_bytes=int(weights * dtype.itemsize * factor), forward_flop=flop * factor, tolerance=0.1 if dtype == torch.bfloat16 else 1e-3,
+        "training step" if run is _step else "towers",
+        f"{model}, batch {shown}, {what}",
+        dtype,
+        rows * 3 * side[0] * side[1],
+        partial(_inputs, name, rows, long, dtype),
+        run,
+        forward_bytes=int(weights * dtype.itemsize * factor),
+        forward_flop=flop * factor,
+        tolerance=0.1 if dtype == torch.bfloat16 else 1e-3,
         compile_s=100.0,
-    )  # fmt: skip
+    )

@@ -16,10 +16,18 @@ ROUNDED_BITS = {"ecg_coca": 7, "gem": 9, "pulse": 6, "llava_next_unpad": 6, "mei
 EVERY = 8  # one in so many columns of the logits
 # weights that none of the outputs kept here depends on
 UNUSED = {
-    "gem": ("encoder.layers.2.", "post_layernorm", "ln_post", "ecg_tower.proj", "model.layers.", "model.norm", "lm_head"),
+    "gem": (
+        "encoder.layers.2.",
+        "post_layernorm",
+        "ln_post",
+        "ecg_tower.proj",
+        "model.layers.",
+        "model.norm",
+        "lm_head",
+    ),
     "pulse": ("encoder.layers.2.", "post_layernorm"),
     "llava_next_unpad": ("encoder.layers.2.", "post_layernorm"),
-}  # fmt: skip
+}
 
 Arrays = dict[str, np.ndarray]
 

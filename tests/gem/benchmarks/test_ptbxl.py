@@ -16,8 +16,11 @@ from gem.benchmarks.ptbxl import load_ptbxl, usable
 def test_raw_and_filtered_records(ptbxl_like: Path) -> None:
     samples = load_ptbxl(ptbxl_like, folds=(8,))
     assert [(s.ecg_id, s.fold, s.source) for s in samples] == [
-        (13, 8, "raw"), (424, 8, "raw"), (10013, 8, "filtered"), (10424, 8, "filtered"),
-    ]  # fmt: skip
+        (13, 8, "raw"),
+        (424, 8, "raw"),
+        (10013, 8, "filtered"),
+        (10424, 8, "filtered"),
+    ]
     raw, filtered = samples[0].record, samples[2].record
     assert raw.has_millivolts
     assert (raw.fs, raw.n_leads) == (500, 12)

@@ -32,9 +32,14 @@ def release(folder: Path) -> tuple[BertModel, dict[str, Tensor]]:
     bert = BertModel(BertConfig(**settings, initializer_range=0.2), add_pooling_layer=False).eval()
     w = {f"text.transformer.{key}": value for key, value in bert.state_dict().items()}
     shapes: dict[str, tuple[int, ...]] = {
-        "ecg.class_embedding": (WIDTH,), "ecg.positional_embedding": (11, WIDTH), "ecg.proj": (WIDTH, 24), "ecg.conv1.weight": (WIDTH, 12, 50),
-        "text.proj.weight": (24, WIDTH), "text_decoder.text_projection": (WIDTH, VOCABULARY), "logit_scale": (),
-    }  # fmt: skip
+        "ecg.class_embedding": (WIDTH,),
+        "ecg.positional_embedding": (11, WIDTH),
+        "ecg.proj": (WIDTH, 24),
+        "ecg.conv1.weight": (WIDTH, 12, 50),
+        "text.proj.weight": (24, WIDTH),
+        "text_decoder.text_projection": (WIDTH, VOCABULARY),
+        "logit_scale": (),
+    }
     norms = ["ecg.ln_pre", "ecg.ln_post", "text_decoder.ln_final"]
     blocks = [("ecg.transformer.resblocks.0.", 4 * WIDTH)]
     blocks += [(f"text_decoder.{kind}.{n}.", INNER) for kind in ("resblocks", "cross_attn") for n in range(LAYERS)]

@@ -125,15 +125,24 @@ def fm(prefix: str = "", old: bool = True) -> tuple[dict[str, Tensor], Wav2Vec2E
     """A random ECG-FM checkpoint under fairseq's names, and transformers' own encoder with the same weights."""
     torch.manual_seed(4)
     config = Wav2Vec2Config(
-        hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96, num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4, hidden_act="gelu", do_stable_layer_norm=False, attn_implementation="eager",
-    )  # fmt: skip
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=96,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        hidden_act="gelu",
+        do_stable_layer_norm=False,
+        attn_implementation="eager",
+    )
     theirs = Wav2Vec2Encoder(config).eval()
     renames = (
         ("pos_conv_embed.conv.parametrizations.weight.original0", "pos_conv_embed.conv.weight_g"),
         ("pos_conv_embed.conv.parametrizations.weight.original1", "pos_conv_embed.conv.weight_v"),
-        (".attention.", ".self_attn."), ("feed_forward.intermediate_dense", "fc1"), ("feed_forward.output_dense", "fc2"),
-    )  # fmt: skip
+        (".attention.", ".self_attn."),
+        ("feed_forward.intermediate_dense", "fc1"),
+        ("feed_forward.output_dense", "fc2"),
+    )
     out: dict[str, Tensor] = {}
     for key, value in theirs.state_dict().items():
         for here, there in renames[0 if old else 2 :]:

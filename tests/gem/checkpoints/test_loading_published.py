@@ -16,17 +16,32 @@ from gem import GemCheckpointError
 from gem.checkpoints import account, llava, on_meta
 from gem.checkpoints.convert import convert
 
-TEXT = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "rope_theta": 10000.0}  # fmt: skip
+TEXT = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+}
 LLAVA = {
-    "model_type": "llava_llama", "mm_hidden_size": 64, "mm_projector_type": "mlp2x_gelu", "mm_vision_select_layer": -2,
-    "mm_vision_select_feature": "patch", "mm_patch_merge_type": "flat",
-}  # fmt: skip
+    "model_type": "llava_llama",
+    "mm_hidden_size": 64,
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_vision_select_layer": -2,
+    "mm_vision_select_feature": "patch",
+    "mm_patch_merge_type": "flat",
+}
 
 
 def layer_keys(hidden: int, inner: int, kv: int, layers: int, vocabulary: int) -> dict[str, tuple[int, ...]]:
     keys: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (vocabulary, hidden), "lm_head.weight": (vocabulary, hidden), "model.norm.weight": (hidden,),
-    }  # fmt: skip
+        "model.embed_tokens.weight": (vocabulary, hidden),
+        "lm_head.weight": (vocabulary, hidden),
+        "model.norm.weight": (hidden,),
+    }
     for n in range(layers):
         base = f"model.layers.{n}."
         for name, shape in {"q": (hidden, hidden), "k": (kv, hidden), "v": (kv, hidden), "o": (hidden, hidden)}.items():
@@ -40,9 +55,10 @@ def layer_keys(hidden: int, inner: int, kv: int, layers: int, vocabulary: int) -
 def clip_keys(width: int, inner: int, layers: int, positions: int) -> dict[str, tuple[int, ...]]:
     base = "model.vision_tower.vision_tower.vision_model."
     keys: dict[str, tuple[int, ...]] = {
-        base + "embeddings.class_embedding": (width,), base + "embeddings.patch_embedding.weight": (width, 3, 14, 14),
+        base + "embeddings.class_embedding": (width,),
+        base + "embeddings.patch_embedding.weight": (width, 3, 14, 14),
         base + "embeddings.position_embedding.weight": (positions, width),
-    }  # fmt: skip
+    }
     for norm in ("pre_layrnorm", "post_layernorm"):
         keys |= {f"{base}{norm}.{part}": (width,) for part in ("weight", "bias")}
     for n in range(layers):
@@ -64,8 +80,11 @@ def tower_keys(
     width: int, layers: int, embed: int, base: str = "model.ecg_tower.ecg_tower."
 ) -> dict[str, tuple[int, ...]]:
     keys: dict[str, tuple[int, ...]] = {
-        "class_embedding": (width,), "positional_embedding": (101, width), "proj": (width, embed), "conv1.weight": (width, 12, 50),
-    }  # fmt: skip
+        "class_embedding": (width,),
+        "positional_embedding": (101, width),
+        "proj": (width, embed),
+        "conv1.weight": (width, 12, 50),
+    }
     keys |= {f"{norm}.{part}": (width,) for norm in ("ln_pre", "ln_post") for part in ("weight", "bias")}
     for n in range(layers):
         block = f"transformer.resblocks.{n}."
@@ -79,9 +98,11 @@ def tower_keys(
 
 def bridge_keys(mm: int, hidden: int, ecg: int | None) -> dict[str, tuple[int, ...]]:
     keys: dict[str, tuple[int, ...]] = {
-        "model.mm_projector.0.weight": (hidden, mm), "model.mm_projector.0.bias": (hidden,),
-        "model.mm_projector.2.weight": (hidden, hidden), "model.mm_projector.2.bias": (hidden,),
-    }  # fmt: skip
+        "model.mm_projector.0.weight": (hidden, mm),
+        "model.mm_projector.0.bias": (hidden,),
+        "model.mm_projector.2.weight": (hidden, hidden),
+        "model.mm_projector.2.bias": (hidden,),
+    }
     return keys | ({"model.ecg_projector.weight": (mm, ecg), "model.ecg_projector.bias": (mm,)} if ecg else {})
 
 
@@ -116,9 +137,15 @@ def gem_folder(tmp_path: Path) -> Path:
 
 def test_every_key_of_7b_is_accounted_for(tmp_path: Path) -> None:
     config = LLAVA | {
-        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
-        "num_key_value_heads": 32, "mm_hidden_size": 1024, "rms_norm_eps": 1e-5,
-    }  # fmt: skip
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "mm_hidden_size": 1024,
+        "rms_norm_eps": 1e-5,
+    }
     llm, clip = layer_keys(4096, 11008, 4096, 32, 32000), clip_keys(1024, 4096, 24, 577)
     assert (len(llm), len(clip), len(tower_keys(768, 12, 512))) == (291, 391, 152)
     pulse = llm | clip | bridge_keys(1024, 4096, None) | {"model.image_newline": (4096,)}
@@ -142,8 +169,10 @@ def test_round_trip_through_convert(gem_folder: Path, tmp_path: Path) -> None:
     assert report.loaded == len(gem_keys())
     again = gem.load(tmp_path / "ours")
     inputs = {
-        "input_ids": torch.tensor([[1, 5, -200, 9]]), "ecg": torch.randn(1, 12, 5000), "pixel_values": torch.randn(1, 3, 28, 28),
-    }  # fmt: skip
+        "input_ids": torch.tensor([[1, 5, -200, 9]]),
+        "ecg": torch.randn(1, 12, 5000),
+        "pixel_values": torch.randn(1, 3, 28, 28),
+    }
     torch.testing.assert_close(again(**inputs).logits, model(**inputs).logits, atol=0, rtol=0)
     assert again.processor.contract == model.processor.contract
     with pytest.raises(GemCheckpointError, match="weights already"):
@@ -275,7 +304,12 @@ def test_whole_ecg_coca(tmp_path: Path) -> None:
 
 def test_meit_folder_round_trip(tmp_path: Path) -> None:
     llm = {"llm." + key: shape for key, shape in layer_keys(32, 64, 16, 2, 96).items()}
-    head: dict[str, tuple[int, ...]] = {"proj_ecg.0.weight": (16, 24), "proj_ecg.3.weight": (8, 16), "proj_ecg.0.bias": (16,), "proj_ecg.3.bias": (8,)}  # fmt: skip
+    head: dict[str, tuple[int, ...]] = {
+        "proj_ecg.0.weight": (16, 24),
+        "proj_ecg.3.weight": (8, 16),
+        "proj_ecg.0.bias": (16,),
+        "proj_ecg.3.bias": (8,),
+    }
     for n, width in ((1, 16), (4, 8)):
         head |= {f"proj_ecg.{n}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")}
     write(tmp_path, llm | head, {"llama": TEXT, "ecg_layers": "all"})
@@ -295,7 +329,15 @@ def test_meit_folder_round_trip(tmp_path: Path) -> None:
 
 def test_configs_of_other_makes(tmp_path: Path) -> None:
     """Long-context scaling by its old name, a one-layer projector, class tokens kept."""
-    config = LLAVA | TEXT | {"rope_scaling": {"type": "linear", "factor": 2.0}, "mm_projector_type": "linear", "mm_vision_select_feature": "cls_patch"}  # fmt: skip
+    config = (
+        LLAVA
+        | TEXT
+        | {
+            "rope_scaling": {"type": "linear", "factor": 2.0},
+            "mm_projector_type": "linear",
+            "mm_vision_select_feature": "cls_patch",
+        }
+    )
     keys = layer_keys(32, 64, 16, 2, 96) | clip_keys(64, 96, 3, 5)
     keys |= {"model.mm_projector.weight": (32, 64), "model.mm_projector.bias": (32,)}
     write(tmp_path, keys, config)

@@ -52,9 +52,11 @@ def test_gem(published: Published) -> None:
     folder, want = published("gem")
     model = gem.load(folder)
     inputs = {
-        "input_ids": want["input.input_ids"], "attention_mask": want["input.attention_mask"],
-        "ecg": want["input.ecgs"], "pixel_values": want["input.images"],
-    }  # fmt: skip
+        "input_ids": want["input.input_ids"],
+        "attention_mask": want["input.attention_mask"],
+        "ecg": want["input.ecgs"],
+        "pixel_values": want["input.images"],
+    }
     merged = model._merge(
         inputs["input_ids"],
         model.encode(inputs["ecg"], inputs["pixel_values"]),

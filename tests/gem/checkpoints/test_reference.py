@@ -28,9 +28,24 @@ from gem import GemCheckpointError
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 ECG, CLIP = "model.ecg_tower.ecg_tower.", "model.vision_tower.vision_tower."
 BASE: dict[str, Any] = {
-    "hidden": 48, "inner": 64, "layers": 2, "heads": 4, "kv": 4, "vocabulary": 90, "width": 64, "clip_layers": 3, "side": 28, "patch": 14,
-    "select": -2, "feature": "patch", "projector": "mlp2x_gelu", "ecg": None, "ratio": "ori", "merge": "flat", "pinpoints": None,
-}  # fmt: skip
+    "hidden": 48,
+    "inner": 64,
+    "layers": 2,
+    "heads": 4,
+    "kv": 4,
+    "vocabulary": 90,
+    "width": 64,
+    "clip_layers": 3,
+    "side": 28,
+    "patch": 14,
+    "select": -2,
+    "feature": "patch",
+    "projector": "mlp2x_gelu",
+    "ecg": None,
+    "ratio": "ori",
+    "merge": "flat",
+    "pinpoints": None,
+}
 TOWER: dict[str, Any] = {
     "leads": 12,
     "samples": 5000,
@@ -43,17 +58,46 @@ TOWER: dict[str, Any] = {
 }
 GRID = [[28, 56], [56, 28], [56, 56], [84, 28], [28, 84]]
 CASES: dict[str, dict[str, Any]] = {
-    "GEM, other sizes": {"ecg": {"width": 128, "layers": 1, "patch": 40, "head": 32, "samples": 2010}, "heads": 6, "kv": 2, "layers": 3, "vocabulary": 131},
+    "GEM, other sizes": {
+        "ecg": {"width": 128, "layers": 1, "patch": 40, "head": 32, "samples": 2010},
+        "heads": 6,
+        "kv": 2,
+        "layers": 3,
+        "vocabulary": 131,
+    },
     "GEM, 8 leads, no open_clip config": {"ecg": {"leads": 8, "patch": 48, "file": False}, "select": -1},
-    "GEM, deeper ECG projector, tiles": {"ecg": {"projector": "mlp2x_gelu"}, "ratio": "anyres", "pinpoints": GRID, "merge": "spatial_unpad"},
+    "GEM, deeper ECG projector, tiles": {
+        "ecg": {"projector": "mlp2x_gelu"},
+        "ratio": "anyres",
+        "pinpoints": GRID,
+        "merge": "spatial_unpad",
+    },
     "GEM, padded pictures": {"ecg": {}, "ratio": "pad", "bf16": True},
-    "PULSE, linear": {"ratio": "anyres", "pinpoints": [[42, 84], [84, 84]], "side": 42, "patch": 7, "projector": "linear"},
-    "PULSE, three layers": {"ratio": "anyres", "pinpoints": str([tuple(pair) for pair in GRID]), "projector": "mlp3x_gelu", "select": -3, "tied": True},
+    "PULSE, linear": {
+        "ratio": "anyres",
+        "pinpoints": [[42, 84], [84, 84]],
+        "side": 42,
+        "patch": 7,
+        "projector": "linear",
+    },
+    "PULSE, three layers": {
+        "ratio": "anyres",
+        "pinpoints": str([tuple(pair) for pair in GRID]),
+        "projector": "mlp3x_gelu",
+        "select": -3,
+        "tied": True,
+    },
     "LLaVA, rows": {"ratio": "anyres", "pinpoints": [[56, 28], [28, 112]], "merge": "spatial", "kv": 1},
-    "LLaVA, unpadded": {"ratio": "anyres", "pinpoints": [[112, 28], [56, 84], [28, 84]], "merge": "spatial_unpad", "select": 1, "sparse": True},
+    "LLaVA, unpadded": {
+        "ratio": "anyres",
+        "pinpoints": [[112, 28], [56, 84], [28, 84]],
+        "merge": "spatial_unpad",
+        "select": 1,
+        "sparse": True,
+    },
     "class token": {"feature": "cls_patch", "side": 56},
     "Mistral": {"decoder": "llava_mistral", "kv": 2, "ratio": "anyres", "pinpoints": GRID},
-}  # fmt: skip
+}
 SIZES = ((85, 110), (61, 33), (28, 28), (200, 40))  # height, width
 
 
@@ -80,8 +124,11 @@ def project(w: dict[str, Tensor], prefix: str, x: Tensor) -> Tensor:
 def tower(s: dict[str, Any]) -> dict[str, Tensor]:
     width, tokens = s["width"], s["samples"] // s["patch"] + 1
     shapes: dict[str, tuple[int, ...]] = {
-        "class_embedding": (width,), "positional_embedding": (tokens, width), "proj": (width, s["embed"]), "conv1.weight": (width, s["leads"], s["patch"]),
-    }  # fmt: skip
+        "class_embedding": (width,),
+        "positional_embedding": (tokens, width),
+        "proj": (width, s["embed"]),
+        "conv1.weight": (width, s["leads"], s["patch"]),
+    }
     shapes |= {f"{name}.{part}": (width,) for name in ("ln_pre", "ln_post") for part in ("weight", "bias")}
     for n in range(s["layers"]):
         block = f"transformer.resblocks.{n}."
@@ -176,18 +223,29 @@ class Published:
         s = self.s = BASE | changes
         mistral = s.get("decoder") == "llava_mistral"
         text = {
-            "vocab_size": s["vocabulary"], "hidden_size": s["hidden"], "intermediate_size": s["inner"], "num_hidden_layers": s["layers"],
-            "num_attention_heads": s["heads"], "num_key_value_heads": s["kv"], "tie_word_embeddings": bool(s.get("tied")), "rms_norm_eps": 1e-5,
-        }  # fmt: skip
+            "vocab_size": s["vocabulary"],
+            "hidden_size": s["hidden"],
+            "intermediate_size": s["inner"],
+            "num_hidden_layers": s["layers"],
+            "num_attention_heads": s["heads"],
+            "num_key_value_heads": s["kv"],
+            "tie_word_embeddings": bool(s.get("tied")),
+            "rms_norm_eps": 1e-5,
+        }
         if mistral:
             text |= {"sliding_window": None}
         self.llm = (
             MistralForCausalLM(MistralConfig(**text)) if mistral else LlamaForCausalLM(LlamaConfig(**text))
         ).eval()
         clip = {
-            "hidden_size": s["width"], "intermediate_size": 80, "num_hidden_layers": s["clip_layers"], "num_attention_heads": 2,
-            "patch_size": s["patch"], "image_size": s["side"], "hidden_act": "quick_gelu",
-        }  # fmt: skip
+            "hidden_size": s["width"],
+            "intermediate_size": 80,
+            "num_hidden_layers": s["clip_layers"],
+            "num_attention_heads": 2,
+            "patch_size": s["patch"],
+            "image_size": s["side"],
+            "hidden_act": "quick_gelu",
+        }
         self.clip = CLIPVisionModel(CLIPVisionConfig(**clip, attn_implementation="eager")).eval()
         inner = getattr(self.clip, "vision_model", self.clip)
         w = {
@@ -202,10 +260,17 @@ class Published:
         }
         w["model.image_newline"] = torch.randn(s["hidden"])
         config: dict[str, Any] = {
-            **text, "model_type": s.get("decoder", "llava_llama"), "mm_vision_tower": "vision_tower", "mm_hidden_size": s["width"],
-            "mm_vision_select_layer": s["select"], "mm_vision_select_feature": s["feature"], "mm_patch_merge_type": s["merge"],
-            "mm_projector_type": s["projector"], "image_aspect_ratio": s["ratio"], "rope_theta": 10000.0,
-        }  # fmt: skip
+            **text,
+            "model_type": s.get("decoder", "llava_llama"),
+            "mm_vision_tower": "vision_tower",
+            "mm_hidden_size": s["width"],
+            "mm_vision_select_layer": s["select"],
+            "mm_vision_select_feature": s["feature"],
+            "mm_patch_merge_type": s["merge"],
+            "mm_projector_type": s["projector"],
+            "image_aspect_ratio": s["ratio"],
+            "rope_theta": 10000.0,
+        }
         if s["pinpoints"]:
             config["image_grid_pinpoints"] = s["pinpoints"]
         if s["ecg"] is not None:
@@ -317,9 +382,16 @@ def meit(
 ) -> tuple[LlamaForCausalLM, dict[str, Tensor]]:
     torch.manual_seed(12)
     text = LlamaConfig(
-        vocab_size=70, hidden_size=hidden, intermediate_size=56, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=kv, rms_norm_eps=1e-5, attn_implementation="eager", initializer_range=0.1,
-    )  # fmt: skip
+        vocab_size=70,
+        hidden_size=hidden,
+        intermediate_size=56,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kv,
+        rms_norm_eps=1e-5,
+        attn_implementation="eager",
+        initializer_range=0.1,
+    )
     llm, d = LlamaForCausalLM(text).eval(), hidden // heads
     w = {f"llm.{key}": value for key, value in llm.state_dict().items()}
     for n, (outer, inner) in ((0, (20, 36)), (3, (d, 20))):
@@ -399,9 +471,17 @@ def test_a_tokenizer_model_alone(tmp_path: Path) -> None:
         * 20
     )
     spm.SentencePieceTrainer.train(
-        input=str(tmp_path / "corpus.txt"), model_prefix=str(tmp_path / "tokenizer"), vocab_size=340, model_type="bpe", byte_fallback=True,
-        pad_id=-1, hard_vocab_limit=False, normalization_rule_name="identity", remove_extra_whitespaces=False, minloglevel=2,
-    )  # fmt: skip
+        input=str(tmp_path / "corpus.txt"),
+        model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=340,
+        model_type="bpe",
+        byte_fallback=True,
+        pad_id=-1,
+        hard_vocab_limit=False,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
     config = {
         "tokenizer_class": "LlamaTokenizer",
         "add_bos_token": True,

@@ -29,9 +29,14 @@ class Release:
         self.folder, size = folder, PLAIN | changes
         hidden, self.picture = size["hidden"], picture
         text = {
-            "vocab_size": size["vocabulary"], "hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": size["layers"],
-            "num_attention_heads": size["heads"], "num_key_value_heads": size["kv"], "tie_word_embeddings": bool(size.get("tied")),
-        }  # fmt: skip
+            "vocab_size": size["vocabulary"],
+            "hidden_size": hidden,
+            "intermediate_size": 2 * hidden,
+            "num_hidden_layers": size["layers"],
+            "num_attention_heads": size["heads"],
+            "num_key_value_heads": size["kv"],
+            "tie_word_embeddings": bool(size.get("tied")),
+        }
         self.llm = LlamaForCausalLM(LlamaConfig(**text)).eval()
         tensors = dict(self.llm.state_dict())
         if size.get("tied"):
@@ -43,8 +48,13 @@ class Release:
         self.bridge = bridge
         if picture:
             clip = CLIPVisionConfig(
-                hidden_size=128, intermediate_size=96, num_hidden_layers=3, num_attention_heads=2, patch_size=size.get("patch", 14), image_size=28
-            )  # fmt: skip
+                hidden_size=128,
+                intermediate_size=96,
+                num_hidden_layers=3,
+                num_attention_heads=2,
+                patch_size=size.get("patch", 14),
+                image_size=28,
+            )
             self.clip = CLIPVisionModel(clip).eval()
             inner = getattr(self.clip, "vision_model", self.clip).state_dict()
             tensors |= {f"model.vision_tower.vision_tower.vision_model.{key}": value for key, value in inner.items()}
@@ -97,9 +107,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sharded": {"shards": 4},
     "sharded, no index": {"shards": 3, "index": False},
     "old buffers": {"buffers": True},
-    "keys absent": {"lacks": ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_key_value_heads", "mm_projector_type", "rope_theta")},
+    "keys absent": {
+        "lacks": (
+            "vocab_size",
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_key_value_heads",
+            "mm_projector_type",
+            "rope_theta",
+        )
+    },
     "square": {"config": {"image_aspect_ratio": "square", "rope_scaling": None}},
-}  # fmt: skip
+}
 
 
 OF_PICTURES = ("old buffers", "patch 7", "square")
@@ -143,7 +163,10 @@ def test_a_folder_without_its_towers_is_completed_from_their_files(tmp_path: Pat
     ecg, clip = "model.ecg_tower.ecg_tower.", "model.vision_tower.vision_tower."
     state = {k.replace(ecg, "module.ecg."): v for k, v in release.tensors.items() if k.startswith(ecg)}
     torch.save({"state_dict": state | {"module.logit_scale": torch.ones(())}}, tmp_path / "cpt.pt")
-    save_file({k.removeprefix(clip): v for k, v in release.tensors.items() if k.startswith(clip)}, tmp_path / "clip.safetensors")  # fmt: skip
+    save_file(
+        {k.removeprefix(clip): v for k, v in release.tensors.items() if k.startswith(clip)},
+        tmp_path / "clip.safetensors",
+    )
     release.tensors = {k: v for k, v in release.tensors.items() if not k.startswith((ecg, clip))}
     release.write()
     with pytest.raises(GemCheckpointError, match="--ecg-tower"):

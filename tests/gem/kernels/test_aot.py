@@ -13,8 +13,13 @@ def test_every_build_compiles_within_limits() -> None:
     environment["TRITON_DEFAULT_FP_FUSION"] = "1"
     done = subprocess.run(
         [sys.executable, "-m", "gem.kernels.aot"],
-        capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[3], check=False, timeout=600,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[3],
+        check=False,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     lines = done.stdout.splitlines()
     for capability in (80, 90, 100):

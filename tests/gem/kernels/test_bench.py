@@ -51,9 +51,13 @@ def test_the_command_without_a_gpu() -> None:
         pytest.skip("there is a GPU")
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run(
-        [sys.executable, "-m", "gem.kernels.bench"], capture_output=True, text=True, env=environment, check=False,
+        [sys.executable, "-m", "gem.kernels.bench"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
         cwd=Path(__file__).parents[3],
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "No GPU here" in done.stdout
     assert torch.__version__ in done.stdout

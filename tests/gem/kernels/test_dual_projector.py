@@ -17,9 +17,12 @@ from gem.kernels.merge_plan import reference_plan
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 # ECG rows, picture rows, ECG width, width, inner, hidden
 SHAPES = {
-    "one row": (1, 1, 3, 5, 7, 2), "prime": (101, 577, 13, 31, 67, 37), "no ECG": (0, 9, 4, 8, 8, 8),
-    "no picture": (101, 0, 4, 8, 8, 8), "tiles that fit": (2, 130, 64, 64, 128, 128),
-}  # fmt: skip
+    "one row": (1, 1, 3, 5, 7, 2),
+    "prime": (101, 577, 13, 31, 67, 37),
+    "no ECG": (0, 9, 4, 8, 8, 8),
+    "no picture": (101, 0, 4, 8, 8, 8),
+    "tiles that fit": (2, 130, 64, 64, 128, 128),
+}
 
 
 def weights(device: str, ecg_width: int, width: int, inner: int, hidden: int) -> list[torch.Tensor]:
@@ -33,7 +36,9 @@ def run(values: list[torch.Tensor], placed: tuple[torch.Tensor, ...] = ()) -> to
     return project_both(ecg, picture, (we, be), tuple(layers), text, *placed)  # type: ignore[arg-type]
 
 
-def both_ways(values: list[torch.Tensor], dtype: torch.dtype, close: Any, placed: tuple[torch.Tensor, ...] = ()) -> None:  # fmt: skip
+def both_ways(
+    values: list[torch.Tensor], dtype: torch.dtype, close: Any, placed: tuple[torch.Tensor, ...] = ()
+) -> None:
     ours = [v.to(dtype).requires_grad_() for v in values]
     theirs = [v.detach().double().requires_grad_() for v in ours]
     got = run(ours, placed)
@@ -129,7 +134,9 @@ def test_one_graph(kernels: str) -> None:
     values = [torch.randn(n, 3), torch.randn(m, 11), *weights("cpu", 3, 11, 13, 17), torch.randn(rows, long, 17)]
     values = [v.to(kernels).requires_grad_() for v in values]
     out = torch.compile(lambda v: run(v, placed).square().sum(), fullgraph=True, backend="aot_eager")(values)
-    for a, b in zip(torch.autograd.grad(out, values), torch.autograd.grad(run(values, placed).square().sum(), values), strict=True):  # fmt: skip
+    for a, b in zip(
+        torch.autograd.grad(out, values), torch.autograd.grad(run(values, placed).square().sum(), values), strict=True
+    ):
         torch.testing.assert_close(a, b)
 
 
@@ -160,15 +167,33 @@ def test_which_projectors_it_stands_for() -> None:
 def tiny(**changes: Any) -> GemForConditionalGeneration:
     """A tiny model with GEM's own wiring."""
     text = {
-        "model_type": "llama", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": None,
-    }  # fmt: skip
-    clip = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}  # fmt: skip
+        "model_type": "llama",
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": None,
+    }
+    clip = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "patch_size": 14,
+        "image_size": 28,
+    }
     config = {
         "ecg_encoder": {"name": "ecg_coca", "kwargs": {"n_samples": 100, "width": 64, "layers": 1, "embed_dim": 16}},
-        "vision_encoder": {"name": "clip_vision", "kwargs": {"config": clip}}, "text_config": text,
-        "ecg_projector": {"type": "linear", "width": 32}, "share_projector": True, **changes,
-    }  # fmt: skip
+        "vision_encoder": {"name": "clip_vision", "kwargs": {"config": clip}},
+        "text_config": text,
+        "ecg_projector": {"type": "linear", "width": 32},
+        "share_projector": True,
+        **changes,
+    }
     torch.manual_seed(0)
     return GemForConditionalGeneration(GemConfig(**config))
 
@@ -180,7 +205,12 @@ def batch(device: str) -> dict[str, torch.Tensor]:
     mask = torch.ones_like(ids)
     mask[1, -2:] = 0
     labels = torch.where((ids > 0) & (mask > 0), ids, -100)
-    values = {"input_ids": ids, "attention_mask": mask, "ecg": torch.randn(3, 12, 100), "pixel_values": torch.randn(3, 3, 28, 28)}  # fmt: skip
+    values = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "ecg": torch.randn(3, 12, 100),
+        "pixel_values": torch.randn(3, 3, 28, 28),
+    }
     masks = {"ecg_mask": torch.tensor([True, False, True]), "pixel_mask": torch.tensor([True, True, False])}
     return {name: value.to(device) for name, value in {**values, **masks, "labels": labels}.items()}
 

@@ -37,8 +37,10 @@ def inputs(device: str, case: str, dtype: torch.dtype, seed: int = 0) -> dict[st
         samples[0, 1] = 1234  # a flat lead
     tokens = length // patch + cls
     values: dict[str, Any] = {
-        "weight": torch.randn(width, leads, patch) / (leads * patch) ** 0.5, "bias": torch.randn(width), "position": torch.randn(tokens, width),
-    }  # fmt: skip
+        "weight": torch.randn(width, leads, patch) / (leads * patch) ** 0.5,
+        "bias": torch.randn(width),
+        "position": torch.randn(tokens, width),
+    }
     if cls:
         values["cls"] = torch.randn(width)
     values = {name: value.to(device, dtype).requires_grad_() for name, value in values.items()}
@@ -60,9 +62,11 @@ def gradients(values: dict[str, Any], out: Tensor) -> dict[str, Tensor]:
 
 def exact(values: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: v.detach().double().requires_grad_(v.requires_grad) if isinstance(v, Tensor) and v.is_floating_point() else v
+        name: v.detach().double().requires_grad_(v.requires_grad)
+        if isinstance(v, Tensor) and v.is_floating_point()
+        else v
         for name, v in values.items()
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -128,8 +132,9 @@ def test_gradcheck_of_the_reference(zscore: bool) -> None:
     samples = values["samples"][:, :, :30]
     fixed = {"cls": None, "zscore": zscore}
     assert torch.autograd.gradcheck(
-        lambda w, b, p: reference(samples, None, None, w, b, p, **fixed), (weight, bias, position[:4].detach().requires_grad_())
-    )  # fmt: skip
+        lambda w, b, p: reference(samples, None, None, w, b, p, **fixed),
+        (weight, bias, position[:4].detach().requires_grad_()),
+    )
     # the probe's gradient is that of the signal itself: compare it with a signal that can be moved
     probe = torch.zeros(samples.shape, dtype=torch.float64, requires_grad=True)
     direct = (samples.double() / 1000).requires_grad_()
@@ -184,9 +189,17 @@ def test_the_encoders_take_int16_through_it(kernels: str, name: str, zscore: boo
     torch.testing.assert_close(got, want, atol=2e-5, rtol=1e-4)
     names = [n for n, _ in encoder.named_parameters()]
     ours, theirs = (
-        dict(zip(names, torch.autograd.grad(x.square().mean(), list(encoder.parameters()), allow_unused=True, retain_graph=True), strict=True))
+        dict(
+            zip(
+                names,
+                torch.autograd.grad(
+                    x.square().mean(), list(encoder.parameters()), allow_unused=True, retain_graph=True
+                ),
+                strict=True,
+            )
+        )
         for x in (got, want)
-    )  # fmt: skip
+    )
     for key, value in theirs.items():
         if value is not None:
             torch.testing.assert_close(ours[key], value, atol=2e-5, rtol=1e-3, msg=key)

@@ -30,7 +30,12 @@ def test_under_the_interpreter() -> None:
     environment.pop("PYTEST_XDIST_WORKER", None)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:xdist", *(str(folder / name) for name in FILES)],
-        capture_output=True, text=True, env=environment, cwd=folder.parents[2], check=False, timeout=600,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder.parents[2],
+        check=False,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "skipped" not in done.stdout, done.stdout[-2000:]

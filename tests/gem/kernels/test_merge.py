@@ -34,10 +34,15 @@ def batch(
             ids[i, where[int(torch.randint(len(where), ()))]] = -200
     starts = [torch.tensor([0, *(c[n] for c in counts)]).cumsum(0) for n in (0, 1)]
     values: dict[str, Any] = {
-        "ids": ids, "text": torch.randn(rows, long, width, dtype=torch.float64).to(dtype), "mask": mask, "labels": ids.clone(),
-        "ecg": torch.randn(int(starts[0][-1]), width).to(dtype), "ecg_starts": starts[0],
-        "picture": torch.randn(int(starts[1][-1]), width).to(dtype), "picture_starts": starts[1],
-    }  # fmt: skip
+        "ids": ids,
+        "text": torch.randn(rows, long, width, dtype=torch.float64).to(dtype),
+        "mask": mask,
+        "labels": ids.clone(),
+        "ecg": torch.randn(int(starts[0][-1]), width).to(dtype),
+        "ecg_starts": starts[0],
+        "picture": torch.randn(int(starts[1][-1]), width).to(dtype),
+        "picture_starts": starts[1],
+    }
     values = {name: value.to(device) for name, value in values.items()}
     return {**values, "placeholder": -200, "left": left, "length": long + max(a + b for a, b in counts)}
 

@@ -34,7 +34,10 @@ def inputs(device: str, case: str, dtype: torch.dtype) -> dict[str, Tensor]:
         starts[3], ends[3] = tokens + 3, tokens + 9
     first = torch.tensor([0, *counts]).cumsum(0)
     x = torch.randn(len(counts), tokens, width).to(dtype)
-    return {"tokens": x.to(device).requires_grad_(), **{k: v.to(device) for k, v in {"starts": starts, "ends": ends, "first": first}.items()}}  # fmt: skip
+    return {
+        "tokens": x.to(device).requires_grad_(),
+        **{k: v.to(device) for k, v in {"starts": starts, "ends": ends, "first": first}.items()},
+    }
 
 
 def one_by_one(tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor) -> Tensor:
@@ -65,7 +68,10 @@ def test_most_bounds_the_work_and_not_the_result(kernels: str) -> None:
     values = inputs(kernels, "577 tokens, several tiles of segments", torch.float32)
     a, b = pool_segments(**values, most=70), pool_segments(**values)
     assert torch.equal(a, b)
-    assert all(torch.equal(*pair) for pair in zip(*(torch.autograd.grad(x.square().sum(), values["tokens"]) for x in (a, b)), strict=True))  # fmt: skip
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(*(torch.autograd.grad(x.square().sum(), values["tokens"]) for x in (a, b)), strict=True)
+    )
 
 
 def test_not_contiguous(kernels: str, close: Any) -> None:
@@ -90,7 +96,9 @@ def test_one_graph(kernels: str) -> None:
     (a,), (b,) = (torch.autograd.grad(x, values["tokens"]) for x in (got, want))
     torch.testing.assert_close(a, b)
     with use("torch"):
-        torch.testing.assert_close(torch.compile(pool_segments, fullgraph=True, backend="aot_eager")(**values), pool_segments(**values))  # fmt: skip
+        torch.testing.assert_close(
+            torch.compile(pool_segments, fullgraph=True, backend="aot_eager")(**values), pool_segments(**values)
+        )
 
 
 def test_registration(kernels: str) -> None:

@@ -51,13 +51,23 @@ def test_logs_plots_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "model": {"init_args": {"init": None, "model": tiny.SIGNAL, "warmup_steps": 1, "output": "model"}},
         "data": {"init_args": {"path": str(data), "batch_size": 2, "workers": 0, "max_length": 512, "val_share": 0.3}},
         "trainer": {
-            "accelerator": "cpu", "devices": 1, "max_epochs": 2, "log_every_n_steps": 1, "enable_model_summary": False,
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 2,
+            "log_every_n_steps": 1,
+            "enable_model_summary": False,
             "logger": [
-                {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "logs", "name": "run", "version": 0}},
-                {"class_path": "lightning.pytorch.loggers.TensorBoardLogger", "init_args": {"save_dir": "boards", "name": "run"}},
+                {
+                    "class_path": "lightning.pytorch.loggers.CSVLogger",
+                    "init_args": {"save_dir": "logs", "name": "run", "version": 0},
+                },
+                {
+                    "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+                    "init_args": {"save_dir": "boards", "name": "run"},
+                },
             ],
         },
-    }  # fmt: skip
+    }
     Path("mine.yaml").write_text(yaml.safe_dump(config))
     assert train("ecg_chat", "--config=mine.yaml") == 0
     curves = read_curves("logs/run/version_0")

@@ -123,8 +123,11 @@ def test_every_recording_below_a_folder_is_found(ptbxl_like: Path, tmp_path: Pat
     items = load_items("recordings", str(root))
     folders = [item.id.rsplit("/", 1)[0] if "/" in item.id else "ptbxl" for item in items]
     assert {name: folders.count(name) for name in folders} == {
-        "ptbxl": 18, "ludb": 1, "challenge": 1, "challenge/deep": 1,
-    }  # fmt: skip
+        "ptbxl": 18,
+        "ludb": 1,
+        "challenge": 1,
+        "challenge/deep": 1,
+    }
     assert all(item.record is not None and item.record().n_leads == 12 for item in items)
 
 
@@ -157,9 +160,15 @@ def test_bad_instructions_are_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     for row, words in (
         ({"id": "x", "conversations": []}, "question, answer"),
-        ({"id": "x", "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "neither ecg nor image"),
-        ({"id": "x", "ecg": "r", "conversations": [{"from": "gpt", "value": "b"}, {"from": "human", "value": "a"}]}, "x"),
-    ):  # fmt: skip
+        (
+            {"id": "x", "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+            "neither ecg nor image",
+        ),
+        (
+            {"id": "x", "ecg": "r", "conversations": [{"from": "gpt", "value": "b"}, {"from": "human", "value": "a"}]},
+            "x",
+        ),
+    ):
         path.write_text(json.dumps([row]))
         with pytest.raises(gem.GemInputError, match=words):
             load_items("instructions", str(path))

@@ -32,7 +32,10 @@ from gem.training.tuning import SeededSteps
 from . import elsewhere, tiny
 from .test_training import TINY
 
-BEATS = {"name": "ecg_beats", "kwargs": {"n_samples": 500, "widths": [8], "depth": 1, "beat_width": 4, "beat_hidden": 8, "fs_hz": 50}}  # fmt: skip
+BEATS = {
+    "name": "ecg_beats",
+    "kwargs": {"n_samples": 500, "widths": [8], "depth": 1, "beat_width": 4, "beat_hidden": 8, "fs_hz": 50},
+}
 TRACES = {"name": "paper_traces", "kwargs": {"img_size": [200, 256], "samples": 64, "widths": [8], "depth": 1}}
 
 
@@ -65,32 +68,53 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
     nano = partial(Classification, output=str(folder))
     return {
         "Classification": (partial(nano, model=TINY), ptbxl_batch),
-        "Classification beats": (partial(nano, model={**TINY, "ecg_encoder": BEATS}), partial(ptbxl_batch, measured=True)),
+        "Classification beats": (
+            partial(nano, model={**TINY, "ecg_encoder": BEATS}),
+            partial(ptbxl_batch, measured=True),
+        ),
         "Classification picture": (partial(nano, model=TINY, inputs="picture"), ptbxl_batch),
         "Classification traces": (
-            partial(nano, model={**TINY, "ecg_encoder": BEATS, "vision_encoder": TRACES}, inputs="picture", teacher=str(teacher)),
+            partial(
+                nano,
+                model={**TINY, "ecg_encoder": BEATS, "vision_encoder": TRACES},
+                inputs="picture",
+                teacher=str(teacher),
+            ),
             ptbxl_batch,
         ),
-        "Explanation": (partial(gem.training.explanation.Explanation, model={**TINY, "ecg_encoder": BEATS}), ptbxl_batch),
+        "Explanation": (
+            partial(gem.training.explanation.Explanation, model={**TINY, "ecg_encoder": BEATS}),
+            ptbxl_batch,
+        ),
         "Explanation cached": (
-            partial(gem.training.explanation.Explanation, model=TINY, feature_cache=str(folder / "cache")), ptbxl_batch,
+            partial(gem.training.explanation.Explanation, model=TINY, feature_cache=str(folder / "cache")),
+            ptbxl_batch,
         ),
         "Contrastive": (partial(Contrastive, model=tiny.COCA, wander=1.0, gaps=1.0), partial(chat, task="caption")),
-        "SelfSupervised": (partial(SelfSupervised, model=tiny.MODELS["pretrain_signal"]), partial(chat, task="signals")),
+        "SelfSupervised": (
+            partial(SelfSupervised, model=tiny.MODELS["pretrain_signal"]),
+            partial(chat, task="signals"),
+        ),
         "SelfSupervised beats": (
-            partial(SelfSupervised, model={**tiny.MODELS["pretrain_signal"], "ecg_encoder": BEATS}), partial(chat, task="signals"),
+            partial(SelfSupervised, model={**tiny.MODELS["pretrain_signal"], "ecg_encoder": BEATS}),
+            partial(chat, task="signals"),
         ),
         "Probe": (partial(Probe, classes=["NORM", "MI"], model=tiny.MODELS["probe"]), partial(chat, task="classes")),
-        "Alignment": (partial(gem.training.alignment.Alignment, model=tiny.MODELS["gem"]), partial(chat, picture="read")),
+        "Alignment": (
+            partial(gem.training.alignment.Alignment, model=tiny.MODELS["gem"]),
+            partial(chat, picture="read"),
+        ),
         "Instruction": (partial(Instruction, model=tiny.MODELS["gem"], strength=1.0), partial(chat, picture="read")),
         "Instruction packed, LoRA": (
-            partial(Instruction, model=tiny.SIGNAL, train=("ecg_projector",), lora=lora, pack_length=300), chat,
+            partial(Instruction, model=tiny.SIGNAL, train=("ecg_projector",), lora=lora, pack_length=300),
+            chat,
         ),
         "Instruction tiled": (
-            partial(Instruction, model=tiny.MODELS["pulse"], train=("vision_projector", "language_model")), partial(chat, picture="read", signal=False),
+            partial(Instruction, model=tiny.MODELS["pulse"], train=("vision_projector", "language_model")),
+            partial(chat, picture="read", signal=False),
         ),
         "Reports": (partial(Reports, model=tiny.MODELS["meit"], lora=lora, noise=0.2), chat),
-    }  # fmt: skip
+    }
 
 
 def modules() -> set[str]:
@@ -161,10 +185,15 @@ def test_changes_are_drawn_where_the_batch_is() -> None:
     """On ``meta`` nothing can be asked from the host: what waits for it raises."""
     ecg, pixels = torch.empty(4, 12, 500, device="meta"), torch.empty(4, 3, 32, 40, device="meta")
     changes = (
-        (ecg, augment), (ecg, partial(augment, together=6)), (ecg[..., :100], partial(augment_beats, onset=38)),
-        (pixels, augment_pictures), (pixels, augment_traces), (ecg, partial(baseline_wander, chance=0.5)),
-        (ecg, partial(zero_gaps, chance=0.5)), (ecg, partial(stretch_noise, share=0.1)),
-    )  # fmt: skip
+        (ecg, augment),
+        (ecg, partial(augment, together=6)),
+        (ecg[..., :100], partial(augment_beats, onset=38)),
+        (pixels, augment_pictures),
+        (pixels, augment_traces),
+        (ecg, partial(baseline_wander, chance=0.5)),
+        (ecg, partial(zero_gaps, chance=0.5)),
+        (ecg, partial(stretch_noise, share=0.1)),
+    )
     for batch, change in changes:
         out = change(batch)
         assert (out.shape, out.device, out.dtype) == (batch.shape, batch.device, batch.dtype)
@@ -185,9 +214,15 @@ def test_the_similarities_scale_stays_within_bounds(data: Path, tmp_path: Path) 
                 seen.append(float(module.model.logit_scale))
 
         trainer = lightning.Trainer(
-            accelerator="cpu", max_steps=4, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, limit_val_batches=0, callbacks=[Watch()],
-        )  # fmt: skip
+            accelerator="cpu",
+            max_steps=4,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            callbacks=[Watch()],
+        )
         trainer.fit(module, EcgData(str(data), task="caption", val_share=0.0, batch_size=4))
         assert len(seen) == 4
         assert all(0 <= value <= math.log(100) + 1e-6 for value in seen)

@@ -68,9 +68,12 @@ def test_alignment_trains_the_projectors() -> None:
 
 def test_rates_by_part() -> None:
     learner = Instruction(
-        model=tiny.SIGNAL, train=["ecg_projector", "language_model"], learning_rate=1e-3, rates={"ecg_projector": 1e-2},
+        model=tiny.SIGNAL,
+        train=["ecg_projector", "language_model"],
+        learning_rate=1e-3,
+        rates={"ecg_projector": 1e-2},
         weight_decay=0.1,
-    )  # fmt: skip
+    )
     groups = learner.parameter_groups()
     of = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     for name, parameter in learner.named_parameters():

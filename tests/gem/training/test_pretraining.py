@@ -56,13 +56,22 @@ def test_records_are_told_apart_and_others_go_on(tmp_path: Path) -> None:
     root = tiny.write_ptbxl(tmp_path / "data", raw=6, filtered=6)
     lightning.seed_everything(0, verbose=False)
     learner = SelfSupervised(
-        model=tiny.MODELS["pretrain_signal"], strength=0.3, learning_rate=1e-2, output=str(tmp_path / "model"), embed_dim=16,
-    )  # fmt: skip
+        model=tiny.MODELS["pretrain_signal"],
+        strength=0.3,
+        learning_rate=1e-2,
+        output=str(tmp_path / "model"),
+        embed_dim=16,
+    )
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
     data = EcgData(
-        str(root), "recordings", task="signals", train_folds=[1, 2, 3, 4, 5, 6, 7], val_folds=[8], batch_size=10,
+        str(root),
+        "recordings",
+        task="signals",
+        train_folds=[1, 2, 3, 4, 5, 6, 7],
+        val_folds=[8],
+        batch_size=10,
         cache=str(tmp_path / "cache"),
-    )  # fmt: skip
+    )
     losses: list[float] = []
 
     class Losses(lightning.Callback):
@@ -70,9 +79,16 @@ def test_records_are_told_apart_and_others_go_on(tmp_path: Path) -> None:
             losses.append(float(trainer.callback_metrics["loss"]))
 
     trainer = lightning.Trainer(
-        max_epochs=60, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False, num_sanity_val_steps=0, callbacks=[Losses()],
-    )  # fmt: skip
+        max_epochs=60,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        callbacks=[Losses()],
+    )
     trainer.fit(learner, data)
     assert sum(losses[-5:]) / 5 < 0.8 * math.log(10)  # chance is log(10)
     assert "val_loss" in trainer.callback_metrics

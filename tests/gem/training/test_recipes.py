@@ -34,9 +34,16 @@ def test_recipe_runs_two_steps(name: str, data: Path, tmp_path: Path) -> None:
     if name == "pretrain_signal":
         data = tiny.write_ptbxl(tmp_path / "data")
     source = {
-        "layout": "instructions", "path": str(data), "batch_size": 2, "workers": 0, "max_length": 512, "val_share": 0.3,
-        "train_folds": None, "val_folds": None, "classes": ["NORM", "MI"],
-    }  # fmt: skip
+        "layout": "instructions",
+        "path": str(data),
+        "batch_size": 2,
+        "workers": 0,
+        "max_length": 512,
+        "val_share": 0.3,
+        "train_folds": None,
+        "val_folds": None,
+        "classes": ["NORM", "MI"],
+    }
     if name == "pretrain_signal":
         source |= {
             "layout": "recordings",
@@ -46,10 +53,19 @@ def test_recipe_runs_two_steps(name: str, data: Path, tmp_path: Path) -> None:
         }
         arguments.pop("parts")
     trainer = {
-        "max_epochs": -1, "max_steps": 2, "accelerator": "cpu", "precision": "32-true", "accumulate_grad_batches": 1, "devices": 1,
-        "callbacks": None, "logger": False, "enable_progress_bar": False, "enable_model_summary": False,
-        "enable_checkpointing": False, "limit_val_batches": 1,
-    }  # fmt: skip
+        "max_epochs": -1,
+        "max_steps": 2,
+        "accelerator": "cpu",
+        "precision": "32-true",
+        "accumulate_grad_batches": 1,
+        "devices": 1,
+        "callbacks": None,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "limit_val_batches": 1,
+    }
     small = tmp_path / "tiny.yaml"
     small.write_text(
         yaml.safe_dump({"model": {"init_args": arguments}, "data": {"init_args": source}, "trainer": trainer})

@@ -26,9 +26,13 @@ from . import tiny
 from .test_training import TINY
 
 QUIET: dict[str, Any] = {
-    "accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0,
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
     "use_distributed_sampler": False,
-}  # fmt: skip
+}
 
 
 class Rows(Dataset[dict[str, Tensor]]):
@@ -90,11 +94,23 @@ class Cut(lightning.Callback):
             raise InterruptedError
 
 
-HOOKS = ("on_train_batch_start", "on_before_zero_grad", "on_train_batch_end", "on_validation_start", "on_validation_end", "on_train_epoch_start", "on_train_epoch_end")  # fmt: skip
+HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_train_batch_end",
+    "on_validation_start",
+    "on_validation_end",
+    "on_train_epoch_start",
+    "on_train_epoch_end",
+)
 SAVES: tuple[dict[str, Any], ...] = (
-    {"every_n_train_steps": 1}, {"every_n_train_steps": 2}, {"every_n_epochs": 1}, {"every_n_epochs": 1, "save_on_train_epoch_end": True},
-    {"every_n_train_steps": 1, "save_on_train_epoch_end": True}, {"every_n_train_steps": 2, "save_on_exception": True},
-)  # fmt: skip
+    {"every_n_train_steps": 1},
+    {"every_n_train_steps": 2},
+    {"every_n_epochs": 1},
+    {"every_n_epochs": 1, "save_on_train_epoch_end": True},
+    {"every_n_train_steps": 1, "save_on_train_epoch_end": True},
+    {"every_n_train_steps": 2, "save_on_exception": True},
+)
 
 
 def fit(
@@ -104,8 +120,12 @@ def fit(
     module = Line()
     saves = ModelCheckpoint(folder, save_last=True, save_top_k=1, **setup["saves"])
     trainer = lightning.Trainer(
-        **QUIET, **setup["trainer"], max_steps=steps, max_epochs=setup["epochs"], callbacks=[*([cut] if cut else []), saves],
-    )  # fmt: skip
+        **QUIET,
+        **setup["trainer"],
+        max_steps=steps,
+        max_epochs=setup["epochs"],
+        callbacks=[*([cut] if cut else []), saves],
+    )
     try:
         trainer.fit(module, Numbers(**setup["data"]), ckpt_path=resume, weights_only=False)
     except InterruptedError:
@@ -152,7 +172,12 @@ def test_any_chain_ends_where_the_unbroken_run_does(seed: int, tmp_path: Path) -
 
 
 def test_a_chain_with_worker_processes(tmp_path: Path) -> None:
-    setup = {"trainer": {}, "data": {"count": 6, "batch": 2, "validates": False, "workers": 2}, "saves": SAVES[0], "epochs": -1}  # fmt: skip
+    setup = {
+        "trainer": {},
+        "data": {"count": 6, "batch": 2, "validates": False, "workers": 2},
+        "saves": SAVES[0],
+        "epochs": -1,
+    }
     straight = fit(tmp_path / "straight", setup, None, steps=10)
     for stop in (3, 5, 6, 9):
         last = tmp_path / "chain" / "last.ckpt"
@@ -165,9 +190,13 @@ def test_a_chain_with_worker_processes(tmp_path: Path) -> None:
 
 WAYS: dict[str, dict[str, Any]] = {
     "whole": {},
-    "LoRA, packed, two workers": {"lora": True, "module": {"pack_length": 200, "train": ("ecg_projector",)}, "source": {"workers": 2}},
+    "LoRA, packed, two workers": {
+        "lora": True,
+        "module": {"pack_length": 200, "train": ("ecg_projector",)},
+        "source": {"workers": 2},
+    },
     "LoRA, cached, accumulated": {"lora": True, "accumulate_grad_batches": 2, "batch": 2},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -222,14 +251,19 @@ def test_gem_nanos_modules_in_chains(kind: str, ptbxl: Path, tmp_path: Path) -> 
         else:
             module = Classification(model=model, output=output, learning_rate=0.01)
         kept = [
-            ModelCheckpoint(tmp_path / name, save_last=True, every_n_train_steps=1), EMAWeightAveraging(decay=0.5, update_starting_at_step=1)
-        ]  # fmt: skip
+            ModelCheckpoint(tmp_path / name, save_last=True, every_n_train_steps=1),
+            EMAWeightAveraging(decay=0.5, update_starting_at_step=1),
+        ]
         trainer = lightning.Trainer(
             **QUIET, max_epochs=4, limit_val_batches=1, callbacks=[*kept, Cut("on_train_batch_start", stop)]
         )
         source = PtbxlData(
-            str(ptbxl), cache=str(tmp_path / "cache"), batch_size=4, measured=kind == "signal", picture=kind != "signal",
-        )  # fmt: skip
+            str(ptbxl),
+            cache=str(tmp_path / "cache"),
+            batch_size=4,
+            measured=kind == "signal",
+            picture=kind != "signal",
+        )
         try:
             trainer.fit(module, datamodule=source, ckpt_path=resume, weights_only=False)
         except InterruptedError:

@@ -18,9 +18,15 @@ from gem.fusion.coca import EcgCocaModel
 pytest.importorskip("accelerate")
 transformers = pytest.importorskip("transformers")
 MEIT = {
-    "vision_encoder": None, "fusion": "prefix_kv", "class_names": [], "ecg_projector": {"type": "linear"},
-    "ecg_encoder": {"name": "ecg_patch", "kwargs": {"n_samples": 500, "patch": 50, "width": 32, "layers": 1, "heads": 2, "fs_hz": 50}},
-}  # fmt: skip
+    "vision_encoder": None,
+    "fusion": "prefix_kv",
+    "class_names": [],
+    "ecg_projector": {"type": "linear"},
+    "ecg_encoder": {
+        "name": "ecg_patch",
+        "kwargs": {"n_samples": 500, "patch": 50, "width": 32, "layers": 1, "heads": 2, "fs_hz": 50},
+    },
+}
 
 
 class Rows(Dataset[dict[str, Tensor]]):
@@ -34,7 +40,12 @@ class Rows(Dataset[dict[str, Tensor]]):
             labels = ids.clone()
             labels[: 12 - (2 * number + 1)] = -100
             ids[2] = placeholder
-            row = {"input_ids": ids, "labels": labels, "attention_mask": torch.ones(12, dtype=torch.long), "ecg": torch.randn(12, 500, generator=make)}  # fmt: skip
+            row = {
+                "input_ids": ids,
+                "labels": labels,
+                "attention_mask": torch.ones(12, dtype=torch.long),
+                "ecg": torch.randn(12, 500, generator=make),
+            }
             if classes:
                 row["class_labels"] = torch.tensor([1.0, 0.0])
             self.rows.append(row)
@@ -49,10 +60,22 @@ class Rows(Dataset[dict[str, Tensor]]):
 def stepped(model: Any, data: Any, batch: int, folder: Path) -> dict[str, Tensor]:
     """The weights after the one optimizer step over four rows, in batches of ``batch``; plain SGD, so that the gradient's size shows."""
     arguments = transformers.TrainingArguments(
-        output_dir=str(folder), per_device_train_batch_size=batch, gradient_accumulation_steps=4 // batch, max_steps=1,
-        optim="sgd", learning_rate=0.1, lr_scheduler_type="constant", max_grad_norm=0.0, use_cpu=True, report_to=[], save_strategy="no",
-        logging_strategy="no", disable_tqdm=True, remove_unused_columns=False, seed=0,
-    )  # fmt: skip
+        output_dir=str(folder),
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=4 // batch,
+        max_steps=1,
+        optim="sgd",
+        learning_rate=0.1,
+        lr_scheduler_type="constant",
+        max_grad_norm=0.0,
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        seed=0,
+    )
     before = {name: value.clone() for name, value in model.state_dict().items()}
     transformers.Trainer(model=model, args=arguments, train_dataset=data).train()
     after = model.state_dict()
@@ -63,18 +86,24 @@ def stepped(model: Any, data: Any, batch: int, folder: Path) -> dict[str, Tensor
 def assert_same_step(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     size = max(float(value.abs().max()) for value in one.values())
     for name, value in one.items():
-        torch.testing.assert_close(other[name], value, atol=2e-4 * size, rtol=2e-4, msg=lambda text, name=name: f"{name}: {text}")  # fmt: skip
+        torch.testing.assert_close(
+            other[name], value, atol=2e-4 * size, rtol=2e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.parametrize("changes", [{"class_names": []}, MEIT], ids=["tokens", "meit"])
-def test_accumulated_steps_are_one_step(changes: dict[str, Any], tiny_model: Callable[..., GemForConditionalGeneration], tmp_path: Path) -> None:  # fmt: skip
+def test_accumulated_steps_are_one_step(
+    changes: dict[str, Any], tiny_model: Callable[..., GemForConditionalGeneration], tmp_path: Path
+) -> None:
     data = Rows(placeholder=7 if changes is MEIT else -200)  # MEIT's prompts have none
     whole, accumulated, pairs = (stepped(tiny_model(**changes), data, batch, tmp_path) for batch in (4, 1, 2))
     assert_same_step(whole, accumulated)
     assert_same_step(whole, pairs)
 
 
-def test_the_step_is_that_of_the_mean_over_all_tokens(tiny_model: Callable[..., GemForConditionalGeneration], tmp_path: Path) -> None:  # fmt: skip
+def test_the_step_is_that_of_the_mean_over_all_tokens(
+    tiny_model: Callable[..., GemForConditionalGeneration], tmp_path: Path
+) -> None:
     """Held against a step written out here, without the Trainer."""
     model, rows = tiny_model(class_names=[]), Rows()
     step = stepped(model, rows, 1, tmp_path)
@@ -86,7 +115,9 @@ def test_the_step_is_that_of_the_mean_over_all_tokens(tiny_model: Callable[..., 
             torch.testing.assert_close(step[name], -0.1 * parameter.grad, atol=1e-5, rtol=2e-3, msg=name)
 
 
-def test_classes_beside_the_text_count_by_their_share_of_the_tokens(tiny_model: Callable[..., GemForConditionalGeneration]) -> None:  # fmt: skip
+def test_classes_beside_the_text_count_by_their_share_of_the_tokens(
+    tiny_model: Callable[..., GemForConditionalGeneration],
+) -> None:
     model = tiny_model()
     batch = {name: torch.stack([row[name] for row in Rows(classes=True).rows]) for name in Rows(classes=True)[0]}
     rows = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(4)]
@@ -121,8 +152,9 @@ class Pairs(Dataset[dict[str, Tensor]]):
     def __init__(self) -> None:
         make = torch.Generator().manual_seed(4)
         self.rows = [
-            {"ecg": torch.randn(12, 500, generator=make), "input_ids": torch.randint(3, 50, (9,), generator=make)} for _ in range(4)
-        ]  # fmt: skip
+            {"ecg": torch.randn(12, 500, generator=make), "input_ids": torch.randint(3, 50, (9,), generator=make)}
+            for _ in range(4)
+        ]
 
     def __len__(self) -> int:
         return 4
@@ -136,9 +168,20 @@ def test_ecg_coca_takes_the_mean_over_its_batches(tmp_path: Path) -> None:
 
     def made() -> EcgCocaModel:
         torch.manual_seed(0)
-        text = {"model_type": "bert", "vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 64, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # fmt: skip
+        text = {
+            "model_type": "bert",
+            "vocab_size": 50,
+            "hidden_size": 64,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 1,
+            "intermediate_size": 64,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        }
         decoder = {"width": 64, "heads": 1, "layers": 1, "vocab_size": 50}
-        return EcgCocaModel(EcgCocaConfig(ecg={"n_samples": 500, "width": 64, "layers": 1}, text=text, decoder=decoder, embed_dim=16))  # fmt: skip
+        return EcgCocaModel(
+            EcgCocaConfig(ecg={"n_samples": 500, "width": 64, "layers": 1}, text=text, decoder=decoder, embed_dim=16)
+        )
 
     order: list[int] = []
 

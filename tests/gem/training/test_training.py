@@ -25,17 +25,27 @@ TINY: dict[str, Any] = {
     "ecg_projector": {"type": "linear"},
     "vision_projector": {"type": "linear"},
     "text_config": {
-        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "num_key_value_heads": 2, "tie_word_embeddings": True,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
     },
-}  # fmt: skip
+}
 
 
 def fit(module: lightning.LightningModule, data: PtbxlData, epochs: int) -> dict[str, float]:
     trainer = lightning.Trainer(
-        accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, check_val_every_n_epoch=epochs,
-    )  # fmt: skip
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=epochs,
+    )
     trainer.fit(module, datamodule=data)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
@@ -168,11 +178,23 @@ def test_a_picture_encoder_learns_from_traces_and_a_teacher(
 ) -> None:
     folder = trained[0]
     lightning.seed_everything(0)
-    model = {**TINY, "vision_encoder": {"name": "paper_traces", "kwargs": {"img_size": [200, 256], "samples": 64, "widths": [32, 64], "depth": 1}}}  # fmt: skip
+    model = {
+        **TINY,
+        "vision_encoder": {
+            "name": "paper_traces",
+            "kwargs": {"img_size": [200, 256], "samples": 64, "widths": [32, 64], "depth": 1},
+        },
+    }
     module = Classification(
-        inputs="picture", model=model, output=str(folder / "traces"), strength=0.0, mixup=0.0, learning_rate=0.01,
-        teacher=str(folder / "signal"), teacher_weight=0.5,
-    )  # fmt: skip
+        inputs="picture",
+        model=model,
+        output=str(folder / "traces"),
+        strength=0.0,
+        mixup=0.0,
+        learning_rate=0.01,
+        teacher=str(folder / "signal"),
+        teacher_weight=0.5,
+    )
     reader = module.model.vision_encoder.ink.weight.clone()
     figures = fit(module, data_of(ptbxl_like, folder, picture=True), epochs=60)
     assert torch.equal(module.model.vision_encoder.ink.weight, reader)
@@ -203,12 +225,19 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(ptbxl_like: Path, tmp_path:
             module = Explanation(model=model, output=output, feature_cache=str(tmp_path / f"features-{name}"))
         given: list[lightning.Callback] = [
             ModelCheckpoint(tmp_path / name / "checkpoints", save_last=True, every_n_train_steps=5),
-            EMAWeightAveraging(decay=0.5, update_starting_at_step=1), *callbacks,
-        ]  # fmt: skip
+            EMAWeightAveraging(decay=0.5, update_starting_at_step=1),
+            *callbacks,
+        ]
         trainer = lightning.Trainer(
-            accelerator="cpu", max_epochs=4, logger=False, enable_progress_bar=False, enable_model_summary=False,
-            num_sanity_val_steps=0, limit_val_batches=2, callbacks=given,
-        )  # fmt: skip
+            accelerator="cpu",
+            max_epochs=4,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=2,
+            callbacks=given,
+        )
         source = PtbxlData(str(ptbxl_like), cache=str(tmp_path / "cache"), batch_size=4, limit=12, **data)
         trainer.fit(module, datamodule=source, ckpt_path=resume)
         return module.state_dict()

@@ -19,36 +19,63 @@ from gem.training.instruction import Instruction
 
 LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 TEXT = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
-}  # fmt: skip
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
 ECG = {"name": "ecg_coca", "kwargs": {"n_samples": 500, "width": 64, "layers": 1, "embed_dim": 16}}
 VISION = {"name": "timm/test_vit", "kwargs": {"img_size": [64, 64]}}
 SIGNAL = {"ecg_encoder": ECG, "ecg_projector": {"type": "mlp2x_gelu"}, "class_names": [], "text_config": TEXT}
 MODELS: dict[str, dict[str, Any]] = {
     "ecg_chat_align": SIGNAL,
     "ecg_chat": SIGNAL,
-    "gem": {**SIGNAL, "vision_encoder": VISION, "ecg_projector": {"type": "linear", "width": 64}, "share_projector": True},
+    "gem": {
+        **SIGNAL,
+        "vision_encoder": VISION,
+        "ecg_projector": {"type": "linear", "width": 64},
+        "share_projector": True,
+    },
     "pulse": {
-        "vision_encoder": VISION, "class_names": [], "text_config": TEXT,
+        "vision_encoder": VISION,
+        "class_names": [],
+        "text_config": TEXT,
         "picture": {
-            "mode": "anyres", "size": [64, 64], "mean": [0.5] * 3, "std": [0.5] * 3, "grid_pinpoints": [[128, 64], [64, 128]],
+            "mode": "anyres",
+            "size": [64, 64],
+            "mean": [0.5] * 3,
+            "std": [0.5] * 3,
+            "grid_pinpoints": [[128, 64], [64, 128]],
         },
     },
     "meit": {
-        "fusion": "prefix_kv", "class_names": [], "text_config": TEXT, "ecg_projector": {"type": "meit", "hidden": 16},
+        "fusion": "prefix_kv",
+        "class_names": [],
+        "text_config": TEXT,
+        "ecg_projector": {"type": "meit", "hidden": 16},
         "ecg_encoder": {"name": "ecg_resnet", "kwargs": {"depths": [1, 1], "widths": [4, 8], "n_samples": 500}},
         "conversation": "<|user|>\n{prompt}\n<|assistant|>\n",
     },
     "probe": SIGNAL,
     "pretrain_signal": {
         "ecg_encoder": {"name": "ecg_conv", "kwargs": {"n_samples": 500, "widths": [8, 16], "depth": 1, "fs_hz": 50.0}},
-        "ecg_projector": {"type": "linear"}, "text_config": TEXT,
+        "ecg_projector": {"type": "linear"},
+        "text_config": TEXT,
     },
-}  # fmt: skip
+}
 COCA = {
-    "ecg": ECG["kwargs"], "embed_dim": 16, "decoder": {"width": 64, "heads": 2, "layers": 1},
-    "text": {"model_type": "bert", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
-}  # fmt: skip
+    "ecg": ECG["kwargs"],
+    "embed_dim": 16,
+    "decoder": {"width": 64, "heads": 2, "layers": 1},
+    "text": {
+        "model_type": "bert",
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    },
+}
 
 
 def write_data(folder: Path, count: int = 8) -> Path:
@@ -66,10 +93,13 @@ def write_data(folder: Path, count: int = 8) -> Path:
             turns += [("human", "Sure?"), ("gpt", "Yes.")]
         rows.append(
             {
-                "id": f"x{i}", "ecg": f"r{i}", "image": f"r{i}.png", "labels": ["NORM"] if i % 2 else ["MI"],
+                "id": f"x{i}",
+                "ecg": f"r{i}",
+                "image": f"r{i}.png",
+                "labels": ["NORM"] if i % 2 else ["MI"],
                 "conversations": [{"from": who, "value": text} for who, text in turns],
             }
-        )  # fmt: skip
+        )
     path = folder / "train.json"
     path.write_text(json.dumps(rows))
     return path
@@ -88,11 +118,19 @@ def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
             wfdb.wrsamp(f"{number:05d}_hr", 500, ["mV"] * 12, LEADS, signal, fmt=["16"] * 12, write_dir=str(records))
         rows.append(
             {
-                "ecg_id": number, "patient_id": 100 + i // 2, "strat_fold": 8 if last else 1 + i % 7, "age": 60, "sex": i % 2,
-                "super_class": "NORM" if i % 2 else "MI", "sub_class": "", "form": "", "rhythm": "SR",
-                "scp_codes": "{'NORM': 100.0}", "report": f"sinusrhythmus {i}",
+                "ecg_id": number,
+                "patient_id": 100 + i // 2,
+                "strat_fold": 8 if last else 1 + i % 7,
+                "age": 60,
+                "sex": i % 2,
+                "super_class": "NORM" if i % 2 else "MI",
+                "sub_class": "",
+                "form": "",
+                "rhythm": "SR",
+                "scp_codes": "{'NORM': 100.0}",
+                "report": f"sinusrhythmus {i}",
             }
-        )  # fmt: skip
+        )
     with (folder / "ptbxl" / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -104,9 +142,19 @@ def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
 
 
 def run(
-    data: Path, out: Path, steps: int, batch: int = 4, resume: str | None = None, callbacks: Any = (), lora: bool = False,
-    module: dict[str, Any] | None = None, source: dict[str, Any] | None = None, keep: int = 1, every: int = 1, **trainer: Any,
-) -> tuple[Instruction, list[float]]:  # fmt: skip
+    data: Path,
+    out: Path,
+    steps: int,
+    batch: int = 4,
+    resume: str | None = None,
+    callbacks: Any = (),
+    lora: bool = False,
+    module: dict[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
+    keep: int = 1,
+    every: int = 1,
+    **trainer: Any,
+) -> tuple[Instruction, list[float]]:
     """Train the tiny signal model; its module and the loss of each step.
 
     Args:
@@ -126,16 +174,34 @@ def run(
 
     lightning.seed_everything(0, verbose=False)
     model = {**SIGNAL, "text_config": {**TEXT, "attention_dropout": 0.0}}
-    learner = Instruction(**{
-        "model": model, "learning_rate": 5e-3, "output": str(out / "model"), "schedule": "constant", "warmup_steps": 0,
-        "lora": {"r": 4, "dropout": 0.1} if lora else None, "train": ("ecg_projector", "language_model"), **(module or {}),
-    })  # fmt: skip
+    learner = Instruction(
+        **{
+            "model": model,
+            "learning_rate": 5e-3,
+            "output": str(out / "model"),
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "lora": {"r": 4, "dropout": 0.1} if lora else None,
+            "train": ("ecg_projector", "language_model"),
+            **(module or {}),
+        }
+    )
     fitted = lightning.Trainer(
-        max_steps=steps, max_epochs=10_000, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, limit_val_batches=0,
-        callbacks=[*callbacks, Losses(), ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=keep, every_n_train_steps=every)],
+        max_steps=steps,
+        max_epochs=10_000,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+        callbacks=[
+            *callbacks,
+            Losses(),
+            ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=keep, every_n_train_steps=every),
+        ],
         **trainer,
-    )  # fmt: skip
+    )
     fitted.fit(
         learner,
         EcgData(

@@ -56,7 +56,10 @@ def inferior(make_measurement: Any) -> Any:
         ("no ST elevation", "contradicted"),
         ("T wave inversion in V2-V3", "supported"),
         ("Inverted T waves in V2 and V3.", "supported"),
-        ("st elevation in ii, iii and avf. t waves inverted in v2,3. no st depression in i, avl, v4,5,6", "supported supported supported"),
+        (
+            "st elevation in ii, iii and avf. t waves inverted in v2,3. no st depression in i, avl, v4,5,6",
+            "supported supported supported",
+        ),
         ("st elevation in ii, v5,6", "unsupported"),
         ("R wave progression is normal.", "supported"),
         ("No left or right bundle branch block.", "supported"),
@@ -76,7 +79,7 @@ def inferior(make_measurement: Any) -> Any:
         ("", ""),
         ("?!", ""),
     ],
-)  # fmt: skip
+)
 def test_statements_and_their_verdicts(inferior: Any, text: str, verdicts: str) -> None:
     claims = grounding.check(text, inferior)
     assert [claim.verdict for claim in claims] == verdicts.split(), claims
@@ -109,7 +112,9 @@ def test_importing_the_module_does_not_hide_the_function(inferior: Any) -> None:
     assert grounding.check("Heart rate 72 bpm.", inferior)[0].verdict == "supported"
 
 
-@pytest.mark.parametrize("text", ["Paper speed 25 mm/", "10 mm/.", "5 mV/", "2 mm/ ", "25 mm/s/", "HR 70/", "70 / min /", "PR 160 ms/"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text", ["Paper speed 25 mm/", "10 mm/.", "5 mV/", "2 mm/ ", "25 mm/s/", "HR 70/", "70 / min /", "PR 160 ms/"]
+)
 def test_a_unit_may_be_cut_off(inferior: Any, text: str) -> None:
     for beside in ("", "Sinus rhythm. "):
         assert len(grounding.check(beside + text, inferior)) >= (1 if beside else 0)

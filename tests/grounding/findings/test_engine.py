@@ -52,61 +52,92 @@ def test_every_entry_is_answered_once_with_its_source(make_measurement: Any) -> 
 IN_HEALTH = ("normal_rate", "sinus_rhythm", "normal_pr", "normal_qrs", "normal_axis", "normal_qtc")
 SIDE, LOWER = ("I", "aVL", "V5", "V6"), ("II", "III", "aVF")
 # a record on which each finding is there; it is not in health
-CASES: list[tuple[str, dict[str, Any]]] = (
-    [
-        ("first_degree_av_block", {"intervals": {"pr": 236.0}}),
-        ("short_pr", {"intervals": {"pr": 100.0}}),
-        ("sinus_bradycardia", {"heart_rate": 48.0}),
-        ("sinus_tachycardia", {"heart_rate": 120.0}),
-        ("left_axis_deviation", {"axis": -42.0}),
-        ("right_axis_deviation", {"axis": 110.0}),
-        ("extreme_axis_deviation", {"axis": -120.0}),
-        ("wide_qrs", {"intervals": {"qrs": 130.0}}),
-        ("nonspecific_intraventricular_conduction_delay", {"intervals": {"qrs": 130.0}, "leads": {lead: {"q_mv": -0.2} for lead in ("I", "V6")}}),
-        ("prolonged_qtc", {"intervals": {"qtc_fridericia": 470.0}}),
-        ("short_qtc", {"intervals": {"qtc_fridericia": 340.0}}),
-        ("atrial_fibrillation", {"rhythm": {"af_probability": 0.9}}),
-        ("atrial_flutter", {"rhythm": {"flutter_probability": 0.9}}),
-        ("sinus_arrhythmia", {"rr_ms": (700.0, 1000.0) * 5}),
-        ("paced_rhythm", {"types": ("paced",) * 10}),
-        ("premature_ventricular_complex", {"types": ("normal",) * 8 + ("premature_ventricular", "normal")}),
-        ("bigeminy", {"types": ("normal", "premature_ventricular") * 5}),
-        ("trigeminy", {"types": ("normal", "normal", "premature_ventricular") * 3 + ("normal",)}),
-        ("left_ventricular_hypertrophy", {"leads": {"V5": {"r_mv": 2.8}}}),
-        ("complete_right_bundle_branch_block", {"intervals": {"qrs": 140.0}, "leads": {"V1": {"r2_mv": 0.9}, "V6": {"s_ms": 60.0}}}),
-        ("complete_left_bundle_branch_block", {"intervals": {"qrs": 150.0}, "leads": {"V6": {"q_mv": float("nan"), "r_peak_time_ms": 70.0}}}),
-        ("inferior_myocardial_infarction", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in ("II", "III", "aVF")}}),
-        ("st_elevation", {"leads": {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "aVF")}}),
-        ("t_wave_inversion", {"leads": {lead: {"t_mv": -0.3} for lead in ("V4", "V5")}}),
-        ("low_qrs_voltage", {"leads": {lead: {"r_mv": 0.2, "q_mv": 0.0, "s_mv": -0.1} for lead in ("I", "II", "III", "aVR", "aVL", "aVF")}}),
-        ("bradycardia", {"heart_rate": 48.0}),
-        ("tachycardia", {"heart_rate": 120.0}),
-        ("irregular_rhythm", {"rr_ms": (700.0, 1000.0) * 5}),
-        ("supraventricular_tachycardia", {"heart_rate": 170.0, "rhythm": {"p_share": 0.0}}),
-        ("premature_atrial_complex", {"types": ("normal",) * 8 + ("premature_supraventricular", "normal")}),
-        ("second_degree_av_block", {"heart_rate": 50.0, "rhythm": {"atrial_rate_bpm": 75.0, "rr_cv": 0.2}}),
-        ("third_degree_av_block", {"heart_rate": 40.0, "rhythm": {"atrial_rate_bpm": 80.0, "rr_cv": 0.01, "pr_sd_ms": 90.0}}),
-        ("incomplete_right_bundle_branch_block", {"intervals": {"qrs": 112.0}, "leads": {"V1": {"r2_mv": 0.5}, "V6": {"s_ms": 50.0}}}),
-        ("incomplete_left_bundle_branch_block", {"intervals": {"qrs": 114.0}, "leads": {"V6": {"q_mv": 0.0, "r_peak_time_ms": 65.0}, "I": {"q_mv": 0.0}}}),
-        ("left_anterior_fascicular_block", {"axis": -50.0, "leads": {lead: {"r_mv": 0.2, "s_mv": -0.9} for lead in LOWER}}),
-        ("left_posterior_fascicular_block", {"axis": 110.0, "leads": {lead: {"r_mv": 0.2, "s_mv": -0.9} for lead in ("I", "aVL")} | {"III": {"q_mv": -0.1}}}),
-        ("wolff_parkinson_white", {"intervals": {"pr": 95.0, "qrs": 126.0}}),
-        ("right_ventricular_hypertrophy", {"axis": 115.0, "leads": {"V1": {"r_mv": 1.0, "s_mv": -0.2}}}),
-        ("left_atrial_enlargement", {"leads": {"II": {"p_ms": 130.0}, "V1": {"p_mv": -0.15}}}),
-        ("right_atrial_enlargement", {"leads": {"II": {"p_mv": 0.3}}}),
-        ("pathological_q_waves", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in LOWER}}),
-        ("anterior_myocardial_infarction", {"leads": {lead: {"r_mv": 0.0, "q_mv": -1.0, "q_ms": 60.0} for lead in ("V2", "V3")}}),
-        ("lateral_myocardial_infarction", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in SIDE}}),
-        ("poor_r_wave_progression", {"leads": {lead: {"r_mv": 0.1, "s_mv": -1.2} for lead in ("V1", "V2", "V3")}}),
-        ("st_depression", {"leads": {lead: {"j_mv": -0.1, "st60_mv": -0.1} for lead in ("V4", "V5")}}),
-        ("inferior_ischemia", {"leads": {lead: {"j_mv": -0.1, "st60_mv": -0.1} for lead in LOWER}}),
-        ("anterior_ischemia", {"leads": {lead: {"t_mv": -0.3} for lead in ("V2", "V3", "V4")}}),
-        ("lateral_ischemia", {"leads": {lead: {"t_mv": -0.3} for lead in SIDE}}),
-        ("early_repolarisation", {"leads": {lead: {"j_mv": 0.15, "st80_mv": 0.2} for lead in LOWER}}),
-        ("tall_t_wave", {"leads": {"V3": {"t_mv": 1.4}}}),
-        ("flat_t_wave", {"leads": {lead: {"t_mv": 0.03} for lead in ("I", "II", "V4", "V5", "V6")}}),
-    ]
-)  # fmt: skip
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("first_degree_av_block", {"intervals": {"pr": 236.0}}),
+    ("short_pr", {"intervals": {"pr": 100.0}}),
+    ("sinus_bradycardia", {"heart_rate": 48.0}),
+    ("sinus_tachycardia", {"heart_rate": 120.0}),
+    ("left_axis_deviation", {"axis": -42.0}),
+    ("right_axis_deviation", {"axis": 110.0}),
+    ("extreme_axis_deviation", {"axis": -120.0}),
+    ("wide_qrs", {"intervals": {"qrs": 130.0}}),
+    (
+        "nonspecific_intraventricular_conduction_delay",
+        {"intervals": {"qrs": 130.0}, "leads": {lead: {"q_mv": -0.2} for lead in ("I", "V6")}},
+    ),
+    ("prolonged_qtc", {"intervals": {"qtc_fridericia": 470.0}}),
+    ("short_qtc", {"intervals": {"qtc_fridericia": 340.0}}),
+    ("atrial_fibrillation", {"rhythm": {"af_probability": 0.9}}),
+    ("atrial_flutter", {"rhythm": {"flutter_probability": 0.9}}),
+    ("sinus_arrhythmia", {"rr_ms": (700.0, 1000.0) * 5}),
+    ("paced_rhythm", {"types": ("paced",) * 10}),
+    ("premature_ventricular_complex", {"types": ("normal",) * 8 + ("premature_ventricular", "normal")}),
+    ("bigeminy", {"types": ("normal", "premature_ventricular") * 5}),
+    ("trigeminy", {"types": ("normal", "normal", "premature_ventricular") * 3 + ("normal",)}),
+    ("left_ventricular_hypertrophy", {"leads": {"V5": {"r_mv": 2.8}}}),
+    (
+        "complete_right_bundle_branch_block",
+        {"intervals": {"qrs": 140.0}, "leads": {"V1": {"r2_mv": 0.9}, "V6": {"s_ms": 60.0}}},
+    ),
+    (
+        "complete_left_bundle_branch_block",
+        {"intervals": {"qrs": 150.0}, "leads": {"V6": {"q_mv": float("nan"), "r_peak_time_ms": 70.0}}},
+    ),
+    (
+        "inferior_myocardial_infarction",
+        {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in ("II", "III", "aVF")}},
+    ),
+    ("st_elevation", {"leads": {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "aVF")}}),
+    ("t_wave_inversion", {"leads": {lead: {"t_mv": -0.3} for lead in ("V4", "V5")}}),
+    (
+        "low_qrs_voltage",
+        {"leads": {lead: {"r_mv": 0.2, "q_mv": 0.0, "s_mv": -0.1} for lead in ("I", "II", "III", "aVR", "aVL", "aVF")}},
+    ),
+    ("bradycardia", {"heart_rate": 48.0}),
+    ("tachycardia", {"heart_rate": 120.0}),
+    ("irregular_rhythm", {"rr_ms": (700.0, 1000.0) * 5}),
+    ("supraventricular_tachycardia", {"heart_rate": 170.0, "rhythm": {"p_share": 0.0}}),
+    ("premature_atrial_complex", {"types": ("normal",) * 8 + ("premature_supraventricular", "normal")}),
+    ("second_degree_av_block", {"heart_rate": 50.0, "rhythm": {"atrial_rate_bpm": 75.0, "rr_cv": 0.2}}),
+    (
+        "third_degree_av_block",
+        {"heart_rate": 40.0, "rhythm": {"atrial_rate_bpm": 80.0, "rr_cv": 0.01, "pr_sd_ms": 90.0}},
+    ),
+    (
+        "incomplete_right_bundle_branch_block",
+        {"intervals": {"qrs": 112.0}, "leads": {"V1": {"r2_mv": 0.5}, "V6": {"s_ms": 50.0}}},
+    ),
+    (
+        "incomplete_left_bundle_branch_block",
+        {"intervals": {"qrs": 114.0}, "leads": {"V6": {"q_mv": 0.0, "r_peak_time_ms": 65.0}, "I": {"q_mv": 0.0}}},
+    ),
+    ("left_anterior_fascicular_block", {"axis": -50.0, "leads": {lead: {"r_mv": 0.2, "s_mv": -0.9} for lead in LOWER}}),
+    (
+        "left_posterior_fascicular_block",
+        {
+            "axis": 110.0,
+            "leads": {lead: {"r_mv": 0.2, "s_mv": -0.9} for lead in ("I", "aVL")} | {"III": {"q_mv": -0.1}},
+        },
+    ),
+    ("wolff_parkinson_white", {"intervals": {"pr": 95.0, "qrs": 126.0}}),
+    ("right_ventricular_hypertrophy", {"axis": 115.0, "leads": {"V1": {"r_mv": 1.0, "s_mv": -0.2}}}),
+    ("left_atrial_enlargement", {"leads": {"II": {"p_ms": 130.0}, "V1": {"p_mv": -0.15}}}),
+    ("right_atrial_enlargement", {"leads": {"II": {"p_mv": 0.3}}}),
+    ("pathological_q_waves", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in LOWER}}),
+    (
+        "anterior_myocardial_infarction",
+        {"leads": {lead: {"r_mv": 0.0, "q_mv": -1.0, "q_ms": 60.0} for lead in ("V2", "V3")}},
+    ),
+    ("lateral_myocardial_infarction", {"leads": {lead: {"q_mv": -0.5, "q_ms": 45.0} for lead in SIDE}}),
+    ("poor_r_wave_progression", {"leads": {lead: {"r_mv": 0.1, "s_mv": -1.2} for lead in ("V1", "V2", "V3")}}),
+    ("st_depression", {"leads": {lead: {"j_mv": -0.1, "st60_mv": -0.1} for lead in ("V4", "V5")}}),
+    ("inferior_ischemia", {"leads": {lead: {"j_mv": -0.1, "st60_mv": -0.1} for lead in LOWER}}),
+    ("anterior_ischemia", {"leads": {lead: {"t_mv": -0.3} for lead in ("V2", "V3", "V4")}}),
+    ("lateral_ischemia", {"leads": {lead: {"t_mv": -0.3} for lead in SIDE}}),
+    ("early_repolarisation", {"leads": {lead: {"j_mv": 0.15, "st80_mv": 0.2} for lead in LOWER}}),
+    ("tall_t_wave", {"leads": {"V3": {"t_mv": 1.4}}}),
+    ("flat_t_wave", {"leads": {lead: {"t_mv": 0.03} for lead in ("I", "II", "V4", "V5", "V6")}}),
+]
 
 
 @pytest.mark.parametrize(("name", "changes"), CASES)
@@ -121,9 +152,13 @@ def test_a_rule_fires_where_it_should_and_only_there(make_measurement: Any, name
 def test_every_finding_is_there_or_not_or_undecided_on_some_record(make_measurement: Any) -> None:
     health, ill = by_name(make_measurement()), {name: by_name(make_measurement(**changes)) for name, changes in CASES}
     none: dict[str, Any] = {
-        "intervals": dict.fromkeys(make_measurement().intervals), "axes": dict.fromkeys(("p", "qrs", "t")), "heart_rate": None,
-        "rhythm": dict.fromkeys(RHYTHM_KEYS), "types": (), "leads": {lead: dict.fromkeys(LEAD_SUMMARY_COLUMNS, float("nan")) for lead in grounding.STANDARD_LEADS},
-    }  # fmt: skip
+        "intervals": dict.fromkeys(make_measurement().intervals),
+        "axes": dict.fromkeys(("p", "qrs", "t")),
+        "heart_rate": None,
+        "rhythm": dict.fromkeys(RHYTHM_KEYS),
+        "types": (),
+        "leads": {lead: dict.fromkeys(LEAD_SUMMARY_COLUMNS, float("nan")) for lead in grounding.STANDARD_LEADS},
+    }
     unknown = by_name(make_measurement(**none))
     for name in load_knowledge():
         assert unknown[name].present is None, name

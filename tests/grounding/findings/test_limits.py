@@ -13,12 +13,22 @@ from grounding.findings.limits import SEXES, load_categories, unit_of
 
 # a word beside a number, and the finding that says the same
 SAME = {
-    ("heart_rate", "slow"): "bradycardia", ("heart_rate", "fast"): "tachycardia", ("heart_rate", "normal"): "normal_rate",
-    ("pr", "short"): "short_pr", ("pr", "prolonged"): "first_degree_av_block", ("pr", "normal"): "normal_pr", ("qrs", "prolonged"): "wide_qrs",
-    ("qrs", "normal"): "normal_qrs", ("qtc_fridericia", "prolonged"): "prolonged_qtc", ("qtc_fridericia", "short"): "short_qtc",
-    ("qtc_fridericia", "normal"): "normal_qtc", ("axis", "left"): "left_axis_deviation", ("axis", "right"): "right_axis_deviation",
-    ("axis", "normal"): "normal_axis", ("axis", "extreme"): "extreme_axis_deviation",
-}  # fmt: skip
+    ("heart_rate", "slow"): "bradycardia",
+    ("heart_rate", "fast"): "tachycardia",
+    ("heart_rate", "normal"): "normal_rate",
+    ("pr", "short"): "short_pr",
+    ("pr", "prolonged"): "first_degree_av_block",
+    ("pr", "normal"): "normal_pr",
+    ("qrs", "prolonged"): "wide_qrs",
+    ("qrs", "normal"): "normal_qrs",
+    ("qtc_fridericia", "prolonged"): "prolonged_qtc",
+    ("qtc_fridericia", "short"): "short_qtc",
+    ("qtc_fridericia", "normal"): "normal_qtc",
+    ("axis", "left"): "left_axis_deviation",
+    ("axis", "right"): "right_axis_deviation",
+    ("axis", "normal"): "normal_axis",
+    ("axis", "extreme"): "extreme_axis_deviation",
+}
 
 
 @pytest.mark.parametrize("sex", [*SEXES, None])
@@ -26,11 +36,13 @@ SAME = {
 @pytest.mark.parametrize(
     ("quantity", "values"),
     [
-        ("heart_rate", np.arange(40, 200, 7.3)), ("pr", np.r_[100, 119.4, 119.6, 120.3, 199.6, 200.14, 200.6, 260]),
-        ("qrs", np.r_[80, 89.6, 99.7, 100.4, 109.4, 109.6, 116, 119.4, 119.6, 150]), ("axis", np.arange(-179, 180, 6.7)),
+        ("heart_rate", np.arange(40, 200, 7.3)),
+        ("pr", np.r_[100, 119.4, 119.6, 120.3, 199.6, 200.14, 200.6, 260]),
+        ("qrs", np.r_[80, 89.6, 99.7, 100.4, 109.4, 109.6, 116, 119.4, 119.6, 150]),
+        ("axis", np.arange(-179, 180, 6.7)),
         ("qtc_fridericia", np.r_[350, 360.4, 360.6, 400, 449.4, 449.6, 455, 459.4, 459.6, 470]),
     ],
-)  # fmt: skip
+)
 def test_the_word_and_the_finding_say_the_same(
     make_measurement: Any, sex: str | None, age: float | None, quantity: str, values: Any
 ) -> None:

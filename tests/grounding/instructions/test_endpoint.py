@@ -29,12 +29,31 @@ TASKS = ["interpretation", "report", "dialogue"]
 TRUTH = "The heart rate is <rate>."
 # none of these holds for the two recordings; every wording is one a model has been seen to use or could
 LIES = (
-    "The heart rate is 171 bpm.", "Ventricular rate of about 171/min.", "PR333ms.", "The PR interval is 0.33 s.", "QRS measures .19 sec.",
-    "QTc=999.", "QTc 0,61 s.", "There is ST elevation of 4.3 mm in V2.", "ST elevation of 4 mm in V1-V3 is seen.", "The rate is one hundred and seventy-one.",
-    "The axis is −77°.", "The axis is minus 77 degrees.", "The R wave in V5 is 3.7 mV tall.", "The rate of <rate> rose to 171 bpm.", "At 171 the rhythm is <rhythm>.",
-    "The PR interval is <pr>, i.e. 333 ms.", "The QT is ３３３ ms.", "P waves last ½ s.", "The heart rate is 17<rate>.", "The heart rate is x171bpm.", "Rate: 1.71e2 bpm.",
-    "V1 333 ms.", "The patient is 44 years old.", "The PR interval (<qrs>) is prolonged to 333.",
-)  # fmt: skip
+    "The heart rate is 171 bpm.",
+    "Ventricular rate of about 171/min.",
+    "PR333ms.",
+    "The PR interval is 0.33 s.",
+    "QRS measures .19 sec.",
+    "QTc=999.",
+    "QTc 0,61 s.",
+    "There is ST elevation of 4.3 mm in V2.",
+    "ST elevation of 4 mm in V1-V3 is seen.",
+    "The rate is one hundred and seventy-one.",
+    "The axis is −77°.",
+    "The axis is minus 77 degrees.",
+    "The R wave in V5 is 3.7 mV tall.",
+    "The rate of <rate> rose to 171 bpm.",
+    "At 171 the rhythm is <rhythm>.",
+    "The PR interval is <pr>, i.e. 333 ms.",
+    "The QT is ３３３ ms.",
+    "P waves last ½ s.",
+    "The heart rate is 17<rate>.",
+    "The heart rate is x171bpm.",
+    "Rate: 1.71e2 bpm.",
+    "V1 333 ms.",
+    "The patient is 44 years old.",
+    "The PR interval (<qrs>) is prolonged to 333.",
+)
 
 
 @dataclass
@@ -117,9 +136,17 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 BODIES = {
-    "html": b"<html>busy</html>", "not utf-8": b"\xff\xfe\x00", "deep": b"[" * 200_000, "no choices": b"{}", "no text": b'{"choices": [{"message": {"content": null}}]}',
-    "wrong shape": b'{"choices": {"a": 3}}', "a list": b"[1]", "empty": b"", "blank": _completion("  \n "), "huge": b" " * (MAX_ANSWER_BYTES + 9),
-}  # fmt: skip
+    "html": b"<html>busy</html>",
+    "not utf-8": b"\xff\xfe\x00",
+    "deep": b"[" * 200_000,
+    "no choices": b"{}",
+    "no text": b'{"choices": [{"message": {"content": null}}]}',
+    "wrong shape": b'{"choices": {"a": 3}}',
+    "a list": b"[1]",
+    "empty": b"",
+    "blank": _completion("  \n "),
+    "huge": b" " * (MAX_ANSWER_BYTES + 9),
+}
 
 
 def _rows(out: Path, status: str) -> list[dict[str, Any]]:
@@ -173,7 +200,18 @@ def test_a_refusal_stops_the_run_and_the_next_one_goes_on(endpoint: Endpoint, tm
     assert instruct(SOURCES, tmp_path, endpoint.teacher(), task_names=["report"])["items"] == len(SOURCES)
 
 
-@pytest.mark.parametrize("text", ["Lorem ipsum dolor sit amet.", "<think> <pr", "\ud800\x00\x1b[31m", "🫀" * 400, "<rate", "<nothing_known>.", "a" * 100_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lorem ipsum dolor sit amet.",
+        "<think> <pr",
+        "\ud800\x00\x1b[31m",
+        "🫀" * 400,
+        "<rate",
+        "<nothing_known>.",
+        "a" * 100_000,
+    ],
+)
 def test_nonsense_is_not_kept(endpoint: Endpoint, tmp_path: Path, text: str) -> None:
     endpoint.mode = text
     instruct(SOURCES[:1], tmp_path, endpoint.teacher(), task_names=["interpretation", "report"])

@@ -51,7 +51,10 @@ def test_a_removed_shard_is_made_again_and_the_data_is_the_same(tmp_path: Path) 
         instruct(SOURCES, tmp_path, shard_size=1, seed=1)
 
 
-@pytest.mark.parametrize(("text", "status"), [("The heart rate is 31 bpm.", "rejected"), ("Lorem ipsum dolor sit amet.", "rejected"), (None, "failed")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("The heart rate is 31 bpm.", "rejected"), ("Lorem ipsum dolor sit amet.", "rejected"), (None, "failed")],
+)
 def test_bad_teachers_lose_nothing_and_add_nothing(tmp_path: Path, text: str | None, status: str) -> None:
     instruct(SOURCES[:1], tmp_path, Fake(text), task_names=["interpretation", "report"])
     rows = list(all_rows(tmp_path))
@@ -81,7 +84,10 @@ def test_an_exception_in_one_recording_is_its_row(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(pipeline, "measure", stumble)
     summary = instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"])
     rows = list(all_rows(tmp_path))
-    assert [(row["record_id"], row["status"]) for row in rows] == [(SOURCES[0].id, "failed"), (SOURCES[1].id, "rejected")]  # fmt: skip
+    assert [(row["record_id"], row["status"]) for row in rows] == [
+        (SOURCES[0].id, "failed"),
+        (SOURCES[1].id, "rejected"),
+    ]
     assert rows[0]["reason"].startswith("IndexError: list index out of range")
     assert summary["status"] == {"failed": 1, "rejected": 1}
     monkeypatch.undo()

@@ -147,8 +147,12 @@ def test_a_local_model_that_babbles_puts_nothing_into_the_data(records: Path, tm
     tokenizer = gem.load("gem-nano").processor.tokenizer
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     teacher = TransformersTeacher(str(tmp_path / "model"), max_tokens=12)

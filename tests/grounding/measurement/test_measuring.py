@@ -311,8 +311,11 @@ def test_rr_statistics() -> None:
     rr = np.diff(truth.waves.loc[truth.waves["wave"] == "QRS", "onset"]) * 1000 / record.fs
     assert m.intervals["rr"] == pytest.approx(rr.mean(), rel=0.02)
     for name, value in (
-        ("rr_min_ms", rr.min()), ("rr_max_ms", rr.max()), ("rr_sd_ms", rr.std(ddof=1)), ("rmssd_ms", np.sqrt(np.mean(np.diff(rr) ** 2))),
-    ):  # fmt: skip
+        ("rr_min_ms", rr.min()),
+        ("rr_max_ms", rr.max()),
+        ("rr_sd_ms", rr.std(ddof=1)),
+        ("rmssd_ms", np.sqrt(np.mean(np.diff(rr) ** 2))),
+    ):
         assert m.rhythm[name] == pytest.approx(value, abs=15), name
     assert m.rhythm["rr_cv"] == pytest.approx(rr.std(ddof=1) / rr.mean(), abs=0.02)
     assert m.rhythm["p_share"] < 0.1
@@ -323,10 +326,12 @@ def test_rr_statistics() -> None:
 @pytest.mark.parametrize(
     ("asked", "extra"),
     [
-        ({"ectopy": ("pvc", 4), "duration_s": 20}, "premature_ventricular"), ({"ectopy": ("pvc", 2), "duration_s": 15}, "premature_ventricular"),
-        ({"ectopy": ("pac", 4), "duration_s": 20}, "premature_supraventricular"), ({"rhythm": "paced"}, "paced"),
+        ({"ectopy": ("pvc", 4), "duration_s": 20}, "premature_ventricular"),
+        ({"ectopy": ("pvc", 2), "duration_s": 15}, "premature_ventricular"),
+        ({"ectopy": ("pac", 4), "duration_s": 20}, "premature_supraventricular"),
+        ({"rhythm": "paced"}, "paced"),
     ],
-)  # fmt: skip
+)
 def test_ectopic_and_paced_beats_are_told(asked: dict, extra: str) -> None:
     record, truth = grounding.synthesize(seed=2, **asked)
     m = grounding.measure(record)
@@ -365,10 +370,16 @@ NUMBERS = st.floats(-1e300, 1e300) | st.sampled_from([float("nan"), float("inf")
 
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    fs=st.sampled_from([20.0, 50.0, 99.9, 250.0, 500.0, 5000.0, 100_000.0]), seconds=st.floats(0.001, 4), rows=st.integers(1, 12),
-    scale=NUMBERS, offset=NUMBERS, hole=st.floats(0, 1), units=st.sampled_from(["mV", "uV", "V", "adu", "zscore"]),
-    what=st.sampled_from(["ecg", "noise", "square", "spike"]), name=st.sampled_from(["learned", "learned", "classical"]),
-)  # fmt: skip
+    fs=st.sampled_from([20.0, 50.0, 99.9, 250.0, 500.0, 5000.0, 100_000.0]),
+    seconds=st.floats(0.001, 4),
+    rows=st.integers(1, 12),
+    scale=NUMBERS,
+    offset=NUMBERS,
+    hole=st.floats(0, 1),
+    units=st.sampled_from(["mV", "uV", "V", "adu", "zscore"]),
+    what=st.sampled_from(["ecg", "noise", "square", "spike"]),
+    name=st.sampled_from(["learned", "learned", "classical"]),
+)
 def test_any_recording_gives_values_or_reasons(
     record: grounding.ECGRecord,
     fs: float,
@@ -387,9 +398,10 @@ def test_any_recording_gives_values_or_reasons(
     seconds_in = np.arange(n) / fs
     signal = {
         "ecg": lambda: np.stack([np.interp(seconds_in, np.arange(5000) / 500, lead) for lead in record.signal[:rows]]),
-        "noise": lambda: rng.normal(size=(rows, n)), "square": lambda: np.sign(np.sin(9 * seconds_in)) * np.ones((rows, 1)),
+        "noise": lambda: rng.normal(size=(rows, n)),
+        "square": lambda: np.sign(np.sin(9 * seconds_in)) * np.ones((rows, 1)),
         "spike": lambda: np.eye(rows, n),
-    }[what]()  # fmt: skip
+    }[what]()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with np.errstate(all="ignore"):

@@ -100,6 +100,10 @@ def test_without_a_second_opinion_nothing_is_borderline(measured):
 @pytest.mark.parametrize("sign", ["+-", "\N{PLUS-MINUS SIGN}", "+/-"])
 def test_the_checker_reads_a_value_with_its_uncertainty_as_one_number(measured, sign):
     at = round(measured.intervals["pr"])
-    for text, verdict in ((f"PR interval {at} {sign} 9 ms.", "supported"), (f"PR {at} ms {sign} 9 ms", "supported"), (f"PR {at + 60} {sign}9 ms", "contradicted")):  # fmt: skip
+    for text, verdict in (
+        (f"PR interval {at} {sign} 9 ms.", "supported"),
+        (f"PR {at} ms {sign} 9 ms", "supported"),
+        (f"PR {at + 60} {sign}9 ms", "contradicted"),
+    ):
         (claim,) = [claim for claim in grounding.check(text, measured) if claim.kind == "number"]
         assert claim.verdict == verdict, text

@@ -102,10 +102,19 @@ def test_a_hash_in_a_name(record: ECGRecord, tmp_path: Path) -> None:
 WATCHES = {
     "English": ("Name", "Date of Birth", "Sample Rate", "hertz", "Lead", "Lead I", "Unit", "."),
     "German": ("Name", "Geburtsdatum", "Messrate", "Hertz", "Ableitung", "Ableitung I", "Einheit", ","),
-    "French": ("Nom", "Date de naissance", "Fréquence d’échantillonnage", "hertz", "Dérivation", "Dérivation I", "Unité", ","),
+    "French": (
+        "Nom",
+        "Date de naissance",
+        "Fréquence d’échantillonnage",
+        "hertz",
+        "Dérivation",
+        "Dérivation I",
+        "Unité",
+        ",",
+    ),
     "Spanish": ("Nombre", "Fecha", "Frecuencia de muestreo", "hercios", "Derivación", "Derivación I", "Unidad", ","),
     "Swedish": ("Namn", "Födelsedatum", "Samplingsfrekvens", "hertz", "Avledning", "Avledning I", "Enhet", ","),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("language", WATCHES)
@@ -129,11 +138,15 @@ def test_apple_watch(record: ECGRecord, tmp_path: Path, language: str, encoding:
     [
         ("'Elapsed time'", "'seconds','mV','mV'", lambda k: f"{k / 500:.3f}"),
         ("'Elapsed time'", "'hh:mm:ss.mmm','mV','mV'", lambda k: f"'0:{k / 500:06.3f}'"),
-        ("'Elapsed time'", "'hh:mm:ss.mmm','mV','mV'", lambda k: f"'59:{59 + k / 500:06.3f}'" if k < 500 else f"'1:00:0{k / 500 - 1:.3f}'"),
+        (
+            "'Elapsed time'",
+            "'hh:mm:ss.mmm','mV','mV'",
+            lambda k: f"'59:{59 + k / 500:06.3f}'" if k < 500 else f"'1:00:0{k / 500 - 1:.3f}'",
+        ),
         ("'Time and date'", "'hh:mm:ss.mmm','mV','mV'", lambda k: f"'[10:00:{k / 500:06.3f} 01/01/2020]'"),
         ("'sample interval'", "'0.002 sec','mV','mV'", str),
     ],
-)  # fmt: skip
+)
 def test_physiobank(record: ECGRecord, tmp_path: Path, word: str, units: str, stamp: Callable[[int], str]) -> None:
     path = tmp_path / "samples.csv"
     path.write_text(f"{word},'MLII','V5'\n{units}\n" + rows(record, ("II", "V5"), before=stamp))
@@ -172,11 +185,19 @@ def test_decimal_commas(record: ECGRecord, tmp_path: Path, sep: str) -> None:
 @pytest.mark.parametrize(
     ("name", "stamp"),
     [
-        ("time", lambda k: f"{k / 500}"), ("Zeit [ms]", lambda k: str(2 * k)), ("t_us", lambda k: str(2000 * k)), ("sensor timestamp [ns]", lambda k: str(599616000000000000 + 2000000 * k)),
-        ("timestamp", lambda k: f"2020-01-31T23:59:{59 + k / 500:06.3f}" if k < 500 else f"2020-02-01T00:00:{k / 500 - 1:06.3f}"), ("time", lambda k: f"2020-01-01 10:00:{k / 500:06.3f}Z"),
-        ("Uhrzeit", lambda k: f"23:59:{59 + k / 500:06.3f}" if k < 500 else f"00:00:{k / 500 - 1:06.3f}"), ("when", lambda k: f"00:{k / 500:06.3f}"),
+        ("time", lambda k: f"{k / 500}"),
+        ("Zeit [ms]", lambda k: str(2 * k)),
+        ("t_us", lambda k: str(2000 * k)),
+        ("sensor timestamp [ns]", lambda k: str(599616000000000000 + 2000000 * k)),
+        (
+            "timestamp",
+            lambda k: f"2020-01-31T23:59:{59 + k / 500:06.3f}" if k < 500 else f"2020-02-01T00:00:{k / 500 - 1:06.3f}",
+        ),
+        ("time", lambda k: f"2020-01-01 10:00:{k / 500:06.3f}Z"),
+        ("Uhrzeit", lambda k: f"23:59:{59 + k / 500:06.3f}" if k < 500 else f"00:00:{k / 500 - 1:06.3f}"),
+        ("when", lambda k: f"00:{k / 500:06.3f}"),
     ],
-)  # fmt: skip
+)
 def test_time_columns(record: ECGRecord, tmp_path: Path, name: str, stamp: Callable[[int], str]) -> None:
     path = tmp_path / "rec.csv"
     path.write_text(f"{name},{HEADER}\n" + rows(record, before=stamp))

@@ -167,7 +167,11 @@ def test_missing_segments_and_a_layout_as_in_mimic(devices: Path) -> None:
 
 def test_intervals_are_the_devices_on_average(devices: Path) -> None:
     """The criteria's limits are those of device-like measurement: a QRS that a device puts below 120 ms is no wide one here."""
-    same = {"aecg/sierra__ad4d3d80-d165_1-04_converted.xml", "aecg/fda__subject1_0.xml", "philips/sierra__repbeats_example.xml"}  # fmt: skip
+    same = {
+        "aecg/sierra__ad4d3d80-d165_1-04_converted.xml",
+        "aecg/fda__subject1_0.xml",
+        "philips/sierra__repbeats_example.xml",
+    }
     off: dict[str, list[float]] = {"qrs": [], "qt": []}
     for name in FILES:
         record = read_record(devices / name)

@@ -23,9 +23,15 @@ def record() -> ECGRecord:
 def write(path: Path, record: ECGRecord, leads: Sequence[str], labels: Sequence[str], **options: Any) -> None:
     kind, file = (edfio.BdfSignal, edfio.Bdf) if path.suffix == ".bdf" else (edfio.EdfSignal, edfio.Edf)
     signals = [
-        kind(1000 * record.lead(lead).astype(float), record.fs, label=label, physical_dimension="uV", physical_range=(-6000, 6000))
+        kind(
+            1000 * record.lead(lead).astype(float),
+            record.fs,
+            label=label,
+            physical_dimension="uV",
+            physical_range=(-6000, 6000),
+        )
         for lead, label in zip(leads, labels, strict=True)
-    ]  # fmt: skip
+    ]
     file(signals, **options).write(path)
 
 
@@ -95,9 +101,13 @@ def test_two_channels_of_one_name(record: ECGRecord, tmp_path: Path) -> None:
 def test_sex_and_age_of_an_edf_plus_patient(record: ECGRecord, tmp_path: Path) -> None:
     path = tmp_path / "a.edf"
     write(
-        path, record, ["II"], ["II"], patient=edfio.Patient(sex="F", birthdate=date(1950, 5, 2)),
+        path,
+        record,
+        ["II"],
+        ["II"],
+        patient=edfio.Patient(sex="F", birthdate=date(1950, 5, 2)),
         recording=edfio.Recording(startdate=date(2020, 1, 1)),
-    )  # fmt: skip
+    )
     assert (read_record(path).meta["age"], read_record(path).meta["sex"]) == (69.0, "female")
     meta = read_record(path, age=70, sex="male").meta
     assert (meta["age"], meta["sex"]) == (70.0, "male")

@@ -104,9 +104,13 @@ def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
     entities = "".join(f'<!ENTITY a{k} "{f"&a{k - 1};" * 10}">' for k in range(1, 10))
     bomb = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "lol">{entities}]><%s>&a9;</%s>'
     for name, tag in (
-        ("aecg", "AnnotatedECG"), ("muse", "RestingECG"), ("philips", "restingecgdata"), ("cardiosoft", "CardiologyXML"), ("schiller", "SchillerEDI"),
+        ("aecg", "AnnotatedECG"),
+        ("muse", "RestingECG"),
+        ("philips", "restingecgdata"),
+        ("cardiosoft", "CardiologyXML"),
+        ("schiller", "SchillerEDI"),
         ("mortara", "ECG"),
-    ):  # fmt: skip
+    ):
         path = tmp_path / f"{name}.xml"
         path.write_text(bomb % (tag, tag))
         with pytest.raises(EcgFormatError):
@@ -140,13 +144,26 @@ def test_the_same_measurement(files: dict[str, Path], record: ECGRecord, name: s
 
 
 ABSURD = [
-    ("bdf", 236, b"99999999"), ("bdf", 184, b"99999999"), ("bdf", 252, b"9999"), ("bdf", 244, b"1e-300  "), ("edf", 236, b"99999999"), ("edf", 184, b"99999999"), ("edf", 252, b"9999"), ("edf", 244, b"1e-300  "),
-    ("dicom", b"\x3a\x00\x10\x00UL\x04\x00", b"\xff\xff\xff\x7f"), ("dicom", b"\x3a\x00\x05\x00US\x02\x00", b"\xff\xff"),
-    ("muse", b"<LeadSampleCountTotal>", b"999999999</LeadSampleCountTotal><x>"), ("muse", b"<SampleBase>", b"1e300</SampleBase><x>"),
-    ("philips", b'durationperchannel="', b'99999999999" x="'), ("philips", b'numberofleads="', b'999999999" x="'),
-    ("philips", b'samplespersecond="', b'1e300" x="'), ("aecg", b"<increment value=", b'"1e-300" x='), ("aecg", b"<scale value=", b'"1e300" x='),
-    ("scp", 2, b"\xff\xff\xff\x7f"), ("scp", 26, b"\xff\xff\xff\x7f"),
-]  # fmt: skip
+    ("bdf", 236, b"99999999"),
+    ("bdf", 184, b"99999999"),
+    ("bdf", 252, b"9999"),
+    ("bdf", 244, b"1e-300  "),
+    ("edf", 236, b"99999999"),
+    ("edf", 184, b"99999999"),
+    ("edf", 252, b"9999"),
+    ("edf", 244, b"1e-300  "),
+    ("dicom", b"\x3a\x00\x10\x00UL\x04\x00", b"\xff\xff\xff\x7f"),
+    ("dicom", b"\x3a\x00\x05\x00US\x02\x00", b"\xff\xff"),
+    ("muse", b"<LeadSampleCountTotal>", b"999999999</LeadSampleCountTotal><x>"),
+    ("muse", b"<SampleBase>", b"1e300</SampleBase><x>"),
+    ("philips", b'durationperchannel="', b'99999999999" x="'),
+    ("philips", b'numberofleads="', b'999999999" x="'),
+    ("philips", b'samplespersecond="', b'1e300" x="'),
+    ("aecg", b"<increment value=", b'"1e-300" x='),
+    ("aecg", b"<scale value=", b'"1e300" x='),
+    ("scp", 2, b"\xff\xff\xff\x7f"),
+    ("scp", 26, b"\xff\xff\xff\x7f"),
+]
 
 
 @pytest.mark.parametrize(("name", "where", "what"), ABSURD, ids=[f"{n}-{w}" for n, w, _ in ABSURD])

@@ -288,10 +288,17 @@ def test_what_is_no_path(path: object) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fs": "fast"}, "sampling rate fast"), ({"fs": -1}, "sampling rate -1"), ({"leads": 5}, "leads is 5"), ({"units": 5}, "unknown unit 5"), ({"age": "old"}, "age is 'old'"),
-        ({"sex": "?"}, "sex is"), ({"format": 5}, "no reader is called 5"), ({"format": ""}, "no reader is called ''"), ({"group": 1}, "no option 'group'"),
+        ({"fs": "fast"}, "sampling rate fast"),
+        ({"fs": -1}, "sampling rate -1"),
+        ({"leads": 5}, "leads is 5"),
+        ({"units": 5}, "unknown unit 5"),
+        ({"age": "old"}, "age is 'old'"),
+        ({"sex": "?"}, "sex is"),
+        ({"format": 5}, "no reader is called 5"),
+        ({"format": ""}, "no reader is called ''"),
+        ({"group": 1}, "no option 'group'"),
     ],
-)  # fmt: skip
+)
 def test_options_that_cannot_be_used(options: dict[str, object], message: str) -> None:
     with pytest.raises(EcgError, match=message):
         read_record(sample_path(), **options)  # type: ignore[arg-type]

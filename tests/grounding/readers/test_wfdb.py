@@ -93,9 +93,15 @@ def test_signals_at_different_rates(tmp_path: Path) -> None:
     t = np.arange(2000) / 500
     fast, slow = np.sin(2 * np.pi * 2 * t), np.cos(2 * np.pi * 2 * t[::2])
     wfdb.wrsamp(
-        "multi", fs=250, units=["mV", "mV"], sig_name=["I", "II"], e_p_signal=[fast, slow], samps_per_frame=[2, 1],
-        fmt=["16", "16"], write_dir=str(tmp_path),
-    )  # fmt: skip
+        "multi",
+        fs=250,
+        units=["mV", "mV"],
+        sig_name=["I", "II"],
+        e_p_signal=[fast, slow],
+        samps_per_frame=[2, 1],
+        fmt=["16", "16"],
+        write_dir=str(tmp_path),
+    )
     record = read_record(tmp_path / "multi")
     assert (record.fs, record.n_samples) == (500.0, 2000)
     assert "resampled to 500 Hz" in record.meta["warnings"][0]
@@ -110,9 +116,16 @@ def test_segments_are_joined(tmp_path: Path) -> None:
     signal = read_record(sample_path()).signal.T.astype(float)
     for name, part in (("a", signal[:2000]), ("b", signal[2000:])):
         wfdb.wrsamp(
-            name, fs=500, units=["mV"] * 2, sig_name=["I", "II"], p_signal=part[:, :2], fmt=["16"] * 2,
-            adc_gain=[1000.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path),
-        )  # fmt: skip
+            name,
+            fs=500,
+            units=["mV"] * 2,
+            sig_name=["I", "II"],
+            p_signal=part[:, :2],
+            fmt=["16"] * 2,
+            adc_gain=[1000.0] * 2,
+            baseline=[0] * 2,
+            write_dir=str(tmp_path),
+        )
     (tmp_path / "whole.hea").write_text("whole/2 2 500 5000\na 2000\nb 3000\n")
     np.testing.assert_allclose(read_record(tmp_path / "whole").signal, signal[:, :2].T, atol=1e-3)
 

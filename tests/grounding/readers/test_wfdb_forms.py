@@ -66,9 +66,16 @@ def test_what_the_wfdb_package_writes(tmp_path: Path, storage: str) -> None:
     stored = np.random.default_rng(1).integers(missing // 2, -(missing // 2), (1234, 3))
     stored[5, 1] = missing
     wfdb.wrsamp(
-        "a", fs=360, units=["mV"] * 3, sig_name=["I", "II", "V1"], d_signal=stored, fmt=[storage] * 3, adc_gain=[200.0] * 3, baseline=[1, 2, 3],
+        "a",
+        fs=360,
+        units=["mV"] * 3,
+        sig_name=["I", "II", "V1"],
+        d_signal=stored,
+        fmt=[storage] * 3,
+        adc_gain=[200.0] * 3,
+        baseline=[1, 2, 3],
         write_dir=str(tmp_path),
-    )  # fmt: skip
+    )
     found = physical(tmp_path / "a.hea")
     np.testing.assert_allclose(
         found, ((stored - [1, 2, 3]) / 200).T * np.where(stored == missing, np.nan, 1).T, rtol=1e-6

@@ -31,11 +31,15 @@ def write_bdf(record: ECGRecord, path: Path) -> None:
 
     signals = [
         edfio.BdfSignal(
-            row.astype(float), record.fs, label=f"ECG {lead}", physical_dimension="uV",
-            physical_range=(-262144, 262143), digital_range=(-8388608, 8388607),
+            row.astype(float),
+            record.fs,
+            label=f"ECG {lead}",
+            physical_dimension="uV",
+            physical_range=(-262144, 262143),
+            digital_range=(-8388608, 8388607),
         )
         for lead, row in zip(record.leads, microvolts(record), strict=True)
-    ]  # fmt: skip
+    ]
     edfio.Bdf(signals, patient=edfio.Patient(sex="M")).write(path)
 
 
