@@ -88,7 +88,7 @@ def one_thread(model: Any) -> Iterator[None]:
     with _lock:
         if not _inside:
             _before = torch.get_num_threads()
-            if _before == torchs_own_threads():
+            if _before in torchs_own_threads():
                 torch.set_num_threads(1)
         _inside += 1
     try:
@@ -100,6 +100,7 @@ def one_thread(model: Any) -> Iterator[None]:
                 torch.set_num_threads(_before)
 
 
-def torchs_own_threads() -> int:
-    """How many threads torch takes where nobody says: one for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def torchs_own_threads() -> tuple[int, int]:
+    """How many threads torch takes where nobody says: one for each core that this process may use, or for each two where they are one core's."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores, max(1, cores // 2)

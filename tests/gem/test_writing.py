@@ -1,0 +1,56 @@
+"""Recordings are encoded once and written together; small models work on one thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import gem
+import grounding
+from gem import writing
+
+
+@pytest.fixture(scope="module")
+def nano() -> Any:
+    return gem.load("gem-nano")
+
+
+def test_a_list_gives_what_each_gives(nano: Any) -> None:
+    records = [grounding.read_record(grounding.sample_path(name)) for name in ("ptbxl_13", "ptbxl_102", "ludb_13")]
+    together = gem.explain(records, model=nano)
+    assert [one.record_id for one in together] == [record.record_id for record in records]
+    for record, one in zip(records, together, strict=True):
+        alone = gem.explain(record, model=nano)
+        assert one.text == alone.text
+        assert one.probabilities == pytest.approx(alone.probabilities, abs=1e-3)
+    assert gem.explain([], model=nano) == []
+
+
+def test_recordings_are_encoded_once(nano: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    encode = nano.encode
+    monkeypatch.setattr(nano, "encode", lambda *args, **inputs: calls.append(1) or encode(*args, **inputs))
+    gem.explain(grounding.sample_path(), model=nano)
+    assert len(calls) == 1
+
+
+def test_one_thread_and_the_users_own_number(nano: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    try:
+        for own, inside in ((2, 1), (3, 3)):
+            monkeypatch.setattr(writing, "torchs_own_threads", lambda: (2, 1))
+            torch.set_num_threads(own)
+            with writing.one_thread(nano):
+                assert torch.get_num_threads() == inside
+                with writing.one_thread(nano):
+                    assert torch.get_num_threads() == inside
+            assert torch.get_num_threads() == own
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        torch.set_num_threads(2)
+        with writing.one_thread(nano):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
