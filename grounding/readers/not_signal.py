@@ -117,6 +117,8 @@ def find_pulse(signal: NDArray[np.float32], fs: float) -> Pulse | None:
         windows.append((0, min(edge, n_samples)))
     for begin, end in windows:
         part = signal[:, begin:end].astype(np.float64)
+        if not part.size:  # no samples, or so few a second that no pulse fits
+            continue
         leads = part[np.isfinite(part).all(axis=1) & (np.ptp(part, axis=1) > 0)]
         span = _pulse_in(leads, fs) if len(leads) else None
         if span is None:

@@ -207,3 +207,8 @@ def test_shared_recordings_keep_every_sample(shared: Path, folder: str) -> None:
         assert not any("cut off" in line or "codes for" in line for line in read_record(header).meta["warnings"]), (
             header
         )
+
+
+@pytest.mark.parametrize(("n_samples", "fs"), [(0, 500.0), (1000, 0.01)])
+def test_no_pulse_where_there_is_no_room_for_one(n_samples: int, fs: float) -> None:
+    assert find_pulse(np.zeros((2, n_samples), np.float32), fs) is None
