@@ -72,6 +72,8 @@ def without_non_signal(record: ECGRecord) -> ECGRecord:
         )
         _check_gain(pulse.height, record, told)
         first, last = (first, begin) if pulse.at_end else (end, last)
+    if last <= first:  # nothing would be left: these were no pulses
+        first, last, cut = 0, record.n_samples, []
     for at_end in (True, False):
         n_still = _still(signal[:, first:last], record.fs, at_end)
         if n_still:

@@ -15,8 +15,8 @@ from writers import WRITERS
 
 import grounding
 from grounding import ECGRecord, read_record, sample_path
-from grounding.readers import sample_names
-from grounding.readers.not_signal import find_pulse, without_non_signal
+from grounding.readers import not_signal, sample_names
+from grounding.readers.not_signal import Pulse, find_pulse, without_non_signal
 from grounding.synthetic import synthesize
 
 
@@ -212,3 +212,10 @@ def test_shared_recordings_keep_every_sample(shared: Path, folder: str) -> None:
 @pytest.mark.parametrize(("n_samples", "fs"), [(0, 500.0), (1000, 0.01)])
 def test_no_pulse_where_there_is_no_room_for_one(n_samples: int, fs: float) -> None:
     assert find_pulse(np.zeros((2, n_samples), np.float32), fs) is None
+
+
+def test_a_recording_is_not_cut_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = ECGRecord.from_array(np.tile([0.0] * 40 + [1.0] * 20 + [0.0] * 40, (2, 1)), 100, ("I", "II"))
+    pulses = iter([Pulse(50, 100, True, 60, 80, 1.0), Pulse(0, 50, True, 10, 30, 1.0)])
+    monkeypatch.setattr(not_signal, "find_pulse", lambda *_: next(pulses, None))
+    assert without_non_signal(record).n_samples == record.n_samples
