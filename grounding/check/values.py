@@ -125,18 +125,7 @@ def read_unmeasured(c: Context, number: int, item: Item) -> None:
 def read_said(c: Context, number: int, item: Item) -> None:
     """A phrase that names a quantity and says something of it ("Linkstyp", "QT-Verlängerung")."""
     name, word = item.term.values
-    scope = c.scope_for(item.first, item.last, number)
-    statement = c.add(
-        "category",
-        (name,),
-        item.first,
-        item.last,
-        word=word,
-        negated=scope.negated,
-        uncertain=scope.uncertain,
-        aside=scope.aside,
-    )
-    c.head([statement], item.first, item.last)
+    _state_word(c, number, item, "category", name, word)
     c.subjects = [QuantitySubject(name, item.first, item.last, by_finding=True)]
     c.segment = None
 
@@ -257,11 +246,15 @@ def _range_called_normal(c: Context, quality: Item) -> bool:
 
 
 def read_regularity(c: Context, number: int, item: Item) -> None:
+    _state_word(c, number, item, "regularity", "rr_cv", item.term.values[0])
+
+
+def _state_word(c: Context, number: int, item: Item, kind: str, name: str, word: str) -> None:
+    """Say of a quantity what one item says by itself."""
     scope = c.scope_for(item.first, item.last, number)
-    word = item.term.values[0]
     statement = c.add(
-        "regularity",
-        ("rr_cv",),
+        kind,
+        (name,),
         item.first,
         item.last,
         word=word,

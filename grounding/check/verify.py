@@ -300,14 +300,11 @@ class _Checker:
             return finding
         rule = NEEDS.get(name)
         if rule is not None:
-            reasons: list[str] = []
             read: dict[str, None] = {}
 
             def value(_: str | None, quantity: str) -> Value:
-                found, reason = self.evaluation.quantities.value(None, quantity)
                 read[quantity] = None
-                reasons.extend([reason] if reason else [])
-                return found
+                return self.evaluation.quantities.value(None, quantity)[0]
 
             if evaluate(rule, value) is False:
                 return Finding(
