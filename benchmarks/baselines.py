@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 import grounding
-from gem.benchmarks.classification import balanced_accuracy, bootstrap, macro_auc, macro_f1, targets
-from gem.benchmarks.ptbxl import SUPERCLASSES, Sample, load_ptbxl
+from gem.data.augmentation import augment, mix
+from gem.data.ptbxl import SUPERCLASSES, Sample, load_ptbxl
 from gem.encoders.ecg_beats import UNIT_MV, EcgBeats
 from gem.encoders.ecg_conv import EcgConv
 from gem.encoders.registry import pooled
-from gem.training.augment import augment, mix
+from gem.evaluation.classification import targets
+from gem.metrics.bootstrap import bootstrap
+from gem.metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from gem.training.classification import choose_thresholds
 
 Array = NDArray[np.float64]

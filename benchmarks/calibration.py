@@ -17,21 +17,18 @@ import numpy as np
 import torch
 
 import gem
-from gem.benchmarks.classification import (
+from gem.data.ptbxl import SUPERCLASSES, usable
+from gem.evaluation.classification import (
     Array,
     abstention,
     asserted,
-    balanced_accuracy,
-    bootstrap,
-    calibration_error,
     class_logits,
     class_targets,
-    macro_auc,
-    macro_f1,
     reliability,
     superclass_columns,
 )
-from gem.benchmarks.ptbxl import SUPERCLASSES, usable
+from gem.metrics.bootstrap import bootstrap
+from gem.metrics.multilabel import balanced_accuracy, calibration_error, macro_auc, macro_f1
 from gem.training.calibration import cross_fitted, halves
 from gem.training.classification import choose_thresholds
 from grounding.facts import DIAGNOSES

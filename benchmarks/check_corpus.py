@@ -23,7 +23,7 @@ from grounding import Claim
 from grounding.measurement.result import Measurement
 from grounding.synthetic import synthesize
 
-CORPUS = Path(__file__).resolve().parents[1] / "tests" / "grounding" / "check" / "corpus"
+CORPUS = Path(__file__).resolve().parents[1] / "tests" / "grounding" / "statements" / "corpus"
 FILES = ("reports", "devices", "prose", "german")
 VERDICTS = {"S": "supported", "C": "contradicted", "U": "unsupported", "N": "not_checkable"}
 

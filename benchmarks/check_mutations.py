@@ -18,10 +18,10 @@ from pathlib import Path
 
 import grounding
 from grounding import STANDARD_LEADS, Finding
-from grounding.check import TOLERANCES
+from grounding.criteria import lead_states
 from grounding.facts import compose, facts, listed, resolve
-from grounding.findings import lead_states
 from grounding.measurement.result import Measurement
+from grounding.statements import TOLERANCES
 
 KINDS = ("number", "lead", "laterality", "presence", "word")
 LEADWISE = ("st_elevation", "st_depression", "t_wave_inversion", "pathological_q_waves")
@@ -105,8 +105,8 @@ def mutate(
 
 
 def _states(measurement: Measurement, name: str) -> dict[str, bool | None]:
-    from grounding.findings.engine import assess
-    from grounding.findings.knowledge import load_knowledge
+    from grounding.criteria.assessment import assess
+    from grounding.criteria.knowledge import load_knowledge
 
     return assess(measurement).lead_states(load_knowledge()[name], STANDARD_LEADS)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import joblib
 
 import grounding
-from gem.benchmarks.ptbxl import Sample, load_ptbxl
+from gem.data.ptbxl import Sample, load_ptbxl
 from grounding import EcgError
 
 PTBXL = {

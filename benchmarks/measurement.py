@@ -53,7 +53,7 @@ def cross_validated(shared: Path, runs: Path) -> None:
     """Score every record whose fold was left out in one of the runs."""
     score = scorer(shared)
     grounding.measure(grounding.read_record(grounding.sample_path()))  # opens the measurement room
-    delineators = sys.modules["grounding.measurement.delineators"]
+    delineators = sys.modules["grounding.delineation.delineators"]
     weights: dict[str, Path] = {}
     for run in sorted(runs.glob("fold_*")):
         card = json.loads((run / "delineator.json").read_text()) if (run / "delineator.json").is_file() else None

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from grounding import ECGRecord, measure, read_record
-from grounding.measurement.quality import assess, quality_score
+from grounding.signal.quality import assess, quality_score
 
 PACED = {
     "ludb/45",

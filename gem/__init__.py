@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from grounding._version import __version__
 
-from ._auto import follow_transformers
 from .errors import GemCheckpointError, GemConfigError, GemError, GemInputError
 
 if TYPE_CHECKING:
+    from .checkpoints import load
     from .configuration import GemConfig
     from .encoders import list_encoders, register_encoder
-    from .explaining import Explanation, explain
-    from .loading import load
+    from .explaining import explain
+    from .explanation import Explanation
     from .modeling import GemForConditionalGeneration
     from .processing import GemProcessor
     from .saliency import evidence_vectors, wave_saliency
@@ -27,11 +27,11 @@ _ROOMS = {
     "GemConfig": "configuration",
     "GemProcessor": "processing",
     "GemForConditionalGeneration": "modeling",
-    "load": "loading",
+    "load": "checkpoints",
     "list_encoders": "encoders",
     "register_encoder": "encoders",
     "explain": "explaining",
-    "Explanation": "explaining",
+    "Explanation": "explanation",
     "evidence_vectors": "saliency",
     "wave_saliency": "saliency",
 }
@@ -66,6 +66,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-follow_transformers()

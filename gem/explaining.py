@@ -2,204 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import grounding
-from grounding import Claim, EcgError, ECGRecord, Evidence, Finding
-from grounding._version import __version__
-from grounding.evidence import VERDICTS, Origin
-from grounding.findings.limits import ADULT_YEARS
+from grounding import Claim, ECGRecord
+from grounding.criteria.limits import ADULT_YEARS
 
-from .errors import GemError, GemInputError
+from .errors import GemError
+from .explanation import Explanation, Statement
 from .forking import building
 from .writing import look, one_thread
 
 if TYPE_CHECKING:
     from grounding import Measurement
-    from grounding.facts import Statement as Said
+    from grounding.facts import ReportSentence
 
 AT_ONCE = 16  # recordings whose texts are decoded together
 LEAST_LEADS, LEAST_WINDOW = 2 / 3, 0.5  # shares of what the encoders were trained on, without which they are not asked
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One sentence of an explanation.
-
-    Attributes:
-        text: as a reader sees it.
-        start, end: its characters in ``Explanation.text``.
-        evidence: what its numbers and findings rest on.
-        claims: what the checker read in it, positions in ``Explanation.text``.
-        kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``, ``note`` or ``uncited``.
-        tags: the facts the model cited.
-        inserted: characters of ``text`` that code put there from what was measured; the rest is asserted by a model.
-    """
-
-    text: str
-    start: int
-    end: int
-    evidence: tuple[Evidence, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    kind: str = "uncited"
-    tags: tuple[str, ...] = ()
-    inserted: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        """The worst verdict among its claims; ``""`` where the checker read none."""
-        found = {claim.verdict for claim in self.claims}
-        return next(
-            (name for name in ("contradicted", "unsupported", "not_checkable", "supported") if name in found), ""
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """What was said about a recording, what it rests on, and what the checker says to it.
-
-    Attributes:
-        record_id: the recording.
-        statements: the sentences, each with its evidence and claims.
-        measurement: what was measured.
-        findings: what the criteria gave, absent and undecided ones included.
-        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head, or was not asked.
-        silence: why the encoders were not asked, or ``None``.
-        model: name of the model.
-        record: the samples; ``None`` after ``from_json`` without a record.
-    """
-
-    record_id: str
-    statements: tuple[Statement, ...]
-    measurement: Measurement
-    findings: tuple[Finding, ...]
-    probabilities: Mapping[str, float]
-    model: str
-    record: ECGRecord | None = None
-    silence: str | None = None
-
-    @property
-    def text(self) -> str:
-        """All sentences."""
-        return " ".join(statement.text for statement in self.statements)
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """Everything the checker read in the text."""
-        return tuple(claim for statement in self.statements for claim in statement.claims)
-
-    @property
-    def verdict(self) -> dict[str, int]:
-        """How many claims are supported, contradicted, unsupported and not checkable, whoever made them."""
-        return {name: sum(claim.verdict == name for claim in self.claims) for name in VERDICTS}
-
-    def verdict_of(self, origin: Origin) -> dict[str, int]:
-        """``verdict`` of the claims that were ``"inserted"`` by code, and are right by construction, or ``"asserted"`` by a model or a person."""
-        of = [claim.verdict for claim in self.claims if claim.origin == origin]
-        return {name: of.count(name) for name in VERDICTS}
-
-    @property
-    def verdict_line(self) -> str:
-        """The verdict in one line: what was asserted, and apart from it what was inserted from the measurement."""
-        parts = []
-        origins: dict[Origin, str] = {"asserted": "asserted", "inserted": "inserted from the measurement"}
-        for origin, about in origins.items():
-            counts = self.verdict_of(origin)
-            told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
-            parts.append(f"{sum(counts.values())} claims {about}" + (f" ({told})" if told else ""))
-        return f"Checked against the recording: {'; '.join(parts)}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; the samples are not in it."""
-        return {
-            "record_id": self.record_id,
-            "model": self.model,
-            "version": __version__,
-            "text": self.text,
-            "verdict": self.verdict,
-            "verdict_asserted": self.verdict_of("asserted"),
-            "verdict_inserted": self.verdict_of("inserted"),
-            "probabilities": dict(self.probabilities),
-            "silence": self.silence,
-            "statements": [_statement_dict(statement) for statement in self.statements],
-            "claims": [claim.to_dict() for claim in self.claims],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "measurement": self.measurement.to_dict(),
-        }
-
-    @classmethod
-    def from_json(cls, path: str | Path, record: ECGRecord | None = None) -> Explanation:
-        """Read what ``save("x.json")`` wrote; give the record too to have the ECG drawn in its views.
-
-        Raises:
-            GemInputError: the file is not such a JSON file, or the record is another one.
-        """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            measurement = grounding.Measurement.from_dict(data["measurement"])
-            statements = tuple(_statement_from(part) for part in data["statements"])
-            findings = tuple(Finding.from_dict(part) for part in data["findings"])
-            name, model, chances = str(data["record_id"]), str(data["model"]), dict(data["probabilities"])
-        except OSError as error:
-            raise GemInputError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
-        except (EcgError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise GemInputError(
-                f"not a saved explanation ({type(error).__name__}: {error})",
-                where=str(path),
-                remedy="save it with .save('x.json')",
-            ) from None
-        if record is not None and record.record_id != name:
-            raise GemInputError(
-                f"the explanation is about {name}", where=record.record_id, remedy="give the record that it explains"
-            )
-        return cls(name, statements, measurement, findings, chances, model, record, data.get("silence"))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the explanation; the suffix decides: ``.html`` (one self-contained page), ``.pdf`` or ``.json``.
-
-        Raises:
-            GemError: another suffix, a folder that isn't there, or ``.pdf`` without the ``report`` extra.
-        """
-        target = Path(path)
-        suffix = target.suffix.lower()
-        content: bytes
-        if suffix == ".json":
-            # half a surrogate pair, from a name that is not UTF-8, becomes its JSON escape and is read back as it was
-            content = (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode(
-                errors="backslashreplace"
-            )
-        elif suffix == ".html":
-            from .views.html import page
-
-            content = page(self).encode(errors="replace")
-        elif suffix == ".pdf":
-            from .views.pdf import document
-
-            content = document(self)
-        else:
-            raise GemInputError(
-                f"no view writes {suffix or 'a file without suffix'!r}",
-                where=str(path),
-                remedy="use .html, .pdf or .json",
-            )
-        try:
-            target.write_bytes(content)
-        except OSError as error:
-            raise GemError(f"can't be written ({error.strerror})", where=str(path), remedy="check the folder") from None
-        return target
-
-    def _repr_html_(self) -> str:
-        from .views.html import fragment
-
-        return fragment(self)
-
-    def __repr__(self) -> str:
-        return f"Explanation({self.record_id!r}, {len(self.statements)} statements, {self.verdict})"
 
 
 @overload
@@ -244,7 +67,7 @@ def _load(name: str) -> Any:
 
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> Any:
-    from .loading import load
+    from .checkpoints import load
 
     return load(name)
 
@@ -252,8 +75,8 @@ def _loaded(name: str) -> Any:
 def _explanations(
     records: Sequence[ECGRecord], measurements: Sequence[Measurement], model: Any, name: str
 ) -> list[Explanation]:
+    from grounding.criteria import assess
     from grounding.facts import facts, report
-    from grounding.findings import assess
 
     assessments = [assess(measurement) for measurement in measurements]
     silences = [why_silent(model, measurement) for measurement in measurements]
@@ -294,7 +117,7 @@ def _explanations(
     return out
 
 
-def checked(parts: Sequence[Said], measurement: Measurement) -> tuple[Statement, ...]:
+def checked(parts: Sequence[ReportSentence], measurement: Measurement) -> tuple[Statement, ...]:
     """What is said, each part with its place in the whole text and the claims that the checker reads in it."""
     claims = grounding.check(" ".join(part.text for part in parts), measurement)
     statements, start = [], 0
@@ -337,27 +160,3 @@ def changed_for_the_encoders(model: Any, record: ECGRecord) -> tuple[str, ...]:
     if contract is None or not getattr(model.config, "class_names", None):
         return ()
     return tuple(f"For the encoders: {change}." for change in contract.changes(record))
-
-
-def _statement_dict(statement: Statement) -> dict[str, Any]:
-    return {
-        **asdict(statement),
-        "tags": list(statement.tags),
-        "verdict": statement.verdict,
-        "inserted": [list(span) for span in statement.inserted],
-        "evidence": [part.to_dict() for part in statement.evidence],
-        "claims": [claim.to_dict() for claim in statement.claims],
-    }
-
-
-def _statement_from(data: Mapping[str, Any]) -> Statement:
-    return Statement(
-        data["text"],
-        data["start"],
-        data["end"],
-        tuple(Evidence.from_dict(part) for part in data["evidence"]),
-        tuple(Claim.from_dict(part) for part in data["claims"]),
-        data["kind"],
-        tuple(data["tags"]),
-        tuple((int(a), int(b)) for a, b in data["inserted"]),
-    )

@@ -25,10 +25,11 @@ from .errors import GemConfigError, GemInputError
 from .extras import how_to_install
 from .fusion import prefix, towers
 from .fusion.heads import ClassificationHead
-from .fusion.merge import IGNORE, Merged, merge_tokens, project_and_merge
+from .fusion.merge import Merged, merge_tokens, project_and_merge
 from .fusion.projectors import build_projector
 from .fusion.tiles import merge_tiles
 from .kernels.graph import Graphs
+from .labels import IGNORE
 from .outputs import CACHE, Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded, share, token_loss
 
 Pictures = Tensor | Sequence[Tensor]
@@ -249,7 +250,6 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             )
         return rows
 
-    @torch.no_grad()
     def classify(
         self,
         ecg: Tensor | None = None,
@@ -258,7 +258,9 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         encoded: Encoded | None = None,
         **masks: Any,
     ) -> Tensor:
-        """Probability of each of ``config.class_names``, (B, labels); of inputs, or of what ``encode`` made of them.
+        """Probability of each of ``config.class_names``, (B, labels), of inputs or of what ``encode`` made of them.
+
+        Gradients flow through it in training mode only (``model.train()``).
 
         Raises:
             GemConfigError: the model has no classification head.
@@ -266,12 +268,13 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         if not self.config.class_names:
             raise GemConfigError("this model has no classification head", remedy="its config lists no class_names")
-        if encoded is None:
-            encoded = self.encode(ecg, pixel_values, image_sizes, **masks)
-        logits = encoded.class_logits
-        if logits is None:
-            raise GemInputError("neither ecg nor pixel_values to classify")
-        return logits.float().sigmoid()
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            if encoded is None:
+                encoded = self.encode(ecg, pixel_values, image_sizes, **masks)
+            logits = encoded.class_logits
+            if logits is None:
+                raise GemInputError("neither ecg nor pixel_values to classify")
+            return logits.float().sigmoid()
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         # the placeholder's id is no row of the table

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
-from .fusion.merge import IGNORE
+from .labels import IGNORE
 
 # transformers 5.24 calls the cache "cache" in its decoders and their outputs
 CACHE = "cache" if hasattr(ModelOutput, "past_key_values") else "past_key_values"

@@ -14,11 +14,11 @@ from .evidence import Claim, Evidence, Finding
 from .record import STANDARD_LEADS, ECGRecord
 
 if TYPE_CHECKING:
-    from .check import check
-    from .findings import find
+    from .criteria import find
     from .measurement import Measurement, hrv, measure, measure_many
     from .paper import render
     from .readers import read_record, sample_path
+    from .statements import check
     from .synthetic import synthesize
 
 # rooms are opened when they are asked for: `import grounding` costs no pandas, SciPy or Pillow
@@ -30,11 +30,21 @@ _ROOMS = {
     "read_record": "readers",
     "sample_path": "readers",
     "render": "paper",
-    "find": "findings",
-    "check": "check",
+    "find": "criteria",
+    "check": "statements",
     "synthesize": "synthetic",
 }
-_SUBPACKAGES = {"findings", "instructions", "measurement", "paper", "readers", "reasoning"}
+_SUBPACKAGES = {
+    "criteria",
+    "delineation",
+    "facts",
+    "measurement",
+    "paper",
+    "readers",
+    "signal",
+    "statements",
+    "synthetic",
+}
 
 __all__ = [
     "STANDARD_LEADS",

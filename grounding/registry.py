@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import importlib.metadata
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -19,6 +20,11 @@ class Registry(Generic[T]):
     The entry's name is the name of the decorated function or class unless one is given.
     Registering a name again warns and replaces; asking for an unknown name raises with the nearest ones.
 
+    Args:
+        kind: what an entry is, for messages.
+        group: entry points of installed packages, e.g. ``"gem.encoders"``, that are imported, and so register themselves, before a name is called unknown
+            or all names are listed. One that can't be imported is left out with a warning.
+
     Example:
         >>> shapes = Registry("shape")
         >>> @shapes.register
@@ -29,9 +35,10 @@ class Registry(Generic[T]):
         ['square']
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, group: str | None = None) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._group = group
 
     def register(self, entry: T | None = None, *, name: str | None = None) -> T | Callable[[T], T]:
         """Add an entry; use as ``@registry.register`` or ``@registry.register(name="...")``."""
@@ -47,7 +54,22 @@ class Registry(Generic[T]):
 
         return add if entry is None else add(entry)
 
+    def load_plugins(self) -> bool:
+        """Import what installed packages offer for this registry, once; whether there was anything."""
+        if self._group is None:
+            return False
+        group, self._group = self._group, None
+        plugins = importlib.metadata.entry_points(group=group)
+        for plugin in plugins:
+            try:
+                plugin.load()
+            except Exception as error:  # of a stranger's package: it must not take everything else down with it
+                warnings.warn(f"{self.kind} {plugin.name!r} of {plugin.value} can't be imported: {error}", stacklevel=2)
+        return bool(plugins)
+
     def __getitem__(self, name: str) -> T:
+        if isinstance(name, str) and name not in self._entries:
+            self.load_plugins()
         try:
             return self._entries[name]
         except (KeyError, TypeError):  # a TypeError: what can't be hashed is no name either
@@ -65,4 +87,5 @@ class Registry(Generic[T]):
 
     def list(self, pattern: str = "*") -> list[str]:
         """Names that match a shell-style pattern, sorted."""
+        self.load_plugins()
         return sorted(fnmatch.filter(self._entries, pattern))

@@ -94,3 +94,106 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
     assert len(named) > 20
     missing = [name for name in named if "<" not in name and not list(ROOT.glob(name))]
     assert missing == []
+
+
+# from the ground up: a room imports rooms of its own line and of lines above it
+LAYERS = (
+    # grounding
+    {"grounding.errors", "grounding._version", "grounding.units", "grounding.processes"},
+    {"grounding.leads", "grounding.registry", "grounding.evidence", "grounding.lead_algebra"},
+    {"grounding.record"},
+    {"grounding.readers", "grounding.paper", "grounding.synthetic", "grounding.signal"},
+    {"grounding.delineation"},
+    {"grounding.measurement"},
+    {"grounding.criteria"},
+    {"grounding.facts", "grounding.statements"},
+    {"grounding"},
+    # gem at run time
+    {"gem.errors", "gem.labels", "gem.extras", "gem.forking", "gem.terminal", "gem.extensions", "gem.views"},
+    {"gem.untrusted", "gem.explanation", "gem.writing"},
+    {"gem.configuration", "gem.tokenizer", "gem.kernels"},
+    {"gem.encoders"},
+    {"gem.fusion", "gem.outputs"},
+    {"gem.modeling", "gem.processing"},
+    {"gem.auto", "gem.checkpoints", "gem.saliency"},
+    {"gem.explaining"},
+    {"gem"},
+    # the laboratory
+    {"gem.kernels.bench", "gem.metrics", "gem.data", "gem.instruct"},
+    {"gem.evaluation"},
+    {"gem.training"},
+    {"gem.cli"},
+    {"gem.__main__"},
+)
+ROOMS = {room: line for line, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def modules_imported(name: str) -> set[str]:
+    """Our modules that a module imports, at any depth of it: lazily, and for type checkers alone, too."""
+    path, found = MODULES[name], set()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+            whole = ".".join(filter(None, (base, node.module)))
+            targets = [f"{whole}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            while target and target not in MODULES:
+                target = target.rpartition(".")[0]
+            found |= {target} if target and target != name else set()
+    return found
+
+
+IMPORTED = {name: modules_imported(name) for name in MODULES}
+
+
+def room_of(module: str) -> str:
+    known = module
+    while known not in ROOMS:
+        known = known.rpartition(".")[0]
+        assert known, f"{module} is in no room of LAYERS"
+    return known
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_looks_upwards(name: str) -> None:
+    room = room_of(name)
+    # the doors of both packages open what is behind them when they are asked
+    for target in IMPORTED[name] if name not in ("gem", "grounding") else ():
+        assert ROOMS[room_of(target)] <= ROOMS[room], f"{room} imports {target}"
+
+
+def test_no_circle_of_imports() -> None:
+    inner = {name: targets for name, targets in IMPORTED.items() if name not in ("gem", "grounding")}
+    left = dict(inner)
+    while free := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"among these some import each other: {sorted(left)}"
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    seen: dict[str, Path] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                assert node.name not in seen, f"{node.name} in {path} and {seen[node.name]}"
+                seen[node.name] = path
+
+
+def test_the_formatter_is_seldom_overruled() -> None:
+    """Tables alone."""
+    mark = "# fmt: " + "skip"
+    assert sum(path.read_text().count(mark) for path in ROOT.rglob("*.py") if ".venv" not in path.parts) <= 20

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gem.cli import ELSEWHERE
+from gem.cli.entry import ELSEWHERE
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gem", "grounding")

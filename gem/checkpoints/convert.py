@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import save_file
 
 from ..errors import GemCheckpointError
-from ..loading import load
 from ..processing import GemProcessor
 from ..untrusted import read_json
-from . import llava, load_published
+from . import llava
 from .files import opened
+from .loading import load
+from .published import load_published
 from .report import LoadReport
 
 

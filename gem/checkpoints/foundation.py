@@ -12,7 +12,7 @@ from typing import Any
 
 from ..configuration import GemConfig
 from .files import opened, weight_files
-from .llava import Layout, Shapes
+from .llava import PublishedLayout, Shapes
 
 FOUNDER, FM = "stage_list.0.block_list.0.conv1.conv.weight", "feature_extractor.conv_layers.0.0.weight"
 # what pre-training needs and a reader of features does not
@@ -29,7 +29,7 @@ def is_foundation(shapes: Shapes) -> bool:
     return any(key.endswith((FOUNDER, FM)) for key in shapes)
 
 
-def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
+def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> PublishedLayout:
     """Our config, an encoder without a language model, and key names; sizes come from the tensors.
 
     Args:
@@ -58,7 +58,7 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
             "licence": "that of the release the file came from; not checked here",
         },
     )
-    return Layout(ours, _renamer(prefix), ignored)
+    return PublishedLayout(ours, _renamer(prefix), ignored)
 
 
 def _renamer(prefix: str) -> Callable[[str], str]:

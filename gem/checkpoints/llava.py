@@ -53,7 +53,7 @@ RATIOS = {"ori": "ori", "square": "ori", "pad": "pad", "anyres": "anyres"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class PublishedLayout:
     """How a published folder becomes ours.
 
     Attributes:
@@ -72,7 +72,7 @@ def is_llava(config: dict[str, Any], shapes: Shapes) -> bool:
     return config.get("model_type") in DECODERS or any(key.startswith("model.mm_projector.") for key in shapes)
 
 
-def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
+def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> PublishedLayout:
     """Our config and key names; sizes that the config leaves out come from the weights.
 
     Args:
@@ -122,7 +122,7 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
     width = _out(shapes, "model.ecg_projector.") or config.get("mm_hidden_size")
     own = {"type": _kind(shapes, "model.ecg_projector.", config.get("ecg_projector_type")), "width": width}
     source = "GEM" if has_ecg and has_vision else "ECG-Chat" if has_ecg else "PULSE / LLaVA-1.6"
-    return Layout(
+    return PublishedLayout(
         GemConfig(
             ecg_encoder={"name": "ecg_coca", "kwargs": coca_kwargs(shapes, ecg, _open_clip(folder, config))}
             if has_ecg

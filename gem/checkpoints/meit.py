@@ -7,7 +7,7 @@ from typing import Any
 
 from ..configuration import GemConfig
 from ..errors import GemCheckpointError
-from .llava import BUFFERS, Layout, Shapes, text_config
+from .llava import BUFFERS, PublishedLayout, Shapes, text_config
 
 
 def rename(key: str) -> str:
@@ -27,7 +27,7 @@ def rename(key: str) -> str:
     return key
 
 
-def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
+def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> PublishedLayout:
     """Our config; without encoder weights the model takes the ResNet's 2048-vector as ``ecg``.
 
     Raises:
@@ -62,4 +62,4 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Layout:
     ignored = {key for key in shapes if BUFFERS.search(key)}
     if text.get("tie_word_embeddings"):
         ignored |= {"llm.lm_head.weight"} & set(shapes)
-    return Layout(ours, rename, ignored)
+    return PublishedLayout(ours, rename, ignored)

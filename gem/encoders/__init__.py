@@ -15,7 +15,16 @@ from . import (  # noqa: F401
     timm_vision,
     transformers_vision,
 )
+from .checking import check_encoder
 from .contract import SignalContract
 from .registry import ENCODERS, Encoder, build_encoder, list_encoders, register_encoder
 
-__all__ = ["ENCODERS", "Encoder", "SignalContract", "build_encoder", "list_encoders", "register_encoder"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "SignalContract",
+    "build_encoder",
+    "check_encoder",
+    "list_encoders",
+    "register_encoder",
+]

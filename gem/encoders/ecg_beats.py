@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from grounding import STANDARD_LEADS
 
 from .contract import SignalContract
-from .ecg_conv import Block, EcgConv
+from .ecg_conv import ConvBlock, EcgConv
 from .registry import Encoder, pooled, register_encoder
 
 BEFORE_S, AFTER_S = 0.304, 0.496  # of the QRS onset
@@ -34,6 +34,10 @@ TYPICAL_MV = (0.124, 0.122, 0.091, 0.116, 0.089, 0.088, 0.148, 0.242, 0.235, 0.2
 @register_encoder(name="ecg_beats")
 class EcgBeats(Encoder):
     """Every token of the rhythm carries, behind its own channels, the vectors of the average beat.
+
+    Sees: 12 leads, and the limb leads once more; 10 s, 0.5-40 Hz, 125 Hz; mV with ``millivolts``, else z-scored leads.
+    Architecture: a 1-D ResNet over the recording, and a smaller one over the beat averaged in 12 leads and in the directions of its loop.
+    Source: this library; gem-nano's signal encoder.
 
     Args:
         n_samples: samples of the input; the leads are the standard twelve.
@@ -153,9 +157,9 @@ def _beat_network(samples: int, width: int, hidden: int, dropout: float) -> nn.S
         nn.Conv1d(12, width, 7, 1, 3, bias=False),
         nn.BatchNorm1d(width),
         nn.ReLU(),
-        Block(width, width, 7, 2),
-        Block(width, 2 * width, 5, 2),
-        Block(2 * width, 4 * width, 5, 2),
+        ConvBlock(width, width, 7, 2),
+        ConvBlock(width, 2 * width, 5, 2),
+        ConvBlock(2 * width, 4 * width, 5, 2),
         # every moment of the beat has weights of its own: where a bump lies is what it means
         nn.Flatten(),
         nn.Dropout(dropout),

@@ -60,6 +60,10 @@ class _Transformer(nn.Module):
 class EcgCoca(Encoder):
     """ECG-CoCa's encoder.
 
+    Sees: 12 leads, 10 s, 500 Hz, mV.
+    Architecture: vision transformer over patches of 0.1 s of all leads together, 12 layers, a class token first.
+    Source: ECG-Chat (arXiv 2408.08849); GEM's and ECG-Chat's ECG tower.
+
     Args:
         leads: rows of the input.
         n_samples: samples of the input (10 s at 500 Hz).

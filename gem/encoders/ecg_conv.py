@@ -13,7 +13,7 @@ from .contract import SignalContract
 from .registry import Encoder, register_encoder
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """Two convolutions and a short cut; halves the length when ``stride`` is 2."""
 
     def __init__(self, inner: int, outer: int, kernel: int, stride: int) -> None:
@@ -35,6 +35,10 @@ class Block(nn.Module):
 @register_encoder(name="ecg_conv")
 class EcgConv(Encoder):
     """Stem of stride 2, then stages of stride 2; a token per ``2 ** (stages + 1)`` samples.
+
+    Sees: 12 leads, 10 s, 0.5-40 Hz, 125 Hz, each lead z-scored.
+    Architecture: 1-D ResNet of ``len(widths)`` stages.
+    Source: this library.
 
     Args:
         leads: rows of the input.
@@ -66,7 +70,7 @@ class EcgConv(Encoder):
         blocks: list[nn.Module] = []
         inner, length = widths[0], -(-n_samples // 2)
         for outer in widths:
-            blocks += [Block(inner if i == 0 else outer, outer, kernel, 2 if i == 0 else 1) for i in range(depth)]
+            blocks += [ConvBlock(inner if i == 0 else outer, outer, kernel, 2 if i == 0 else 1) for i in range(depth)]
             inner, length = outer, -(-length // 2)
         self.stages = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(inner)

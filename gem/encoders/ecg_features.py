@@ -11,7 +11,12 @@ from .registry import Encoder, register_encoder
 
 @register_encoder(name="ecg_features")
 class EcgFeatures(Encoder):
-    """Takes (B, width) or (B, n_tokens, width) and hands it on."""
+    """Takes (B, width) or (B, n_tokens, width) and hands it on.
+
+    Sees: features that were computed before.
+    Architecture: none, no parameters.
+    Source: this library; MEIT's checkpoints may come without their ResNet.
+    """
 
     tiny: ClassVar[dict[str, Any]] = {"width": 16}
 

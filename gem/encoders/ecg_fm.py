@@ -17,7 +17,7 @@ from .contract import SignalContract, leads_of
 from .registry import Encoder, register_encoder
 
 
-class _Features(nn.Module):
+class _FeatureExtractor(nn.Module):
     def __init__(self, leads: int, conv_layers: Sequence[Sequence[int]], conv_bias: bool) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -85,7 +85,7 @@ class _Layer(nn.Module):
         return x
 
 
-class _Transformer(nn.Module):
+class _EncoderStack(nn.Module):
     def __init__(self, layers: Sequence[nn.Module], width: int, norm_first: bool) -> None:
         super().__init__()
         self.layers, self.layer_norm, self.norm_first = nn.ModuleList(layers), nn.LayerNorm(width), norm_first
@@ -101,6 +101,10 @@ class _Transformer(nn.Module):
 @register_encoder(name="ecg_fm")
 class EcgFm(Encoder):
     """ECG-FM's encoder without its pre-training heads; a token per 16 samples.
+
+    Sees: 12 leads, 5 s, 500 Hz, each lead z-scored.
+    Architecture: wav2vec 2.0: convolutions, then a transformer of 12 layers with positions from a grouped convolution.
+    Source: ECG-FM (arXiv 2408.05178).
 
     Args:
         leads: rows of the input.
@@ -151,11 +155,11 @@ class EcgFm(Encoder):
         for _, kernel, stride in conv_layers:
             length = (length - kernel) // stride + 1
         inner = conv_layers[-1][0]
-        self.feature_extractor = _Features(leads, conv_layers, conv_bias)
+        self.feature_extractor = _FeatureExtractor(leads, conv_layers, conv_bias)
         self.layer_norm = nn.LayerNorm(inner)
         self.post_extract_proj = nn.Linear(inner, width) if inner != width else nn.Identity()
         self.conv_pos = _Positions(width, conv_pos, conv_pos_groups)
-        self.encoder = _Transformer(
+        self.encoder = _EncoderStack(
             [_Layer(width, heads, mlp_width, norm_first) for _ in range(layers)], width, norm_first
         )
         self.width, self.n_tokens = width, length

@@ -82,6 +82,10 @@ class _Stage(nn.Module):
 class EcgFounder(Encoder):
     """ECGFounder's network before its mean over time; the published feature is the mean over these tokens.
 
+    Sees: 12 leads, 10 s, 500 Hz, filtered, z-scored over all leads together.
+    Architecture: RegNet-like 1-D network of grouped convolutions with squeeze and excitation.
+    Source: ECGFounder (arXiv 2410.04133).
+
     Args:
         leads: rows of the input.
         n_samples: samples of the input (10 s at 500 Hz).

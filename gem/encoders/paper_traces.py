@@ -27,6 +27,10 @@ FIRST_S, LAST_S = 0.0644, 0.9592
 class PaperTraces(Encoder):
     """Traces read off a page of ECG paper, then convolutions over time.
 
+    Sees: a page of 3x4 leads and rhythm strips, upright, 400 x 512.
+    Architecture: a fixed front end that follows the ink of each row, then a 1-D ResNet over the traces.
+    Source: this library; gem-nano's picture encoder.
+
     The page has to look like ``grounding.render(record)``: rows of leads over a common time axis, dark ink on light paper, upright. The rows'
     heights are where the search begins, not where it ends. Photographs and other layouts are outside what it was made for.
 

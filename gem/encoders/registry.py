@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         """Set again what from_pretrained left uninitialised: buffers that the file does not hold."""
 
 
-ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+ENCODERS: Registry[type[Encoder]] = Registry("encoder", "gem.encoders")
 
 
 def register_encoder(entry: Any = None, *, name: str | None = None) -> Any:

@@ -47,6 +47,10 @@ MOST_PIXELS = 2048  # of a side: positions of some models are counted pair by pa
 class TimmVision(Encoder):
     """``forward_features`` of a timm model, as a sequence of tokens.
 
+    Sees: a picture of the model's size, normalised as the model's own settings say.
+    Architecture: the named model's.
+    Source: timm (Apache-2.0), and the named model's own.
+
     Args:
         model: timm's name of it (``timm/<name>`` in a config says the same); no name on a hub and no folder.
         img_size: (H, W) of the input, or None for the model's own.

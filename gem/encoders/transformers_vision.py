@@ -64,7 +64,12 @@ class _TransformersVision(Encoder):
 
 @register_encoder(name="clip_vision")
 class ClipVision(_TransformersVision):
-    """CLIP's vision tower; GEM and PULSE take the patches of the second-last layer of CLIP-L/14 at 336 px."""
+    """CLIP's vision tower.
+
+    Sees: a picture of 336 x 336, or tiles of one.
+    Architecture: vision transformer, CLIP-L/14; the patches of its second-last layer.
+    Source: CLIP, ICML 2021; GEM's and PULSE's picture tower.
+    """
 
     tiny: ClassVar[dict[str, Any]] = {"config": _TINY, "select_layer": -2}
 
@@ -76,7 +81,12 @@ class ClipVision(_TransformersVision):
 
 @register_encoder(name="transformers_vision")
 class TransformersVision(_TransformersVision):
-    """A vision model of transformers: ``config`` is its config as a dict, with a ``model_type`` of ``VISION_TOWERS``."""
+    """A vision model of transformers: ``config`` is its config as a dict, with a ``model_type`` of ``VISION_TOWERS``.
+
+    Sees: a picture of the config's size.
+    Architecture: the config's.
+    Source: transformers (Apache-2.0), and the model's own.
+    """
 
     tiny: ClassVar[dict[str, Any]] = {"config": {**_TINY, "model_type": "siglip_vision_model"}}
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..errors import GemInputError
 from ..kernels import chosen
-
-IGNORE = -100
+from ..labels import IGNORE
 
 
 @dataclass

@@ -24,7 +24,7 @@ _table: Table | None = None
 
 
 @dataclass(frozen=True)
-class Entry:
+class DispatchEntry:
     """One measurement.
 
     Attributes:
@@ -57,7 +57,7 @@ class Table:
         entries: measurements in any order.
     """
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[DispatchEntry] = ()) -> None:
         self._rows: dict[tuple[str, str, str, str], list[tuple[int, bool]]] = {}
         self.entries = sorted(entries, key=lambda e: (e.op, e.device_class, e.dtype, e.direction, e.size))
         for entry in self.entries:
@@ -87,7 +87,7 @@ class Table:
                     where=f"{path.name}, row {number}",
                     remedy="write it again with Table.write",
                 ) from error
-            entries.append(Entry(**values))
+            entries.append(DispatchEntry(**values))
         return cls(entries)
 
     def write(self, path: Path, heading: str) -> None:

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..labels import IGNORE
 from .dispatch import chosen
 from .launch import Build, blocks, dense, device_of, power_of_2, tl, triton
 
-IGNORE = -100
 TWO, UNFED, UNPLACED, LONG = 1, 2, 3, 4  # values of ``problem``
 _CHUNK = 1024
 
 
-class Plan(NamedTuple):
+class MergePlan(NamedTuple):
     """Where rows go; the fields are those of ``Placed``."""
 
     labels: Tensor
@@ -257,11 +257,13 @@ def plan(
     length: int,
     left: bool,
     text: Tensor,
-) -> Plan:
+) -> MergePlan:
     """The plan of ``merge`` by itself; ``text`` (B, L, hidden) only tells the dispatch how large the work is."""
     by_kernel = chosen("merge", text, ids.shape[0] * length * text.shape[-1])
     places = plan_op if by_kernel else reference_plan
-    return Plan(*places(ids, keep, labels, ecg_starts, picture_starts, n_ecg, n_picture, placeholder, length, left))
+    return MergePlan(
+        *places(ids, keep, labels, ecg_starts, picture_starts, n_ecg, n_picture, placeholder, length, left)
+    )
 
 
 def builds() -> list[Build]:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..labels import IGNORE
 from .dispatch import chosen
 from .launch import Build, blocks, dense, device_of, power_of_2, tl, triton
-from .merge_plan import IGNORE, Placed, plan
+from .merge_plan import Placed, plan
 from .merge_plan import builds as plan_builds
 
 

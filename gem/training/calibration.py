@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..benchmarks.classification import calibration_error, class_logits, class_targets, superclass_columns, targets
-from ..benchmarks.ptbxl import SUPERCLASSES, Sample, usable
+from ..data.ptbxl import SUPERCLASSES, Sample, usable
+from ..evaluation.classification import class_logits, class_targets, superclass_columns, targets
+from ..metrics.multilabel import calibration_error
 from ..terminal import say
 from .classification import choose_share, choose_thresholds
 from .start import save
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder that the calibrated model is written to")
     parser.add_argument("--half", action="store_true", help="save the weights as float16, to ship them")
     options = parser.parse_args(arguments)
-    from ..loading import load
+    from ..checkpoints import load
 
     model = load(options.model)
     samples, _ = usable(options.data, options.folds)

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..benchmarks.classification import balanced_accuracy, macro_auc, macro_f1
-from ..benchmarks.ptbxl import SUPERCLASSES
+from ..data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
+from ..data.measured import NAMES
+from ..data.ptbxl import SUPERCLASSES
 from ..encoders.registry import pooled
-from .augment import augment, augment_beats, augment_pictures, augment_traces, mix
-from .measured import NAMES
+from ..metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from .start import save, start
 from .tuning import SeededSteps
 
@@ -242,7 +242,7 @@ class _Branch(nn.Module):
 
 def load_frozen(folder: str) -> Any:
     """A trained model that is only asked."""
-    from ..loading import load
+    from ..checkpoints import load
 
     return load(folder).eval().requires_grad_(False)
 

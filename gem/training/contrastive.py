@@ -108,7 +108,7 @@ def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None)
     if (init is None) == (model is None):
         raise GemConfigError("a run starts from init or from model", remedy="give exactly one of the two")
     if init is not None:
-        from ..loading import load
+        from ..checkpoints import load
 
         loaded = load(init)
         if not isinstance(loaded, EcgCocaModel):

@@ -30,10 +30,10 @@ from torch import nn
 from torch.nn import functional
 
 from grounding import EcgError, read_record, synthesize
-from grounding.measurement.delineators import probabilities
-from grounding.measurement.features import CHANNELS, FS_HZ, net_input
-from grounding.measurement.quality import assess
+from grounding.delineation.features import CHANNELS, FS_HZ, net_input
+from grounding.delineation.learned import probabilities
 from grounding.record import fill_missing
+from grounding.signal.quality import assess
 from grounding.synthetic import Rhythm
 
 from ..errors import GemConfigError
@@ -46,7 +46,7 @@ WARP, KNOT = 0.2, 25  # standard deviation of the logarithm of time's speed, sam
 SYMBOLS = {"p": 1, "N": 2, "t": 3}
 
 
-class Block(nn.Module):
+class DelineatorBlock(nn.Module):
     """Two convolutions and a short cut."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int = 7, stride: int = 1) -> None:
@@ -66,9 +66,9 @@ class Delineator(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (24, 32, 40, 56, 72)) -> None:
         super().__init__()
         pairs = list(zip((CHANNELS, *widths[:-1]), widths, strict=True))
-        self.down = nn.ModuleList([Block(a, b, 9 if n == 0 else 7, 2) for n, (a, b) in enumerate(pairs)])
+        self.down = nn.ModuleList([DelineatorBlock(a, b, 9 if n == 0 else 7, 2) for n, (a, b) in enumerate(pairs)])
         ups = list(zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True))
-        self.up = nn.ModuleList([Block(a + b, b, 5) for a, b in ups])
+        self.up = nn.ModuleList([DelineatorBlock(a + b, b, 5) for a, b in ups])
         self.head = nn.Conv1d(widths[0], 2 * len(CLASSES), 5, padding=2)  # two outputs per sample of the first level
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Explanation tuning: the decoder learns to tell the facts of the prompt and to read a diagnosis off the encoders' tokens."""
+"""ExplanationTuning tuning: the decoder learns to tell the facts of the prompt and to read a diagnosis off the encoders' tokens."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .augment import augment
-from .corpus import explanation, impression
+from ..data.augmentation import augment
+from ..data.corpus import explanation, impression
+from ..labels import IGNORE
 from .start import graft, save, start, without_picture
 from .tuning import CachedForward, SeededSteps
 
-IGNORE = -100
 
-
-class Explanation(SeededSteps):
+class ExplanationTuning(SeededSteps):
     """Trains the decoder; encoders, projectors and classification head stay as they are.
 
     The impression a text ends with is what the classification head says to the same, augmented input: so the words mean what
@@ -102,7 +101,7 @@ class Explanation(SeededSteps):
             assert config is not None  # for mypy: every model writes
             rows.append([*ids, *model.processor.tokenizer(" " + text)["input_ids"], config.eos_token_id])
             starts.append(len(ids))
-        return text_loss(model, rows, starts, blocks)
+        return answer_loss(model, rows, starts, blocks)
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """One batch; the texts follow from the seed and the step."""
@@ -132,7 +131,7 @@ class Explanation(SeededSteps):
         save(model.half() if self.half_precision else model, self.output)
 
 
-def text_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:
+def answer_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:
     """Cross entropy of token rows behind their prompts, with the encoders' tokens put in place.
 
     Args:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .augment import augment
-from .data_text import IGNORE
+from ..data.augmentation import augment
+from ..labels import IGNORE
 from .packing import text_loss
 from .start import save, start
 from .tuning import Tuning, add_lora, merge_lora

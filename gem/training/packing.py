@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import GemConfigError
-from ..fusion.merge import IGNORE, merge_tokens
+from ..fusion.merge import merge_tokens
+from ..labels import IGNORE
 
 INPUTS = ("ecg", "pixel_values", "image_sizes", "ecg_mask", "pixel_mask")
 

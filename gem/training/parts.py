@@ -29,8 +29,8 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
         GemConfigError: an unknown or contradictory part, no decoder, or weights that don't fit.
         GemCheckpointError: a folder that is not what it should be.
     """
+    from ..checkpoints import load
     from ..configuration import GemConfig
-    from ..loading import load
     from ..modeling import GemForConditionalGeneration
     from ..processing import GemProcessor
     from ..tokenizer import load_tokenizer

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.augmentation import augment, augment_beats
 from ..encoders.registry import pooled
 from ..errors import GemConfigError, GemInputError
-from .augment import augment, augment_beats
 from .start import save, start
 from .tuning import Tuning
 

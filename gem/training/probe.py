@@ -6,15 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..benchmarks.classification import macro_auc
 from ..encoders.registry import pooled
 from ..errors import GemConfigError
 from ..fusion.coca import EcgCocaModel
+from ..metrics import MacroAUROC
 from .contrastive import start_coca
 from .start import start
 from .tuning import Tuning
@@ -58,7 +57,7 @@ class Probe(Tuning):
         width = self.model.config.embed_dim if self.is_coca else 2 * encoder.width
         self.model.requires_grad_(False)
         self.head = nn.Linear(width, len(classes))
-        self.seen: list[tuple[Tensor, Tensor]] = []
+        self.auc = MacroAUROC()
         self.ready(fresh=init is None)
 
     def features(self, batch: dict[str, Any]) -> Tensor:
@@ -79,20 +78,15 @@ class Probe(Tuning):
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """Keeps probabilities and labels for the figure at the epoch's end."""
-        self.seen.append((self.head(self.features(batch)).sigmoid(), batch["classes"]))
+        """Counts a batch's answers."""
+        self.auc.update(self.head(self.features(batch)).sigmoid(), batch["classes"])
 
     def on_validation_epoch_end(self) -> None:
-        """Macro ROC-AUC of the classes that occur and don't always occur; nothing where none does."""
-        score, truth = (torch.cat(part) for part in zip(*self.seen, strict=True))
-        self.seen.clear()
-        if self.trainer.world_size > 1:
-            gather: Any = self.all_gather
-            score, truth = (gather(part).flatten(0, 1) for part in (score, truth))
-        usable = ((truth.sum(0) > 0) & (truth.sum(0) < len(truth))).cpu().numpy()
-        if usable.any():
-            columns = [part.cpu().numpy().astype(np.float64)[:, usable] for part in (truth, score)]
-            self.log("val_macro_auc", float(macro_auc(*columns)), prog_bar=True, rank_zero_only=True)
+        """Macro ROC-AUC of the classes that occur and don't always occur, over all processes; nothing where none does."""
+        value = self.auc.compute()
+        self.auc.reset()
+        if not torch.isnan(value):
+            self.log("val_macro_auc", value, prog_bar=True, rank_zero_only=True)
 
     def configure_model(self) -> None:
         """A linear layer is not worth sharding.

@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from gem.benchmarks.ptbxl import Sample, load_ptbxl
+from gem.data.ptbxl import Sample, load_ptbxl
 from grounding import EcgError, ECGRecord, read_record
-from grounding.measurement.delineators import Array
+from grounding.delineation.types import Array
 from grounding.measurement.ectopy import SUPRAVENTRICULAR, VENTRICULAR, supraventricular_features
-from grounding.measurement.measuring import Reading, bounded, features_of_rhythm
+from grounding.measurement.measuring import Delineated, bounded, features_of_rhythm
 from grounding.measurement.rhythm import ATRIAL, RhythmFeatures, Weights, atrial_probabilities, scores
 
 PARTS, HALF = 9, 4
@@ -57,7 +57,7 @@ REPORTED = {
 }
 
 
-class Example(NamedTuple):
+class RhythmExample(NamedTuple):
     """What one recording shows, and what is said of it: ``labels`` as in ``CODES``; ``part`` from 1 to 9."""
 
     features: RhythmFeatures
@@ -84,7 +84,7 @@ def challenge_codes(header: Path) -> set[str]:
     return {word.strip() for word in line.group(1).split(",")} if line else set()
 
 
-def _challenge_example(header: Path, weights: Weights) -> Example | None:
+def _challenge_example(header: Path, weights: Weights) -> RhythmExample | None:
     try:
         record = read_record(header.with_suffix(""))
     except EcgError:
@@ -92,18 +92,18 @@ def _challenge_example(header: Path, weights: Weights) -> Example | None:
     return _example(record, labels_of(challenge_codes(header)), zlib.crc32(header.stem.encode()) % PARTS + 1, weights)
 
 
-def _ptbxl_example(sample: Sample, weights: Weights) -> Example | None:
+def _ptbxl_example(sample: Sample, weights: Weights) -> RhythmExample | None:
     return _example(sample.read(), labels_of(sample.scp_codes, sample.report), sample.fold, weights)
 
 
-def _example(record: ECGRecord, labels: frozenset[str], part: int, weights: Weights) -> Example | None:
+def _example(record: ECGRecord, labels: frozenset[str], part: int, weights: Weights) -> RhythmExample | None:
     reading = bounded(record)
-    if not isinstance(reading, Reading) or len(reading.found.beats) < 3:
+    if not isinstance(reading, Delineated) or len(reading.found.beats) < 3:
         return None
-    return Example(features_of_rhythm(reading, weights), labels, part)
+    return RhythmExample(features_of_rhythm(reading, weights), labels, part)
 
 
-def examples(shared: Path, unpacked: Path, weights: Weights, jobs: int = 1) -> list[Example]:
+def examples(shared: Path, unpacked: Path, weights: Weights, jobs: int = 1) -> list[RhythmExample]:
     """Every recording of PTB-XL's folds 1-9 and of the challenges that can be measured."""
     run = joblib.Parallel(n_jobs=jobs)
     samples = load_ptbxl(unpacked, range(1, 10), ("raw",)) + load_ptbxl(shared, range(1, 10), ("filtered",))
@@ -180,7 +180,7 @@ def _named(w: Array, names: Sequence[str]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(("constant", *names), w, strict=True)}
 
 
-def _beats(example: Example, kind: str) -> Array:
+def _beats(example: RhythmExample, kind: str) -> Array:
     """Features of the beats of a recording that may be of a kind."""
     of = example.features
     if kind == "ventricular":
@@ -191,7 +191,7 @@ def _beats(example: Example, kind: str) -> Array:
 
 
 def fit_beats(
-    kind: str, of: Sequence[Example], parts: Iterable[int]
+    kind: str, of: Sequence[RhythmExample], parts: Iterable[int]
 ) -> tuple[dict[str, float], NDArray[np.bool_], NDArray[np.bool_]]:
     """Weights of one kind of beat, and what recordings left out are called.
 
@@ -222,12 +222,12 @@ def fit_beats(
     return weights(np.ones(len(of), bool)), labelled, called
 
 
-def _kind(example: Example) -> int:
+def _kind(example: RhythmExample) -> int:
     return 2 if "flutter" in example.labels else int("fibrillation" in example.labels)
 
 
 def fit_atrial(
-    of: Sequence[Example], parts: Iterable[int]
+    of: Sequence[RhythmExample], parts: Iterable[int]
 ) -> tuple[dict[str, dict[str, float]], NDArray[np.intp], Array]:
     """Weights of fibrillation and flutter; what recordings (n,) are labelled; and probabilities (n, 2) by weights learned without their part."""
     x = np.array([example.features.atrial for example in of])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import Module
 
+from ..data.corpus import CLASS_LABELS, explanation, train_tokenizer
 from ..errors import GemConfigError
-from .corpus import CLASS_LABELS, explanation, train_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -49,7 +49,7 @@ def start(
     if init is not None:
         if parts is not None:
             raise GemConfigError("parts go with model, not with init", remedy="leave one of them out")
-        from ..loading import load
+        from ..checkpoints import load
 
         loaded: GemForConditionalGeneration = load(init)
         return changed(loaded, model) if model else loaded
@@ -115,7 +115,7 @@ def changed(model: GemForConditionalGeneration, settings: dict[str, Any]) -> Gem
 
 def graft(model: GemForConditionalGeneration, folder: str) -> None:
     """Take the picture encoder, its projector, its head and its weight in the vote from another model of the same shape."""
-    from ..loading import load
+    from ..checkpoints import load
 
     other = load(folder)
     pairs = [(model.vision_encoder, other.vision_encoder), (model.vision_projector, other.vision_projector)]

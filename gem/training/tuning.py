@@ -11,11 +11,11 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from ..data.batches import ResumableData
+from ..data.conversations import save_array
+from ..data.resume import set_progress
 from ..encoders import Encoder
 from ..errors import GemConfigError
-from .data_batches import ResumableData
-from .data_text import save_array
-from .resume import set_progress
 
 PARTS = (
     "ecg_encoder",

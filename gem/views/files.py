@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..explaining import Explanation
+    from .subject import Shown
 
 LONGEST = 150  # bytes of a name; systems take 255
 MOST_BYTES = 64 << 20  # of a file that may be one of our pages
 
 
-def mark(explanation: Explanation) -> str:
+def mark(explanation: Shown) -> str:
     """What a page carries to tell whose it is: a digest of the recording, equal whenever it is explained again."""
     digest = hashlib.sha256(explanation.record_id.encode(errors="surrogatepass"))
     if explanation.record is not None:
@@ -33,13 +33,13 @@ class PageFiles:
     def __init__(self) -> None:
         self._written: set[str] = set()
 
-    def save(self, explanation: Explanation, folder: str | Path, suffix: str) -> Path:
+    def save(self, explanation: Shown, folder: str | Path, suffix: str) -> Path:
         """Write a page into a folder, which is made where it is not there; returns the file.
 
         Args:
             explanation: what to write.
             folder: where.
-            suffix: ``".html"`` or ``".pdf"``, see ``Explanation.save``.
+            suffix: ``".html"`` or ``".pdf"``, see ``gem.Explanation.save``.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
         stem = _stem(explanation.record_id)

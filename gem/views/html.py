@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from grounding.paper import Box, Layout, draw
+from grounding.paper import Box, PageLayout, draw
 
 from .files import mark
 from .measured import quality_lines, rows, source_line
@@ -21,22 +21,22 @@ from .measured import quality_lines, rows, source_line
 if TYPE_CHECKING:
     from grounding import ECGRecord
 
-    from ..explaining import Explanation, Statement
+    from .subject import Shown, ShownStatement
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 VERDICT_SIGNS = {"supported": "\u2713", "contradicted": "\u2715", "unsupported": "?", "not_checkable": "\u2013"}
 KINDS = {"diagnosis": "from the encoders", "note": "note", "uncited": "no evidence cited", "missing": "not measured"}
 MAX_PROOF_LINES = 6
 
 
-def page(explanation: Explanation) -> str:
+def page(explanation: Shown) -> str:
     """The whole page."""
     return Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8")).substitute(
         title=escape(explanation.record_id), mark=mark(explanation), body=fragment(explanation)
     )
 
 
-def fragment(explanation: Explanation) -> str:
+def fragment(explanation: Shown) -> str:
     """What a notebook shows: the same, without the document around it."""
     # several explanations may stand in one notebook: their anchors must differ
     key = f"g{zlib.crc32(f'{explanation.record_id} {explanation.text}'.encode(errors='replace')):08x}"
@@ -92,7 +92,7 @@ def _pairs(key: str, count: int) -> str:
     return "\n".join(rules)
 
 
-def _figure(key: str, explanation: Explanation) -> str:
+def _figure(key: str, explanation: Shown) -> str:
     if explanation.record is None:
         return '<p class="note">The ECG is not drawn: this explanation was read back without its recording.</p>'
     record = explanation.record
@@ -114,11 +114,11 @@ def _figure(key: str, explanation: Explanation) -> str:
     )
 
 
-def _alt(explanation: Explanation, record: ECGRecord) -> str:
+def _alt(explanation: Shown, record: ECGRecord) -> str:
     return f"ECG of {record.record_id} on paper, leads {', '.join(record.leads)}. {explanation.text}"
 
 
-def _marks(key: str, index: int, statement: Statement, layout: Layout) -> str:
+def _marks(key: str, index: int, statement: ShownStatement, layout: PageLayout) -> str:
     """All boxes of a statement (shown when asked for), and one numbered mark that is always there."""
     boxes = list(
         dict.fromkeys(box for part in statement.evidence for box in layout.evidence_boxes(part) if _placed(part))
@@ -137,7 +137,7 @@ def _placed(evidence: object) -> bool:
     return bool(getattr(evidence, "leads", ()) or getattr(evidence, "spans_s", ()))
 
 
-def _badge(key: str, index: int, boxes: Sequence[Box], layout: Layout) -> str:
+def _badge(key: str, index: int, boxes: Sequence[Box], layout: PageLayout) -> str:
     """A bracket and a number; neighbouring statements take neighbouring beats, so that the marks don't pile up."""
     strips = [panel.y_mm * layout.px_per_mm for panel in layout.panels if panel.rhythm]
     low = [box for box in boxes if strips and box.y0 <= strips[-1] <= box.y1] or list(boxes)
@@ -157,7 +157,7 @@ def _badge(key: str, index: int, boxes: Sequence[Box], layout: Layout) -> str:
     )
 
 
-def _statement(key: str, index: int, statement: Statement, marked: bool) -> str:
+def _statement(key: str, index: int, statement: ShownStatement, marked: bool) -> str:
     verdict = statement.verdict
     name = verdict.replace("_", " ")
     chip = (
@@ -182,7 +182,7 @@ def _statement(key: str, index: int, statement: Statement, marked: bool) -> str:
     )
 
 
-def _measured(explanation: Explanation) -> str:
+def _measured(explanation: Shown) -> str:
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td class="value">{escape(value)}</td><td>{escape(where)}</td></tr>'
         for name, value, where in rows(explanation.measurement)
@@ -193,7 +193,7 @@ def _measured(explanation: Explanation) -> str:
     )
 
 
-def _aside(explanation: Explanation) -> str:
+def _aside(explanation: Shown) -> str:
     issues = (
         "".join(f"<li>{escape(line)}</li>" for line in quality_lines(explanation.measurement)) or "<li>none found</li>"
     )

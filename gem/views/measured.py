@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grounding import STANDARD_LEADS, EcgError, Evidence
-from grounding.findings.language import quantity_words
+from grounding.criteria.language import quantity_words
 
 if TYPE_CHECKING:
     from grounding import Measurement

@@ -18,10 +18,10 @@ from .measured import quality_lines, rows, source_line
 if TYPE_CHECKING:
     from grounding import Evidence
 
-    from ..explaining import Explanation
+    from .subject import Shown
 
 
-def document(explanation: Explanation) -> bytes:
+def document(explanation: Shown) -> bytes:
     """The PDF's bytes.
 
     Raises:
@@ -56,7 +56,7 @@ def _one(evidence: Evidence, index: int) -> Evidence:
     return replace(evidence, leads=(lead,), spans_s=(span,))
 
 
-def _data(explanation: Explanation) -> dict[str, object]:
+def _data(explanation: Shown) -> dict[str, object]:
     """Plain strings for the template: typst shows them as text, so nothing in them is markup."""
     measurement = explanation.measurement
     about = [f"{measurement.duration_s:g} s", f"{len(measurement.leads)} leads", f"{measurement.fs:g} Hz"]

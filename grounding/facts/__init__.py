@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from .composing import compose
-from .facts import DIAGNOSIS_TAGS, FINDING_TAGS, ORDINARY, TAGS, VALUES, Fact, Statement, facts, listed, prompt, resolve
+from .facts import (
+    DIAGNOSIS_TAGS,
+    FINDING_TAGS,
+    ORDINARY,
+    TAGS,
+    VALUES,
+    Fact,
+    ReportSentence,
+    facts,
+    listed,
+    prompt,
+    resolve,
+)
 from .opinion import DIAGNOSES, agreement, opinion_words, suggested
 from .report import report
 
@@ -15,7 +27,7 @@ __all__ = [
     "TAGS",
     "VALUES",
     "Fact",
-    "Statement",
+    "ReportSentence",
     "agreement",
     "compose",
     "facts",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
+from ..criteria import assess, load_limits, shown
 from ..evidence import Evidence, Finding
-from ..findings import assess, load_limits, shown
 from ..record import STANDARD_LEADS
 from .opinion import DIAGNOSES, opinion_words, suggested
 
@@ -68,7 +68,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Statement:
+class ReportSentence:
     """One sentence for a reader, with the evidence its tags stood for.
 
     ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, ``"summary"``, or ``"note"`` on what was left out, or on what
@@ -149,7 +149,7 @@ def prompt(items: Sequence[Fact]) -> str:
     return f"Facts: {told or 'none'}. Explanation:"
 
 
-def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:
+def resolve(tagged_text: str, items: Sequence[Fact]) -> list[ReportSentence]:
     """Put the facts where their tags are, sentence by sentence.
 
     A sentence that cites a tag this recording has no fact for is not shown as if it were true: a note says that it was left out.
@@ -184,7 +184,7 @@ def resolve(tagged_text: str, items: Sequence[Fact]) -> list[Statement]:
         kind = next(
             (name for name in ("diagnosis", "finding", "rhythm", "number", "missing") if name in kinds), "uncited"
         )
-        out.append(Statement(text, tuple(e for fact in used for e in fact.evidence), kind, tags, inserted))
+        out.append(ReportSentence(text, tuple(e for fact in used for e in fact.evidence), kind, tags, inserted))
     return out
 
 
@@ -200,13 +200,13 @@ def _filled(sentence: str, known: Mapping[str, Fact]) -> tuple[str, tuple[tuple[
     return text[0].upper() + text[1:], tuple(spans)
 
 
-def _left_out(unknown: Sequence[str], tags: tuple[str, ...]) -> Statement:
+def _left_out(unknown: Sequence[str], tags: tuple[str, ...]) -> ReportSentence:
     """A note on a sentence that cites what this recording has no value for, in a reader's words."""
     titles = {f"<{prefix}{name}>": words for name, (_, words) in VALUES.items() for prefix in ("", "no_")}
     titles |= {tag: DIAGNOSES[label].words for label, tag in DIAGNOSIS_TAGS.items()}
     titles |= dict.fromkeys(FINDING_TAGS, "a finding") | {"<rhythm>": "the rhythm"}
     about = listed(list(dict.fromkeys(titles.get(tag, "something else") for tag in unknown)))
-    return Statement(
+    return ReportSentence(
         f"A sentence of the model was left out: it speaks of {about}, for which this recording gives nothing.",
         kind="note",
         tags=tags,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..criteria import Assessment
+from ..criteria.language import RECORD_WORDS, quantity_words, value_words
 from ..evidence import Evidence, Finding
-from ..findings import Assessment
-from ..findings.language import RECORD_WORDS, quantity_words, value_words
-from .facts import Fact, Statement, listed, resolve
+from .facts import Fact, ReportSentence, listed, resolve
 from .opinion import DIAGNOSES, agreement, opinion_words
 
 # pairs of findings that exclude each other: where both are there, one of the leads or the gain is wrong
@@ -26,7 +26,7 @@ def report(
     assessment: Assessment,
     silence: str | None = None,
     notes: Iterable[str] = (),
-) -> list[Statement]:
+) -> list[ReportSentence]:
     """Put together what is said of a recording.
 
     Args:
@@ -44,7 +44,7 @@ def report(
     if not len(measurement.beats):
         why = measurement.reasons.get("heart_rate", "nothing was found to measure").rstrip(".")
         proof = (measurement.evidence("heart_rate"),)
-        return [Statement(f"The recording can't be interpreted: {why}.", proof, "missing"), *_notes(notes)]
+        return [ReportSentence(f"The recording can't be interpreted: {why}.", proof, "missing"), *_notes(notes)]
     written = resolve(tagged_text, items)
     known = {fact.tag: fact for fact in items}
     cited = {tag for statement in written for tag in statement.tags}
@@ -59,22 +59,22 @@ def report(
     diagnoses = [known[tag] for tag in known if known[tag].kind == "diagnosis"]
     out += [_opinion(fact, assessment.findings) for fact in diagnoses]
     if silence:
-        out.append(Statement(f"The encoders were not asked for a diagnosis: {silence}.", kind="note"))
+        out.append(ReportSentence(f"The encoders were not asked for a diagnosis: {silence}.", kind="note"))
     return out + _qualifying(assessment.findings) + _notes(notes)
 
 
 def _whole(
     text: str, evidence: Iterable[Evidence], kind: str, tags: tuple[str, ...] = (), asserted: str = ""
-) -> Statement:
+) -> ReportSentence:
     """A statement that code wrote, but for what the encoders assert."""
     evidence = tuple(dict.fromkeys(evidence))
     if not asserted:
-        return Statement(text, evidence, kind, tags, ((0, len(text)),))
+        return ReportSentence(text, evidence, kind, tags, ((0, len(text)),))
     start = text.index(asserted)
-    return Statement(text, evidence, kind, tags, ((0, start), (start + len(asserted), len(text))))
+    return ReportSentence(text, evidence, kind, tags, ((0, start), (start + len(asserted), len(text))))
 
 
-def _summary(items: Sequence[Fact]) -> Statement:
+def _summary(items: Sequence[Fact]) -> ReportSentence:
     """Rhythm and rate, what is abnormal, what is suggested."""
     by_tag = {fact.tag: fact for fact in items}
     rhythm, rate = by_tag.get("<rhythm>"), by_tag.get("<rate>")
@@ -101,7 +101,7 @@ def _summary(items: Sequence[Fact]) -> Statement:
     )
 
 
-def _finding(fact: Fact, assessment: Assessment) -> Statement:
+def _finding(fact: Fact, assessment: Assessment) -> ReportSentence:
     finding = assessment.findings[fact.label]
     values = measured_words(finding.evidence)
     doubt = f" (borderline: {finding.doubt})" if finding.doubt else ""
@@ -128,7 +128,7 @@ def measured_words(evidence: Iterable[Evidence], most: int = 3) -> str:
     return "; ".join(out)
 
 
-def _missing(facts: Sequence[Fact]) -> list[Statement]:
+def _missing(facts: Sequence[Fact]) -> list[ReportSentence]:
     """What can't be measured, once for each reason."""
     by_reason: dict[str, list[Fact]] = {}
     for fact in facts:
@@ -143,7 +143,7 @@ def _missing(facts: Sequence[Fact]) -> list[Statement]:
     return out
 
 
-def _opinion(fact: Fact, findings: Mapping[str, Finding]) -> Statement:
+def _opinion(fact: Fact, findings: Mapping[str, Finding]) -> ReportSentence:
     diagnosis = DIAGNOSES[fact.label]
     value = fact.evidence[0].value
     word, figure = opinion_words(float(value) if isinstance(value, int | float) else 0.0).split(", ")
@@ -152,7 +152,7 @@ def _opinion(fact: Fact, findings: Mapping[str, Finding]) -> Statement:
     return _whole(f"{asserted}; {says}.", (*fact.evidence, *evidence), "diagnosis", (fact.tag,), asserted)
 
 
-def _qualifying(findings: Mapping[str, Finding]) -> list[Statement]:
+def _qualifying(findings: Mapping[str, Finding]) -> list[ReportSentence]:
     out = []
     paced = findings.get("paced_rhythm")
     if paced is not None and paced.present:
@@ -165,5 +165,5 @@ def _qualifying(findings: Mapping[str, Finding]) -> list[Statement]:
     return out
 
 
-def _notes(notes: Iterable[str]) -> list[Statement]:
-    return [Statement(note, kind="note", inserted=((0, len(note)),)) for note in notes]
+def _notes(notes: Iterable[str]) -> list[ReportSentence]:
+    return [ReportSentence(note, kind="note", inserted=((0, len(note)),)) for note in notes]

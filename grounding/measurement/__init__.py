@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .delineators import delineators
+from ..delineation import delineators
+from ..signal.quality import assess
 from .hrv import hrv
 from .measuring import measure, measure_many
-from .quality import assess
 from .result import Measurement
 
 __all__ = ["Measurement", "assess", "delineators", "hrv", "measure", "measure_many"]

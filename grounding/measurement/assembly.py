@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..delineation.features import FS_HZ
+from ..delineation.fusion import clinical, corrected_qt, frontal_axis, middle_mean, row_medians
+from ..delineation.types import Array, Boundaries
 from ..record import ECGRecord, fill_missing
+from ..signal.gaps import Spans
 from .atrial import ATRIAL_KEYS, atrial_rhythm
-from .delineators import Array, Boundaries
-from .features import FS_HZ
-from .fusion import (
-    clinical,
-    corrected_qt,
-    frontal_axis,
-    middle_mean,
-    row_medians,
-)
-from .gaps import Spans
 from .result import (
     BEAT_COLUMNS,
     EXTENT_COLUMNS,

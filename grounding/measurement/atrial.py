@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .delineators import Array
-from .features import FS_HZ
-from .gaps import Spans, crosses
+from ..delineation.features import FS_HZ
+from ..delineation.types import Array
+from ..signal.gaps import Spans, crosses
 
 Signal = NDArray[np.floating[Any]]
 LONE_P = 0.5  # mean probability over the leads; half of them must see it

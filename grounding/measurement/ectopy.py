@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .delineators import Array, Boundaries
-from .features import FS_HZ
-from .fusion import row_medians
+from ..delineation.features import FS_HZ
+from ..delineation.fusion import row_medians
+from ..delineation.types import Array, Boundaries
 
 REACH, MOVE, STEP = 20, 10, 2  # samples: 80 ms around R are compared, moved by up to 40 ms
 BEATS_AT_ONCE = 500

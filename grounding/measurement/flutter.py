@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfiltfilt
 
-from .delineators import Array
-from .features import FS_HZ
+from ..delineation.features import FS_HZ
+from ..delineation.types import Array
 
 DOWN = 5  # of 250 Hz every fifth sample: atrial waves lie below 15 Hz
 RATE_HZ = FS_HZ / DOWN

@@ -11,19 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..delineation import delineators
+from ..delineation.averaged_p import add_p_waves
+from ..delineation.existence import drop_faint
+from ..delineation.features import FS_HZ, without_mains
+from ..delineation.fusion import agree, alike, beat_shapes, fuse, steepness
+from ..delineation.learned import WEIGHTS
+from ..delineation.paced import mark_paced
+from ..delineation.types import Array, Boundaries
 from ..errors import EcgSignalError
 from ..processes import end_with_parent
 from ..record import ECGRecord, fill_missing
+from ..signal.gaps import Spans, crosses, hidden, presence
+from ..signal.quality import examined, typical_gain
 from .assembly import Assembly, nothing
 from .atrial import p_known
-from .averaged_p import add_p_waves
-from .delineators import WEIGHTS, Array, Boundaries, delineators
-from .existence import drop_faint
-from .features import FS_HZ, without_mains
-from .fusion import agree, alike, beat_shapes, fuse, steepness
-from .gaps import Spans, crosses, hidden, presence
-from .pacing import follow
-from .quality import examined, typical_gain
 from .result import Measurement
 from .rhythm import RhythmFeatures, Weights, read_rhythm, rhythm_features
 from .second_opinion import other_delineator, uncertainty_ms
@@ -99,7 +101,7 @@ def _measured(record: ECGRecord, delineator: str) -> Measurement:
     ).result()
 
 
-class Reading(NamedTuple):
+class Delineated(NamedTuple):
     """A recording with the boundaries of its waves.
 
     ``signal`` (leads, samples) at 250 Hz and ``there``, where each lead can be used; ``found``, boundaries per lead, and ``extents``, of all leads together; ``rr`` (beats - 1,)
@@ -122,7 +124,7 @@ class Reading(NamedTuple):
     faint: dict[str, str]
 
 
-def features_of_rhythm(reading: Reading, weights: Weights | None = None) -> RhythmFeatures:
+def features_of_rhythm(reading: Delineated, weights: Weights | None = None) -> RhythmFeatures:
     """``rhythm_features`` of a recording, with weights other than the shipped ones where they are given."""
     usable = np.asarray(reading.there.any(axis=1))
     names = tuple(lead for lead, used in zip(reading.record.leads, usable, strict=True) if used)
@@ -142,7 +144,7 @@ def features_of_rhythm(reading: Reading, weights: Weights | None = None) -> Rhyt
     )
 
 
-def bounded(record: ECGRecord, delineator: str = "auto") -> Reading | Measurement:
+def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measurement:
     """The boundaries of a recording's waves; a Measurement without values where there are none to be found.
 
     Args:
@@ -189,8 +191,8 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Reading | Measuremen
     extents = fuse(found, leads, rr, there_of_leads[:, found.beats].sum(axis=0), noisy=float(np.mean(noisy)) >= 0.5)
     found = agree(found, extents)
     faint = drop_faint(found, extents, leads, there_of_leads)
-    paced = follow(found, extents, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
-    return Reading(
+    paced = mark_paced(found, extents, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
+    return Delineated(
         record, quality, issues, name, signal, there, found, extents, rr, paced, p_known(extents, dark), dark, faint
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..errors import EcgFormatError
 from ..evidence import Evidence
+from ..signal.quality import QUALITY_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,7 @@ LEAD_SUMMARY_COLUMNS = (
     "t_form",
     "p_form",
 )
-QUALITY_COLUMNS = ("lead", "usable", "issues", "unusable_spans_s")
+
 ENOUGH_NATIVE = 3  # beats without a spike among paced ones, for them to be what is measured
 
 

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .averaged_p import AveragedP, averaged_p
-from .delineators import Array, Boundaries
+from ..delineation.averaged_p import AveragedP, averaged_p
+from ..delineation.features import FS_HZ
+from ..delineation.fusion import row_medians
+from ..delineation.types import Array, Boundaries
 from .ectopy import (
     SUPRAVENTRICULAR,
     VENTRICULAR,
@@ -23,9 +25,7 @@ from .ectopy import (
     supraventricular_features,
     ventricular_features,
 )
-from .features import FS_HZ
 from .flutter import RegularWaves, regular_waves
-from .fusion import row_medians
 
 Weights = Mapping[str, Mapping[str, float]]
 MODEL = Path(__file__).parent / "weights" / "rhythm.json"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .fusion import row_medians
+from ..delineation.fusion import row_medians
 from .result import LEAD_SUMMARY_COLUMNS
 
 Lead = NDArray[np.float64]

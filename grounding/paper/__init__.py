@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layout import Box, Layout, Panel, plan
+from .layout import Box, PageLayout, Panel, plan
 from .page import Page, draw, render
 
-__all__ = ["Box", "Layout", "Page", "Panel", "draw", "plan", "render"]
+__all__ = ["Box", "Page", "PageLayout", "Panel", "draw", "plan", "render"]

@@ -61,7 +61,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PageLayout:
     """The geometry of one page: (lead, second, millivolt) to pixel and back to a box.
 
     Attributes:
@@ -181,7 +181,7 @@ def plan(
     px_per_mm: float | None = None,
     dpi: float | None = None,
     width_px: int | None = None,
-) -> Layout:
+) -> PageLayout:
     """Lay a recording out on paper.
 
     Args:
@@ -194,7 +194,7 @@ def plan(
         px_per_mm, dpi, width_px: resolution, one of the three; 150 dpi where none is given.
 
     Returns:
-        Layout. Columns show consecutive time; where the recording ends before the page does, the last columns go back
+        PageLayout. Columns show consecutive time; where the recording ends before the page does, the last columns go back
         to the last stretch that fills them (every ``Panel`` says its seconds).
 
     Raises:
@@ -220,7 +220,7 @@ def plan(
         panels.append(_panel(record, lead, begin, column_s, LEFT_MM + column * column_s * MM_PER_S, row, row_mm, False))
     for index, lead in enumerate(strips):
         panels.append(_panel(record, lead, start_s, ROW_S, LEFT_MM, rows + index, row_mm, True))
-    return Layout(
+    return PageLayout(
         name=layout,
         px_per_mm=scale,
         width_mm=PAGE_WIDTH_MM,

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from ..evidence import Evidence
 from ..record import ECGRecord
 from . import ink
-from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, PULSE_MM, TOP_MM, Box, Layout, Panel, plan
+from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, PULSE_MM, TOP_MM, Box, PageLayout, Panel, plan
 
 TRACE_MM, NAME_MM, TEXT_MM = 0.32, 4.2, 3.0
 MARK = (37, 99, 235)
@@ -30,7 +30,7 @@ class Page:
     """
 
     image: Image.Image
-    layout: Layout
+    layout: PageLayout
 
     def box(self, lead: str, start_s: float, end_s: float) -> tuple[Box, ...]:
         """The rectangles of a stretch of a lead, in pixels: one for each panel that shows a part of it."""
@@ -145,7 +145,7 @@ def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Imag
     return draw(record, layout, **options).image
 
 
-def _trace(record: ECGRecord, plane: Layout, panel: Panel) -> NDArray[np.float64]:
+def _trace(record: ECGRecord, plane: PageLayout, panel: Panel) -> NDArray[np.float64]:
     """One panel's trace, (2, samples): x and y in mm; NaN where a sample is missing."""
     first, last = round(panel.start_s * record.fs), round(panel.end_s * record.fs)
     values = record.lead(panel.lead)[first:last].astype(np.float64)
@@ -163,7 +163,7 @@ def _pulse(y_mm: float) -> NDArray[np.float64]:
     return np.stack([x, y_mm - y])
 
 
-def _write(image: Image.Image, record: ECGRecord, plane: Layout) -> None:
+def _write(image: Image.Image, record: ECGRecord, plane: PageLayout) -> None:
     """Lead names, header and footer."""
     pen, scale = ImageDraw.Draw(image), plane.px_per_mm
     name, small = ink.font(max(7, round(NAME_MM * scale))), ink.font(max(7, round(TEXT_MM * scale)))

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..errors import EcgFormatError
 from ..units import millivolts_per
+from .bounds import add_warnings
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years, years_between
 from .groups import Group, joined
-from .registry import add_warnings, register_reader
+from .registry import register_reader
 from .xml_document import has_root, load_xml, number_in, numbers_in, text_at
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import EcgSignalError
 from ..leads import STANDARD_LEADS
+from .bounds import MAX_SAMPLES
 from .channels import Channels
-from .registry import MAX_SAMPLES
 
 
 def from_array(values: NDArray[Any], where: str, leads: Sequence[str] | None, units: str | None) -> Channels:

@@ -26,8 +26,8 @@ from ..lead_algebra import derive_limb_leads
 from ..leads import STANDARD_LEADS, Channel, canonical_lead, no_lead_warning, recognise
 from ..record import ECGRecord, checked_age, checked_rate, checked_sex
 from ..units import UNITS_MV, UNITS_WITHOUT_VOLTAGE, millivolts_per, text_of, unit_kind
+from .bounds import add_warnings
 from .rates import one_rate
-from .registry import add_warnings
 
 Samples = NDArray[Any] | Callable[[], NDArray[Any]]
 

@@ -14,8 +14,8 @@ from ..errors import EcgSignalError
 from ..leads import recognise
 from ..record import MAX_FS_HZ, MIN_FS_HZ
 from ..units import millivolts_per
+from .bounds import add_warnings
 from .channels import Channels
-from .registry import add_warnings
 
 _MAX_NAME = 200  # characters that are looked at
 _SECONDS = {

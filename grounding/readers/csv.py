@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
 from .arrays import from_array
+from .bounds import MAX_SAMPLES
 from .channels import Channels
 from .columns import Column, from_table, is_time
-from .csv_layout import CLOCK, DATE, MAX_COLUMNS, MAX_LINE_BYTES, MISSING, Layout, cells_of, find_layout
-from .registry import MAX_SAMPLES, register_reader
+from .csv_layout import CLOCK, DATE, MAX_COLUMNS, MAX_LINE_BYTES, MISSING, TextLayout, cells_of, find_layout
+from .registry import register_reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
 class _Body:
     """The rows of numbers, column by column; a cell that is no number is an error only where its column is used."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: TextLayout) -> None:
         self.path, self.layout = path, layout
         self.strange: dict[
             int, tuple[int, str]
@@ -129,7 +130,7 @@ class _Body:
                 )
 
 
-def _frames(path: Path, layout: Layout) -> Iterator[pd.DataFrame]:
+def _frames(path: Path, layout: TextLayout) -> Iterator[pd.DataFrame]:
     """The rows of numbers, a chunk at a time."""
     import pandas as pd
 
@@ -162,7 +163,7 @@ def _frames(path: Path, layout: Layout) -> Iterator[pd.DataFrame]:
             ) from None
 
 
-def _lines(path: Path, layout: Layout) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, layout: TextLayout) -> Iterator[tuple[int, str]]:
     """The rows of numbers as text, with their number in the file."""
     with path.open(encoding=layout.encoding, errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -186,7 +187,7 @@ def _count_lines(path: Path) -> int:
     return lines + 1
 
 
-def _names(layout: Layout, body: _Body, where: str) -> list[str] | None:
+def _names(layout: TextLayout, body: _Body, where: str) -> list[str] | None:
     """A name for every column that holds something; None where there is no header.
 
     Rows that end in a delimiter have an empty field more than the header, and rows that begin with their number one more.
@@ -227,7 +228,7 @@ def _unnamed(body: _Body, leads: Sequence[str] | None, units: str | None, where:
 
 
 def _wide(
-    path: Path, layout: Layout, lines: int, leads: Sequence[str] | None, fs: float | None, units: str | None
+    path: Path, layout: TextLayout, lines: int, leads: Sequence[str] | None, fs: float | None, units: str | None
 ) -> Channels:
     """A row per lead and a column per sample; a row may begin with the lead's name."""
     where = str(path)

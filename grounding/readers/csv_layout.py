@@ -52,7 +52,7 @@ _OTHER_HERTZ = re.compile(r"filt|pass|notch|cut|band|mains|line|power|netz|heart
 
 
 @dataclass
-class Layout:
+class TextLayout:
     """A delimited text, as its first lines show it.
 
     Attributes:
@@ -84,7 +84,7 @@ class Layout:
     comments: bool = True
 
 
-def find_layout(path: Path, n_leads: int | None) -> Layout:
+def find_layout(path: Path, n_leads: int | None) -> TextLayout:
     """Look at the first lines of a text (256 kB at most).
 
     Args:
@@ -100,12 +100,12 @@ def find_layout(path: Path, n_leads: int | None) -> Layout:
     lines = _LINE_ENDS.split(head.decode(encoding, errors="replace"))
     if len(head) == HEAD_BYTES and len(lines) > 1:
         lines.pop()  # it is cut
-    best: tuple[tuple[float, bool, int, int], Layout] | None = None
+    best: tuple[tuple[float, bool, int, int], TextLayout] | None = None
     for order, delimiter in enumerate(_DELIMITERS):
         found = _rows(lines, delimiter)
         if found is None:
             continue
-        share, layout = found[0], Layout(encoding, delimiter, found[2], found[1])
+        share, layout = found[0], TextLayout(encoding, delimiter, found[2], found[1])
         _read_above(lines[max(0, layout.skip - HEADER_LINES) : layout.skip], layout)
         fits = layout.names is not None or layout.columns == n_leads
         rank = (round(share, 2), fits, layout.columns, -order)
@@ -183,7 +183,7 @@ def _rows(lines: Sequence[str], delimiter: str | None) -> tuple[float, int, int]
     return None
 
 
-def _read_above(lines: Sequence[str], layout: Layout) -> None:
+def _read_above(lines: Sequence[str], layout: TextLayout) -> None:
     """Names and units out of the lines above the numbers."""
     known = 0
     told: dict[str, str] = {}  # what lines of the form "key,value" say of a file of one lead
@@ -278,7 +278,7 @@ def _hertz(match: re.Match[str]) -> float:
     return value * (1000 if thousands or match[2] else 1)
 
 
-def _look_at_cells(lines: Sequence[str], layout: Layout) -> None:
+def _look_at_cells(lines: Sequence[str], layout: TextLayout) -> None:
     """Decimal mark, quotes and kinds of columns, from the first rows; a row of column numbers is a header."""
     raw = [line for line in lines if line.strip() and not line.startswith("#")][: 2 * HEAD_ROWS]
     layout.quoted = any('"' in line for line in raw)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
 from ..leads import channel_kind
+from .bounds import MAX_SAMPLES, check_inflated
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years, years_between
 from .groups import Group, joined
-from .registry import MAX_SAMPLES, check_inflated, register_reader
+from .registry import register_reader
 
 _MAX_ITEMS = 100_000  # of sequences; an ECG with a median beat and annotations has some hundred
 _MAX_BYTES = 256 << 20

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
 from ..units import text_of
+from .bounds import MAX_SAMPLES, add_warnings, check_expansion
 from .channels import Channels
-from .registry import MAX_SAMPLES, add_warnings, check_expansion, register_reader
+from .registry import register_reader
 
 _MAX_SIGNALS = 4096
 _BLOCK_BYTES = 8 << 20

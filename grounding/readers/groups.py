@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import EcgFormatError
-from .registry import add_warnings
+from .bounds import add_warnings
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from .bounds import add_warnings
 from .channels import Channels
-from .registry import add_warnings, register_reader
+from .registry import register_reader
 
 _SECTION_HEADER = 16
 _ZERO = 512

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EcgFormatError
+from .bounds import MAX_SAMPLES, add_warnings
 from .channels import Channels
 from .device import add_person, years_between
-from .registry import MAX_SAMPLES, add_warnings, register_reader
+from .registry import register_reader
 from .stored import read_channel
 
 MAGIC = b"ISHNE1.0"

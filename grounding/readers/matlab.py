@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
-from .registry import check_expansion, check_inflated
+from .bounds import check_expansion, check_inflated
 
 _HEADER_BYTES, _PACKED = 128, 15
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from .bounds import add_warnings
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years
 from .groups import Group, joined
-from .registry import add_warnings, register_reader
+from .registry import register_reader
 from .xml_document import bytes_in, has_root, load_xml, number_at, text_at
 
 if TYPE_CHECKING:

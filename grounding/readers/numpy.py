@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from ..errors import EcgFormatError
 from ..units import text_of
 from .arrays import from_array
+from .bounds import MAX_FILE_BYTES, check_expansion
 from .channels import Channels
 from .columns import Column, from_table
-from .registry import MAX_FILE_BYTES, check_expansion, register_reader
+from .registry import register_reader
 
 _KEYS = {
     "signal": ("signal", "ecg", "data", "x", "p_signal", "val"),

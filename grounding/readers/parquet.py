@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from .bounds import MAX_SAMPLES, check_expansion
 from .channels import Channels
 from .columns import Column, from_table, is_time
-from .registry import MAX_SAMPLES, check_expansion, register_reader
+from .registry import register_reader
 
 _MAX_COLUMNS = 1000
 _ROWS_AT_ONCE = 1 << 18

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import EcgFormatError, EcgSignalError
 from ..record import ECGRecord
-from .registry import MAX_SAMPLES, add_warnings
+from .bounds import MAX_SAMPLES, add_warnings
 
 _AT_ONCE = 1 << 22  # samples
 MAX_RATES = 16  # more in one file are no recorder's

@@ -10,11 +10,12 @@ from typing import Any
 
 from ..errors import EcgError, EcgFormatError
 from ..record import ECGRecord
+from .bounds import MAX_FILE_BYTES
 from .channels import OPTIONS, Channels, Options, to_record, with_options
 from .foreign import is_annotations, what_it_is
 from .not_signal import without_non_signal
 from .plausibility import plausibility_warnings
-from .registry import MAX_FILE_BYTES, SNIFF_BYTES, Reader, readers
+from .registry import SNIFF_BYTES, Reader, readers
 
 
 def read_record(
@@ -145,6 +146,8 @@ def _pick(file: Path) -> Reader:
     knowing = [readers[name] for name in readers if (sniff := readers[name].sniff) is not None and sniff(head)]
     for reader in [one for one in knowing if one in named] or knowing:
         return reader
+    if readers.load_plugins():  # an installed package may know what is in it
+        return _pick(file)
     foreign = what_it_is(head)
     if foreign is not None and not (foreign == "a MATLAB file" and named):
         raise EcgFormatError(f"this is {foreign}", where=str(file), remedy=f"the formats read are {', '.join(readers)}")

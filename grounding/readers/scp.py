@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from .bounds import add_warnings
 from .channels import Channels
 from .device import add_device_values, add_person
-from .registry import add_warnings, register_reader
+from .registry import register_reader
 
 MAX_BYTES = 16 << 20  # a lead has at most 64 kB
 _VALUES = {

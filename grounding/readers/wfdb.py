@@ -14,10 +14,11 @@ from ..errors import EcgFormatError
 from ..lead_algebra import einthoven_error
 from ..leads import canonical_leads
 from ..units import millivolts_per, text_of
+from .bounds import MAX_SAMPLES, add_warnings, check_expansion
 from .channels import Channels
 from .foreign import what_it_is
 from .matlab import is_matlab_5, read_matrix
-from .registry import MAX_SAMPLES, SNIFF_BYTES, add_warnings, check_expansion, register_reader
+from .registry import SNIFF_BYTES, register_reader
 from .stored import FORMATS, read_channel
 from .wfdb_header import Header, Signal, about_the_patient, beside, read_header
 

@@ -19,7 +19,8 @@ from PIL import Image
 import gem
 import grounding
 from gem.errors import GemCheckpointError, GemError, GemInputError
-from gem.explaining import Explanation, explain
+from gem.explaining import explain
+from gem.explanation import Explanation
 from gem.views.measured import source_line
 from grounding.facts import DIAGNOSIS_TAGS
 
@@ -282,9 +283,9 @@ def test_a_batch_goes_on_after_a_bad_record(tmp_path: Path) -> None:
 
 def test_the_function_stays_a_function_whatever_was_imported() -> None:
     import gem
-    import gem.benchmarks.explanations
+    import gem.evaluation.explanations
     import gem.views.html
 
-    assert gem.benchmarks.explanations
+    assert gem.evaluation.explanations
     assert gem.views.html
     assert gem.explain is explain

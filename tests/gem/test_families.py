@@ -366,7 +366,7 @@ def test_ecg_coca_takes_lora(coca: EcgCocaModel) -> None:
 
 
 def test_auto_classes_know_everything(coca: EcgCocaModel, tmp_path: Path) -> None:
-    """In a process that says no more than import gem."""
+    """In a process that says no more than import gem.auto."""
     from gem import GemProcessor
 
     model, _ = make("ECG-Chat")
@@ -374,7 +374,7 @@ def test_auto_classes_know_everything(coca: EcgCocaModel, tmp_path: Path) -> Non
         made.save_pretrained(tmp_path / name)
         GemProcessor((made.ecg if name == "coca" else made.ecg_encoder).contract).save_pretrained(tmp_path / name)
     code = (
-        "import sys, gem, transformers as t\n"
+        "import sys, gem.auto, transformers as t\n"
         "for name in ('gem', 'coca'):\n"
         "    for auto in (t.AutoConfig, t.AutoModel, t.AutoProcessor):\n"
         "        print(type(auto.from_pretrained(sys.argv[1] + '/' + name)).__name__)\n"

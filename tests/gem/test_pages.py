@@ -10,8 +10,8 @@ import pytest
 
 import gem
 import grounding
-from gem import cli
-from gem.explaining import Explanation
+from gem.cli import entry as cli
+from gem.explanation import Explanation
 from gem.views.files import PageFiles, mark
 
 SAMPLES = sorted(path.with_suffix("") for path in grounding.sample_path().parent.glob("*.hea"))

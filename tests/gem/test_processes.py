@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import gem
 import grounding
-from gem import cli
+from gem.cli import entry as cli
 from gem.forking import ForkLock, building
 
 SAMPLES = sorted(path.with_suffix("") for path in grounding.sample_path().parent.glob("*.hea"))
@@ -54,7 +54,7 @@ assert first == [gem.explain(path).text for path in paths]
 
 
 def test_threads_load_folders_at_once() -> None:
-    names = [gem.loading.WEIGHTS / "gem-nano"] * 3
+    names = [gem.checkpoints.loading.WEIGHTS / "gem-nano"] * 3
     found: list[Any] = []
     threads = [threading.Thread(target=lambda name=name: found.append(gem.load(name))) for name in names]
     for thread in threads:

@@ -467,7 +467,7 @@ def deep_json(text: str) -> Iterator[str]:
 
 
 def test_other_json_of_ours_may_be_deep(tmp_path: Path) -> None:
-    from grounding.instructions.output import read_gem_json
+    from gem.instruct.output import read_gem_json
 
     for text in deep_json('{"statements": []}'):
         (tmp_path / "x.json").write_text(text)

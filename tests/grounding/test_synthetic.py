@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grounding import ECGRecord, EcgSignalError
-from grounding.measurement.quality import assess
+from grounding.signal.quality import assess
 from grounding.synthetic import RHYTHMS, Truth, synthesize
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import importlib
 
-from .case import Case
+from .case import BenchCase
 
 FILES = ("merge", "dual_projector", "towers", "layer_norm", "ecg_front_end", "segment_pooling")
 
 
-def all_cases(ops: tuple[str, ...] = (), tiny: bool = False) -> list[Case]:
+def all_cases(ops: tuple[str, ...] = (), tiny: bool = False) -> list[BenchCase]:
     """The cases of some ops, or of all.
 
     Args:

@@ -13,7 +13,7 @@ Inputs = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchCase:
     """One op at one size.
 
     Attributes:
@@ -79,7 +79,7 @@ def tensors(out: Any) -> list[Tensor]:
     return [t for item in out for t in tensors(item)] if isinstance(out, Sequence) else []
 
 
-def learning(case: Case, inputs: Inputs) -> Inputs:
+def learning(case: BenchCase, inputs: Inputs) -> Inputs:
     """The inputs, detached; those that learn ask for gradients."""
     return {
         name: value.detach().requires_grad_(name in case.learn) if isinstance(value, Tensor) else value
@@ -95,7 +95,9 @@ def doubled(inputs: Inputs) -> Inputs:
     }
 
 
-def results(case: Case, run: Callable[..., Any], inputs: Inputs, seed: int = 1) -> tuple[list[Tensor], list[Tensor]]:
+def results(
+    case: BenchCase, run: Callable[..., Any], inputs: Inputs, seed: int = 1
+) -> tuple[list[Tensor], list[Tensor]]:
     """Outputs, and gradients of ``case.learn`` for cotangents that depend only on ``seed``."""
     inputs = learning(case, inputs)
     outs = tensors(run(**inputs))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..dual_projector import project_both
 from ..merge_plan import plan
-from .case import Case, Inputs
+from .case import BenchCase, Inputs
 
 _PLACEHOLDER = -200
 
@@ -69,7 +69,7 @@ def _placed(
     return project_both(ecg, picture, (we, be), (w1, b1, w2, b2), text, where.source, where.back)
 
 
-def cases(tiny: bool = False) -> list[Case]:
+def cases(tiny: bool = False) -> list[BenchCase]:
     """Projector + merge; the size is that of the projected rows, as the op hands it to the dispatch."""
     out = []
     for model, long, ecg, picture, widths, dtype in (
@@ -90,7 +90,7 @@ def cases(tiny: bool = False) -> list[Case]:
             learn = ("ecg", "picture", "we", "be", "w1", "b1", "w2", "b2", "text")
             make: Any = partial(_inputs, rows_, long_, ecg_, picture_, widths_, dtype)
             out.append(
-                Case(
+                BenchCase(
                     "dual_projector",
                     f"{model}, batch {rows}, with the merge",
                     dtype,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ecg_front_end import MISSING, decoded, embed_int16
-from .case import Case, Inputs
+from .case import BenchCase, Inputs
 
 
 def _inputs(
@@ -84,7 +84,7 @@ def _float(
     return tokens + position
 
 
-def cases(tiny: bool = False) -> list[Case]:
+def cases(tiny: bool = False) -> list[BenchCase]:
     """ECG-CoCa in GEM-7B (12 x 5000, patch 50, width 768) and ``ecg_patch`` on gem-nano's 12 x 1250 z-scores (patch 25, width 192)."""
     out = []
     for model, length, patch, width, dtype, cls, zscore in (
@@ -102,7 +102,7 @@ def cases(tiny: bool = False) -> list[Case]:
             flop = 2.0 * rows * leads * short * wide
             learn = ("probe",) if probe else ("weight", "position", "cls" if cls else "bias")
             out.append(
-                Case(
+                BenchCase(
                     "ecg_front_end",
                     f"{model}, batch {records}" + (f", {what}" if what else ""),
                     dtype,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..layer_norm import residual_layer_norm
-from .case import Case, Inputs
+from .case import BenchCase, Inputs
 
 
 def _inputs(rows: int, width: int, dtype: torch.dtype, device: str, g: torch.Generator) -> Inputs:
@@ -34,7 +34,7 @@ def liger() -> dict[str, Callable[..., Any]]:
     return {"liger": run}
 
 
-def cases(tiny: bool = False) -> list[Case]:
+def cases(tiny: bool = False) -> list[BenchCase]:
     """CLIP-L and ECG-CoCa as in GEM-7B; a width of 256 in float32 as the smallest encoders have."""
     out = []
     for name, tokens, width, dtype in (
@@ -47,7 +47,7 @@ def cases(tiny: bool = False) -> list[Case]:
             numbers = shape[0] * shape[1]
             moved = 4 * numbers * dtype.itemsize  # forward x, r, sum, norm; backward both gradients, the sum, dx
             out.append(
-                Case(
+                BenchCase(
                     "layer_norm",
                     f"{name}, batch {batch}",
                     dtype,

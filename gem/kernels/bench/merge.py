@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...fusion.merge import merge_tokens
 from ..merge_rows import merge
-from .case import Case, Inputs
+from .case import BenchCase, Inputs
 
 _PLACEHOLDER = -200
 
@@ -62,7 +62,7 @@ def _loop(
     return [merged.embeds, merged.labels if merged.labels is not None else ids, merged.attention_mask, positions]
 
 
-def cases(tiny: bool = False) -> list[Case]:
+def cases(tiny: bool = False) -> list[BenchCase]:
     """GEM-7B: 64 ids, 101 ECG and 576 picture tokens of 4096; gem-nano: 20 and 4 tokens of 256."""
     out = []
     for model, long, ecg, picture, width, dtype in (
@@ -74,7 +74,7 @@ def cases(tiny: bool = False) -> list[Case]:
             size = shape[0] * (shape[1] - 1 + shape[2] + shape[3]) * shape[4]
             moved = 2 * size * dtype.itemsize
             out.append(
-                Case(
+                BenchCase(
                     "merge",
                     f"{model}, batch {rows}",
                     dtype,

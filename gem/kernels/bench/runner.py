@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..dispatch import use
-from .case import Case, Inputs, cotangents, distance, doubled, learning, results, tensors
+from .case import BenchCase, Inputs, cotangents, distance, doubled, learning, results, tensors
 from .timing import Ceilings, Timing, held_mb, measure
 
 # ||out - ref|| / ||ref||: rounding of the dtype, several times over
@@ -29,7 +29,7 @@ class Row:
         notes: why something is missing.
     """
 
-    case: Case
+    case: BenchCase
     direction: str
     timings: dict[str, Timing] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Bench:
         """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
-    def run(self, cases: Iterable[Case]) -> Iterator[Row]:
+    def run(self, cases: Iterable[BenchCase]) -> Iterator[Row]:
         """The rows of each case, as they come; an implementation that fails is a note, not an end."""
         for case in cases:
             rows = [Row(case, direction) for direction in case.directions]
@@ -93,7 +93,7 @@ class Bench:
                 torch.cuda.empty_cache()
             yield from rows
 
-    def _run(self, case: Case, rows: list[Row]) -> None:
+    def _run(self, case: BenchCase, rows: list[Row]) -> None:
         generator = torch.Generator(self.device).manual_seed(0)
         checked, timed = case.inputs(self.device, generator), case.inputs(self.device, generator)
         with use("torch"):
@@ -120,7 +120,7 @@ class Bench:
             if self.device == "cuda":
                 torch.cuda.empty_cache()
 
-    def _implementations(self, case: Case) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    def _implementations(self, case: BenchCase) -> Iterator[tuple[str, str, Callable[..., Any]]]:
         yield "triton", "triton", case.run
         yield "eager", "torch", case.run
         if self.compiled and case.compiles:
@@ -129,7 +129,7 @@ class Bench:
         for name, run in case.rivals.items():
             yield name, "torch", run
 
-    def _time(self, case: Case, direction: str, run: Callable[..., Any], inputs: Inputs) -> Timing:
+    def _time(self, case: BenchCase, direction: str, run: Callable[..., Any], inputs: Inputs) -> Timing:
         if direction == "forward":
             fixed = learning(case, inputs)
             with torch.no_grad():

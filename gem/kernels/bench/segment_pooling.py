@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..segment_pooling import pool_segments
-from .case import Case, Inputs
+from .case import BenchCase, Inputs
 
 
 def _inputs(
@@ -34,7 +34,7 @@ def _mask(*, tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, most: 
     return ((covers @ tokens) / (end - start).clamp(min=1)).flatten(0, 1)
 
 
-def cases(tiny: bool = False) -> list[Case]:
+def cases(tiny: bool = False) -> list[BenchCase]:
     """Tokens of ECG-CoCa in GEM-7B, and gem-nano's projected ones."""
     out = []
     for model, tokens, width, dtype in (("GEM-7B", 101, 768, torch.bfloat16), ("gem-nano", 40, 256, torch.float32)):
@@ -42,7 +42,7 @@ def cases(tiny: bool = False) -> list[Case]:
             shape = (2, 9, 5, 7, dtype) if tiny else (records, tokens, width, 576, dtype)
             moved = shape[0] * (shape[1] + shape[3]) * shape[2] * dtype.itemsize
             out.append(
-                Case(
+                BenchCase(
                     "segment_pooling",
                     f"{model}, batch {records}",
                     dtype,

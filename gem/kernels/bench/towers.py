@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .case import Case, Inputs
+from .case import BenchCase, Inputs
 
 _PLACEHOLDER = -200
 _TEXT = {
@@ -124,16 +124,16 @@ def _copy(model: Any, dtype: torch.dtype) -> Any:
     return copy.deepcopy(model).to(dtype)
 
 
-def cases(tiny: bool = False) -> list[Case]:
+def cases(tiny: bool = False) -> list[BenchCase]:
     """Latency of encoding at three batch sizes; a training step at batch 8."""
-    out: list[Case] = []
+    out: list[BenchCase] = []
     for model, long, dtype in (("GEM-7B", 64, torch.bfloat16), ("gem-nano", 48, torch.float32)):
         out += [_case(model, rows, long, dtype, tiny, "towers + projector + merge", _encode) for rows in (1, 8, 64)]
         out.append(_case(model, 8, long, dtype, tiny, "training step", _step))
     return out
 
 
-def _case(model: str, rows: int, long: int, dtype: torch.dtype, tiny: bool, what: str, run: Any) -> Case:
+def _case(model: str, rows: int, long: int, dtype: torch.dtype, tiny: bool, what: str, run: Any) -> BenchCase:
     name = "tiny" if tiny else model
     rows, long, shown = (min(rows, 2), 5, rows) if tiny else (rows, long, rows)
     side = {"GEM-7B": (336, 336), "gem-nano": (400, 512), "tiny": (28, 28)}[name]
@@ -143,7 +143,7 @@ def _case(model: str, rows: int, long: int, dtype: torch.dtype, tiny: bool, what
     flop = {"GEM-7B": 2.0 * (303e6 * 577 + 86e6 * 101 + 21e6 * 677), "gem-nano": 0.0, "tiny": 0.0}[name] * rows
     factor = 3 if run is _step else 1
     # through deep stacks of half precision the distance is that of the dtype times the depth
-    return Case(
+    return BenchCase(
         "training step" if run is _step else "towers",
         f"{model}, batch {shown}, {what}",
         dtype,

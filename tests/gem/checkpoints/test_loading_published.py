@@ -182,7 +182,7 @@ def test_round_trip_through_convert(gem_folder: Path, tmp_path: Path) -> None:
 def test_the_command_converts(gem_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import argparse
 
-    from gem.checkpoints import cli
+    from gem.cli import convert as cli
 
     parser = argparse.ArgumentParser()
     cli.add_arguments(parser)

@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
 import gem
-from gem.encoders import ENCODERS, build_encoder
+from gem.encoders import ENCODERS, Encoder, build_encoder, check_encoder
+from gem.encoders.table import encoder_table
 from grounding.errors import EcgRegistryError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("name", gem.list_encoders())
 def test_promises(name: str) -> None:
-    torch.manual_seed(0)
-    encoder = build_encoder(name, ENCODERS[name].tiny).eval()
-    if encoder.kind == "vision":
-        x = torch.randn(3, 3, *encoder.image_size)
-    elif encoder.contract is not None:
-        x = torch.randn(3, len(encoder.contract.leads), encoder.contract.n_samples)
-    else:
-        x = torch.randn(3, encoder.width)
-    tokens = encoder(x)
-    assert tokens.shape == (3, encoder.n_tokens, encoder.width)
-    assert torch.isfinite(tokens).all()
-    torch.testing.assert_close(tokens[1:2], encoder(x[1:2]), atol=1e-5, rtol=1e-5)
-    if next(encoder.parameters(), None) is not None:
-        tokens.sum().backward()
-        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+    check_encoder(name)
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda self, x: self.body(x)[:, :1], "gives"),
+        (lambda self, x: self.body(x) / 0, "finite"),
+        (lambda self, x: self.body(x - x.mean()), "others in the batch"),
+        (lambda self, x: self.body(x).detach().requires_grad_(), "no gradient"),
+    ],
+)
+def test_a_broken_promise_is_named(forward: Any, said: str) -> None:
+    class Broken(Encoder):
+        """Sees: nothing. Architecture: broken. Source: this test."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = build_encoder("ecg_patch", ENCODERS["ecg_patch"].tiny)
+            self.width, self.n_tokens, self.contract = self.body.width, self.body.n_tokens, self.body.contract
+
+    Broken.forward = forward
+    gem.register_encoder(Broken)
+    try:
+        with pytest.raises(gem.GemConfigError, match=said):
+            check_encoder("Broken")
+    finally:
+        del ENCODERS._entries["Broken"]
+
+
+def test_the_table_in_the_docs_is_the_code() -> None:
+    """python -m gem.encoders.table > docs/encoders.csv"""
+    assert (ROOT / "docs" / "encoders.csv").read_text() == encoder_table()
+    rows = list(csv.DictReader(io.StringIO(encoder_table())))
+    assert [row["name"] for row in rows] == gem.list_encoders()
+    assert all(row["sees"] and row["architecture"] and row["source"] for row in rows)
 
 
 def test_timm_conv_nets_flatten_rows() -> None:

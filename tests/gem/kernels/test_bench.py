@@ -14,7 +14,7 @@ import torch
 
 from gem.kernels import chosen, dispatch
 from gem.kernels.bench import all_cases
-from gem.kernels.bench.case import Case, distance
+from gem.kernels.bench.case import BenchCase, distance
 from gem.kernels.bench.report import adopt, cells, markdown, write_csv
 from gem.kernels.bench.runner import Bench, Row
 from gem.kernels.bench.timing import Ceilings, Timing, measure, quantiles
@@ -27,11 +27,11 @@ def double(x: torch.Tensor) -> list[torch.Tensor]:
     return [x * 2]
 
 
-def case(size: int, run: Any = double, **more: Any) -> Case:
+def case(size: int, run: Any = double, **more: Any) -> BenchCase:
     def inputs(device: str, g: torch.Generator) -> dict[str, Any]:
         return {"x": torch.randn(4, generator=g, device=device)}
 
-    return Case("merge", f"size {size}", torch.float32, size, inputs, run, ("x",), 32, 32, **more)
+    return BenchCase("merge", f"size {size}", torch.float32, size, inputs, run, ("x",), 32, 32, **more)
 
 
 def fake(times: list[float]) -> Any:
@@ -135,7 +135,7 @@ def test_a_table_is_written_read_back_and_obeyed(tmp_path: Path, monkeypatch: py
     assert page.count("| merge |") == 9
 
 
-def _implementations(case: Case) -> Any:
+def _implementations(case: BenchCase) -> Any:
     yield "triton", "torch", case.run
     yield "eager", "torch", case.run
     for name, run in case.rivals.items():

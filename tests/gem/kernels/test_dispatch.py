@@ -9,7 +9,7 @@ import torch
 
 from gem import GemConfigError
 from gem.kernels import chosen, dispatch, mode, use
-from gem.kernels.dispatch import Entry, Table
+from gem.kernels.dispatch import DispatchEntry, Table
 
 
 def test_the_switch_goes_back() -> None:
@@ -39,7 +39,9 @@ def test_nothing_is_claimed_before_it_was_measured() -> None:
 def test_table(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     medians = {100: (1.0, 2.0), 1000: (1.0, 1.5), 10000: (2.0, 2.0)}
-    Table(Entry("merge", "sm_90", "bfloat16", "both", n, *ms) for n, ms in medians.items()).write(path, "some GPU")
+    Table(DispatchEntry("merge", "sm_90", "bfloat16", "both", n, *ms) for n, ms in medians.items()).write(
+        path, "some GPU"
+    )
     table = Table.read(path)
     won = {n: table.wins("merge", "sm_90", "bfloat16", "both", n) for n in (99, 100, 500, 1000, 5000, 10000, 20000)}
     # never beyond what was measured, never beside a size that lost
@@ -56,7 +58,7 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_auto_obeys_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [Entry("merge", "sm_90", "float32", "both", n, 1.0, 2.0) for n in (10, 1000)]
+    entries = [DispatchEntry("merge", "sm_90", "float32", "both", n, 1.0, 2.0) for n in (10, 1000)]
     monkeypatch.setattr(dispatch, "_table", Table(entries))
     monkeypatch.setattr(dispatch, "device_class", lambda index: "sm_90")
 

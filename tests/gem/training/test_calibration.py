@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import gem
-from gem.benchmarks.classification import calibration_error, class_logits, class_targets
-from gem.benchmarks.ptbxl import load_ptbxl
+from gem.data.ptbxl import load_ptbxl
+from gem.evaluation.classification import calibration_error, class_logits, class_targets
 from gem.training.calibration import calibrate, cross_fitted, fit, main
 from gem.training.start import build
 

@@ -13,8 +13,8 @@ import wfdb
 
 from gem.training.delineator import Delineator, export, main, read_marks, taught
 from grounding import read_record, sample_path, synthesize
-from grounding.measurement.delineators import WEIGHTS, probabilities
-from grounding.measurement.features import FS_HZ, net_input
+from grounding.delineation.features import FS_HZ, net_input
+from grounding.delineation.learned import WEIGHTS, probabilities
 
 MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
 

@@ -17,11 +17,12 @@ import yaml
 from torch import Tensor
 
 import gem.training
-from gem.training.augment import augment, augment_beats, augment_pictures, augment_traces, mix
+from gem.cli.train import CONFIGS
+from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
+from gem.data.conversations import EcgData
+from gem.data.ptbxl_batches import NAMES
 from gem.training.classification import Classification
 from gem.training.contrastive import Contrastive, baseline_wander, zero_gaps
-from gem.training.data import NAMES
-from gem.training.data_text import EcgData
 from gem.training.instruction import Instruction
 from gem.training.pretraining import SelfSupervised, keep_leads
 from gem.training.probe import Probe
@@ -83,11 +84,11 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
             ptbxl_batch,
         ),
         "Explanation": (
-            partial(gem.training.explanation.Explanation, model={**TINY, "ecg_encoder": BEATS}),
+            partial(gem.training.explanation.ExplanationTuning, model={**TINY, "ecg_encoder": BEATS}),
             ptbxl_batch,
         ),
         "Explanation cached": (
-            partial(gem.training.explanation.Explanation, model=TINY, feature_cache=str(folder / "cache")),
+            partial(gem.training.explanation.ExplanationTuning, model=TINY, feature_cache=str(folder / "cache")),
             ptbxl_batch,
         ),
         "Contrastive": (partial(Contrastive, model=tiny.COCA, wander=1.0, gaps=1.0), partial(chat, task="caption")),
@@ -147,9 +148,7 @@ NAMES_OF_CASES = list(cases(Path(), Path()))
 
 
 def test_no_module_is_missing_here() -> None:
-    recipes = [
-        yaml.safe_load(path.read_text())["model"]["class_path"] for path in gem.training.cli.CONFIGS.glob("*.yaml")
-    ]
+    recipes = [yaml.safe_load(path.read_text())["model"]["class_path"] for path in CONFIGS.glob("*.yaml")]
     assert {name.split()[0] for name in NAMES_OF_CASES} == modules() >= {path.rpartition(".")[2] for path in recipes}
 
 

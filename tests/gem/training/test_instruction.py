@@ -153,7 +153,8 @@ def test_frozen_towers_build_no_graph_and_the_head_sees_answers_alone(data: Path
     model = learner.model
     model.ecg_encoder.register_forward_hook(lambda _m, _i, out: seen.update(tower=out.requires_grad))
     model.language_model.lm_head.register_forward_hook(lambda _m, args, _o: seen.update(rows=args[0].numel() // 32))
-    from gem.training.data_text import IGNORE, EcgData
+    from gem.data.conversations import EcgData
+    from gem.labels import IGNORE
     from gem.training.packing import text_loss
 
     source = EcgData(str(data), val_share=0.0)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import gem
+from gem.data.conversations import EcgData
 from gem.errors import GemConfigError
 from gem.training.classification import Classification
-from gem.training.data_text import EcgData
 from gem.training.pretraining import SelfSupervised, keep_leads
 
 from . import tiny

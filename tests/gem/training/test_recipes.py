@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import gem
-from gem.training.cli import CONFIGS, run
+from gem.cli.train import CONFIGS, run
 
 from . import tiny
 from .tiny import COCA, MODELS, write_data

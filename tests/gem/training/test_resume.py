@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from gem import GemConfigError
+from gem.data.batches import GlobalBatches, ResumableData, ResumableLoader
+from gem.data.ptbxl_batches import PtbxlData
+from gem.data.resume import next_batch, set_progress
 from gem.training.classification import Classification
-from gem.training.data import PtbxlData
-from gem.training.data_batches import GlobalBatches, ResumableData, ResumableLoader
-from gem.training.explanation import Explanation
-from gem.training.resume import next_batch, set_progress
+from gem.training.explanation import ExplanationTuning
 from gem.training.start import save, start
 from gem.training.tuning import SeededSteps
 
@@ -245,7 +245,7 @@ def test_gem_nanos_modules_in_chains(kind: str, ptbxl: Path, tmp_path: Path) -> 
         output = str(tmp_path / name / "model")
         module: lightning.LightningModule
         if kind == "explanation":
-            module = Explanation(model=model, output=output, feature_cache=str(tmp_path / name / "features"))
+            module = ExplanationTuning(model=model, output=output, feature_cache=str(tmp_path / name / "features"))
         elif kind == "picture":
             module = Classification(model=model, output=output, inputs="picture", teacher=str(tmp_path / "teacher"))
         else:

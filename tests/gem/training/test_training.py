@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
 import gem
+from gem.cli.train import CONFIGS, find_config
+from gem.data.ptbxl_batches import PtbxlData
 from gem.errors import GemConfigError
 from gem.training.classification import Classification, choose_share, choose_thresholds
-from gem.training.cli import CONFIGS, find_config
-from gem.training.data import PtbxlData
-from gem.training.explanation import Explanation
+from gem.training.explanation import ExplanationTuning
 from gem.training.start import start
 
 TINY: dict[str, Any] = {
@@ -73,7 +73,7 @@ def test_the_decoder_learns_to_write_and_the_encoders_stay(
     folder, _ = trained
     before = gem.load(folder / "signal")
     lightning.seed_everything(0)
-    module = Explanation(init=str(folder / "signal"), output=str(folder / "text"), learning_rate=0.01)
+    module = ExplanationTuning(init=str(folder / "signal"), output=str(folder / "text"), learning_rate=0.01)
     figures = fit(module, data_of(ptbxl_like, folder), epochs=30)
     assert figures["loss"] < 3.0  # chance is log(566) = 6.3
     after = gem.load(folder / "text")
@@ -222,7 +222,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(ptbxl_like: Path, tmp_path:
         if kind == "signal":
             module = Classification(model=model, output=output, learning_rate=0.01)
         else:
-            module = Explanation(model=model, output=output, feature_cache=str(tmp_path / f"features-{name}"))
+            module = ExplanationTuning(model=model, output=output, feature_cache=str(tmp_path / f"features-{name}"))
         given: list[lightning.Callback] = [
             ModelCheckpoint(tmp_path / name / "checkpoints", save_last=True, every_n_train_steps=5),
             EMAWeightAveraging(decay=0.5, update_starting_at_step=1),
@@ -253,7 +253,7 @@ def test_each_page_is_read_once_and_the_losses_stay(ptbxl_like: Path, tmp_path: 
     losses: dict[str | None, float] = {}
     for cache in (None, str(tmp_path / "features")):
         lightning.seed_everything(0)
-        module = Explanation(model=TINY, output=str(tmp_path / "text"), feature_cache=cache)
+        module = ExplanationTuning(model=TINY, output=str(tmp_path / "text"), feature_cache=cache)
         losses[cache] = fit(module, data_of(ptbxl_like, tmp_path, picture=True), epochs=3)["loss"]
         if cache is not None:
             assert module.cache is not None

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import gem
-from gem.training.data_items import load_items, split
-from gem.training.data_text import EcgData
+from gem.data.conversations import EcgData
+from gem.data.examples import load_items, split
 from gem.training.packing import text_loss
 
 from . import tiny

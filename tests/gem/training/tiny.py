@@ -14,7 +14,7 @@ import wfdb
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from gem.training.data_text import EcgData
+from gem.data.conversations import EcgData
 from gem.training.instruction import Instruction
 
 LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
@@ -106,7 +106,7 @@ def write_data(folder: Path, count: int = 8) -> Path:
 
 
 def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
-    """A folder laid out as ``gem.benchmarks.ptbxl`` reads it: one raw record of fold 8 and one filtered, the others of folds 1-7."""
+    """A folder laid out as ``gem.data.ptbxl`` reads it: one raw record of fold 8 and one filtered, the others of folds 1-7."""
     records = folder / "ptbxl" / "records500" / "00000"
     records.mkdir(parents=True)
     (folder / "ptbxl_filtered").mkdir()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import grounding
+from grounding.criteria import shown
 from grounding.facts import DIAGNOSES, TAGS, Fact, compose, facts, prompt, resolve
-from grounding.findings import shown
 
 PROBABILITIES = {"NORM": 0.1, "MI": 0.7, "STTC": 0.2, "CD": 0.6, "HYP": 0.05}
 

@@ -9,18 +9,18 @@ import pytest
 
 import grounding
 from grounding import STANDARD_LEADS, ECGRecord
-from grounding.facts import DIAGNOSES, Fact, Statement, compose, facts, report, suggested
-from grounding.findings import assess
+from grounding.criteria import assess
+from grounding.facts import DIAGNOSES, Fact, ReportSentence, compose, facts, report, suggested
 
 
 def said(
     measurement: Any, probabilities: dict[str, float] | None = None, silence: str | None = None, text: str | None = None
-) -> list[Statement]:
+) -> list[ReportSentence]:
     items = facts(measurement, grounding.find(measurement), probabilities)
     return report(compose(items, seed=1) if text is None else text, items, assess(measurement), silence)
 
 
-def kinds(statements: list[Statement]) -> list[str]:
+def kinds(statements: list[ReportSentence]) -> list[str]:
     return [statement.kind for statement in statements]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grounding.measurement.delineators import Boundaries
+from grounding.delineation.types import Boundaries
 from grounding.measurement.ectopy import (
     Comparison,
     against,

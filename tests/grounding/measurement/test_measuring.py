@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import grounding
-from grounding.measurement import delineators
-from grounding.measurement.fusion import steepness
+from grounding.delineation import delineators
+from grounding.delineation.fusion import steepness
 from grounding.measurement.result import (
     BEAT_COLUMNS,
     INTERVALS,

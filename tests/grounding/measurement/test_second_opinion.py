@@ -8,8 +8,8 @@ import json
 import pytest
 
 import grounding
+from grounding.criteria import assess
 from grounding.facts import compose, facts, report
-from grounding.findings import assess
 from grounding.measurement import measuring
 from grounding.measurement.result import Measurement
 from grounding.measurement.second_opinion import CALIBRATION_MS, uncertainty_ms

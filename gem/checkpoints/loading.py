@@ -1,0 +1,126 @@
+"""``gem.load``: a model with its processor, from a name or a folder, ours or published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..encoders.contract import SignalContract
+from ..errors import GemCheckpointError
+from ..forking import building
+from ..processing import FILE, GemProcessor
+from ..tokenizer import load_tokenizer
+from ..untrusted import as_checkpoint_error, read_json
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
+    """A model in eval mode, with ``.processor``.
+
+    A folder may come from anybody: none of its code is run, nothing is fetched, and its config is compared with the headers of its
+    weights before a model is built. Several threads may load at once.
+
+    Args:
+        name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout.
+        device: where to put it; the CPU when None.
+        dtype: of the weights; when None float32 for ours, and what the files hold for a published layout.
+
+    Raises:
+        GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
+    """
+    with as_checkpoint_error(name_or_path, "the folder can't be read"):
+        folder = _folder(name_or_path)
+        config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+        if not isinstance(config.get("model_type") or "", str):
+            raise GemCheckpointError("model_type is no name", where=str(folder / "config.json"))
+    with building:
+        if config.get("model_type") in ("gem", "gem_ecg_coca"):
+            return _ours(folder, config, dtype).to(device or "cpu").eval()
+        from .published import load_published
+
+        return load_published(folder, config, device, dtype)
+
+
+def _folder(name_or_path: str | Path) -> Path:
+    folder = Path(name_or_path)
+    if not folder.exists() and (WEIGHTS / str(name_or_path)).is_dir():
+        folder = WEIGHTS / str(name_or_path)
+    if not folder.is_dir():
+        bundled = sorted(path.name for path in WEIGHTS.glob("*") if path.is_dir())
+        raise GemCheckpointError(
+            "no such model",
+            where=str(name_or_path),
+            remedy=f"give a folder, or one of the bundled models: {', '.join(bundled) or 'none'}",
+        )
+    return folder
+
+
+def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
+    """A model in our own layout."""
+    from .building import OURS, compared, filled, read_generation, set_generation
+    from .files import check_files
+
+    family: Any
+    if values["model_type"] == "gem":
+        from ..modeling import GemForConditionalGeneration as family
+    else:
+        from ..fusion.coca import EcgCocaModel as family
+    with as_checkpoint_error(folder, "the weights can't be read"):
+        shapes = check_files(folder)
+    with as_checkpoint_error(folder / "config.json", "it can't be used"):
+        config = family.config_class(**values)
+    report = compared(folder, family, config, shapes)
+    wrong: dict[str, Any] = {
+        "missing_keys": report.missing,
+        "unexpected_keys": report.unexpected,
+        "mismatched_keys": report.mismatched,
+    }
+    if not report.complete:
+        shown = {name: list(keys)[:5] for name, keys in wrong.items() if keys}
+        raise GemCheckpointError(f"the weights don't fit the config: {shown}", where=str(folder))
+    stored = GemProcessor.from_pretrained(folder) if (folder / FILE).is_file() else None
+    tokenizer = load_tokenizer(folder) if stored is None else stored.tokenizer
+    generation = read_generation(folder, OURS)
+    model = filled(folder, family, config, dtype=dtype or torch.float32)
+    set_generation(model, generation)
+    if stored is not None:
+        model.processor = stored
+    elif values["model_type"] == "gem_ecg_coca":
+        model.processor = GemProcessor(model.ecg.contract, tokenizer=tokenizer)
+    else:
+        model.processor = GemProcessor.from_config(model.config, tokenizer)
+    check_fit(model, folder)
+    return model
+
+
+def check_fit(model: Any, folder: Path) -> None:
+    """Refuse a processor whose tensors the model does not take.
+
+    Raises:
+        GemCheckpointError: another window, picture or vocabulary than the model's.
+    """
+    coca, processor = hasattr(model, "ecg"), model.processor
+    encoder = model.ecg if coca else model.ecg_encoder
+    signal, given = getattr(model.config, "signal", None), processor.contract
+    own = SignalContract.from_dict(signal) if signal else getattr(encoder, "contract", None)
+    if own is not None and given is not None and (len(own.leads), own.n_samples) != (len(given.leads), given.n_samples):
+        raise GemCheckpointError(
+            f"the processor makes {len(given.leads)} leads x {given.n_samples} samples, the encoder takes "
+            f"{len(own.leads)} x {own.n_samples}",
+            where=str(folder),
+        )
+    size, vision = (processor.picture or {}).get("size"), None if coca else model.vision_encoder
+    if size is not None and vision is not None and tuple(size) != tuple(vision.image_size):
+        raise GemCheckpointError(
+            f"the processor makes pictures of {size}, the encoder takes {vision.image_size}", where=str(folder)
+        )
+    table = model.text if coca else getattr(model, "language_model", None)
+    if table is not None and processor.tokenizer is not None:
+        rows = int((table.transformer if coca else table).config.vocab_size)
+        # a template may put ids in front of every text that are no token's
+        most = max(*processor.tokenizer.get_vocab().values(), *processor.tokenizer("ECG")["input_ids"])
+        if most >= rows:
+            raise GemCheckpointError(f"the tokenizer has the id {most}, the model {rows} tokens", where=str(folder))

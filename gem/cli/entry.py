@@ -1,0 +1,400 @@
+"""The ``gem`` command: thin, and light until a command needs more."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import importlib
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grounding
+from grounding import EcgError
+
+from ..extensions import load_extension
+from ..extras import how_to_install
+from ..terminal import Parser, say, say_error, say_json, say_traceback, take_warnings
+
+if TYPE_CHECKING:
+    from grounding import ECGRecord, Evidence, Measurement
+
+    from ..views.files import PageFiles
+
+# name -> (module with add_arguments(parser) and run(args), what it is for)
+ELSEWHERE = {
+    "instruct": ("gem.cli.instruct", "make instruction data from recordings"),
+    "train": ("gem.cli.train", "train a model by a config"),
+    "evaluate": ("gem.cli.evaluate", "measure a model on a benchmark"),
+    "convert": ("gem.cli.convert", "convert a published checkpoint"),
+}
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "neurokit2",
+    "wfdb",
+    "pandas",
+    "pillow",
+    "torch",
+    "transformers",
+    "timm",
+    "lightning",
+    "onnxruntime",
+    "typst",
+)
+STOPPED = 130  # 128 + SIGINT, as shells have it
+
+
+def command() -> None:
+    """The console script: ``main``, and out at once when it was stopped."""
+    status = main()
+    if status != STOPPED:
+        sys.exit(status)
+    # libraries put their temporary files away; a thread that still waits for an answer is not waited for
+    putting_away = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    putting_away.start()
+    putting_away.join(0.5)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the words after ``gem``; those of the process when None.
+
+    Returns:
+        0 when all went well; 1 when some of a batch failed, or ``check`` found a contradiction; 2 on an error; 130 when stopped.
+    """
+    with warnings.catch_warnings():
+        take_warnings()
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        words = _with_extensions(words)
+        args = _parser(words).parse_args(words)
+        return int(args.run(args) or 0)
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt as stop:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # workers that end now say so
+            traceback.clear_frames(stop.__traceback__)
+        say_error("stopped; what was written is kept")
+        return STOPPED
+    except Exception as error:
+        if "--debug" in words:
+            say_traceback()
+        say_error(_one_line(error))
+        return 2
+
+
+def _with_extensions(words: Sequence[str]) -> list[str]:
+    """The words without ``--import FILE``, whose file is imported: what it registers may be among the choices of a command."""
+    left, waiting = [], iter(words)
+    for word in waiting:
+        if word == "--import" or word.startswith("--import="):
+            name = next(waiting, "") if word == "--import" else word.partition("=")[2]
+            load_extension(name)
+        else:
+            left.append(word)
+    return left
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="gem", description="Grounded explanations of 12-lead ECGs. Research software, not a medical device."
+    )
+    parser.add_argument("--version", action="version", version=f"gem-ecg {grounding.__version__}")
+    shared = Parser(add_help=False)
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    # taken out of the words before they are parsed, see _with_extensions; here for the help
+    shared.add_argument("--import", metavar="FILE", help="import a .py file or module first, for what it registers")
+    reading = Parser(add_help=False)
+    group = reading.add_argument_group("what a file does not tell, or tells wrongly")
+    group.add_argument("--fs", type=float, help="sampling rate, Hz")
+    group.add_argument("--leads", help="channels to take, or names for all of them, e.g. I,II,V1")
+    group.add_argument("--units", help="what the samples are in: mV, uV, V, zscore, adu")
+    group.add_argument("--age", type=float, help="the patient's age, years")
+    group.add_argument("--sex", help="female or male")
+    group.add_argument("--format", help="name of a reader, where the file does not tell")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str, *parents: Any) -> Any:
+        sub = commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[shared, *parents]
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("explain", _explain, "explain recordings, with the evidence", reading)
+    sub.add_argument("records", nargs="*", metavar="REC", help="a recording; a bundled one where none is given")
+    sub.add_argument("--model", default="gem-nano", help="name or folder of a model (default: %(default)s)")
+    sub.add_argument(
+        "--html", type=Path, metavar="OUT", help="page to write, or a folder (default: <record>.html here)"
+    )
+    sub.add_argument("--pdf", type=Path, metavar="OUT", help="also write a PDF, or PDFs into a folder")
+    sub.add_argument("--json", action="store_true", help="print JSON, and write a page only with --html")
+    sub = command("measure", _measure, "measure a recording", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
+    sub.add_argument(
+        "--second-opinion",
+        action="store_true",
+        help="measure twice, by two methods, and give each interval its uncertainty",
+    )
+    sub = command("render", _render, "draw a recording on ECG paper", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="picture to write (.png, .jpg, .webp, .pdf)")
+    sub.add_argument("--layout", default="3x4", help="rows x columns: 3x4 (default), 6x2, 12x1")
+    sub.add_argument("--show", type=lambda text: text.replace(",", " ").split(), help="leads to draw, e.g. II,V1")
+    sub.add_argument("--start", type=float, default=0.0, help="where the page begins, s")
+    sub.add_argument("--dpi", type=float, help="resolution (default: 150)")
+    sub.add_argument("--json", action="store_true", help="print where every lead lies in the picture")
+    sub = command("check", _check, "check the statements of a text against a recording", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    said = sub.add_mutually_exclusive_group(required=True)
+    said.add_argument("--text", help="the text")
+    said.add_argument("--file", type=Path, help="a text file")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.add_argument("--exit-zero", action="store_true", help="exit with 0 also where a statement is contradicted")
+    sub = command("info", _info, "versions, device, weights and registries")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, (module, text) in ELSEWHERE.items():
+        sub = command(name, lambda args: None, text)
+        if name == chosen:  # only then is its module, and what it needs, imported
+            room = _room(name, module)
+            room.add_arguments(sub)
+            sub.set_defaults(run=room.run)
+    return parser
+
+
+def _room(name: str, module: str) -> Any:
+    """The module behind a command.
+
+    Raises:
+        EcgError: it, or a package that it needs, can't be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = (error.name or "").split(".")[0]
+        own = missing in ("", "gem", "grounding")
+        raise EcgError(
+            f"the part of gem-ecg behind it, {module}, can't be imported ({error})",
+            where=f"gem {name}",
+            remedy="install gem-ecg again" if own else how_to_install(missing),
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, EcgError):
+        return " ".join(str(error).split())
+    about = " ".join(str(error).split())[:300]
+    if isinstance(error, ImportError) and error.name and error.name.split(".")[0] not in ("gem", "grounding"):
+        return f"the package {error.name} can't be imported ({about}). {how_to_install(error.name)}."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'file'}: {error.strerror}. Check the path."
+    return f"{type(error).__name__}: {about}. This looks like a fault of ours: run again with --debug and report it."
+
+
+def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
+    given = {name: getattr(args, name) for name in ("fs", "leads", "units", "age", "sex", "format")}
+    return grounding.read_record(path, **given)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from ..views.files import PageFiles
+
+    paths = args.records or [grounding.sample_path()]
+    many, failed, pages = len(paths) > 1, 0, PageFiles()
+    results: list[dict[str, Any]] = []
+    for option in (args.html, args.pdf):
+        if many and option is not None and option.suffix and not option.is_dir():
+            raise EcgError("several recordings don't fit into one file", where=str(option), remedy="name a folder")
+    try:
+        for path, explanation in _explained(paths, args):
+            if isinstance(explanation, EcgError):
+                if not many or args.debug:
+                    raise explanation
+                say_error(f"{explanation}" if str(path) in str(explanation) else f"{path}: {explanation}")
+                failed += 1
+                continue
+            _save(explanation, args, pages)
+            results.append(explanation.to_dict())
+            if not args.json:
+                say(*[""] * (len(results) > 1), explanation.record_id)
+                _tell(explanation)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        if args.json and many:
+            say_json(results)
+        raise
+    if args.json and (many or results):
+        say_json(results if many else results[0])
+    return 1 if failed else 0
+
+
+def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterator[tuple[str | Path, Any]]:
+    """Each recording with its explanation, or with the error that it met; the first by itself, later ones up to sixteen together."""
+    import gem
+    from gem.explaining import AT_ONCE
+
+    first, size = 0, 1
+    while first < len(paths):
+        found: dict[int, Any] = {}
+        for at, path in enumerate(paths[first : first + size]):
+            try:
+                found[at] = _read(path, args)
+            except EcgError as error:
+                found[at] = error
+        records = {at: record for at, record in found.items() if not isinstance(record, EcgError)}
+        try:
+            found |= dict(zip(records, gem.explain(list(records.values()), model=args.model), strict=True))
+        except EcgError:  # of one of them: which?
+            for at, record in records.items():
+                try:
+                    found[at] = gem.explain(record, model=args.model)
+                except EcgError as error:
+                    found[at] = error
+        for at in sorted(found):
+            yield paths[first + at], found[at]
+        first, size = first + size, min(2 * size, AT_ONCE)
+
+
+def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
+    outputs = [(args.html, ".html")] if args.html is not None or not args.json else []
+    outputs += [(args.pdf, ".pdf")] if args.pdf is not None else []
+    for given, suffix in outputs:
+        one_file = given is not None and given.suffix and not given.is_dir()
+        written = explanation.save(given) if one_file else pages.save(explanation, given or Path(), suffix)
+        say(f"wrote {written}", to=sys.stderr)
+
+
+def _tell(explanation: Any) -> None:
+    """Each statement with its evidence, then the verdict."""
+    from ..views.measured import source_line
+
+    for statement in explanation.statements:
+        say(f"  {statement.text}")
+        lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
+        for line in lines[:6]:
+            say(f"      {line}")
+        if len(lines) > 6:
+            say(f"      and {len(lines) - 6} more")
+        for claim in statement.claims:
+            if claim.verdict != "supported":
+                say(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
+    say(f"  {explanation.verdict_line}")
+
+
+def _measure(args: argparse.Namespace) -> None:
+    measurement = grounding.measure(_read(args.record, args), second_opinion=args.second_opinion)
+    if args.json:
+        say_json(measurement.to_dict())
+        return
+    from ..views.measured import VALUES, place, quality_lines, shown
+
+    say(
+        f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats"
+    )
+    for quantity, name in VALUES.items():
+        evidence = _evidence(measurement, quantity)
+        if evidence is not None:
+            why = f": {evidence.reason}" if evidence.value is None else f"   [{place(evidence)}]"
+            say(f"  {name:<18} {shown(evidence)}{why}")
+    for line in quality_lines(measurement):
+        say(f"  quality: {line}")
+
+
+def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
+    try:
+        return measurement.evidence(quantity)
+    except KeyError:
+        return None
+
+
+def _render(args: argparse.Namespace) -> None:
+    from grounding.paper import draw
+
+    record = _read(args.record, args)
+    if args.show is not None:
+        record.select(args.show)  # a lead that was asked for and is not there is an error, not a blank panel
+    page = draw(record, args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
+    try:
+        page.image.save(args.output)
+    except ValueError:
+        raise EcgError(
+            "unknown kind of picture", where=str(args.output), remedy="use .png, .jpg, .webp or .pdf"
+        ) from None
+    if args.json:
+        say_json(page.layout.to_dict())
+    else:
+        say(f"wrote {args.output}", to=sys.stderr)
+
+
+def _check(args: argparse.Namespace) -> int:
+    try:
+        text = args.text if args.text is not None else args.file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise EcgError("the file is not UTF-8 text", where=str(args.file), remedy="save it as UTF-8") from None
+    claims = grounding.check(text, grounding.measure(_read(args.record, args)))
+    if args.json:
+        say_json([claim.to_dict() for claim in claims])
+    else:
+        for claim in claims:
+            say(f"{claim.verdict.replace('_', ' '):<13} {claim.text!r}: {claim.reason}")
+        if not claims:
+            say("no statement was found in the text")
+    contradicted = any(claim.verdict == "contradicted" for claim in claims)
+    return 1 if contradicted and not args.exit_zero else 0
+
+
+def _info(args: argparse.Namespace) -> None:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"gem-ecg": grounding.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    from grounding.readers import readers
+
+    registries = {"readers": readers.list()}
+    try:
+        import torch
+
+        from ..encoders import list_encoders
+
+        registries["encoders"] = list(list_encoders())
+        cuda = torch.cuda.is_available()
+        device = torch.cuda.get_device_name(0) if cuda else f"cpu, {torch.get_num_threads()} threads"
+    except ImportError as error:
+        device = f"torch can't be imported ({error})"
+    folder = Path(__file__).parents[1] / "weights"
+    weights = {
+        path.parent.name: f"{path.stat().st_size / 1e6:.1f} MB" for path in sorted(folder.glob("*/model.safetensors"))
+    }
+    facts: dict[str, Any] = {"versions": versions, "device": device, "weights": weights, "registries": registries}
+    if args.json:
+        say_json(facts)
+        return
+    for name, value in versions.items():
+        say(f"{name:<14} {value}")
+    say(f"{'device':<14} {device}")
+    say(f"{'weights':<14} {', '.join(f'{name} ({size})' for name, size in weights.items()) or 'none bundled'}")
+    for name, entries in registries.items():
+        say(f"{name:<14} {', '.join(entries)}")

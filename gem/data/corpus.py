@@ -1,0 +1,110 @@
+"""Texts to learn to write from: fact sets drawn at random, explained by the composer, with what the encoders suggest.
+
+The facts are drawn independently of the record on purpose: a model that sees only such prompts can take a diagnosis from nowhere
+but the encoders' tokens, and learns to tell any set of facts, rare ones included.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from grounding.facts import DIAGNOSES, FINDING_TAGS, TAGS, VALUES, Fact, compose, prompt
+
+from .ptbxl import SUPERCLASSES, Sample
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+# classes of the classification head: the superclasses, then every frequent sub, form and rhythm label
+CLASS_LABELS = (
+    *SUPERCLASSES,
+    *("AMI", "IMI", "LMI", "ISC", "CLBBB", "CRBBB", "IRBBB", "LAFB/LPFB", "AVB", "IVCD", "LVH", "LAO/LAE"),
+    *("NST", "NDT", "ABQRS", "STD", "PVC", "PAC", "LOWT", "QWAVE", "LPR", "INVT", "VCLVH", "LVOLT"),
+    *("SR", "AFIB", "SARRH", "STACH", "SBRAD", "SVARR"),
+)
+_MERGED = {"ISCA": "ISC", "ISCI": "ISC"}
+_WORDS = {
+    "rate": ("slow", "normal", "normal", "fast"),
+    "axis": ("normal", "normal", "left", "right", ""),
+    "pr": ("short", "normal", "normal", "prolonged"),
+    "qrs": ("normal", "normal", "prolonged", ""),
+    "qt": ("",),
+    "qtc": ("normal", "normal", "prolonged", ""),
+}
+_GROUPS = ("rate", "conduction", "axis", "hypertrophy", "infarction", "ischaemia", "qt", "voltage", "quality")
+
+
+def labels_of(sample: Sample) -> set[str]:
+    """All of a record's labels that are classes of the head."""
+    words = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
+    return {_MERGED.get(word, word) for word in words} & set(CLASS_LABELS)
+
+
+def random_facts(pick: random.Random) -> list[Fact]:
+    """A set of facts such as ``grounding.facts`` gives, without values: each may be missing, normal or abnormal."""
+    out = []
+    if pick.random() < 0.9:
+        word = pick.choice(("named", "named", "regular", "irregular"))
+        out.append(Fact("<rhythm>", "", word, (), "rhythm"))
+    for name, (_, label) in VALUES.items():
+        if pick.random() < 0.15:
+            out.append(Fact(f"<no_{name}>", "", "", (), "missing", label))
+        else:
+            out.append(Fact(f"<{name}>", "", pick.choice(_WORDS[name]), (), "number"))
+    count = min(len(FINDING_TAGS), int(pick.expovariate(0.5)))
+    return out + [Fact(tag, "", pick.choice(_GROUPS), (), "finding") for tag in FINDING_TAGS[:count]]
+
+
+def impression(probabilities: Mapping[str, float], thresholds: Mapping[str, float] | None = None) -> list[str]:
+    """What the encoders suggest: the superclasses over their thresholds, then the details there are words for.
+
+    A normal ECG is named alone, and only where no other superclass is more probable than it; without any class over its
+    threshold the most probable one is named.
+
+    Args:
+        probabilities: class -> probability, superclasses at least.
+        thresholds: class -> least probability; 0.5 where none is given.
+
+    Example:
+        >>> impression({"NORM": 0.2, "MI": 0.7, "STTC": 0.6, "CD": 0.1, "HYP": 0.1, "AMI": 0.8})
+        ['MI', 'STTC', 'AMI']
+        >>> impression({"NORM": 0.4, "MI": 0.1, "STTC": 0.3, "CD": 0.1, "HYP": 0.1})
+        ['NORM']
+    """
+    limits = thresholds or {}
+    top = max(SUPERCLASSES, key=lambda label: probabilities[label])
+    if top == "NORM":
+        return ["NORM"]
+    over = [label for label in DIAGNOSES if label != "NORM" and probabilities.get(label, 0.0) >= limits.get(label, 0.5)]
+    return over if set(over) & set(SUPERCLASSES) else [top, *over]
+
+
+def explanation(diagnoses: Sequence[str], pick: random.Random, without_facts: float = 0.15) -> tuple[str, str]:
+    """A prompt and the text that answers it; now and then with no facts at all."""
+    items = [] if pick.random() < without_facts else random_facts(pick)
+    return prompt(items), compose(items, diagnoses, seed=pick.randrange(2**31))
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
+    """A byte-level BPE over the composed texts in which every fact tag is one token.
+
+    Args:
+        texts: prompts and explanations.
+        vocab_size: entries at most, tags and the 256 bytes included.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "<bos>", "<eos>"]
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    core.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=special, initial_alphabet=alphabet)
+    )
+    # tags are ordinary added tokens: decoding with skip_special_tokens must keep them
+    core.add_tokens(list(TAGS))
+    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")

@@ -1,0 +1,139 @@
+"""PTB-XL as batches: every record through the model's own processor once, kept in a cache that may be deleted at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ..encoders import SignalContract
+from ..errors import GemInputError
+from .batches import GlobalBatches, ResumableData, ResumableLoader
+from .corpus import CLASS_LABELS, labels_of
+from .measured import NAMES, measured, standardize
+from .ptbxl import Sample, load_ptbxl
+
+log = logging.getLogger(__name__)
+
+
+class PtbxlData(ResumableData):
+    """Records of some folds, as ``{"ecg", "pixel_values", "classes", "index"}`` batches.
+
+    Args:
+        root: a folder laid out like PTB-XL (see ``gem.data.ptbxl.load_ptbxl``).
+        train_folds, val_folds: which folds; a patient is in one fold only.
+        signal, picture: which inputs are prepared.
+        measured: also what ``grounding`` measures in each record, as ``"measured"``: see ``gem.data.measured``.
+        cache: folder for the processed records; deleting it costs time only.
+        batch_size: records of a batch.
+        limit: only the first so many training records, e.g. to see a model overfit.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7),
+        val_folds: Sequence[int] = (8,),
+        signal: bool = True,
+        picture: bool = False,
+        measured: bool = False,
+        cache: str = "cache",
+        batch_size: int = 32,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
+        self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
+        self.signal, self.picture, self.measured = signal, picture, measured
+        self.train: Records | None = None
+        self.val: Records | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Prepare the records, or take them from the cache."""
+        if self.train is not None:
+            return
+        model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
+        train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
+        unit = "mV" if sees_millivolts(model) else "zscore"
+        values = standardize(self._cached("measured", train, model, [*NAMES, unit])) if self.measured else None
+        self.train = Records(*self._arrays(train, model), train, values)
+        self.val = Records(*self._arrays(val, model), val)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled by the epoch; the last short batch is kept out unless it is the only one."""
+        assert self.train is not None
+        return self.resumable(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
+
+    def val_dataloader(self) -> ResumableLoader:
+        """In order of record number."""
+        assert self.val is not None
+        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
+
+    def _arrays(self, samples: Sequence[Sample], model: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16."""
+        signal = self._cached("ecg", samples, model, model.config.signal) if self.signal else None
+        picture = self._cached("pixel_values", samples, model, model.config.picture) if self.picture else None
+        return signal, picture
+
+    def _cached(self, name: str, samples: Sequence[Sample], model: Any, contract: Any) -> NDArray[Any]:
+        asked = {"name": name, "ids": [sample.ecg_id for sample in samples], "contract": contract}
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        path = self.cache / f"{name}-{key}.npy"
+        if path.is_file():
+            return np.asarray(np.load(path))
+        log.info("preparing %d records for %s", len(samples), path)
+        rows = [self._one(name, sample, model) for sample in samples]
+        self.cache.mkdir(parents=True, exist_ok=True)
+        # written beside and renamed: a killed run leaves no half cache
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, np.stack(rows))
+        partial.rename(path)
+        return np.stack(rows)
+
+    @staticmethod
+    def _one(name: str, sample: Sample, model: Any) -> NDArray[Any]:
+        if name == "measured":
+            return measured(sample, sees_millivolts(model))
+        if name == "ecg":
+            return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
+        encoded = model.processor(record=sample.record)
+        return np.asarray(encoded["pixel_values"][0], np.float16)
+
+
+def sees_millivolts(model: Any) -> bool:
+    """Whether the signal encoder is given millivolts."""
+    return bool((model.config.signal or {}).get("normalization") == "none")
+
+
+class Records(Dataset[dict[str, Any]]):
+    """Processed records, their classes and their place in the list."""
+
+    def __init__(
+        self,
+        signal: NDArray[Any] | None,
+        picture: NDArray[Any] | None,
+        samples: Sequence[Sample],
+        values: NDArray[Any] | None = None,
+    ) -> None:
+        if signal is None and picture is None:
+            raise GemInputError("neither signal nor picture is asked for", remedy="set signal or picture in the data")
+        given = (("ecg", signal), ("pixel_values", picture), ("measured", values))
+        self.inputs = {name: array for name, array in given if array is not None}
+        labels = [labels_of(sample) for sample in samples]
+        self.classes = torch.tensor([[float(name in row) for name in CLASS_LABELS] for row in labels])
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, index: list[int]) -> dict[str, Any]:
+        """A batch; ``index`` stays a list, which the host reads."""
+        row = {name: torch.from_numpy(array[index].astype(np.float32)) for name, array in self.inputs.items()}
+        return {**row, "classes": self.classes[index], "index": index}

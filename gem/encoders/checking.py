@@ -1,0 +1,65 @@
+"""What every encoder promises, tried on one: for the tests of whoever writes an encoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import GemConfigError
+from .registry import ENCODERS, Encoder, build_encoder
+
+
+def check_encoder(name: str) -> None:
+    """Build a registered encoder with its ``tiny`` arguments and try it: shapes, records apart from each other, gradient, token spans, docstring.
+
+    Raises:
+        GemConfigError: it breaks a promise; the message says which.
+        EcgRegistryError: no encoder has this name.
+
+    Example:
+        >>> check_encoder("ecg_patch")
+    """
+    kind = ENCODERS[name]
+    encoder = build_encoder(name, kind.tiny).eval()
+    x = example_input(encoder)
+    tokens = encoder(x)
+    wanted = (len(x), encoder.n_tokens, encoder.width)
+    if tuple(tokens.shape) != wanted:
+        raise _broken(name, f"{tuple(x.shape)} gives {tuple(tokens.shape)}", f"(B, n_tokens, width), here {wanted}")
+    if not torch.isfinite(tokens).all():
+        raise _broken(name, "its tokens are not all finite", "check for divisions by zero")
+    if not torch.allclose(tokens[1:2], encoder(x[1:2]), atol=1e-5, rtol=1e-5):
+        raise _broken(name, "a record's tokens depend on the others in the batch", "normalise each record by itself")
+    parameters = list(encoder.parameters())
+    if parameters:
+        tokens.sum().backward()
+        if not any(part.grad is not None and part.grad.abs().sum() > 0 for part in parameters):
+            raise _broken(name, "no gradient reaches its parameters", "don't detach the tokens")
+    if encoder.contract is not None:
+        spans = encoder.token_spans()
+        placed = spans[spans[:, 1] > spans[:, 0]]
+        in_order = bool((placed[1:, 0] == placed[:-1, 1]).all())
+        if spans.shape != (encoder.n_tokens, 2) or not in_order or placed[-1, 1] < encoder.contract.n_samples:
+            raise _broken(name, "token_spans do not cover the signal in order", "see Encoder.token_spans")
+    for word in ("Sees:", "Architecture:", "Source:"):
+        if word not in (kind.__doc__ or ""):
+            raise _broken(
+                name, f"its docstring has no line {word}", "say what it sees, how it is built, where it is from"
+            )
+
+
+def example_input(encoder: Encoder, records: int = 3) -> Tensor:
+    """Random input of the shape that an encoder takes, from seed 0."""
+    generator = torch.Generator().manual_seed(0)
+    if encoder.kind == "vision":
+        height, width = getattr(encoder, "image_size")  # noqa: B009  (vision encoders alone have one)
+        shape: tuple[int, ...] = (3, height, width)
+    elif encoder.contract is not None:
+        shape = (len(encoder.contract.leads), encoder.contract.n_samples)
+    else:
+        shape = (encoder.width,)
+    return torch.randn(records, *shape, generator=generator)
+
+
+def _broken(name: str, what: str, remedy: str) -> GemConfigError:
+    return GemConfigError(what, where=f"encoder {name}", remedy=remedy)

@@ -1,0 +1,247 @@
+"""Superclass classification on PTB-XL: every registered metric (macro ROC-AUC, macro F1, balanced accuracy) with a bootstrap interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grounding.facts import DIAGNOSES
+from grounding.facts.opinion import BANDS
+
+from ..data.ptbxl import SUPERCLASSES, Sample
+from ..errors import GemInputError
+from ..metrics import MacroAUROC, metrics
+from ..metrics.bootstrap import bootstrap
+from ..metrics.multilabel import calibration_error
+from .registry import register_benchmark
+
+if TYPE_CHECKING:
+    from ..modeling import GemForConditionalGeneration
+
+INPUTS = ("both", "signal", "picture")
+EDGES = tuple(np.linspace(0, 1, 11).round(1).tolist())  # bands of probability
+Array = NDArray[np.float64]
+
+
+def targets(samples: Sequence[Sample], labels: Sequence[str] = SUPERCLASSES) -> Array:
+    """0/1 labels, (records, labels)."""
+    return np.array([[label in sample.superclasses for label in labels] for sample in samples], np.float64)
+
+
+def probabilities(
+    model: GemForConditionalGeneration, samples: Sequence[Sample], inputs: str = "both", batch_size: int = 16
+) -> Array:
+    """Class probabilities from the classification head, (records, superclasses).
+
+    Args:
+        model: a model with ``.processor`` and a classification head that knows the superclasses.
+        samples: what to classify.
+        inputs: ``"both"``, ``"signal"`` or ``"picture"``: what the model is shown.
+        batch_size: records at once.
+
+    Raises:
+        GemInputError: unknown ``inputs``, or the head lacks a superclass.
+    """
+    return _sigmoid(class_logits(model, samples, inputs, batch_size)[:, superclass_columns(model)])
+
+
+def superclass_columns(model: GemForConditionalGeneration) -> list[int]:
+    """Where the head's superclasses are. Raises GemInputError where one is not."""
+    names = list(model.config.class_names)
+    missing = [label for label in SUPERCLASSES if label not in names]
+    if missing:
+        raise GemInputError(
+            f"the classification head has no {', '.join(missing)}", remedy="use a model trained on PTB-XL"
+        )
+    return [names.index(label) for label in SUPERCLASSES]
+
+
+def class_logits(
+    model: GemForConditionalGeneration, samples: Sequence[Sample], inputs: str = "both", batch_size: int = 16
+) -> Array:
+    """Logits of every class of the head, (records, classes); arguments and errors as in ``probabilities``."""
+    if inputs not in INPUTS:
+        raise GemInputError(f"unknown inputs {inputs!r}", remedy=f"use one of {', '.join(INPUTS)}")
+    rows = []
+    for start in range(0, len(samples), batch_size):
+        records = [sample.record for sample in samples[start : start + batch_size]]
+        encoded = model.processor(record=records, picture=False if inputs == "signal" else None)
+        if inputs == "picture":
+            encoded.pop("ecg", None)
+        with torch.inference_mode():
+            rows.append(model.classify(**encoded).double().logit(1e-12))
+    return np.concatenate([np.asarray(block.cpu(), np.float64) for block in rows])
+
+
+def _sigmoid(logits: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
+
+
+def class_targets(samples: Sequence[Sample], labels: Sequence[str]) -> Array:
+    """0/1 of any classes of the head, (records, labels): superclasses, subclasses, form and rhythm."""
+    merged = {"ISCA": "ISC", "ISCI": "ISC"}
+    rows = []
+    for sample in samples:
+        words = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
+        there = {merged.get(word, word) for word in words}
+        rows.append([label in there for label in labels])
+    return np.array(rows, np.float64)
+
+
+def _share(counts: Array, rows: NDArray[np.intp]) -> float:
+    """Of (2, records) hits and answers, the share of hits over some records; NaN where nothing was answered."""
+    hit, said = counts[:, rows].sum(1)
+    return float(hit / said) if said else float("nan")
+
+
+def reliability(truth: Array, score: Array, edges: Sequence[float] = EDGES) -> list[dict[str, Any]]:
+    """How often what was given a probability is there, a row for each band of probabilities that occurs.
+
+    Args:
+        truth: (n,) 0 or 1.
+        score: (n,) probabilities.
+        edges: of the bands, rising; the last one belongs to the band below it.
+
+    Returns:
+        ``low``, ``high``, ``n``, ``said`` (mean probability) and ``true`` (share that is there).
+    """
+    place = np.clip(np.searchsorted(edges, score, side="right") - 1, -1, len(edges) - 2)
+    place = np.where(score > edges[-1], -1, place)
+    out = []
+    for band in range(len(edges) - 1):
+        rows = place == band
+        if rows.any():
+            told = {"low": edges[band], "high": edges[band + 1], "n": int(rows.sum())}
+            out.append({**told, "said": float(score[rows].mean()), "true": float(truth[rows].mean())})
+    return out
+
+
+def abstention(truth: Array, score: Array, shares: Sequence[float] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)) -> dict[str, Any]:
+    """How right the answers (probability at least one half) are when the least sure records are left unanswered.
+
+    A record is as sure as its classes are on average, by their distance from one half.
+
+    Returns:
+        ``share`` answered, ``accuracy`` over all classes of those, and ``exact``: the share of them with all classes right.
+    """
+    right = (score >= 0.5) == (truth > 0.5)
+    order = np.argsort(-np.abs(score - 0.5).mean(1), kind="stable")
+    kept = [order[: max(1, round(share * len(order)))] for share in shares]
+    accuracy = [float(right[rows].mean()) for rows in kept]
+    return {"share": list(shares), "accuracy": accuracy, "exact": [float(right[rows].all(1).mean()) for rows in kept]}
+
+
+def asserted(truth: Array, score: Array) -> list[dict[str, Any]]:
+    """Of what an explanation says (probability at least one half), the share that is there, for each of its words for how sure it is.
+
+    Args:
+        truth, score: (records, classes): those classes that an explanation has words for.
+
+    Returns:
+        The rows of ``reliability``, with ``interval``, 95 % by resampling records.
+    """
+    edges = sorted({*(least for least, _ in BANDS), 1.0})
+    rows = reliability(truth.ravel(), score.ravel(), edges)
+    for row in rows:
+        within = (score >= row["low"]) & ((score < row["high"]) | (row["high"] == 1.0))
+        counts = np.stack([(within * truth).sum(1), within.sum(1)])
+        row["interval"] = bootstrap(partial(_share, counts), len(truth))
+    return rows
+
+
+def thresholds(model: GemForConditionalGeneration) -> Array:
+    """The model's own decision thresholds for the superclasses, chosen in its training; 0.5 where it has none."""
+    stored: dict[str, float] = getattr(model.config, "class_thresholds", None) or {}
+    return np.array([stored.get(label, 0.5) for label in SUPERCLASSES])
+
+
+def figures(
+    score: Array, truth: Array, thresholds: Array, rounds: int = 1000
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """Value and 95 % bootstrap interval of every registered metric.
+
+    Args:
+        score, truth: (records, labels): probabilities, and 0 or 1.
+        thresholds: (labels,), from where on a label is said.
+        rounds: of resampling.
+    """
+    out = {}
+    for name in metrics:
+        metric = metrics[name](thresholds)
+        metric.update(score, truth)
+        out[name] = (float(metric.compute()), metric.interval(rounds))
+    return out
+
+
+def _table(result: dict[str, Any]) -> str:
+    rows = [f"{'':20s}" + "".join(f"{name:>26s}" for name in INPUTS)]
+    for figure in metrics:
+        cells = []
+        for inputs in INPUTS:
+            if result[figure][inputs] is None:
+                cells.append("no such encoder".rjust(26))
+                continue
+            low, high = result["intervals"][figure][inputs]
+            digits = 1 if metrics[figure].percent else 3
+            cells.append(f"{result[figure][inputs]:.{digits}f} [{low:.{digits}f}-{high:.{digits}f}]".rjust(26))
+        rows.append(f"{figure:20s}" + "".join(cells))
+    return "\n".join([*rows, f"{result['n']} records; 95 % bootstrap intervals"])
+
+
+@register_benchmark("classification", _table)
+def evaluate_classification(
+    model: GemForConditionalGeneration, samples: Sequence[Sample], rounds: int = 1000
+) -> dict[str, Any]:
+    """Every metric for both inputs, signal only and picture only.
+
+    Returns:
+        ``macro_auc``, ``macro_f1``, ``balanced_accuracy`` and whatever else is registered in ``gem.metrics``: each a mapping ``both``/``signal``/``picture`` -> value;
+        ``intervals``: the same with 95 % bootstrap bounds; ``n``; ``ece`` of each superclass for each input. For both inputs:
+        ``per_class_auc`` of every class of the head that some records have, ``per_class_interval``, ``per_class_n``, ``reliability``,
+        ``abstention``, and ``asserted``: see the functions of these names.
+    """
+    truth, limits = targets(samples), thresholds(model)
+    out: dict[str, Any] = {
+        **{name: {} for name in metrics},
+        "intervals": {name: {} for name in metrics},
+        "n": len(samples),
+        "ece": {},
+    }
+    names, columns = list(model.config.class_names), superclass_columns(model)
+    for inputs in INPUTS:
+        if model.config.vision_encoder is None and inputs == "picture":
+            # a model without a picture encoder has nothing to say to a picture; "both" is then its signal alone
+            for name in metrics:
+                out[name][inputs] = out["intervals"][name][inputs] = None
+            out["ece"][inputs] = None
+            continue
+        every = _sigmoid(class_logits(model, samples, inputs))
+        score = every[:, columns]
+        for name, (value, interval) in figures(score, truth, limits, rounds).items():
+            out[name][inputs], out["intervals"][name][inputs] = value, interval
+        apart = [calibration_error(truth[:, c], score[:, c]) for c in range(len(SUPERCLASSES))]
+        out["ece"][inputs] = dict(zip(SUPERCLASSES, apart, strict=True))
+        if inputs == "both":
+            out |= _classes(class_targets(samples, names), every, names, rounds)
+            out |= {"reliability": reliability(truth.ravel(), score.ravel()), "abstention": abstention(truth, score)}
+    return out
+
+
+def _classes(truth: Array, score: Array, names: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Figures of every class of the head."""
+    out: dict[str, Any] = {"per_class_auc": {}, "per_class_interval": {}, "per_class_n": {}}
+    for column, name in enumerate(names):
+        auc = MacroAUROC()
+        auc.update(score[:, [column]], truth[:, [column]])
+        value = float(auc.compute())
+        if not np.isnan(value):
+            out["per_class_auc"][name] = value
+            out["per_class_interval"][name] = auc.interval(rounds)
+            out["per_class_n"][name] = int(truth[:, column].sum())
+    worded = [column for column, name in enumerate(names) if name in DIAGNOSES]
+    return {**out, "asserted": asserted(truth[:, worded], score[:, worded])}

@@ -1,0 +1,66 @@
+"""Benchmarks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from grounding.registry import Registry
+
+from ..data.ptbxl import Sample
+
+Run = Callable[[Any, Sequence[Sample]], dict[str, Any]]
+Function = TypeVar("Function", bound=Run)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A registered benchmark.
+
+    Attributes:
+        name: what ``gem evaluate`` calls it.
+        run: takes a model with ``.processor`` and labelled records, gives figures that JSON can hold.
+        table: the figures as text, for the terminal.
+        text: what it measures, in words.
+    """
+
+    name: str
+    run: Run
+    table: Callable[[dict[str, Any]], str]
+    text: str
+
+
+benchmarks: Registry[Benchmark] = Registry("benchmark", "gem.benchmarks")
+
+
+def plain_table(figures: dict[str, Any]) -> str:
+    """A line for each figure that is a number."""
+    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    return "\n".join(f"{name:30s}{value:>12.4g}" for name, value in numbers.items())
+
+
+def register_benchmark(
+    name: str, table: Callable[[dict[str, Any]], str] = plain_table
+) -> Callable[[Function], Function]:
+    """Add a benchmark: a function of a model and labelled records.
+
+    Args:
+        name: for ``gem evaluate NAME``.
+        table: how the figures are printed.
+
+    Example:
+        >>> @register_benchmark("mean_age")
+        ... def mean_age(model, samples):
+        ...     return {"years": sum(sample.age or 0 for sample in samples) / len(samples)}
+        >>> "mean_age" in benchmarks
+        True
+        >>> del benchmarks._entries["mean_age"]
+    """
+
+    def add(function: Function) -> Function:
+        text = (function.__doc__ or "").strip().split("\n")[0]
+        benchmarks.register(Benchmark(name, function, table, text), name=name)
+        return function
+
+    return add

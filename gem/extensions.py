@@ -1,0 +1,54 @@
+"""A user's own file or module, imported by name: what it registers (encoders, readers, metrics, benchmarks) is then known like ours."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from .errors import GemInputError
+
+
+def load_extension(name: str) -> ModuleType:
+    """Import a Python file or a module. A file runs once per process, however often it is named.
+
+    Args:
+        name: path of a ``.py`` file, or a module's dotted name.
+
+    Raises:
+        GemInputError: it is not there, or raises while it is imported.
+    """
+    path = Path(name)
+    if path.suffix != ".py":
+        try:
+            return importlib.import_module(name)
+        except Exception as error:
+            raise GemInputError(
+                f"it can't be imported ({type(error).__name__}: {error})",
+                where=name,
+                remedy="give a .py file, or a module that is installed",
+            ) from error
+    if not path.is_file():
+        raise GemInputError("no such file", where=name, remedy="check the path after --import")
+    path = path.resolve()
+    key = path.stem
+    known = sys.modules.get(key)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    if known is not None or importlib.util.find_spec(key) is not None:
+        raise GemInputError(f"a module {key} is there already", where=name, remedy="call the file something else")
+    spec = importlib.util.spec_from_file_location(key, path)
+    assert spec is not None  # for mypy: a .py file has one
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module  # so that its classes can be pickled, and a config can name them
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[key]
+        raise GemInputError(
+            f"it raises while it is imported ({type(error).__name__}: {error})", where=name, remedy="run it alone first"
+        ) from error
+    return module

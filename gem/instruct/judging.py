@@ -1,0 +1,241 @@
+"""Keep, mend or reject what a teacher wrote: a sentence stays only where the recording bears out all that is read in it.
+
+Numbers are stricter still: each must come from a cited fact or lie in a supported statement, else its sentence goes, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grounding.criteria import shown
+from grounding.evidence import Claim, Evidence
+from grounding.facts import Fact
+from grounding.measurement.result import Measurement
+from grounding.statements import check
+from grounding.statements.parsing import read_statements
+
+from .lessons import CANT_TELL, Lesson, Turn
+
+_TAG = re.compile(r"<[a-z][a-z0-9_]*>")
+_SENTENCE = re.compile(
+    r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)(?<!\bvs\.)(?<!\bca\.)(?<!\bapprox\.)\s+|\n+", re.IGNORECASE
+)
+_MARKUP = re.compile(r"^\s*(?:[-*•]\s+|#+\s*|\d{1,2}[.)]\s+(?=\D))|\*\*|__|`")
+# lead names and "12-lead" hold digits that are no values; "V1, 3 mm" must keep its 3
+_LEADS = re.compile(
+    r"\b[Vv][1-6](?:\s*(?:-|–|to|,|and|/|&)\s*[Vv]?[1-6]\b(?!\s*(?:mm|mv|ms|s\b|sec|bpm|%|°|deg|beat|\.\d)))*|\b12[- ]lead",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"(?<![A-Za-z])[-−]?\d+(?:[.,]\d+)?(?!\s*(?:st|nd|rd|th)\b)|[¼-¾⅐-⅞²³¹]|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
+    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|half|double|twice|minus|millivolts?)\b",
+    re.IGNORECASE,
+)
+# a rule's own words are the knowledge base's, not a statement about the recording
+_RULES = frozenset({"criterion", "measured"})
+_UNITS = {"heart_rate": "bpm", "atrial_rate_bpm": "bpm", "axis": "deg"}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one answer.
+
+    Attributes:
+        status: ``kept``, ``mended`` or ``rejected``.
+        text: what goes into the data; ``""`` where rejected.
+        reasons: what was taken out or changed and why.
+        claims: the statements that stand, positions in ``text``.
+        evidence: what they rest on.
+    """
+
+    status: str
+    text: str
+    reasons: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass
+class _Sentence:
+    """A sentence with its tags replaced: ``spans`` are the characters that facts wrote."""
+
+    text: str
+    spans: list[tuple[int, int, Fact]]
+    unknown: list[str]
+    turn: int
+
+
+def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> list[Judgement]:
+    """Hold the answers of a lesson against the recording, sentence by sentence.
+
+    Args:
+        lesson: what was asked.
+        written: one answer per turn, with tags or plain.
+        measurement: of the recording.
+
+    Returns:
+        A ``Judgement`` per turn.
+    """
+    known = {fact.tag: fact for fact in lesson.items}
+    bodies, heads = [], []
+    for turn, text in zip(lesson.turns, written, strict=True):
+        head, body = _split_key(turn, _plain(text))
+        heads.append(head)
+        bodies.append(body)
+    sentences = [
+        _resolved(part, known, number)
+        for number, body in enumerate(bodies)
+        for part in _SENTENCE.split(body)
+        if re.search(r"\w", part)
+    ]
+    claims = _claims(sentences, measurement)
+    return [
+        _verdict(
+            turn, heads[number], [(s, claims[i]) for i, s in enumerate(sentences) if s.turn == number], measurement
+        )
+        for number, turn in enumerate(lesson.turns)
+    ]
+
+
+def _plain(text: str) -> str:
+    """Without the marks of lists, headings and bold type."""
+    return "\n".join(_MARKUP.sub("", _MARKUP.sub("", line)).strip() for line in text.splitlines()).strip()
+
+
+def _split_key(turn: Turn, text: str) -> tuple[str, str]:
+    """(``right``, ``wrong`` or ``none``, the rest): whether an answer begins as its form asks."""
+    if not turn.key:
+        return "none", text
+    lowered = text.lower()
+    if lowered.startswith(turn.key.lower()):
+        return "right", text[len(turn.key) :].lstrip(" .,:;")
+    letter = re.match(r"^\(?([A-H])\s*(?:[.):]|$)", text)
+    if letter and turn.key.startswith(f"{letter.group(1)}."):
+        # the right letter: the option's words go with it
+        option = turn.key[3:]
+        rest = text[letter.end() :].lstrip()
+        return "right", rest[len(option) :].lstrip(" .,:;") if rest.lower().startswith(option.lower()) else rest
+    first = letter.group(1).lower() if letter else (re.match(r"[a-z']+", lowered) or [""])[0]
+    if first in {rival.lower() for rival in turn.rivals}:
+        return "wrong", text
+    if turn.key.startswith(CANT_TELL) and lowered.startswith(CANT_TELL.lower()[:13]):
+        return "right", ""
+    return "missing", text
+
+
+def _resolved(sentence: str, known: Mapping[str, Fact], turn: int) -> _Sentence:
+    out, spans, unknown, at = "", [], [], 0
+    sentence = " ".join(sentence.split())
+    for match in _TAG.finditer(sentence):
+        out += sentence[at : match.start()]
+        fact = known.get(match.group())
+        if fact is None:
+            unknown.append(match.group())
+        else:
+            spans.append((len(out), len(out) + len(fact.text), fact))
+            out += fact.text
+        at = match.end()
+    out += sentence[at:]
+    return _Sentence(out[:1].upper() + out[1:], spans, unknown, turn)
+
+
+def _claims(sentences: Sequence[_Sentence], measurement: Measurement) -> list[list[Claim]]:
+    """The claims of each sentence, positions in it; one reading for all, since evaluating the criteria is what takes time."""
+    text = "\n".join(sentence.text for sentence in sentences)
+    found = check(text, measurement) if text else []
+    out, begin = [], 0
+    for sentence in sentences:
+        end = begin + len(sentence.text)
+        out.append([claim.shifted(-begin) for claim in found if begin <= claim.start < end])
+        begin = end + 1
+    return out
+
+
+def _verdict(
+    turn: Turn, head: str, parts: Sequence[tuple[_Sentence, list[Claim]]], measurement: Measurement
+) -> Judgement:
+    if head == "wrong":
+        return Judgement("rejected", "", (f"the answer chooses otherwise than the measurement: {turn.key!r} is right",))
+    text = turn.key if not turn.key or turn.key.endswith(".") else f"{turn.key}."
+    reasons = [f"the answer did not begin with {turn.key!r}"] if head == "missing" else []
+    stand: list[Claim] = []
+    evidence: list[Evidence] = []
+    for sentence, claims in parts:
+        fault = _fault(sentence, claims)
+        if fault:
+            reasons.append(f"left out {sentence.text!r}: {fault}")
+            continue
+        said, changes = _exact(sentence, claims)
+        if changes:
+            again = check(said, measurement)
+            if any(claim.verdict != "supported" for claim in again):
+                reasons.append(f"left out {sentence.text!r}: with the measured value it does not hold")
+                continue
+            reasons += changes
+            claims = again
+        if text:
+            text += " "
+        stand += [claim.shifted(len(text)) for claim in claims if not _in_rule(sentence, claim)]
+        evidence += [proof for claim in claims for proof in claim.evidence]
+        evidence += [proof for _, _, fact in sentence.spans for proof in fact.evidence]
+        text += said
+    bare = not stand and not evidence
+    if bare and (head != "right" or (parts and not turn.key)):
+        return Judgement("rejected", "", tuple(reasons) or ("nothing was said that the recording could bear out",))
+    return Judgement(
+        "mended" if reasons else "kept", text, tuple(reasons), tuple(stand), tuple(dict.fromkeys(evidence))
+    )
+
+
+def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
+    """Why a sentence can't stay, or ``""``."""
+    if sentence.unknown:
+        return f"it cites {', '.join(sentence.unknown)}, which this recording has no value for"
+    for claim in claims:
+        if claim.verdict != "supported" and not _in_rule(sentence, claim):
+            return f"{claim.verdict.replace('_', ' ')}: {claim.reason}"
+    covered = [(start, end) for start, end, _ in sentence.spans]
+    covered += [
+        (claim.start, claim.end) for claim in claims if claim.kind.endswith("number") and claim.verdict == "supported"
+    ]
+    covered += [match.span() for match in _LEADS.finditer(sentence.text)]
+    for match in _NUMBER.finditer(sentence.text):
+        if not any(start <= match.start() and match.end() <= end for start, end in covered):
+            return f"no measured value stands behind {match.group()!r}"
+    if not sentence.spans and not claims:
+        return "nothing in it can be held against the recording"
+    return ""
+
+
+def _in_rule(sentence: _Sentence, claim: Claim) -> bool:
+    rules = [(start, end) for start, end, fact in sentence.spans if fact.kind in _RULES]
+    # a sentence in which nothing was read is one claim as a whole: around a rule that is no fault
+    return bool(rules) and (
+        claim.kind == "other" or any(start <= claim.start and claim.end <= end for start, end in rules)
+    )
+
+
+def _exact(sentence: _Sentence, claims: Sequence[Claim]) -> tuple[str, list[str]]:
+    """The sentence with each number of the teacher's that is only near the measured one replaced by it, and what was changed."""
+    text, changes = sentence.text, []
+    near = {
+        (claim.start, claim.end): claim
+        for claim in claims
+        if claim.kind.endswith("number") and not _in_rule(sentence, claim)
+    }
+    for statement in reversed(read_statements(sentence.text)):
+        claim = near.get((statement.start, statement.end))
+        number = statement.number
+        if claim is None or number is None or number.compare or statement.kind != "number" or not claim.evidence:
+            continue
+        if any(start <= number.start and number.end <= end for start, end, _ in sentence.spans):
+            continue
+        value = claim.evidence[0].value
+        if not isinstance(value, int | float) or (number.low == number.high and abs(number.low - value) <= 0.51):
+            continue
+        new = shown(float(value), _UNITS.get(statement.subject[0], "ms"))
+        changes.append(f"{text[number.start : number.end]!r} became the measured {new!r}")
+        text = text[: number.start] + new + text[number.end :]
+    return text, changes[::-1]

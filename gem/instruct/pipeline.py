@@ -1,0 +1,438 @@
+"""From recordings to instruction data: facts, teacher, check, then keep, mend or reject; record-parallel, in shards that survive a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from grounding._version import __version__
+from grounding.criteria import find
+from grounding.errors import EcgError
+from grounding.measurement import measure
+from grounding.measurement.result import LEAD_FEATURE_COLUMNS, Measurement
+from grounding.processes import end_with_parent
+
+from .judging import Judgement, judge
+from .lessons import FORMS, Lesson, LessonCase, lesson, tasks
+from .output import PLACEHOLDER, all_rows, read_shard, write_atomic, write_gem_json, write_shard
+from .pictures import draw_picture
+from .reports import ReportReview, review
+from .sources import Source
+from .teachers import Composer, Teacher, TeacherConfigError, TeacherError
+
+MAX_ANSWER_CHARACTERS = 20_000
+_KILLED_WORKER = "run again, which goes on from here; with fewer --jobs if memory ran out"
+_BROKEN_RUN = "name another folder, or delete this file if the shards are those of the same options"
+
+
+@dataclass(frozen=True)
+class InstructionPlan:
+    """What is done with every recording."""
+
+    out: Path
+    teacher: Teacher
+    tasks: tuple[str, ...]
+    forms: tuple[str, ...]
+    seed: int
+    pictures: bool
+    measurements: bool
+
+
+def instruct(
+    sources: Sequence[Source],
+    out: str | Path,
+    teacher: Teacher | None = None,
+    *,
+    task_names: Sequence[str] | None = None,
+    forms: Sequence[str] = FORMS,
+    seed: int = 0,
+    shard_size: int = 100,
+    jobs: int = 1,
+    pictures: bool = False,
+    measurements: bool = False,
+    retry: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Make instruction data; called again after a kill it goes on where it was.
+
+    Args:
+        sources: the recordings, see ``find_sources``.
+        out: folder to write: ``shards/*.parquet``, ``instructions.json`` (GEM's layout), ``summary.json``, ``pictures/`` on request.
+        teacher: writes the answers; the offline composer where ``None``.
+        task_names: names in ``tasks``; all where ``None``.
+        forms: which of ``closed open fill mcq multi`` are wanted.
+        seed: of questions, wordings and pictures.
+        shard_size: recordings per shard; a kill costs at most this many.
+        jobs: worker processes; inside ``joblib.parallel_config("dask")`` the work goes to the cluster.
+        pictures: draw each recording on paper.
+        measurements: add GEM's fourteen features per lead and beat to each item.
+        retry: ask again for what a teacher failed to answer in an earlier run.
+        progress: show a bar.
+
+    Returns:
+        Counts: ``records``, ``status``, ``tasks``, ``forms``, ``report`` and ``items`` (how many may be trained on).
+
+    Raises:
+        EcgError: an option can't be used, or ``out`` holds the data of other options or sources.
+        TeacherConfigError: the teacher can't work as it is set up.
+    """
+    folder = Path(out)
+    names = tuple(task_names or tasks)
+    for name in names:
+        tasks[name]
+    unknown = [form for form in forms if form not in FORMS]
+    if unknown or not sources or shard_size < 1:
+        what = (
+            f"no form is called {', '.join(unknown)}"
+            if unknown
+            else "there is no recording"
+            if not sources
+            else f"a shard of {shard_size} recordings"
+        )
+        raise EcgError(what, remedy=f"forms: {', '.join(FORMS)}; a shard holds at least one of at least one recording")
+    plan = InstructionPlan(folder, teacher or Composer(), names, tuple(forms), seed, pictures, measurements)
+    with _alone(folder):
+        _same_run(plan, sources, shard_size)
+        shards = {
+            number: list(sources[number * shard_size : (number + 1) * shard_size])
+            for number in range(math.ceil(len(sources) / shard_size))
+        }
+        _own_shards(folder, shards)
+        _work(plan, shards, jobs, retry, progress)
+        _own_shards(folder, shards, finished=True)
+        items = write_gem_json(folder / "instructions.json", all_rows(folder))
+        summary = summarise(folder) | {"items": items}
+        write_atomic(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
+    return summary
+
+
+def _work(
+    plan: InstructionPlan, shards: Mapping[int, Sequence[Source]], jobs: int, retry: bool, progress: bool
+) -> None:
+    from joblib import Parallel, delayed
+
+    kept: dict[int, list[dict[str, Any]]] = {}
+    todo: dict[int, Sequence[Source]] = {}
+    for number, members in shards.items():
+        path = _shard(plan.out, number)
+        if not path.is_file():
+            todo[number] = members
+        elif retry and any(row["status"] == "failed" for row in read_shard(path, ["status"])):
+            kept[number] = read_shard(path)
+            again = {row["record_id"] for row in kept[number] if row["status"] == "failed"}
+            todo[number] = [source for source in members if source.id in again]
+    queue = [source for members in todo.values() for source in members]
+    worker = Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
+    results: Iterator[list[dict[str, Any]]] = iter(worker(delayed(rows_of)(source, plan) for source in queue))
+    total = sum(map(len, shards.values()))
+    with _bar(total, total - len(queue), progress) as advance:
+        for number, members in todo.items():
+            fresh = {}
+            for source in members:
+                try:
+                    fresh[source.id] = next(results)
+                except BrokenProcessPool:
+                    raise EcgError("a worker process was killed", where=source.id, remedy=_KILLED_WORKER) from None
+                advance()
+            old: dict[str, list[dict[str, Any]]] = {}
+            for row in kept.get(number, ()):
+                old.setdefault(row["record_id"], []).append(row)
+            rows = [row for source in shards[number] for row in fresh.get(source.id, old.get(source.id, []))]
+            _still_there(plan.out)
+            write_shard(_shard(plan.out, number), rows)
+
+
+def rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
+    """All rows of one recording: one per task, or one that says why it can't be read or what went wrong."""
+    try:
+        return _rows_of(source, plan)
+    except TeacherConfigError:  # no recording would fare better
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}. This looks like a fault of ours: please report it"
+        return [_row(source, plan, "", status="failed", reason=reason.encode("utf-8", "replace").decode("utf-8"))]
+
+
+def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
+    try:
+        record = source.read()
+        measurement = measure(record)
+        image = draw_picture(record, plan.out, plan.seed) if plan.pictures else ""
+    except EcgError as error:
+        return [_row(source, plan, "", status="unreadable", reason=error.what)]
+    case = LessonCase(measurement, find(measurement))
+    said = review(source.report, measurement)
+    table = json.dumps(machine_measurements(measurement), allow_nan=False) if plan.measurements else ""
+    lessons = {task: lesson(case, task, plan.seed, plan.forms) for task in plan.tasks}
+    asked = [one for one in lessons.values() if one is not None]
+    if plan.teacher.concurrency > 1 and len(asked) > 1:
+        with ThreadPoolExecutor(plan.teacher.concurrency) as pool:
+            replies = list(pool.map(lambda one: _ask(plan.teacher, one), asked))
+    else:
+        replies = [_ask(plan.teacher, one) for one in asked]
+    answered = dict(zip((one.task for one in asked), replies, strict=True))
+    rows = []
+    for task, one in lessons.items():
+        common = {"image": image, "machine_measurements": table, **_report_fields(said)}
+        if one is None:
+            rows.append(
+                _row(
+                    source,
+                    plan,
+                    task,
+                    status="rejected",
+                    reason="this recording and these forms leave nothing to ask",
+                    **common,
+                )
+            )
+            continue
+        common |= {
+            "form": one.form,
+            "facts": [{"tag": f.tag, "text": f.text, "kind": f.kind, "label": f.label} for f in case.base.values()],
+        }
+        written = answered[task]
+        if isinstance(written, str):
+            rows.append(_row(source, plan, task, status="failed", reason=written, **common))
+        else:
+            rows.append(_row(source, plan, task, **common, **_judged(one, written, judge(one, written, measurement))))
+    return rows
+
+
+def _ask(teacher: Teacher, one: Lesson) -> list[str] | str:
+    """The answers, or why there are none."""
+    try:
+        written = teacher.answer(one)
+    except TeacherConfigError:
+        raise
+    except TeacherError as error:
+        return error.what
+    if len(written) != len(one.turns) or not all(isinstance(text, str) for text in written):
+        return f"the teacher gave {len(written)} answers to {len(one.turns)} questions"
+    if any(len(text) > MAX_ANSWER_CHARACTERS for text in written):
+        return f"the answer is longer than {MAX_ANSWER_CHARACTERS} characters"
+    # half a surrogate pair is a string that no file can hold
+    return [text.encode("utf-8", "replace").decode("utf-8") for text in written]
+
+
+def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Judgement]) -> dict[str, Any]:
+    """What one lesson becomes: a dialogue goes on without the turns that were rejected while two are left."""
+    good = [number for number, verdict in enumerate(verdicts) if verdict.status != "rejected"]
+    reasons = [
+        f"turn {number + 1}: {reason}" if len(verdicts) > 1 else reason
+        for number, verdict in enumerate(verdicts)
+        for reason in verdict.reasons
+    ]
+    enough = len(good) >= min(2, len(verdicts))
+    mended = len(good) < len(verdicts) or any(verdict.status == "mended" for verdict in verdicts)
+    out: dict[str, Any] = {
+        "written": list(written),
+        "reason": "; ".join(reasons),
+        "status": "rejected" if not enough else "mended" if mended else "kept",
+    }
+    if not enough:
+        return out
+    turns, claims = [], []
+    evidence: dict[Any, None] = {}
+    for place, number in enumerate(good):
+        verdict = verdicts[number]
+        turns.append({"from": "human", "value": ("" if place else PLACEHOLDER) + one.turns[number].question})
+        turns.append({"from": "gpt", "value": verdict.text})
+        claims += [
+            {
+                "turn": 2 * place + 1,
+                "start": c.start,
+                "end": c.end,
+                "kind": c.kind,
+                "verdict": c.verdict,
+                "text": c.text,
+                "reason": c.reason,
+            }
+            for c in verdict.claims
+        ]
+        evidence |= dict.fromkeys(verdict.evidence)
+    return out | {
+        "conversations": turns,
+        "claims": claims,
+        "evidence": json.dumps([proof.to_dict() for proof in evidence]),
+    }
+
+
+def _row(source: Source, plan: InstructionPlan, task: str, **fields: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "id": f"{source.id}-{task}" if task else source.id,
+        "record_id": source.id,
+        "ecg": source.ecg or source.id,
+        "image": "",
+        "task": task,
+        "form": "",
+        "status": "",
+        "reason": "",
+        "teacher": plan.teacher.name,
+        "conversations": [],
+        "written": [],
+        "facts": [],
+        "claims": [],
+        "evidence": "[]",
+        "machine_measurements": "",
+    }
+    return {**empty, **_report_fields(ReportReview(source.report)), **fields}
+
+
+def _report_fields(said: ReportReview) -> dict[str, Any]:
+    fields = asdict(said)
+    return fields | {"report_language": fields.pop("language"), "report_checkable": fields.pop("checkable")}
+
+
+def machine_measurements(measurement: Measurement) -> dict[str, dict[str, str]]:
+    """GEM's fourteen features per lead, each as comma-separated values in the order of the beats; ``nan`` where one is missing."""
+    out: dict[str, dict[str, str]] = {}
+    if not len(measurement.lead_features):
+        return out
+    for lead, table in measurement.lead_features.groupby("lead", sort=False):
+        out[str(lead)] = {
+            name: ", ".join(_cell(value, name) for value in table[name])
+            for name in LEAD_FEATURE_COLUMNS
+            if name not in ("lead", "beat")
+        }
+    return out
+
+
+def _cell(value: Any, name: str) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or not math.isfinite(float(value)):
+        return "nan"
+    return f"{float(value):.3f}" if name.endswith("_mv") else f"{float(value):.0f}"
+
+
+def summarise(folder: str | Path) -> dict[str, Any]:
+    """Counts over the shards of a folder."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("status", "task", "form")}
+    reports: Counter[str] = Counter()
+    seen: set[str] = set()
+    for row in all_rows(
+        Path(folder),
+        ["record_id", "status", "task", "form", "report_checkable", "agreement", "conflict", "not_measurable"],
+    ):
+        for name, counter in counts.items():
+            counter[row[name] or "none"] += 1
+        if row["record_id"] not in seen:
+            seen.add(row["record_id"])
+            reports[row["report_checkable"]] += 1
+            reports.update(
+                {f"{name} statements": len(row[name] or ()) for name in ("agreement", "conflict", "not_measurable")}
+            )
+    shown = {name: dict(sorted(counter.items())) for name, counter in counts.items()}
+    return {"records": len(seen), **shown, "report": dict(sorted(reports.items()))}
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / "shards" / f"{number:05d}.parquet"
+
+
+def _same_run(plan: InstructionPlan, sources: Sequence[Source], shard_size: int) -> None:
+    """Refuse to mix two runs in one folder; clear what a killed run left half written."""
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(
+            f"{source.id}\0{source.ecg}\0{source.report}\0{source.age}\0{source.sex}\0{source.options}\1".encode()
+        )
+    # through JSON, so that a tuple and the list read back are the same
+    now = json.loads(
+        json.dumps(
+            {
+                "version": __version__,
+                **plan.teacher.describe(),
+                "tasks": plan.tasks,
+                "forms": plan.forms,
+                "seed": plan.seed,
+                "shard_size": shard_size,
+                "pictures": plan.pictures,
+                "measurements": plan.measurements,
+                "records": len(sources),
+                "sources": digest.hexdigest(),
+            }
+        )
+    )
+    path = plan.out / "run.json"
+    for left in (*plan.out.glob(".*.tmp"), *plan.out.glob("*/.*.tmp")):
+        left.unlink()
+    if not path.is_file():
+        write_atomic(path, json.dumps(now, indent=1).encode())
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EcgError(f"can't be read as JSON ({error})", where=str(path), remedy=_BROKEN_RUN) from None
+    if not isinstance(before, dict):
+        raise EcgError("it holds no options of a run", where=str(path), remedy=_BROKEN_RUN)
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed:
+        raise EcgError(
+            f"this folder holds a run with other {', '.join(sorted(changed))}",
+            where=str(plan.out),
+            remedy="repeat that run's options, or name another folder",
+        )
+
+
+def _own_shards(folder: Path, shards: Mapping[int, Sequence[Source]], finished: bool = False) -> None:
+    """Refuse shards that are not this run's, by name and by the recordings in them; at the end, also where one is missing."""
+    paths = {_shard(folder, number): members for number, members in shards.items()}
+    for path in sorted((folder / "shards").glob("*.parquet")):
+        if path not in paths:
+            raise EcgError("no shard of this run", where=str(path), remedy="move it out of the folder and run again")
+    for path, members in paths.items():
+        if path.is_file():
+            held = dict.fromkeys(row["record_id"] for row in read_shard(path, ["record_id"]))
+            if list(held) != [source.id for source in members]:
+                raise EcgError("a shard of other recordings", where=str(path), remedy="delete it and run again")
+        elif finished:
+            _still_there(folder)
+            raise EcgError("the shard is gone", where=str(path), remedy="run again: it is made anew")
+
+
+def _still_there(folder: Path) -> None:
+    if not (folder / "run.json").is_file():
+        raise EcgError(
+            "the folder was removed or emptied while it was written to",
+            where=str(folder),
+            remedy="run again, and leave it alone meanwhile",
+        )
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One run at a time in a folder; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            import fcntl
+        except ImportError:  # no such lock on this system
+            yield
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EcgError(
+                "another run is writing here", where=str(folder), remedy="wait for it, or name another folder"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _bar(total: int, done: int, shown: bool) -> Iterator[Any]:
+    """A progress bar that lives in the calling process: workers come and go, results move it."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=done, unit="rec", disable=not shown, dynamic_ncols=True) as bar:
+        yield bar.update

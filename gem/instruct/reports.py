@@ -1,0 +1,79 @@
+"""What a written report and the measurement say to each other: agreement, conflict, or not measurable; nothing is left out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from grounding.statements import check
+
+if TYPE_CHECKING:
+    from grounding.measurement.result import Measurement
+
+# words that an ECG report in the language can hardly do without, and that the other languages lack
+_MARKS = {
+    "en": "rhythm waves wave ecg the and with are is due left right deviation block no abnormal normal sinus bradycardia tachycardia of in atrial "
+    "ventricular leads infarct infarction fibrillation beats premature possible probable otherwise changes interval prolonged",
+    "de": "sinusrhythmus ekg bericht lagetyp linkstyp rechtstyp steiltyp normales abnorm unspezifisch unspezifisches und oder der die das nicht mit "
+    "wahrscheinlich infarkt vorhofflimmern möglich linksschenkelblock rechtsschenkelblock linkshypertrophie ueberdrehter sonst keine ableitungen "
+    "sinusbradykardie sinustachykardie arrhythmie niederspannung verdacht ischämie überdrehter schenkelblock herzfrequenz",
+    "sv": "sinusrytm sinustachykardi sinusbradykardi avvikande ospecifikt vänster höger axel normalt och med eller förmaksflimmer hjärtfrekvens",
+}
+_WORDS = {language: frozenset(words.split()) for language, words in _MARKS.items()}
+_NAMES = {"de": "German", "sv": "Swedish"}
+
+
+@dataclass(frozen=True)
+class ReportReview:
+    """A report held against a measurement.
+
+    Attributes:
+        report: its words, as they were.
+        language: ``en``, ``de``, ``sv``, ``unknown``, or ``""`` where there is no report.
+        checkable: ``"checked"``, ``"no report"``, or why it could not be checked.
+        agreement, conflict, not_measurable: its statements, each ``{"text", "verdict", "reason"}``.
+    """
+
+    report: str = ""
+    language: str = ""
+    checkable: str = "no report"
+    agreement: tuple[dict[str, Any], ...] = field(default=())
+    conflict: tuple[dict[str, Any], ...] = field(default=())
+    not_measurable: tuple[dict[str, Any], ...] = field(default=())
+
+
+def language_of(text: str) -> str:
+    """The language most of whose words a report uses, or ``"unknown"``.
+
+    Example:
+        >>> language_of("sinusrhythmus normales ekg"), language_of("sinus rhythm. normal ecg."), language_of("4.46")
+        ('de', 'en', 'unknown')
+    """
+    words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)?", text.lower())
+    counts = {language: sum(word in known for word in words) for language, known in _WORDS.items()}
+    best = max(counts, key=lambda language: counts[language])
+    return best if counts[best] and list(counts.values()).count(counts[best]) == 1 else "unknown"
+
+
+def review(report: str, measurement: Measurement) -> ReportReview:
+    """Hold each statement of a report against the measurement.
+
+    A report that is not English is kept and called not checkable: the checker reads English only.
+
+    Args:
+        report: free text, or ``""``.
+        measurement: of the recording it is about.
+    """
+    if not report.strip():
+        return ReportReview(report)
+    language = language_of(report)
+    if language != "en":
+        name = f"the report is {_NAMES[language]}" if language in _NAMES else "the report's language is not known"
+        return ReportReview(report, language, f"not checkable: {name}")
+    sorted_: dict[str, list[dict[str, Any]]] = {"agreement": [], "conflict": [], "not_measurable": []}
+    place = {"supported": "agreement", "contradicted": "conflict", "unsupported": "conflict"}
+    for claim in check(report, measurement):
+        said = {"text": claim.text, "verdict": claim.verdict, "reason": claim.reason}
+        sorted_[place.get(claim.verdict, "not_measurable")].append(said)
+    return ReportReview(report, language, "checked", **{name: tuple(said) for name, said in sorted_.items()})

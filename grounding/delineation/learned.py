@@ -1,0 +1,80 @@
+"""The ``learned`` delineator: a small network trained on cardiologists' marks, held together by beats that all leads share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from ..errors import EcgError
+from . import network
+from .features import FS_HZ
+from .types import Array, Boundaries, delineators, no_waves
+
+CUT_SHARE = 0.6  # of the usual height
+WEIGHTS = Path(__file__).parent / "weights" / "delineator.onnx"
+
+
+def probabilities(signal: NDArray[np.floating[Any]], weights: Path | None = None) -> NDArray[np.float32]:
+    """Class probabilities (leads, 4, samples): none, P, QRS, T.
+
+    Args:
+        signal: (leads, samples) at 250 Hz.
+        weights: of another network than the shipped one.
+    """
+    return network.probabilities(signal, weights or WEIGHTS)
+
+
+@delineators.register
+def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
+    """The network's classes per lead, held together by beats that all leads share."""
+    if not WEIGHTS.is_file():
+        raise EcgError(
+            "the learned delineator has no weights here", where=str(WEIGHTS), remedy="use delineator='classical'"
+        )
+    reading = network.read(signal, WEIGHTS)
+    strength = uniform_filter1d(reading.qrs, 5)
+    inside = np.flatnonzero(np.diff(np.concatenate([[0], (strength > 0.4).astype(np.int8), [0]])))
+    starts, ends = inside[::2], inside[1::2]
+    beats = np.array(
+        [a + int(np.argmax(reading.spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
+    )
+    beats = beats[_not_a_rest(beats, reading.qrs, reading.spread)]
+    if len(beats) == 0:
+        return Boundaries(beats, *no_waves(len(signal), 0))
+    tables = _by_beat(reading.runs, beats, signal.shape)
+    return Boundaries(beats, *tables, reading.inside, reading.p)
+
+
+def _not_a_rest(beats: NDArray[np.intp], qrs: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which beats (beats,) are not the rest of a QRS that the recording's end cuts off before its R, as their size tells."""
+    cut = np.zeros(len(beats), bool)
+    if len(beats) > 2:
+        height = spread[beats]
+        for end, inside in ((0, qrs[: beats[0] + 1]), (-1, qrs[beats[-1] :])):
+            cut[end] = bool((inside > 0.3).all()) and height[end] < CUT_SHARE * np.median(height)
+    return ~cut
+
+
+def _by_beat(runs: network.Runs, beats: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Runs given to the beat they belong to; of several, the heaviest."""
+    tables = no_waves(shape[0], len(beats))
+    middle = np.concatenate([[0], (beats[1:] + beats[:-1]) / 2, [shape[1]]])
+    centre = (runs.begin + runs.stop) / 2
+    for kind, table, shortest, farthest_s in zip((1, 2, 3), tables, (8, 6, 12), (0.4, 0.12, 0.75), strict=True):
+        chosen = np.flatnonzero((runs.kind == kind) & (runs.stop - runs.begin >= shortest))
+        chosen = chosen[np.argsort(runs.weight[chosen], kind="stable")]  # the heaviest last: it stays
+        if kind == 2:
+            owner = np.clip(np.searchsorted(middle, centre[chosen], side="right") - 1, 0, len(beats) - 1)
+        else:
+            owner = np.searchsorted(beats, centre[chosen]) - (kind == 3)
+        near = (owner >= 0) & (owner < len(beats))
+        chosen, owner = chosen[near], owner[near]
+        near = np.abs(centre[chosen] - beats[owner]) < farthest_s * FS_HZ
+        chosen, owner = chosen[near], owner[near]
+        table[runs.lead[chosen], owner, 0] = runs.first[chosen]
+        table[runs.lead[chosen], owner, 2] = runs.last[chosen]
+    return tables

@@ -1,0 +1,1 @@
+"""What of a recording can be used: quality of each lead, gaps, pacing spikes."""

@@ -1,0 +1,432 @@
+"""Signal quality: what in a recording must not be measured, per lead and for the record as a whole.
+
+Every threshold is a round figure in millivolts chosen from what electrodes, cables and converters do, not fitted; docs/readers.md
+tells how well they separate acceptable from unacceptable recordings. Nothing is filtered or repaired here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..lead_algebra import einthoven_error
+from ..leads import recognise
+from ..record import ECGRecord, fill_missing, lead_groups
+from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
+from .pacing import pacing_spikes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUALITY_COLUMNS = ("lead", "usable", "issues", "unusable_spans_s")
+WINDOW_S, NOISE_WINDOW_S = 0.5, 0.2
+FLAT_MV = 0.01  # a window that spans less holds no ECG: twice the usual step of the converter
+LOW_MV, IMPLAUSIBLE_MV = 0.1, 10.0
+JUMP_MV, BASELINE_MV = 0.5, 1.5
+NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
+ALGEBRA_MV = 0.1
+CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
+LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
+CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: no converter gives that of a living body
+MIN_DURATION_S = 2.0
+# of good time, that a lead can be used: as long as a column of a printed page, nearly
+ENOUGH_S, ENOUGH_SHARE = 2.0, 0.5
+BLOCK_S = 10.0  # noise and amplitude are judged in stretches of 10 s
+PAUSE_LEADS = 3  # leads that fall still together show a pause of the heart; one or two may have come off
+
+
+class Examination(NamedTuple):
+    """``assess``'s table and issues, and what measuring asks beside: the ``mains_mv`` in each lead (leads,), where the pacing ``spikes`` are
+    (sample numbers), and the ``bad`` stretches of each lead (samples)."""
+
+    leads: pd.DataFrame
+    issues: tuple[str, ...]
+    mains_mv: NDArray[np.float64]
+    spikes: NDArray[np.intp]
+    bad: tuple[Spans, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _LeadFigures:
+    """Per-lead numbers, each (leads,), in mV or as a share."""
+
+    missing: NDArray[np.float64]
+    flat: NDArray[np.float64]
+    flat_run: NDArray[np.int64]
+    amplitude: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    wander: NDArray[np.float64]
+    jump: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    mains: NDArray[np.float64]
+    clipped: NDArray[np.float64]
+    still: NDArray[np.bool_]  # (leads, windows of 0.5 s)
+    constant: NDArray[np.bool_]  # (leads, windows)
+    noisy_block: NDArray[np.bool_]  # (leads, blocks of 10 s)
+    wild_block: NDArray[np.bool_]  # (leads, blocks)
+
+
+def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Judge each lead, and the record.
+
+    Args:
+        record: any recording; without voltages (``record.has_millivolts`` False) the leads are scaled to a typical ECG first
+            and amplitudes are not judged.
+
+    Returns:
+        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``, ``unusable_spans_s``) and the issues of the record.
+
+        Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without activity),
+        ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``, ``mains``
+        (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV),
+        ``no_ecg`` (a pulse wave, respiration or the like by its name, beside ECGs).
+        Missing, flat and lead-off stretches can't be used, nor can stretches of 10 s with heavy noise or an implausible amplitude;
+        a lead is usable where at least 2 s are left (half of a recording under 4 s).
+
+        Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR not their mirror), ``limb_leads_swapped`` (arms: I is the mirror of V6),
+        ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under 2 s), ``no_usable_lead``.
+
+    Example:
+        >>> from grounding import read_record, sample_path
+        >>> leads, issues = assess(read_record(sample_path("ptbxl_13")))
+        >>> bool(leads["usable"].all()), issues
+        (True, ())
+    """
+    return examined(record)[:2]
+
+
+def examined(record: ECGRecord) -> Examination:
+    """``assess``, and more for who measures."""
+    import pandas as pd
+
+    signal = _millivolts(record)
+    features = _features(signal, record.fs)
+    bad = _bad_stretches(signal, features, record)
+    channels = recognise(record.leads)
+    some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
+    foreign = [some_ecg and channel.kind == "other" for channel in channels]
+    rows = [
+        (
+            name,
+            not foreign[row] and _good_s(spans, record) >= min(ENOUGH_S, ENOUGH_SHARE * record.duration_s),
+            ("no_ecg",) * foreign[row] + _lead_issues(features, row, record.has_millivolts),
+            tuple((round(float(a) / record.fs, 3), round(float(b) / record.fs, 3)) for a, b in spans),
+        )
+        for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
+    ]
+    table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
+    good = {}
+    for row, (name, usable, *_) in enumerate(rows):
+        if usable:
+            good[name] = signal[row]
+            if len(bad[row]):
+                good[name] = np.where(
+                    presence(bad[row : row + 1], record.n_samples)[0], signal[row], np.float32(np.nan)
+                )
+    spikes = pacing_spikes(list(good.values()), record.fs)
+    return Examination(table, _record_issues(record, good, spikes), features.mains, spikes, bad)
+
+
+def _good_s(bad: Spans, record: ECGRecord) -> float:
+    return record.duration_s - float((bad[:, 1] - bad[:, 0]).sum()) / record.fs
+
+
+def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGRecord) -> tuple[Spans, ...]:
+    """Of each lead the stretches that can't be used, samples."""
+    n, window, block = record.n_samples, _length(signal, WINDOW_S, record.fs), round(BLOCK_S * record.fs)
+    still_together = f.still.all(axis=0) if len(signal) >= PAUSE_LEADS else np.zeros(f.still.shape[1], bool)
+    out = []
+    for row, lead in enumerate(signal):
+        found: list[tuple[int, int]] = []
+        missing = ~np.isfinite(lead)
+        if missing.any():
+            found += spans_of(missing, max(1, round(LONGEST_BRIDGED_S * record.fs))).tolist()
+        if f.flat[row] >= FLAT_SHARE and f.constant[row].mean() < FLAT_SHARE:
+            found.append((0, n))  # faint noise, and nothing but it
+        else:
+            # a heart that pauses leaves all leads still, but not constant
+            off = f.still[row] & (f.constant[row] | ~still_together)
+            for first, last in spans_of(off, LOST_CONTACT_WINDOWS):
+                found.append(_whole_stretch(lead, first * window, n if last == len(off) else last * window, window))
+        for flags in (f.noisy_block[row], f.wild_block[row] & record.has_millivolts):
+            last_block = len(flags) - 1
+            found += [
+                (int(k) * block if last_block else 0, n if k == last_block else int(k + 1) * block)
+                for k in np.flatnonzero(flags)
+            ]
+        out.append(_without_crumbs(merged(found), n, window))
+    return tuple(out)
+
+
+def _whole_stretch(lead: NDArray[np.float32], first: int, last: int, window: int) -> tuple[int, int]:
+    """A still stretch found by windows, to the sample where the lead begins to move."""
+    inside = lead[first:last].astype(np.float64)
+    level = np.median(inside[np.isfinite(inside)]) if np.isfinite(inside).any() else 0.0
+    with np.errstate(invalid="ignore"):
+        before = np.abs(lead[max(0, first - window) : first] - level) > FLAT_MV / 2
+        after = np.abs(lead[last : last + window] - level) > FLAT_MV / 2
+    begin = first - int(np.argmax(before[::-1])) if before.any() else max(0, first - window)
+    end = last + int(np.argmax(after)) if after.any() else min(len(lead), last + window)
+    return begin, end
+
+
+def _without_crumbs(bad: Spans, n: int, shortest: int) -> Spans:
+    """The same stretches and what lies between two of them, where that is too short to show a beat."""
+    if not len(bad):
+        return bad
+    good = np.stack([np.append(0, bad[:, 1]), np.append(bad[:, 0], n)], axis=1)
+    crumbs = good[(good[:, 1] - good[:, 0] < shortest) & (good[:, 1] > good[:, 0])]
+    return merged(np.concatenate([bad, crumbs]))
+
+
+def quality_score(record: ECGRecord) -> float:
+    """How well a recording can be read, from 0 (unreadable) to 1.
+
+    The worst lead counts four fifths and the mean lead one fifth: a recording is refused for one bad lead. A lead's badness is the largest of:
+    its share without activity or at the rail, and r^2 / (1 + r^2) of its largest step of the baseline between half seconds over 0.5 mV, its noise over
+    0.15 mV, its largest span over 10 mV, and 0.1 mV over its amplitude.
+
+    Args:
+        record: any recording.
+
+    Returns:
+        The score.
+    """
+    f = _features(_millivolts(record), record.fs)
+
+    def over(value: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+        ratio = (value / limit) ** 2
+        return ratio / (1 + ratio)
+
+    bad = np.max(
+        [
+            f.flat,
+            f.missing,
+            np.minimum(10 * f.clipped, 1.0),
+            over(f.jump, 0.5),
+            over(f.noise, 0.15),
+            over(f.largest, IMPLAUSIBLE_MV),
+            1 - over(f.amplitude, LOW_MV),
+        ],
+        axis=0,
+    )
+    return max(0.0, float(1 - 0.8 * bad.max() - 0.2 * bad.mean()))
+
+
+def _millivolts(record: ECGRecord) -> NDArray[np.float32]:
+    """(leads, samples), or, without voltages, scaled so that a typical lead is as large as usual."""
+    return record.signal if record.has_millivolts else record.signal * np.float32(typical_gain(record))
+
+
+def typical_gain(record: ECGRecord, usual_mv: float = 0.2) -> float:
+    """What brings the standard deviation of the record's median lead to a usual one."""
+    spread = np.array(
+        [lead[np.isfinite(lead)].astype(np.float64).std() for lead in record.signal if np.isfinite(lead).any()]
+    )
+    alive = spread[spread > 0]
+    return float(usual_mv / np.median(alive)) if alive.size else 1.0
+
+
+def _length(signal: NDArray[Any], seconds: float, fs: float) -> int:
+    """Samples of a window; the whole signal is one window where it is shorter."""
+    return max(2, min(round(seconds * fs), int(signal.shape[1])))
+
+
+def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:
+    """(leads, windows, length); the whole signal is one window where it is shorter."""
+    length = max(2, min(length, signal.shape[1]))
+    count = signal.shape[1] // length
+    return signal[:, : count * length].reshape(len(signal), count, length)
+
+
+def _features(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
+    with np.errstate(over="ignore", invalid="ignore"):  # an absurd amplitude becomes infinite, and is told as such
+        parts = [_features_of(signal[rows], fs) for rows in lead_groups(*signal.shape)]
+    if len(parts) == 1:
+        return parts[0]
+    return _LeadFigures(*(np.concatenate(values) for values in zip(*map(_values, parts), strict=True)))
+
+
+def _values(features: _LeadFigures) -> tuple[NDArray[Any], ...]:
+    return tuple(vars(features).values())
+
+
+def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
+    bad = ~np.isfinite(signal)
+    filled = fill_missing(signal) if bad.any() else signal
+    if filled.shape[1] < 8:
+        filled = np.pad(filled, ((0, 0), (0, 8 - filled.shape[1])), mode="edge")
+    parts = _windows(filled, round(WINDOW_S * fs))
+    low, high = parts.min(axis=2), parts.max(axis=2)
+    span, level = high - low, parts.mean(axis=2)
+    # a window pair holds a beat above 60 bpm, and most of one below
+    pair = np.maximum(span[:, :-1], span[:, 1:]) if span.shape[1] > 1 else span
+    still = span < FLAT_MV
+    rms = _bend_rms(filled, fs)
+    constant = still.copy()
+    for row in np.flatnonzero(still.any(axis=1)):
+        constant[row] &= (np.diff(parts[row], axis=1) == 0).mean(axis=1) >= CONSTANT_SHARE
+    n, block = filled.shape[1], round(BLOCK_S * fs)
+    steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
+    return _LeadFigures(
+        missing=bad.mean(axis=1),
+        flat=still.mean(axis=1),
+        flat_run=_longest_run(still),
+        amplitude=np.median(pair, axis=1).astype(np.float64),
+        largest=span.max(axis=1).astype(np.float64),
+        wander=np.ptp(level, axis=1).astype(np.float64),
+        jump=steps.astype(np.float64),
+        noise=np.asarray(np.quantile(rms, 0.3, axis=1), dtype=np.float64),
+        mains=_mains(filled, fs),
+        clipped=_clipped(filled, low.min(axis=1), high.max(axis=1)),
+        still=still,
+        constant=constant,
+        noisy_block=np.stack([np.quantile(x, 0.3, axis=1) > UNUSABLE_NOISE_MV for x in _blocks(rms, n, block)], axis=1),
+        wild_block=np.stack(
+            [
+                ((x > IMPLAUSIBLE_MV).mean(axis=1) > 0.2) | (x.max(axis=1) > 3 * IMPLAUSIBLE_MV)
+                for x in _blocks(span, n, block)
+            ],
+            axis=1,
+        ),
+    )
+
+
+def _blocks(values: NDArray[Any], n_samples: int, block: int) -> list[NDArray[Any]]:
+    """(leads, windows) of a signal cut into blocks of so many samples; a recording of less than two is one."""
+    count = max(1, n_samples // block)
+    borders = [round(k * block * values.shape[1] / n_samples) for k in range(count)]
+    return [values[:, a:b] for a, b in zip(borders, [*borders[1:], values.shape[1]], strict=True)]
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Longest run of True in each row."""
+    longest = np.zeros(len(flags), np.int64)
+    run = np.zeros(len(flags), np.int64)
+    for column in flags.T:
+        run = (run + 1) * column
+        longest = np.maximum(longest, run)
+    return longest
+
+
+def _bend_rms(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
+    """RMS second difference at about 250 Hz in windows of 0.2 s (leads, windows), mV: in the quiet ones muscle and converter noise."""
+    step = max(1, round(fs / 250))
+    coarse = signal
+    if step > 1 and signal.shape[1] >= 3 * step:
+        length = signal.shape[1] // step * step
+        coarse = signal[:, :length:step] / np.float32(step)
+        for shift in range(1, step):
+            coarse += signal[:, shift:length:step] / np.float32(step)
+    bend = coarse[:, 2:] - 2 * coarse[:, 1:-1] + coarse[:, :-2]
+    return np.asarray(np.sqrt((_windows(bend, round(NOISE_WINDOW_S * fs / step)) ** 2).mean(axis=2)))
+
+
+def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
+    """Amplitude of the stronger of 50 and 60 Hz in the quiet stretches, mV; 0.2 s hold whole cycles of both."""
+    tones = np.array([f for f in (50.0, 60.0) if f < 0.45 * fs])
+    if not tones.size:
+        return np.zeros(len(signal))
+    bend = signal[:, 2:] - 2 * signal[:, 1:-1] + signal[:, :-2]  # takes baseline and slow waves off
+    parts = _windows(bend, round(NOISE_WINDOW_S * fs))
+    phase = 2 * np.pi * np.outer(np.arange(parts.shape[2]), tones) / fs
+    basis = np.hstack([np.cos(phase), np.sin(phase)]).astype(signal.dtype)
+    dots = (parts.reshape(-1, parts.shape[2]) @ basis).reshape(*parts.shape[:2], 2, len(tones))
+    gain = (2 * np.sin(np.pi * tones / fs)) ** 2
+    amplitude = 2 / parts.shape[2] * np.hypot(dots[:, :, 0], dots[:, :, 1]) / gain
+    return np.asarray(np.quantile(amplitude, 0.3, axis=1).max(axis=1), dtype=np.float64)
+
+
+def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
+    """Share of samples that stick to an extreme away from the middle, three or more in a row, twice or more."""
+    middle = signal[:, :: max(1, signal.shape[1] // 500)]
+    middle = np.median(middle, axis=1)
+    share = np.zeros(len(signal))
+    for extreme in (low, high):
+        at = signal == extreme[:, None]
+        runs = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
+        # one plateau alone is a held start or end of the recording, not a converter at its limit
+        plateaus = (runs[:, 1:] & ~runs[:, :-1]).sum(axis=1) + runs[:, 0]
+        far = (np.abs(extreme - middle) > 0.2 * (high - low)) & (high - low > LOW_MV)
+        share += np.where(far & (plateaus >= 2), runs.mean(axis=1), 0.0)
+    return share
+
+
+def _lead_issues(f: _LeadFigures, row: int, judge_amplitude: bool) -> tuple[str, ...]:
+    flat = f.flat[row] >= FLAT_SHARE
+    heavy = bool(f.noisy_block[row].any())
+    tests = {
+        "missing": f.missing[row] > MISSING_SHARE,
+        "gaps": 0 < f.missing[row] <= MISSING_SHARE,
+        "flat": flat,
+        "lead_off": not flat and f.flat_run[row] >= LOST_CONTACT_WINDOWS,
+        "clipped": f.clipped[row] > CLIPPED_SHARE,
+        "noise": f.noise[row] > NOISE_MV and not heavy,
+        "heavy_noise": heavy,
+        "mains": f.mains[row] > MAINS_MV,
+        "baseline": f.wander[row] > BASELINE_MV,
+        "implausible_amplitude": judge_amplitude and bool(f.wild_block[row].any()),
+        "low_amplitude": judge_amplitude and not flat and f.amplitude[row] < LOW_MV,
+    }
+    return tuple(name for name, found in tests.items() if found)
+
+
+def _record_issues(
+    record: ECGRecord, good: dict[str, NDArray[np.float32]], spikes: NDArray[np.intp]
+) -> tuple[str, ...]:
+    thin = {name: lead[:: max(1, len(lead) // 2000)] for name, lead in good.items()}  # enough for correlations
+    tests = {
+        "too_short": record.duration_s < MIN_DURATION_S,
+        "no_usable_lead": not good,
+        "lead_algebra_broken": record.has_millivolts and _algebra_broken(thin),
+        "limb_leads_swapped": _arms_swapped(thin),
+        "identical_leads": _identical(list(good.values())),
+        "pacing_spikes": spikes.size > 0,
+    }
+    return tuple(name for name, found in tests.items() if found)
+
+
+def _algebra_broken(good: dict[str, NDArray[np.float32]]) -> bool:
+    """I + III = II, and aVR + (I + II) / 2 = 0, to 0.1 mV or 15 % of the limb leads' span (a deviating filter stays below)."""
+    laws = []
+    if {"I", "II", "III"} <= set(good):
+        laws.append((good["I"], good["II"], good["III"]))
+    if {"I", "II", "aVR"} <= set(good):
+        laws.append((good["I"], -2 * good["aVR"], good["II"]))
+    for one, two, three in laws:
+        if np.ptp(one + three - two) <= ALGEBRA_MV:  # not NaN, and the percentiles can't be larger
+            continue
+        error, span = einthoven_error(one, two, three)
+        if error > max(ALGEBRA_MV, 0.15 * span):
+            return True
+    return False
+
+
+def _arms_swapped(good: dict[str, NDArray[np.float32]]) -> bool:
+    """Right and left arm exchanged: lead I is the mirror of V6 in QRS (correlation) and in the small waves (both cut at 2 SD)."""
+    if not {"I", "V6"} <= set(good):
+        return False
+    pair = np.stack([good["I"], good["V6"]]).astype(np.float64)
+    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    if pair.shape[1] < 3:
+        return False
+    pair -= np.median(pair, axis=1, keepdims=True)
+    spread = pair.std(axis=1, keepdims=True)
+    if not (spread > 0).all():
+        return False
+    small = np.clip(pair, -2 * spread, 2 * spread)  # gives P and T a say beside the QRS
+    whole = float((pair[0] * pair[1]).mean() / spread.prod())
+    return whole < -0.5 and float((small[0] * small[1]).mean() / small.std(axis=1).prod()) < -0.4
+
+
+def _identical(leads: list[NDArray[np.float32]]) -> bool:
+    """Two leads equal sample by sample."""
+    few = [lead[:: max(1, len(lead) // 500)].tobytes() for lead in leads]
+    return any(
+        few[one] == few[two] and np.array_equal(leads[one], leads[two], equal_nan=True)
+        for one in range(len(leads))
+        for two in range(one)
+    )

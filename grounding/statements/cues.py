@@ -1,0 +1,220 @@
+"""Words that deny, doubt, compare or place in time what stands beside them."""
+
+from __future__ import annotations
+
+from .context import CLOSE, FAR, IS, Context, Scope
+from .items import Phrase
+from .parsed import CHANGE
+from .scope import COMPARED, OTHER_TIME
+
+_CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelled", "region"})
+# cues of absence that stand before their finding too: "absent P waves"
+_ALSO_BEFORE = frozenset({"absent", "missing", "none", "excluded"})
+
+
+def open_scope(
+    c: Context, item: Phrase, *, negated: bool = False, uncertain: bool = False, strong: bool = False, aside: str = ""
+) -> None:
+    """Let a cue reach what follows; cues that follow each other directly are taken together ("probably no")."""
+    scope = Scope(item.last, negated, uncertain, aside, strong)
+    for before in c.scopes:
+        if item.first - before.last > 4 or c.has(",", before.last, item.first):
+            continue
+        if not before.heads:
+            scope.negated, scope.uncertain = negated or before.negated, uncertain or before.uncertain
+            scope.aside, scope.strong = aside or before.aside, strong or before.strong
+        elif (
+            before.negated
+            and uncertain
+            and c.words[item.first] not in ("possible", "possibly", "probable", "probably", "likely")
+        ):
+            scope.negated, scope.uncertain = True, False  # "no ST changes suggestive of ischaemia" denies both
+    c.scopes = [scope]
+
+
+def read_stop(c: Context, number: int, item: Phrase) -> None:
+    """ "but", "there is", "now": what was denied or doubted ends here."""
+    c.scopes, c.reference, c.compare = [], -1, None
+    if item.term.kind != "now":
+        if c.heads:
+            c.heads[-1].closed = True
+        c.regions, c.amount = [], None
+
+
+def read_no(c: Context, number: int, item: Phrase) -> None:
+    following = c.next(number)
+    if following is not None and following.term.kind in ("missing", "maybe_post", "absent"):
+        return
+    head = c.heads[-1] if c.heads else None
+    if following is None and head is not None and not head.closed and c.gap(head.last, item.first) == [":"]:
+        mark_before(c, item, denied=True)  # "LBBB: no"
+    else:
+        open_scope(c, item, negated=True, strong=item.term.kind == "no_strong")
+
+
+def read_maybe(c: Context, number: int, item: Phrase) -> None:
+    following = c.next(number)
+    gap = c.gap(item.last, following.first) if following is not None else []
+    ends = (
+        following is None
+        or following.term.kind in ("stop", "contrast", "now")
+        or len(gap) > CLOSE
+        or gap[:1] in ([","], [")"])
+    )
+    if ends and mark_before(c, item, denied=False):
+        return
+    if c.words[item.first] in ("versus", "vs"):
+        mark_before(c, item, denied=False)
+    open_scope(c, item, uncertain=True)
+
+
+def read_doubt_sign(c: Context, number: int, item: Phrase) -> None:
+    """ "LVH?", "?LVH", "(?)"."""
+    following = c.next(number)
+    if following is not None and c.starts[following.first] == c.ends[item.last]:
+        open_scope(c, item, uncertain=True)
+    elif c.heads and item.first - c.heads[-1].last <= 3:
+        mark_before(c, item, denied=False)
+
+
+def read_maybe_post(c: Context, number: int, item: Phrase) -> None:
+    if not (_near_head(c, item) and mark_before(c, item, denied=False)):
+        open_scope(c, item, uncertain=True)
+
+
+def read_unlikely(c: Context, number: int, item: Phrase) -> None:
+    if _near_head(c, item) and not c.heads[-1].closed:
+        for statement in c.heads[-1].statements:
+            statement.uncertain = True
+        mark_before(c, item, denied=True)
+    else:
+        open_scope(c, item, negated=True, uncertain=True)
+
+
+def read_past(c: Context, number: int, item: Phrase) -> None:
+    open_scope(c, item, aside=OTHER_TIME)
+
+
+def read_absent(c: Context, number: int, item: Phrase) -> None:
+    if p_waves_are(c, number, item, there=False):
+        return
+    following = c.next(number)
+    ahead = following is not None and following.first - item.last <= 2 and following.term.kind in _CAN_BE_DENIED
+    near = _near_head(c, item)
+    if ahead and c.words[item.first] in _ALSO_BEFORE and not (near and c.word(item.first - 1) in IS):
+        open_scope(c, item, negated=True)
+    elif near:
+        mark_before(c, item, denied=True)
+    elif c.words[item.first] in _ALSO_BEFORE:
+        open_scope(c, item, negated=True)
+
+
+def read_present(c: Context, number: int, item: Phrase) -> None:
+    p_waves_are(c, number, item, there=True)
+
+
+def p_waves_are(c: Context, number: int, item: Phrase, *, there: bool) -> bool:
+    """ "P waves are present" or "absent"; whether P waves are what is spoken of."""
+    if c.segment is None or c.segment[0] != "p" or (c.heads and c.heads[-1].last >= c.segment[1]):
+        return False
+    if not c.bridged(c.segment[1] + 1, item.first):
+        return False
+    first = c.segment_first
+    scope = c.scope_for(c.segment[1], item.last, number)
+    statement = c.add(
+        "finding",
+        (),
+        first,
+        item.last,
+        findings=(("p_waves",),),
+        negated=scope.negated == there,
+        uncertain=scope.uncertain,
+    )
+    c.head([statement], first, item.last)
+    c.heads[-1].closed = not there
+    c.segment = None
+    return True
+
+
+def mark_before(c: Context, item: Phrase, *, denied: bool) -> bool:
+    """Deny or doubt the list of findings that ends before this item; whether there is one."""
+    if not c.heads or c.heads[-1].closed or item.first - c.heads[-1].last > FAR:
+        return False
+    for statement in c.heads[-1].statements:
+        statement.end = max(statement.end, c.ends[item.last])
+    for head in reversed(c.heads):
+        if head.closed:
+            break
+        for statement in head.statements:
+            if denied:
+                statement.negated = not statement.negated
+            else:
+                statement.uncertain = True
+        head.closed = True
+        if not head.joined:
+            break
+    c.scopes = []
+    return True
+
+
+def _near_head(c: Context, item: Phrase) -> bool:
+    if not c.heads:
+        return False
+    gap = c.gap(c.heads[-1].last, item.first)
+    return len(gap) <= FAR and gap[:1] != [","]
+
+
+def read_compare(c: Context, number: int, item: Phrase) -> None:
+    """ "above", "<", "not more than": how the next number is meant."""
+    scope = c.scopes[0] if c.scopes else None
+    negated = scope is not None and scope.negated and not scope.heads and item.first - scope.last <= 3
+    if negated:
+        c.scopes = []
+    c.compare = (item.term.values[0], item.last, negated)
+
+
+def read_reference(c: Context, number: int, item: Phrase) -> None:
+    c.reference = item.last
+
+
+def read_formula(c: Context, number: int, item: Phrase) -> None:
+    """ "QTc 425 ms (Bazett)", "by Fridericia 409 ms"."""
+    name = item.term.values[0]
+    last = c.out[-1] if c.out else None
+    following = c.next(number)
+    ahead = following is not None and following.term.kind == "number" and following.first - item.last <= 3
+    if (
+        last is not None
+        and last.kind == "number"
+        and last.subject[0] == "qtc"
+        and c.starts[item.first] - last.end <= 6
+        and not ahead
+    ):
+        last.formulas = (*last.formulas[:3], name)
+    c.formula = (name, item.last)
+
+
+def read_missing(c: Context, number: int, item: Phrase) -> None:
+    """ "The QT interval is not measurable": what follows is the reason, not a statement."""
+    subject = c.subjects[-1] if c.subjects else None
+    if subject is None or not subject.name or not c.bridged(subject.last + 1, item.first):
+        return
+    c.add("missing", (subject.name,), subject.first, item.last)
+    c.done_to = len(c.items)
+
+
+def read_comparative(c: Context, number: int, item: Phrase) -> None:
+    """ "longer", "unchanged": said of another recording too, so nothing that could be held against this one."""
+    following = c.next(number)
+    if following is not None and following.term.kind == "compare":
+        return
+    last = c.out[-1] if c.out else None
+    if last is not None and last.kind in ("number", "amplitude") and c.starts[item.first] - last.end <= 2:
+        last.aside = CHANGE  # "20 bpm faster"
+        return
+    subject = c.subjects[-1] if c.subjects else None
+    if subject is not None and not subject.by_finding and not subject.said and c.bridged(subject.last + 1, item.first):
+        c.add("category", (subject.name,), subject.first, item.last, word="compared", aside=COMPARED)
+        subject.said = True
+    elif c.segment is not None and c.bridged(c.segment[1] + 1, item.first):
+        c.add("finding", (), c.segment_first, item.last, aside=COMPARED)

@@ -1,0 +1,358 @@
+"""Numbers, and the quantities they are values of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .context import FAR, SIGNS, Context, QuantitySubject, Scope
+from .items import Phrase
+from .numbers import Number
+from .parsed import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
+from .tokens import word_set
+from .values import BE, WIDE_RANGE, formulas, value_follows
+from .waves import read_amplitude
+
+_BRACKETS = frozenset({"(", "["})
+_AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
+_RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
+# what a rate may follow and still be the heart's: "sinus rhythm at 75 bpm"
+_BEFORE_RATE = word_set(
+    "finding quality regularity number stop contrast said lead wave quantity unmodelled maybe absent maybe_post present skip"
+)
+
+
+def read_number(c: Context, number: int, item: Phrase) -> None:
+    value = item.number
+    assert value is not None
+    compare, c.compare = c.compare, None
+    if compare is not None and item.first - compare[1] > 3:
+        compare = None
+    before = c.before(number)
+    value.approximate = before is not None and before.term.kind == "approx" and item.first - before.last <= 2
+    if compare is not None:
+        value.compare = compare[0]
+    if value.unit == "paper" or _is_place(c, number, item):
+        return
+    if _is_reference(c, number, item, compare is not None):
+        c.reference = -1
+        return
+    many = c.numbers_from(number) if c.subjects or c.waves else [item]
+    if not value.unit and c.waves and len(many) > 1:
+        _share_millivolts(many)
+    if value.unit == "mV":
+        read_amplitude(c, number, item)
+    elif not ((len(many) > 1 or (value.is_range and len(c.subjects) > 2)) and _pair(c, many)):
+        _one(c, number, item, negated=compare is not None and compare[2])
+
+
+def _is_place(c: Context, number: int, item: Phrase) -> bool:
+    """ "60 ms after the J point": where something is measured."""
+    following = c.next(number)
+    if item.number is None or item.number.unit != "ms" or following is None or following.term.values[:1] != ("st",):
+        return False
+    return c.word(item.last + 1) in _AFTER and following.first - item.last <= 4
+
+
+def _share_millivolts(many: list[Phrase]) -> None:
+    """ "0.85/1.00 mV": the unit stands behind the last."""
+    last = many[-1].number
+    if last is None or last.unit != "mV" or not last.written or not last.written[0]:
+        return
+    scale = last.low / last.written[0]
+    for part in many[:-1]:
+        if part.number is not None and not part.number.unit:
+            part.number.low, part.number.high, part.number.unit = (
+                part.number.low * scale,
+                part.number.high * scale,
+                "mV",
+            )
+
+
+def _pair(c: Context, many: list[Phrase]) -> bool:
+    """ "QT/QTc 400/420 ms": as many numbers as names; whether they were read so."""
+    group = c.list_of(c.subjects[-1]) if c.subjects else []
+    if not group or not group[-1].name or not c.bridged(group[-1].last + 1, many[0].first):
+        return False
+    if len(group) == 1:
+        return (
+            not group[0].numbers
+            and len(many) > 1
+            and c.has("/", many[0].last, many[1].first)
+            and _several_of_one(c, group[0], many)
+        )
+    if len(group) != len(many):
+        split = [
+            Phrase(part.term, part.first, part.last, replace(part.number, low=one, high=one))
+            for part in many
+            if part.number
+            for one in part.number.written
+        ]
+        if len(split) == len(group):
+            many = split  # "55 - 45 - 45"
+        elif len(many) > len(group):
+            many = many[: len(group)]
+        else:
+            return False
+    shared = next((part.number.unit for part in reversed(many) if part.number is not None and part.number.unit), "")
+    for subject, part in zip(group, many, strict=True):
+        assert part.number is not None
+        if not part.number.unit and shared == "ms" and UNIT_OF.get(subject.name, "ms") == "ms":
+            scale = 1000.0 if part.number.low < 3 else 1.0
+            part.number.low, part.number.high, part.number.unit = (
+                part.number.low * scale,
+                part.number.high * scale,
+                "ms",
+            )
+        _state(c, subject, part, first=part.first)
+    c.done_to = max(c.done_to, c.item_at[many[-1].first])
+    return True
+
+
+def _several_of_one(c: Context, subject: QuantitySubject, many: list[Phrase]) -> bool:
+    """Two values under one name: of a QTc by two formulas; "RR 120/80" is something else."""
+    if subject.name.startswith("qtc"):
+        for part in many:
+            _state(c, subject, part, first=part.first)
+    else:
+        c.add("number", ("",), subject.first, many[-1].last, number=many[0].number, aside=UNNAMED)
+    subject.numbers += 1
+    c.done_to = max(c.done_to, c.item_at[many[-1].first])
+    return True
+
+
+def _one(c: Context, number: int, item: Phrase, *, negated: bool) -> None:
+    """A number by itself: of the quantity before it, of the one directly behind it, or of the one its unit tells."""
+    value = item.number
+    assert value is not None
+    ahead = _quantity_ahead(c, number, item)
+    subject = c.subjects[-1] if c.subjects else None
+    if subject is not None and _takes(c, number, item, subject, ahead is not None, negated):
+        return
+    if ahead is not None and UNIT_OF.get(ahead.term.values[0], "ms") == value.unit:
+        target = QuantitySubject(ahead.term.values[0], item.first, ahead.last)
+        _state(c, target, item, last=ahead.last, negated=negated)
+        c.subjects, c.done_to = [target], number + 1
+        return
+    change = _change(c, item)
+    if value.unit == "bpm" and _stands_free(c, item):
+        _state(c, QuantitySubject("heart_rate", item.first, item.last), item, negated=negated, aside=change)
+    elif value.unit or (change and subject is not None and subject.name):
+        c.add(
+            "number",
+            (subject.name if subject is not None and not value.unit else "",),
+            item.first,
+            item.last,
+            number=value,
+            aside=change or UNNAMED,
+        )
+
+
+def _takes(c: Context, number: int, item: Phrase, subject: QuantitySubject, ahead: bool, negated: bool) -> bool:
+    """Whether a number is said of the quantity before it."""
+    value = item.number
+    assert value is not None
+    since = max(subject.last, c.number_last if subject.numbers else -1)
+    if not c.bridged(since + 1, item.first):
+        return False
+    again = subject.numbers > 0 and not _formula_between(c, since, item)
+    fits = value.unit in ("", UNIT_OF.get(subject.name, "ms")) or (subject.name == "qrs" and value.unit == "deg")
+    if not subject.name or (not fits and not again and not ahead and not subject.by_finding):
+        c.add("number", ("",), subject.first, item.last, number=value, aside=UNIT_CLASH if subject.name else UNNAMED)
+        subject.numbers += 1
+        return True
+    if not fits or (again and (ahead or not value.unit)):
+        return False
+    if (
+        subject.by_finding
+        and not value.unit
+        and not (subject.name in ("axis", "heart_rate") and plausible(subject.name, value))
+    ):
+        return True  # "first-degree AV block in 3 beats": nothing is said of the interval
+    if again and c.word(item.first - 1) in _BRACKETS:
+        return True
+    _state(c, subject, item, negated=negated, aside=_change(c, item))
+    return True
+
+
+def _quantity_ahead(c: Context, number: int, item: Phrase) -> Phrase | None:
+    """ "a 160 ms PR interval": the quantity directly behind its number."""
+    following = c.next(number)
+    if (
+        following is None
+        or following.term.kind != "quantity"
+        or len(following.term.values) > 1
+        or item.number is None
+        or not item.number.unit
+    ):
+        return None
+    gap = c.gap(item.last, following.first)
+    return following if gap in ([], ["-"], ["for"]) and not value_follows(c, number + 1) else None
+
+
+def _stands_free(c: Context, item: Phrase) -> bool:
+    """Whether the words before a rate leave it the heart's: "at 75 bpm" does, "metronome 100 bpm" does not."""
+    for at in range(item.first - 1, max(-1, item.first - 1 - FAR), -1):
+        word, known = c.words[at], c.item_at[at]
+        kind = c.items[known].term.kind if known >= 0 else ""
+        if word in c.bridge or word in SIGNS or word.endswith("ly") or kind in ("approx", "compare", "now"):
+            continue
+        return kind in _BEFORE_RATE
+    return True
+
+
+def _formula_between(c: Context, since: int, item: Phrase) -> bool:
+    return c.formula is not None and since < c.formula[1] < item.first and item.first - c.formula[1] <= 4
+
+
+def _change(c: Context, item: Phrase) -> str:
+    """ "by 20 bpm", "from 70 to 90": a change, or the value before it."""
+    before = c.words[max(0, item.first - 3) : item.first]
+    if "um" in before or ("by" in before and not _formula_between(c, item.first - 4, item)):
+        return CHANGE
+    if "from" in before or (before[-1:] == ["von"] and "auf" in c.words[item.last + 1 : item.last + 3]):
+        ranging = (
+            item.number is not None
+            and item.number.is_range
+            and not _RANGING.isdisjoint(c.words[max(0, item.first - 4) : item.first])
+        )
+        return "" if ranging else CHANGE
+    return ""
+
+
+def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool:
+    """ "(normal 120-200 ms)", "[ref. 120-200]", "upper limit 460", "60-100 bpm is normal": norms, not values."""
+    value = item.number
+    assert value is not None
+    if c.reference >= 0 and item.first - c.reference <= 8:
+        return True
+    following = c.next(number)
+    wide = value.high - value.low >= WIDE_RANGE
+    if (
+        wide
+        and following is not None
+        and following.term.values[:1] == ("normal",)
+        and following.first - item.last <= 4
+        and not BE.isdisjoint(c.gap(item.last, following.first))
+    ):
+        c.done_to = max(c.done_to, number + 1)
+        return True
+    if not (value.is_range or compared):
+        return False
+    subject = c.subjects[-1] if c.subjects else None
+    had = (subject is not None and subject.numbers > 0) or c.segment is not None
+    bracketed = not _BRACKETS.isdisjoint(c.words[max(0, item.first - 5) : item.first])
+    last = c.out[-1] if c.out else None
+    normal = _normal_before(c, number, item)
+    if normal is not None:
+        # "PR 240 ms (normal 120-200 ms)": the word was no statement either
+        if (
+            last is not None
+            and last.kind == "category"
+            and last.word == "normal"
+            and last.end >= c.starts[normal.first]
+            and (had or bracketed)
+        ):
+            c.out.pop()
+        return True
+    if bracketed and (had or (compared and _defines(c, item, subject))):
+        return True
+    if (
+        wide
+        and not bracketed
+        and subject is not None
+        and subject.said
+        and last is not None
+        and last.word == "normal"
+        and last.end == c.ends[subject.last]
+    ):
+        c.out.pop()  # "normal heart rate: 60-100 bpm"
+        return True
+    return False
+
+
+def _normal_before(c: Context, number: int, item: Phrase) -> Phrase | None:
+    """The word "normal" directly before a number, or before its "<"."""
+    first = item.first
+    for before in reversed(c.items[max(0, number - 2) : number]):
+        if first - before.last > 2 or before.term.kind not in ("quality", "compare"):
+            return None
+        if before.term.kind == "quality":
+            return before if before.term.values[0] == "normal" else None
+        first = before.first
+    return None
+
+
+def _defines(c: Context, item: Phrase, subject: QuantitySubject | None) -> bool:
+    """ "tachycardia (above 100 bpm)", "no tachycardia (HR > 100)": what the word means."""
+    if subject is not None and subject.by_finding:
+        return not _BRACKETS.isdisjoint(c.gap(subject.last, item.first))
+    head = c.heads[-1] if c.heads else None
+    return (
+        head is not None
+        and head.statements[0].kind == "finding"
+        and head.statements[0].negated
+        and item.first - head.last <= 5
+    )
+
+
+def _state(
+    c: Context,
+    subject: QuantitySubject,
+    item: Phrase,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    negated: bool = False,
+    aside: str = "",
+) -> None:
+    """State a number of a quantity."""
+    value = item.number
+    assert value is not None
+    name, by = subject.name, formulas(c, subject, item.last)
+    begin, end = subject.first if first is None else first, item.last if last is None else last
+    if name == "qrs" and (
+        value.unit == "deg" or (not value.unit and subject.first - c.axis_heading <= FAR and abs(value.low) <= 180)
+    ):
+        name = "axis"
+    elif name == "qt" and c.formula is not None and subject.last < c.formula[1] < item.first:
+        name, by = "qtc", (c.formula[0],)
+    elif name.startswith("qtc"):
+        name = "qtc"
+    subject.numbers += 1
+    c.number_last = end
+    degrees = UNIT_OF.get(name) == "deg"
+    if not value.unit:
+        if not plausible(name, value):
+            c.add("number", ("",), item.first, item.last, number=value, aside=UNNAMED)
+            return
+        if name not in UNIT_OF and value.high < 3:
+            value.low, value.high = value.low * 1000, value.high * 1000
+    if not degrees and not value.either_sign and (value.low < 0 or c.words[item.first] in ("+", "-")):
+        aside = aside or CHANGE  # "+20 ms"
+    near = bool(c.scopes) and not c.scopes[0].heads and item.first - c.scopes[0].last <= 5
+    scope = c.scope_for(item.first, item.last, c.item_at[item.first]) if near else Scope(-1)
+    if "(" in c.words[begin:end] and c.word(end + 1) == ")" and ")" not in c.words[begin:end]:
+        end += 1
+    c.add(
+        "number",
+        (name,),
+        begin,
+        end,
+        number=value,
+        negated=scope.negated != negated,
+        uncertain=scope.uncertain,
+        aside=aside or scope.aside,
+        formulas=by,
+    )
+
+
+def plausible(name: str, value: Number) -> bool:
+    """Whether a number without a unit can be a value of the quantity: "QRS complexes: 4" is a count."""
+    if name in ("", "intervals"):
+        return False
+    if UNIT_OF.get(name, "ms") == "ms":
+        seconds = 0 < value.high < 3 and (value.high != int(value.high) or name == "rr")
+        return 20 <= value.high <= 3000 or seconds
+    if value.low != int(value.low):
+        return False
+    return 15 <= value.high <= 400 if UNIT_OF[name] == "bpm" else -180 <= value.low <= value.high <= 360

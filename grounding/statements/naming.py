@@ -1,0 +1,313 @@
+"""Findings by name, the walls and leads they are said of."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .context import CLOSE, JOINS, OR, Context, QuantitySubject
+from .items import Phrase
+from .lexicon import GROUPS, QUANTITY_OF, REGION_LEADS, SEGMENT_OF, WALLS, Subject
+from .parsed import NO_CRITERION, ParsedStatement
+from .scope import OTHER_TIME
+from .tokens import word_set
+
+WAVES = frozenset({"p", "q", "r", "s", "t", "st"})
+# the wave whose size a number in mm behind a finding gives
+AMPLITUDE_OF = {
+    "st_elevation": "st",
+    "st_depression": "st",
+    "t_wave_inversion": "t",
+    "flat_t_wave": "t",
+    "tall_t_wave": "t",
+    "q_waves": "q",
+    "pathological_q_waves": "q",
+}
+_INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
+_ACUTE = word_set(
+    "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"
+)
+_EARLIER = frozenset({"prior", "previous", "past"})
+_TYPES = frozenset({"type", "typ", "like", "configuration", "konfiguration", "artig"})
+# words before "for" that tell of the ECG: "positive for AF", other than "flecainide for AF"
+_FOUND_FOR = word_set(
+    "positive diagnostic criteria evidence suspicious suggestive typical characteristic pathognomonic significant notable remarkable except specific meets sign "
+    "signs support"
+)
+# words that may stand between a finding and the leads behind it, and between leads and the finding behind them
+_TO_LEADS = word_set(
+    "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about involves and bis von den der ueber "
+    "ableitung ableitungen auch up to , mainly especially most maximal best predominantly limited affecting - findet finden sich vorhanden mm mv"
+)
+_FROM_LEADS = JOINS | word_set(
+    "there is are show shows a an : the no has have with leads lead without ) zeigen zeigt besteht bestehen findet finden sich eine ein keine in of evidence "
+    "segment"
+)
+_LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "as", "well", "in"})
+_AHEAD_OF_REGION = frozenset({"regional", "finding", "wave", "region", "quality", "unmodelled", "maybe", "said"})
+
+
+def read_finding(c: Context, number: int, item: Phrase) -> None:
+    name_finding(c, number, item, item.term.subject, item.term.negated)
+
+
+def name_finding(c: Context, number: int, item: Phrase, subject: Subject, denied: bool = False) -> None:
+    """State a finding of the knowledge base, or several of which one must be there."""
+    if _names_something_else(c, number, item):
+        return
+    regions = _regions_for(c, item)
+    first = regions[0].first if regions else item.first
+    if subject[0][0] in _INFARCTIONS and _acute(c, first, item.last):
+        subject = GROUPS["acute_infarction"]
+    if not denied and _alternative(c, item, subject):
+        return
+    scope = c.scope_for(item.first, item.last, number, subject)
+    aside = scope.aside or _purpose(c, first)
+    if aside == OTHER_TIME and subject[0][0] in _INFARCTIONS and _earlier(c, first):
+        aside = ""
+    statement = c.add(
+        "finding",
+        (),
+        first,
+        item.last,
+        findings=subject,
+        negated=scope.negated != denied,
+        uncertain=scope.uncertain,
+        aside=aside,
+    )
+    c.head([statement], first, item.last)
+    if regions:
+        statement.leads = tuple(
+            dict.fromkeys(lead for region in regions for lead in REGION_LEADS[region.term.values[0]])
+        )
+        statement.region = True
+    else:
+        take_leads_before(c, statement, first)
+    take_amount_before(c, statement, first)
+    segment = SEGMENT_OF.get(subject[0][0])
+    c.segment = (segment, item.last) if segment else None
+    quantity = _quantity_of(subject)
+    c.subjects = [QuantitySubject(quantity, item.first, item.last, by_finding=True)] if quantity else []
+    c.qualities, c.waves = [], []
+
+
+@lru_cache(maxsize=4096)
+def _quantity_of(subject: Subject) -> str:
+    return next((QUANTITY_OF[name] for name in subject[0] if name in QUANTITY_OF), "")
+
+
+def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
+    """ "delay of LBBB type", "pacemaker lower rate"."""
+    following = c.next(number)
+    return c.word(item.last + 1) in _TYPES or (
+        following is not None and following.first == item.last + 1 and following.term.kind == "unmeasured"
+    )
+
+
+def _purpose(c: Context, first: int) -> str:
+    """ "flecainide for AF": a finding behind "for" and a word that is not of ECGs is a reason for something."""
+    at = first - 1
+    while at > 0 and c.words[at] in ("a", "an", "the", "her", "his", "acute", "chronic", "persistent"):
+        at -= 1
+    if at < 1 or c.words[at] != "for" or c.item_at[at] >= 0 or c.item_at[at - 1] >= 0:
+        return ""
+    return OTHER_TIME if c.words[at - 1].isalpha() and c.words[at - 1] not in _FOUND_FOR else ""
+
+
+def _acute(c: Context, first: int, last: int) -> bool:
+    """ "acute inferior infarct", "inferior infarct, acute": told by ST elevation, not by the Q waves of an old one."""
+    return not _ACUTE.isdisjoint((*c.words[max(0, first - 3) : first], *c.words[last + 1 : last + 3]))
+
+
+def _earlier(c: Context, first: int) -> bool:
+    """A prior infarction is one that shows, other than a prior fibrillation."""
+    return not _EARLIER.isdisjoint(c.words[max(0, first - 2) : first])
+
+
+def _alternative(c: Context, item: Phrase, subject: Subject) -> bool:
+    """ "atrial fibrillation or flutter" is borne out by either: joined to the finding before."""
+    head = c.heads[-1] if c.heads else None
+    if head is None or head.closed or len(head.statements) != 1 or len(subject) != 1:
+        return False
+    gap = c.gap(head.last, item.first)
+    before = head.statements[0]
+    if (
+        not 0 < len(gap) <= 3
+        or OR.isdisjoint(gap)
+        or before.kind != "finding"
+        or before.negated
+        or before.leads
+        or before.aside
+    ):
+        return False
+    if len(before.findings) != 1 or ("/" in gap and not before.findings[0][0].startswith("atrial")):
+        return False
+    before.findings = (tuple(dict.fromkeys((*before.findings[0], *subject[0]))),)
+    before.end = c.ends[item.last]
+    head.last = item.last
+    for scope in c.scopes:
+        scope.last = item.last
+    return True
+
+
+def read_regional(c: Context, number: int, item: Phrase) -> None:
+    """Infarction or ischaemia with the walls named before it: "inferior and lateral infarcts" are two."""
+    walls = WALLS[item.term.values[0]]
+    infarction = item.term.values[0] == "infarction"
+    regions = _regions_for(c, item)
+    first = regions[0].first if regions else item.first
+    names = [region.term.values[0] for region in regions] or [""]
+    if infarction and _acute(c, first, item.last):
+        subjects = [GROUPS["acute_infarction"]]
+    elif len(names) > 1 and not {"or", "oder", "/", "-"}.isdisjoint(c.gap(regions[0].last, item.first)):
+        subjects = [(tuple(name for wall in names for name in walls[wall][0]),)]
+    else:
+        subjects = [walls[name] for name in names]
+    if not regions and _alternative(c, item, subjects[0]):
+        return
+    scope = c.scope_for(item.first, item.last, number, walls[""])
+    aside = "" if infarction and scope.aside == OTHER_TIME and _earlier(c, first) else scope.aside
+    statements = [
+        c.add(
+            "finding",
+            (),
+            first,
+            item.last,
+            findings=subject,
+            negated=scope.negated,
+            uncertain=scope.uncertain,
+            aside=aside,
+        )
+        for subject in subjects
+    ]
+    c.head(statements, first, item.last)
+    c.segment, c.subjects, c.qualities, c.waves = None, [], [], []
+
+
+def read_unmodelled(c: Context, number: int, item: Phrase) -> None:
+    """A finding with a name but without a criterion."""
+    _regions_for(c, item)
+    scope = c.scope_for(item.first, item.last, number)
+    statement = c.add(
+        "finding",
+        (),
+        item.first,
+        item.last,
+        negated=scope.negated,
+        uncertain=scope.uncertain,
+        aside=scope.aside or NO_CRITERION,
+    )
+    c.head([statement], item.first, item.last)
+    c.subjects, c.segment, c.qualities = [], None, []
+
+
+def _regions_for(c: Context, item: Phrase) -> list[Phrase]:
+    regions, c.regions = c.regions, []
+    return regions if regions and item.first - regions[-1].last <= 4 else []
+
+
+def read_region(c: Context, number: int, item: Phrase) -> None:
+    """ "inferior" before a finding, or behind it."""
+    c.regions = [*c.regions[-3:], item] if c.regions and item.first - c.regions[-1].last <= 3 else [item]
+    following = c.next(number)
+    ahead = following is not None and following.first - item.last <= 4 and following.term.kind in _AHEAD_OF_REGION
+    if not ahead and c.heads:
+        c.regions = []
+        _attach(c, REGION_LEADS[item.term.values[0]], True, item)
+
+
+def read_lead(c: Context, number: int, item: Phrase) -> None:
+    leads, region = item.term.values, item.term.region
+    if leads == ("same",):
+        leads, region = c.last_leads
+    elif c.last_leads[0] and _joined_to_leads(c, number, item):
+        leads = tuple(dict.fromkeys((*c.last_leads[0], *leads)))
+        for statement in c.out[-3:]:
+            if statement.leads and set(statement.leads) < set(leads):
+                statement.leads, statement.region = leads, True
+        c.last_leads = (leads, True)
+        return
+    c.last_leads = (leads, region)
+    speaks_of_wave = c.segment is not None and c.segment[0] in WAVES and bool(c.waves) and not c.waves[-1][1]
+    if speaks_of_wave and not (c.heads and c.heads[-1].last >= c.segment_first):
+        c.leads_before = item  # "T waves in V1-V3 are inverted"
+    elif not _attach(c, leads, region, item):
+        c.leads_before = item
+
+
+def _joined_to_leads(c: Context, number: int, item: Phrase) -> bool:
+    """ "limb leads and V5,6": one list of a region and leads."""
+    before = c.before(number)
+    if (
+        before is None
+        or before.term.kind != "lead"
+        or item.first - before.last > 3
+        or not (before.term.region or item.term.region)
+    ):
+        return False
+    return set(c.gap(before.last, item.first)) <= _LEAD_LISTS
+
+
+def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Phrase) -> bool:
+    """Give leads to the findings they follow; with "ST elevation and T inversion in V1-V3" to both."""
+    given = joined = False
+    for head in reversed(c.heads):
+        takers = [
+            statement
+            for statement in head.statements
+            if statement.kind in ("finding", "amplitude") and not statement.leads
+        ]
+        if not takers or (given and not joined):
+            break
+        if not given and not _only_to_leads(c.gap(head.last, item.first)):
+            break
+        for statement in takers:
+            statement.leads, statement.region = leads, region
+        if not given:
+            for statement in takers:
+                statement.end = max(statement.end, c.ends[item.last])
+            for statement in c.out[-2:]:
+                if statement.kind == "amplitude" and not statement.leads and statement.subject[0] in WAVES:
+                    statement.leads, statement.region = leads, region
+            head.last = max(head.last, item.last)
+            for scope in c.scopes:
+                if scope.heads:
+                    scope.last = max(scope.last, item.last)
+        given, joined = True, head.joined
+    return given
+
+
+def _only_to_leads(gap: list[str]) -> bool:
+    return len(gap) <= 9 and all(word in _TO_LEADS or word[0].isdecimal() or word.endswith("ly") for word in gap)
+
+
+def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> None:
+    """ "In V1-V4 there is ST elevation": leads that stood before."""
+    before, c.leads_before = c.leads_before, None
+    if before is None:
+        return
+    same = before.term.values == ("same",)
+    if first < before.first:
+        statement.leads, statement.region = c.last_leads
+    elif len(gap := c.gap(before.last, first)) <= CLOSE + 2 and _FROM_LEADS.issuperset(gap):
+        statement.leads, statement.region = c.last_leads if same else (before.term.values, before.term.region)
+
+
+def take_amount_before(c: Context, statement: ParsedStatement, first: int) -> None:
+    """ "2 mm ST elevation": the amount stood before."""
+    amount, c.amount = c.amount, None
+    if amount is None or not 0 < first - amount.last <= 4:
+        return
+    wave = AMPLITUDE_OF.get(statement.findings[0][0])
+    if wave:
+        said = c.add(
+            "amplitude",
+            (wave,),
+            amount.first,
+            amount.last,
+            number=amount.number,
+            leads=statement.leads,
+            region=statement.region,
+            aside=statement.aside,
+        )
+        said.uncertain = statement.uncertain
+        c.heads[-1].statements.append(said)

@@ -1,0 +1,77 @@
+"""From text to statements: numbers, words for values, and findings, with negation, doubt, time and leads bound to them.
+
+A sentence is read from left to right, item by item. Quantities ("PR interval"), segments ("T waves") and findings are subjects; numbers and words for
+values are said of the subject before them where only words without a meaning of their own stand between. Negation and doubt hold for the next finding or
+word and for what is joined to it by "and", "or" or a comma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from . import cues, figures, naming, values, waves
+from .context import Context
+from .items import Phrase, items_of
+from .lexicon import lexicon
+from .parsed import ParsedStatement
+from .tokens import sentences
+
+# kind of item -> how it is read; kinds that are missing here only matter to their neighbours
+_RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
+    "stop": cues.read_stop,
+    "contrast": cues.read_stop,
+    "now": cues.read_stop,
+    "no": cues.read_no,
+    "no_strong": cues.read_no,
+    "absent": cues.read_absent,
+    "present": cues.read_present,
+    "maybe": cues.read_maybe,
+    "maybe_post": cues.read_maybe_post,
+    "doubt": cues.read_doubt_sign,
+    "unlikely": cues.read_unlikely,
+    "past": cues.read_past,
+    "compare": cues.read_compare,
+    "reference": cues.read_reference,
+    "formula": cues.read_formula,
+    "missing": cues.read_missing,
+    "comparative": cues.read_comparative,
+    "quantity": values.read_quantity,
+    "unmeasured": values.read_unmeasured,
+    "said": values.read_said,
+    "quality": values.read_quality,
+    "regularity": values.read_regularity,
+    "number": figures.read_number,
+    "wave": waves.read_wave,
+    "wavelead": waves.read_wavelead,
+    "sum": waves.read_sum,
+    "finding": naming.read_finding,
+    "regional": naming.read_regional,
+    "region": naming.read_region,
+    "unmodelled": naming.read_unmodelled,
+    "lead": naming.read_lead,
+}
+
+
+def read_statements(text: str) -> list[ParsedStatement]:
+    """All statements of a text, in order.
+
+    Example:
+        >>> [(s.kind, s.subject or s.findings, s.negated) for s in read_statements("PR 160 ms, no left bundle branch block")]
+        [('number', ('pr',), False), ('finding', (('complete_left_bundle_branch_block',),), True)]
+    """
+    words = lexicon()
+    out: list[ParsedStatement] = []
+    for sentence in sentences(text, words.abbreviations):
+        items = items_of(sentence, words)
+        found: list[ParsedStatement] = []
+        if items:
+            context = Context(sentence, items, words)
+            for number, item in enumerate(items):
+                rule = _RULES.get(item.term.kind)
+                if rule is not None and number > context.done_to:
+                    rule(context, number, item)
+            found = context.out
+        if not found and sum(word.isalpha() for word in sentence.words) >= 3:
+            found = [ParsedStatement("other", (), sentence.starts[0], sentence.ends[-1])]
+        out += found
+    return out

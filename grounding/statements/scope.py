@@ -1,0 +1,193 @@
+"""Which parts of a sentence are not said of this recording: another time, another person, a guideline, a comparison, a question."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from .items import Phrase
+from .tokens import Sentence, word_set
+
+OTHER_TIME = "said of another time, person or device, not of this recording"
+GENERAL = "a general statement, not one about this recording"
+NOT_SAID = "not asserted of this recording"
+COMPARED = "a comparison with another recording"
+QUESTION = "a question, not a statement"
+
+_SEGMENT_ENDS = frozenset({",", "(", ")", "[", "]"})
+_VERBS = word_set("showed revealed had demonstrated was were documented had has shows zeigte war waren hatte rose fell")
+_MONTHS = word_set(
+    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
+    "januar februar maerz mai juni juli oktober dezember"
+)
+_COMPARISON_ENDS = word_set("is are has have shows there new newly neu neuer neue neues ist sind")
+# what may stand around "in 2019" when the part of the sentence is only a time
+_YEAR_BEFORE = frozenset({"in", "im", "since", "seit", "jahr", "year", "from", "von", "vom", "of", "dated"})
+
+
+def asides(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
+    """For every token the reason why what is said there is no claim about this recording, ``""`` where it is one."""
+    size = len(sentence.words)
+    kinds = {item.term.kind for item in items}
+    if sentence.question and _asks(sentence, items):
+        return [QUESTION] * size
+    if "general" in kinds and "met" not in kinds:
+        return [GENERAL] * size
+    out = [""] * size
+    if not kinds & {"aside", "year", "comparison", "hypothetical", "conditional"}:
+        return out
+    segments = _segments(sentence, items)
+    _mark_hypothetical(items, segments, out)
+    _mark_comparisons(sentence, items, out)
+    _mark_times(sentence, items, segments, out)
+    return out
+
+
+def _asks(sentence: Sentence, items: Sequence[Phrase]) -> bool:
+    """ "Is there AF?" asks; "LVH?" doubts."""
+    return (
+        sentence.words[0]
+        in {
+            "is",
+            "are",
+            "does",
+            "do",
+            "has",
+            "was",
+            "could",
+            "can",
+            "what",
+            "which",
+            "any",
+            "ist",
+            "hat",
+            "liegt",
+            "gibt",
+            "sind",
+        }
+        and len(sentence.words) > 2
+    )
+
+
+def _segments(sentence: Sentence, items: Sequence[Phrase]) -> list[tuple[int, int, bool]]:
+    """Parts between commas, brackets and words such as "but": (first token, token behind, whether a new clause begins)."""
+    cuts: dict[int, bool] = {0: True}
+    for at, word in enumerate(sentence.words):
+        if word in _SEGMENT_ENDS:
+            cuts.setdefault(at, False)
+    for item in items:
+        if item.term.kind in ("contrast", "now"):
+            cuts[item.first] = True
+    starts = sorted(cuts)
+    return [(a, b, cuts[a]) for a, b in zip(starts, [*starts[1:], len(sentence.words)], strict=True)]
+
+
+def _mark(out: list[str], first: int, behind: int, reason: str) -> None:
+    for at in range(first, behind):
+        out[at] = out[at] or reason
+
+
+def _mark_hypothetical(items: Sequence[Phrase], segments: list[tuple[int, int, bool]], out: list[str]) -> None:
+    """From "if" or "usually" to the end of the clause; with "would" the whole clause."""
+    clauses = [a for a, _, fresh in segments if fresh]
+    ends = [*clauses, len(out)]
+    done = at = 0
+    for item in items:
+        if item.term.kind == "conditional":
+            clause = clauses[bisect_right(clauses, item.first) - 1]
+            _mark(out, max(clause, done), item.first, NOT_SAID)
+        if item.term.kind in ("hypothetical", "conditional") and item.first >= done:
+            while at < len(ends) - 1 and ends[at] <= item.last:
+                at += 1
+            end = ends[at]
+            _mark(out, item.first, end, NOT_SAID)
+            done = end
+
+
+def _mark_comparisons(sentence: Sentence, items: Sequence[Phrase], out: list[str]) -> None:
+    """ "compared with the ECG of 2019": from the cue to the next comma or verb."""
+    words, size = sentence.words, len(sentence.words)
+    closing = {item.first for item in items if item.term.kind in ("stop", "contrast", "now")}
+    done = 0
+    for number, item in enumerate(items):
+        if item.term.kind != "comparison" or item.first < done:
+            continue
+        following = items[number + 1] if number + 1 < len(items) else None
+        if words[item.last] in ("since", "seit") and item.first == item.last:
+            near = [other.term.kind for other in items[number + 1 : number + 4] if other.first - item.last <= 5]
+            nouns = {
+                "last",
+                "then",
+                "admission",
+                "previous",
+                "prior",
+                "yesterday",
+                "before",
+                "stopping",
+                "ecg",
+                "tracing",
+                "vor",
+            }
+            if not ({"year", "aside", "past", "skip"} & set(near) or nouns & set(words[item.last + 1 : item.last + 5])):
+                continue
+        if (
+            words[item.last] == "than"
+            and following is not None
+            and following.term.kind == "number"
+            and following.first - item.last <= 2
+        ):
+            continue
+        end = item.last + 1
+        while (
+            end < size and words[end] not in _SEGMENT_ENDS and end not in closing and words[end] not in _COMPARISON_ENDS
+        ):
+            end += 1
+        _mark(out, item.last + 1, end, COMPARED)
+        done = end
+
+
+def _mark_times(
+    sentence: Sentence, items: Sequence[Phrase], segments: list[tuple[int, int, bool]], out: list[str]
+) -> None:
+    """The part of the sentence around "last year"; the parts behind it too where it is a time alone or tells of a recording."""
+    cues: list[int] = []
+    for item in items:
+        if item.term.kind == "aside" and not out[item.first]:
+            cues.append(item.first)
+        elif item.term.kind == "year" and item.first and not out[item.first]:
+            at = item.first - 1
+            while at > 0 and (sentence.words[at] in _MONTHS or sentence.words[at].isdecimal()):
+                at -= 1  # "of 3 May 2018"
+            before = sentence.words[at]
+            if before in ("in", "im", "jahr", "year") or (before in _YEAR_BEFORE and _told(sentence, item)):
+                cues.append(item.first)
+    if not cues:
+        return
+    known = {item.first: item for item in items}
+    going = False
+    cue_at = 0
+    for first, behind, fresh in segments:
+        while cue_at < len(cues) and cues[cue_at] < first:
+            cue_at += 1
+        has_cue = cue_at < len(cues) and cues[cue_at] < behind
+        if fresh and not has_cue:
+            going = False
+        words = sentence.words[first:behind]
+        if has_cue:
+            _mark(out, first, behind, OTHER_TIME)
+            content = [known[at].term.kind for at in range(first, behind) if at in known]
+            alone = not {"finding", "quantity", "number", "said", "wave", "regional", "unmodelled"} & set(content)
+            going = alone or bool(_VERBS & set(words))
+        elif going:
+            if {"is", "are", "ist", "sind"} & set(words) and not _VERBS & set(words):
+                going = False
+                continue
+            _mark(out, first, behind, OTHER_TIME)
+
+
+def _told(sentence: Sentence, item: Phrase) -> bool:
+    """ "ECG of 12/3/2018 showed ...": a recording of another day; "ECG of 12/3/2018:" is a heading."""
+    behind = sentence.words[item.last + 1 : item.last + 2]
+    return bool(_VERBS & set(sentence.words[item.last + 1 : item.last + 4])) or bool(
+        behind and behind[0].isalpha() and "ecg" not in behind
+    )

@@ -1,0 +1,460 @@
+"""Hold each statement against the measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ..criteria.assessment import assess
+from ..criteria.expressions import Value, evaluate
+from ..criteria.knowledge import load_knowledge
+from ..criteria.limits import Category, load_limits
+from ..errors import EcgError
+from ..evidence import Claim, Evidence, Finding, Verdict
+from .amplitudes import hold_amplitude, measured_amplitude
+from .parsed import UNIT_OF, ParsedStatement
+from .parsing import read_statements
+from .tolerances import (
+    APPROXIMATE,
+    NEEDS,
+    P_PRESENT_SHARE,
+    PLAIN_SHARE,
+    Q_WAVE_MV,
+    ST_LIMITS_MV,
+    TOLERANCES,
+    in_category,
+    plainly,
+)
+
+if TYPE_CHECKING:
+    from ..measurement.result import Measurement
+
+# findings that are no abnormality
+_NORMAL = frozenset(
+    {
+        "normal_rate",
+        "normal_pr",
+        "normal_qrs",
+        "normal_axis",
+        "normal_qtc",
+        "sinus_rhythm",
+        "sinus_arrhythmia",
+        "irregular_rhythm",
+    }
+)
+_SINUS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
+_NOT_WITH_SINUS = frozenset(
+    {
+        "atrial_fibrillation",
+        "atrial_flutter",
+        "supraventricular_tachycardia",
+        "ventricular_fibrillation",
+        "junctional_rhythm",
+    }
+)
+_SHOWN = {
+    "heart_rate": "heart rate",
+    "pr": "PR interval",
+    "qrs": "QRS duration",
+    "qt": "QT interval",
+    "axis": "axis",
+    "rr": "RR interval",
+    "p": "P duration",
+    "atrial_rate_bpm": "atrial rate",
+    "axis_p": "P axis",
+    "axis_t": "T axis",
+}
+# findings that a named one brings with it: "LBBB, otherwise normal" leaves its wide QRS unsaid
+_IMPLIED = {
+    "conduction": frozenset(
+        {"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}
+    ),
+    "rhythm": frozenset({"bradycardia", "tachycardia", "wide_qrs", "irregular_rhythm"}),
+}
+
+
+def check(text: str, measurement: Measurement) -> list[Claim]:
+    """Read the statements of a text and hold each against one recording.
+
+    Args:
+        text: English or German about an ECG, whoever wrote it.
+        measurement: of the recording it speaks about.
+
+    Returns:
+        A ``Claim`` per statement, in the order of the text. A doubtful statement ("possible ...") that the criteria do not bear out is
+        ``unsupported``, a definite one ``contradicted``. What is said of another time, person or thing, and sentences that say nothing
+        measurable, are ``not_checkable``.
+
+    Raises:
+        EcgError: this is no text, or no Measurement.
+        CriterionError: the knowledge base can't be read.
+    """
+    if not isinstance(text, str):
+        raise EcgError(f"the text is {type(text).__name__}", remedy="pass a str")
+    return _Checker(text, measurement).claims()
+
+
+class _Checker:
+    def __init__(self, text: str, measurement: Measurement) -> None:
+        self.text = text
+        self.measurement = measurement
+        self.evaluation = assess(measurement)
+        self.statements = read_statements(text)
+        self.known: dict[object, tuple[Verdict, str, tuple[Evidence, ...]]] = {}
+
+    def claims(self) -> list[Claim]:
+        out: list[Claim] = []
+        for statement in self.statements:
+            names = ("pr", "qrs", "qtc") if statement.subject == ("intervals",) else statement.subject[:1]
+            for name in names if statement.kind in ("category", "missing") else ("",):
+                verdict, reason, evidence = self._held(statement, name)
+                kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
+                words = self.text[statement.start : statement.end]
+                out.append(Claim(statement.start, statement.end, kind, verdict, evidence, reason, words))
+        return out
+
+    def _held(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, tuple[Evidence, ...]]:
+        """Verdict, reason and evidence; the same thing said twice is looked up once."""
+        number = statement.number
+        key = (
+            statement.kind,
+            name or statement.subject,
+            statement.findings,
+            statement.negated,
+            statement.uncertain,
+            statement.leads,
+            statement.region,
+            statement.word,
+            statement.formulas,
+            statement.aside,
+            (number.low, number.high, number.compare, number.approximate, number.either_sign) if number else None,
+        )
+        if key not in self.known:
+            verdict, reason, evidence = (
+                ("not_checkable", statement.aside, ()) if statement.aside else self._hold(statement, name)
+            )
+            self.known[key] = (verdict, reason, tuple(evidence))
+        return self.known[key]
+
+    def _hold(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        ways: dict[str, Callable[[ParsedStatement, str], tuple[Verdict, str, Iterable[Evidence]]]] = {
+            "number": self._number,
+            "amplitude": self._amplitude,
+            "category": self._category,
+            "regularity": self._regularity,
+            "finding": self._finding,
+            "missing": self._missing,
+            "other": self._other,
+        }
+        return ways[statement.kind](statement, name)
+
+    def _other(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        return "not_checkable", "nothing here can be held against a measurement", ()
+
+    def _quantities(self, statement: ParsedStatement, name: str) -> list[Evidence]:
+        """The measured values a name may mean: an unnamed QTc is Bazett's or Fridericia's."""
+        names = [name]
+        if name in ("qtc", "qt") and (name == "qtc" or statement.kind == "category"):
+            names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
+        elif name.startswith("qtc_"):
+            names = [name]
+        return [self.evaluation.quantities.evidence(None, wanted) for wanted in names]
+
+    # --- values
+
+    def _number(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        name, number = statement.subject[0], statement.number
+        assert number is not None
+        proofs = self._quantities(statement, name)
+        known = [(proof, float(proof.value)) for proof in proofs if isinstance(proof.value, int | float)]
+        title = _SHOWN.get(name, "QTc")
+        if not known:
+            return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
+        tolerance = TOLERANCES[name] * (APPROXIMATE if number.approximate else 1.0)
+        lows = (number.low, -number.low) if number.either_sign else (number.low,)
+        if len(known) > 1:  # QTc by two formulas: the one that is meant is the nearer
+            known.sort(key=lambda one: abs(one[1] - number.low))
+        for proof, value in known:
+            if number.compare == ">":
+                fits = round(value) >= number.low
+            elif number.compare == "<":
+                fits = round(value) <= number.high
+            elif name.startswith("axis"):
+                fits = (
+                    any(min(abs(value - low), 360 - abs(value - low)) <= tolerance for low in (*lows, number.high))
+                    or number.low <= value <= number.high
+                )
+            else:
+                fits = number.low - tolerance <= value <= number.high + tolerance
+            if fits:
+                return self._verdict(statement, True), f"measured {title} is {_show(value, name)}", (proof,)
+        proof, value = known[0]
+        return self._verdict(statement, False), f"measured {title} is {_show(value, name)}", (proof,)
+
+    @staticmethod
+    def _verdict(statement: ParsedStatement, holds: bool, plain: bool = True) -> Verdict:
+        """What a statement is worth where the thing it names holds or not; one that is not plainly wrong, or doubtful, is not contradicted."""
+        if holds != statement.negated:
+            return "supported"
+        return "unsupported" if statement.uncertain or not plain else "contradicted"
+
+    def _category(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        quantity = "qtc" if name == "qt" else name
+        title = _SHOWN.get(quantity, "QTc")
+        proof = self._quantities(statement, quantity)[0]
+        if not isinstance(proof.value, int | float):
+            return "not_checkable", f"{title} is not measurable: {proof.reason}", (proof,)
+        value = float(proof.value)
+        sex, age = self.measurement.sex, self.measurement.age
+        holds = in_category(quantity, value, statement.word, sex, age)
+        said = f"measured {title} is {_show(value, quantity)}"
+        if isinstance(holds, Category):
+            return "not_checkable", f"{said}: {holds.reason}", (proof,)
+        return self._verdict(statement, holds, plainly(quantity, value, statement.word, sex, age)), said, (proof,)
+
+    def _regularity(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        proof = self.evaluation.quantities.evidence(None, "rr_cv")
+        if not isinstance(proof.value, int | float):
+            return "not_checkable", f"RR variation is not measurable: {proof.reason}", (proof,)
+        irregular = load_limits()["irregular_rr_cv"].value(None, self.measurement.sex, self.measurement.age)
+        assert irregular is not None
+        holds = (proof.value < irregular) == (statement.word == "regular")
+        return self._verdict(statement, holds), f"RR intervals vary by {100 * float(proof.value):.0f} %", (proof,)
+
+    def _missing(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        proof = self._quantities(statement, name)[0]
+        if proof.value is None:
+            return "supported", f"not measurable: {proof.reason}", (proof,)
+        shown = (
+            f"it was measured: {proof.value:g} {proof.unit}" if isinstance(proof.value, float) else "it was measured"
+        )
+        return "contradicted", shown, (proof,)
+
+    def _amplitude(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        holds, reason, evidence = hold_amplitude(statement, self.evaluation.quantities)
+        return ("not_checkable" if holds is None else self._verdict(statement, holds)), reason, evidence
+
+    # --- findings
+
+    def _finding(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        special: Mapping[str, Callable[[ParsedStatement], tuple[Verdict, str, Iterable[Evidence]]]] = {
+            "p_waves": self._p_waves,
+            "normal_ecg": self._normal_ecg,
+            "otherwise_normal": self._otherwise_normal,
+            "borderline_ecg": self._borderline,
+            "q_waves": self._q_waves,
+        }
+        first = statement.findings[0][0]
+        if first in special:
+            return special[first](statement)
+        if statement.leads and len(statement.findings) == 1:
+            placed = self._placed(statement, [self._known(name) for name in statement.findings[0]])
+            if placed is not None:
+                return placed
+        groups = [[self._known(name) for name in group] for group in statement.findings]
+        held = [self._any(group) for group in groups]
+        wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
+        if wrong is not None:
+            evidence = [part for finding in wrong[:3] for part in finding.evidence]
+            return self._verdict(statement, False), f"criteria are not met: {wrong[0].criterion}", evidence
+        unknown = next(
+            (
+                finding
+                for group, state in zip(groups, held, strict=True)
+                if state is None
+                for finding in group
+                if finding.present is None
+            ),
+            None,
+        )
+        if unknown is not None:
+            return "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", unknown.evidence
+        shown = [finding for group in groups for finding in group if finding.present]
+        named = " or ".join(dict.fromkeys(finding.label for finding in shown[:3]))
+        return (
+            self._verdict(statement, True),
+            f"{named} is there: {shown[0].criterion}",
+            [part for finding in shown[:3] for part in finding.evidence],
+        )
+
+    @staticmethod
+    def _any(group: list[Finding]) -> bool | None:
+        states = [finding.present for finding in group]
+        return True if True in states else None if None in states else False
+
+    def _known(self, name: str) -> Finding:
+        """A finding of the knowledge base, or what is known of one without a criterion: that it can't be there, or nothing."""
+        finding = self.evaluation.findings.get(name)
+        label = name.replace("_", " ")
+        if finding is not None and (finding.present is not None or name not in _NOT_WITH_SINUS):
+            return finding
+        if name in _NOT_WITH_SINUS and (
+            sinus := next(
+                (self.evaluation.findings[one] for one in sorted(_SINUS) if self.evaluation.findings[one].present), None
+            )
+        ):
+            return Finding(
+                name, False, f"the rhythm is {sinus.label}", sinus.evidence, label=finding.label if finding else label
+            )
+        if finding is not None:
+            return finding
+        rule = NEEDS.get(name)
+        if rule is not None:
+            read: dict[str, None] = {}
+
+            def value(_: str | None, quantity: str) -> Value:
+                read[quantity] = None
+                return self.evaluation.quantities.value(None, quantity)[0]
+
+            if evaluate(rule, value) is False:
+                return Finding(
+                    name,
+                    False,
+                    f"it needs {rule}",
+                    tuple(self.evaluation.quantities.evidence(None, one) for one in read),
+                    label=label,
+                )
+        return Finding(name, None, "", label=label, reason="there is no criterion for it")
+
+    def _placed(
+        self, statement: ParsedStatement, findings: list[Finding]
+    ) -> tuple[Verdict, str, Iterable[Evidence]] | None:
+        """A finding said of certain leads; None where its leads don't matter."""
+        states: dict[str, bool | None] = {}
+        evidence: list[Evidence] = []
+        for finding in findings:
+            entry = load_knowledge().get(finding.name)
+            if entry is None or entry.group == "voltage":  # low voltage is a matter of all leads
+                continue
+            there = self.evaluation.lead_states(entry, statement.leads)
+            if not there and finding.present:
+                leads = {lead for part in finding.evidence for lead in part.leads}
+                there = {lead: lead in leads for lead in statement.leads} if 0 < len(leads) < 12 else {}
+            for lead, held in there.items():
+                before = states.get(lead, held)
+                states[lead] = True if True in (held, before) else None if None in (held, before) else False
+            evidence += finding.evidence
+        if not states:
+            return None
+        yes = [lead for lead, held in states.items() if held is True]
+        no = [lead for lead, held in states.items() if held is False]
+        named = findings[0].label
+        if statement.negated:
+            if yes:
+                return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
+            if no:
+                return self._verdict(statement, False), f"no {named} in {', '.join(no)}", evidence
+        elif no and not (statement.region and len(yes) >= min(2, len(states))):
+            elsewhere = bool(yes) or any(finding.present for finding in findings)
+            plain = not elsewhere and not self._nearly(findings, no)
+            return self._verdict(statement, False, plain), f"{named} is not there in {', '.join(no)}", evidence
+        elif yes:
+            return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
+        reason = next((finding.reason for finding in findings if finding.reason), None)
+        return (
+            "not_checkable",
+            f"{named} can't be told in {', '.join(states)}: {reason or 'not measurable there'}",
+            evidence,
+        )
+
+    def _nearly(self, findings: list[Finding], leads: list[str]) -> bool:
+        """Whether an ST deviation is there in these leads, though smaller than its criterion asks for."""
+        for finding in findings:
+            limit = ST_LIMITS_MV.get(finding.name)
+            if limit is None:
+                continue
+            sign = 1.0 if finding.name == "st_elevation" else -1.0
+            values = [measured_amplitude(self.evaluation.quantities, "st", lead)[0] for lead in leads]
+            if any(value is not None and sign * value >= PLAIN_SHARE * limit for value in values):
+                return True
+        return False
+
+    def _p_waves(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        value, reason = self.evaluation.quantities.value(None, "p_share")
+        proof = self.evaluation.quantities.evidence(None, "p_share")
+        if not isinstance(value, float):
+            return "not_checkable", reason or "P waves could not be judged", (proof,)
+        return (
+            self._verdict(statement, value >= P_PRESENT_SHARE),
+            f"P waves before {100 * value:.0f} % of the beats",
+            (proof,),
+        )
+
+    def _q_waves(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """Q waves in named leads are any; "no Q waves", and Q waves without a lead, are pathological ones."""
+        quantities = self.evaluation.quantities
+        if statement.leads and not statement.negated:
+            proofs = [
+                quantities.evidence(lead, "q_mv" if self.measurement.has_millivolts else "q_rel")
+                for lead in statement.leads
+            ]
+            known = [(proof, abs(float(proof.value))) for proof in proofs if isinstance(proof.value, int | float)]
+            if known:
+                there = [proof.leads[0] for proof, size in known if size >= Q_WAVE_MV]
+                if len(there) >= (min(2, len(known)) if statement.region else len(known)):
+                    return self._verdict(statement, True), f"Q waves in {', '.join(there)}", proofs
+                missing = [proof.leads[0] for proof, size in known if size < Q_WAVE_MV]
+                return self._verdict(statement, False, plain=not there), f"no Q wave in {', '.join(missing)}", proofs
+        finding = self.evaluation.findings["pathological_q_waves"]
+        if statement.leads:
+            placed = self._placed(statement, [finding])
+            if placed is not None:
+                return placed
+        if finding.present is None:
+            return "not_checkable", f"{finding.label} can't be told: {finding.reason}", finding.evidence
+        return self._verdict(statement, finding.present), f"{finding.label}: {finding.criterion}", finding.evidence
+
+    def _abnormal(self) -> list[Finding]:
+        return [
+            finding for finding in self.evaluation.findings.values() if finding.present and finding.name not in _NORMAL
+        ]
+
+    def _normal_ecg(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        abnormal = self._abnormal()
+        if abnormal:
+            reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
+            return self._verdict(statement, False), reason, [part for finding in abnormal for part in finding.evidence]
+        # that no criterion is met does not make an ECG called abnormal a normal one
+        return (
+            self._verdict(statement, True, plain=False),
+            "no criterion of the knowledge base is met",
+            (self.measurement.evidence("heart_rate"),),
+        )
+
+    def _otherwise_normal(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """Apart from what the text names there is nothing abnormal."""
+        named = {name for other in self.statements if not other.negated for group in other.findings for name in group}
+        groups = {self.evaluation.findings[name].group for name in named if name in self.evaluation.findings}
+        categories = {other.subject[0] for other in self.statements if other.kind in ("category", "number")}
+        said = named.union(*(_IMPLIED.get(group, frozenset()) for group in groups))
+        if "pr" in categories:
+            said |= {"first_degree_av_block", "short_pr"}
+        if {"qt", "qtc"} & categories:
+            said |= {"prolonged_qtc", "short_qtc"}
+        if "axis" in categories:
+            said |= {"left_axis_deviation", "right_axis_deviation"}
+        if groups & {"infarction", "ischaemia"}:
+            said |= {
+                finding.name
+                for finding in self.evaluation.findings.values()
+                if finding.group in ("infarction", "ischaemia")
+            }
+        left = [finding for finding in self._abnormal() if finding.name not in said]
+        if not left:
+            return (
+                self._verdict(statement, True),
+                "no other criterion of the knowledge base is met",
+                (self.measurement.evidence("heart_rate"),),
+            )
+        return (
+            self._verdict(statement, False),
+            f"found besides: {', '.join(finding.label for finding in left[:4])}",
+            [part for finding in left for part in finding.evidence],
+        )
+
+    def _borderline(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
+        return "not_checkable", "borderline is neither normal nor abnormal", ()
+
+
+def _show(value: float, name: str) -> str:
+    return f"{value:.0f} {UNIT_OF.get(name, 'ms')}"

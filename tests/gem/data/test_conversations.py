@@ -1,0 +1,131 @@
+"""Examples become batches: inputs from files, drawn or read; caches that may be deleted; distorted pages in training alone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gem
+import grounding
+from gem.data.conversations import EcgData
+from gem.labels import IGNORE
+from gem.training.start import start
+from tests.gem.training import tiny
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(0)
+    return start(model=tiny.MODELS["gem"])
+
+
+def source(model: Any, path: Path, **options: Any) -> EcgData:
+    made = EcgData(str(path), **{"val_share": 0.0, **options})
+    made.trainer = SimpleNamespace(lightning_module=SimpleNamespace(model=model), global_rank=0, world_size=1)  # type: ignore[assignment]
+    made.setup()
+    return made
+
+
+def examples(model: Any, path: Path, **options: Any) -> Any:
+    made = source(model, path, **options).train
+    assert made is not None
+    return made
+
+
+def test_only_answers_are_trained(model: Any, data: Path) -> None:
+    batch = examples(model, data)[[0, 1]]
+    tokenizer = model.processor.tokenizer
+    for row, text in zip(
+        batch["labels"], ("Sinus rhythm. Case 0.", "Sinus rhythm. Sinus rhythm. Case 1."), strict=True
+    ):
+        told = tokenizer.decode([int(i) for i in row if i not in (IGNORE, tokenizer.eos_token_id)])
+        assert text in told
+        assert "What is it" not in told
+    assert batch["ecg"].shape[:2] == (2, 12)
+    assert (batch["input_ids"] == model.config.placeholder_token_id).sum(1).tolist() == [1, 1]
+
+
+def test_pictures_are_read_drawn_or_left_out(model: Any, data: Path) -> None:
+    pixels = {
+        how: examples(model, data, picture=how)[[0, 1]].get("pixel_values")
+        for how in ("none", "read", "render", "auto")
+    }
+    assert pixels["none"] is None
+    assert torch.equal(torch.as_tensor(pixels["auto"]), torch.as_tensor(pixels["read"]))
+    assert not torch.equal(torch.as_tensor(pixels["render"]), torch.as_tensor(pixels["read"]))
+
+
+def test_pages_are_distorted_in_training_alone_and_the_same_when_repeated(model: Any, data: Path) -> None:
+    made = source(model, data, picture="render", distort=1.0, val_share=0.5)
+    clean = source(model, data, picture="render", val_share=0.5)
+    assert made.train is not None
+    assert made.val is not None
+    assert clean.train is not None
+    assert clean.val is not None
+    first = made.train[[0]]["pixel_values"]
+    assert torch.equal(first, made.train[[0]]["pixel_values"])
+    assert not torch.equal(first, clean.train[[0]]["pixel_values"])
+    assert torch.equal(made.val[[0]]["pixel_values"], clean.val[[0]]["pixel_values"])
+
+
+def test_the_signal_cache_is_used_and_may_be_deleted(model: Any, data: Path, tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    shutil.copytree(data.parent, records)
+    options: dict[str, Any] = {"cache": str(tmp_path / "cache")}
+    fresh = examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"]
+    files = list((tmp_path / "cache").rglob("*.npy"))
+    assert len(files) == 3
+    for file in records.glob("r*.dat"):
+        file.unlink()
+    assert torch.equal(examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"], fresh)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(grounding.EcgError):
+        examples(model, records / "train.json", **options)[[0]]
+    shutil.copytree(data.parent, records, dirs_exist_ok=True)
+    assert torch.equal(examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"], fresh)
+
+
+def test_classes_captions_and_signals(model: Any, data: Path) -> None:
+    classes = examples(model, data, task="classes", classes=["NORM", "MI"])[[0, 1]]["classes"]
+    assert classes.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    captions = examples(model, data, task="caption", lower=True)[[0]]
+    assert model.processor.tokenizer.decode(captions["input_ids"][0]).startswith("sinus rhythm")
+    assert set(examples(model, data, task="signals")[[0]]) == {"ids", "ecg"}
+
+
+def test_folds_and_patients_part_the_data(model: Any, tmp_path: Path) -> None:
+    root = tiny.write_ptbxl(tmp_path)
+    made = source(model, root, layout="ptbxl", train_folds=[1, 2, 3, 4, 5, 6, 7], val_folds=[8])
+    assert made.train is not None
+    assert made.val is not None
+    assert (len(made.train), len(made.val)) == (6, 2)
+    assert not {item.id for item in made.train.items} & {item.id for item in made.val.items}
+    with pytest.raises(gem.GemConfigError, match="none in both"):
+        source(model, root, layout="ptbxl", train_folds=[1, 8], val_folds=[8])
+
+
+def test_an_answer_without_room_is_an_error(model: Any, data: Path) -> None:
+    with pytest.raises(gem.GemInputError, match="raise the data's max_length"):
+        examples(model, data, max_length=12)[[0]]
+
+
+def test_zscored_arrays_and_raw_records_share_a_contract(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = start(model=tiny.MODELS["pretrain_signal"])
+    root = tiny.write_ptbxl(tmp_path)
+    batch = examples(small, root, layout="recordings", task="signals", train_folds=list(range(1, 8)), val_folds=[8])[
+        [0, 5]
+    ]
+    assert batch["ecg"].shape == (2, 12, 500)
+    assert np.allclose(batch["ecg"].std(-1), 1, atol=0.1)

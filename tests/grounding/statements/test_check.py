@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import grounding
+from grounding import Claim, measure, read_record, sample_path
+from grounding.readers.samples import sample_names
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def inferior(make_measurement: Any) -> Any:
+    """PR 236 ms, axis -42, ST elevation in II, III, aVF, T inversion in V2-V3, sinus rhythm of 71 bpm."""
+    leads = {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "III", "aVF")} | {
+        lead: {"t_mv": -0.3} for lead in ("V2", "V3")
+    }
+    return make_measurement(
+        leads=leads, axis=-42.0, intervals={"pr": 236.0, "qtc_bazett": 431.0, "qtc_fridericia": 425.0}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("Heart rate 72 bpm.", "supported"),
+        ("Heart rate 90 bpm.", "contradicted"),
+        ("Sinus rhythm at 70/min with first-degree AV block.", "supported supported supported"),
+        ("PR interval 236 ms, prolonged", "supported supported"),
+        ("PR interval 236 ms, normal", "supported contradicted"),
+        ("The PR interval is 0.24 s.", "supported"),
+        ("PR interval >200 ms (normal range 120-200 ms).", "supported"),
+        ("A prolonged PR interval of 230-240 ms.", "supported supported"),
+        ("The PR interval is not prolonged.", "contradicted"),
+        ("QRS duration is 92 ms (normal)", "supported supported"),
+        ("Narrow QRS complexes.", "supported"),
+        ("The QTc (Bazett) is 431 ms", "supported"),
+        ("The QTc (Bazett) is 480 ms", "contradicted"),
+        ("Left axis deviation (-42°)", "supported supported"),
+        ("Left axis deviation (42°)", "supported contradicted"),
+        ("Right axis deviation", "contradicted"),
+        ("The axis is normal.", "contradicted"),
+        ("ST elevation in II, III and aVF", "supported"),
+        ("ST elevation in V2", "unsupported"),
+        ("ST-segment elevation in the inferior leads.", "supported"),
+        ("In leads II, III and aVF there is ST elevation.", "supported"),
+        ("No ST elevation in V1-V4.", "supported"),
+        ("no ST elevation", "contradicted"),
+        ("T wave inversion in V2-V3", "supported"),
+        ("Inverted T waves in V2 and V3.", "supported"),
+        (
+            "st elevation in ii, iii and avf. t waves inverted in v2,3. no st depression in i, avl, v4,5,6",
+            "supported supported supported",
+        ),
+        ("st elevation in ii, v5,6", "unsupported"),
+        ("R wave progression is normal.", "supported"),
+        ("No left or right bundle branch block.", "supported"),
+        ("T waves are inverted in V5.", "unsupported"),
+        ("No evidence of left bundle branch block, LVH or atrial fibrillation.", "supported supported supported"),
+        ("Atrial fibrillation is not present.", "supported"),
+        ("Atrial fibrillation is present.", "contradicted"),
+        ("Possible inferior infarction.", "unsupported"),
+        ("Right bundle branch block cannot be excluded.", "unsupported"),
+        ("P waves are absent.", "contradicted"),
+        ("The rhythm is irregular.", "contradicted"),
+        ("No atrial fibrillation, but first degree AV block.", "supported supported"),
+        ("The QT interval is not measurable (no T wave end).", "contradicted"),
+        ("Normal ECG.", "contradicted"),
+        ("The patient is a 65-year-old man with chest pain.", "not_checkable"),
+        ("Recorded at 25 mm/s and 10 mm/mV.", "not_checkable"),
+        ("", ""),
+        ("?!", ""),
+    ],
+)
+def test_statements_and_their_verdicts(inferior: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, inferior)
+    assert [claim.verdict for claim in claims] == verdicts.split(), claims
+
+
+def test_a_claim_says_what_it_read_and_what_it_was_held_against(inferior: Any) -> None:
+    text = "Unremarkable patient. The PR interval is 236 ms."
+    claim = grounding.check(text, inferior)[-1]
+    assert text[claim.start : claim.end] == claim.text == "PR interval is 236 ms"
+    assert claim.evidence[0].quantity == "pr"
+    assert claim.evidence[0].value == 236.0
+    assert claim.reason == "measured PR interval is 236 ms"
+    assert Claim.from_dict(claim.to_dict()) == claim
+
+
+def test_doubt_is_kept_in_the_kind(inferior: Any) -> None:
+    assert grounding.check("Possible anterior infarction.", inferior)[0].kind == "possible_finding"
+    assert grounding.check("Anterior infarction.", inferior)[0].kind == "finding"
+
+
+def test_what_was_not_measured_is_not_contradicted(make_measurement: Any) -> None:
+    measurement = make_measurement(intervals={"pr": None}, reasons={"pr": "no P waves"}, has_millivolts=False)
+    claims = grounding.check("PR interval 180 ms. ST elevation in V2. The PR interval is not measurable.", measurement)
+    assert [claim.verdict for claim in claims] == ["not_checkable", "not_checkable", "supported"]
+    assert "no P waves" in claims[0].reason
+
+
+def test_importing_the_module_does_not_hide_the_function(inferior: Any) -> None:
+    importlib.import_module("grounding.statements")
+    assert grounding.check("Heart rate 72 bpm.", inferior)[0].verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    "text", ["Paper speed 25 mm/", "10 mm/.", "5 mV/", "2 mm/ ", "25 mm/s/", "HR 70/", "70 / min /", "PR 160 ms/"]
+)
+def test_a_unit_may_be_cut_off(inferior: Any, text: str) -> None:
+    for beside in ("", "Sinus rhythm. "):
+        assert len(grounding.check(beside + text, inferior)) >= (1 if beside else 0)
+
+
+def test_no_character_that_counts_is_an_error(inferior: Any) -> None:
+    """Python calls "²" and "①" digits, but no float is made of them."""
+    counting = [char for char in map(chr, range(sys.maxunicode + 1)) if char.isdigit() or char.isnumeric()]
+    assert len(counting) > 1000
+    for chars in (counting[at : at + 50] for at in range(0, len(counting), 50)):
+        for pattern in ("PR {0} ms. ", "HR {0}.5-6{0} bpm. ", "V{0}-V6 1{0} mm. ", "{0},{0}/{0} . "):
+            grounding.check("".join(pattern.format(char) for char in chars), inferior)
+    assert grounding.check("PR ٢٣٦ ms", inferior)[0].verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "QT/QTc {qt:.0f}/{qtc_bazett:.0f} ms",
+        "QT/QTcB: {qt:.0f}/{qtc_bazett:.0f} ms",
+        "QT/QTcF {qt:.0f}/{qtc_fridericia:.0f} ms",
+        "PR/QRS/QT/QTcB {pr:.0f}/{qrs:.0f}/{qt:.0f}/{qtc_bazett:.0f} ms",
+        "QRS {qrs:.0f} ms, QTcB {qtc_bazett:.0f} ms, QTcF {qtc_fridericia:.0f} ms",
+        "P axis {p:.0f} degrees, T axis {t:.0f} degrees",
+        "P-R-T axes {p:.0f} {axis:.0f} {t:.0f}",
+        "P/QRS/T axes: {p:.0f}/{axis:.0f}/{t:.0f} deg",
+    ],
+)
+def test_lines_that_every_cart_prints(line: str) -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    axes = {"p": measurement.axes["p"], "axis": measurement.axis, "t": measurement.axes["t"]}
+    claims = grounding.check(line.format(**{**measurement.intervals, **axes}), measurement)
+    assert len(claims) == line.count("{")
+    assert {claim.verdict for claim in claims} == {"supported"}, [(claim.text, claim.reason) for claim in claims]
+
+
+def test_a_qtc_is_held_against_the_formula_that_is_meant() -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    bazett = f"{measurement.intervals['qtc_bazett']:.0f} ms"
+    assert grounding.check(f"QTc {bazett}", measurement)[0].reason == f"measured QTc is {bazett}"
+
+
+def test_what_is_no_text_and_no_measurement_is_said(inferior: Any) -> None:
+    for text in (None, 5, b"PR 120 ms", ["x"]):
+        with pytest.raises(grounding.EcgError, match="the text is"):
+            grounding.check(text, inferior)  # type: ignore[arg-type]
+    for measurement in (None, 5, {}):
+        with pytest.raises(grounding.EcgError, match="the measurement is"):
+            grounding.check("PR is 120 ms", measurement)  # type: ignore[arg-type]
+        with pytest.raises(grounding.EcgError, match="the measurement is"):
+            grounding.find(measurement)  # type: ignore[arg-type]
+    for record in (None, 5, "x"):
+        with pytest.raises(grounding.EcgError, match="the record is"):
+            grounding.measure(record)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "unit", ["no " * 3000, "V1-" * 3000, "PR 1 ms, " * 2000, "(" * 8000, "1-2-" * 3000, "st elevation in v1 and " * 800]
+)
+def test_odd_texts_take_linear_time(inferior: Any, unit: str) -> None:
+    start = time.perf_counter()
+    grounding.check(unit, inferior)
+    half = time.perf_counter() - start
+    assert half < 5.0
+
+
+@pytest.fixture(scope="module")
+def mutations() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_mutations", ROOT / "benchmarks" / "check_mutations.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_one_changed_word_or_number_is_noticed(mutations: ModuleType) -> None:
+    measurements = [measure(read_record(sample_path(name))) for name in sample_names()]
+    made, flagged, plain, _, wrong = mutations.run(measurements, seed=1)
+    assert sum(made.values()) >= 25
+    assert all(made[kind] for kind in ("number", "presence", "word"))
+    assert sum(flagged.values()) >= 0.99 * sum(made.values()), wrong
+    assert plain["texts_with_alarm"] == 0, wrong
+    assert plain["supported"] > 100
