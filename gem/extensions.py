@@ -11,16 +11,25 @@ from types import ModuleType
 from .errors import GemInputError
 
 
-def load_extension(name: str) -> ModuleType:
+def load_extension(name: str) -> ModuleType | None:
     """Import a Python file or a module. A file runs once per process, however often it is named.
 
     Args:
-        name: path of a ``.py`` file, or a module's dotted name.
+        name: path of a ``.py`` file, a module's dotted name, or a ``.yaml`` file of findings (see ``grounding.criteria.add_findings``).
+
+    Returns:
+        The module; None for findings.
 
     Raises:
         GemInputError: it is not there, or raises while it is imported.
+        CriterionError: a finding is not valid.
     """
     path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        from grounding.criteria import add_findings
+
+        add_findings(path)
+        return None
     if path.suffix != ".py":
         try:
             return importlib.import_module(name)

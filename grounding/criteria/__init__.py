@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .assessment import Assessment, assess, find, lead_states
-from .knowledge import FindingEntry, load_knowledge
+from .knowledge import FindingEntry, add_findings, load_knowledge
 from .limits import category, load_limits, rounded, shown
 
 __all__ = [
     "Assessment",
     "FindingEntry",
+    "add_findings",
     "assess",
     "category",
     "find",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from ..record import STANDARD_LEADS
@@ -85,7 +86,7 @@ def _flatten(condition: Condition) -> list[Condition]:
     return out
 
 
-def _checked(entry: FindingEntry, known: set[str]) -> FindingEntry:
+def _checked(entry: FindingEntry, known: Collection[str]) -> FindingEntry:
     for part in entry.parts():
         if isinstance(part, str):
             names(part)
@@ -110,13 +111,54 @@ def leads_of(condition: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(named)
 
 
-@lru_cache(maxsize=1)
 def load_knowledge() -> Mapping[str, FindingEntry]:
-    """All entries by name, in the order of the files; an entry may use findings that stand before it.
+    """All entries by name: the bundled ones in the order of their files, then what ``add_findings`` added.
 
     Raises:
         CriterionError: an entry can't be read.
     """
+    return {**_bundled(), **_added} if _added else _bundled()
+
+
+def add_findings(path: str | Path) -> tuple[str, ...]:
+    """Add findings of your own: every measurement that is assessed from now on in this process has them, and texts may name them.
+
+    Args:
+        path: a YAML file with a list of entries, as those in ``grounding/criteria/knowledge``; an entry may use bundled findings, and
+            those that stand before it. A file may be added again.
+
+    Returns:
+        The names of its findings.
+
+    Raises:
+        CriterionError: the file is not there or not such a list, or an entry is not valid.
+    """
+    import yaml
+
+    source = Path(path)
+    try:
+        raw = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CriterionError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CriterionError(f"not YAML ({error})", where=str(path), remedy="see docs/extend.md") from None
+    if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
+        raise CriterionError("not a list of entries", where=str(path), remedy="see docs/extend.md")
+    fresh: dict[str, FindingEntry] = {}
+    for one in raw:
+        entry = _entry(one, {**_bundled(), **_added, **fresh}.keys())
+        if entry.name in _bundled() or entry.name in fresh:
+            raise CriterionError("an entry of this name is there already", where=f"{path}: {entry.name}")
+        fresh[entry.name] = entry
+    _added.update(fresh)
+    return tuple(fresh)
+
+
+_added: dict[str, FindingEntry] = {}
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> Mapping[str, FindingEntry]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -124,11 +166,27 @@ def load_knowledge() -> Mapping[str, FindingEntry]:
     for name in FILES:
         text = (files(__package__) / "knowledge" / name).read_text(encoding="utf-8")
         for raw in yaml.load(text, Loader=loader):
-            own = {key: limit(key, **told) for key, told in raw.get("limits", {}).items()}
-            entry = FindingEntry(
-                **{**raw, "terms": tuple(raw.get("terms", ())), "shows": tuple(raw.get("shows", ())), "limits": own}
-            )
+            entry = _entry(raw, entries.keys())
             if entry.name in entries:
                 raise CriterionError("an entry of this name is there already", where=entry.name)
-            entries[entry.name] = _checked(entry, set(entries))
+            entries[entry.name] = entry
     return entries
+
+
+def _entry(raw: Mapping[str, Any], known: Collection[str]) -> FindingEntry:
+    """An entry as YAML has it, checked; ``known`` are the findings that it may use."""
+    where = str(raw.get("name", "an entry without a name"))
+    unknown = sorted(set(raw) - {one.name for one in fields(FindingEntry)})
+    if unknown:
+        raise CriterionError(f"an entry has no {', '.join(map(str, unknown))}", where=where)
+    missing = [name for name in ("name", "label", "group", "when", "source") if not raw.get(name)]
+    if missing:
+        raise CriterionError(f"an entry without {', '.join(missing)}", where=where, remedy="each has these five")
+    try:
+        limits = {key: limit(key, **settings) for key, settings in raw.get("limits", {}).items()}
+        entry = FindingEntry(
+            **{**raw, "terms": tuple(raw.get("terms", ())), "shows": tuple(raw.get("shows", ())), "limits": limits}
+        )
+    except (TypeError, AttributeError) as error:
+        raise CriterionError(f"an entry that can't be read ({error})", where=where) from None
+    return _checked(entry, known)

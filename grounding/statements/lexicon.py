@@ -268,16 +268,20 @@ def subject_of(name: str) -> Subject:
     return GROUPS.get(name) or (tuple(name.split("|")),)
 
 
-@lru_cache(maxsize=1)
 def lexicon() -> Lexicon:
     """Both languages in one tree: a text is read without asking for its language."""
+    return _lexicon(tuple(load_knowledge()))
+
+
+@lru_cache(maxsize=2)
+def _lexicon(findings: tuple[str, ...]) -> Lexicon:
     import yaml
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     found: dict[tuple[str, ...], Term] = {}
     bridge: set[str] = set()
     abbreviations: set[str] = set()
-    for entry in load_knowledge().values():
+    for entry in map(load_knowledge().__getitem__, findings):
         if entry.name in _BY_CATEGORY:
             continue
         for phrase in (entry.label, *entry.terms):
