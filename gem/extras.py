@@ -21,6 +21,8 @@ EXTRAS = {
     "sentencepiece": "published",
     "dask": "cluster",
 }
+# what models need, and the install without them leaves out (requirements-light.txt)
+FULL = ("lightning", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")
 
 
 def how_to_install(module: str) -> str:
@@ -30,8 +32,10 @@ def how_to_install(module: str) -> str:
         module: the name it is imported by.
 
     Example:
-        >>> how_to_install("typst"), how_to_install("nowhere_else")
-        ('pip install "gem-ecg[report]"', 'pip install nowhere_else')
+        >>> how_to_install("typst"), how_to_install("torch"), how_to_install("nowhere_else")
+        ('pip install "gem-ecg[report]"', 'pip install gem-ecg', 'pip install nowhere_else')
     """
     top = module.split(".")[0]
+    if top in FULL:
+        return "pip install gem-ecg"
     return f'pip install "gem-ecg[{EXTRAS[top]}]"' if top in EXTRAS else f"pip install {top}"

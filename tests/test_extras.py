@@ -17,7 +17,7 @@ import pytest
 import gem
 import grounding
 from gem.extras import EXTRAS as MODULES
-from gem.extras import how_to_install
+from gem.extras import FULL, how_to_install
 from gem.tokenizer import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,3 +167,10 @@ def test_a_pdf_without_typst_at_the_command_line(monkeypatch: pytest.MonkeyPatch
     status = cli.main(["explain", "x", "--json", "--pdf", "x.pdf"])
     assert status == 2
     assert "gem-ecg[report]" in capsys.readouterr().err
+
+
+def test_the_install_without_torch_is_the_full_one_less_what_models_need() -> None:
+    full = {line for line in CONFIG["options"]["install_requires"].splitlines() if line and not line.startswith("#")}
+    light = {line for line in (ROOT / "requirements-light.txt").read_text().splitlines() if not line.startswith("#")}
+    assert light < full
+    assert {re.split(r"[><=!;]", line)[0].strip() for line in full - light} == set(FULL)
