@@ -83,11 +83,11 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
             ),
             ptbxl_batch,
         ),
-        "Explanation": (
+        "ExplanationTuning": (
             partial(gem.training.explanation.ExplanationTuning, model={**TINY, "ecg_encoder": BEATS}),
             ptbxl_batch,
         ),
-        "Explanation cached": (
+        "ExplanationTuning cached": (
             partial(gem.training.explanation.ExplanationTuning, model=TINY, feature_cache=str(folder / "cache")),
             ptbxl_batch,
         ),
