@@ -25,7 +25,8 @@ from torch import nn
 
 import grounding
 from gem.data.augmentation import augment, mix
-from gem.data.ptbxl import SUPERCLASSES, Sample, load_ptbxl
+from gem.data.ptbxl import load_ptbxl
+from gem.data.samples import SUPERCLASSES, Sample
 from gem.encoders.ecg_beats import UNIT_MV, EcgBeats
 from gem.encoders.ecg_conv import EcgConv
 from gem.encoders.registry import pooled

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 import gem
-from gem.data.ptbxl import SUPERCLASSES, usable
+from gem.data.labelled import usable
+from gem.data.samples import SUPERCLASSES
 from gem.evaluation.classification import (
     Array,
     abstention,

@@ -17,7 +17,8 @@ from pathlib import Path
 import joblib
 
 import grounding
-from gem.data.ptbxl import Sample, load_ptbxl
+from gem.data.ptbxl import load_ptbxl
+from gem.data.samples import Sample
 from grounding import EcgError
 
 PTBXL = {

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import joblib
 
 import grounding
-from gem.data.ptbxl import Sample, load_ptbxl
+from gem.data.ptbxl import load_ptbxl
+from gem.data.samples import Sample
 from gem.training.rhythm import HALF, PARTS, challenge_codes, labels_of
 from grounding import EcgError
 from grounding.measurement import rhythm

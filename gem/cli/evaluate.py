@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ..data.ptbxl import usable
+from ..data.labelled import usable
 from ..errors import GemInputError
 from ..evaluation import benchmarks
 from ..terminal import say

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from grounding.facts import DIAGNOSES, FINDING_TAGS, TAGS, VALUES, Fact, compose, prompt
 
-from .ptbxl import SUPERCLASSES, Sample
+from .samples import SUPERCLASSES, Sample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -15,6 +15,7 @@ from typing import Any
 from grounding import ECGRecord, read_record
 
 from ..errors import GemInputError
+from .challenge import diagnoses
 
 LAYOUTS = ("instructions", "wfdb", "ptbxl", "mimic", "challenge", "recordings")
 _TURN = {"human": 0, "user": 0, "gpt": 1, "assistant": 1}
@@ -180,14 +181,12 @@ def _ptbxl(base: Path, prompt: str, folds: Iterable[int]) -> list[Example]:
     from .corpus import labels_of
     from .ptbxl import load_ptbxl
 
-    patients = {row["ecg_id"]: row.get("patient_id") for row in _csv(base / "ptbxl" / "labels.csv")}
     out = []
     for sample in load_ptbxl(base, folds):
-        name = str(sample.ecg_id)
         turns = ((prompt, sample.report),) if sample.report.strip() else ()
         out.append(
             Example(
-                name, patients.get(name) or name, turns, sample.read, None, frozenset(labels_of(sample)), sample.fold
+                sample.record_id, sample.patient, turns, sample.read, None, frozenset(labels_of(sample)), sample.fold
             )
         )
     return out
@@ -217,9 +216,7 @@ def _challenge(base: Path, prompt: str) -> list[Example]:
     """Headers whose comments name the diagnoses (``#Dx: ...``), as in the PhysioNet/CinC challenges."""
     out = []
     for path in sorted(base.rglob("*.hea")):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = next((m[1] for line in lines if (m := re.match(r"#\s*Dx:\s*(.+)", line))), "")
-        labels = [label.strip() for label in found.split(",") if label.strip()]
+        labels = diagnoses(path)
         name = path.relative_to(base).with_suffix("").as_posix()
         turns = ((prompt, ", ".join(labels)),) if labels else ()
         out.append(Example(name, name, turns, _reader(path), labels=frozenset(labels)))
@@ -228,7 +225,11 @@ def _challenge(base: Path, prompt: str) -> list[Example]:
 
 def _recordings(base: Path, folds: Iterable[int]) -> list[Example]:
     """PTB-XL's records of some folds, and every header in another folder; no text is read."""
-    known = _ptbxl(base, "", folds) if (base / "ptbxl" / "labels.csv").is_file() else []
+    from .ptbxl import DATABASE, is_ptbxl
+
+    known = _ptbxl(base, "", folds) if is_ptbxl(base) else []
+    if (base / DATABASE).is_file():  # nothing else lies in PTB-XL as it is downloaded, but the same at 100 Hz
+        return known
     others = [path for path in sorted(base.rglob("*.hea")) if "ptbxl" not in path.relative_to(base).parts]
     names = [path.relative_to(base).with_suffix("").as_posix() for path in others]
     return [*known, *(Example(name, name, record=_reader(path)) for name, path in zip(names, others, strict=True))]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grounding import STANDARD_LEADS, EcgError, measure
 
-from .ptbxl import Sample
+from .samples import Sample
 
 GLOBAL = ("rr", "p", "pr", "qrs", "qt", "qtc_fridericia")
 PER_LEAD = (

@@ -9,53 +9,18 @@ from __future__ import annotations
 import ast
 import csv
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grounding import STANDARD_LEADS, EcgError, ECGRecord
+from grounding import STANDARD_LEADS, ECGRecord
 
 from ..errors import GemInputError
+from .samples import Sample
 
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
-SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One labelled record. ``record`` reads the signal when it is asked for.
-
-    Attributes:
-        ecg_id: number of the record in PTB-XL.
-        fold: 1-10; a patient is in one fold only.
-        age: years, or None (PTB-XL writes 300 for "over 89"; kept as it is).
-        sex: ``"male"``, ``"female"`` or None.
-        superclasses, subclasses, form, rhythm: label codes; empty where there are none.
-        scp_codes: SCP statement -> likelihood in percent (0 = stated without one).
-        report: the clinician's words, German or English.
-        source: ``"raw"`` (millivolts, 500 Hz) or ``"filtered"`` (0.5-40 Hz, z-scored per lead, 125 Hz).
-    """
-
-    ecg_id: int
-    fold: int
-    age: float | None
-    sex: str | None
-    superclasses: tuple[str, ...]
-    subclasses: tuple[str, ...]
-    form: tuple[str, ...]
-    rhythm: tuple[str, ...]
-    scp_codes: dict[str, float]
-    report: str
-    source: str
-    read: Callable[[], ECGRecord] = field(repr=False)
-
-    @property
-    def record(self) -> ECGRecord:
-        """The recording, read anew at each call."""
-        return self.read()
 
 
 def load_ptbxl(
@@ -73,7 +38,7 @@ def load_ptbxl(
         GemInputError: there are no labels, or no record of these folds.
     """
     base = Path(root)
-    table = _rows(base)
+    table = ptbxl_rows(base)
     wanted, kinds = {int(fold) for fold in folds}, set(sources)
     raw = {int(path.stem.split("_")[0]): path for path in _raw_folder(base).rglob("*.hea")}
     filtered = _filtered_index(str(base)) if "filtered" in kinds else {}
@@ -95,44 +60,7 @@ def load_ptbxl(
     return sorted(samples, key=lambda sample: sample.ecg_id)
 
 
-def usable(
-    root: str | Path, folds: Iterable[int] = (8,), limit: int | None = None
-) -> tuple[list[Sample], dict[str, str]]:
-    """The records of some folds that can be read, and why the others can't.
-
-    Args:
-        root, folds: see ``load_ptbxl``.
-        limit: only the first so many records.
-
-    Returns:
-        samples; ``ecg_id`` -> reason for each labelled record that has no file, or one that can't be read.
-
-    Raises:
-        GemInputError: no labels, or not one record that can be read.
-    """
-    wanted = {int(fold) for fold in folds}
-    samples = load_ptbxl(root, wanted)[:limit]
-    there, skipped = [], dict[str, str]()
-    for sample in samples:
-        try:
-            sample.read()
-        except (EcgError, OSError) as error:
-            skipped[str(sample.ecg_id)] = str(error)
-        else:
-            there.append(sample)
-    if limit is None:
-        known = {sample.ecg_id for sample in samples}
-        for row in _rows(Path(root)):
-            if int(row["strat_fold"]) in wanted and int(row["ecg_id"]) not in known:
-                skipped[row["ecg_id"]] = "neither a raw recording nor one in ptbxl_filtered"
-    if not there:
-        raise GemInputError(
-            f"none of {len(skipped)} records can be read", where=str(root), remedy=next(iter(skipped.values()))
-        )
-    return there, skipped
-
-
-def _rows(base: Path) -> list[dict[str, str]]:
+def ptbxl_rows(base: Path) -> list[dict[str, str]]:
     """The rows of the label table, with the columns ``super_class``, ``sub_class``, ``form`` and ``rhythm``."""
     if (base / DATABASE).is_file():
         return _downloaded_rows(base)
@@ -145,6 +73,12 @@ def _rows(base: Path) -> list[dict[str, str]]:
         )
     with table.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def is_ptbxl(root: str | Path) -> bool:
+    """Whether a folder holds PTB-XL's labels, as downloaded or in this library's own layout."""
+    base = Path(root)
+    return (base / DATABASE).is_file() or (base / "ptbxl" / "labels.csv").is_file()
 
 
 def _raw_folder(base: Path) -> Path:
@@ -178,7 +112,8 @@ def _downloaded_rows(base: Path) -> list[dict[str, str]]:
 def _sample(row: dict[str, str], source: str, read: Callable[[], ECGRecord]) -> Sample:
     codes = ast.literal_eval(row["scp_codes"]) if row.get("scp_codes") else {}
     return Sample(
-        ecg_id=int(row["ecg_id"]),
+        record_id=row["ecg_id"],
+        patient=row.get("patient_id", "").removesuffix(".0") or row["ecg_id"],
         fold=int(row["strat_fold"]),
         read=read,
         source=source,

@@ -19,7 +19,8 @@ from ..errors import GemInputError
 from .batches import GlobalBatches, ResumableData, ResumableLoader
 from .corpus import CLASS_LABELS, labels_of
 from .measured import NAMES, measured, standardize
-from .ptbxl import Sample, load_ptbxl
+from .ptbxl import load_ptbxl
+from .samples import Sample
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class PtbxlData(ResumableData):
         return signal, picture
 
     def _cached(self, name: str, samples: Sequence[Sample], model: Any, contract: Any) -> NDArray[Any]:
-        asked = {"name": name, "ids": [sample.ecg_id for sample in samples], "contract": contract}
+        asked = {"name": name, "ids": [sample.record_id for sample in samples], "contract": contract}
         key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
         path = self.cache / f"{name}-{key}.npy"
         if path.is_file():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from grounding.facts import DIAGNOSES
 from grounding.facts.opinion import BANDS
 
-from ..data.ptbxl import SUPERCLASSES, Sample
+from ..data.samples import SUPERCLASSES, Sample
 from ..errors import GemInputError
 from ..metrics import MacroAUROC, metrics
 from ..metrics.bootstrap import bootstrap

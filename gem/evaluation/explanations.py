@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.ptbxl import SUPERCLASSES, Sample
+from ..data.samples import SUPERCLASSES, Sample
 from ..errors import GemInputError
 from ..metrics.bootstrap import bootstrap
 from .registry import register_benchmark

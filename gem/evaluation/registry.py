@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from grounding.registry import Registry
 
-from ..data.ptbxl import Sample
+from ..data.samples import Sample
 
 Run = Callable[[Any, Sequence[Sample]], dict[str, Any]]
 Function = TypeVar("Function", bound=Run)

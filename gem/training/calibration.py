@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.ptbxl import SUPERCLASSES, Sample, usable
+from ..data.labelled import usable
+from ..data.samples import SUPERCLASSES, Sample
 from ..evaluation.classification import class_logits, class_targets, superclass_columns, targets
 from ..metrics.multilabel import calibration_error
 from ..terminal import say

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
 from ..data.measured import NAMES
-from ..data.ptbxl import SUPERCLASSES
+from ..data.samples import SUPERCLASSES
 from ..encoders.registry import pooled
 from ..metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from .start import save, start

@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from gem.data.ptbxl import Sample, load_ptbxl
+from gem.data.ptbxl import load_ptbxl
+from gem.data.samples import Sample
 from grounding import EcgError, ECGRecord, read_record
 from grounding.delineation.types import Array
 from grounding.measurement.ectopy import SUPRAVENTRICULAR, VENTRICULAR, supraventricular_features
@@ -93,7 +94,7 @@ def _challenge_example(header: Path, weights: Weights) -> RhythmExample | None:
 
 
 def _ptbxl_example(sample: Sample, weights: Weights) -> RhythmExample | None:
-    return _example(sample.read(), labels_of(sample.scp_codes, sample.report), sample.fold, weights)
+    return _example(sample.read(), labels_of(sample.scp_codes, sample.report), sample.fold or 0, weights)
 
 
 def _example(record: ECGRecord, labels: frozenset[str], part: int, weights: Weights) -> RhythmExample | None:

@@ -15,7 +15,7 @@ import pytest
 
 import gem
 from gem.cli.evaluate import add_arguments
-from gem.data.ptbxl import usable
+from gem.data.labelled import usable
 from gem.evaluation.explanations import CONDITIONS, _Tally
 
 FIGURES = ("asserted_supported", "diagnosis_accuracy")

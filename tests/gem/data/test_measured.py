@@ -7,12 +7,12 @@ import pytest
 
 import grounding
 from gem.data.measured import NAMES, measured, standardize
-from gem.data.ptbxl import Sample
+from gem.data.samples import Sample
 from grounding.synthetic import synthesize
 
 
 def sample_of(record: grounding.ECGRecord, age: float | None = 300.0) -> Sample:
-    return Sample(1, 1, age, "male", ("NORM",), (), (), (), {}, "", "raw", lambda: record)
+    return Sample("1", "1", 1, age, "male", ("NORM",), (), (), (), {}, "", "raw", lambda: record)
 
 
 def test_values_stand_under_their_names() -> None:

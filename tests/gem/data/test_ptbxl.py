@@ -10,7 +10,8 @@ import pytest
 
 import gem
 import grounding
-from gem.data.ptbxl import load_ptbxl, usable
+from gem.data.labelled import usable
+from gem.data.ptbxl import load_ptbxl
 
 
 def test_raw_and_filtered_records(ptbxl_like: Path) -> None:
