@@ -2,10 +2,10 @@
 
     python benchmarks/baselines.py --data ROOT --out benchmarks/baselines.csv [--seeds 0 1] [--skip rules] [--unit mV]
 
-ROOT is laid out as for ``gem train``. Everything learned is learned on ``--train-folds``; nothing but a threshold is chosen on the evaluated fold, and the
-rows say where that is so: ``prior`` takes the share of each class in training as its threshold (no choice on the evaluated records),
-``fold 8`` the threshold that is best there, as gem-nano's own are chosen, which flatters F1 and balanced accuracy.
-Intervals are 95 % percentiles over 1,000 resamplings of the records.
+ROOT is laid out as for ``gem train``. Everything learned is learned on ``--train-folds``; nothing but a threshold is
+chosen on the evaluated fold, and the rows say where that is so: ``prior`` takes the share of each class in training as
+its threshold (no choice on the evaluated records), ``fold 8`` the threshold that is best there, as gem-nano's own are
+chosen, which flatters F1 and balanced accuracy. Intervals are 95 % percentiles over 1,000 resamplings of the records.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ COLUMNS = (
 def rules(samples: Sequence[Sample]) -> Array:
     """Number of findings that speak for each superclass, (records, superclasses); for NORM minus all of them.
 
-    A finding that can't be told counts as absent: the band-passed records have no millivolts, so voltage criteria are silent there.
+    A finding that can't be told counts as absent: the band-passed records have no millivolts, so voltage criteria are
+    silent there.
     """
     rows = []
     for sample in samples:

@@ -2,8 +2,9 @@
 
     python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--json OUT]
 
-Slope and shift of each class, as ``gem.training.calibration`` fits them, and the decision thresholds come from the other half. A model that was calibrated
-on these very records is judged as fairly as one that was not: fitting again undoes what it had seen, but for the pull of the fit towards no change.
+Slope and shift of each class, as ``gem.training.calibration`` fits them, and the decision thresholds come from the
+other half. A model that was calibrated on these very records is judged as fairly as one that was not: fitting again
+undoes what it had seen, but for the pull of the fit towards no change.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) ->
     for half in halves(len(said)):
         answers[half] = said[half] >= np.array(choose_thresholds(there[~half], said[~half]))
     figures = {
-        # one slope and shift for all records: what two fits would do to the order of the records of two halves is not the model's
+        # one slope and shift for all records: what two fits would do to the order of the records of two halves is not
+        # the model's
         "macro_auc": lambda rows: macro_auc(there[rows], logits[rows][:, columns]),
         "macro_f1": lambda rows: macro_f1(there[rows], answers[rows]),
         "balanced_accuracy": lambda rows: balanced_accuracy(there[rows], answers[rows]),

@@ -44,7 +44,8 @@ class Score:
     """Counts over some sentences.
 
     Attributes:
-        sentences, labels, checkable: labels are all claims marked; checkable those whose verdict is not ``not_checkable``.
+        sentences, labels, checkable: labels are all claims marked; checkable those whose verdict is not
+            ``not_checkable``.
         read: checkable labels for which a claim was made that was held against the recording.
         right: labels whose verdict came out as marked.
         claims: claims made that were held against the recording; ``spurious`` are those that no label marks.

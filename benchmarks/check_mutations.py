@@ -2,9 +2,10 @@
 
     python benchmarks/check_mutations.py --data ROOT --records 300
 
-True texts: the composer's about a record's own facts, with sentences on what is there, where, and what is not. Each is changed in one
-number (beyond tolerance), lead, laterality, presence or normal/abnormal word, so that it is false of the recording. A change counts as
-flagged when a claim in the changed sentence is ``contradicted`` or ``unsupported``; the same verdict in an unchanged text is a false alarm.
+True texts: the composer's about a record's own facts, with sentences on what is there, where, and what is not. Each is
+changed in one number (beyond tolerance), lead, laterality, presence or normal/abnormal word, so that it is false of the
+recording. A change counts as flagged when a claim in the changed sentence is ``contradicted`` or ``unsupported``; the
+same verdict in an unchanged text is a false alarm.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python benchmarks/findings.py --data ../shared/data --raw UNPACKED --out benchmarks/findings.csv
 
-ROOT holds ``ptbxl/``, ``ptbxl_filtered/`` and ``challenge/``; UNPACKED the raw records that ``../shared/data/ptbxl_more/unpack.py`` writes. A row per source and finding: counts, sensitivity, specificity, PPV, and
+ROOT holds ``ptbxl/``, ``ptbxl_filtered/`` and ``challenge/``; UNPACKED the raw records that
+``../shared/data/ptbxl_more/unpack.py`` writes. A row per source and finding: counts, sensitivity, specificity, PPV, and
 how often the finding could not be told (those records are left out of the other figures).
 """
 

@@ -1,8 +1,9 @@
 """Mutated files for every reader: ``python benchmarks/fuzz.py [FOLDER ...] --count 200000 --seed 0 --jobs 2``.
 
-A file that a reader can't use must end in an ``EcgError``: no other exception, no crash, at most 2 s of processor time, and at most 256 MB of
-memory beyond the samples it gives (Linux). The whole files are one recording written into every format, and what lies in the folders named.
-Case k of a reader follows from the seed, the reader and k alone: ``--only edf:1234`` makes it again, ``--keep DIR`` leaves its files there.
+A file that a reader can't use must end in an ``EcgError``: no other exception, no crash, at most 2 s of processor time,
+and at most 256 MB of memory beyond the samples it gives (Linux). The whole files are one recording written into every
+format, and what lies in the folders named. Case k of a reader follows from the seed, the reader and k alone:
+``--only edf:1234`` makes it again, ``--keep DIR`` leaves its files there.
 """
 
 from __future__ import annotations

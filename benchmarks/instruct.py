@@ -2,8 +2,9 @@
 
     python benchmarks/instruct.py --data ROOT --records 10000 --work FOLDER
 
-Real recordings of ROOT/ptbxl/records500, and copies of them with noise where they run out, go through ``gem instruct`` with the offline composer
-twice: once unbroken, once killed with SIGKILL at random points and started again. Both results must hold the same bytes.
+Real recordings of ROOT/ptbxl/records500, and copies of them with noise where they run out, go through ``gem instruct``
+with the offline composer twice: once unbroken, once killed with SIGKILL at random points and started again. Both
+results must hold the same bytes.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python benchmarks/kills.py training --kills 60 --work FOLDER      # SIGKILL at random moments of training runs, all kinds of runs in turn
     python benchmarks/kills.py instruct --kills 100 --work FOLDER     # SIGKILL and SIGTERM of `gem instruct --jobs 2`, the parent alone
 
-A chain is one run with all its kills. ``identical`` counts the chains whose result is that of the unbroken run, ``failed`` the runs that could not go on.
-``orphans`` are processes of a killed `gem instruct` that are still there five seconds later. Ends with 1 where anything is not as it should be.
-POSIX only; ``training`` needs the checkout, since it trains the tests' tiny model.
+A chain is one run with all its kills. ``identical`` counts the chains whose result is that of the unbroken run,
+``failed`` the runs that could not go on. ``orphans`` are processes of a killed `gem instruct` that are still there five
+seconds later. Ends with 1 where anything is not as it should be. POSIX only; ``training`` needs the checkout, since it
+trains the tests' tiny model.
 """
 
 from __future__ import annotations

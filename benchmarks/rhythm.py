@@ -3,9 +3,11 @@
     python benchmarks/rhythm.py ../shared/data UNPACKED --out benchmarks/rhythm.csv
     python benchmarks/rhythm.py ../shared/data UNPACKED --weights OUT --held-out --out HELD      # weights of `gem.training.rhythm --half`, on the other half
 
-UNPACKED is what ``../shared/data/ptbxl_more/unpack.py`` writes. A row per set and class: recordings labelled so and how many of them are told so; other recordings and how many of them
-are called so; and how many could not be decided. "wide QRS" counts among PTB-XL's normal recordings, "dropped beats" among those in sinus rhythm; both have only false alarms.
-In PTB-XL fibrillation, flutter and extrasystoles count as labelled where the report names them, as in training (``gem.training.rhythm``); ``--codes`` takes the codes alone.
+UNPACKED is what ``../shared/data/ptbxl_more/unpack.py`` writes. A row per set and class: recordings labelled so and how
+many of them are told so; other recordings and how many of them are called so; and how many could not be decided. "wide
+QRS" counts among PTB-XL's normal recordings, "dropped beats" among those in sinus rhythm; both have only false alarms.
+In PTB-XL fibrillation, flutter and extrasystoles count as labelled where the report names them, as in training
+(``gem.training.rhythm``); ``--codes`` takes the codes alone.
 """
 
 from __future__ import annotations

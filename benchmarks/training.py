@@ -3,9 +3,11 @@
     python benchmarks/training.py --out benchmarks/training.csv                     # small sizes on this CPU, one thread
     python benchmarks/training.py --size 1b --out benchmarks/training_gpu.csv       # 1.2 B decoder and CLIP-L at 336 px, bfloat16, one GPU
 
-A step is forward, backward and AdamW on the projector and the decoder, with the picture tower frozen. ``tokens_per_s`` counts what is no padding, picture
-tokens included; on a CPU a second is one of CPU time, so that a busy machine does not change it much. ``peak_mb`` is what the process needed beyond what it had before
-the model was built. ``ratio`` is tokens per second over those of the first row. ``loss`` shows that all do the same work. Without a GPU ``--size 1b`` says so and ends with 0.
+A step is forward, backward and AdamW on the projector and the decoder, with the picture tower frozen. ``tokens_per_s``
+counts what is no padding, picture tokens included; on a CPU a second is one of CPU time, so that a busy machine does
+not change it much. ``peak_mb`` is what the process needed beyond what it had before the model was built. ``ratio`` is
+tokens per second over those of the first row. ``loss`` shows that all do the same work. Without a GPU ``--size 1b``
+says so and ends with 0.
 """
 
 from __future__ import annotations

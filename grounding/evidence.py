@@ -17,7 +17,8 @@ class Evidence:
 
     Attributes:
         record_id: which recording.
-        quantity: what was measured, in the names of ``Measurement`` (``pr``, ``qrs``, ``heart_rate``, ``st60_mv``, ...).
+        quantity: what was measured, in the names of ``Measurement`` (``pr``, ``qrs``, ``heart_rate``, ``st60_mv``,
+            ...).
         value: the value, a word (``"rSR'"``), or ``None`` where it could not be measured.
         unit: ``ms``, ``bpm``, ``deg``, ``mV``, ``s``, ``%`` or ``""``.
         leads: the leads it was read in; empty means the record as a whole.
@@ -26,7 +27,8 @@ class Evidence:
         method: how it was measured.
         version: version of the library that measured it.
         reason: why ``value`` is ``None``.
-        uncertainty: half the width of the range that holds the true value nine times in ten, in ``unit``; ``None`` where it is not known.
+        uncertainty: half the width of the range that holds the true value nine times in ten, in ``unit``; ``None``
+            where it is not known.
     """
 
     record_id: str
@@ -92,9 +94,11 @@ class Finding:
         evidence: the measured parts of the rule.
         source: where the rule comes from.
         label: how a cardiologist names it, e.g. ``"first-degree AV block"``.
-        group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``, ``voltage``, ``quality``.
+        group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``,
+            ``voltage``, ``quality``.
         reason: why ``present`` is ``None``.
-        doubt: why it might be otherwise: an interval whose uncertainty reaches over the limit; ``None`` where nothing says so.
+        doubt: why it might be otherwise: an interval whose uncertainty reaches over the limit; ``None`` where nothing
+            says so.
     """
 
     name: str
@@ -126,7 +130,8 @@ class Claim:
         evidence: what it was held against.
         reason: one line, for a reader.
         text: the words themselves.
-        origin: ``inserted`` where code put the words there from what was measured, so that they are right by construction; else ``asserted``.
+        origin: ``inserted`` where code put the words there from what was measured, so that they are right by
+            construction; else ``asserted``.
     """
 
     start: int

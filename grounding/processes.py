@@ -16,8 +16,8 @@ def end_with_parent(parent: int) -> None:
     A killed parent can't tell its workers; joblib's then wait for minutes, and hold its output open.
 
     Args:
-        parent: the process that started this worker. Nothing is done in that process itself (work that is not spread), nor in
-            a worker of a cluster, which has other parents.
+        parent: the process that started this worker. Nothing is done in that process itself (work that is not spread),
+            nor in a worker of a cluster, which has other parents.
     """
     if not multiprocessing.current_process().name.startswith("LokyProcess"):
         return

@@ -33,7 +33,8 @@ class ECGRecord:
         leads: lead names, one per row of ``signal``, in the field's spelling (``aVR``, ``V1``).
         record_id: a name for the recording, used in every piece of evidence.
         meta: what the file said beside the samples: ``age`` (years), ``sex`` (``"female"``, ``"male"``), ``units``,
-            ``channel_names`` (our lead name -> the file's, where they differ), ``format``, ``comments``, ``warnings``, ...
+            ``channel_names`` (our lead name -> the file's, where they differ), ``format``, ``comments``, ``warnings``,
+            ...
 
     Example:
         >>> record = ECGRecord.from_array(np.zeros((2, 1000)), fs=500, leads=["I", "II"])
@@ -68,7 +69,8 @@ class ECGRecord:
             meta: anything else worth keeping.
 
         Raises:
-            EcgSignalError: the array is not (leads, samples), is empty, has no finite sample, or the names, rate or units don't fit.
+            EcgSignalError: the array is not (leads, samples), is empty, has no finite sample, or the names, rate or
+                units don't fit.
         """
         where = str(record_id)
         unit = text_of(units).lower()
@@ -104,7 +106,8 @@ class ECGRecord:
         """Check every field, so that ``ECGRecord(...)`` and ``dataclasses.replace`` give a record that can be used.
 
         Raises:
-            EcgSignalError: as ``from_array``, but for a stretch without a finite sample, which a part of a record may be.
+            EcgSignalError: as ``from_array``, but for a stretch without a finite sample, which a part of a record may
+                be.
         """
         where = str(self.record_id)
         if not isinstance(self.record_id, str):
@@ -194,7 +197,8 @@ class ECGRecord:
             part = self.signal[rows]
             missing = ~np.isfinite(part)
             filled = fill_missing(part) if missing.any() else part
-            # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
+            # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at
+            # the edges
             out[rows] = resample_poly(
                 filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, window=low_pass, padtype="line"
             )[:, :n_out]

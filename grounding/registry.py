@@ -22,8 +22,9 @@ class Registry(Generic[T]):
 
     Args:
         kind: what an entry is, for messages.
-        group: entry points of installed packages, e.g. ``"gem.encoders"``, that are imported, and so register themselves, before a name is called unknown
-            or all names are listed. One that can't be imported is left out with a warning.
+        group: entry points of installed packages, e.g. ``"gem.encoders"``, that are imported, and so register
+            themselves, before a name is called unknown or all names are listed. One that can't be imported is left out
+            with a warning.
 
     Example:
         >>> shapes = Registry("shape")

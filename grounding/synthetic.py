@@ -1,7 +1,8 @@
 """Synthetic 12-lead ECGs whose every boundary is known exactly, for tests and for training delineators.
 
-A dipole turns in the frontal and horizontal planes; every wave is a bump that is zero outside its onset and offset. Noise is made at the nine electrodes,
-so that I + III = II, aVR = -(I + II) / 2 and the rest hold with and without it. The shapes are our own and plain; they are not a model of the heart.
+A dipole turns in the frontal and horizontal planes; every wave is a bump that is zero outside its onset and offset.
+Noise is made at the nine electrodes, so that I + III = II, aVR = -(I + II) / 2 and the rest hold with and without it.
+The shapes are our own and plain; they are not a model of the heart.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ Array = NDArray[np.float64]
 RHYTHMS: tuple[str, ...] = ("sinus", "af", "flutter", "avb1", "avb2_wenckebach", "avb2_mobitz2", "avb3", "paced")
 MAX_SYNTHETIC_SAMPLES = 20_000_000
 
-# Electrodes in the order RA LA LL V1..V6; each standard lead is a difference of them (Wilson's terminal is the limb electrodes' mean).
+# Electrodes in the order RA LA LL V1..V6; each standard lead is a difference of them (Wilson's terminal is the limb
+# electrodes' mean).
 _W = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0]) / 3
 _ELECTRODES = np.array(
     [
@@ -39,8 +41,9 @@ _ELECTRODES = np.array(
         *[np.eye(9)[3 + k] - _W for k in range(6)],
     ]
 )
-# The dipole has four parts: left and foot for the limb leads (Einthoven), front and left for the chest leads, which look along these angles of the horizontal
-# plane (0 left, 90 front). The second "left" is apart from the first so that a frontal axis of -90 leaves V5 and V6 as they are.
+# The dipole has four parts: left and foot for the limb leads (Einthoven), front and left for the chest leads, which
+# look along these angles of the horizontal plane (0 left, 90 front). The second "left" is apart from the first so that
+# a frontal axis of -90 leaves V5 and V6 as they are.
 _CHEST_DEG, _CHEST_GAIN = np.array([115, 90, 70, 50, 25, 0]), np.array([0.9, 1.3, 1.3, 1.25, 1.1, 0.9])
 _LEAD_DEG = np.array([0, 60, 120, -150, -30, 90])
 _LEAD_GAIN = np.array([1, 1, 1, 3**-0.5 * 1.5, 3**-0.5 * 1.5, 3**-0.5 * 1.5])
@@ -57,10 +60,13 @@ class Truth:
 
     Attributes:
         fs: Hz; positions below are samples at this rate, with fractions.
-        waves: DataFrame, a row per wave: ``beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``, ``peak`` the largest dipole. The boundaries hold in
-            every lead in which the wave shows. A P wave that is not conducted has ``beat`` -1. Waves cut by the recording's ends are left out.
-        beat_types: per beat ``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``escape`` or ``paced``.
-        intervals: means in ms over the dominant beats: ``rr`` (over all beats) ``pr qrs qt p``, ``None`` where there is none.
+        waves: DataFrame, a row per wave: ``beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``, ``peak``
+            the largest dipole. The boundaries hold in every lead in which the wave shows. A P wave that is not
+            conducted has ``beat`` -1. Waves cut by the recording's ends are left out.
+        beat_types: per beat ``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``escape`` or
+            ``paced``.
+        intervals: means in ms over the dominant beats: ``rr`` (over all beats) ``pr qrs qt p``, ``None`` where there is
+            none.
         heart_rate: ventricular, bpm.
         axis: frontal QRS axis of the dominant beats, degrees.
         st_mv: ST level of the dominant beats in every lead, constant from the J point to the onset of T.
@@ -120,25 +126,32 @@ def synthesize(
 
     Args:
         rate_bpm: ventricular rate, 20-250; 70 by default, 40 for ``avb3``. With second-degree block, the atrial rate.
-        pr_ms: PR interval; 160 by default, 240 for ``avb1``. The first one of a Wenckebach period, which then grows by 60 and 30 ms.
+        pr_ms: PR interval; 160 by default, 240 for ``avb1``. The first one of a Wenckebach period, which then grows by
+            60 and 30 ms.
         qrs_ms: QRS duration; 90 by default, 140 for blocks and escape beats, 160 when paced.
-        qt_ms: QT interval; by default 400 ms at 60 bpm, following the cube root of RR, and longer by half of what a wide QRS adds.
+        qt_ms: QT interval; by default 400 ms at 60 bpm, following the cube root of RR, and longer by half of what a
+            wide QRS adds.
         axis_deg: frontal QRS axis, -180 to 180 degrees.
         p_ms: P duration.
-        rhythm: ``sinus``, ``af`` (irregular, fibrillation waves, no P), ``flutter`` (regular, saw-tooth near 300/min, no P), ``avb1``, ``avb2_wenckebach`` (4:3),
-            ``avb2_mobitz2`` (3:2), ``avb3`` (escape rhythm, P waves on their own at 85/min), ``paced`` (ventricular, no P).
+        rhythm: ``sinus``, ``af`` (irregular, fibrillation waves, no P), ``flutter`` (regular, saw-tooth near 300/min,
+            no P), ``avb1``, ``avb2_wenckebach`` (4:3), ``avb2_mobitz2`` (3:2), ``avb3`` (escape rhythm, P waves on
+            their own at 85/min), ``paced`` (ventricular, no P).
         conduction: ``normal``, ``rbbb`` or ``lbbb``.
-        ectopy: ``("pvc", 4)`` makes every fourth beat a premature ventricular one, ``("pac", 4)`` an atrial one; sinus rhythms, ventricular ones in ``af`` too.
-        block: with ``flutter``, how many of its waves go to one beat, over and over: ``(2, 4)`` alternates; ``rate_bpm`` is then the mean one. Always the same number,
-            and a rate of the waves near 300/min, where it is empty.
-        st_mv: ST level per lead, mV, e.g. ``{"II": 0.2, "III": 0.25}``; limb leads that are not named follow from lead algebra.
+        ectopy: ``("pvc", 4)`` makes every fourth beat a premature ventricular one, ``("pac", 4)`` an atrial one; sinus
+            rhythms, ventricular ones in ``af`` too.
+        block: with ``flutter``, how many of its waves go to one beat, over and over: ``(2, 4)`` alternates;
+            ``rate_bpm`` is then the mean one. Always the same number, and a rate of the waves near 300/min, where it is
+            empty.
+        st_mv: ST level per lead, mV, e.g. ``{"II": 0.2, "III": 0.25}``; limb leads that are not named follow from lead
+            algebra.
         rr_sd_ms: standard deviation of RR, ms, for the rhythms that have a regular one.
         noise_snr_db: white noise, as the ratio of the clean leads' mean variance to the noise's.
         mains_mv, mains_hz: mean amplitude over the leads, and frequency, of mains interference.
         baseline_mv: mean half span over the leads of a baseline wander below 0.5 Hz.
         fs: sampling rate, Hz.
         duration_s: length, s.
-        seed: fixes everything that is random: RR, noise, and the shape of the waves (their sizes vary by about a fifth).
+        seed: fixes everything that is random: RR, noise, and the shape of the waves (their sizes vary by about a
+            fifth).
 
     Returns:
         The recording (12 standard leads, mV) and its truth.

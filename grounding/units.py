@@ -23,7 +23,8 @@ UNITS_MV = {
 UNITS_WITHOUT_VOLTAGE = {"zscore", "adu", "au", "unknown"}
 
 _MICRO = "u"
-# the micro sign (U+00B5), the Greek mu, and what they become where UTF-8, Latin-1, code page 437/850, Shift-JIS and GBK are mixed up
+# the micro sign (U+00B5), the Greek mu, and what they become where UTF-8, Latin-1, code page 437/850, Shift-JIS and GBK
+# are mixed up
 _MICRO_SPELLINGS = ("Âµ", "Î¼", "ƒÊ", "¦Ì", "µ", "μ", "\ufffd", "æ", "micro", "mcr", "mc", "mu")
 _PREFIXES_MV = {"": 1e3, "m": 1.0, "milli": 1.0, _MICRO: 1e-3, "n": 1e-6, "nano": 1e-6}
 _VOLT = re.compile(r"(?P<prefix>milli|nano|[mun]|)[ _-]*v(olts?|\.)?")
@@ -74,8 +75,8 @@ def unit_kind(unit: object) -> UnitKind:
     """What a unit says of its channel.
 
     Returns:
-        ``"voltage"``; ``"no voltage"`` (converter steps, z-scores: an ECG without a known gain); ``"quantity"`` (mmHg, %, bpm: something else
-        than an ECG); ``"blank"``; or ``"odd"``.
+        ``"voltage"``; ``"no voltage"`` (converter steps, z-scores: an ECG without a known gain); ``"quantity"`` (mmHg,
+        %, bpm: something else than an ECG); ``"blank"``; or ``"odd"``.
 
     Example:
         >>> [unit_kind(unit) for unit in ("uV", "adu", "mmHg", "", "parsec")]

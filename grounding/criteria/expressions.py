@@ -1,7 +1,8 @@
 """A small language for criteria: parsed, never executed. True, False or None (Kleene's unknown) comes out.
 
-A criterion is an arithmetic comparison over measured quantities, e.g. ``pr > 200``, ``abs(V1.s_mv) + max(V5.r_mv, V6.r_mv) >= 3.5``
-or ``V1.qrs_form in ["rSR'", "RSR'"]``; comparisons are joined by ``and``, ``or``, ``not``.
+A criterion is an arithmetic comparison over measured quantities, e.g. ``pr > 200``,
+``abs(V1.s_mv) + max(V5.r_mv, V6.r_mv) >= 3.5`` or ``V1.qrs_form in ["rSR'", "RSR'"]``; comparisons are joined by
+``and``, ``or``, ``not``.
 """
 
 from __future__ import annotations

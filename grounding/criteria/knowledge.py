@@ -124,8 +124,8 @@ def add_findings(path: str | Path) -> tuple[str, ...]:
     """Add findings of your own: every measurement that is assessed from now on in this process has them, and texts may name them.
 
     Args:
-        path: a YAML file with a list of entries, as those in ``grounding/criteria/knowledge``; an entry may use bundled findings, and
-            those that stand before it. A file may be added again.
+        path: a YAML file with a list of entries, as those in ``grounding/criteria/knowledge``; an entry may use bundled
+            findings, and those that stand before it. A file may be added again.
 
     Returns:
         The names of its findings.

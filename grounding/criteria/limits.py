@@ -1,6 +1,7 @@
 """The limits between normal and not, and the word for a value: read from ``limits.yaml``, used by everything that judges a number.
 
-What is shown decides: a value is rounded as texts write it before it is held against a limit, so that "200 ms" is never "prolonged".
+What is shown decides: a value is rounded as texts write it before it is held against a limit, so that "200 ms" is never
+"prolonged".
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Limit:
     Attributes:
         name: as criteria use it, e.g. ``long_pr_ms``.
         unit: of its value.
-        rules: conditions (``leads``, ``sex``, ``age_from``, ``age_below``) and a ``value``, ``None`` where there is no limit; the first that fits counts.
+        rules: conditions (``leads``, ``sex``, ``age_from``, ``age_below``) and a ``value``, ``None`` where there is no
+            limit; the first that fits counts.
         source: what the limit comes from, and what that says.
         adaptation: what is different here, and why.
     """
@@ -187,7 +189,8 @@ def category(name: str, value: float, sex: str | None = None, age: float | None 
     """The word for a global value.
 
     Args:
-        name: ``heart_rate``, ``atrial_rate_bpm``, ``pr``, ``qrs``, ``p``, ``axis``, or a QTc by any formula (``qtc``, ``qtc_bazett``, ...).
+        name: ``heart_rate``, ``atrial_rate_bpm``, ``pr``, ``qrs``, ``p``, ``axis``, or a QTc by any formula (``qtc``,
+            ``qtc_bazett``, ...).
         value: bpm, ms or degrees.
         sex: ``"female"`` or ``"male"``; ``None`` where not known.
         age: years; ``None`` where not known (an adult's then).

@@ -23,9 +23,9 @@ _WAVE_OF = {"p": "P", "t": "T"}
 class Quantities:
     """The readable values of one measurement.
 
-    Names: ``heart_rate``, ``axis``, ``axis_p``, ``axis_t``, the intervals, the keys of ``rhythm``, the names in ``DERIVED``,
-    and in a lead the columns of ``lead_summary``. ``x_rel`` is the amplitude ``x_mv`` as a share of the lead's largest QRS deflection:
-    it needs no millivolts.
+    Names: ``heart_rate``, ``axis``, ``axis_p``, ``axis_t``, the intervals, the keys of ``rhythm``, the names in
+    ``DERIVED``, and in a lead the columns of ``lead_summary``. ``x_rel`` is the amplitude ``x_mv`` as a share of the
+    lead's largest QRS deflection: it needs no millivolts.
     """
 
     def __init__(self, measurement: Measurement) -> None:

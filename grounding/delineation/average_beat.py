@@ -1,7 +1,8 @@
 """The classical delineator: NeuroKit2 on the average beat of each lead, and the leads' agreement on where its waves are.
 
-NeuroKit2 reads one lead at a time, and errs where that lead is noisy, a wave is low, or its QRS points down. An average beat has less noise; it is shown
-upright and inverted; and of all the waves that NeuroKit2's methods then propose, those stand that most leads have at the same place.
+NeuroKit2 reads one lead at a time, and errs where that lead is noisy, a wave is low, or its QRS points down. An average
+beat has less noise; it is shown upright and inverted; and of all the waves that NeuroKit2's methods then propose, those
+stand that most leads have at the same place.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ MOST_SHAPES = 3  # average beats in a stretch; beats of rarer shapes get no boun
 R_REACH = 40  # samples at 1000 Hz around the common R, in which a lead has its own
 P_SEEN_AGAIN = 0.5  # least correlation, over all leads, of what lies before a beat with the average's P wave, for the beat to have one
 MEDIAN_FROM = 5  # beats: the median of fewer is noisier than their mean
-# What NeuroKit2's methods call an onset and an offset, less what cardiologists do, ms: medians over 50 records of LUDB (every second of the odd ones).
-# A QRS looks otherwise upside down, to each of them: it has offsets for either. Left out are ends that miss by much: the dwt's
-# onsets, and those that prominence sees no further than 50 ms from an R.
+# What NeuroKit2's methods call an onset and an offset, less what cardiologists do, ms: medians over 50 records of LUDB
+# (every second of the odd ones).
+# A QRS looks otherwise upside down, to each of them: it has offsets for either. Left out are ends that miss by much:
+# the dwt's onsets, and those that prominence sees no further than 50 ms from an R.
 P_OFFSETS_MS = {"dwt": (2, 5), "cwt": (2, -7), "prominence": (4, 3)}
 T_OFFSETS_MS = {"dwt": (30, -9), "cwt": (7, -5), "prominence": (4, 17)}
 QRS_OFFSETS_MS = {  # (upright, inverted) of onset and offset; NaN where it is not used

@@ -36,9 +36,11 @@ AFTER_T = 12  # samples behind the middle of T
 LEAST_BEATS = 4
 SHARE_OF_TOP = 0.3  # of the average height: what a beat must have of its own
 LEAST_ERROR_MV = 1e-4
-# What counts as a P wave: of 200 recordings with fibrillation 3 have a bump as clear, of 2,335 with P waves 90 % a clear one of their own, 0.5 % of these at another place.
+# What counts as a P wave: of 200 recordings with fibrillation 3 have a bump as clear, of 2,335 with P waves 90 % a
+# clear one of their own, 0.5 % of these at another place.
 CLEAR, LEAST_HEIGHT_MV, LONGEST_PR = 8.0, 0.015, int(0.3 * FS_HZ)
-# samples: where the delineator puts the ends of P waves that both see (61 +- 8 ms before the top), and how much further those of all leads together reach
+# samples: where the delineator puts the ends of P waves that both see (61 +- 8 ms before the top), and how much further
+# those of all leads together reach
 BEGINS_BEFORE, ENDS_AFTER, WIDER = 15.3, 13.0, 2.5
 FASTEST_WIDE_BPM, WIDE_MS = 130.0, 120.0
 
@@ -46,9 +48,10 @@ FASTEST_WIDE_BPM, WIDE_MS = 130.0, 120.0
 class AveragedP(NamedTuple):
     """A bump in the direction of a sinus P wave, before the usual beats' QRS onset.
 
-    ``clearness``: its height over its standard error; ``height_mv``: how far its top stands out of its feet, mean over the leads; ``before``: samples from its top to the QRS onset;
-    ``stands_alone``: it is a top of its own, not the slope of the T before; ``beats``: (n,) indices of the beats that were averaged; ``tops``: (n,) samples, where each has it, NaN
-    where it has none.
+    ``clearness``: its height over its standard error; ``height_mv``: how far its top stands out of its feet, mean over
+    the leads; ``before``: samples from its top to the QRS onset; ``stands_alone``: it is a top of its own, not the
+    slope of the T before; ``beats``: (n,) indices of the beats that were averaged; ``tops``: (n,) samples, where each
+    has it, NaN where it has none.
     """
 
     clearness: float
@@ -73,7 +76,8 @@ def averaged_p(
 ) -> AveragedP | None:
     """Look for P waves in the average of the usual beats, aligned at the QRS onset.
 
-    Fibrillatory waves come at any distance from the QRS and cancel out; a P wave that a T or a wide QRS hides from the delineator does not.
+    Fibrillatory waves come at any distance from the QRS and cancel out; a P wave that a T or a wide QRS hides from the
+    delineator does not.
 
     Args:
         signal: (leads, samples) at 250 Hz, mV.

@@ -35,9 +35,10 @@ def without_mains(lead: NDArray[np.float32]) -> NDArray[np.float32]:
 class NetworkChannels(NamedTuple):
     """What the network sees, before it is put together: see ``net_input``.
 
-    ``signal`` as it came and ``lead`` band-passed (leads, samples), mV; ``size`` (leads, stretches) half its usual extreme in each stretch; ``shared`` (3, samples)
-    RMS, spatial velocity, both over their usual extreme, and spatial velocity in mV; ``rms`` (samples,) of the leads over their size; ``there`` (leads, samples),
-    where a lead was recorded.
+    ``signal`` as it came and ``lead`` band-passed (leads, samples), mV; ``size`` (leads, stretches) half its usual
+    extreme in each stretch; ``shared`` (3, samples) RMS, spatial velocity, both over their usual extreme, and spatial
+    velocity in mV; ``rms`` (samples,) of the leads over their size; ``there`` (leads, samples), where a lead was
+    recorded.
     """
 
     signal: NDArray[np.floating[Any]]
@@ -51,15 +52,16 @@ class NetworkChannels(NamedTuple):
 def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """NetworkChannels for the network.
 
-    Readers call the end of a wave where it leaves the line they see, so that millivolts count beside shapes: a small QRS ends sooner.
+    Readers call the end of a wave where it leaves the line they see, so that millivolts count beside shapes: a small
+    QRS ends sooner.
 
     Args:
         signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing, as is a lead of zeros.
 
     Returns:
-        float32 (leads, 7, samples): the band-passed lead over its usual size and in millivolts, its slope over 32 ms, how the lead bends
-        before any filter; over all leads the RMS and the spatial velocity over their usual sizes, and the velocity in millivolts.
-        Millivolts are compressed (``arcsinh``).
+        float32 (leads, 7, samples): the band-passed lead over its usual size and in millivolts, its slope over 32 ms,
+        how the lead bends before any filter; over all leads the RMS and the spatial velocity over their usual sizes,
+        and the velocity in millivolts. Millivolts are compressed (``arcsinh``).
     """
     return stacked(channels(signal), 0, signal.shape[1])
 

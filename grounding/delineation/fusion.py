@@ -13,28 +13,32 @@ from .features import FS_HZ
 from .types import Array, Boundaries
 
 MS = 1000.0 / FS_HZ
-# Share of the leads in which a wave has begun, or still lasts, at its clinical boundaries. Chosen on 40 records with GE 12SL's values. P waves are low, so
-# that their ends are seen in fewer leads; T waves end at different times in different leads.
+# Share of the leads in which a wave has begun, or still lasts, at its clinical boundaries. Chosen on 40 records with GE
+# 12SL's values. P waves are low, so that their ends are seen in fewer leads; T waves end at different times in
+# different leads.
 CLINICAL_SHARE = {"p": 0.25, "qrs": 1 / 3, "t": 0.25}
 LEVEL = 0.5
 # The T's end fades out in every lead at once: at one half, the common end lies behind the readers'.
 T_OFFSET_LEVEL = 0.55
-# In noise every lead's edges are unsure, so that two leads of twelve may be inside a QRS long before it: then the common boundary lies
-# as far outside that of the third lead as it does in a clean recording (median of 25 of PTB-XL), and no further.
+# In noise every lead's edges are unsure, so that two leads of twelve may be inside a QRS long before it: then the
+# common boundary lies as far outside that of the third lead as it does in a clean recording (median of 25 of PTB-XL),
+# and no further.
 QRS_LEAD, QRS_REACH_MS = 0.2, (5.0, 6.5)
-# Readers follow a QRS as far as they see a lead move: the boundary moves outward by 3 ms for each factor of e by which the second-steepest
-# lead, 10 ms outside it, is steeper than 2 mV/s, noise added, and inward where it is less steep.
+# Readers follow a QRS as far as they see a lead move: the boundary moves outward by 3 ms for each factor of e by which
+# the second-steepest lead, 10 ms outside it, is steeper than 2 mV/s, noise added, and inward where it is less steep.
 # Chosen on odd LUDB records held out of the network's training; any lead of the first four and 8 to 16 ms do as well.
 SEEN_MV_S, SEEN_MS, SEEN_AT_MS, SEEN_AT_MOST_MS = 2.0, 3.0, 10.0, 6.0
 QUIET_SHARE, QUIET_PLACES = 0.3, 499  # of the record is taken for quiet, looked at in so many places
-# Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is regular and
-# some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as between fibrillatory waves,
-# only a clear one does, unless the beats have the same shape before them: P waves come at one distance, fibrillatory waves at any.
+# Share of a beat's leads that must show a P wave. The record has a say: where P waves are the rule, or the rhythm is
+# regular and some leads show them, a faint one counts; where the rhythm is irregular and most leads show none, as
+# between fibrillatory waves, only a clear one does, unless the beats have the same shape before them: P waves come at
+# one distance, fibrillatory waves at any.
 # Chosen on CinC Challenge records and odd LUDB records.
 P_SHARE, P_SHARE_RULE, P_SHARE_EXCEPTION = 1 / 3, 0.25, 0.8
 IRREGULAR_CV = 0.08
 MOST_COMPARED = 200  # beats, each with each other
-# of 39 irregular records labelled atrial fibrillation (CinC Challenge, LUDB, PTB-XL) three reach it, and only one of them seems to show P waves
+# of 39 irregular records labelled atrial fibrillation (CinC Challenge, LUDB, PTB-XL) three reach it, and only one of
+# them seems to show P waves
 SAME_BEFORE = 0.38
 _ATRIAL_BAND = butter(2, (1.0, 30.0), btype="bandpass", fs=FS_HZ, output="sos")
 
@@ -42,9 +46,9 @@ _ATRIAL_BAND = butter(2, (1.0, 30.0), btype="bandpass", fs=FS_HZ, output="sos")
 def clinical(found: Boundaries, extents: dict[str, Array]) -> dict[str, Array]:
     """Boundaries of every beat by the clinical definition, in samples at 250 Hz: where the wave begins and ends in the usual lead.
 
-    A QRS has begun when it has in a third of the leads, and has ended when it lasts in no more than a third; of P and T waves it takes a quarter.
-    Criteria ("QRS of 120 ms or more") stem from measurements of this kind: the earliest and latest of twelve leads, each with its own scatter, lie 13 ms
-    further apart (docs/measurement.md).
+    A QRS has begun when it has in a third of the leads, and has ended when it lasts in no more than a third; of P and T
+    waves it takes a quarter. Criteria ("QRS of 120 ms or more") stem from measurements of this kind: the earliest and
+    latest of twelve leads, each with its own scatter, lie 13 ms further apart (docs/measurement.md).
 
     Args:
         found: boundaries per lead, from ``agree``.
@@ -73,13 +77,13 @@ def fuse(
 ) -> dict[str, Array]:
     """The extent of every wave over the leads, in samples at 250 Hz, NaN where too few leads show the wave.
 
-    The earliest onset and the latest offset over the leads, forgiving one stray lead where there are eight or more: what
-    a reader does who lays the leads over each other.
+    The earliest onset and the latest offset over the leads, forgiving one stray lead where there are eight or more:
+    what a reader does who lays the leads over each other.
 
     Args:
         found: boundaries per lead.
-        signal: (usable leads, samples) at 250 Hz, mV; tells how far a QRS can be seen, and, where the rhythm is irregular, P waves from
-            fibrillatory waves.
+        signal: (usable leads, samples) at 250 Hz, mV; tells how far a QRS can be seen, and, where the rhythm is
+            irregular, P waves from fibrillatory waves.
         rr: (beats - 1,) samples from beat to beat, NaN where something between them is missing.
         n_leads: (beats,) leads that are there.
         noisy: most leads have muscle or converter noise.
@@ -215,8 +219,8 @@ def beat_shapes(
 def alike(shapes: NDArray[np.floating[Any]]) -> float:
     """Mean correlation of each beat with each other: 0 +- 0.07 where noise was taken for beats, at least 0.11 in real recordings.
 
-    Of 663 recordings of LUDB, CinC Challenge and PTB-XL, the least alike are atrial fibrillation with noise and ventricular fibrillation.
-    Beats that have no lead in common say nothing.
+    Of 663 recordings of LUDB, CinC Challenge and PTB-XL, the least alike are atrial fibrillation with noise and
+    ventricular fibrillation. Beats that have no lead in common say nothing.
     """
     if not np.isfinite(shapes).all():
         few = shapes[:: max(1, len(shapes) // MOST_COMPARED)]

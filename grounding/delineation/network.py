@@ -1,7 +1,7 @@
 """The learned network on a recording of any length: in through windows that overlap, out as runs of one class.
 
-Windows begin at multiples of the network's stride and overlap by more than its reach, so a run is the same wherever a window ends.
-Of all that grows with the recording, only the input, four common curves and the runs themselves are kept.
+Windows begin at multiples of the network's stride and overlap by more than its reach, so a run is the same wherever a
+window ends. Of all that grows with the recording, only the input, four common curves and the runs themselves are kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WINDOW = 240 * STRIDE  # samples: 31 s
 class Runs(NamedTuple):
     """Stretches of one class in one lead, each (runs,): samples at 250 Hz; ``weight`` sums the class's probability over its samples.
 
-    ``begin`` and ``stop`` (exclusive) are whole samples; ``first`` and ``last`` lie between samples, half a sample inside where the
-    class's probability crosses one half, as its first and last mark would.
+    ``begin`` and ``stop`` (exclusive) are whole samples; ``first`` and ``last`` lie between samples, half a sample
+    inside where the class's probability crosses one half, as its first and last mark would.
     """
 
     lead: NDArray[np.intp]
@@ -130,8 +130,8 @@ def _several(odds: NDArray[np.float32], count: NDArray[np.intp] | np.intp) -> Ar
 
     ``count`` is how many are, in all or at each sample.
 
-    A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of twelve
-    best guesses. Leads count as independent, which the network's errors are only in part.
+    A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of
+    twelve best guesses. Leads count as independent, which the network's errors are only in part.
     """
     none, one = np.ones(odds.shape[1:]), np.zeros(odds.shape[1:])
     for lead in odds.astype(np.float64):

@@ -52,7 +52,8 @@ def delineate(lead: Array, r: NDArray[np.intp], method: str, fs_hz: int) -> Arra
         fs_hz: sampling rate of both.
 
     Returns:
-        (3, n, 3): P, QRS, T; beats; onset, peak, offset in samples, NaN where there is none. All NaN where NeuroKit2 gives up.
+        (3, n, 3): P, QRS, T; beats; onset, peak, offset in samples, NaN where there is none. All NaN where NeuroKit2
+        gives up.
     """
     out = np.full((3, len(r), 3), np.nan)
     answer = _quietly(neurokit2.ecg_delineate, lead, r, sampling_rate=fs_hz, method=method)

@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 class Boundaries(NamedTuple):
     """``beats`` (n,) R positions and ``p``, ``qrs``, ``t`` (leads, n, 3) onset, peak, offset: samples at 250 Hz, NaN where absent.
 
-    Where the method knows it: ``inside`` (3, samples), the probability that a sample lies in the P, QRS, T of the record, and
-    ``p_mean`` (samples,), the mean over the leads of the probability that it lies in a P.
+    Where the method knows it: ``inside`` (3, samples), the probability that a sample lies in the P, QRS, T of the
+    record, and ``p_mean`` (samples,), the mean over the leads of the probability that it lies in a P.
     """
 
     beats: NDArray[np.intp]

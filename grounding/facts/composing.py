@@ -40,7 +40,8 @@ def compose(items: Sequence[Fact], diagnoses: Iterable[str] = (), *, seed: int =
 
     Args:
         items: the facts of one recording.
-        diagnoses: labels for the impression (keys of ``DIAGNOSES``): a dataset's while training, the encoders' otherwise.
+        diagnoses: labels for the impression (keys of ``DIAGNOSES``): a dataset's while training, the encoders'
+            otherwise.
         seed: picks the wording; the same seed gives the same text.
         style: ``"full"``, or ``"brief"`` (normal values are left out).
 

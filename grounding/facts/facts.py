@@ -1,7 +1,7 @@
 """What may be said about a recording: one tag per measured value, finding or encoder probability, each with its evidence.
 
-A writer (the composer, or a language model) never writes a number: it writes a tag such as ``<pr>``, and ``resolve`` puts the
-measured value there and hands back the evidence that the sentence rests on.
+A writer (the composer, or a language model) never writes a number: it writes a tag such as ``<pr>``, and ``resolve``
+puts the measured value there and hands back the evidence that the sentence rests on.
 """
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ class Fact:
 class ReportSentence:
     """One sentence for a reader, with the evidence its tags stood for.
 
-    ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, ``"summary"``, or ``"note"`` on what was left out, or on what
-    qualifies the rest. ``inserted`` are the characters that code put there from what was measured, and that no model wrote.
+    ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, ``"summary"``, or ``"note"`` on
+    what was left out, or on what qualifies the rest. ``inserted`` are the characters that code put there from what was
+    measured, and that no model wrote.
     """
 
     text: str
@@ -99,7 +100,8 @@ def facts(
     Args:
         measurement: what was measured.
         findings: what the criteria gave; only those that are present become facts.
-        probabilities: class -> probability from the encoders (0-1); below one half, and for classes without words in ``DIAGNOSES``, nothing is said.
+        probabilities: class -> probability from the encoders (0-1); below one half, and for classes without words in
+            ``DIAGNOSES``, nothing is said.
 
     Returns:
         Facts in the order a reader expects: rhythm, rate, axis, intervals, findings, diagnoses (most probable first).
@@ -152,8 +154,8 @@ def prompt(items: Sequence[Fact]) -> str:
 def resolve(tagged_text: str, items: Sequence[Fact]) -> list[ReportSentence]:
     """Put the facts where their tags are, sentence by sentence.
 
-    A sentence that cites a tag this recording has no fact for is not shown as if it were true: a note says that it was left out.
-    From a list (``<f1>; <f2>``) only the item that stands for nothing is taken.
+    A sentence that cites a tag this recording has no fact for is not shown as if it were true: a note says that it was
+    left out. From a list (``<f1>; <f2>``) only the item that stands for nothing is taken.
 
     Args:
         tagged_text: sentences with tags, as ``compose`` or the model writes them.

@@ -30,8 +30,9 @@ def report(
     """Put together what is said of a recording.
 
     Args:
-        tagged_text: sentences with tags, as the model writes them. Its sentences on values and rhythm stay as they are; a finding that it cites becomes a
-            statement of its own; what can't be measured, and what the encoders suggest, is said by rule.
+        tagged_text: sentences with tags, as the model writes them. Its sentences on values and rhythm stay as they are;
+            a finding that it cites becomes a statement of its own; what can't be measured, and what the encoders
+            suggest, is said by rule.
         items: the facts of this recording.
         assessment: of its measurement.
         silence: why the encoders were not asked, or ``None``.

@@ -63,8 +63,9 @@ def atrial_rhythm(
         flutter_bpm: the rate of flutter waves where there are any.
 
     Returns:
-        ``atrial_rate_bpm`` (from the usual PP interval, or of flutter waves), ``p_per_qrs`` (P waves per QRS), ``dropped_beats`` (P waves
-        that no QRS follows), ``pr_trend_ms`` (usual growth of PR from one beat to the next), ``None`` where not measurable; and the reasons.
+        ``atrial_rate_bpm`` (from the usual PP interval, or of flutter waves), ``p_per_qrs`` (P waves per QRS),
+        ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (usual growth of PR from one beat to the next),
+        ``None`` where not measurable; and the reasons.
     """
     out: dict[str, float | None] = dict.fromkeys(ATRIAL_KEYS)
     if flutter_bpm is not None:

@@ -1,7 +1,8 @@
 """Which beats come from elsewhere: ventricular by their shape, width and time, supraventricular by their time alone.
 
-Each kind has one score per beat, linear in a few quantities that a reader weighs too. The weights were learned from labels of whole recordings: one is said to have
-such beats where its highest-scoring beat is one (``weights/rhythm.json``; docs/measurement.md tells from which recordings, and how well it does on others).
+Each kind has one score per beat, linear in a few quantities that a reader weighs too. The weights were learned from
+labels of whole recordings: one is said to have such beats where its highest-scoring beat is one
+(``weights/rhythm.json``; docs/measurement.md tells from which recordings, and how well it does on others).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ SUPRAVENTRICULAR = ("early", "shorter_than_next", "on_time", "difference")
 class Comparison(NamedTuple):
     """How each beat compares with the usual ones, each (beats,).
 
-    ``difference``: size of what is left of a beat once the usual one is taken off, over the usual one's size; ``width_ms``: of the QRS in the usual lead;
-    ``rr`` and ``rr_next``: intervals before and after, samples, NaN where not known; ``usual_rr`` around the beat.
+    ``difference``: size of what is left of a beat once the usual one is taken off, over the usual one's size;
+    ``width_ms``: of the QRS in the usual lead; ``rr`` and ``rr_next``: intervals before and after, samples, NaN where
+    not known; ``usual_rr`` around the beat.
     """
 
     difference: Array
@@ -142,7 +144,8 @@ def ventricular_features(of: Comparison, has_p: NDArray[np.bool_], beats: NDArra
 def supraventricular_features(of: Comparison, ventricular: NDArray[np.bool_]) -> Array:
     """(beats, ``SUPRAVENTRICULAR``).
 
-    A beat is on time that comes when the one before the last let expect it: what came in between came early, or was none.
+    A beat is on time that comes when the one before the last let expect it: what came in between came early, or was
+    none.
     """
     two = of.rr + np.append(np.nan, of.rr[:-1])
     following = np.where(np.append(ventricular[1:], False), np.nan, of.rr_next)
@@ -165,7 +168,8 @@ def beat_types(
 ) -> list[str]:
     """``normal``, ``premature_ventricular``, ``premature_supraventricular``, ``wide`` or ``paced``, one per beat.
 
-    A ventricular beat that comes later than usual is not premature but ``wide``: it may stand in for one that failed to come.
+    A ventricular beat that comes later than usual is not premature but ``wide``: it may stand in for one that failed to
+    come.
     """
     late = of.rr > SOON * of.usual_rr
     kinds = np.full(len(paced), "normal", object)

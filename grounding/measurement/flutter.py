@@ -38,9 +38,10 @@ def regular_waves(
 ) -> RegularWaves | None:
     """Look for waves of one rate, 192 to 370 per minute, in what is left once the usual QRS-T is taken off.
 
-    A wave with its first overtone is fitted by least squares for each rate. The usual QRS-T is taken off the fitted wave too: flutter that is conducted
-    at a fixed ratio is part of every beat, and would go unseen where it is taken off the signal alone. Where two waves go to one beat and T fills the rest, likeness
-    from one wave to the next tells more: a P and a T differ from lead to lead.
+    A wave with its first overtone is fitted by least squares for each rate. The usual QRS-T is taken off the fitted
+    wave too: flutter that is conducted at a fixed ratio is part of every beat, and would go unseen where it is taken
+    off the signal alone. Where two waves go to one beat and T fills the rest, likeness from one wave to the next tells
+    more: a P and a T differ from lead to lead.
 
     Args:
         signal: (leads, samples) at 250 Hz: leads in which atrial waves show best.

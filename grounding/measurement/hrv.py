@@ -9,8 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from .result import Measurement
 
-# How long a recording must be, s. Ten seconds are enough for RMSSD, not for what depends on slower swings (Munoz 2015, PLoS One 10:e0138921); a minute is
-# for SDNN and pNN50; of the bands, LF takes two (Task Force of the ESC and NASPE 1996, Circulation 93:1043).
+# How long a recording must be, s. Ten seconds are enough for RMSSD, not for what depends on slower swings (Munoz 2015,
+# PLoS One 10:e0138921); a minute is for SDNN and pNN50; of the bands, LF takes two (Task Force of the ESC and NASPE
+# 1996, Circulation 93:1043).
 LEAST_S = {"rmssd_ms": 10.0, "sdnn_ms": 60.0, "pnn50_percent": 60.0, "lf_hf": 120.0}
 TOLERANCE_S = 0.1  # ten seconds less a sample are ten seconds
 LEAST_DIFFERENCES = 4
@@ -22,15 +23,15 @@ NEUROKIT_NAMES = {"rmssd_ms": "HRV_RMSSD", "sdnn_ms": "HRV_SDNN", "pnn50_percent
 def hrv(measurement: Measurement) -> dict[str, Any]:
     """Heart rate variability of a recording, from the intervals between two normal beats that follow each other.
 
-    Intervals that begin or end with a premature, paced or wide beat, or that something missing lies in, are left out, and with them the differences
-    to their neighbours.
+    Intervals that begin or end with a premature, paced or wide beat, or that something missing lies in, are left out,
+    and with them the differences to their neighbours.
 
     Args:
         measurement: of one recording, with its table of beats.
 
     Returns:
-        ``rmssd_ms``, ``sdnn_ms``, ``pnn50_percent`` (of the intervals) and ``lf_hf`` (0.04-0.15 Hz over 0.15-0.4 Hz, Welch), each ``None`` where it can't be
-        told; ``reasons``, name -> why; ``n_intervals``, how many were used.
+        ``rmssd_ms``, ``sdnn_ms``, ``pnn50_percent`` (of the intervals) and ``lf_hf`` (0.04-0.15 Hz over 0.15-0.4 Hz,
+        Welch), each ``None`` where it can't be told; ``reasons``, name -> why; ``n_intervals``, how many were used.
 
     Example:
         >>> from grounding import measure, read_record, sample_path

@@ -35,8 +35,8 @@ Signal = NDArray[np.float32]
 MIN_DURATION_S = 1.0
 LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
 LEAST_STEEP = 1.3
-# Standard deviation of a lead that carries no voltage: z-scored copies of 45 PTB-XL recordings then get the QRS and QT of the originals
-# (0.5 and -0.2 ms more on average); their own median lead has 0.15 mV.
+# Standard deviation of a lead that carries no voltage: z-scored copies of 45 PTB-XL recordings then get the QRS and QT
+# of the originals (0.5 and -0.2 ms more on average); their own median lead has 0.15 mV.
 USUAL_MV = 0.12
 NOTCHED_MV = 0.01  # mains; 99 % of the leads of LUDB, PTB-XL and CinC Challenge have less than 0.0085
 
@@ -47,12 +47,12 @@ def measure(record: ECGRecord, delineator: str = "auto", second_opinion: bool = 
     Args:
         record: any leads, any rate; ``record.meta["age"]`` and ``["sex"]`` are carried over.
         delineator: a name in ``delineators``; ``"auto"`` takes ``learned`` where its weights are, else ``classical``.
-        second_opinion: measure with the other of ``learned`` and ``classical`` too, and give each interval the ``uncertainty`` that their
-            difference tells. It takes about a second for ten.
+        second_opinion: measure with the other of ``learned`` and ``classical`` too, and give each interval the
+            ``uncertainty`` that their difference tells. It takes about a second for ten.
 
     Returns:
-        Measurement. What can't be measured is ``None`` with an entry in ``reasons``; a record in which no beat is found is a
-        result too.
+        Measurement. What can't be measured is ``None`` with an entry in ``reasons``; a record in which no beat is found
+        is a result too.
 
     Raises:
         EcgRegistryError: no delineator has that name.
@@ -104,8 +104,9 @@ def _measured(record: ECGRecord, delineator: str) -> Measurement:
 class Delineated(NamedTuple):
     """A recording with the boundaries of its waves.
 
-    ``signal`` (leads, samples) at 250 Hz and ``there``, where each lead can be used; ``found``, boundaries per lead, and ``extents``, of all leads together; ``rr`` (beats - 1,)
-    samples, NaN where something between two beats is missing; ``paced`` (beats,) those that follow a spike; ``p_known`` (beats,) those before which a P wave can be seen;
+    ``signal`` (leads, samples) at 250 Hz and ``there``, where each lead can be used; ``found``, boundaries per lead,
+    and ``extents``, of all leads together; ``rr`` (beats - 1,) samples, NaN where something between two beats is
+    missing; ``paced`` (beats,) those that follow a spike; ``p_known`` (beats,) those before which a P wave can be seen;
     ``dark``, stretches without any lead; ``faint``, why there is no such wave.
     """
 
@@ -219,8 +220,8 @@ def measure_many(
     Args:
         records: recordings, or their files, which are then read where they are measured.
         delineator: as in ``measure``.
-        n_jobs: processes; -1 for all cores; ``None`` for what ``joblib.parallel_config`` says (which also moves the same call to
-            ``"dask"`` or ``"ray"``), and one where it says nothing.
+        n_jobs: processes; -1 for all cores; ``None`` for what ``joblib.parallel_config`` says (which also moves the
+            same call to ``"dask"`` or ``"ray"``), and one where it says nothing.
 
     Returns:
         One Measurement for each, in their order.

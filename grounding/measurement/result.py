@@ -97,29 +97,40 @@ class Measurement:
         fs: its sampling rate, Hz: the unit of every position below.
         leads: its leads.
         duration_s: its length, s.
-        has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own arbitrary units.
-        intervals: global values in ms, ``None`` where not measurable: ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow
-            the clinical definition, as criteria assume (docs/measurement.md): a wave begins and ends where it does in the usual lead.
+        has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own
+            arbitrary units.
+        intervals: global values in ms, ``None`` where not measurable:
+            ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow the clinical definition,
+            as criteria assume (docs/measurement.md): a wave begins and ends where it does in the usual lead.
         extents: the same names, from the first onset to the last end over the leads.
-        uncertainty: name of an interval -> half the width in ms of the range that holds its true value nine times in ten; of those that
-            ``measure(..., second_opinion=True)`` could tell.
+        uncertainty: name of an interval -> half the width in ms of the range that holds its true value nine times in
+            ten; of those that ``measure(..., second_opinion=True)`` could tell.
         heart_rate: ventricular rate, bpm, or ``None``.
         axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
-        waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
-        beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``, ``premature_supraventricular``,
-            ``premature_ventricular``, ``paced``, ``wide``), P present or not, and whether the recording shows it (it may begin after the first P wave), boundaries by the clinical definition (``qrs_onset``) and over all leads (``qrs_first_onset``, ``qrs_last_offset``), samples at ``fs``, and intervals.
+        waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``;
+            samples at ``fs``, NaN where absent.
+        beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``,
+            ``premature_supraventricular``, ``premature_ventricular``, ``paced``, ``wide``), P present or not, and
+            whether the recording shows it (it may begin after the first P wave), boundaries by the clinical definition
+            (``qrs_onset``) and over all leads (``qrs_first_onset``, ``qrs_last_offset``), samples at ``fs``, and
+            intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
-        lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
-        rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms``,
-            ``af_probability`` and ``flutter_probability`` (of fibrillation and flutter of the atria),
-            ``atrial_rate_bpm`` (P or flutter waves), ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (growth per beat).
-        quality: a row per lead: ``lead usable issues unusable_spans_s`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``,
-            ``lead_off``; ``unusable_spans_s`` of stretches, from and to, that were left out).
-        issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``, ``pacing_spikes``, ...).
+        lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape
+            words (``LEAD_SUMMARY_COLUMNS``).
+        rhythm: RR and P statistics, ``None`` where not measurable:
+            ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms``, ``af_probability`` and
+            ``flutter_probability`` (of fibrillation and flutter of the atria), ``atrial_rate_bpm`` (P or flutter
+            waves), ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (growth per beat).
+        quality: a row per lead: ``lead usable issues unusable_spans_s`` (``issues`` is a tuple of words such as
+            ``flat``, ``clipped``, ``noise``, ``missing``, ``lead_off``; ``unusable_spans_s`` of stretches, from and to,
+            that were left out).
+        issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``,
+            ``pacing_spikes``, ...).
         reasons: name of a missing value -> why it is missing.
         methods: name of a value -> how it was measured.
         age, sex: of the patient, if the record says (years; ``"female"`` / ``"male"``).
-        derived: what others worked out from this measurement and keep with it (its assessment); not written, not pickled.
+        derived: what others worked out from this measurement and keep with it (its assessment); not written, not
+            pickled.
     """
 
     record_id: str
@@ -320,7 +331,8 @@ class Measurement:
 def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The beats (beats,) that intervals are measured on: the normal ones.
 
-    Where there is none, all: paced or wide throughout, they are the rhythm. Among paced beats it takes three normal ones.
+    Where there is none, all: paced or wide throughout, they are the rhythm. Among paced beats it takes three normal
+    ones.
 
     Args:
         types: of each beat, as in ``Measurement.beats``.

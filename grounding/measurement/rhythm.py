@@ -50,8 +50,9 @@ CLEARNESS = (1.0, 40.0)
 class RhythmFeatures(NamedTuple):
     """What the rhythm is told from.
 
-    ``beats`` compared with the usual one; ``ventricular`` (beats, ``VENTRICULAR``); ``is_ventricular`` and ``is_paced`` (beats,); ``atrial`` (``ATRIAL``), ``None`` with too few
-    ordinary beats; ``waves`` of the atria, ``None`` where they were not looked for; ``averaged``, P waves in the average beat.
+    ``beats`` compared with the usual one; ``ventricular`` (beats, ``VENTRICULAR``); ``is_ventricular`` and ``is_paced``
+    (beats,); ``atrial`` (``ATRIAL``), ``None`` with too few ordinary beats; ``waves`` of the atria, ``None`` where they
+    were not looked for; ``averaged``, P waves in the average beat.
     """
 
     beats: Comparison

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from ..errors import EcgError
 
 OTHER = {"learned": "classical", "classical": "learned"}
-# Half the width, ms, of the range around the first delineator's value that holds the true one nine times in ten: a floor, and a share of how far the second
-# one is off. Quantile regression on 30 LUDB records held out of the network's training (readers' marks) and 20 of PTB-XL (GE 12SL's values) together;
-# docs/measurement.md has how often it holds on as many others. The learned QRS is as far off whether the two agree or not: it has a floor only.
+# Half the width, ms, of the range around the first delineator's value that holds the true one nine times in ten: a
+# floor, and a share of how far the second one is off. Quantile regression on 30 LUDB records held out of the network's
+# training (readers' marks) and 20 of PTB-XL (GE 12SL's values) together; docs/measurement.md has how often it holds on
+# as many others. The learned QRS is as far off whether the two agree or not: it has a floor only.
 CALIBRATION_MS = {
     "learned": {"pr": (13.0, 0.1), "qrs": (11.5, 0.0), "qt": (11.0, 0.5)},
     "classical": {"pr": (11.5, 0.25), "qrs": (10.5, 0.6), "qt": (11.5, 1.0)},

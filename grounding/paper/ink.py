@@ -38,8 +38,8 @@ def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
 def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64], radius: float) -> None:
     """Draw a polyline into a coverage mask; NaN lifts the pen.
 
-    The line is a row of anti-aliased discs at most half a pixel apart; a pixel keeps the largest coverage, so that a trace
-    which crosses itself is no darker there.
+    The line is a row of anti-aliased discs at most half a pixel apart; a pixel keeps the largest coverage, so that a
+    trace which crosses itself is no darker there.
 
     Args:
         coverage: (height, width), 0-255, changed in place.

@@ -194,8 +194,8 @@ def plan(
         px_per_mm, dpi, width_px: resolution, one of the three; 150 dpi where none is given.
 
     Returns:
-        PageLayout. Columns show consecutive time; where the recording ends before the page does, the last columns go back
-        to the last stretch that fills them (every ``Panel`` says its seconds).
+        PageLayout. Columns show consecutive time; where the recording ends before the page does, the last columns go
+        back to the last stretch that fills them (every ``Panel`` says its seconds).
 
     Raises:
         EcgError: the layout, the leads or the resolution can't be used.

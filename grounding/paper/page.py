@@ -74,8 +74,8 @@ def draw(
 ) -> Page:
     """Draw a recording on ECG paper: 25 mm/s, 10 mm/mV, 1 mm and 5 mm grid, calibration pulse, lead names.
 
-    The signal is drawn as recorded: no filter; each stretch is shifted so that its median lies on the zero line. A lead the
-    record lacks stays blank with a note. The same call gives the same bytes.
+    The signal is drawn as recorded: no filter; each stretch is shifted so that its median lies on the zero line. A lead
+    the record lacks stays blank with a note. The same call gives the same bytes.
 
     Args:
         record: the recording.

@@ -1,13 +1,16 @@
 """A file's channels become a record: which of them are ECG leads, what they are called, and what their samples are in.
 
-This is the one place where that is decided, for every format. A reader says what the file holds (``Channels``: names, units and
-samples as they are stored); ``to_record`` does the rest, with the options that every reader has (``Options``):
+This is the one place where that is decided, for every format. A reader says what the file holds (``Channels``: names,
+units and samples as they are stored); ``to_record`` does the rest, with the options that every reader has
+(``Options``):
 
-1. **Which.** ``leads=`` picks or names the channels. Without it, where some are ECGs by name the others are left out and named
+1. **Which.** ``leads=`` picks or names the channels. Without it, where some are ECGs by name the others are left out
+and named
    in ``meta["warnings"]``; where none is, those whose name says nothing are kept, with a warning.
 2. **Names.** The field's spelling (``grounding.leads``); doubled and missing names are numbered, with a warning.
    ``meta["channel_names"]`` maps our name to the file's where they differ.
-3. **Units.** A unit that is blank, odd or no voltage gives a record whose ``meta["units"]`` is ``"unknown"`` or ``"adu"``, with a
+3. **Units.** A unit that is blank, odd or no voltage gives a record whose ``meta["units"]`` is ``"unknown"`` or
+``"adu"``, with a
    warning, never millivolts in silence; ``units=`` says it instead of the file.
 4. **Rate.** The kept channels are brought to the highest of their rates; ``fs=`` says it instead of the file.
 """
@@ -38,12 +41,14 @@ class Channels:
 
     Attributes:
         names: the file's own, text or bytes; None or blank where a channel has none.
-        signals: one (samples,) array per channel, NaN where a sample is missing, or a function that gives it, called for the kept ones alone.
+        signals: one (samples,) array per channel, NaN where a sample is missing, or a function that gives it, called
+            for the kept ones alone.
         rates: Hz, of all or one per channel; None where the file does not tell.
-        units: of all or one per channel, as the file writes them; None or blank where it gives none. A reader whose format has a default
-            passes that, and ``"adu"`` where the gain is said to be unknown.
+        units: of all or one per channel, as the file writes them; None or blank where it gives none. A reader whose
+            format has a default passes that, and ``"adu"`` where the gain is said to be unknown.
         meta: ``age``, ``sex``, ``comments``, ``warnings``, ...
-        complete_limb_leads: III, aVR, aVL and aVF are computed from I and II where the file, as its format has it, leaves them out.
+        complete_limb_leads: III, aVR, aVL and aVF are computed from I and II where the file, as its format has it,
+            leaves them out.
         labelled: channels of a table whose unit stands in their own name or under it: ``units=`` is for the others.
         word: what the format calls a channel, in messages.
     """

@@ -141,7 +141,8 @@ def from_table(
 ) -> Channels:
     """The channels that a table's columns are.
 
-    A time column (``time``, ``time_ms``, ``t [s]``, ``Zeit``) gives the rate; an index column is skipped; ``II (uV)`` gives a unit.
+    A time column (``time``, ``time_ms``, ``t [s]``, ``Zeit``) gives the rate; an index column is skipped; ``II (uV)``
+    gives a unit.
 
     Args:
         columns: of equal length.

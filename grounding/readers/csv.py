@@ -32,8 +32,9 @@ _BLOCK_BYTES = 1 << 22
 def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
     """Delimited text (comma, semicolon, tab or blanks; decimal point or comma), a row per sample.
 
-    A header names the leads (``I, II, V1 (uV)``), a row of units may stand under it and anything above it; lines that start with ``#`` are
-    skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512 hertz``, gives the sampling rate.
+    A header names the leads (``I, II, V1 (uV)``), a row of units may stand under it and anything above it; lines that
+    start with ``#`` are skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512 hertz``,
+    gives the sampling rate.
 
     Args:
         path: the file.
@@ -190,7 +191,8 @@ def _count_lines(path: Path) -> int:
 def _names(layout: TextLayout, body: _Body, where: str) -> list[str] | None:
     """A name for every column that holds something; None where there is no header.
 
-    Rows that end in a delimiter have an empty field more than the header, and rows that begin with their number one more.
+    Rows that end in a delimiter have an empty field more than the header, and rows that begin with their number one
+    more.
     """
     columns, names = layout.columns, layout.names
     fields = len(names) if names is not None else 1

@@ -49,8 +49,9 @@ def add_device_values(
 
     Args:
         meta: of a record.
-        values: names and values: ``heart_rate`` in bpm; ``rr pr qrs qt p``, ``qtc_bazett``, ``qtc_fridericia`` and, where the device does not
-            name its formula, ``qtc`` in ms; ``axis p_axis t_axis`` in degrees. Of a name given twice the first value counts.
+        values: names and values: ``heart_rate`` in bpm; ``rr pr qrs qt p``, ``qtc_bazett``, ``qtc_fridericia`` and,
+            where the device does not name its formula, ``qtc`` in ms; ``axis p_axis t_axis`` in degrees. Of a name
+            given twice the first value counts.
         statements: its interpretation, a line each.
     """
     device: dict[str, Any] = {}

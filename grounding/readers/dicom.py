@@ -89,7 +89,8 @@ def dicom(path: Path, group: int | None = None) -> Channels:
 
     Args:
         path: the file.
-        group: read this multiplex group alone; by default the first that is no median beat, and those of its rate, start and length.
+        group: read this multiplex group alone; by default the first that is no median beat, and those of its rate,
+            start and length.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom tells of values that are not as the standard has them

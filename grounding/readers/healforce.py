@@ -1,7 +1,7 @@
 """Heal Force (Prince 180) recordings: called SCP-ECG, with its sections, but with lengths, lead table and samples of their own.
 
-The length of the record lies two bytes further, positions count from 0, and section 6 holds four samples of 10 bits in three
-words, which nothing documents: the packing was found from a file, in which II - I is III to within rounding.
+The length of the record lies two bytes further, positions count from 0, and section 6 holds four samples of 10 bits in
+three words, which nothing documents: the packing was found from a file, in which II - I is III to within rounding.
 """
 
 from __future__ import annotations

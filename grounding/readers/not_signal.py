@@ -2,11 +2,13 @@
 
 They are looked for in every recording that is read, whatever its format:
 
-* **Calibration pulse**: a square of the same height in the leads at the same time, with nothing else before and behind it, at the
-  beginning or the end of the recording. No heart gives the same voltage in every lead at once. It is cut off, and its height, 1 mV
-  by convention, checks the gain.
-* **Codes**: an extreme value, as of an integer's lowest, that comes again and again and lies far away from every other sample.
-* **Appended blocks**: leads that stand still at the end or the beginning. In all leads at once they are cut off, in one they are missing.
+* **Calibration pulse**: a square of the same height in the leads at the same time, with nothing else before and behind
+  it, at the beginning or the end of the recording. No heart gives the same voltage in every lead at once. It is cut
+  off, and its height, 1 mV by convention, checks the gain.
+* **Codes**: an extreme value, as of an integer's lowest, that comes again and again and lies far away from every other
+  sample.
+* **Appended blocks**: leads that stand still at the end or the beginning. In all leads at once they are cut off, in one
+  they are missing.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ class Pulse:
 def without_non_signal(record: ECGRecord) -> ECGRecord:
     """The recording without what is no ECG; ``meta["warnings"]`` says what was taken out.
 
-    Where something was cut off the beginning, ``meta["cut_from_start_s"]`` says how much: positions in other files count from there.
+    Where something was cut off the beginning, ``meta["cut_from_start_s"]`` says how much: positions in other files
+    count from there.
     """
     told: list[str] = []
     signal = _without_codes(record, told)

@@ -38,16 +38,19 @@ def read_record(
         path: the file, or a WFDB record name.
         format: name of a reader (``grounding.readers.readers``) where the file does not tell.
         fs: sampling rate, Hz, where the file does not tell or is wrong.
-        leads: the channels to take, in this order; or, where the file's names are others or none, a name for every channel.
-        units: what the samples are in, where the file does not tell or is wrong: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, ``"zscore"``, ``"adu"``.
+        leads: the channels to take, in this order; or, where the file's names are others or none, a name for every
+            channel.
+        units: what the samples are in, where the file does not tell or is wrong: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``,
+            ``"zscore"``, ``"adu"``.
         age: the patient's age, years.
         sex: ``"female"`` or ``"male"``.
         **options: what a single format has beside these, such as ``group`` of a DICOM file.
 
     Returns:
-        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader, ``meta["channel_names"]`` maps
-        our lead names to the file's where they differ, and ``meta["warnings"]`` says what is odd (channels that were left out,
-        a unit that is no voltage, an implausible amplitude, leads that do not add up).
+        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader,
+        ``meta["channel_names"]`` maps our lead names to the file's where they differ, and ``meta["warnings"]`` says
+        what is odd (channels that were left out, a unit that is no voltage, an implausible amplitude, leads that do not
+        add up).
 
     Raises:
         EcgFormatError: the file is missing, empty, truncated or not of its format.

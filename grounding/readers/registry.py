@@ -44,8 +44,9 @@ def register_reader(
 ) -> Callable[[Read], Read]:
     """Register a reading function under its own name.
 
-    It takes the path, and the options that its format alone has; ``fs``, ``leads``, ``units``, ``age`` and ``sex`` are every reader's
-    and are applied to what it gives. One that can't read without such an option takes it by that name too.
+    It takes the path, and the options that its format alone has; ``fs``, ``leads``, ``units``, ``age`` and ``sex`` are
+    every reader's and are applied to what it gives. One that can't read without such an option takes it by that name
+    too.
 
     Args:
         extensions: lower-case extensions with the dot; several formats may share one and are told apart by ``sniff``.

@@ -29,10 +29,12 @@ LUDB_MV_PER_UNIT = 0.001  # inferred from the plausibility of the amplitudes, no
 def wfdb(path: Path) -> Channels:
     """WFDB record: header and signal files (.dat or .mat), one or several segments.
 
-    Units are honoured per signal; a signal without a gain is not calibrated. Header comments give ``age``, ``sex`` and ``dx``.
+    Units are honoured per signal; a signal without a gain is not calibrated. Header comments give ``age``, ``sex`` and
+    ``dx``.
 
-    Records whose header gains scale every lead to 1.0 mV peak to peak while the stored integers obey I + III = II (all of
-    LUDB) are read from the integers at 1 uV per unit, which keeps the leads' ratio and so the axis; a warning says so.
+    Records whose header gains scale every lead to 1.0 mV peak to peak while the stored integers obey I + III = II (all
+    of LUDB) are read from the integers at 1 uV per unit, which keeps the leads' ratio and so the axis; a warning says
+    so.
     """
     base = path.with_suffix("") if path.suffix.lower() in (".hea", ".dat", ".mat") else path
     header_file = Path(f"{base}.hea")

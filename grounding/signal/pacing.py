@@ -28,7 +28,8 @@ def pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.int
         fs: their rate, Hz; below 400 Hz there are none to be told.
 
     Returns:
-        Increasing sample numbers, each the first of its spike or step; empty where there are too few to be a pacemaker's.
+        Increasing sample numbers, each the first of its spike or step; empty where there are too few to be a
+        pacemaker's.
     """
     if fs < LEAST_HZ or not leads or len(leads[0]) < round(0.04 * fs):
         return np.empty(0, np.intp)

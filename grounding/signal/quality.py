@@ -1,7 +1,8 @@
 """Signal quality: what in a recording must not be measured, per lead and for the record as a whole.
 
-Every threshold is a round figure in millivolts chosen from what electrodes, cables and converters do, not fitted; docs/readers.md
-tells how well they separate acceptable from unacceptable recordings. Nothing is filtered or repaired here.
+Every threshold is a round figure in millivolts chosen from what electrodes, cables and converters do, not fitted;
+docs/readers.md tells how well they separate acceptable from unacceptable recordings. Nothing is filtered or repaired
+here.
 """
 
 from __future__ import annotations
@@ -73,20 +74,23 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Judge each lead, and the record.
 
     Args:
-        record: any recording; without voltages (``record.has_millivolts`` False) the leads are scaled to a typical ECG first
-            and amplitudes are not judged.
+        record: any recording; without voltages (``record.has_millivolts`` False) the leads are scaled to a typical ECG
+            first and amplitudes are not judged.
 
     Returns:
-        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``, ``unusable_spans_s``) and the issues of the record.
+        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``, ``unusable_spans_s``) and the issues of the
+        record.
 
-        Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without activity),
-        ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``, ``mains``
-        (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV),
-        ``no_ecg`` (a pulse wave, respiration or the like by its name, beside ECGs).
-        Missing, flat and lead-off stretches can't be used, nor can stretches of 10 s with heavy noise or an implausible amplitude;
-        a lead is usable where at least 2 s are left (half of a recording under 4 s).
+        Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without
+            activity),
+        ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``,
+        ``mains`` (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under
+        0.1 mV), ``no_ecg`` (a pulse wave, respiration or the like by its name, beside ECGs). Missing, flat and lead-off
+        stretches can't be used, nor can stretches of 10 s with heavy noise or an implausible amplitude; a lead is
+        usable where at least 2 s are left (half of a recording under 4 s).
 
-        Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR not their mirror), ``limb_leads_swapped`` (arms: I is the mirror of V6),
+        Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR not their mirror), ``limb_leads_swapped``
+            (arms: I is the mirror of V6),
         ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under 2 s), ``no_usable_lead``.
 
     Example:
@@ -185,9 +189,10 @@ def _without_crumbs(bad: Spans, n: int, shortest: int) -> Spans:
 def quality_score(record: ECGRecord) -> float:
     """How well a recording can be read, from 0 (unreadable) to 1.
 
-    The worst lead counts four fifths and the mean lead one fifth: a recording is refused for one bad lead. A lead's badness is the largest of:
-    its share without activity or at the rail, and r^2 / (1 + r^2) of its largest step of the baseline between half seconds over 0.5 mV, its noise over
-    0.15 mV, its largest span over 10 mV, and 0.1 mV over its amplitude.
+    The worst lead counts four fifths and the mean lead one fifth: a recording is refused for one bad lead. A lead's
+    badness is the largest of: its share without activity or at the rail, and r^2 / (1 + r^2) of its largest step of the
+    baseline between half seconds over 0.5 mV, its noise over 0.15 mV, its largest span over 10 mV, and 0.1 mV over its
+    amplitude.
 
     Args:
         record: any recording.

@@ -25,7 +25,8 @@ _FAR_GAP = 30  # gaps are not looked at further than this
 _MODIFIERS = word_set(
     "approx compare formula no maybe now number both reference present quality regularity year hypothetical qualifiers unlikely met comparative"
 )
-# findings that a list after "no" goes on with ("no ST elevation, T inversion"), other than "no P waves, atrial fibrillation"
+# findings that a list after "no" goes on with ("no ST elevation, T inversion"), other than "no P waves, atrial
+# fibrillation"
 _FAMILY = dict.fromkeys(
     (
         "st_elevation",

@@ -140,7 +140,8 @@ _BY_CATEGORY = frozenset(
         "short_qtc",
     }
 )
-# the value that a finding's name speaks about, so that a number after it can be read: "left axis deviation (-42 degrees)"
+# the value that a finding's name speaks about, so that a number after it can be read: "left axis deviation (-42
+# degrees)"
 _SINUS_RATE = dict.fromkeys(GROUPS["sinus"][0], "heart_rate")
 QUANTITY_OF: Mapping[str, str] = {
     "bradycardia": "heart_rate",
@@ -169,7 +170,8 @@ class Term:
     """What a phrase stands for.
 
     Attributes:
-        kind: the section of the word lists it stands in (``quantity``, ``quality``, ``finding``, ``lead``, ``number``, ``no``, ...).
+        kind: the section of the word lists it stands in (``quantity``, ``quality``, ``finding``, ``lead``, ``number``,
+            ``no``, ...).
         values: names of quantities, leads, or what the word says (of a quantity, of a segment).
         subject: the findings it names.
         negated: the phrase denies them ("normal R-wave progression").

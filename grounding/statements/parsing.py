@@ -1,8 +1,9 @@
 """From text to statements: numbers, words for values, and findings, with negation, doubt, time and leads bound to them.
 
-A sentence is read from left to right, item by item. Quantities ("PR interval"), segments ("T waves") and findings are subjects; numbers and words for
-values are said of the subject before them where only words without a meaning of their own stand between. Negation and doubt hold for the next finding or
-word and for what is joined to it by "and", "or" or a comma.
+A sentence is read from left to right, item by item. Quantities ("PR interval"), segments ("T waves") and findings are
+subjects; numbers and words for values are said of the subject before them where only words without a meaning of their
+own stand between. Negation and doubt hold for the next finding or word and for what is joined to it by "and", "or" or a
+comma.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ def plain(text: str) -> str:
 def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterator[Sentence]:
     """Cut a text into sentences.
 
-    A sentence ends at ``.`` before a space (not behind an abbreviation or an ordinal), ``!``, ``?``, ``;``, ``|`` and at line ends. A line
-    that goes on in lower case continues the sentence where the text uses capitals at all.
+    A sentence ends at ``.`` before a space (not behind an abbreviation or an ordinal), ``!``, ``?``, ``;``, ``|`` and
+    at line ends. A line that goes on in lower case continues the sentence where the text uses capitals at all.
     """
     text = plain(text)
     wraps = any(char.isupper() for char in text[:2000])

@@ -49,7 +49,8 @@ AXIS_TYPES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 AXIS_TYPE_TOLERANCE = 15.0
 
-# what must hold for findings without a criterion of their own: where it doesn't, the finding is denied; where it does, nothing is known
+# what must hold for findings without a criterion of their own: where it doesn't, the finding is denied; where it does,
+# nothing is known
 NEEDS = {
     "ventricular_tachycardia": "heart_rate > 100 and (qrs >= 120 or wide_share > 0)",
     "ventricular_fibrillation": "heart_rate > 100 and p_share < 0.5",

@@ -81,9 +81,9 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
         measurement: of the recording it speaks about.
 
     Returns:
-        A ``Claim`` per statement, in the order of the text. A doubtful statement ("possible ...") that the criteria do not bear out is
-        ``unsupported``, a definite one ``contradicted``. What is said of another time, person or thing, and sentences that say nothing
-        measurable, are ``not_checkable``.
+        A ``Claim`` per statement, in the order of the text. A doubtful statement ("possible ...") that the criteria do
+        not bear out is ``unsupported``, a definite one ``contradicted``. What is said of another time, person or thing,
+        and sentences that say nothing measurable, are ``not_checkable``.
 
     Raises:
         EcgError: this is no text, or no Measurement.

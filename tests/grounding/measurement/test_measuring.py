@@ -64,7 +64,8 @@ def test_synthetic_truth(rate: float, pr: float, qrs: float, qt: float, axis: fl
     record, _ = grounding.synthesize(rate_bpm=rate, pr_ms=pr, qrs_ms=qrs, qt_ms=qt, axis_deg=axis, seed=1)
     m = grounding.measure(record)
     assert m.heart_rate == pytest.approx(rate, abs=1)
-    # cardiologists, from whom the network learned, bound a QRS wider than the generator's waves reach: 10-19 ms, which PR lacks, see docs
+    # cardiologists, from whom the network learned, bound a QRS wider than the generator's waves reach: 10-19 ms, which
+    # PR lacks, see docs
     assert m.intervals["pr"] == pytest.approx(pr - 6, abs=12)
     assert m.intervals["qrs"] == pytest.approx(qrs + 15, abs=8)
     assert m.intervals["qt"] == pytest.approx(qt + 10, abs=10)
@@ -433,7 +434,8 @@ def changes(record: grounding.ECGRecord) -> Iterator[tuple[str, grounding.ECGRec
 def test_the_same_recording_in_other_words(name: str) -> None:
     """No interval moves by more than a sample: of the 250 Hz that are analysed, or of the recording where that is coarser.
 
-    5 ms where the later start takes a beat away. In ptbxl_286 the seam makes the rhythm irregular, and its faint P waves count no more.
+    5 ms where the later start takes a beat away. In ptbxl_286 the seam makes the rhythm irregular, and its faint P
+    waves count no more.
     """
     record = grounding.read_record(grounding.sample_path(name))
     expected = grounding.measure(record)
