@@ -53,24 +53,24 @@ class Assessment:
     def _doubt(self, name: str) -> None:
         """Mark the findings that would be others, were an interval as short or as long as its uncertainty allows."""
         m = self.measurement
-        value, about = m.intervals[name], m.uncertainty[name]
+        value, uncertainty = m.intervals[name], m.uncertainty[name]
         if value is None:
             return
-        words = f"{quantity_words(name)} is {shown(value, 'ms', about)}, which reaches over the limit"
-        for end in (value - about, value + about):
+        words = f"{quantity_words(name)} is {shown(value, 'ms', uncertainty)}, which reaches over the limit"
+        for end in (value - uncertainty, value + uncertainty):
             other = Assessment(replace(m, intervals={**m.intervals, name: end}, uncertainty={}))
             for key, finding in other.findings.items():
-                own = self.findings[key]
-                if finding.present != own.present and own.doubt is None:
-                    self.findings[key] = replace(own, doubt=words)
+                current = self.findings[key]
+                if finding.present != current.present and current.doubt is None:
+                    self.findings[key] = replace(current, doubt=words)
 
     def is_borderline(self, quantity: str) -> bool:
         """Whether the word for an interval would be another one within its uncertainty."""
         m = self.measurement
-        value, about = m.intervals.get(quantity), m.uncertainty.get(quantity)
-        if value is None or about is None:
+        value, uncertainty = m.intervals.get(quantity), m.uncertainty.get(quantity)
+        if value is None or uncertainty is None:
             return False
-        words = {category(quantity, rounded(x, "ms"), m.sex, m.age).word for x in (value - about, value, value + about)}
+        words = {category(quantity, rounded(x, "ms"), m.sex, m.age).word for x in (value - uncertainty, value, value + uncertainty)}
         return len(words) > 1
 
     def category(self, quantity: str) -> Category:
@@ -163,7 +163,7 @@ class Assessment:
         need = int(condition.get("at_least", 1))
         states = {lead: self._expression(entry, condition["where"], lead) for lead in leads_of(condition)}
         truth = {lead: state.holds for lead, state in states.items()}
-        holds = enough(truth, need, bool(condition.get("contiguous", False)))
+        holds = enough_leads(truth, need, bool(condition.get("contiguous", False)))
         shown = [states[lead] for lead, held in truth.items() if held is True] if holds else list(states.values())
         return _Outcome(
             holds, *_merged(shown), [r for state in states.values() if state.holds is None for r in state.reasons]
@@ -187,10 +187,10 @@ def _merged(parts: Iterable[_Outcome]) -> tuple[dict[tuple[str | None, str], Non
     return read, evidence
 
 
-def enough(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> bool | None:
+def enough_leads(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> bool | None:
     """Whether at least ``need`` leads (neighbours, if ``contiguous``) hold; None where unknown leads could decide."""
 
-    def longest(accept: tuple[bool | None, ...]) -> int:
+    def count_leads(accept: tuple[bool | None, ...]) -> int:
         if not contiguous:
             return sum(held in accept for held in truth.values())
         best = 0
@@ -201,9 +201,9 @@ def enough(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> boo
                 best = max(best, run)
         return best
 
-    if longest((True,)) >= need:
+    if count_leads((True,)) >= need:
         return True
-    return None if longest((True, None)) >= need else False
+    return None if count_leads((True, None)) >= need else False
 
 
 def assess(measurement: Measurement) -> Assessment:

@@ -67,8 +67,8 @@ def page(accuracy: Path | None = None) -> str:
 def _limits() -> Iterator[str]:
     yield "| limit | rules | source | different here |"
     yield "| --- | --- | --- | --- |"
-    for one in load_limits().values():
-        yield f"| `{one.name}` | {limit_words(one)} | {one.source} | {one.adaptation} |"
+    for shared_limit in load_limits().values():
+        yield f"| `{shared_limit.name}` | {limit_words(shared_limit)} | {shared_limit.source} | {shared_limit.adaptation} |"
 
 
 def _entry(entry: FindingEntry) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _entry(entry: FindingEntry) -> Iterator[str]:
     rule = (
         {"when": entry.when}
         | ({"unless": entry.unless} if entry.unless else {})
-        | ({"limits": {name: list(map(dict, one.rules)) for name, one in entry.limits.items()}} if entry.limits else {})
+        | ({"limits": {name: list(map(dict, shared_limit.rules)) for name, shared_limit in entry.limits.items()}} if entry.limits else {})
     )
     yield (
         "```yaml\n" + yaml.dump(rule, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True).strip() + "\n```\n"

@@ -142,16 +142,16 @@ def add_findings(path: str | Path) -> tuple[str, ...]:
         raise CriterionError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CriterionError(f"not YAML ({error})", where=str(path), remedy="see docs/extend.md") from None
-    if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
+    if not isinstance(raw, list) or not all(isinstance(raw_entry, Mapping) for raw_entry in raw):
         raise CriterionError("not a list of entries", where=str(path), remedy="see docs/extend.md")
-    fresh: dict[str, FindingEntry] = {}
-    for one in raw:
-        entry = _entry(one, {**_bundled(), **_added, **fresh}.keys())
-        if entry.name in _bundled() or entry.name in fresh:
+    new_entries: dict[str, FindingEntry] = {}
+    for raw_entry in raw:
+        entry = _entry(raw_entry, {**_bundled(), **_added, **new_entries}.keys())
+        if entry.name in _bundled() or entry.name in new_entries:
             raise CriterionError("an entry of this name is there already", where=f"{path}: {entry.name}")
-        fresh[entry.name] = entry
-    _added.update(fresh)
-    return tuple(fresh)
+        new_entries[entry.name] = entry
+    _added.update(new_entries)
+    return tuple(new_entries)
 
 
 _added: dict[str, FindingEntry] = {}
@@ -176,7 +176,7 @@ def _bundled() -> Mapping[str, FindingEntry]:
 def _entry(raw: Mapping[str, Any], known: Collection[str]) -> FindingEntry:
     """An entry as YAML has it, checked; ``known`` are the findings that it may use."""
     where = str(raw.get("name", "an entry without a name"))
-    unknown = sorted(set(raw) - {one.name for one in fields(FindingEntry)})
+    unknown = sorted(set(raw) - {raw_entry.name for raw_entry in fields(FindingEntry)})
     if unknown:
         raise CriterionError(f"an entry has no {', '.join(map(str, unknown))}", where=where)
     missing = [name for name in ("name", "label", "group", "when", "source") if not raw.get(name)]

@@ -90,7 +90,7 @@ SHARES = {
     "normal_rr_cv",
     "r_progression",
 }
-INNER = frozenset({"af_probability", "flutter_probability", "r_progression"})  # readers judge by other values
+INTERNAL = frozenset({"af_probability", "flutter_probability", "r_progression"})  # readers judge by other values
 OF_QRS = "of the largest QRS deflection"
 _SIGNS: dict[type[ast.cmpop], str] = {
     ast.Lt: "below",
@@ -135,7 +135,7 @@ def quantity_words(name: str, lead: str | None = None) -> str:
 def value_words(evidence: Evidence) -> str:
     """A measured number as a reader says it, ``"236 ms"``, ``"12 %"``; ``""`` where readers have no number for it, as for a share of the QRS."""
     name, value = evidence.quantity, evidence.value
-    if not isinstance(value, int | float) or isinstance(value, bool) or name in INNER or name.endswith("_rel"):
+    if not isinstance(value, int | float) or isinstance(value, bool) or name in INTERNAL or name.endswith("_rel"):
         return ""
     if name in SHARES:
         return f"{100 * value:.0f} %"

@@ -128,7 +128,7 @@ def _tables() -> tuple[Mapping[str, Limit], Mapping[str, Mapping[str, str]]]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     raw = yaml.load((files(__package__) / "limits.yaml").read_text(encoding="utf-8"), Loader=loader)
-    limits = {name: limit(name, **told) for name, told in raw["limits"].items()}
+    limits = {name: limit(name, **settings) for name, settings in raw["limits"].items()}
     for quantity, words in raw["categories"].items():
         for rule in words.values():
             if unknown := {name for _, name in names(rule)} - set(limits) - {quantity}:

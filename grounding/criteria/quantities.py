@@ -14,7 +14,7 @@ from .limits import rounded, unit_of
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
-OF_THE_RECORD = frozenset({"age", "sex", "has_millivolts"})
+RECORD_QUANTITIES = frozenset({"age", "sex", "has_millivolts"})
 NO_VOLTAGE = "the recording carries no millivolts"
 _QRS_PARTS = ("q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv")
 _WAVE_OF = {"p": "P", "t": "T"}
@@ -44,7 +44,7 @@ class Quantities:
 
     def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
         """(value as it is shown, reason why it is None). What only the record as a whole has may be asked in a lead too."""
-        key = (lead if name not in OF_THE_RECORD else None, name)
+        key = (lead if name not in RECORD_QUANTITIES else None, name)
         if key not in self._cache:
             value, reason = self._lead_value(lead, name) if key[0] else self._global_value(name)
             self._cache[key] = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
@@ -233,7 +233,7 @@ def _n_beats(q: Quantities) -> tuple[Value, str | None]:
     return len(q.beats), None
 
 
-def _r_peak_rise(q: Quantities) -> tuple[Value, str | None]:
+def _r_progression(q: Quantities) -> tuple[Value, str | None]:
     """The largest R wave of V1-V4 as a share of that lead's QRS swing (scale-free R progression)."""
     shares = []
     for lead in ("V1", "V2", "V3", "V4"):
@@ -279,7 +279,7 @@ DERIVED: dict[str, Callable[[Quantities], tuple[Value, str | None]]] = {
     "wide_share": _share("wide", "premature_ventricular", "paced"),
     "bigeminy_run": _pattern(2),
     "trigeminy_run": _pattern(3),
-    "r_progression": _r_peak_rise,
+    "r_progression": _r_progression,
     "p_share": _p_share,
     "normal_rr_cv": _normal_rr_cv,
 }

@@ -147,8 +147,8 @@ def prompt(items: Sequence[Fact]) -> str:
         >>> prompt([Fact("<pr>", "212 ms", "prolonged", (), "number"), Fact("<f1>", "pacing", "rhythm", (), "finding")])
         'Facts: <pr> prolonged <f1> rhythm. Explanation:'
     """
-    told = " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
-    return f"Facts: {told or 'none'}. Explanation:"
+    cited = " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
+    return f"Facts: {cited or 'none'}. Explanation:"
 
 
 def resolve(tagged_text: str, items: Sequence[Fact]) -> list[ReportSentence]:

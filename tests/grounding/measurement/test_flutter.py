@@ -32,7 +32,7 @@ def look(*args: object) -> tuple[float, float, float]:
     signal, onsets, offsets = recording(*args)  # type: ignore[arg-type]
     found = regular_waves(signal, onsets, offsets, T_END, np.ones(len(onsets), bool))
     assert found is not None
-    return 60 * found.rate_hz, found.explained, found.likeness
+    return 60 * found.rate_hz, found.explained, found.lag_correlation
 
 
 @pytest.mark.parametrize("rr_s", [[0.8], [0.4, 0.8], [0.6, 0.8, 1.0], [0.8, 0.4, 0.6, 0.6]])
@@ -43,9 +43,9 @@ def test_waves_of_300_per_minute_are_found_whatever_their_conduction(rr_s: list[
 
 
 def test_two_to_one_is_like_itself_one_wave_later() -> None:
-    rate, _, likeness = look([0.4], 5.0, 0.25)
+    rate, _, lag_correlation = look([0.4], 5.0, 0.25)
     assert rate == pytest.approx(300, abs=3)
-    assert likeness > 0.6
+    assert lag_correlation > 0.6
 
 
 @pytest.mark.parametrize("rr_s", [[0.8], [0.62, 0.9, 0.71, 1.1]])

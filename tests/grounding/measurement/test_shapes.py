@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from grounding.measurement.shapes import BEFORE_S, median_beat, pieces, summarise
+from grounding.measurement.shapes import BEFORE_S, median_beat, segments, summarise
 
 FS = 500.0
 START = int(BEFORE_S * FS)
@@ -116,12 +116,12 @@ def test_the_median_beat_forgives_a_stray_one_and_starts_level() -> None:
 
 def test_pieces_lie_inside_the_lead() -> None:
     lead = np.stack([np.arange(10), np.arange(10) + 20]).astype(np.float32)
-    (part,) = pieces(lead, np.array([0, 0, 1]), np.array([2.7, -3.0, 8.0]), np.array([4.2, 1.0, 30.0]))
+    (part,) = segments(lead, np.array([0, 0, 1]), np.array([2.7, -3.0, 8.0]), np.array([4.2, 1.0, 30.0]))
     assert [row[keep].tolist() for row, keep in zip(part.values, part.inside, strict=True)] == [
         [2, 3, 4],
         [0, 1],
         [28, 29],
     ]
     assert (part.first.tolist(), part.length.tolist(), part.last_value.tolist()) == ([2, 0, 8], [3, 2, 2], [4, 1, 29])
-    many = list(pieces(lead, np.zeros(9000, int), np.zeros(9000), np.ones(9000)))
+    many = list(segments(lead, np.zeros(9000, int), np.zeros(9000), np.ones(9000)))
     assert [len(part.values) for part in many] == [8192, 808]
