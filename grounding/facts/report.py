@@ -1,4 +1,4 @@
-"""The report: a summary, what the model wrote about values, one statement per finding, what could not be measured, what the encoders suggest."""
+"""The report: summary, the model's sentences on values, findings, what was not measurable, the encoders' opinion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..evidence import Evidence, Finding
 from .facts import Fact, ReportSentence, listed, resolve
 from .opinion import DIAGNOSES, agreement, opinion_words
 
-# pairs of findings that exclude each other: where both are there, one of the leads or the gain is wrong
+# pairs of findings that exclude each other: where both are present, a lead or the gain may be wrong
 CONTRADICTORY = (
     ("left_ventricular_hypertrophy", "low_qrs_voltage"),
     ("right_ventricular_hypertrophy", "low_qrs_voltage"),
@@ -27,19 +27,19 @@ def report(
     silence: str | None = None,
     notes: Iterable[str] = (),
 ) -> list[ReportSentence]:
-    """Put together what is said of a recording.
+    """Assemble the report of a recording.
 
     Args:
-        tagged_text: sentences with tags, as the model writes them. Its sentences on values and rhythm stay as they are;
-            a finding that it cites becomes a statement of its own; what can't be measured, and what the encoders
-            suggest, is said by rule.
+        tagged_text: sentences with tags, as the model writes them. Those on values and rhythm are kept; for a finding
+            that they cite, a sentence is generated. Sentences on what is not measurable and on the encoders' opinion
+            are always generated.
         items: the facts of this recording.
         assessment: of its measurement.
-        silence: why the encoders were not asked, or ``None``.
-        notes: what else a reader must know, a sentence each: what the encoders did not see, for instance.
+        silence: why the encoders give no opinion, or ``None``.
+        notes: further sentences for the reader, for instance on what the encoders did not see.
 
     Returns:
-        The statements, the summary first.
+        The sentences, the summary first.
     """
     measurement = assessment.measurement
     if not len(measurement.beats):
@@ -67,7 +67,7 @@ def report(
 def _inserted_sentence(
     text: str, evidence: Iterable[Evidence], kind: str, tags: tuple[str, ...] = (), asserted: str = ""
 ) -> ReportSentence:
-    """A statement that code wrote, but for what the encoders assert."""
+    """A sentence written by code; all of it counts as inserted, except for ``asserted``, the encoders' opinion."""
     evidence = tuple(dict.fromkeys(evidence))
     if not asserted:
         return ReportSentence(text, evidence, kind, tags, ((0, len(text)),))
@@ -76,7 +76,7 @@ def _inserted_sentence(
 
 
 def _summary(items: Sequence[Fact]) -> ReportSentence:
-    """Rhythm and rate, what is abnormal, what is suggested."""
+    """Rhythm and rate, abnormal findings, the most probable diagnosis."""
     by_tag = {fact.tag: fact for fact in items}
     rhythm, rate = by_tag.get("<rhythm>"), by_tag.get("<rate>")
     parts = []
@@ -111,9 +111,13 @@ def _finding(fact: Fact, assessment: Assessment) -> ReportSentence:
 
 
 def measured_words(evidence: Iterable[Evidence], limit: int = 3) -> str:
-    """The measured values behind a finding, as a reader says them: ``"PR interval 245 ms"``, ``"T wave -0.15 mV in V5, -0.21 mV in V6"``.
+    """The measured values of a finding in words, e.g. ``"T wave -0.15 mV in V5, -0.21 mV in V6"``.
 
-    Values that no reader has a number for, such as shares of the QRS, stay in the evidence.
+    Values that are not shown to readers, such as shares of the QRS, are left out.
+
+    Args:
+        evidence: of the finding.
+        limit: number of quantities, and of leads of each, at most.
     """
     by_quantity: dict[str, list[Evidence]] = {}
     for part in evidence:
@@ -130,7 +134,7 @@ def measured_words(evidence: Iterable[Evidence], limit: int = 3) -> str:
 
 
 def _missing(facts: Sequence[Fact]) -> list[ReportSentence]:
-    """What can't be measured, once for each reason."""
+    """What is not measurable, one sentence for each reason."""
     by_reason: dict[str, list[Fact]] = {}
     for fact in facts:
         by_reason.setdefault(fact.text, []).append(fact)
@@ -139,7 +143,12 @@ def _missing(facts: Sequence[Fact]) -> list[ReportSentence]:
         names = listed([fact.label for fact in same_reason])
         text = f"{names[0].upper()}{names[1:]} {'is' if len(same_reason) == 1 else 'are'} {reason}."
         out.append(
-            _inserted_sentence(text, [part for fact in same_reason for part in fact.evidence], "missing", tuple(fact.tag for fact in same_reason))
+            _inserted_sentence(
+                text,
+                [part for fact in same_reason for part in fact.evidence],
+                "missing",
+                tuple(fact.tag for fact in same_reason),
+            )
         )
     return out
 
@@ -161,7 +170,10 @@ def _qualifying(findings: Mapping[str, Finding]) -> list[ReportSentence]:
     for one, other in CONTRADICTORY:
         if one in findings and other in findings and findings[one].present and findings[other].present:
             a, b = findings[one], findings[other]
-            text = f"{a.label[0].upper()}{a.label[1:]} and {b.label} exclude each other: a lead or the gain may be wrong, or one of the two criteria misleads."
+            text = (
+                f"{a.label[0].upper()}{a.label[1:]} and {b.label} exclude each other: "
+                "a lead or the gain may be wrong, or one of the two criteria misleads."
+            )
             out.append(_inserted_sentence(text, (*a.evidence, *b.evidence), "note"))
     return out
 

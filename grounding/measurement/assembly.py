@@ -318,7 +318,7 @@ class Assembly:
         return [pair for pair in FRONTAL if set(pair) <= have]
 
     def _nets(self, wave: str, pairs: list[tuple[str, str]]) -> tuple[float, float] | None:
-        """Net area of a wave in I and aVF, from two limb leads: medians over the beats that both show, or each shows."""
+        """Net area of a wave in I and aVF from two limb leads: medians over common beats, else over each lead's own."""
         for one, two in pairs:
             a, b = self._net(one, wave), self._net(two, wave)
             if np.isfinite(a + b).any():
