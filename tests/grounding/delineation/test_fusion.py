@@ -10,13 +10,13 @@ import pytest
 import grounding
 from grounding.delineation.fusion import (
     MIN_CORRELATION_BEFORE,
-    mean_correlation,
-    correlation_before_qrs,
     clinical_boundaries,
     corrected_qt,
+    correlation_before_qrs,
     frontal_axis,
     fuse,
     interquartile_mean,
+    mean_correlation,
 )
 from grounding.delineation.types import Boundaries
 from grounding.synthetic import Rhythm, synthesize

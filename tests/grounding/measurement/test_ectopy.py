@@ -8,9 +8,9 @@ import pytest
 from grounding.delineation.types import Boundaries
 from grounding.measurement.ectopy import (
     Comparison,
-    compare_with_median,
     beat_types,
     compare,
+    compare_with_median,
     resembling_paced,
     supraventricular_features,
     ventricular_features,

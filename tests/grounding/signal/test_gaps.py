@@ -7,7 +7,7 @@ import pytest
 
 import grounding
 from grounding import STANDARD_LEADS, ECGRecord, Measurement
-from grounding.signal.gaps import crosses, spans_without_leads, merged, presence, spans_of
+from grounding.signal.gaps import crosses, merged, presence, spans_of, spans_without_leads
 
 FS = 500
 
