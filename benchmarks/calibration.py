@@ -1,10 +1,10 @@
-"""How well a model's probabilities hold on records that had no part in their calibration: every half of the fold is judged by a fit on the other.
+"""Calibration of a model's probabilities on records not used for it: each half of a fold with a fit on the other half.
 
     python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--json OUT]
 
-Slope and shift of each class, as ``gem.training.calibration`` fits them, and the decision thresholds come from the
-other half. A model that was calibrated on these very records is judged as fairly as one that was not: fitting again
-undoes what it had seen, but for the pull of the fit towards no change.
+Slope and shift of each class, fitted as in ``gem.training.calibration``, and the decision thresholds come from the
+other half. This is also fair for a model that was calibrated on these records: fitting again undoes its calibration,
+except for the regularisation of the fit.
 """
 
 from __future__ import annotations

@@ -100,8 +100,7 @@ class Finding:
         group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``,
             ``voltage``, ``quality``.
         reason: why ``present`` is ``None``.
-        doubt: why it might be otherwise: an interval whose uncertainty reaches over the limit; ``None`` where nothing
-            says so.
+        doubt: why the opposite is possible: an interval whose uncertainty includes the limit; else ``None``.
     """
 
     name: str

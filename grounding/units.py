@@ -83,7 +83,7 @@ def millivolts_per(unit: object) -> float | None:
 
 
 def unit_kind(unit: object) -> UnitKind:
-    """What a unit says about its channel.
+    """The kind of quantity that a unit belongs to.
 
     Args:
         unit: in any spelling, text or bytes.

@@ -35,8 +35,8 @@ def hrv(measurement: Measurement) -> dict[str, Any]:
 
     Example:
         >>> from grounding import measure, read_record, sample_path
-        >>> told = hrv(measure(read_record(sample_path())))
-        >>> told["rmssd_ms"] > 0, told["lf_hf"], told["reasons"]["lf_hf"]
+        >>> variability = hrv(measure(read_record(sample_path())))
+        >>> variability["rmssd_ms"] > 0, variability["lf_hf"], variability["reasons"]["lf_hf"]
         (True, None, 'it takes a recording of 120 s, and this one is 10 s long')
     """
     out: dict[str, Any] = dict.fromkeys(MIN_DURATION_S)

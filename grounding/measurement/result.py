@@ -128,7 +128,8 @@ class Measurement:
             ``pacing_spikes``, ...).
         reasons: name of a missing value -> why it is missing.
         methods: name of a value -> how it was measured.
-        age, sex: of the patient, if the record says (years; ``"female"`` / ``"male"``).
+        age: of the patient, years, if it is in the record.
+        sex: ``"female"`` or ``"male"``, if it is in the record.
         derived: a cache for what is computed from this measurement, such as its assessment; not part of ``to_dict`` and
             not pickled.
     """

@@ -1,4 +1,4 @@
-"""Rules that hold leads and beats together, on values whose answer is known; P waves told from fibrillatory ones."""
+"""Fusion of leads and beats on values with known results; P waves and fibrillatory waves."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_frontal_axis_turns_all_the_way_round(degrees: float) -> None:
     assert frontal_axis(np.cos(angle), np.sin(angle) * np.sqrt(3) / 2) == pytest.approx(degrees)
 
 
-def test_middle_mean_is_deaf_to_strays_and_does_not_jump() -> None:
+def test_the_interquartile_mean_is_robust_and_does_not_jump() -> None:
     plain = np.array([400.0, 402, 398, 401, 399, 400])
     assert interquartile_mean(plain) == pytest.approx(400)
     assert interquartile_mean(np.append(plain, 3000.0)) == pytest.approx(400.3, abs=0.3)
@@ -109,12 +109,12 @@ def test_middle_mean_is_deaf_to_strays_and_does_not_jump() -> None:
     assert interquartile_mean(np.array([410.0])) == 410
 
 
-def test_alike_tells_beats_from_noise() -> None:
+def test_mean_correlation_distinguishes_beats_from_noise() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(10, 200))
     assert abs(mean_correlation(noise)) < 0.1
     assert mean_correlation(noise[:1] + 0.3 * noise) > 0.8
-    columns = np.full((10, 400), np.nan)  # a lead that is there for the first half, another for the second
+    columns = np.full((10, 400), np.nan)  # one lead recorded in the first half, another in the second
     columns[:5, :200], columns[5:, 200:] = noise[:1] + 0.3 * noise[:5], noise[1:2] + 0.3 * noise[5:]
     assert mean_correlation(columns) > 0.8
     columns[:5, :200], columns[5:, 200:] = noise[:5], noise[5:]
@@ -122,14 +122,14 @@ def test_alike_tells_beats_from_noise() -> None:
 
 
 def test_clinical_boundaries_lie_where_the_usual_lead_has_them() -> None:
-    """Of twelve leads four begin 5 ms apart before the others: the extent counts the second of them, the clinical definition a third of the leads."""
+    """Four of twelve leads begin earlier: the extent is the second of them, the clinical onset a third of the leads."""
     onsets = np.array([90.0, 92, 94, 96, 100, 100, 100, 100, 100, 100, 100, 100])
     table = np.stack([onsets, np.full(12, np.nan), 220 - onsets], axis=1)[:, None]
     beats = np.array([105])
     found = Boundaries(beats, table - 50, table, table + 60)
     extents = fuse(found, np.zeros((12, 400)), np.empty(0), np.array([12]))
     edges = clinical_boundaries(found, extents)
-    assert extents["p_onset"] == pytest.approx([42])  # the P's extent has no rule on how far it is seen
+    assert extents["p_onset"] == pytest.approx([42])  # the extent of P is not corrected by the slope
     assert edges["qrs_onset"] == pytest.approx([96 + (100 - 96) * (11 / 3 - 3)])
     assert edges["qrs_offset"] == pytest.approx(220 - edges["qrs_onset"])
     assert edges["p_onset"] == pytest.approx([94 + (96 - 94) * 0.75 - 50])

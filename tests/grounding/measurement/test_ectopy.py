@@ -1,4 +1,4 @@
-"""Beats that come from elsewhere: told by shape, width and time."""
+"""Ectopic beats, by shape, width and time."""
 
 from __future__ import annotations
 

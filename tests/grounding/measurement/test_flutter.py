@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def recording(rr_s: list[float], waves_per_s: float, wave_mv: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(3 leads, 10 s), QRS onsets and offsets: narrow QRS, a T after each that ends by 0.24 s, and a saw-tooth that does not care for them."""
+    """(3 leads, 10 s), QRS onsets and offsets: narrow QRS, T waves that end at 0.24 s, and an independent saw-tooth."""
     n = 10 * FS
     time = np.arange(n) / FS
     onsets = 0.2 + np.concatenate([[0.0], np.cumsum(np.resize(rr_s, 40))])

@@ -1,4 +1,4 @@
-"""Heart rate variability against values worked out by hand."""
+"""Heart rate variability against values calculated by hand."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_boundaries_agree_with_cardiologists() -> None:
     assert marked == 12 * 38
     assert found / marked > 0.93
     assert found / predicted > 0.93
-    edges = np.sort(np.array(qrs), axis=0)  # leads, beats, onset and offset; one stray lead is forgiven
+    edges = np.sort(np.array(qrs), axis=0)  # leads, beats, onset and offset; one outlying lead is ignored
     assert m.intervals["qrs"] == pytest.approx(2 * np.median(edges[-2, :, 1] - edges[1, :, 0]), abs=16)
 
 
@@ -432,10 +432,10 @@ def changes(record: grounding.ECGRecord) -> Iterator[tuple[str, grounding.ECGRec
 
 @pytest.mark.parametrize("name", grounding.readers.sample_names())
 def test_the_same_recording_in_other_words(name: str) -> None:
-    """No interval moves by more than a sample: of the 250 Hz that are analysed, or of the recording where that is coarser.
+    """No interval changes by more than a sample: at 250 Hz, or at the rate of the recording if that is lower.
 
-    5 ms where the later start takes a beat away. In ptbxl_286 the seam makes the rhythm irregular, and its faint P
-    waves count no more.
+    5 ms where the later start removes a beat. In ptbxl_286 the seam makes the rhythm irregular, so that its small P
+    waves do not count any more.
     """
     record = grounding.read_record(grounding.sample_path(name))
     expected = grounding.measure(record)

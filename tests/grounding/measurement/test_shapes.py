@@ -1,4 +1,4 @@
-"""Amplitudes and words of median beats drawn by hand: every deflection's size is known, and what readers would call it."""
+"""Amplitudes and words of synthetic median beats, in which the size and the name of every deflection are known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = int(BEFORE_S * FS)
 def beat(
     *deflections: tuple[float, float, float], st: tuple[float, float] = (0.0, 0.0), qrs_ms: float = 100
 ) -> np.ndarray:
-    """A beat of half sine waves, (onset ms from the QRS onset, length ms, mV) each; ``st``: level at J and its rise to J + 80."""
+    """A beat of half sine waves, each (ms after the QRS onset, length in ms, mV); ``st``: level at J, rise to J80."""
     out = np.zeros(int(0.95 * FS))
     for onset, length, size in deflections:
         n = int(length * FS / 1000)

@@ -1,4 +1,4 @@
-"""What is missing in a recording: nothing is measured there, nothing reaches across, and the rest is measured as ever."""
+"""Gaps in a recording: nothing is measured in them or across them, and the rest is measured as without them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FS = 500
 
 @pytest.fixture(scope="module")
 def steady() -> ECGRecord:
-    """83 bpm, as regular as a clock, for 30 s."""
+    """Perfectly regular, 83 bpm, 30 s."""
     return grounding.synthesize(83.3, pr_ms=180, qt_ms=380, duration_s=30, noise_snr_db=30, seed=3)[0]
 
 
