@@ -33,8 +33,8 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     """Delimited text (comma, semicolon, tab or blanks; decimal point or comma), a row per sample.
 
     A header has the lead names (``I, II, V1 (uV)``); a row of units may follow it, and anything may precede it; lines
-    that start with ``#`` are skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512 hertz``,
-    gives the sampling rate.
+    that start with ``#`` are skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512
+    hertz``, gives the sampling rate.
 
     Args:
         path: the file.

@@ -16,7 +16,8 @@ from .lexicon import lexicon
 from .parsed import ParsedStatement
 from .tokens import sentences
 
-# kind of item -> function that reads it; other kinds only affect the reading of adjacent items
+# kind of item -> function that reads it, given the sentence, the number of the item and the item itself; other kinds
+# only affect the reading of adjacent items
 _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "stop": cues.read_stop,
     "contrast": cues.read_stop,
