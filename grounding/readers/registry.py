@@ -54,6 +54,7 @@ def register_reader(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from grounding import read_record
         >>> @register_reader((".twolines",))
         ... def twolines(path: Path) -> ECGRecord:
