@@ -56,6 +56,7 @@ def register_reader(
         >>> import tempfile
         >>> from pathlib import Path
         >>> from grounding import read_record
+        >>> from grounding.readers import readers, register_reader
         >>> @register_reader((".twolines",))
         ... def twolines(path: Path) -> ECGRecord:
         ...     rows = [[float(x) for x in line.split()] for line in path.read_text().splitlines()]
