@@ -1,11 +1,11 @@
-"""What classification costs without gem-nano: rules, a random encoder with a linear probe, a plain 1-D ResNet; on the records it is measured on.
+"""Baselines of classification: rules, a random encoder with a linear probe, and a 1-D ResNet, on gem-nano's records.
 
     python benchmarks/baselines.py --data ROOT --out benchmarks/baselines.csv [--seeds 0 1] [--skip rules] [--unit mV]
 
-ROOT is laid out as for ``gem train``. Everything learned is learned on ``--train-folds``; nothing but a threshold is chosen on the evaluated fold, and the
-rows say where that is so: ``prior`` takes the share of each class in training as its threshold (no choice on the evaluated records),
-``fold 8`` the threshold that is best there, as gem-nano's own are chosen, which flatters F1 and balanced accuracy.
-Intervals are 95 % percentiles over 1,000 resamplings of the records.
+ROOT is laid out as for ``gem train``. All models are trained on ``--train-folds``. At most a threshold is chosen on the
+evaluated fold, and the rows say which: ``prior`` is the share of the class in training (not chosen on the evaluated
+records), ``fold 8`` is the best threshold there, chosen as for gem-nano, which makes F1 and balanced accuracy
+optimistic. Intervals are 95 % percentiles over 1,000 resamplings of the records.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 # 0.84 million parameters with the head; gem-nano's signal encoder is the same family at 4 million
 WIDTHS = (48, 80, 114, 144)
 EPOCHS, BATCH, PEAK, DECAY = 25, 32, 3e-3, 0.05
-# findings that speak for a superclass; NORM is the absence of all of them
+# findings that support a superclass; NORM is the absence of all of them
 RULES = {
     "MI": (
         "pathological_q_waves",
@@ -95,9 +95,9 @@ COLUMNS = (
 
 
 def rules(samples: Sequence[Sample]) -> Array:
-    """Number of findings that speak for each superclass, (records, superclasses); for NORM minus all of them.
+    """Number of findings that support each superclass, (records, superclasses); for NORM minus the number of all.
 
-    A finding that can't be told counts as absent: the band-passed records have no millivolts, so voltage criteria are silent there.
+    An undecided finding counts as absent, such as voltage criteria in band-passed records, which have no millivolts.
     """
     rows = []
     for sample in samples:
@@ -132,7 +132,7 @@ class Plain(nn.Module):
 
 
 def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: int = EPOCHS) -> Plain:
-    """The weights behind the last epoch, in bfloat16 autocast as gem-nano; nothing is picked by validation."""
+    """The model after the last epoch, trained in bfloat16 autocast like gem-nano; no checkpoint is selected."""
     torch.manual_seed(seed)
     model = Plain(WIDTHS)
     steps = len(x) // BATCH

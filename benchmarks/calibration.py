@@ -1,9 +1,10 @@
-"""How well a model's probabilities hold on records that had no part in their calibration: every half of the fold is judged by a fit on the other.
+"""Calibration of a model's probabilities on records not used for it: each half of a fold with a fit on the other half.
 
     python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--json OUT]
 
-Slope and shift of each class, as ``gem.training.calibration`` fits them, and the decision thresholds come from the other half. A model that was calibrated
-on these very records is judged as fairly as one that was not: fitting again undoes what it had seen, but for the pull of the fit towards no change.
+Slope and shift of each class, fitted as in ``gem.training.calibration``, and the decision thresholds come from the
+other half. This is also fair for a model that was calibrated on these records: fitting again undoes its calibration,
+except for the regularisation of the fit.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) ->
     for half in halves(len(said)):
         answers[half] = said[half] >= np.array(choose_thresholds(there[~half], said[~half]))
     figures = {
-        # one slope and shift for all records: what two fits would do to the order of the records of two halves is not the model's
+        # one slope and shift for all records: what two fits would do to the order of the records of two halves is not
+        # the model's
         "macro_auc": lambda rows: macro_auc(there[rows], logits[rows][:, columns]),
         "macro_f1": lambda rows: macro_f1(there[rows], answers[rows]),
         "balanced_accuracy": lambda rows: balanced_accuracy(there[rows], answers[rows]),

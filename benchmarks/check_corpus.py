@@ -1,8 +1,8 @@
-"""How well ``check`` reads what people and devices write: a corpus labelled by hand, on recordings of stated truth.
+"""Accuracy of ``check`` on a hand-labelled corpus of texts by people and devices, about recordings of known contents.
 
     python benchmarks/check_corpus.py --wrong
 
-Every fourth sentence of each file was written with the rest, before any rule, and kept aside while the rules were made.
+Every fourth sentence of each file was held out while the rules were written.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ class Score:
     """Counts over some sentences.
 
     Attributes:
-        sentences, labels, checkable: labels are all claims marked; checkable those whose verdict is not ``not_checkable``.
-        read: checkable labels for which a claim was made that was held against the recording.
-        right: labels whose verdict came out as marked.
-        claims: claims made that were held against the recording; ``spurious`` are those that no label marks.
-        false_contradicted: claims ``contradicted`` without being marked so.
-        wrong: what went wrong, in words.
+        sentences: number of sentences.
+        labels: number of labelled claims.
+        checkable: labels whose verdict is not ``not_checkable``.
+        read: checkable labels for which there is a claim that was checked.
+        right: labels with the verdict in the corpus.
+        claims: claims that were checked; ``spurious`` are those without a label.
+        false_contradicted: claims that are ``contradicted`` and not labelled so.
+        wrong: errors in words.
     """
 
     sentences: int = 0
@@ -129,7 +131,7 @@ def score(corpus: Iterable[Sentence], measurements: Mapping[str, Measurement]) -
         matched = _match(sentence, claims)
         out.sentences += 1
         out.claims += len(held)
-        # "normal intervals" is a claim per interval: the others of a marked one's place are no other claims
+        # "normal intervals" gives one claim per interval at the same place; they count as one
         places = {(one.start, one.end) for one in matched.values() if one is not None}
         spurious = [claim for claim in held if (claim.start, claim.end) not in places]
         out.spurious += len(spurious)
@@ -179,7 +181,8 @@ def table(scores: Mapping[str, Score]) -> str:
         f"{'':22}{'sentences':>10}{'claims':>8}{'read':>9}{'precision':>11}{'verdicts':>10}{'false contradicted':>20}"
     )
     rows = [
-        f"{name:22}{one.sentences:10}{one.labels:8}{100 * one.recall:8.1f}%{100 * one.precision:10.1f}%{100 * one.accuracy:9.1f}%{100 * one.false_contradicted_share:19.1f}%"
+        f"{name:22}{one.sentences:10}{one.labels:8}{100 * one.recall:8.1f}%{100 * one.precision:10.1f}"
+        f"%{100 * one.accuracy:9.1f}%{100 * one.false_contradicted_share:19.1f}%"
         for name, one in scores.items()
     ]
     return "\n".join([head, *rows])
@@ -206,7 +209,8 @@ def main() -> None:
     scores = {name: score(part, measurements) for name, part in parts.items()}
     print(table(scores))
     print(
-        f"{1000 * (time.perf_counter() - begin) / (3 * len(corpus)):.2f} ms a sentence; verdicts marked: {dict(Counter(label for s in corpus for label in s.labels.values()))}"
+        f"{1000 * (time.perf_counter() - begin) / (3 * len(corpus)):.2f} ms a sentence; verdicts marked: "
+        f"{dict(Counter(label for s in corpus for label in s.labels.values()))}"
     )
     shown = scores["developed on"].wrong if options.wrong else []
     print("\n".join(shown + (scores["kept aside"].wrong if options.kept_wrong else [])))

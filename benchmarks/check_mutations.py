@@ -1,10 +1,11 @@
-"""Change one thing in a true text and see whether ``check`` notices.
+"""Sensitivity of ``check`` to single changes in true texts.
 
     python benchmarks/check_mutations.py --data ROOT --records 300
 
-True texts: the composer's about a record's own facts, with sentences on what is there, where, and what is not. Each is changed in one
-number (beyond tolerance), lead, laterality, presence or normal/abnormal word, so that it is false of the recording. A change counts as
-flagged when a claim in the changed sentence is ``contradicted`` or ``unsupported``; the same verdict in an unchanged text is a false alarm.
+True texts: the composer's about a record's own facts, with sentences on what is there, where, and what is not. Each is
+changed in one number (beyond tolerance), lead, laterality, presence or normal/abnormal word, so that it is false of the
+recording. A change counts as flagged when a claim in the changed sentence is ``contradicted`` or ``unsupported``; the
+same verdict in an unchanged text is a false alarm.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ ABSENT = (
     "{} is not seen.",
 )
 PLACES = ("{} in {}.", "There is {} in leads {}.", "{} is seen in {}.", "In leads {1} there is {0}.")
-# quantity -> the words that the composer puts behind its value
+# quantity -> the words that the composer puts after its value
 WORDS = {
     "axis": ("normal", "left axis deviation", "right axis deviation"),
     "qtc": ("normal", "prolonged"),
@@ -128,7 +129,7 @@ def _change_number(sentence: str, pick: random.Random) -> str | None:
 
 
 def _change_word(sentence: str, pick: random.Random) -> str | None:
-    """Another category behind the value: "(normal)" for "(prolonged)"."""
+    """Another category after the value: "(normal)" for "(prolonged)"."""
     said = re.search(r"\((\D+)\)\.$", sentence)
     name = next((name for name in WORDS if re.search(rf"\b{name}\b", sentence.lower())), None)
     if said is None or name is None or said.group(1) not in WORDS[name]:
@@ -152,7 +153,7 @@ def _change_side(measurement: Measurement, sentence: str) -> str | None:
 def run(
     measurements: list[Measurement], seed: int = 0
 ) -> tuple[Counter[str], Counter[str], Counter[str], list[float], list[str]]:
-    """Changes made and flagged by kind, verdict counts of the unchanged texts, milliseconds per check, and what went wrong."""
+    """Changes made and flagged by kind, verdict counts of unchanged texts, milliseconds per check, and the errors."""
     made: Counter[str] = Counter()
     flagged: Counter[str] = Counter()
     plain: Counter[str] = Counter()
@@ -205,7 +206,8 @@ def main() -> None:
     for kind in KINDS:
         print(f"{kind:12} {flagged[kind]} of {made[kind]} changes flagged")
     print(
-        f"{'all':12} {sum(flagged.values())} of {sum(made.values())} = {100 * sum(flagged.values()) / sum(made.values()):.2f} %"
+        f"{'all':12} {sum(flagged.values())} of {sum(made.values())} = "
+        f"{100 * sum(flagged.values()) / sum(made.values()):.2f} %"
     )
     print(f"unchanged: {dict(plain)}")
     print(f"median {sorted(times)[len(times) // 2]:.1f} ms, slowest {max(times):.1f} ms per text")

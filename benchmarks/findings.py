@@ -2,8 +2,9 @@
 
     python benchmarks/findings.py --data ../shared/data --raw UNPACKED --out benchmarks/findings.csv
 
-ROOT holds ``ptbxl/``, ``ptbxl_filtered/`` and ``challenge/``; UNPACKED the raw records that ``../shared/data/ptbxl_more/unpack.py`` writes. A row per source and finding: counts, sensitivity, specificity, PPV, and
-how often the finding could not be told (those records are left out of the other figures).
+ROOT holds ``ptbxl/``, ``ptbxl_filtered/`` and ``challenge/``; UNPACKED the raw records that
+``../shared/data/ptbxl_more/unpack.py`` writes. A row per source and finding: counts, sensitivity, specificity, PPV, and
+how often the finding was undecided (those records are left out of the other figures).
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ Case = tuple[set[str], Answers]
 
 
 def answers(record: grounding.ECGRecord) -> Answers | None:
-    """What the knowledge base says of a record; None where it can't be measured at all."""
+    """The findings of a record; None where it can't be measured at all."""
     try:
         return {finding.name: finding.present for finding in grounding.find(grounding.measure(record))}
     except EcgError:

@@ -1,8 +1,9 @@
 """Mutated files for every reader: ``python benchmarks/fuzz.py [FOLDER ...] --count 200000 --seed 0 --jobs 2``.
 
-A file that a reader can't use must end in an ``EcgError``: no other exception, no crash, at most 2 s of processor time, and at most 256 MB of
-memory beyond the samples it gives (Linux). The whole files are one recording written into every format, and what lies in the folders named.
-Case k of a reader follows from the seed, the reader and k alone: ``--only edf:1234`` makes it again, ``--keep DIR`` leaves its files there.
+A file that a reader can't use must raise an ``EcgError``: no other exception, no crash, at most 2 s of processor time,
+and at most 256 MB of memory beyond the samples (Linux). The intact files are one recording written in every format, and
+those in the given folders. Case k of a reader is determined by the seed, the reader and k: ``--only edf:1234`` repeats
+it, ``--keep DIR`` keeps its files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_mutations import spoil
+from fuzz_mutations import mutate
 from fuzz_seeds import Seed, by_reader, own_seeds, seeds_in, write
 
 from grounding import EcgError, read_record
@@ -34,7 +35,7 @@ CHUNK = 50
 
 @dataclass
 class Result:
-    """What a run of cases came to: counts, the worst case, and every case that broke the promise."""
+    """Result of a run of cases: counts, the worst case, and every case that violated a requirement."""
 
     counts: Counter[str] = field(default_factory=Counter)
     worst_s: tuple[float, int] = (0.0, -1)
@@ -48,7 +49,7 @@ class Result:
 
 
 def case(seeds: Sequence[Seed], seed: int, index: int) -> Seed:
-    """The spoiled recording of a case."""
+    """The mutated recording of a case."""
     rng = np.random.default_rng([seed, zlib.crc32(seeds[0].reader.encode()), index])
     whole, other = seeds[index % len(seeds)], seeds[rng.integers(len(seeds))]
     names = list(whole.files)
@@ -56,19 +57,19 @@ def case(seeds: Sequence[Seed], seed: int, index: int) -> Seed:
     return Seed(
         whole.reader,
         whole.main,
-        whole.files | {name: spoil(whole.files[name], other.files[other.main], rng)},
+        whole.files | {name: mutate(whole.files[name], other.files[other.main], rng)},
         whole.options,
     )
 
 
 def run(seeds: Sequence[Seed], seed: int, index: int, folder: Path, result: Result) -> None:
-    """Read a case and note what came of it."""
-    spoiled = case(seeds, seed, index)
-    path = write(spoiled, folder)
+    """Read a case and record the result."""
+    mutated = case(seeds, seed, index)
+    path = write(mutated, folder)
     before, start = _memory(reset=True), time.process_time()
     kind, about, n_bytes = "read", "", 0
     try:
-        n_bytes = 8 * read_record(path, format=spoiled.reader, **spoiled.options).signal.size
+        n_bytes = 8 * read_record(path, format=mutated.reader, **mutated.options).signal.size
     except EcgError as error:
         kind = "refused"
         if not error.remedy:
@@ -77,7 +78,8 @@ def run(seeds: Sequence[Seed], seed: int, index: int, folder: Path, result: Resu
             kind, about = "memory", f"MemoryError: {error}"
     except BaseException as error:
         kind = "untyped"
-        about = f"{type(error).__name__}: {error} ({' < '.join(f'{f.name}:{f.lineno}' for f in traceback.extract_tb(error.__traceback__)[-3:])})"
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        about = f"{type(error).__name__}: {error} ({' < '.join(f'{f.name}:{f.lineno}' for f in frames)})"
     seconds, extra = time.process_time() - start, _memory() - before - n_bytes
     result.counts[kind] += 1
     result.worst_s, result.worst_bytes = max(result.worst_s, (seconds, index)), max(result.worst_bytes, (extra, index))
@@ -90,7 +92,7 @@ def run(seeds: Sequence[Seed], seed: int, index: int, folder: Path, result: Resu
 
 
 def _memory(reset: bool = False) -> int:
-    """Most resident bytes since the last reset; 0 where the system does not tell."""
+    """Peak resident memory since the last reset, bytes; 0 where the system does not provide it."""
     try:
         if reset:
             Path("/proc/self/clear_refs").write_text("5")
@@ -100,18 +102,18 @@ def _memory(reset: bool = False) -> int:
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
-def warm_up(seeds: Sequence[Seed], folder: Path) -> None:
-    """Import what reading needs, so that it is no case's memory or time."""
+def preload(seeds: Sequence[Seed], folder: Path) -> None:
+    """Import what reading needs, so that its memory and time are not those of a case."""
     for whole in seeds:
         read_record(write(whole, folder), format=whole.reader, **whole.options).resample(250)
 
 
 def work(tasks: Any, done: Any, current: Any, seeds: dict[str, list[Seed]], seed: int) -> None:
-    """A worker: takes runs of cases until there are none."""
+    """A worker, which takes runs of cases until there are none."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        warm_up([whole for some in seeds.values() for whole in some], folder)
+        preload([whole for some in seeds.values() for whole in some], folder)
         while (task := tasks.get()) is not None:
             reader, first, last = task
             result = Result()
@@ -132,7 +134,7 @@ def spread(counts: dict[str, int]) -> Iterator[tuple[str, int, int]]:
 
 
 def run_all(seeds: dict[str, list[Seed]], seed: int, counts: dict[str, int], jobs: int) -> dict[str, Result]:
-    """All cases, in processes of their own: one that crashes or hangs is noted, and the rest goes on."""
+    """Run all cases in worker processes; one that crashes or hangs is recorded, and the others continue."""
     context = multiprocessing.get_context("spawn")
     results = {reader: Result() for reader in seeds}
     waiting, started = list(spread(counts))[::-1], time.time()
@@ -190,7 +192,8 @@ def run_all(seeds: dict[str, list[Seed]], seed: int, counts: dict[str, int], job
 
 def report(results: dict[str, Result], seeds: dict[str, list[Seed]], seed: int) -> int:
     print(
-        f"{'reader':<10}{'seeds':>6}{'cases':>9}{'read':>9}{'refused':>9}{'untyped':>9}{'slow':>6}{'memory':>8}{'longest, s':>12}{'(case)':>9}{'most, MiB':>11}"
+        f"{'reader':<10}{'seeds':>6}{'cases':>9}{'read':>9}{'refused':>9}{'untyped':>9}{'slow':>6}{'memory':>8}"
+        f"{'longest, s':>12}{'(case)':>9}{'most, MiB':>11}"
     )
     total: Counter[str] = Counter()
     for reader, result in results.items():
@@ -198,22 +201,25 @@ def report(results: dict[str, Result], seeds: dict[str, list[Seed]], seed: int) 
         n = sum(result.counts.values())
         total += Counter(cases=n) + result.counts
         print(
-            f"{reader:<10}{len(seeds[reader]):>6}{n:>9}{result.counts['read']:>9}{result.counts['refused']:>9}{kinds['untyped']:>9}{kinds['slow']:>6}"
-            f"{kinds['memory']:>8}{result.worst_s[0]:>12.2f}{result.worst_s[1]:>9}{result.worst_bytes[0] / 2**20:>11.0f}"
+            f"{reader:<10}{len(seeds[reader]):>6}{n:>9}{result.counts['read']:>9}{result.counts['refused']:>9}"
+            f"{kinds['untyped']:>9}{kinds['slow']:>6}"
+            f"{kinds['memory']:>8}{result.worst_s[0]:>12.2f}{result.worst_s[1]:>9}"
+            f"{result.worst_bytes[0] / 2**20:>11.0f}"
         )
     broken = [(reader, *item) for reader, result in results.items() for item in result.broken]
     for reader, kind, index, about in broken[:50]:
         print(f"{kind}: --seed {seed} --only {reader}:{index}: {about}")
     kinds = Counter(kind for _, kind, _, _ in broken)
     print(
-        f"seed {seed}: {total['cases']} cases, {total['read']} read, {total['refused']} refused; {kinds['untyped']} untyped exceptions, {kinds['slow']} over {MAX_CPU_S:g} s, {kinds['memory']} over the memory bound"
+        f"seed {seed}: {total['cases']} cases, {total['read']} read, {total['refused']} refused; {kinds['untyped']} "
+        f"untyped exceptions, {kinds['slow']} over {MAX_CPU_S:g} s, {kinds['memory']} over the memory bound"
     )
     return 1 if broken else 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="*", type=Path, help="folders of recordings to spoil beside our own")
+    parser.add_argument("folders", nargs="*", type=Path, help="folders of further recordings to mutate")
     parser.add_argument("--count", type=int, default=20_000, help="cases over all readers (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
@@ -235,7 +241,7 @@ def main() -> int:
             folder = args.keep or Path(name)
             folder.mkdir(parents=True, exist_ok=True)
             result = Result()
-            warm_up(seeds[reader], Path(name))
+            preload(seeds[reader], Path(name))
             run(seeds[reader], args.seed, int(index), folder, result)
         return report({reader: result}, seeds, args.seed)
     chosen = {name: some for name, some in seeds.items() if not args.readers or name in args.readers.split(",")}

@@ -1,4 +1,4 @@
-"""Ways to spoil a file, for ``fuzz.py``: each takes bytes and a random generator and gives other bytes."""
+"""Mutations of files for ``fuzz.py``: each takes bytes and a random generator, and returns other bytes."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ WORDS = (
 )
 
 
-def somewhere(data: bytes, rng: Rng) -> int:
-    """A position; most structure lies at the beginning, some at the end."""
+def random_position(data: bytes, rng: Rng) -> int:
+    """A random position, more often at the beginning and the end, where most of the structure is."""
     where = rng.random()
     if where < 0.5:
         return int(rng.integers(min(len(data), 2048)))
@@ -75,26 +75,26 @@ def somewhere(data: bytes, rng: Rng) -> int:
 
 
 def stretch(data: bytes, rng: Rng) -> tuple[int, int]:
-    start = somewhere(data, rng)
+    start = random_position(data, rng)
     return start, min(len(data), start + int(2 ** rng.uniform(0, 12)))
 
 
 def flip_bits(data: bytes, rng: Rng) -> bytes:
     out = bytearray(data)
     for _ in range(rng.integers(1, 9)):
-        out[somewhere(data, rng)] ^= 1 << int(rng.integers(8))
+        out[random_position(data, rng)] ^= 1 << int(rng.integers(8))
     return bytes(out)
 
 
 def set_bytes(data: bytes, rng: Rng) -> bytes:
     out = bytearray(data)
     for _ in range(rng.integers(1, 9)):
-        out[somewhere(data, rng)] = int(rng.integers(256))
+        out[random_position(data, rng)] = int(rng.integers(256))
     return bytes(out)
 
 
 def truncate(data: bytes, rng: Rng) -> bytes:
-    return data[: max(1, somewhere(data, rng))]
+    return data[: max(1, random_position(data, rng))]
 
 
 def cut_out(data: bytes, rng: Rng) -> bytes:
@@ -122,12 +122,12 @@ def set_integer(data: bytes, rng: Rng) -> bytes:
     """A length, a count or an offset of 1 to 8 bytes."""
     size = int(rng.choice([1, 2, 4, 8]))
     value = int(rng.choice([0, 1, 2**7, 2**15, 2**31, 2**63 - 1])) - int(rng.integers(0, 3))
-    at = somewhere(data, rng)
+    at = random_position(data, rng)
     return data[:at] + (value % 2 ** (8 * size)).to_bytes(size, rng.choice(["little", "big"])) + data[at + size :]
 
 
 def change_a_number(data: bytes, rng: Rng) -> bytes:
-    at = somewhere(data, rng)
+    at = random_position(data, rng)
     match = re.compile(rb"-?\d{1,20}(?:\.\d{0,20})?").search(data, at)
     if not match:
         return set_integer(data, rng)
@@ -140,7 +140,7 @@ def change_a_number(data: bytes, rng: Rng) -> bytes:
 
 
 def change_a_word(data: bytes, rng: Rng) -> bytes:
-    at = somewhere(data, rng)
+    at = random_position(data, rng)
     match = re.compile(rb"[A-Za-z_]{1,40}").search(data, at)
     if not match:
         return set_bytes(data, rng)
@@ -167,12 +167,12 @@ MUTATIONS: tuple[Callable[[bytes, Rng], bytes], ...] = (
 
 def splice(data: bytes, other: bytes, rng: Rng) -> bytes:
     """The beginning of one file and the rest of another, or a piece of it in the middle."""
-    at, (start, end) = somewhere(data, rng), stretch(other, rng)
+    at, (start, end) = random_position(data, rng), stretch(other, rng)
     return data[:at] + (other[start:] if rng.random() < 0.5 else other[start:end] + data[at:])
 
 
-def spoil(data: bytes, other: bytes, rng: Rng) -> bytes:
-    """One to four mutations; of a zip archive half of the time of a file in it, which is packed again."""
+def mutate(data: bytes, other: bytes, rng: Rng) -> bytes:
+    """Apply one to four mutations; to a zip archive, or half of the time to a file in it."""
     if data[:4] == b"PK\x03\x04" and rng.random() < 0.5:
         return _inside_zip(data, rng)
     for _ in range(rng.integers(1, 5)):

@@ -1,4 +1,4 @@
-"""Whole files to spoil, for ``fuzz.py``: one recording written into every format, and what lies in a folder."""
+"""Intact files for ``fuzz.py``: one recording written in every format, and the recordings in a folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Seed:
 
     Attributes:
         reader: the format.
-        main: name of the file that ``read_record`` is given.
-        files: name -> content of it and of those it needs beside it.
-        options: what the file does not tell.
+        main: name of the file to read.
+        files: name -> content, of this file and those that it needs.
+        options: of ``read_record``.
     """
 
     reader: str
@@ -129,7 +129,7 @@ def _seed(reader: str, main: Path, others: list[Path], options: dict[str, Any] |
 
 
 def seeds_in(folder: Path) -> Iterator[Seed]:
-    """What readers find in a folder of recordings; a file over 4 MB, or that no reader can read, is passed over."""
+    """The recordings in a folder; files over 4 MB, and files that can't be read, are skipped."""
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.suffix in (".dat", ".mat"):
             continue
@@ -155,7 +155,7 @@ def _beside(header: Path, found: set[Path]) -> set[Path]:
 
 
 def by_reader(seeds: list[Seed], folder: Path) -> tuple[dict[str, list[Seed]], list[str]]:
-    """The seeds of every reader, in the registry's order, and what is wrong with those that can't be read."""
+    """The seeds of every reader, in the registry's order, and the errors of those that can't be read."""
     found: dict[str, list[Seed]] = {}
     unread = []
     for seed in seeds:

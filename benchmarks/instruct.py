@@ -2,8 +2,9 @@
 
     python benchmarks/instruct.py --data ROOT --records 10000 --work FOLDER
 
-Real recordings of ROOT/ptbxl/records500, and copies of them with noise where they run out, go through ``gem instruct`` with the offline composer
-twice: once unbroken, once killed with SIGKILL at random points and started again. Both results must hold the same bytes.
+Real recordings of ROOT/ptbxl/records500, and copies of them with noise where they run out, go through ``gem instruct``
+with the offline composer twice: once unbroken, once killed with SIGKILL at random points and started again. Both
+results must hold the same bytes.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def command(records: Path, out: Path, jobs: int) -> list[str]:
 
 
 def run_killed(words: list[str], kills: int, seconds: float, seed: int) -> list[float]:
-    """Run, kill the whole process group at random points of ``seconds``, and run to the end; the seconds at which it was killed."""
+    """Run, kill the process group at random times within ``seconds``, and run to the end; returns these times, s."""
     pick = random.Random(seed)
     waits = [pick.uniform(0.02, 0.9 / kills) * seconds for _ in range(kills)]
     for wait in waits:

@@ -1,11 +1,13 @@
-"""Killed and started again, until it is done: does the result have the same bytes as that of an unbroken run?
+"""Whether runs that are killed and restarted give the same bytes as uninterrupted runs.
 
-    python benchmarks/kills.py training --kills 60 --work FOLDER      # SIGKILL at random moments of training runs, all kinds of runs in turn
-    python benchmarks/kills.py instruct --kills 100 --work FOLDER     # SIGKILL and SIGTERM of `gem instruct --jobs 2`, the parent alone
+    python benchmarks/kills.py training --kills 60 --work FOLDER
+    python benchmarks/kills.py instruct --kills 100 --work FOLDER
 
-A chain is one run with all its kills. ``identical`` counts the chains whose result is that of the unbroken run, ``failed`` the runs that could not go on.
-``orphans`` are processes of a killed `gem instruct` that are still there five seconds later. Ends with 1 where anything is not as it should be.
-POSIX only; ``training`` needs the checkout, since it trains the tests' tiny model.
+``training`` sends SIGKILL at random times to training runs of all kinds in turn; ``instruct`` sends SIGKILL and SIGTERM
+to the parent process of `gem instruct --jobs 2`. A chain is one run with all its kills. ``identical`` counts the chains
+with the result of an uninterrupted run, ``failed`` the runs that could not continue. ``orphans`` are processes of a
+killed `gem instruct` that still exist five seconds later. The exit status is 1 if there is any difference, failure or
+orphan. POSIX only; ``training`` needs the checkout, since it trains the tests' tiny model.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 STEPS, KILLS_PER_CHAIN = 24, 6
 ORPHANS_AFTER_S = 5.0
-# how the runs are set up that are killed: arguments of tests/gem/training/tiny.py's run
+# kinds of training runs: arguments of ``run`` in tests/gem/training/tiny.py
 RUNS: dict[str, dict[str, Any]] = {
     "whole decoder": {},
     "LoRA": {"lora": True},
@@ -46,7 +48,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def train(data: Path, out: Path, how: dict[str, Any], beat: Callable[[], None]) -> None:
-    """Train in ``out`` to the last step, from its last checkpoint where there is one; ``beat`` is called behind each batch."""
+    """Train in ``out`` to the last step, from a checkpoint if there is one; ``beat`` is called after each batch."""
     from lightning.pytorch.callbacks import Callback
 
     from tests.gem.training import tiny
@@ -63,7 +65,7 @@ def train(data: Path, out: Path, how: dict[str, Any], beat: Callable[[], None]) 
 
 
 def train_until(data: Path, out: Path, how: dict[str, Any], batches: int, more_s: float) -> str:
-    """Train in a process of its own and kill it ``more_s`` behind so many batches; ``"killed"``, ``"done"`` or ``"failed"``."""
+    """Train in a process and kill it ``more_s`` after some batches; ``"killed"``, ``"done"`` or ``"failed"``."""
     told, tells = os.pipe()
     child = os.fork()
     if child == 0:

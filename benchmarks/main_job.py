@@ -2,8 +2,9 @@
 
     python benchmarks/main_job.py ../shared/data [--limit N] [--json OUT]
 
-For each WFDB record of ``ptbxl/records500`` and ``challenge``: an explanation or a typed error (anything else is a crash), whether
-every number in the text is one that ``measure`` gives, the verdicts of the checker, and the seconds it took in one process.
+For each WFDB record of ``ptbxl/records500`` and ``challenge``: an explanation or a typed error (anything else is a
+crash), whether every number in the text is one that ``measure`` gives, the verdicts of the checker, and the seconds it
+took in one process.
 """
 
 from __future__ import annotations

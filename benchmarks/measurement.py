@@ -1,6 +1,6 @@
 """Measurement against cardiologists' marks: by cross-validation, and against NeuroKit2 on the same records.
 
-    python benchmarks/measurement.py ../shared --cv RUNS     # RUNS/fold_0 ... from `python -m gem.training.delineator --fold`
+    python benchmarks/measurement.py ../shared --cv RUNS
     python benchmarks/measurement.py ../shared --systems nk-dwt nk-prominence
     python benchmarks/measurement.py ../shared --systems ecgdeli      # needs `pip install ecgdeli`
     python benchmarks/measurement.py ../shared --p-waves
@@ -8,7 +8,8 @@
     python benchmarks/measurement.py ../shared --invariance
     python benchmarks/measurement.py ../shared --duration
 
-``--cv`` measures each record with the weights that never saw it, for the folds that are there, and says which are not.
+``--cv`` measures each record with weights trained without it, for the folds in RUNS/fold_0 ... (from `python -m
+gem.training.delineator --fold`), and lists the folds that are missing.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def cross_validated(shared: Path, runs: Path) -> None:
 
 
 def run_ecgdeli(record: Path, _: str) -> Any:
-    """ecgdeli 1.0.0 as its documentation says: filter, then all leads at once; global intervals from its consensus table."""
+    """ecgdeli 1.0.0 as documented: filter, then all leads together; global intervals from its consensus table."""
     import ecgdeli  # type: ignore[import-not-found]
 
     signal = wfdb.rdsamp(str(record))[0]
@@ -102,7 +103,7 @@ def run_ecgdeli(record: Path, _: str) -> Any:
 
 
 def disturbed(signal: Any, fs: float, kind: str, snr_db: float, rng: np.random.Generator) -> Any:
-    """The signal with noise of a kind at a signal-to-noise ratio (power of the leads' median-free signal over that of the noise)."""
+    """The signal with noise at a signal-to-noise ratio: power of the leads less their medians over the noise's."""
     seconds = np.arange(signal.shape[1]) / fs
     if kind == "mains":
         noise = np.sin(2 * np.pi * (50 * seconds + rng.random((len(signal), 1))))
@@ -131,8 +132,10 @@ def _moved(path: Path) -> list[tuple[str, float, float | None]]:
 
 
 def noise(shared: Path, every: int = 1) -> None:
-    """How far noise moves the global intervals of 100 PTB-XL recordings, or every so many-th of them: median and 95th percentile of |change|,
-    and how many are left."""
+    """Effect of noise on the global intervals of 100 PTB-XL recordings, or of every ``every``-th of them.
+
+    Prints the median and the 95th percentile of |change|, and the share that is still measured.
+    """
     paths = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[:100:every]
     rows = [row for part in joblib.Parallel()(joblib.delayed(_moved)(path) for path in paths) for row in part]
     for key in dict.fromkeys((kind, snr_db) for kind, snr_db, _ in rows):
@@ -140,12 +143,13 @@ def noise(shared: Path, every: int = 1) -> None:
         sizes = np.abs([move for move in moves if move is not None] or [np.nan])
         left = 100 * sum(move is not None for move in moves) / len(moves)
         print(
-            f"{key[0]:13s} {key[1]:4.0f} dB: median {np.median(sizes):5.1f} ms, 95 % {np.percentile(sizes, 95):6.1f} ms, measured {left:5.1f} %"
+            f"{key[0]:13s} {key[1]:4.0f} dB: median {np.median(sizes):5.1f} ms, 95 % {np.percentile(sizes, 95):6.1f} "
+            f"ms, measured {left:5.1f} %"
         )
 
 
 def changes(record: Any) -> Iterator[tuple[str, Any, float]]:
-    """The same recording in other words: what was changed, the recording, and how long one sample of the slower of the two is, ms."""
+    """Equivalent recordings: the change, the recording, and the longer sampling interval of the two, ms."""
     made, signal, fs, leads = grounding.ECGRecord.from_array, record.signal, record.fs, record.leads
     yield "microvolts", made(signal * 1000, fs, leads, units="uV"), 4.0
     yield "offset of 1 mV", made(signal + 1, fs, leads), 4.0
@@ -170,7 +174,7 @@ def _invariance(path: Path) -> list[tuple[str, str, float, float | None]]:
 
 
 def invariance(shared: Path) -> None:
-    """How far the global intervals of 52 recordings move when the same recording is given in other words."""
+    """Differences in the global intervals of 52 recordings between equivalent forms of the same recording."""
     data = shared / "data"
     paths = [*sorted((data / "ptbxl" / "records500").rglob("*.hea"))[::9], *sorted((data / "ludb").glob("*.hea"))[::9]]
     rows = [row for part in joblib.Parallel()(joblib.delayed(_invariance)(path) for path in paths) for row in part]

@@ -1,4 +1,4 @@
-"""What is said of recordings in which little can be known: a table in Markdown.
+"""Explanations of recordings in which little can be measured, as a table in Markdown.
 
 python benchmarks/odd_recordings.py
 """

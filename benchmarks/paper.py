@@ -26,7 +26,7 @@ def median_ms(draw: Callable[[], object], repeats: int) -> float:
 
 
 def matplotlib_figure(record: ECGRecord) -> object:
-    """The usual way: one axes, line collections as the grid, a line per panel; 1650 x 1275."""
+    """A typical figure: one axes, line collections as the grid, a line per panel; 1650 x 1275."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure

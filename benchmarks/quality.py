@@ -23,7 +23,7 @@ PACED = {
 
 
 def with_arms_swapped(record: ECGRecord) -> ECGRecord:
-    """What the same patient's recording is with the right and left arm cables exchanged."""
+    """The recording that exchanged right and left arm cables would give."""
     signal = record.standard().signal.copy()
     signal[[0, 1, 2, 3, 4]] = -signal[0], signal[2], signal[1], signal[4], signal[3]
     return ECGRecord.from_array(signal, record.fs, record.standard().leads)
@@ -44,7 +44,8 @@ def main() -> None:
     spread = np.quantile([roc_auc_score(acceptable[draw], scores[draw]) for draw in draws], (0.025, 0.975))
     print(f"CinC 2011: {acceptable.sum()} acceptable, {(~acceptable).sum()} unacceptable")
     print(
-        f"  AUC of quality_score {roc_auc_score(acceptable, scores):.3f} (95 % bootstrap {spread[0]:.3f}-{spread[1]:.3f})"
+        f"  AUC of quality_score {roc_auc_score(acceptable, scores):.3f} (95 % bootstrap {spread[0]:.3f}"
+        f"-{spread[1]:.3f})"
     )
     print(f"  with an unusable lead: {refused[acceptable].sum()} acceptable, {refused[~acceptable].sum()} unacceptable")
     found = [measure(record) for record in records]
@@ -72,7 +73,8 @@ def main() -> None:
                 claimed += "limb_leads_swapped" in issues
                 swapped += "limb_leads_swapped" in assess(with_arms_swapped(record))[1]
     print(
-        f"arm swap: found in {swapped} of {count} recordings swapped by computation, claimed in {claimed} of {count} as they are"
+        f"arm swap: found in {swapped} of {count} recordings swapped by computation, claimed in {claimed} of {count} "
+        "as they are"
     )
     print(f"pacing spikes: found in {sum(spikes[name] for name in PACED)} of {len(PACED)}, claimed in ", end="")
     print(f"{sum(found for name, found in spikes.items() if name not in PACED)} of {len(spikes) - len(PACED)} others")

@@ -1,11 +1,14 @@
-"""How often rhythm, beats and conduction are told as the labels of other hospitals say.
+"""Agreement of rhythm, beats and conduction with the labels of several hospitals.
 
     python benchmarks/rhythm.py ../shared/data UNPACKED --out benchmarks/rhythm.csv
-    python benchmarks/rhythm.py ../shared/data UNPACKED --weights OUT --held-out --out HELD      # weights of `gem.training.rhythm --half`, on the other half
+    python benchmarks/rhythm.py ../shared/data UNPACKED --weights OUT --held-out --out HELD
 
-UNPACKED is what ``../shared/data/ptbxl_more/unpack.py`` writes. A row per set and class: recordings labelled so and how many of them are told so; other recordings and how many of them
-are called so; and how many could not be decided. "wide QRS" counts among PTB-XL's normal recordings, "dropped beats" among those in sinus rhythm; both have only false alarms.
-In PTB-XL fibrillation, flutter and extrasystoles count as labelled where the report names them, as in training (``gem.training.rhythm``); ``--codes`` takes the codes alone.
+UNPACKED is what ``../shared/data/ptbxl_more/unpack.py`` writes. The second command takes the weights of
+`gem.training.rhythm --half` and the other half of the recordings. A row per data set and class: labelled recordings and
+how many of them are found; other recordings and how many of them are false alarms; and how many are undecided. "wide
+QRS" is counted among PTB-XL's normal recordings, "dropped beats" among those in sinus rhythm; both can only be false
+alarms. In PTB-XL fibrillation, flutter and extrasystoles also count as labelled if the report names them, as in
+training (``gem.training.rhythm``); with ``--codes`` only the codes count.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ CLASSES = {
     "complete_left_bundle_branch_block": "CLBBB 164909002 733534002 LBBB|Complete left bundle branch block",
     "complete_right_bundle_branch_block": "CRBBB 59118001 713427006 RBBB|Complete right bundle branch block",
 }
-NO_LABEL = {"wide_qrs": "NORM", "dropped_beats": "SR"}  # finding or count -> who should have none
+NO_LABEL = {"wide_qrs": "NORM", "dropped_beats": "SR"}  # finding or count -> recordings that should not have it
 HOSPITALS = {"A": "cpsc", "Q": "cpsc_extra", "E": "georgia", "J": "chapman"}
 LUDB_COLUMNS = ("Rhythms", "Conduction abnormalities", "Extrasystolies", "Cardiac pacing")
 LUDB = {

@@ -1,11 +1,14 @@
-"""Throughput and memory of training: transformers' LLaVA and ours, the same weights, the same batches, a process each.
+"""Throughput and memory of training: transformers' LLaVA and ours, with the same weights and batches, in own processes.
 
-    python benchmarks/training.py --out benchmarks/training.csv                     # small sizes on this CPU, one thread
-    python benchmarks/training.py --size 1b --out benchmarks/training_gpu.csv       # 1.2 B decoder and CLIP-L at 336 px, bfloat16, one GPU
+    python benchmarks/training.py --out benchmarks/training.csv
+    python benchmarks/training.py --size 1b --out benchmarks/training_gpu.csv
 
-A step is forward, backward and AdamW on the projector and the decoder, with the picture tower frozen. ``tokens_per_s`` counts what is no padding, picture
-tokens included; on a CPU a second is one of CPU time, so that a busy machine does not change it much. ``peak_mb`` is what the process needed beyond what it had before
-the model was built. ``ratio`` is tokens per second over those of the first row. ``loss`` shows that all do the same work. Without a GPU ``--size 1b`` says so and ends with 0.
+The default is a small model on the CPU with one thread; ``--size 1b`` is a 1.2 B decoder with CLIP-L at 336 px in
+bfloat16 on one GPU, and without a GPU it only says so and exits with 0. A step is forward, backward and AdamW on the
+projector and the decoder, with the picture tower frozen. ``tokens_per_s`` counts tokens without padding, including
+picture tokens; on a CPU it is per second of CPU time, so that other processes do not change it much. ``peak_mb`` is the
+memory needed beyond that before the model was built. ``ratio`` is tokens per second over those of the first row.
+``loss`` shows that all variants do the same work.
 """
 
 from __future__ import annotations
@@ -195,7 +198,7 @@ def measure(variant: str, size_name: str, device: str) -> dict[str, Any]:
 
 
 def measure_encoder(variant: str, device: str) -> dict[str, Any]:
-    """gem-nano's signal encoder alone, 32 recordings of 10 s a step; ``ratio`` is recordings per second over float32's."""
+    """gem-nano's signal encoder, 32 recordings of 10 s per step; ``ratio`` is recordings per second over float32's."""
     from gem.encoders.ecg_conv import EcgConv
 
     clock = time.process_time if device == "cpu" else time.perf_counter
@@ -241,12 +244,13 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if chosen.size == "1b" and device == "cpu":
         print(
-            "no GPU here: a 1.2 B decoder with CLIP-L can't be trained on this CPU in sensible time; nothing was measured. --size small runs here."
+            "no GPU here: a 1.2 B decoder with CLIP-L can't be trained on this CPU in sensible time; nothing was "
+            "measured. --size small runs here."
         )
         return
     table: list[dict[str, Any]] = []
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU, 1 thread"
-    # forked from a parent that has imported all and built nothing; a GPU does not survive a fork
+    # fork after the imports and before a model is built; with a GPU a fork is not possible
     context = multiprocessing.get_context("fork" if device == "cpu" else "spawn")
     for variant in (*VARIANTS, *(ENCODERS if chosen.size == "small" else ())):
         if chosen.only is not None and variant not in chosen.only:
@@ -254,7 +258,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, context) as pool:
             try:
                 row = pool.submit(measure, variant, chosen.size, device).result()
-            except Exception as error:  # one that fails must not lose the others
+            except Exception as error:  # a variant that fails must not end the others
                 print(f"{variant}: failed: {type(error).__name__}: {error}", flush=True)
                 continue
         group = ENCODERS if variant in ENCODERS else VARIANTS

@@ -1,6 +1,6 @@
-"""grounding: a recording in, evidence out. Research software, not a medical device.
+"""From a recording to evidence. Research software, not a medical device.
 
-``read_record`` -> ``measure`` -> ``find`` -> ``check``, and ``render`` for the paper picture. Never imports torch.
+``read_record`` -> ``measure`` -> ``find`` -> ``check``, and ``render`` for the picture on paper. Never imports torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .statements import check
     from .synthetic import synthesize
 
-# rooms are opened when they are asked for: `import grounding` costs no pandas, SciPy or Pillow
+# subpackages are imported on first use, so that `import grounding` does not import pandas, SciPy or Pillow
 _ROOMS = {
     "measure": "measurement",
     "measure_many": "measurement",

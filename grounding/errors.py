@@ -1,4 +1,4 @@
-"""The errors that leave this package. Each says what was wrong, where, and what to do."""
+"""The errors that this package raises. Each says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ class EcgError(Exception):
     """Base of every error this library raises about a recording or a request.
 
     Args:
-        what: what was wrong, in one line.
-        where: the file, lead, row or argument it was found in.
+        what: what is wrong, in one line.
+        where: the file, lead, row or argument in which it is.
         remedy: what the user can do about it.
     """
 
@@ -20,7 +20,7 @@ class EcgError(Exception):
         if remedy:
             parts.append(remedy)
         line = ". ".join(part.rstrip(".") for part in parts) + "."
-        # a file name need not be UTF-8; a line that says so must be, or it can't be written anywhere
+        # a file name need not be valid UTF-8, but a message must be, or it can't be printed
         super().__init__(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
@@ -33,7 +33,7 @@ class EcgSignalError(EcgError):
 
 
 class EcgRegistryError(EcgError, KeyError):
-    """A name that no registry entry carries."""
+    """A name that no registry entry has."""
 
     def __str__(self) -> str:
         return Exception.__str__(self)

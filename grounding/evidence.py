@@ -1,4 +1,4 @@
-"""Evidence, Finding and Claim: what is said about an ECG, and the place in the recording that says so."""
+"""Evidence, Finding and Claim: statements about an ECG, and the places in the recording that support them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Evidence:
 
     Attributes:
         record_id: which recording.
-        quantity: what was measured, in the names of ``Measurement`` (``pr``, ``qrs``, ``heart_rate``, ``st60_mv``, ...).
+        quantity: what was measured, in the names of ``Measurement`` (``pr``, ``qrs``, ``heart_rate``, ``st60_mv``,
+            ...).
         value: the value, a word (``"rSR'"``), or ``None`` where it could not be measured.
         unit: ``ms``, ``bpm``, ``deg``, ``mV``, ``s``, ``%`` or ``""``.
         leads: the leads it was read in; empty means the record as a whole.
@@ -26,7 +27,8 @@ class Evidence:
         method: how it was measured.
         version: version of the library that measured it.
         reason: why ``value`` is ``None``.
-        uncertainty: half the width of the range that holds the true value nine times in ten, in ``unit``; ``None`` where it is not known.
+        uncertainty: half the width of the range that holds the true value nine times in ten, in ``unit``; ``None``
+            where it is not known.
     """
 
     record_id: str
@@ -47,6 +49,7 @@ class Evidence:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
+        """The evidence that ``to_dict`` wrote."""
         return cls(
             **{
                 **data,
@@ -57,12 +60,14 @@ class Evidence:
         )
 
     def shade(self, axes: Any, lead: str | None = None, **style: Any) -> Any:
-        """Shade its stretches on a plot of a signal over seconds; on paper, use ``grounding.paper.draw(record).mark(evidence)``.
+        """Shade the stretches of the evidence on a plot of a signal over seconds.
+
+        To mark evidence on ECG paper, use ``grounding.paper.draw(record).mark(evidence)``.
 
         Args:
             axes: a matplotlib ``Axes`` whose x axis is seconds.
-            lead: the lead that the axes show: nothing is drawn where the evidence was read in other leads.
-            style: of matplotlib's ``axvspan``, e.g. ``color`` and ``alpha``.
+            lead: the lead that the axes show; nothing is drawn if the evidence was read in other leads.
+            style: options of matplotlib's ``axvspan``, e.g. ``color`` and ``alpha``.
 
         Returns:
             The axes.
@@ -73,7 +78,7 @@ class Evidence:
         return axes
 
     def address(self) -> str:
-        """Where it is, for a reader: ``"II, V1; 0.41-0.65 s"``."""
+        """Leads and time in words, e.g. ``"II, V1; 0.41-0.65 s"``."""
         leads = ", ".join(self.leads) if self.leads else "all leads"
         if not self.spans_s:
             return leads
@@ -83,18 +88,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether something is there, by which criterion, and what shows it.
+    """Whether a finding is present, by which criterion, and the evidence.
 
     Attributes:
         name: snake_case name of the knowledge-base entry, e.g. ``first_degree_av_block``.
-        present: True, False, or ``None`` where it can't be told.
+        present: True, False, or ``None`` where it can't be decided.
         criterion: the rule that was evaluated, in words.
         evidence: the measured parts of the rule.
-        source: where the rule comes from.
+        source: publication of the rule.
         label: how a cardiologist names it, e.g. ``"first-degree AV block"``.
-        group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``, ``voltage``, ``quality``.
+        group: ``rate``, ``rhythm``, ``conduction``, ``axis``, ``hypertrophy``, ``infarction``, ``ischaemia``, ``qt``,
+            ``voltage``, ``quality``.
         reason: why ``present`` is ``None``.
-        doubt: why it might be otherwise: an interval whose uncertainty reaches over the limit; ``None`` where nothing says so.
+        doubt: why the opposite is possible: an interval whose uncertainty includes the limit; else ``None``.
     """
 
     name: str
@@ -108,25 +114,29 @@ class Finding:
     doubt: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; ``from_dict`` gives the same finding back."""
         return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finding:
+        """The finding that ``to_dict`` wrote."""
         return cls(**{**data, "evidence": tuple(Evidence.from_dict(part) for part in data.get("evidence", ()))})
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement found in a text, and what the recording says to it.
+    """One statement found in a text, and how it compares with the recording.
 
     Attributes:
-        start, end: character range in the text.
+        start: index of its first character in the text.
+        end: index after its last character.
         kind: ``number``, ``category`` (normal / prolonged / ...), ``finding`` (presence or absence), ``rhythm``, ...
         verdict: ``supported``, ``contradicted``, ``unsupported`` or ``not_checkable``.
-        evidence: what it was held against.
+        evidence: the measured values it was compared with.
         reason: one line, for a reader.
-        text: the words themselves.
-        origin: ``inserted`` where code put the words there from what was measured, so that they are right by construction; else ``asserted``.
+        text: the words of the statement.
+        origin: ``inserted`` where code put the words there from what was measured, so that they are right by
+            construction; else ``asserted``.
     """
 
     start: int
@@ -139,10 +149,12 @@ class Claim:
     origin: Origin = "asserted"
 
     def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; ``from_dict`` gives the same claim back."""
         return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Claim:
+        """The claim that ``to_dict`` wrote."""
         return cls(**{**data, "evidence": tuple(Evidence.from_dict(part) for part in data.get("evidence", ()))})
 
     def shifted(self, by: int) -> Claim:

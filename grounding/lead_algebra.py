@@ -1,4 +1,4 @@
-"""Einthoven's law, I + III = II: what the limb leads say about gains and cables."""
+"""Einthoven's law, I + III = II: consistency of the limb leads, and those that follow from I and II."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 def einthoven_error(
     one: NDArray[np.floating[Any]], two: NDArray[np.floating[Any]], three: NDArray[np.floating[Any]]
 ) -> tuple[float, float]:
-    """How far I + III is from II, and how far the limb leads span.
+    """Deviation of I + III from II, and the range of the limb leads.
 
     Args:
-        one, two, three: leads I, II, III, each (samples,), any common unit.
+        one: lead I, (samples,).
+        two: lead II, (samples,), same unit.
+        three: lead III, (samples,), same unit.
 
     Returns:
         The 99th percentile of the deviation about its median, and the widest of the three leads' spans (0.5th to 99.5th
@@ -36,7 +38,13 @@ def einthoven_error(
 
 
 def derive_limb_leads(leads: dict[str, NDArray[np.floating[Any]]]) -> tuple[str, ...]:
-    """Add III, aVR, aVL and aVF where I and II are there and these are not, and return their names.
+    """Add those of III, aVR, aVL and aVF that are missing, computed from I and II.
+
+    Args:
+        leads: name -> (samples,); changed in place. Nothing is added without I and II.
+
+    Returns:
+        The names of the added leads.
 
     Example:
         >>> leads = {"I": np.array([1.0]), "II": np.array([3.0])}

@@ -1,4 +1,4 @@
-"""Names of leads and channels as people and devices write them, and the field's own spelling of them."""
+"""Names of leads and channels as people and devices write them, and their standard spelling."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ ChannelKind = Literal["lead", "ecg", "other", "unknown"]
 
 
 class Channel(NamedTuple):
-    """A channel's name in the field's spelling (empty where it has none), and what the name says it is.
+    """A channel's name in standard spelling (empty where it has none), and the kind of channel that the name indicates.
 
-    ``lead``: a named ECG lead. ``ecg``: an ECG whose lead is not told ("ECG", "EKG 2"). ``other``: EEG, pulse wave,
-    respiration, pressure, rate, time, label and the like. ``unknown``: the name does not tell.
+    Kinds: ``lead``, a named ECG lead; ``ecg``, an ECG without a lead name ("ECG", "EKG 2"); ``other``, an EEG, pulse
+    wave, respiration, pressure, rate, time, label and the like; ``unknown``, anything else.
     """
 
     name: str
     kind: ChannelKind
 
 
-MAX_NAME = 64  # characters that are looked at; no channel is called by more
+MAX_NAME = 64  # characters; a longer text is not the name of a channel
 _S = r"[\s_.\-]*"
-# words before a lead's name; a short one needs something between it and the name
+# words before a lead's name; after a short one there must be a separator
 _WORD = (
-    r"mdc[ _]ecg[ _]lead|brustwandableitung|brustwand|extremitätenableitung|precordial|einthoven|goldberger|wilson|ableitung|derivaci[oó]n|d[eé]rivation|derivazione|deriva[cç][aã]o|afleiding|avledning|afledning|"
-    r"elvezet[eé]s|odprowadzenie|kytkentä|derivasyon|відведення|отведение|отв|απαγωγή|svod|lead|ecg|ekg|導聯|导联|誘導|第|유도|리드"
+    r"mdc[ _]ecg[ _]lead|brustwandableitung|brustwand|extremitätenableitung|precordial|einthoven|goldberger|wilson|"
+    r"ableitung|derivaci[oó]n|d[eé]rivation|derivazione|deriva[cç][aã]o|afleiding|avledning|afledning|"
+    r"elvezet[eé]s|odprowadzenie|kytkentä|derivasyon|відведення|отведение|отв|απαγωγή|svod|"
+    r"lead|ecg|ekg|導聯|导联|誘導|第|유도|리드"
 )
 _SHORT_WORD = r"abl|deriv|d[eé]r|odpr|channel|chan|ch|kanal|canal|signal|vcg|frank"
-# a hyphen at the word separates (ECG-aVR); one before the name alone is a sign (ECG -aVR)
+# a hyphen directly after the word is a separator (ECG-aVR); one directly before the name is a minus sign (ECG -aVR)
 _BEFORE = re.compile(
     rf"(?:(?:{_WORD})(?:\s*-\s+|-|[\s_.:/#]*)|(?:{_SHORT_WORD})(?:\s*-\s+|-|[\s_.:/#]+))(?=\S)", re.IGNORECASE
 )
@@ -66,16 +68,16 @@ _BY_C = re.compile(rf"c{_S}[1-6]", re.IGNORECASE)
 
 _IS_ECG = re.compile(r"(?:^|[^a-z])(?:ecg|ekg)|electrocard|elektrokard|mdc_ecg", re.IGNORECASE)
 _NUMBERED = re.compile(rf"(?:{_WORD})[\s_.:\-/#]*[0-9]{{1,3}}", re.IGNORECASE)
-# what is derived from an ECG is none: "ECG HR", "ECG quality"
+# a value derived from an ECG is not an ECG: "ECG HR", "ECG quality"
 _NO_ECG = re.compile(
-    r"hr|rate|rr|rri|quality|sqi|labels?|annot\w*|markers?|events?|status|imp|impedance|time|timestamps?|r?peaks?|beats?|flags?|off|"
-    r"leadoff|index|resp\w*|qrs"
+    r"hr|rate|rr|rri|quality|sqi|labels?|annot\w*|markers?|events?|status|imp|impedance|time|timestamps?|"
+    r"r?peaks?|beats?|flags?|off|leadoff|index|resp\w*|qrs"
 )
 _SITE = r"(?:fp[12z]|(?:af|fc|ft|cp|tp|po)(?:z|[0-9]|10)|[ftp](?:z|[1-9]|10)|c[1-6z]|o[12z]|nz|iz|[am][12])"
 _COUNTED = re.compile(r"([fctpo]) ?([0-9]{1,4})", re.IGNORECASE)
 _EEG = re.compile(rf"(?:{_SITE})(?:\s*[-/:_ ]\s*(?:{_SITE}|ref|le|avg|cle|ave|a1a2|m1m2))*", re.IGNORECASE)
 _EYE = re.compile(r"(?:e[12]|[lr]oc|.*eog.*)(?:\s*[-/:]\s*(?:[am][12]|e[12]|ref|fpz))?", re.IGNORECASE)
-# a channel is no ECG where a word of its name is one of these, or begins with one of the stems
+# a channel is not an ECG where a word of its name is one of these, or begins with one of the stems
 _OTHER_WORDS = {
     "hr",
     "rr",
@@ -268,14 +270,17 @@ _OTHER_STEMS = (
 
 
 def canonical_lead(name: str) -> str:
-    """The field's spelling of a lead name; a name that is none comes back as it is.
+    """The standard spelling of a lead name.
 
-    A recorder's modified lead (``MLII``) is called by the lead it stands for. For all names of a recording there is
-    ``canonical_leads``, which tells the chest lead ``C3`` from the electrode of an EEG.
+    A modified lead of a Holter recorder (``MLII``) gets the name of the lead it stands for. For all names of a
+    recording together use ``canonical_leads``, which distinguishes the chest lead ``C3`` from the EEG electrode.
+
+    Args:
+        name: in any usual spelling; a name that is not a lead's is returned without superfluous blanks.
 
     Example:
-        >>> [canonical_lead(name) for name in ("AVR", "MDC_ECG_LEAD_V1", "Lead III", "DI", "EKG-II", "v 3", "MLII", "v4r")]
-        ['aVR', 'V1', 'III', 'I', 'II', 'V3', 'II', 'V4R']
+        >>> [canonical_lead(name) for name in ("AVR", "MDC_ECG_LEAD_V1", "Lead III", "DI", "EKG-II", "MLII", "v4r")]
+        ['aVR', 'V1', 'III', 'I', 'II', 'II', 'V4R']
         >>> canonical_lead("EEG C3"), canonical_lead("-aVR")
         ('EEG C3', '-aVR')
     """
@@ -284,7 +289,13 @@ def canonical_lead(name: str) -> str:
 
 
 def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
-    """The field's spelling of every name of a recording, in its order.
+    """The standard spelling of every name of a recording.
+
+    Args:
+        names: all channel names of one recording.
+
+    Returns:
+        As many names, in the same order.
 
     Example:
         >>> canonical_leads(["I", "II", "C1"]), canonical_leads(["C3", "O1", "ECG"]), canonical_leads(["II", "MLII"])
@@ -294,7 +305,10 @@ def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def channel_kind(name: str) -> ChannelKind:
-    """What a channel is by its name alone.
+    """The kind of a channel, by its name alone.
+
+    Args:
+        name: of the channel.
 
     Example:
         >>> [channel_kind(name) for name in ("aVF", "ECG 2", "EEG C3-A2", "PLETH", "time", "x7")]
@@ -306,8 +320,8 @@ def channel_kind(name: str) -> ChannelKind:
 def recognise(names: Sequence[object]) -> tuple[Channel, ...]:
     """Name and kind of every channel of a recording.
 
-    ``C1`` to ``C6`` are chest leads (German usage) beside limb leads, else electrodes on the scalp. ``MLII`` is II
-    unless the recording has a II of its own.
+    ``C1`` to ``C6`` are chest leads (German usage) if there are limb leads too, and EEG electrodes otherwise. ``MLII``
+    is II unless the recording also has a II.
 
     Args:
         names: the file's names, text or bytes; None or blank where a channel has none (it stays blank and unknown).
@@ -322,7 +336,7 @@ def recognise(names: Sequence[object]) -> tuple[Channel, ...]:
     if not chest or scalp or {leads[row] for row in by_c} & {leads[row] for row in others}:
         for row in by_c:
             leads[row], kinds[row] = "", "other"
-    # "c0", "c7": columns that are counted, not electrodes
+    # with "c0" or "c7" among the names, these are numbered columns, not electrodes
     counted = {match[1].lower() for name in clean if (match := _COUNTED.fullmatch(name)) and not _EEG.fullmatch(name)}
     for row, name in enumerate(clean):
         if (match := _COUNTED.fullmatch(name)) and match[1].lower() in counted:
@@ -336,7 +350,13 @@ def recognise(names: Sequence[object]) -> tuple[Channel, ...]:
 
 
 def no_lead_warning(names: Sequence[str]) -> tuple[str, ...]:
-    """What a user should know where no name is a lead's: the axis and most findings need leads by name.
+    """A warning where no channel has the name of a lead, which the axis and most findings need.
+
+    Args:
+        names: all channel names of one recording.
+
+    Returns:
+        One warning, or none.
 
     Example:
         >>> no_lead_warning(["II", "x"]), no_lead_warning(["x", "y"])
@@ -351,12 +371,12 @@ def no_lead_warning(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clean(name: object) -> str:
-    """Text without doubled blanks."""
+    """Text with single blanks."""
     return " ".join(unicodedata.normalize("NFC", text_of(name)).split())
 
 
 def _stem(name: str) -> str:
-    """What is left of a name without words like "Lead", a unit, a reference and remarks in brackets."""
+    """A name without words like "Lead", unit, reference electrode and remarks in brackets."""
     text = re.split(r"[(\[,]", name)[0].strip() or name
     text = _REFERENCE_AFTER.sub("", _UNIT_AFTER.sub("", text))
     while match := _BEFORE.match(text):
@@ -366,7 +386,7 @@ def _stem(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _lead(name: str) -> str:
-    """The lead that a name is, in the field's spelling; empty for any other name."""
+    """The standard spelling of a lead's name; empty for any other name."""
     if not name or len(name) > MAX_NAME:
         return ""
     lead = _spelled(_stem(name))
@@ -391,7 +411,7 @@ def _is_scalp(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _kind(name: str) -> ChannelKind:
-    """What a name that is no lead's says of its channel."""
+    """The kind of a channel whose name is not a lead's."""
     if not name or len(name) > MAX_NAME:
         return "unknown"
     lower = name.lower()

@@ -1,4 +1,4 @@
-"""Worker processes end with the process that started them."""
+"""Worker processes that end with the process that started them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ _LOOK_EVERY_S = 0.5
 
 
 def end_with_parent(parent: int) -> None:
-    """Called in a worker: ends it, whatever it is doing, soon after its parent has ended, however that ended.
+    """End this worker process as soon as its parent process has ended, for whatever reason.
 
-    A killed parent can't tell its workers; joblib's then wait for minutes, and hold its output open.
+    Call it in the worker. A killed parent can't stop its workers; joblib's then wait for minutes, and keep its output
+    open.
 
     Args:
-        parent: the process that started this worker. Nothing is done in that process itself (work that is not spread), nor in
-            a worker of a cluster, which has other parents.
+        parent: id of the process that started this worker. Nothing is done in that process itself (where joblib runs
+            without workers), nor in a worker of a cluster, which has another parent.
     """
     if not multiprocessing.current_process().name.startswith("LokyProcess"):
         return

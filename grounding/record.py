@@ -1,4 +1,4 @@
-"""ECGRecord: leads x samples in millivolts, with the names and the sampling rate they were recorded at."""
+"""ECGRecord: leads x samples in millivolts, with lead names and sampling rate."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class ECGRecord:
     Attributes:
         signal: float32 (leads, samples), millivolts; NaN where a sample is missing.
         fs: sampling rate, Hz.
-        leads: lead names, one per row of ``signal``, in the field's spelling (``aVR``, ``V1``).
+        leads: lead names, one per row of ``signal``, in standard spelling (``aVR``, ``V1``).
         record_id: a name for the recording, used in every piece of evidence.
-        meta: what the file said beside the samples: ``age`` (years), ``sex`` (``"female"``, ``"male"``), ``units``,
-            ``channel_names`` (our lead name -> the file's, where they differ), ``format``, ``comments``, ``warnings``, ...
+        meta: what the file has besides the samples: ``age`` (years), ``sex`` (``"female"``, ``"male"``), ``units``,
+            ``channel_names`` (our lead name -> the file's, where they differ), ``format``, ``comments``, ``warnings``,
+            ...
 
     Example:
         >>> record = ECGRecord.from_array(np.zeros((2, 1000)), fs=500, leads=["I", "II"])
@@ -57,7 +58,7 @@ class ECGRecord:
         record_id: str = "record",
         meta: Mapping[str, Any] | None = None,
     ) -> ECGRecord:
-        """Check and take a recording from memory.
+        """Make a record from an array.
 
         Args:
             signal: (leads, samples), in ``units``.
@@ -65,10 +66,11 @@ class ECGRecord:
             leads: one name per row, in any usual spelling.
             units: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``; or ``"zscore"`` / ``"adu"`` where the voltage is not known.
             record_id: a name for the recording.
-            meta: anything else worth keeping.
+            meta: any other information.
 
         Raises:
-            EcgSignalError: the array is not (leads, samples), is empty, has no finite sample, or the names, rate or units don't fit.
+            EcgSignalError: the array is not (leads, samples), is empty, has no finite sample, or the names, rate or
+                units don't fit.
         """
         where = str(record_id)
         unit = text_of(units).lower()
@@ -77,7 +79,7 @@ class ECGRecord:
             known = ", ".join(sorted({*UNITS_MV, *UNITS_WITHOUT_VOLTAGE}))
             raise EcgSignalError(f"unknown unit {units!r}", where=where, remedy=f"use one of {known}")
         try:
-            with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
+            with np.errstate(over="ignore"):  # values beyond float32 become infinite, and then missing
                 array = np.array(signal, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise EcgSignalError(
@@ -92,8 +94,8 @@ class ECGRecord:
         changed = {ours: name for ours, name in zip(spelled, names, strict=True) if ours != name}
         if changed and "channel_names" not in meta:
             meta["channel_names"] = changed
-        if told := no_lead_warning(spelled):
-            meta["warnings"] = (*meta.get("warnings", ()), *told)
+        if warning := no_lead_warning(spelled):
+            meta["warnings"] = (*meta.get("warnings", ()), *warning)
         meta["units"] = unit if scale_mv is None else "mV"
         record = cls(array, fs, spelled, record_id, meta)
         if not np.isfinite(record.signal).any():
@@ -101,10 +103,11 @@ class ECGRecord:
         return record
 
     def __post_init__(self) -> None:
-        """Check every field, so that ``ECGRecord(...)`` and ``dataclasses.replace`` give a record that can be used.
+        """Check every field, so that ``ECGRecord(...)`` and ``dataclasses.replace`` give a usable record.
 
         Raises:
-            EcgSignalError: as ``from_array``, but for a stretch without a finite sample, which a part of a record may be.
+            EcgSignalError: as in ``from_array``, except that no sample need be finite: a part of a record may be all
+                missing.
         """
         where = str(self.record_id)
         if not isinstance(self.record_id, str):
@@ -122,23 +125,29 @@ class ECGRecord:
 
     @property
     def n_leads(self) -> int:
+        """Number of leads."""
         return int(self.signal.shape[0])
 
     @property
     def n_samples(self) -> int:
+        """Samples per lead."""
         return int(self.signal.shape[1])
 
     @property
     def duration_s(self) -> float:
+        """Length, s."""
         return self.n_samples / self.fs
 
     @property
     def has_millivolts(self) -> bool:
-        """False where the amplitudes carry no voltage (z-scored or raw converter units)."""
+        """False where the amplitudes are no voltages (z-scores or raw converter units)."""
         return bool(self.meta.get("units", "mV") == "mV")
 
     def lead(self, name: str) -> NDArray[np.float32]:
         """One lead, (samples,), mV.
+
+        Args:
+            name: in any usual spelling.
 
         Raises:
             EcgSignalError: the record has no such lead.
@@ -147,14 +156,21 @@ class ECGRecord:
         return one
 
     def select(self, leads: Iterable[str]) -> ECGRecord:
-        """The named leads, in the order given. Raises EcgSignalError when one is missing."""
+        """A record of some of the leads.
+
+        Args:
+            leads: their names, in the order of the result.
+
+        Raises:
+            EcgSignalError: one of them is missing.
+        """
         rows = [self._index(name) for name in ([leads] if isinstance(leads, str) else leads)]
         return replace(
             self, signal=np.ascontiguousarray(self.signal[rows]), leads=tuple(self.leads[row] for row in rows)
         )
 
     def standard(self) -> ECGRecord:
-        """The twelve standard leads in the standard order; a lead the record lacks is a row of NaN."""
+        """A record of the twelve standard leads in standard order; a missing lead is a row of NaN."""
         signal = np.full((len(STANDARD_LEADS), self.n_samples), np.nan, np.float32)
         for row, name in enumerate(STANDARD_LEADS):
             if name in self.leads:
@@ -162,7 +178,15 @@ class ECGRecord:
         return replace(self, signal=signal, leads=STANDARD_LEADS)
 
     def crop(self, start_s: float, end_s: float) -> ECGRecord:
-        """The stretch from ``start_s`` to ``end_s`` (seconds from the beginning)."""
+        """A part of the record.
+
+        Args:
+            start_s: seconds from the beginning.
+            end_s: seconds from the beginning.
+
+        Raises:
+            EcgSignalError: no sample lies in between.
+        """
         first, last = max(0, round(start_s * self.fs)), min(self.n_samples, round(end_s * self.fs))
         if last <= first:
             raise EcgSignalError(
@@ -173,7 +197,14 @@ class ECGRecord:
         return replace(self, signal=np.ascontiguousarray(self.signal[:, first:last]))
 
     def resample(self, fs: float) -> ECGRecord:
-        """The same recording at another sampling rate (polyphase filter; NaN stretches stay NaN)."""
+        """The same recording at another sampling rate, by a polyphase filter; missing stretches stay missing.
+
+        Args:
+            fs: Hz.
+
+        Raises:
+            EcgSignalError: the rate is out of range.
+        """
         if not MIN_FS_HZ <= fs <= MAX_FS_HZ:
             raise EcgSignalError(
                 f"sampling rate {fs} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz",
@@ -194,7 +225,8 @@ class ECGRecord:
             part = self.signal[rows]
             missing = ~np.isfinite(part)
             filled = fill_missing(part) if missing.any() else part
-            # resample_poly assumes zeros outside: take each lead's ends as a line off first, so that no step rings at the edges
+            # resample_poly assumes zeros outside; padtype="line" subtracts the line between each lead's ends first, so
+            # that there is no step at the edges
             out[rows] = resample_poly(
                 filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, window=low_pass, padtype="line"
             )[:, :n_out]
@@ -212,12 +244,13 @@ class ECGRecord:
         return self.leads.index(key)
 
     def __repr__(self) -> str:
-        return f"ECGRecord({self.record_id!r}, {self.n_leads} leads x {self.duration_s:g} s at {self.fs:g} Hz, leads={' '.join(self.leads)})"
+        size = f"{self.n_leads} leads x {self.duration_s:g} s at {self.fs:g} Hz"
+        return f"ECGRecord({self.record_id!r}, {size}, leads={' '.join(self.leads)})"
 
 
 @lru_cache(maxsize=4)
 def _low_pass(ratio: int) -> NDArray[np.float64]:
-    """The filter that resample_poly would design anew in every call; for ratios such as 4999 to 5000 that takes longer than its use."""
+    """The filter that ``resample_poly`` would design in every call: for 4999 to 5000 that takes longer than its use."""
     from scipy.signal import firwin
 
     taps: NDArray[np.float64] = firwin(20 * ratio + 1, 1 / ratio, window=("kaiser", 5.0))
@@ -225,7 +258,14 @@ def _low_pass(ratio: int) -> NDArray[np.float64]:
 
 
 def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:
-    """All leads of a short recording, or a few at a time of a long one, so that what work needs beside it stays bounded.
+    """Row slices for processing a few leads at a time, so that temporary arrays of long recordings stay small.
+
+    Args:
+        n_leads: number of rows.
+        n_samples: samples per row.
+
+    Returns:
+        Consecutive slices; a single one for a short recording.
 
     Example:
         >>> list(lead_groups(12, 5000)), len(list(lead_groups(12, 1_800_000)))
@@ -236,7 +276,14 @@ def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:
 
 
 def fill_missing(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """A copy of (leads, samples) with NaN stretches bridged by a straight line; a lead without a finite sample becomes zero."""
+    """Interpolate missing samples linearly.
+
+    Args:
+        signal: (leads, samples), NaN or infinite where missing.
+
+    Returns:
+        A copy without gaps; a lead without a finite sample is zero.
+    """
     out = np.array(signal)
     position = np.arange(out.shape[-1])
     for row in out:
@@ -256,7 +303,7 @@ def _names(leads: Any, where: str) -> tuple[str, ...]:
 
 
 def _checked_signal(signal: Any, leads: tuple[str, ...], where: str) -> NDArray[np.float32]:
-    """float32 (leads, samples) without infinities; the same array where nothing is to be changed."""
+    """float32 (leads, samples) without infinities; the same array where nothing has to be changed."""
     try:
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(signal, dtype=np.float32) if np.ndim(signal) else np.zeros((), np.float32)
@@ -282,7 +329,7 @@ def _checked_signal(signal: Any, leads: tuple[str, ...], where: str) -> NDArray[
             where=where,
             remedy="give every row a name of its own, such as ECG and ECG 2",
         )
-    if any(np.isinf(row).any() for row in array):  # row by row: no mask as large as the record
+    if any(np.isinf(row).any() for row in array):  # row by row, to avoid a mask of the size of the record
         array = np.where(np.isinf(array), np.float32(np.nan), array)
     return array
 
@@ -290,8 +337,12 @@ def _checked_signal(signal: Any, leads: tuple[str, ...], where: str) -> NDArray[
 def checked_rate(fs: Any, where: str | None = None) -> float:
     """A sampling rate in Hz.
 
+    Args:
+        fs: a number, or what converts to one.
+        where: for the error message.
+
     Raises:
-        EcgSignalError: it is no number from 20 to 100,000.
+        EcgSignalError: it is not a number from 20 to 100,000.
 
     Example:
         >>> checked_rate(500)
@@ -311,7 +362,7 @@ def checked_rate(fs: Any, where: str | None = None) -> float:
 
 
 def _checked_meta(meta: Any, where: str) -> dict[str, Any]:
-    """A copy whose ``age``, ``sex`` and ``units`` are what the findings' criteria can use."""
+    """A copy with checked ``age``, ``sex`` and ``units``, which the criteria of findings depend on."""
     if meta is not None and not isinstance(meta, Mapping):
         raise EcgSignalError(f"meta is a {type(meta).__name__}", where=where, remedy="pass a dict")
     info = dict(meta or {})
@@ -330,8 +381,12 @@ def _checked_meta(meta: Any, where: str) -> dict[str, Any]:
 def checked_age(age: Any, where: str | None = None) -> float | None:
     """Age in years; None where it is None or NaN.
 
+    Args:
+        age: a number, or what converts to one.
+        where: for the error message.
+
     Raises:
-        EcgSignalError: it is no number from 0 to 300.
+        EcgSignalError: it is not a number from 0 to 300.
 
     Example:
         >>> checked_age(64), checked_age(float("nan"))
@@ -349,7 +404,11 @@ def checked_age(age: Any, where: str | None = None) -> float | None:
 
 
 def checked_sex(sex: Any, where: str | None = None) -> str | None:
-    """``"female"``, ``"male"``, or None where it is not told.
+    """``"female"``, ``"male"``, or None where it is not known.
+
+    Args:
+        sex: ``"F"``, ``"m"``, ``"Female"`` and the like, or None.
+        where: for the error message.
 
     Raises:
         EcgSignalError: it is something else.

@@ -1,4 +1,4 @@
-"""One idea for everything that is picked by name: readers, delineators, encoders, kernels, benchmarks."""
+"""The registry class for everything that is selected by name: readers, delineators, encoders, kernels, benchmarks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Named entries, added by a decorator.
 
-    The entry's name is the name of the decorated function or class unless one is given.
-    Registering a name again warns and replaces; asking for an unknown name raises with the nearest ones.
+    The entry's name is the name of the decorated function or class unless one is given. Registering a name again warns
+    and replaces the entry; an unknown name raises an error that lists the most similar ones.
 
     Args:
         kind: what an entry is, for messages.
-        group: entry points of installed packages, e.g. ``"gem.encoders"``, that are imported, and so register themselves, before a name is called unknown
-            or all names are listed. One that can't be imported is left out with a warning.
+        group: entry-point group of installed packages, e.g. ``"gem.encoders"``. The entry points are imported, and so
+            register themselves, when an unknown name is requested or all names are listed. One that can't be imported
+            is left out with a warning.
 
     Example:
         >>> shapes = Registry("shape")
@@ -41,7 +42,15 @@ class Registry(Generic[T]):
         self._group = group
 
     def register(self, entry: T | None = None, *, name: str | None = None) -> T | Callable[[T], T]:
-        """Add an entry; use as ``@registry.register`` or ``@registry.register(name="...")``."""
+        """Add an entry; use as ``@registry.register`` or ``@registry.register(name="...")``.
+
+        Args:
+            entry: the function or class.
+            name: of the entry; by default ``entry.__name__``.
+
+        Returns:
+            The entry itself, or a decorator where ``entry`` is not given.
+        """
 
         def add(value: T) -> T:
             key = name or getattr(value, "__name__", None)
@@ -55,7 +64,11 @@ class Registry(Generic[T]):
         return add if entry is None else add(entry)
 
     def load_plugins(self) -> bool:
-        """Import what installed packages offer for this registry, once; whether there was anything."""
+        """Import the entry points of installed packages, once.
+
+        Returns:
+            Whether there were any.
+        """
         if self._group is None:
             return False
         group, self._group = self._group, None
@@ -63,7 +76,7 @@ class Registry(Generic[T]):
         for plugin in plugins:
             try:
                 plugin.load()
-            except Exception as error:  # of a stranger's package: it must not take everything else down with it
+            except Exception as error:  # an error in another package must not break this one
                 warnings.warn(f"{self.kind} {plugin.name!r} of {plugin.value} can't be imported: {error}", stacklevel=2)
         return bool(plugins)
 
@@ -72,7 +85,7 @@ class Registry(Generic[T]):
             self.load_plugins()
         try:
             return self._entries[name]
-        except (KeyError, TypeError):  # a TypeError: what can't be hashed is no name either
+        except (KeyError, TypeError):  # TypeError: the name is not hashable
             near = difflib.get_close_matches(str(name), self._entries, n=3, cutoff=0.4) or sorted(self._entries)
             raise EcgRegistryError(f"no {self.kind} is called {name!r}", remedy=f"nearest: {', '.join(near)}") from None
 
@@ -86,6 +99,10 @@ class Registry(Generic[T]):
         return len(self._entries)
 
     def list(self, pattern: str = "*") -> list[str]:
-        """Names that match a shell-style pattern, sorted."""
+        """Sorted names.
+
+        Args:
+            pattern: shell-style pattern that they match.
+        """
         self.load_plugins()
         return sorted(fnmatch.filter(self._entries, pattern))

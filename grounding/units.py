@@ -1,4 +1,4 @@
-"""Units of amplitude as files spell them: what a unit is worth in millivolts, or why it is worth none."""
+"""Units of amplitude as files spell them: how many millivolts a unit is, or that it is no voltage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 UnitKind = Literal["voltage", "no voltage", "quantity", "blank", "odd"]
 
-# How many millivolts one unit is; millivolts_per() also knows the other spellings.
+# Millivolts per unit; millivolts_per() also accepts other spellings.
 UNITS_MV = {
     "mv": 1.0,
     "millivolt": 1.0,
@@ -19,30 +19,36 @@ UNITS_MV = {
     "volt": 1e3,
     "nv": 1e-6,
 }
-# The names that a record itself may carry where its amplitudes are no voltages: see ECGRecord.has_millivolts.
+# Units that a record may have where its amplitudes are no voltages: see ECGRecord.has_millivolts.
 UNITS_WITHOUT_VOLTAGE = {"zscore", "adu", "au", "unknown"}
 
 _MICRO = "u"
-# the micro sign (U+00B5), the Greek mu, and what they become where UTF-8, Latin-1, code page 437/850, Shift-JIS and GBK are mixed up
+# the micro sign (U+00B5), the Greek mu, and what they become where UTF-8, Latin-1, code page 437/850, Shift-JIS and GBK
+# are confused
 _MICRO_SPELLINGS = ("Âµ", "Î¼", "ƒÊ", "¦Ì", "µ", "μ", "\ufffd", "æ", "micro", "mcr", "mc", "mu")
 _PREFIXES_MV = {"": 1e3, "m": 1.0, "milli": 1.0, _MICRO: 1e-3, "n": 1e-6, "nano": 1e-6}
 _VOLT = re.compile(r"(?P<prefix>milli|nano|[mun]|)[ _-]*v(olts?|\.)?")
 _PER_STEP = re.compile(r"\s*(/|per)\s*(bit|bits|lsb|adu|step|count|unit|digit)s?$")
 _RAW = re.compile(
-    r"adus?|a\.?u\.?|counts?|bits?|lsbs?|raw|digital|digits?|digitals?|steps?|nu|n\.u\.|norm(alized|alised)?( units?)?|arb(itrary|\.)?( units?)?|"
+    r"adus?|a\.?u\.?|counts?|bits?|lsbs?|raw|digital|digits?|digitals?|steps?|nu|n\.u\.|"
+    r"norm(alized|alised)?( units?)?|arb(itrary|\.)?( units?)?|"
     r"adc( units?| counts?)?|unitless|dimensionless|none|nd|n/?a|z-?scores?|unknown"
 )
 _QUANTITY = re.compile(
-    r"mm ?hg|cm ?h2o|k?pa|hpa|mbar|bar|torr|%.*|percent|bpm|/?min|1/min|[a-z]*/min|lpm|rpm|brpm|m?l/s|m?l|°.*|deg.*|celsius|c|f|k|kelvin|"
+    r"mm ?hg|cm ?h2o|k?pa|hpa|mbar|bar|torr|%.*|percent|bpm|/?min|1/min|[a-z]*/min|lpm|rpm|brpm|m?l/s|m?l|"
+    r"°.*|deg.*|celsius|c|f|k|kelvin|"
     r"m?g|m/s\^?[2²]|m?s|sec(onds?)?|msec|us|hz|khz|k?ohms?|k?ω|db|lux|u?s(iemens)?|m?a|ua|cm|mm|m|rad(/s)?|dps|w|pm"
 )
 
 
 def text_of(raw: object) -> str:
-    """A name or unit as text that can be printed: bytes are UTF-8 where they can be, else Latin-1; blanks and quotes around it are taken off.
+    r"""A name or unit as printable text, without surrounding blanks and quotes.
+
+    Args:
+        raw: text; bytes, which are decoded as UTF-8 or else Latin-1; or None.
 
     Example:
-        >>> text_of(b"\\xb5V  "), text_of("µV".encode()), text_of(None)
+        >>> text_of(b"\xb5V  "), text_of("µV".encode()), text_of(None)
         ('µV', 'µV', '')
     """
     if raw is None:
@@ -58,10 +64,16 @@ def text_of(raw: object) -> str:
 
 
 def millivolts_per(unit: object) -> float | None:
-    """Millivolts in one unit, however it is spelled; None where it is no voltage.
+    r"""Millivolts in one unit.
+
+    Args:
+        unit: in any spelling, text or bytes.
+
+    Returns:
+        The factor; None where the unit is no voltage.
 
     Example:
-        >>> [millivolts_per(unit) for unit in ("mV", "µV", b"\\xb5V", "mcV", "MICROVOLTS", "uV/bit", "Volt", "nV")]
+        >>> [millivolts_per(unit) for unit in ("mV", "µV", b"\xb5V", "mcV", "MICROVOLTS", "uV/bit", "Volt", "nV")]
         [1.0, 0.001, 0.001, 0.001, 0.001, 0.001, 1000.0, 1e-06]
         >>> millivolts_per("mmHg"), millivolts_per(""), millivolts_per("adu")
         (None, None, None)
@@ -71,11 +83,14 @@ def millivolts_per(unit: object) -> float | None:
 
 
 def unit_kind(unit: object) -> UnitKind:
-    """What a unit says of its channel.
+    """The kind of quantity that a unit belongs to.
+
+    Args:
+        unit: in any spelling, text or bytes.
 
     Returns:
-        ``"voltage"``; ``"no voltage"`` (converter steps, z-scores: an ECG without a known gain); ``"quantity"`` (mmHg, %, bpm: something else
-        than an ECG); ``"blank"``; or ``"odd"``.
+        ``"voltage"``; ``"no voltage"`` (converter steps, z-scores: an ECG without a known gain); ``"quantity"`` (mmHg,
+        %, bpm: not an ECG); ``"blank"``; or ``"odd"`` (an unknown unit).
 
     Example:
         >>> [unit_kind(unit) for unit in ("uV", "adu", "mmHg", "", "parsec")]
@@ -92,7 +107,7 @@ def unit_kind(unit: object) -> UnitKind:
 
 
 def _plain(unit: object) -> str:
-    """Lower case, any micro sign as ``u``, without brackets around it or ``/bit`` behind it."""
+    """Lower case, any micro sign as ``u``, without surrounding brackets or a following ``/bit``."""
     text = text_of(unit)[:40].strip("()[]{} ")
     for sign in _MICRO_SPELLINGS[:8]:
         text = text.replace(sign, _MICRO)

@@ -1,4 +1,4 @@
-"""Findings: criteria kept as data, evaluated to true, false or not measurable, each with its evidence."""
+"""Findings: criteria as data, evaluated to true, false or not measurable, each with its evidence."""
 
 from __future__ import annotations
 

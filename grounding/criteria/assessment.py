@@ -1,4 +1,4 @@
-"""Evaluate the knowledge base on a measurement: true, false, or not measurable with the reason."""
+"""Evaluation of the knowledge base on a measurement: true, false, or not measurable with the reason."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
 
-# amplitudes, Q waves, ST and T change with age in children; the criteria here are adults'
+# amplitudes, Q waves, ST and T depend on age in children; the criteria of these groups are for adults
 FOR_ADULTS = frozenset({"hypertrophy", "infarction", "ischaemia", "voltage"})
 
 
 @dataclass
 class _Outcome:
-    """What one condition gave: its truth, what it read, and why it is unknown."""
+    """Result of one condition: its truth value, the quantities it read, and why it is unknown."""
 
     holds: bool | None
     read: dict[tuple[str | None, str], None] = field(default_factory=dict)
@@ -33,11 +33,11 @@ class _Outcome:
 
 
 class Assessment:
-    """What the knowledge base says of one measurement: worked out once, and handed on to whoever writes, checks or shows.
+    """The findings of one measurement, computed once and used by everything that writes, checks or displays.
 
     Attributes:
-        measurement: what it is about.
-        findings: name -> Finding, every entry of the knowledge base.
+        measurement: the measurement.
+        findings: name -> Finding, for every entry of the knowledge base.
         quantities: the values that criteria read, each with its evidence.
     """
 
@@ -51,30 +51,41 @@ class Assessment:
             self._doubt(name)
 
     def _doubt(self, name: str) -> None:
-        """Mark the findings that would be others, were an interval as short or as long as its uncertainty allows."""
+        """Mark the findings that change if an interval is as short or as long as its uncertainty allows."""
         m = self.measurement
-        value, about = m.intervals[name], m.uncertainty[name]
+        value, uncertainty = m.intervals[name], m.uncertainty[name]
         if value is None:
             return
-        words = f"{quantity_words(name)} is {shown(value, 'ms', about)}, which reaches over the limit"
-        for end in (value - about, value + about):
+        words = f"{quantity_words(name)} is {shown(value, 'ms', uncertainty)}, which reaches over the limit"
+        for end in (value - uncertainty, value + uncertainty):
             other = Assessment(replace(m, intervals={**m.intervals, name: end}, uncertainty={}))
             for key, finding in other.findings.items():
-                own = self.findings[key]
-                if finding.present != own.present and own.doubt is None:
-                    self.findings[key] = replace(own, doubt=words)
+                current = self.findings[key]
+                if finding.present != current.present and current.doubt is None:
+                    self.findings[key] = replace(current, doubt=words)
 
     def is_borderline(self, quantity: str) -> bool:
-        """Whether the word for an interval would be another one within its uncertainty."""
+        """Whether the category of an interval is not the same over the whole range of its uncertainty.
+
+        Args:
+            quantity: name of an interval.
+        """
         m = self.measurement
-        value, about = m.intervals.get(quantity), m.uncertainty.get(quantity)
-        if value is None or about is None:
+        value, uncertainty = m.intervals.get(quantity), m.uncertainty.get(quantity)
+        if value is None or uncertainty is None:
             return False
-        words = {category(quantity, rounded(x, "ms"), m.sex, m.age).word for x in (value - about, value, value + about)}
+        words = {
+            category(quantity, rounded(x, "ms"), m.sex, m.age).word
+            for x in (value - uncertainty, value, value + uncertainty)
+        }
         return len(words) > 1
 
     def category(self, quantity: str) -> Category:
-        """The word for a global value (``pr``, ``qtc_fridericia``, ``axis``, ...) in this patient; none where it was not measured."""
+        """The category of a global value for this patient; empty where it was not measured.
+
+        Args:
+            quantity: ``pr``, ``qtc_fridericia``, ``axis``, ...
+        """
         value, reason = self.quantities.value(None, quantity)
         if not isinstance(value, float):
             return Category("", reason)
@@ -120,7 +131,7 @@ class Assessment:
         holds = kleene_all(held) if key == "all" else kleene_any(held)
         if key == "none":
             holds = kleene_not(holds)
-        # the parts that decided are the evidence: the true ones of a true "any", the false ones of a false "all"
+        # the decisive parts are the evidence: the true ones of a true "any", the false ones of a false "all"
         wanted: tuple[bool | None, ...] = (True, False)
         if key == "any" and holds is True:
             wanted = (True,)
@@ -163,14 +174,22 @@ class Assessment:
         need = int(condition.get("at_least", 1))
         states = {lead: self._expression(entry, condition["where"], lead) for lead in leads_of(condition)}
         truth = {lead: state.holds for lead, state in states.items()}
-        holds = enough(truth, need, bool(condition.get("contiguous", False)))
+        holds = enough_leads(truth, need, bool(condition.get("contiguous", False)))
         shown = [states[lead] for lead, held in truth.items() if held is True] if holds else list(states.values())
         return _Outcome(
             holds, *_merged(shown), [r for state in states.values() if state.holds is None for r in state.reasons]
         )
 
     def lead_states(self, entry: FindingEntry, leads: Iterable[str] = ()) -> dict[str, bool | None]:
-        """For an entry whose rule looks at leads one by one: which leads (the rule's own, if none are named) show it."""
+        """Which leads show a finding whose rule is evaluated lead by lead.
+
+        Args:
+            entry: of the knowledge base.
+            leads: to evaluate; by default those of the rule.
+
+        Returns:
+            Lead -> True, False or None; empty where the rule is not evaluated lead by lead.
+        """
         for part in entry.parts():
             if not isinstance(part, str) and "leads" in part:
                 asked = tuple(leads) or leads_of(part)
@@ -187,10 +206,19 @@ def _merged(parts: Iterable[_Outcome]) -> tuple[dict[tuple[str | None, str], Non
     return read, evidence
 
 
-def enough(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> bool | None:
-    """Whether at least ``need`` leads (neighbours, if ``contiguous``) hold; None where unknown leads could decide."""
+def enough_leads(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> bool | None:
+    """Whether enough leads fulfil a condition.
 
-    def longest(accept: tuple[bool | None, ...]) -> int:
+    Args:
+        truth: lead -> whether it fulfils the condition, None where unknown.
+        need: how many must.
+        contiguous: they must be neighbours.
+
+    Returns:
+        None where it depends on the unknown leads.
+    """
+
+    def count_leads(accept: tuple[bool | None, ...]) -> int:
         if not contiguous:
             return sum(held in accept for held in truth.values())
         best = 0
@@ -201,19 +229,19 @@ def enough(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> boo
                 best = max(best, run)
         return best
 
-    if longest((True,)) >= need:
+    if count_leads((True,)) >= need:
         return True
-    return None if longest((True, None)) >= need else False
+    return None if count_leads((True, None)) >= need else False
 
 
 def assess(measurement: Measurement) -> Assessment:
-    """What the knowledge base says of a measurement; the same object each time it is asked about the same measurement.
+    """Evaluate the knowledge base; the result is kept with the measurement, and returned again at the next call.
 
     Args:
         measurement: of one recording.
 
     Raises:
-        EcgError: this is no Measurement.
+        EcgError: ``measurement`` is not a Measurement.
         CriterionError: the knowledge base itself can't be read.
 
     Example:
@@ -241,7 +269,7 @@ def find(measurement: Measurement) -> list[Finding]:
         measurement: of one recording.
 
     Returns:
-        A ``Finding`` per entry, present ones and absent ones; ``present`` is None with a reason where it can't be told.
+        A ``Finding`` per entry; its ``present`` is True, False, or None with a reason where it can't be decided.
 
     Raises:
         CriterionError: the knowledge base itself can't be read.
@@ -250,5 +278,13 @@ def find(measurement: Measurement) -> list[Finding]:
 
 
 def lead_states(measurement: Measurement, name: str) -> dict[str, bool | None]:
-    """Which leads show a lead-wise finding such as ``st_elevation``: lead -> True, False or None."""
+    """Which leads show a finding that is evaluated lead by lead.
+
+    Args:
+        measurement: of one recording.
+        name: of the finding, such as ``st_elevation``.
+
+    Returns:
+        Lead -> True, False or None; empty where the rule is not evaluated lead by lead.
+    """
     return assess(measurement).lead_states(load_knowledge()[name])

@@ -1,7 +1,8 @@
-"""A small language for criteria: parsed, never executed. True, False or None (Kleene's unknown) comes out.
+"""A small language for criteria: parsed, never executed. The result is True, False or None (Kleene's unknown).
 
-A criterion is an arithmetic comparison over measured quantities, e.g. ``pr > 200``, ``abs(V1.s_mv) + max(V5.r_mv, V6.r_mv) >= 3.5``
-or ``V1.qrs_form in ["rSR'", "RSR'"]``; comparisons are joined by ``and``, ``or``, ``not``.
+A criterion is an arithmetic comparison over measured quantities, e.g. ``pr > 200``,
+``abs(V1.s_mv) + max(V5.r_mv, V6.r_mv) >= 3.5`` or ``V1.qrs_form in ["rSR'", "RSR'"]``; comparisons are joined by
+``and``, ``or``, ``not``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class CriterionError(EcgError):
 
 
 def kleene_all(parts: Iterable[bool | None]) -> bool | None:
-    """True if all are, False if one is, else unknown.
+    """True if all parts are True, False if one is False, else None.
+
+    Args:
+        parts: truth values, None where unknown.
 
     Example:
         >>> kleene_all([True, None]), kleene_all([False, None]), kleene_all([True, True])
@@ -52,12 +56,21 @@ def kleene_all(parts: Iterable[bool | None]) -> bool | None:
 
 
 def kleene_any(parts: Iterable[bool | None]) -> bool | None:
-    """True if one is, False if none is, else unknown."""
+    """True if one part is True, False if all are False, else None.
+
+    Args:
+        parts: truth values, None where unknown.
+    """
     values = list(parts)
     return True if True in values else None if None in values else False
 
 
 def kleene_not(value: bool | None) -> bool | None:
+    """The opposite; None stays None.
+
+    Args:
+        value: truth value, None where unknown.
+    """
     return None if value is None else not value
 
 
@@ -65,8 +78,11 @@ def kleene_not(value: bool | None) -> bool | None:
 def parse(text: str) -> ast.expr:
     """The syntax tree of a criterion.
 
+    Args:
+        text: the criterion.
+
     Raises:
-        CriterionError: the text is not of this language.
+        CriterionError: the text is not in this language.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -103,7 +119,14 @@ _ALLOWED = (
 
 @lru_cache(maxsize=4096)
 def names(text: str) -> tuple[tuple[str | None, str], ...]:
-    """What a criterion reads: (lead or None, quantity), in the order of reading."""
+    """The names that a criterion reads.
+
+    Args:
+        text: the criterion.
+
+    Returns:
+        (lead or None, quantity) of each, in order and without repetition.
+    """
     tree = parse(text)
     functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -121,10 +144,10 @@ def evaluate(text: str, read: Reader) -> bool | None:
 
     Args:
         text: the criterion.
-        read: gives the value of a quantity in a lead (or of the record, lead ``None``), ``None`` where not measurable.
+        read: returns the value of a quantity in a lead (lead ``None``: of the record), ``None`` where not measurable.
 
     Returns:
-        True, False, or None where a value that decides is missing.
+        True, False, or None where a decisive value is missing.
     """
     value = _value(parse(text), read)
     return None if value is None else bool(value)

@@ -1,4 +1,4 @@
-"""The knowledge base: one YAML entry per finding, read and checked once."""
+"""The knowledge base: one YAML entry per finding, loaded and checked once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAD_GROUPS: dict[str, tuple[str, ...]] = {
     "right_precordial": ("V1", "V2", "V3"),
     "left_precordial": ("V4", "V5", "V6"),
 }
-# neighbours on the chest and in the frontal plane (Cabrera order), as the universal definition of infarction uses them
+# contiguous leads on the chest and in the frontal plane (Cabrera order), as in the universal definition of infarction
 CONTIGUOUS: tuple[tuple[str, ...], ...] = (
     ("V1", "V2", "V3", "V4", "V5", "V6"),
     ("aVL", "I", "II", "aVF", "III"),
@@ -49,14 +49,14 @@ class FindingEntry:
         label: as a cardiologist names it.
         group: see ``Finding.group``.
         when: the rule: an expression, or ``all`` / ``any`` / ``none`` of rules, or ``leads`` ... ``where``.
-        unless: a rule that, where it holds, makes the finding not assessable (e.g. paced rhythm).
-        unless_reason: the words for that.
-        limits: thresholds of this entry alone; those that several share are in ``limits.yaml``.
-        shows: values that a reader judges by, given as evidence beside those that the rule reads.
-        terms: words that name it in texts, beside the label.
-        source: where the rule comes from, and what that says.
-        adaptation: what is different here, and why; empty where nothing is.
-        weakness: what it misses or mistakes.
+        unless: a rule; where it holds (e.g. paced rhythm), the finding can't be assessed.
+        unless_reason: the reason given in this case.
+        limits: thresholds of this entry alone; those that several entries share are in ``limits.yaml``.
+        shows: further quantities that are given as evidence, beside those that the rule reads.
+        terms: names of the finding in texts, beside the label.
+        source: publication of the rule, and what it says.
+        adaptation: how the rule here differs, and why; empty where it does not.
+        weakness: known false positives and negatives.
     """
 
     name: str
@@ -73,7 +73,7 @@ class FindingEntry:
     weakness: str = ""
 
     def parts(self) -> list[Condition]:
-        """Every condition of the rule, nested ones too."""
+        """Every condition of the rule, including nested ones."""
         return _flatten(self.when) + (_flatten(self.unless) if self.unless else [])
 
 
@@ -102,7 +102,14 @@ def _checked(entry: FindingEntry, known: Collection[str]) -> FindingEntry:
 
 
 def leads_of(condition: Mapping[str, Any]) -> tuple[str, ...]:
-    """The leads that a ``leads`` condition looks at."""
+    """The leads of a ``leads`` condition.
+
+    Args:
+        condition: with ``leads``, the name of a group or a list of leads.
+
+    Raises:
+        CriterionError: no lead group has that name.
+    """
     named = condition["leads"]
     if isinstance(named, str):
         if named not in LEAD_GROUPS:
@@ -121,11 +128,14 @@ def load_knowledge() -> Mapping[str, FindingEntry]:
 
 
 def add_findings(path: str | Path) -> tuple[str, ...]:
-    """Add findings of your own: every measurement that is assessed from now on in this process has them, and texts may name them.
+    """Add your own findings.
+
+    They are evaluated in every measurement that this process assesses afterwards, and ``check`` recognises them in
+    texts.
 
     Args:
-        path: a YAML file with a list of entries, as those in ``grounding/criteria/knowledge``; an entry may use bundled findings, and
-            those that stand before it. A file may be added again.
+        path: a YAML file with a list of entries like those in ``grounding/criteria/knowledge``; an entry may refer to
+            bundled findings, and to earlier ones in the file. A file may be added again.
 
     Returns:
         The names of its findings.
@@ -142,16 +152,16 @@ def add_findings(path: str | Path) -> tuple[str, ...]:
         raise CriterionError(f"can't be read ({error.strerror})", where=str(path), remedy="check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CriterionError(f"not YAML ({error})", where=str(path), remedy="see docs/extend.md") from None
-    if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
+    if not isinstance(raw, list) or not all(isinstance(raw_entry, Mapping) for raw_entry in raw):
         raise CriterionError("not a list of entries", where=str(path), remedy="see docs/extend.md")
-    fresh: dict[str, FindingEntry] = {}
-    for one in raw:
-        entry = _entry(one, {**_bundled(), **_added, **fresh}.keys())
-        if entry.name in _bundled() or entry.name in fresh:
+    new_entries: dict[str, FindingEntry] = {}
+    for raw_entry in raw:
+        entry = _entry(raw_entry, {**_bundled(), **_added, **new_entries}.keys())
+        if entry.name in _bundled() or entry.name in new_entries:
             raise CriterionError("an entry of this name is there already", where=f"{path}: {entry.name}")
-        fresh[entry.name] = entry
-    _added.update(fresh)
-    return tuple(fresh)
+        new_entries[entry.name] = entry
+    _added.update(new_entries)
+    return tuple(new_entries)
 
 
 _added: dict[str, FindingEntry] = {}
@@ -174,9 +184,9 @@ def _bundled() -> Mapping[str, FindingEntry]:
 
 
 def _entry(raw: Mapping[str, Any], known: Collection[str]) -> FindingEntry:
-    """An entry as YAML has it, checked; ``known`` are the findings that it may use."""
+    """Make and check an entry from YAML; ``known`` are the findings that it may refer to."""
     where = str(raw.get("name", "an entry without a name"))
-    unknown = sorted(set(raw) - {one.name for one in fields(FindingEntry)})
+    unknown = sorted(set(raw) - {raw_entry.name for raw_entry in fields(FindingEntry)})
     if unknown:
         raise CriterionError(f"an entry has no {', '.join(map(str, unknown))}", where=where)
     missing = [name for name in ("name", "label", "group", "when", "source") if not raw.get(name)]

@@ -1,4 +1,4 @@
-"""Criteria and quantities in words: a finding's text is made from the rule that is evaluated, so that it says no more and no less."""
+"""Criteria and quantities in words; the text is generated from the rule that is evaluated, so that both agree."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ RECORD_WORDS = {
     "r_progression": "largest share of R in the QRS of V1 to V3",
     "normal_rr_cv": "variation of the RR intervals between ordinary beats",
 }
-# parts of a lead's median beat; `_mv`, `_ms`, `_rel` and `_form` say what of them
+# parts of a lead's median beat; the suffixes `_mv`, `_ms`, `_rel`, `_form` mean their amplitude, duration, share, form
 WAVE_WORDS = {
     "p": "P wave",
     "q": "Q wave",
@@ -90,7 +90,7 @@ SHARES = {
     "normal_rr_cv",
     "r_progression",
 }
-INNER = frozenset({"af_probability", "flutter_probability", "r_progression"})  # readers judge by other values
+INTERNAL = frozenset({"af_probability", "flutter_probability", "r_progression"})  # not shown to readers
 OF_QRS = "of the largest QRS deflection"
 _SIGNS: dict[type[ast.cmpop], str] = {
     ast.Lt: "below",
@@ -106,14 +106,20 @@ _OPERATORS: dict[type[ast.operator], str] = {ast.Add: "plus", ast.Sub: "less", a
 
 
 def quantity_words(name: str, lead: str | None = None) -> str:
-    """A measured quantity as a reader calls it.
+    """The name of a measured quantity in words.
+
+    Args:
+        name: of the quantity, as criteria use it.
+        lead: in which it was measured; ``None`` for a quantity of the record.
 
     Raises:
         CriterionError: no quantity has that name.
 
     Example:
-        >>> quantity_words("pr"), quantity_words("st60_mv", "V2"), quantity_words("q_ms", "III"), quantity_words("net_rel", "V1")
-        ('PR interval', 'ST 60 ms after the J point in V2', 'duration of the Q wave in III', 'R less S in V1')
+        >>> quantity_words("pr"), quantity_words("st60_mv", "V2")
+        ('PR interval', 'ST 60 ms after the J point in V2')
+        >>> quantity_words("q_ms", "III"), quantity_words("net_rel", "V1")
+        ('duration of the Q wave in III', 'R less S in V1')
     """
     place = f" in {lead}" if lead else ""
     if name in RECORD_WORDS:
@@ -133,9 +139,16 @@ def quantity_words(name: str, lead: str | None = None) -> str:
 
 
 def value_words(evidence: Evidence) -> str:
-    """A measured number as a reader says it, ``"236 ms"``, ``"12 %"``; ``""`` where readers have no number for it, as for a share of the QRS."""
+    """A measured number in words, e.g. ``"236 ms"``, ``"12 %"``.
+
+    Args:
+        evidence: with the value.
+
+    Returns:
+        ``""`` for what is not shown to readers, such as a share of the QRS.
+    """
     name, value = evidence.quantity, evidence.value
-    if not isinstance(value, int | float) or isinstance(value, bool) or name in INNER or name.endswith("_rel"):
+    if not isinstance(value, int | float) or isinstance(value, bool) or name in INTERNAL or name.endswith("_rel"):
         return ""
     if name in SHARES:
         return f"{100 * value:.0f} %"
@@ -144,12 +157,12 @@ def value_words(evidence: Evidence) -> str:
 
 @lru_cache(maxsize=4096)
 def criterion_words(name: str, sex: str | None = None, age: float | None = None) -> str:
-    """A finding's rule in words, with the limits that may fit a patient.
+    """A finding's rule in words, with the limits that apply to a patient.
 
     Args:
         name: of the entry in the knowledge base.
-        sex: ``"female"`` or ``"male"``; both limits are named where it is not known.
-        age: years; an adult's limits are named where it is not known.
+        sex: ``"female"`` or ``"male"``; ``None`` gives the limits of both.
+        age: years; ``None`` gives the limits of adults.
 
     Example:
         >>> criterion_words("prolonged_qtc"), criterion_words("prolonged_qtc", "male", 60.0)
@@ -225,7 +238,7 @@ class _Rule:
         raise CriterionError(f"{type(node).__name__} has no words")
 
     def _both(self, parts: Sequence[ast.expr]) -> str:
-        """Comparisons of one quantity, one after the other, name it once."""
+        """Comparisons joined by "and"; successive ones of the same quantity name it once."""
         out: list[str] = []
         before = ""
         for part in parts:
@@ -241,7 +254,7 @@ class _Rule:
         return " and ".join(out)
 
     def _unit(self, node: ast.expr) -> str:
-        """``%`` for shares, ``years`` for the age."""
+        """Unit of a comparison: that of its first quantity or limit, ``%`` for shares."""
         for part in ast.walk(node):
             name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
             if name in SHARES or name.endswith("_rel"):
@@ -287,11 +300,11 @@ class _Rule:
 
 
 def limit_words(limit: Limit, unit: str | None = None) -> str:
-    """A limit for every kind of patient: ``"460 ms in women, 450 ms in men"``.
+    """A limit with the patients it applies to, e.g. ``"460 ms in women, 450 ms in men"``.
 
     Args:
         limit: the limit.
-        unit: as its value is shown; its own by default, ``%`` for a share.
+        unit: in which its value is shown; by default the limit's own, ``%`` for a share.
     """
     unit = limit.unit if unit is None else unit
     parts: list[str] = []

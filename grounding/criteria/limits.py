@@ -1,6 +1,6 @@
-"""The limits between normal and not, and the word for a value: read from ``limits.yaml``, used by everything that judges a number.
+"""Limits of normal values and categories of values, from ``limits.yaml``; used by everything that judges a number.
 
-What is shown decides: a value is rounded as texts write it before it is held against a limit, so that "200 ms" is never "prolonged".
+A value is compared with a limit after it is rounded as texts show it, so that "200 ms" is never "prolonged".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEXES = ("female", "male")
 
 
 class Category(NamedTuple):
-    """The word for a value, ``""`` where no limit says one, and the ``reason`` for that where there is one."""
+    """The category of a value; ``word`` is ``""`` where there is none, with a ``reason`` if one is known."""
 
     word: str
     reason: str | None = None
@@ -33,9 +33,10 @@ class Limit:
     Attributes:
         name: as criteria use it, e.g. ``long_pr_ms``.
         unit: of its value.
-        rules: conditions (``leads``, ``sex``, ``age_from``, ``age_below``) and a ``value``, ``None`` where there is no limit; the first that fits counts.
-        source: what the limit comes from, and what that says.
-        adaptation: what is different here, and why.
+        rules: conditions (``leads``, ``sex``, ``age_from``, ``age_below``) and a ``value``, ``None`` where there is no
+            limit; the first rule whose conditions hold applies.
+        source: publication of the limit, and what it says.
+        adaptation: how the limit here differs, and why.
     """
 
     name: str
@@ -45,7 +46,16 @@ class Limit:
     adaptation: str = ""
 
     def value(self, lead: str | None, sex: str | None, age: float | None) -> float | None:
-        """The limit for one patient, and in one lead where it depends on that."""
+        """The limit for one patient.
+
+        Args:
+            lead: for a limit that depends on the lead.
+            sex: ``"female"``, ``"male"`` or ``None``.
+            age: years, or ``None``.
+
+        Returns:
+            ``None`` where no limit is known.
+        """
         for rule in self.rules:
             if "leads" in rule and lead not in rule["leads"]:
                 continue
@@ -59,7 +69,12 @@ class Limit:
         return None
 
     def for_patient(self, sex: str | None, age: float | None) -> Limit:
-        """The same limit with the rules that may fit a patient: both sexes' where the sex is not known, adults' where the age is not."""
+        """The same limit with only the rules that may apply to a patient.
+
+        Args:
+            sex: ``"female"``, ``"male"``, or ``None`` for the rules of both.
+            age: years, or ``None`` for the rules of adults.
+        """
         kept = []
         for rule in self.rules:
             if sex is not None and rule.get("sex", sex) != sex:
@@ -77,7 +92,11 @@ class Limit:
 
 
 def rounded(value: float, unit: str) -> float:
-    """A value as it is shown: whole ms, bpm and degrees, hundredths of a millivolt; anything else as it is.
+    """Round a value as texts show it: whole ms, bpm and degrees, hundredths of a millivolt; other units unchanged.
+
+    Args:
+        value: in ``unit``.
+        unit: ``ms``, ``bpm``, ``deg``, ``mV`` or another.
 
     Example:
         >>> rounded(200.14, "ms"), rounded(0.154, "mV"), rounded(0.1034, "")
@@ -87,7 +106,12 @@ def rounded(value: float, unit: str) -> float:
 
 
 def shown(value: float, unit: str, uncertainty: float | None = None) -> str:
-    """A value as every text writes it, with its uncertainty (in the same unit) where there is one.
+    """A value as texts show it.
+
+    Args:
+        value: in ``unit``.
+        unit: ``ms``, ``bpm``, ``deg``, ``mV`` or another.
+        uncertainty: in the same unit, or ``None``.
 
     Example:
         >>> shown(118.2, "ms", 8.7)
@@ -102,7 +126,13 @@ def shown(value: float, unit: str, uncertainty: float | None = None) -> str:
 
 
 def unit_of(name: str) -> str:
-    """The unit of a measured quantity, by its name.
+    """The unit of a measured quantity.
+
+    Args:
+        name: of the quantity.
+
+    Returns:
+        ``ms``, ``bpm``, ``deg``, ``mV``, or ``""`` for a number without a unit.
 
     Example:
         >>> unit_of("pr"), unit_of("heart_rate"), unit_of("axis_t"), unit_of("st60_mv"), unit_of("p_share")
@@ -126,7 +156,7 @@ def _tables() -> tuple[Mapping[str, Limit], Mapping[str, Mapping[str, str]]]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     raw = yaml.load((files(__package__) / "limits.yaml").read_text(encoding="utf-8"), Loader=loader)
-    limits = {name: limit(name, **told) for name, told in raw["limits"].items()}
+    limits = {name: limit(name, **settings) for name, settings in raw["limits"].items()}
     for quantity, words in raw["categories"].items():
         for rule in words.values():
             if unknown := {name for _, name in names(rule)} - set(limits) - {quantity}:
@@ -137,7 +167,15 @@ def _tables() -> tuple[Mapping[str, Limit], Mapping[str, Mapping[str, str]]]:
 
 
 def limit(name: str, unit: str, rules: Any, source: str = "", adaptation: str = "") -> Limit:
-    """A limit as it is written in YAML."""
+    """Make a limit from its YAML form.
+
+    Args:
+        name: as criteria use it.
+        unit: of its value.
+        rules: a list of numbers, or of mappings of conditions and a ``value``.
+        source: publication of the limit.
+        adaptation: how the limit here differs, and why.
+    """
     plain = tuple(rule if isinstance(rule, Mapping) else {"value": rule} for rule in rules)
     return Limit(name, unit, plain, source, adaptation)
 
@@ -152,22 +190,23 @@ def load_limits() -> Mapping[str, Limit]:
 
 
 def load_categories() -> Mapping[str, Mapping[str, str]]:
-    """Quantity -> word -> the rule for it."""
+    """The rules of categories: quantity -> word -> rule."""
     return _tables()[1]
 
 
 def over_patients(
     limits: list[Limit], sex: str | None, age: float | None, decide: Callable[[str | None, float | None], bool | None]
 ) -> tuple[bool | None, str | None]:
-    """What a rule gives for the patient, or, where sex or age are not known, for everyone the patient may be.
+    """Evaluate a rule for a patient; where sex or age is not known, for all possible ones.
 
     Args:
         limits: those that the rule reads.
-        sex, age: of the patient, ``None`` where not known. Without an age the patient is taken for an adult.
-        decide: what the rule gives for a sex and an age.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        age: years; ``None`` is taken for an adult.
+        decide: the result of the rule for a sex and an age.
 
     Returns:
-        The answer, and, where it differs, ``None`` and what it depends on.
+        The result and ``None``; or, where it is not the same for all, ``None`` and the reason.
     """
     rules = [rule for one in limits for rule in one.rules]
     sexes: tuple[str | None, ...] = SEXES if sex is None and any("sex" in rule for rule in rules) else (sex,)
@@ -184,13 +223,14 @@ def over_patients(
 
 
 def category(name: str, value: float, sex: str | None = None, age: float | None = None) -> Category:
-    """The word for a global value.
+    """The category of a global value.
 
     Args:
-        name: ``heart_rate``, ``atrial_rate_bpm``, ``pr``, ``qrs``, ``p``, ``axis``, or a QTc by any formula (``qtc``, ``qtc_bazett``, ...).
+        name: ``heart_rate``, ``atrial_rate_bpm``, ``pr``, ``qrs``, ``p``, ``axis``, or a QTc by any formula (``qtc``,
+            ``qtc_bazett``, ...).
         value: bpm, ms or degrees.
         sex: ``"female"`` or ``"male"``; ``None`` where not known.
-        age: years; ``None`` where not known (an adult's then).
+        age: years; ``None`` where not known, which is taken for an adult.
 
     Returns:
         The word (``short``, ``normal``, ``prolonged``, ``slow``, ``fast``, ``left``, ...), or none with a reason.
@@ -222,7 +262,17 @@ def category(name: str, value: float, sex: str | None = None, age: float | None 
 def holds_for(
     rule: str, values: Mapping[str, Value], sex: str | None, age: float | None
 ) -> tuple[bool | None, str | None]:
-    """Whether a rule over limits and a few values holds for a patient, and why that can't be told."""
+    """Whether a rule holds for a patient.
+
+    Args:
+        rule: an expression over limits and ``values``.
+        values: name -> value.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        age: years, or ``None``.
+
+    Returns:
+        True, False or None, and why it is None.
+    """
     limits = load_limits()
     used = [limits[name] for _, name in names(rule) if name in limits]
 

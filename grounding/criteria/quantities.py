@@ -1,4 +1,4 @@
-"""What criteria may read: global values, derived beat counts, and the median beat of each lead, each with its evidence."""
+"""The quantities that criteria read: global values, counts of beats, values of each lead's median beat."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from .limits import rounded, unit_of
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
-OF_THE_RECORD = frozenset({"age", "sex", "has_millivolts"})
+RECORD_QUANTITIES = frozenset({"age", "sex", "has_millivolts"})
 NO_VOLTAGE = "the recording carries no millivolts"
 _QRS_PARTS = ("q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv")
 _WAVE_OF = {"p": "P", "t": "T"}
 
 
 class Quantities:
-    """The readable values of one measurement.
+    """The values of one measurement, by the names that criteria use.
 
-    Names: ``heart_rate``, ``axis``, ``axis_p``, ``axis_t``, the intervals, the keys of ``rhythm``, the names in ``DERIVED``,
-    and in a lead the columns of ``lead_summary``. ``x_rel`` is the amplitude ``x_mv`` as a share of the lead's largest QRS deflection:
-    it needs no millivolts.
+    Names are ``heart_rate``, ``axis``, ``axis_p``, ``axis_t``, the intervals, the keys of ``rhythm``, those of
+    ``DERIVED``, and for a lead the columns of ``lead_summary``. ``x_rel`` is the amplitude ``x_mv`` as a share of the
+    lead's largest QRS deflection, which needs no millivolts.
+
+    Args:
+        measurement: of one recording.
     """
 
     def __init__(self, measurement: Measurement) -> None:
@@ -43,8 +46,16 @@ class Quantities:
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
 
     def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
-        """(value as it is shown, reason why it is None). What only the record as a whole has may be asked in a lead too."""
-        key = (lead if name not in OF_THE_RECORD else None, name)
+        """One value.
+
+        Args:
+            lead: ``None`` for a value of the record; age, sex and ``has_millivolts`` are the same in every lead.
+            name: of the quantity.
+
+        Returns:
+            The value, rounded as texts show it, and, if it is None, the reason.
+        """
+        key = (lead if name not in RECORD_QUANTITIES else None, name)
         if key not in self._cache:
             value, reason = self._lead_value(lead, name) if key[0] else self._global_value(name)
             self._cache[key] = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
@@ -97,13 +108,18 @@ class Quantities:
         return (cell, None) if cell is not None else self._absent(lead, name.rsplit("_", 1)[0], row)
 
     def _absent(self, lead: str, wave: str, row: Mapping[str, Any]) -> tuple[Value, str | None]:
-        """A wave of the QRS that isn't there has no size; a QRS that was not measured has no value."""
+        """The value of a missing wave: 0 for a part of a measured QRS, else None with the reason."""
         if wave in ("q", "r", "s", "r2", "s2") and any(_number(row.get(part)) is not None for part in _QRS_PARTS):
             return 0.0, None
         return None, f"{wave} is not measurable in lead {lead}"
 
     def evidence(self, lead: str | None, name: str) -> Evidence:
-        """The evidence of one value."""
+        """The evidence of one value.
+
+        Args:
+            lead: ``None`` for a value of the record.
+            name: of the quantity.
+        """
         key = (lead, name)
         if key not in self._evidence:
             self._evidence[key] = self._new_evidence(lead, name)
@@ -142,7 +158,12 @@ class Quantities:
         )
 
     def spans(self, lead: str, name: str) -> tuple[tuple[float, float], ...]:
-        """Where in a lead a value was read: the wave it belongs to, beat by beat."""
+        """Where a value was read: the spans in seconds of the wave it belongs to, one per beat.
+
+        Args:
+            lead: the lead.
+            name: of the quantity.
+        """
         head = name.split("_")[0]
         wave = _WAVE_OF.get(head, "ST" if head.startswith("st") or head == "j" else "QRS")
         if not self._spans:
@@ -166,11 +187,20 @@ class Quantities:
         self._spans = {key: tuple(spans) for key, spans in found.items()}
 
     def marked(self, name: str) -> tuple[int, ...]:
-        """Beats that a derived count counts."""
+        """Indices of the beats that a count includes.
+
+        Args:
+            name: a key of ``BEAT_KINDS``.
+        """
         kinds = BEAT_KINDS.get(name, ())
         return tuple(int(beat["beat"]) for beat in self.beats if beat["type"] in kinds)
 
     def beat_span(self, index: int) -> tuple[float, float] | None:
+        """Start and end of a beat's QRS, s; 0.1 s around its R where the boundaries are not known.
+
+        Args:
+            index: of the beat.
+        """
         for beat in self.beats:
             if int(beat["beat"]) == index:
                 ends = (_number(beat.get("qrs_onset")), _number(beat.get("qrs_offset")))
@@ -208,7 +238,7 @@ def _share(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
 
 
 def _pattern(period: int) -> Callable[[Quantities], tuple[Value, str | None]]:
-    """The longest run of (period - 1 ordinary beats, one premature beat)."""
+    """Longest run of groups of ``period - 1`` ordinary beats and one premature beat."""
 
     def run(q: Quantities) -> tuple[Value, str | None]:
         if not q.beats:
@@ -233,8 +263,8 @@ def _n_beats(q: Quantities) -> tuple[Value, str | None]:
     return len(q.beats), None
 
 
-def _r_peak_rise(q: Quantities) -> tuple[Value, str | None]:
-    """The largest R wave of V1-V4 as a share of that lead's QRS swing (scale-free R progression)."""
+def _r_progression(q: Quantities) -> tuple[Value, str | None]:
+    """R progression without a scale: the largest R / (R + S) of V1 to V3."""
     shares = []
     for lead in ("V1", "V2", "V3", "V4"):
         r, s = q.value(lead, "r_rel")[0], q.value(lead, "s_rel")[0]
@@ -258,7 +288,7 @@ def _p_share(q: Quantities) -> tuple[Value, str | None]:
 
 
 def _normal_rr_cv(q: Quantities) -> tuple[Value, str | None]:
-    """Spread of the RR intervals that no premature beat begins or ends, as a share of their mean."""
+    """Coefficient of variation of the RR intervals that do not begin or end with a premature beat."""
     ordinary = []
     for before, beat in zip(q.beats, q.beats[1:], strict=False):
         rr = _number(beat.get("rr_prev_ms"))
@@ -279,7 +309,7 @@ DERIVED: dict[str, Callable[[Quantities], tuple[Value, str | None]]] = {
     "wide_share": _share("wide", "premature_ventricular", "paced"),
     "bigeminy_run": _pattern(2),
     "trigeminy_run": _pattern(3),
-    "r_progression": _r_peak_rise,
+    "r_progression": _r_progression,
     "p_share": _p_share,
     "normal_rr_cv": _normal_rr_cv,
 }
@@ -297,7 +327,7 @@ def _clean(value: Any) -> Value:
 
 
 def _net(row: Mapping[str, Any]) -> float | None:
-    """R minus the deepest negative deflection, as a share of the larger."""
+    """The largest R less the deepest negative deflection, as a share of the larger of the two."""
     parts = {name: _number(row.get(name)) or 0.0 for name in _QRS_PARTS}
     up = max(abs(parts["r_mv"]), abs(parts["r2_mv"]))
     down = max(abs(parts["q_mv"]), abs(parts["s_mv"]), abs(parts["s2_mv"]))

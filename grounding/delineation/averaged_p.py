@@ -1,4 +1,4 @@
-"""P waves in the average beat: what stands before every QRS at the same distance, where single beats leave it in doubt."""
+"""P waves in the average beat, for recordings in which those of single beats are too small to be sure of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .features import FS_HZ
 from .fusion import row_medians
 from .types import Array, Boundaries
 
-# How far a P wave from the sinus node lifts each lead (an axis of 60 degrees, to the left and a little to the front)
+# Relative amplitude of a sinus P wave in each lead (frontal axis of 60 degrees, to the left and slightly forward)
 DIRECTION = {
     "I": 0.6,
     "II": 1.0,
@@ -26,29 +26,33 @@ DIRECTION = {
     "V5": 0.5,
     "V6": 0.5,
 }
-TOP, FLANK = 8, 19  # samples on either side: the top of a P wave, and how far its feet reach
-LONGEST = int(0.44 * FS_HZ)  # samples before the QRS that are looked at
-LEAST_BEFORE, AFTER_QRS = (
-    10,
-    25,
-)  # samples: the top of P lies so far before the QRS; the window begins so far behind the QRS before
-AFTER_T = 12  # samples behind the middle of T
-LEAST_BEATS = 4
-SHARE_OF_TOP = 0.3  # of the average height: what a beat must have of its own
-LEAST_ERROR_MV = 1e-4
-# What counts as a P wave: of 200 recordings with fibrillation 3 have a bump as clear, of 2,335 with P waves 90 % a clear one of their own, 0.5 % of these at another place.
-CLEAR, LEAST_HEIGHT_MV, LONGEST_PR = 8.0, 0.015, int(0.3 * FS_HZ)
-# samples: where the delineator puts the ends of P waves that both see (61 +- 8 ms before the top), and how much further those of all leads together reach
+TOP, FLANK = 8, 19  # half-widths of the top and of the whole of a P wave, samples
+LONGEST = int(0.44 * FS_HZ)  # samples before the QRS that are searched
+MIN_BEFORE = 10  # samples from the top of P to the QRS onset, at least
+AFTER_QRS = 25  # samples from the previous QRS to the start of the window
+AFTER_T = 12  # samples from the middle of T to the start of the window
+MIN_BEATS = 4
+SHARE_OF_TOP = 0.3  # of the average height, that a single beat must have
+MIN_ERROR_MV = 1e-4
+# Thresholds for a P wave: 3 of 200 recordings with fibrillation pass them, and 90 % of 2,335 with P waves do, 0.5 % of
+# these at a wrong place.
+MIN_CLEARNESS, MIN_HEIGHT_MV, LONGEST_PR = 8.0, 0.015, int(0.3 * FS_HZ)
+# samples: onset and offset from the top where the delineator also found the P wave (onset 61 +- 8 ms before the top),
+# and how much further the extent over all leads reaches on either side
 BEGINS_BEFORE, ENDS_AFTER, WIDER = 15.3, 13.0, 2.5
 FASTEST_WIDE_BPM, WIDE_MS = 130.0, 120.0
 
 
 class AveragedP(NamedTuple):
-    """A bump in the direction of a sinus P wave, before the usual beats' QRS onset.
+    """The highest deflection in the direction of a sinus P wave before the QRS onset of the average beat.
 
-    ``clearness``: its height over its standard error; ``height_mv``: how far its top stands out of its feet, mean over the leads; ``before``: samples from its top to the QRS onset;
-    ``stands_alone``: it is a top of its own, not the slope of the T before; ``beats``: (n,) indices of the beats that were averaged; ``tops``: (n,) samples, where each has it, NaN
-    where it has none.
+    Attributes:
+        clearness: its height over the standard error of the height.
+        height_mv: its height over its flanks, weighted mean over the leads.
+        before: samples at 250 Hz from its top to the QRS onset.
+        stands_alone: it is a local maximum, not the slope of the T wave before.
+        beats: (n,) indices of the beats that were averaged.
+        tops: (n,) samples at 250 Hz, its top in each of these beats; NaN in a beat without it.
     """
 
     clearness: float
@@ -59,9 +63,14 @@ class AveragedP(NamedTuple):
     tops: Array
 
     def is_clear(self, rate_bpm: float, width_ms: float) -> bool:
-        """Whether it is a P wave; not claimed in a fast rhythm of wide QRS, which may be ventricular."""
-        told = self.clearness >= CLEAR and self.height_mv >= LEAST_HEIGHT_MV and self.before <= LONGEST_PR
-        return told and self.stands_alone and not (rate_bpm > FASTEST_WIDE_BPM and width_ms >= WIDE_MS)
+        """Whether it is a P wave; never in a fast rhythm with wide QRS complexes, which may be ventricular.
+
+        Args:
+            rate_bpm: heart rate.
+            width_ms: usual QRS duration.
+        """
+        clear = self.clearness >= MIN_CLEARNESS and self.height_mv >= MIN_HEIGHT_MV and self.before <= LONGEST_PR
+        return clear and self.stands_alone and not (rate_bpm > FASTEST_WIDE_BPM and width_ms >= WIDE_MS)
 
 
 def averaged_p(
@@ -73,14 +82,15 @@ def averaged_p(
 ) -> AveragedP | None:
     """Look for P waves in the average of the usual beats, aligned at the QRS onset.
 
-    Fibrillatory waves come at any distance from the QRS and cancel out; a P wave that a T or a wide QRS hides from the delineator does not.
+    Fibrillatory waves are not synchronous with the QRS and average out; a P wave is, even where the delineator misses
+    it beside a T wave or a wide QRS.
 
     Args:
         signal: (leads, samples) at 250 Hz, mV.
-        names: of the leads; those that are not standard say nothing.
-        edges: from ``fuse``.
-        rr: (beats,) samples since the beat before, NaN where that is not known.
-        usual: (beats,) those with the usual QRS.
+        names: of the leads; other than standard leads are not used.
+        edges: boundaries of every beat, from ``fuse``.
+        rr: (beats,) samples since the previous beat, NaN where that is not known.
+        usual: (beats,) whether the beat has the usual QRS.
 
     Returns:
         ``None`` with fewer than four beats, or where there is no room between T and QRS.
@@ -96,15 +106,15 @@ def averaged_p(
     chosen = np.flatnonzero(usual & (onsets >= length + FLANK) & ~(ends > onsets - length + 5))
     t_middle = float(_median((edges["t_onset"] + edges["t_offset"]) / 2 - onsets))
     first = int(max(0.0, length - (usual_rr - t_middle) + AFTER_T)) if np.isfinite(t_middle) else 0
-    last = length - LEAST_BEFORE
-    if len(chosen) < LEAST_BEATS or last - first < 8:
+    last = length - MIN_BEFORE
+    if len(chosen) < MIN_BEATS or last - first < 8:
         return None
     weights = np.array([DIRECTION[names[row]] for row in rows])
     height = _bump(weights @ signal[rows] / np.abs(weights).sum())
     each = height[onsets[chosen].round().astype(np.intp)[:, None] + np.arange(-length, 0)]  # beats, samples
     usual_height = np.median(each, axis=0)
     top = first + int(usual_height[first:last].argmax())
-    error = max(float(_error(each[None, :, top])[0]), LEAST_ERROR_MV)
+    error = max(float(_error(each[None, :, top])[0]), MIN_ERROR_MV)
     near = each[:, max(first, top - 6) : top + 7]
     tops = (onsets[chosen] - length + max(first, top - 6) + near.argmax(axis=1)).astype(np.float64)
     tops[near.max(axis=1) < SHARE_OF_TOP * usual_height[top]] = np.nan
@@ -120,14 +130,14 @@ def add_p_waves(
     signal: NDArray[np.floating[Any]],
     usable: NDArray[np.bool_],
 ) -> None:
-    """Give the beats that show the P wave of the average beat, and have none of their own yet, one where they show it.
+    """Add the average beat's P wave to the beats that show it and in which the delineator found none.
 
     Args:
-        seen: the average beat's.
-        found: boundaries per lead; changed in place, in the leads in which the average beat shows it.
-        edges: from ``fuse``; changed in place.
+        seen: the P wave of the average beat.
+        found: boundaries per lead; changed in place, in the leads in which the average beat shows the P wave.
+        edges: boundaries of every beat, from ``fuse``; changed in place.
         signal: (leads, samples) at 250 Hz.
-        usable: (leads,) those that can be used.
+        usable: (leads,) whether the lead can be used.
     """
     has = np.isfinite(seen.tops) & np.isnan(edges["p_onset"][seen.beats])
     beats, tops = seen.beats[has], seen.tops[has]
@@ -136,7 +146,7 @@ def add_p_waves(
     rows = np.flatnonzero(usable)
     heights = np.stack([_bump(signal[row].astype(np.float64))[tops.astype(np.intp)] for row in rows])  # leads, beats
     middle = np.abs(np.median(heights, axis=1))
-    shows = middle >= np.maximum(LEAST_HEIGHT_MV / 2, 3 * _error(heights))
+    shows = middle >= np.maximum(MIN_HEIGHT_MV / 2, 3 * _error(heights))
     shows[middle.argmax()] = True
     onset, offset = tops - BEGINS_BEFORE, tops + ENDS_AFTER
     for row in rows[shows]:
@@ -145,13 +155,13 @@ def add_p_waves(
 
 
 def _error(values: Array) -> Array:
-    """Standard error of the median of each row (rows, n), from the median distance to it."""
+    """Standard error of the median of each row (rows, n), from the median absolute deviation."""
     middle = np.median(values, axis=1, keepdims=True)
     return np.asarray(1.2533 * 1.4826 * np.median(np.abs(values - middle), axis=1) / np.sqrt(values.shape[1]))
 
 
 def _bump(lead: Array) -> Array:
-    """How far the mean of 68 ms around each sample stands out of that of the 44 ms on both sides of it."""
+    """Mean of the 68 ms around each sample less the mean of the 44 ms on both sides of these."""
     sums = np.cumsum(np.pad(lead, (FLANK + 1, FLANK)))
     at = np.arange(len(lead)) + FLANK
 

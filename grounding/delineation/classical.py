@@ -1,6 +1,7 @@
-"""Delineators without weights: ``classical``, NeuroKit2 on average beats and what the leads agree on, and NeuroKit2's own methods lead by lead, ``nk_*``.
+"""Delineators without weights.
 
-NeuroKit2 takes seconds to import, so it is imported by the first call.
+``classical`` is NeuroKit2 on average beats, combined over the leads; ``nk_*`` are NeuroKit2's own methods, lead by
+lead. NeuroKit2 takes seconds to import, so it is imported by the first call.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from .types import Boundaries, delineators
 
 @delineators.register
 def classical(signal: NDArray[np.floating[Any]]) -> Boundaries:
-    """Without weights: NeuroKit2 on the average beat of each lead, and where the leads agree."""
+    """Without weights: NeuroKit2 on the average beat of each lead, combined over the leads.
+
+    Args:
+        signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing.
+    """
     from .average_beat import delineate  # imports NeuroKit2, which takes seconds
 
     return delineate(signal)
 
 
 def _lead_by_lead(method: str, signal: NDArray[np.floating[Any]]) -> Boundaries:
-    """Plain NeuroKit2: one of its methods on each lead as it comes, on our beats. For comparison."""
+    """Plain NeuroKit2 for comparison: one of its methods on each lead, for the beats of ``detect_beats``."""
     from .neurokit import clean, delineate
 
     beats = detect_beats(np.nan_to_num(signal))

@@ -1,4 +1,4 @@
-"""Beats of the record: one detection for all leads together, from the energy that they share."""
+"""Beat detection on all leads together, from the mean energy of their slopes in the QRS band."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MIN_PROMINENCE = 0.3
 def detect_beats(signal: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """R positions of a record, in samples at 250 Hz.
 
-    Sign does not matter, so inverted leads do no harm; a dead lead adds nothing. Cost is linear in duration.
+    The sign of a lead does not matter, and a flat lead adds nothing. Cost is linear in duration.
 
     Args:
         signal: (leads, samples) at 250 Hz, without NaN.
 
     Returns:
-        Increasing sample numbers; empty where nothing stands out.
+        Increasing sample numbers; empty where no beat is found.
     """
     if signal.shape[1] < int(0.5 * FS_HZ):
         return np.empty(0, np.intp)
@@ -36,8 +36,8 @@ def detect_beats(signal: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         return np.empty(0, np.intp)
     slope = np.gradient(band[alive] / scale[alive], axis=1)
     power = uniform_filter1d(np.mean(slope**2, axis=0), int(0.1 * FS_HZ))
-    energy = np.sqrt(np.maximum(power, 0))  # the running mean leaves a little less than nothing behind a huge spike
-    # the local height of a QRS: the usual maximum of 1.5 s stretches around each sample
+    energy = np.sqrt(np.maximum(power, 0))  # rounding makes the running mean negative after a huge spike
+    # local height of a QRS: the running maximum over 1.5 s, averaged over 3 s
     height = uniform_filter1d(maximum_filter1d(energy, int(1.5 * FS_HZ)), int(3 * FS_HZ))
     level = np.minimum(height, 2.0 * np.median(height))
     peaks, _ = find_peaks(energy / np.maximum(level, 1e-12), height=MIN_PROMINENCE, distance=int(REFRACTORY_S * FS_HZ))
@@ -45,7 +45,15 @@ def detect_beats(signal: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 
 
 def refine(band: NDArray[np.floating[Any]], beats: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Move each beat to the largest deflection over all leads within 60 ms."""
+    """Move each beat to the largest deflection, RMS over all leads, within 60 ms.
+
+    Args:
+        band: (leads, samples) at 250 Hz, band-passed.
+        beats: (n,) sample numbers.
+
+    Returns:
+        Increasing sample numbers, those that coincide only once.
+    """
     strength = np.sqrt(np.mean(np.square(band), axis=0))
     reach = int(0.06 * FS_HZ)
     moved = [

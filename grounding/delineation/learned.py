@@ -1,4 +1,4 @@
-"""The ``learned`` delineator: a small network trained on cardiologists' marks, held together by beats that all leads share."""
+"""The ``learned`` delineator: a small network trained on cardiologists' annotations, on beats common to all leads."""
 
 from __future__ import annotations
 
@@ -14,23 +14,33 @@ from . import network
 from .features import FS_HZ
 from .types import Array, Boundaries, delineators, no_waves
 
-CUT_SHARE = 0.6  # of the usual height
+CUT_OFF_SHARE = 0.6  # of the median height: a lower QRS at an end of the recording is cut off before its R
 WEIGHTS = Path(__file__).parent / "weights" / "delineator.onnx"
 
 
 def probabilities(signal: NDArray[np.floating[Any]], weights: Path | None = None) -> NDArray[np.float32]:
-    """Class probabilities (leads, 4, samples): none, P, QRS, T.
+    """Class probabilities of every sample.
 
     Args:
-        signal: (leads, samples) at 250 Hz.
-        weights: of another network than the shipped one.
+        signal: (leads, samples) at 250 Hz, mV.
+        weights: ONNX file; ``None`` for the bundled network.
+
+    Returns:
+        (leads, 4, samples): none, P, QRS, T.
     """
     return network.probabilities(signal, weights or WEIGHTS)
 
 
 @delineators.register
 def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
-    """The network's classes per lead, held together by beats that all leads share."""
+    """The network's classes per lead, assigned to beats common to all leads.
+
+    Args:
+        signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing.
+
+    Raises:
+        EcgError: the weights are not installed.
+    """
     if not WEIGHTS.is_file():
         raise EcgError(
             "the learned delineator has no weights here", where=str(WEIGHTS), remedy="use delineator='classical'"
@@ -42,31 +52,31 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
     beats = np.array(
         [a + int(np.argmax(reading.spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
     )
-    beats = beats[_not_a_rest(beats, reading.qrs, reading.spread)]
+    beats = beats[_not_cut_off(beats, reading.qrs, reading.spread)]
     if len(beats) == 0:
         return Boundaries(beats, *no_waves(len(signal), 0))
     tables = _by_beat(reading.runs, beats, signal.shape)
     return Boundaries(beats, *tables, reading.inside, reading.p)
 
 
-def _not_a_rest(beats: NDArray[np.intp], qrs: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which beats (beats,) are not the rest of a QRS that the recording's end cuts off before its R, as their size tells."""
-    cut = np.zeros(len(beats), bool)
+def _not_cut_off(beats: NDArray[np.intp], qrs: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which beats (beats,) have their R in the recording; those that do not are low and begin or end with it."""
+    cut_off = np.zeros(len(beats), bool)
     if len(beats) > 2:
         height = spread[beats]
         for end, inside in ((0, qrs[: beats[0] + 1]), (-1, qrs[beats[-1] :])):
-            cut[end] = bool((inside > 0.3).all()) and height[end] < CUT_SHARE * np.median(height)
-    return ~cut
+            cut_off[end] = bool((inside > 0.3).all()) and height[end] < CUT_OFF_SHARE * np.median(height)
+    return ~cut_off
 
 
 def _by_beat(runs: network.Runs, beats: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Runs given to the beat they belong to; of several, the heaviest."""
+    """Assign runs to beats; of several runs of one kind and lead, the one of greatest weight."""
     tables = no_waves(shape[0], len(beats))
     middle = np.concatenate([[0], (beats[1:] + beats[:-1]) / 2, [shape[1]]])
     centre = (runs.begin + runs.stop) / 2
     for kind, table, shortest, farthest_s in zip((1, 2, 3), tables, (8, 6, 12), (0.4, 0.12, 0.75), strict=True):
         chosen = np.flatnonzero((runs.kind == kind) & (runs.stop - runs.begin >= shortest))
-        chosen = chosen[np.argsort(runs.weight[chosen], kind="stable")]  # the heaviest last: it stays
+        chosen = chosen[np.argsort(runs.weight[chosen], kind="stable")]  # the greatest last, to overwrite the others
         if kind == 2:
             owner = np.clip(np.searchsorted(middle, centre[chosen], side="right") - 1, 0, len(beats) - 1)
         else:

@@ -1,7 +1,7 @@
-"""The learned network on a recording of any length: in through windows that overlap, out as runs of one class.
+"""The learned network on a recording of any length: overlapping windows in, runs of one class out.
 
-Windows begin at multiples of the network's stride and overlap by more than its reach, so a run is the same wherever a window ends.
-Of all that grows with the recording, only the input, four common curves and the runs themselves are kept.
+Windows begin at multiples of the network's stride and overlap by more than its receptive field, so the result does not
+depend on where a window ends. Only the input, five curves over all leads and the runs are kept for the whole recording.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ from .features import NetworkChannels, channels, stacked
 
 Array = NDArray[np.float64]
 STRIDE = 32  # the network halves the rate five times
-REACH = 14 * STRIDE  # samples on either side that a class can depend on: the network sees 435
+REACH = 14 * STRIDE  # samples of overlap on either side; the network sees 435
 WINDOW = 240 * STRIDE  # samples: 31 s
 
 
 class Runs(NamedTuple):
-    """Stretches of one class in one lead, each (runs,): samples at 250 Hz; ``weight`` sums the class's probability over its samples.
+    """Stretches of one class in one lead, each (runs,), in samples at 250 Hz.
 
-    ``begin`` and ``stop`` (exclusive) are whole samples; ``first`` and ``last`` lie between samples, half a sample inside where the
-    class's probability crosses one half, as its first and last mark would.
+    Attributes:
+        lead: row of the lead.
+        kind: 1 for P, 2 for QRS, 3 for T.
+        begin: first sample.
+        stop: the sample after the last one.
+        first: onset between samples, half a sample after the class's probability rises above one half.
+        last: offset between samples, half a sample before the probability falls below one half.
+        weight: sum of the class's probability over the run.
     """
 
     lead: NDArray[np.intp]
@@ -38,8 +44,15 @@ class Runs(NamedTuple):
 
 
 class NetworkOutput(NamedTuple):
-    """``runs``, and for every sample over the leads that are there: mean probability of ``p`` and ``qrs`` (samples,), probability
-    ``inside`` (3, samples) the P, QRS, T of the record, and the leads' RMS ``spread`` (samples,)."""
+    """The network's reading of a recording.
+
+    Attributes:
+        runs: of all leads.
+        p: (samples,), mean probability of P over the recorded leads.
+        qrs: (samples,), mean probability of QRS over the recorded leads.
+        inside: (3, samples), probability that the sample is inside the P, QRS, T of the record.
+        spread: (samples,), RMS over the leads.
+    """
 
     runs: Runs
     p: NDArray[np.float32]
@@ -60,25 +73,33 @@ def _session(weights: Path) -> Any:
     return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
 
 
-def _windows(of: NetworkChannels, weights: Path, window: int) -> Any:
-    """Yields (start, end, odds (leads, 4, samples)) in order; ``odds`` begins a sample before ``start`` where there is one."""
-    n = of.lead.shape[1]
+def _windows(inputs: NetworkChannels, weights: Path, window: int) -> Any:
+    """Yield (start, end, probabilities (leads, 4, samples)), which begin one sample before ``start`` where possible."""
+    n = inputs.lead.shape[1]
     for start in range(0, n, window):
         end = min(n, start + window)
         first, last = max(0, start - REACH), min(n, end + REACH)
-        x = stacked(of, first, last)
+        x = stacked(inputs, first, last)
         x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % STRIDE)), mode="edge")
-        odds = _session(weights).run(None, {"x": x})[0][:, :, max(0, start - 1) - first : end - first]
-        np.exp(odds - odds.max(axis=1, keepdims=True), out=odds)
-        odds /= odds.sum(axis=1, keepdims=True)
-        yield start, end, odds
+        probs = _session(weights).run(None, {"x": x})[0][:, :, max(0, start - 1) - first : end - first]
+        np.exp(probs - probs.max(axis=1, keepdims=True), out=probs)
+        probs /= probs.sum(axis=1, keepdims=True)
+        yield start, end, probs
 
 
 def probabilities(signal: NDArray[np.floating[Any]], weights: Path) -> NDArray[np.float32]:
-    """Class probabilities (leads, 4, samples): none, P, QRS, T; for (leads, samples) at 250 Hz, mV."""
+    """Class probabilities of every sample.
+
+    Args:
+        signal: (leads, samples) at 250 Hz, mV.
+        weights: ONNX file.
+
+    Returns:
+        (leads, 4, samples): none, P, QRS, T.
+    """
     out = np.empty((len(signal), 4, signal.shape[1]), np.float32)
-    for start, end, odds in _windows(channels(signal), weights, WINDOW):
-        out[:, :, start:end] = odds[:, :, -(end - start) :]
+    for start, end, probs in _windows(channels(signal), weights, WINDOW):
+        out[:, :, start:end] = probs[:, :, -(end - start) :]
     return out
 
 
@@ -86,55 +107,58 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int = WINDOW)
     """Run the network.
 
     Args:
-        signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing, as is a lead of zeros.
+        signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing; a lead of zeros counts as missing.
         weights: ONNX file.
         window: samples per window, a multiple of ``STRIDE``.
     """
-    of = channels(signal)
-    spread = of.rms
-    alive = np.asarray(of.there.any(axis=1))
-    whole = not alive.any() or all(lead.all() for lead in of.there[alive])
+    inputs = channels(signal)
+    spread = inputs.rms
+    alive = np.asarray(inputs.present.any(axis=1))
+    whole = not alive.any() or all(lead.all() for lead in inputs.present[alive])
     n = signal.shape[1]
     p, qrs, inside = (np.empty(shape, np.float32) for shape in (n, n, (3, n)))
     total = np.zeros((len(signal), 1))
     changes = []
-    for start, end, odds in _windows(of, weights, window):
+    for start, end, probs in _windows(inputs, weights, window):
         if not whole:
-            odds = _only_there(odds, of.there[:, end - odds.shape[2] : end])
-        used = odds[alive] if alive.any() else odds
+            probs = _none_where_absent(probs, inputs.present[:, end - probs.shape[2] : end])
+        used = probs[alive] if alive.any() else probs
         part = used[:, :, -(end - start) :]
         if whole:
             p[start:end], qrs[start:end] = part[:, 1].mean(axis=0), part[:, 2].mean(axis=0)
-            inside[:, start:end] = _several(part[:, 1:], np.intp(len(part)))
+            inside[:, start:end] = _two_leads_inside(part[:, 1:], np.intp(len(part)))
         else:
-            count = of.there[:, start:end].sum(axis=0)
+            count = inputs.present[:, start:end].sum(axis=0)
             p[start:end] = part[:, 1].sum(axis=0) / np.maximum(count, 1)
             qrs[start:end] = part[:, 2].sum(axis=0) / np.maximum(count, 1)
-            inside[:, start:end] = _several(part[:, 1:], count)
-        changes.append(_changes(odds, min(start, 1), max(0, start - 1), total))
-    there = of.there
-    del of  # before the runs are sorted: it is large
+            inside[:, start:end] = _two_leads_inside(part[:, 1:], count)
+        changes.append(_changes(probs, min(start, 1), max(0, start - 1), total))
+    present = inputs.present
+    del inputs  # it is large, and sorting the runs takes memory
     runs = _runs(changes, alive)
-    return NetworkOutput(runs if whole else _complete(runs, there), p, qrs, inside, spread)
+    return NetworkOutput(runs if whole else _without_cut_off(runs, present), p, qrs, inside, spread)
 
 
-def _only_there(odds: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The same odds (leads, 4, samples), no wave where a lead is missing."""
-    out = odds * there[:, None]
-    out[:, 0] += ~there
+def _none_where_absent(probs: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The probabilities (leads, 4, samples) with class "none" where a lead is missing."""
+    out = probs * present[:, None]
+    out[:, 0] += ~present
     return out
 
 
-def _several(odds: NDArray[np.float32], count: NDArray[np.intp] | np.intp) -> Array:
-    """Probability (3, samples) that two leads or more are inside a wave; one or more where fewer than eight leads are there.
+def _two_leads_inside(probs: NDArray[np.float32], count: NDArray[np.intp] | np.intp) -> Array:
+    """Probability (3, samples) that two leads or more are inside a wave, or one where fewer than eight are recorded.
 
-    ``count`` is how many are, in all or at each sample.
+    An annotator's marks scatter over the leads, so the second-earliest of twelve marks is earlier than the
+    second-earliest of twelve best estimates. Leads are taken as independent, which the network's errors are only in
+    part.
 
-    A reader's marks scatter over the leads, so the second-earliest of twelve marks lies before the second-earliest of twelve
-    best guesses. Leads count as independent, which the network's errors are only in part.
+    Args:
+        probs: (leads, 3, samples) of P, QRS, T.
+        count: recorded leads, in all or (samples,).
     """
-    none, one = np.ones(odds.shape[1:]), np.zeros(odds.shape[1:])
-    for lead in odds.astype(np.float64):
+    none, one = np.ones(probs.shape[1:]), np.zeros(probs.shape[1:])
+    for lead in probs.astype(np.float64):
         outside = 1.0 - lead
         one *= outside
         one += none * lead
@@ -142,31 +166,36 @@ def _several(odds: NDArray[np.float32], count: NDArray[np.intp] | np.intp) -> Ar
     return np.asarray(1.0 - none - one * (count >= 8))
 
 
-def _complete(runs: Runs, there: NDArray[np.bool_]) -> Runs:
-    """The runs that no missing stretch cuts off."""
-    kept = there[runs.lead, runs.begin - 1] & there[runs.lead, np.minimum(runs.stop, there.shape[1] - 1)]
+def _without_cut_off(runs: Runs, present: NDArray[np.bool_]) -> Runs:
+    """The runs that do not begin or end at a gap."""
+    kept = present[runs.lead, runs.begin - 1] & present[runs.lead, np.minimum(runs.stop, present.shape[1] - 1)]
     return Runs(*(values[kept] for values in runs))
 
 
-def _changes(odds: NDArray[np.float32], known: int, offset: int, total: Array) -> tuple[NDArray[Any], ...]:
-    """Where the most probable class changes: lead, sample, new class, where the old one ends, where the new one begins, weight so far.
+def _changes(probs: NDArray[np.float32], known: int, offset: int, total: Array) -> tuple[NDArray[Any], ...]:
+    """Where the most probable class changes.
 
     Args:
-        odds: (leads, 4, samples) of a window; the first ``known`` samples belong to the window before.
-        offset: position of the first sample.
+        probs: (leads, 4, samples) of a window.
+        known: samples at its start that belong to the window before.
+        offset: position of its first sample.
         total: (leads, 1) summed probability of the most probable class before this window; updated.
+
+    Returns:
+        Of each change: lead, sample, new class, where the old class ends, where the new one begins, and the summed
+        probability up to there.
     """
-    labels, top = np.zeros(odds[:, 0].shape, np.int8), odds[:, 0].copy()
+    labels, top = np.zeros(probs[:, 0].shape, np.int8), probs[:, 0].copy()
     for kind in (1, 2, 3):  # argmax over a short axis that is not the last is slow
-        labels[odds[:, kind] > top] = kind
-        np.maximum(top, odds[:, kind], out=top)
+        labels[probs[:, kind] > top] = kind
+        np.maximum(top, probs[:, kind], out=top)
     row, at = np.nonzero(labels[:, 1:] != labels[:, :-1])
     at += 1
     old, new = labels[row, at - 1], labels[row, at]
     so_far = np.cumsum(top[:, known:], axis=1, dtype=np.float64)
     so_far = np.concatenate([total, so_far + total], axis=1)
     total[:] = so_far[:, -1:]
-    ends, begins = (offset + _crossing(odds[row, kind, at - 1], odds[row, kind, at], at) for kind in (old, new))
+    ends, begins = (offset + _crossing(probs[row, kind, at - 1], probs[row, kind, at], at) for kind in (old, new))
     return row, at + offset, new, ends, begins, so_far[row, at - known]
 
 
@@ -179,7 +208,7 @@ def _crossing(before: NDArray[np.float32], after: NDArray[np.float32], at: NDArr
 
 
 def _runs(changes: list[tuple[NDArray[Any], ...]], alive: NDArray[np.bool_]) -> Runs:
-    """Runs between two changes of the same lead; what reaches an end of the recording is cut off and left out."""
+    """Runs between two changes in the same lead; a run that an end of the recording cuts off is left out."""
     row, at, kind, ends, begins, so_far = (np.concatenate(parts) for parts in zip(*changes, strict=True))
     order = np.lexsort((at, row))
     row, at, kind, ends, begins, so_far = (values[order] for values in (row, at, kind, ends, begins, so_far))

@@ -1,6 +1,6 @@
-"""NeuroKit2, kept in one place: cleaning, R peaks and delineation of single leads, and what it says where it can't.
+"""The interface to NeuroKit2: cleaning, R peaks and delineation of single leads, and its many kinds of errors.
 
-Importing this module imports NeuroKit2, which takes seconds: only what delineates with it does.
+Importing this module imports NeuroKit2, which takes seconds; do it only where NeuroKit2 is used.
 """
 
 from __future__ import annotations
@@ -24,21 +24,37 @@ COLUMNS = (
 
 
 def clean(lead: NDArray[np.floating[Any]]) -> Array:
-    """``ecg_clean`` of a lead (samples,) at 250 Hz without NaN: wander and mains are taken off. A flat lead stays flat."""
+    """``ecg_clean``: baseline wander and mains are removed; a flat lead becomes zero.
+
+    Args:
+        lead: (samples,) at 250 Hz, without NaN.
+    """
     if not np.ptp(lead) > 0:
         return np.zeros(len(lead))
-    cleaned = _quietly(neurokit2.ecg_clean, np.asarray(lead, np.float64), sampling_rate=int(FS_HZ))
+    cleaned = _call_or_none(neurokit2.ecg_clean, np.asarray(lead, np.float64), sampling_rate=int(FS_HZ))
     return np.zeros(len(lead)) if cleaned is None else np.asarray(cleaned, np.float64)
 
 
 def r_peaks(lead: Array) -> NDArray[np.intp]:
-    """``ecg_peaks`` of a clean signal (samples,) at 250 Hz with upright R waves; none where NeuroKit2 finds none or gives up."""
-    found = _quietly(neurokit2.ecg_peaks, lead, sampling_rate=int(FS_HZ))
+    """``ecg_peaks``.
+
+    Args:
+        lead: (samples,) at 250 Hz, cleaned, with upright R waves.
+
+    Returns:
+        Sample numbers; empty where NeuroKit2 finds none or fails.
+    """
+    found = _call_or_none(neurokit2.ecg_peaks, lead, sampling_rate=int(FS_HZ))
     return np.empty(0, np.intp) if found is None else np.asarray(found[1]["ECG_R_Peaks"], np.intp)
 
 
-def finer(signal: Array, times: int) -> Array:
-    """``signal_resample`` of (samples,) to so many times the rate; the first and the last sample stay where they are."""
+def upsample(signal: Array, times: int) -> Array:
+    """``signal_resample`` to a multiple of the rate; the first and the last sample keep their places.
+
+    Args:
+        signal: (samples,).
+        times: factor of the sampling rate.
+    """
     return np.asarray(neurokit2.signal_resample(signal, times * (len(signal) - 1) + 1), np.float64)
 
 
@@ -52,24 +68,25 @@ def delineate(lead: Array, r: NDArray[np.intp], method: str, fs_hz: int) -> Arra
         fs_hz: sampling rate of both.
 
     Returns:
-        (3, n, 3): P, QRS, T; beats; onset, peak, offset in samples, NaN where there is none. All NaN where NeuroKit2 gives up.
+        (3, n, 3): P, QRS, T; beats; onset, peak, offset in samples, NaN where there is none. All NaN where NeuroKit2
+        fails.
     """
     out = np.full((3, len(r), 3), np.nan)
-    answer = _quietly(neurokit2.ecg_delineate, lead, r, sampling_rate=fs_hz, method=method)
+    answer = _call_or_none(neurokit2.ecg_delineate, lead, r, sampling_rate=fs_hz, method=method)
     if answer is None:
         return out
     for wave, names in enumerate(COLUMNS):
         for column, name in enumerate(names):
             values = np.array([np.nan if x is None else x for x in answer[1].get(name, [])], np.float64)
-            # "cwt" looks for both waves between two beats, and lists the P wave with the beat before it
+            # "cwt" searches both waves between two beats, and lists the P wave under the beat before it
             later = 1 if method == "cwt" and wave == 0 else 0
             values = values[: len(r) - later]
             out[wave, later : later + len(values), column] = values
     return out
 
 
-def _quietly(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What NeuroKit2 returns, or None: it raises many kinds of error on short, flat or noisy leads, and warns of the same."""
+def _call_or_none(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What NeuroKit2 returns, or ``None`` where it fails: it raises and warns in many ways on short or noisy leads."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:

@@ -1,4 +1,4 @@
-"""What a delineator is: a function from leads to the boundaries of P, QRS and T in every lead and beat."""
+"""The type of a delineator: a function from leads to the boundaries of P, QRS and T in every lead and beat."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ Array = NDArray[np.float64]
 
 
 class Boundaries(NamedTuple):
-    """``beats`` (n,) R positions and ``p``, ``qrs``, ``t`` (leads, n, 3) onset, peak, offset: samples at 250 Hz, NaN where absent.
+    """What a delineator returns; positions are samples at 250 Hz, NaN where a wave is absent.
 
-    Where the method knows it: ``inside`` (3, samples), the probability that a sample lies in the P, QRS, T of the record, and
-    ``p_mean`` (samples,), the mean over the leads of the probability that it lies in a P.
+    Attributes:
+        beats: (n,) R positions.
+        p: (leads, n, 3) onset, peak and offset of P.
+        qrs: (leads, n, 3) of QRS.
+        t: (leads, n, 3) of T.
+        inside: (3, samples), probability that the sample is inside the P, QRS, T of the record; ``None`` where the
+            method does not give it.
+        p_mean: (samples,), mean over the leads of the probability of P; ``None`` where the method does not give it.
     """
 
     beats: NDArray[np.intp]
@@ -33,6 +39,14 @@ delineators: Registry[Delineator] = Registry("delineator", "grounding.delineator
 
 
 def no_waves(n_leads: int, n_beats: int) -> tuple[Array, Array, Array]:
-    """Tables of P, QRS and T (leads, beats, 3) in which no wave is there: all NaN."""
+    """Empty tables of P, QRS and T.
+
+    Args:
+        n_leads: number of leads.
+        n_beats: number of beats.
+
+    Returns:
+        Three arrays (leads, beats, 3), all NaN.
+    """
     p, qrs, t = (np.full((n_leads, n_beats, 3), np.nan) for _ in range(3))
     return p, qrs, t

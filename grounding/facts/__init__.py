@@ -1,4 +1,4 @@
-"""What may be said of a recording, and how: facts with tags, texts composed from them, tags resolved to evidence, the report put together."""
+"""Facts of a recording with tags and evidence, texts composed of tags, their resolution, and the report."""
 
 from __future__ import annotations
 

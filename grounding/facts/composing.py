@@ -1,6 +1,6 @@
-"""Composes an explanation from facts: varied, grammatical, the same for the same seed, and without a single written number.
+"""An explanation composed of facts in varied wording, with tags in place of numbers; a seed selects the wording.
 
-Used to teach the bundled model and as a plain-words fallback where no model is wanted.
+It is used to train the bundled model, and as the explanation where no model is used.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def compose(items: Sequence[Fact], diagnoses: Iterable[str] = (), *, seed: int =
 
     Args:
         items: the facts of one recording.
-        diagnoses: labels for the impression (keys of ``DIAGNOSES``): a dataset's while training, the encoders' otherwise.
-        seed: picks the wording; the same seed gives the same text.
-        style: ``"full"``, or ``"brief"`` (normal values are left out).
+        diagnoses: labels for the impression (keys of ``DIAGNOSES``): those of the data set in training, otherwise those
+            of the encoders.
+        seed: selects the wording.
+        style: ``"full"``, or ``"brief"`` without normal values.
 
     Returns:
         Tagged text for ``resolve``; empty where there is neither a fact nor a diagnosis.

@@ -1,7 +1,7 @@
-"""What may be said about a recording: one tag per measured value, finding or encoder probability, each with its evidence.
+"""Facts of a recording: one tag per measured value, finding or encoder probability, each with its evidence.
 
-A writer (the composer, or a language model) never writes a number: it writes a tag such as ``<pr>``, and ``resolve`` puts the
-measured value there and hands back the evidence that the sentence rests on.
+The composer and the language model never write a number. They write a tag such as ``<pr>``; ``resolve`` replaces it by
+the measured value, and returns the evidence of the sentence.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _TAG = re.compile(r"<[a-z0-9_]+>")
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that may be said, and what it rests on.
+    """One fact and its evidence.
 
     Attributes:
-        tag: how a text cites it, e.g. ``<pr>``.
-        text: what the tag becomes, e.g. ``"182 ms (normal)"``.
+        tag: by which a text cites it, e.g. ``<pr>``.
+        text: that replaces the tag, e.g. ``"182 ms (normal)"``.
         word: its category (``normal``, ``prolonged``, ``left``, a finding's group, ...), or ``""``.
         evidence: the places in the recording.
         kind: ``number``, ``missing``, ``rhythm``, ``finding`` or ``diagnosis`` (the encoders' opinion).
@@ -69,10 +69,15 @@ class Fact:
 
 @dataclass(frozen=True)
 class ReportSentence:
-    """One sentence for a reader, with the evidence its tags stood for.
+    """One sentence for a reader.
 
-    ``kind`` is the weightiest kind among its facts, ``"uncited"`` where it cites none, ``"summary"``, or ``"note"`` on what was left out, or on what
-    qualifies the rest. ``inserted`` are the characters that code put there from what was measured, and that no model wrote.
+    Attributes:
+        text: the sentence.
+        evidence: of the facts that it cites.
+        kind: the most important kind among these facts (diagnosis, finding, rhythm, number, missing); ``"uncited"``
+            without facts; ``"summary"``; or ``"note"`` for what was left out or what qualifies the rest.
+        tags: that it cited.
+        inserted: ranges of characters that code wrote from measured values, not a model.
     """
 
     text: str
@@ -82,6 +87,7 @@ class ReportSentence:
     inserted: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
         return {
             "text": self.text,
             "kind": self.kind,
@@ -94,15 +100,16 @@ class ReportSentence:
 def facts(
     measurement: Measurement, findings: Iterable[Finding] = (), probabilities: Mapping[str, float] | None = None
 ) -> list[Fact]:
-    """Everything that may be said about one recording.
+    """All facts of one recording.
 
     Args:
-        measurement: what was measured.
-        findings: what the criteria gave; only those that are present become facts.
-        probabilities: class -> probability from the encoders (0-1); below one half, and for classes without words in ``DIAGNOSES``, nothing is said.
+        measurement: of the recording.
+        findings: from ``find``; only those that are present become facts.
+        probabilities: class -> probability from the encoders (0-1); those below one half, and classes that are not in
+            ``DIAGNOSES``, are left out.
 
     Returns:
-        Facts in the order a reader expects: rhythm, rate, axis, intervals, findings, diagnoses (most probable first).
+        Facts in the usual order of a report: rhythm, rate, axis, intervals, findings, diagnoses (most probable first).
     """
     assessment = assess(measurement)
     present = [finding for finding in findings if finding.present]
@@ -110,12 +117,12 @@ def facts(
     for name, (quantity, words) in VALUES.items():
         proof = measurement.evidence(quantity)
         if proof.value is None:
-            # reasons come from many rooms: one line, without its full stop, reads inside any sentence
+            # without its full stop the reason can be part of a sentence
             reason = (proof.reason or "not measured").strip().rstrip(".")
             out.append(Fact(f"<no_{name}>", f"not measurable ({reason})", "", (proof,), "missing", words))
         else:
             word = assessment.category(quantity).word
-            # the category is measured too: it comes with the number, so that no writer can get it wrong
+            # the category is part of the inserted text, so that a model can't write a wrong one
             borderline = ", borderline" if assessment.is_borderline(quantity) else ""
             text = shown(float(proof.value), proof.unit, proof.uncertainty)
             text += f" ({CATEGORY_WORDS.get(word, word)}{borderline})" if word else ""
@@ -134,33 +141,36 @@ def facts(
     return out
 
 
-# findings that only repeat that a value is normal: the value's own sentence says it
+# findings that only repeat that a value is normal, which the sentence on that value says already
 ORDINARY = frozenset({"normal_axis", "normal_ecg", "normal_rate", "normal_pr", "normal_qrs", "normal_qtc"})
 
 
 def prompt(items: Sequence[Fact]) -> str:
-    """The facts as a model reads them: tags and category words, no numbers and no diagnoses.
+    """The prompt of a model: tags and category words, without numbers and diagnoses.
+
+    Args:
+        items: the facts of one recording.
 
     Example:
         >>> prompt([Fact("<pr>", "212 ms", "prolonged", (), "number"), Fact("<f1>", "pacing", "rhythm", (), "finding")])
         'Facts: <pr> prolonged <f1> rhythm. Explanation:'
     """
-    told = " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
-    return f"Facts: {told or 'none'}. Explanation:"
+    cited = " ".join(f"{fact.tag} {fact.word}".strip() for fact in items if fact.kind != "diagnosis")
+    return f"Facts: {cited or 'none'}. Explanation:"
 
 
 def resolve(tagged_text: str, items: Sequence[Fact]) -> list[ReportSentence]:
-    """Put the facts where their tags are, sentence by sentence.
+    """Replace tags by facts, sentence by sentence.
 
-    A sentence that cites a tag this recording has no fact for is not shown as if it were true: a note says that it was left out.
-    From a list (``<f1>; <f2>``) only the item that stands for nothing is taken.
+    A sentence that cites a tag without a fact is left out, and a note says so. From a list (``<f1>; <f2>``) only the
+    items without a fact are removed.
 
     Args:
         tagged_text: sentences with tags, as ``compose`` or the model writes them.
         items: the facts of this recording.
 
     Returns:
-        One statement per sentence, in order; an empty list only for a text without words.
+        One ``ReportSentence`` per sentence, in order; empty only for a text without words.
     """
     known = {fact.tag: fact for fact in items}
     out = []
@@ -170,7 +180,7 @@ def resolve(tagged_text: str, items: Sequence[Fact]) -> list[ReportSentence]:
         tags = tuple(dict.fromkeys(_TAG.findall(sentence)))
         unknown = [tag for tag in tags if tag not in known]
         if unknown and ";" in sentence and len(tags) > len(unknown):
-            # one item too many in a list: the others still stand
+            # remove the unknown items of a list and keep the others
             for tag in unknown:
                 sentence = re.sub(rf";\s*{tag}|{tag};\s*", "", sentence)
             unknown = [tag for tag in unknown if tag in sentence]
@@ -189,7 +199,7 @@ def resolve(tagged_text: str, items: Sequence[Fact]) -> list[ReportSentence]:
 
 
 def _filled(sentence: str, known: Mapping[str, Fact]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The sentence with its facts in it, and where they stand."""
+    """The sentence with its facts, and their ranges of characters."""
     text, spans, last = "", [], 0
     for match in _TAG.finditer(sentence):
         text += sentence[last : match.start()]
@@ -201,7 +211,7 @@ def _filled(sentence: str, known: Mapping[str, Fact]) -> tuple[str, tuple[tuple[
 
 
 def _left_out(unknown: Sequence[str], tags: tuple[str, ...]) -> ReportSentence:
-    """A note on a sentence that cites what this recording has no value for, in a reader's words."""
+    """A note, in words for a reader, on a sentence that cites a fact that this recording does not have."""
     titles = {f"<{prefix}{name}>": words for name, (_, words) in VALUES.items() for prefix in ("", "no_")}
     titles |= {tag: DIAGNOSES[label].words for label, tag in DIAGNOSIS_TAGS.items()}
     titles |= dict.fromkeys(FINDING_TAGS, "a finding") | {"<rhythm>": "the rhythm"}
@@ -214,7 +224,11 @@ def _left_out(unknown: Sequence[str], tags: tuple[str, ...]) -> ReportSentence:
 
 
 def listed(words: Sequence[str]) -> str:
-    """``"V1, V2 and V3"``."""
+    """Join words as in ``"V1, V2 and V3"``.
+
+    Args:
+        words: in order.
+    """
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
 
 
@@ -237,7 +251,7 @@ def _label(finding: Finding) -> str:
 
 
 def _finding_words(finding: Finding) -> str:
-    """The label, and the leads where they are part of what is said."""
+    """The label, with the leads for infarction and ischaemia."""
     leads = {lead for evidence in finding.evidence for lead in evidence.leads}
     names = [lead for lead in STANDARD_LEADS if lead in leads]
     label = _label(finding)

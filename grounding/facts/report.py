@@ -1,4 +1,4 @@
-"""The report: a summary, what the model wrote about values, one statement per finding, what could not be measured, what the encoders suggest."""
+"""The report: summary, the model's sentences on values, findings, what was not measurable, the encoders' opinion."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..evidence import Evidence, Finding
 from .facts import Fact, ReportSentence, listed, resolve
 from .opinion import DIAGNOSES, agreement, opinion_words
 
-# pairs of findings that exclude each other: where both are there, one of the leads or the gain is wrong
+# pairs of findings that exclude each other: where both are present, a lead or the gain may be wrong
 CONTRADICTORY = (
     ("left_ventricular_hypertrophy", "low_qrs_voltage"),
     ("right_ventricular_hypertrophy", "low_qrs_voltage"),
     ("st_elevation", "early_repolarisation"),
 )
 PACED = "The rhythm is paced: QRS duration, axis, ST segments and T waves follow from the pacing."
-MOST_IN_SUMMARY = 3
+MAX_IN_SUMMARY = 3
 
 
 def report(
@@ -27,18 +27,19 @@ def report(
     silence: str | None = None,
     notes: Iterable[str] = (),
 ) -> list[ReportSentence]:
-    """Put together what is said of a recording.
+    """Assemble the report of a recording.
 
     Args:
-        tagged_text: sentences with tags, as the model writes them. Its sentences on values and rhythm stay as they are; a finding that it cites becomes a
-            statement of its own; what can't be measured, and what the encoders suggest, is said by rule.
+        tagged_text: sentences with tags, as the model writes them. Those on values and rhythm are kept; for a finding
+            that they cite, a sentence is generated. Sentences on what is not measurable and on the encoders' opinion
+            are always generated.
         items: the facts of this recording.
         assessment: of its measurement.
-        silence: why the encoders were not asked, or ``None``.
-        notes: what else a reader must know, a sentence each: what the encoders did not see, for instance.
+        silence: why the encoders give no opinion, or ``None``.
+        notes: further sentences for the reader, for instance on what the encoders did not see.
 
     Returns:
-        The statements, the summary first.
+        The sentences, the summary first.
     """
     measurement = assessment.measurement
     if not len(measurement.beats):
@@ -63,10 +64,10 @@ def report(
     return out + _qualifying(assessment.findings) + _notes(notes)
 
 
-def _whole(
+def _inserted_sentence(
     text: str, evidence: Iterable[Evidence], kind: str, tags: tuple[str, ...] = (), asserted: str = ""
 ) -> ReportSentence:
-    """A statement that code wrote, but for what the encoders assert."""
+    """A sentence written by code; all of it counts as inserted, except for ``asserted``, the encoders' opinion."""
     evidence = tuple(dict.fromkeys(evidence))
     if not asserted:
         return ReportSentence(text, evidence, kind, tags, ((0, len(text)),))
@@ -75,7 +76,7 @@ def _whole(
 
 
 def _summary(items: Sequence[Fact]) -> ReportSentence:
-    """Rhythm and rate, what is abnormal, what is suggested."""
+    """Rhythm and rate, abnormal findings, the most probable diagnosis."""
     by_tag = {fact.tag: fact for fact in items}
     rhythm, rate = by_tag.get("<rhythm>"), by_tag.get("<rate>")
     parts = []
@@ -84,15 +85,15 @@ def _summary(items: Sequence[Fact]) -> ReportSentence:
     if rate is not None:
         parts.append(("at " if parts else "heart rate ") + rate.text.split(" (")[0])
     abnormal = [fact.text for fact in items if fact.kind == "finding"]
-    if len(abnormal) > MOST_IN_SUMMARY:
-        others = len(abnormal) - MOST_IN_SUMMARY
-        abnormal = [*abnormal[:MOST_IN_SUMMARY], f"{others} other finding{'s' if others > 1 else ''}"]
+    if len(abnormal) > MAX_IN_SUMMARY:
+        others = len(abnormal) - MAX_IN_SUMMARY
+        abnormal = [*abnormal[:MAX_IN_SUMMARY], f"{others} other finding{'s' if others > 1 else ''}"]
     text = " ".join(parts) or "Neither rhythm nor rate can be told"
     text += "".join(f"; {one}" for one in abnormal)
     likely = next((fact for fact in items if fact.kind == "diagnosis"), None)
     text += f". Suggested: {likely.text}" if likely else ""
     evidence = [part for fact in (rhythm, rate) if fact for part in fact.evidence]
-    return _whole(
+    return _inserted_sentence(
         f"Summary: {text}.",
         evidence,
         "summary",
@@ -106,39 +107,48 @@ def _finding(fact: Fact, assessment: Assessment) -> ReportSentence:
     values = measured_words(finding.evidence)
     doubt = f" (borderline: {finding.doubt})" if finding.doubt else ""
     text = f"{fact.text[0].upper()}{fact.text[1:]}" + (f": {values}" if values else "") + f"{doubt}."
-    return _whole(text, fact.evidence, "finding", (fact.tag,))
+    return _inserted_sentence(text, fact.evidence, "finding", (fact.tag,))
 
 
-def measured_words(evidence: Iterable[Evidence], most: int = 3) -> str:
-    """The measured values behind a finding, as a reader says them: ``"PR interval 245 ms"``, ``"T wave -0.15 mV in V5, -0.21 mV in V6"``.
+def measured_words(evidence: Iterable[Evidence], limit: int = 3) -> str:
+    """The measured values of a finding in words, e.g. ``"T wave -0.15 mV in V5, -0.21 mV in V6"``.
 
-    Values that no reader has a number for, such as shares of the QRS, stay in the evidence.
+    Values that are not shown to readers, such as shares of the QRS, are left out.
+
+    Args:
+        evidence: of the finding.
+        limit: number of quantities, and of leads of each, at most.
     """
     by_quantity: dict[str, list[Evidence]] = {}
     for part in evidence:
         if value_words(part):
             by_quantity.setdefault(part.quantity, []).append(part)
     out = []
-    for quantity, parts in list(by_quantity.items())[:most]:
+    for quantity, parts in list(by_quantity.items())[:limit]:
         values = [
             value_words(part) + (f" in {part.leads[0]}" if quantity not in RECORD_WORDS else "")
-            for part in parts[:most]
+            for part in parts[:limit]
         ]
         out.append(f"{quantity_words(quantity)} {', '.join(values)}")
     return "; ".join(out)
 
 
 def _missing(facts: Sequence[Fact]) -> list[ReportSentence]:
-    """What can't be measured, once for each reason."""
+    """What is not measurable, one sentence for each reason."""
     by_reason: dict[str, list[Fact]] = {}
     for fact in facts:
         by_reason.setdefault(fact.text, []).append(fact)
     out = []
-    for reason, some in by_reason.items():
-        names = listed([fact.label for fact in some])
-        text = f"{names[0].upper()}{names[1:]} {'is' if len(some) == 1 else 'are'} {reason}."
+    for reason, same_reason in by_reason.items():
+        names = listed([fact.label for fact in same_reason])
+        text = f"{names[0].upper()}{names[1:]} {'is' if len(same_reason) == 1 else 'are'} {reason}."
         out.append(
-            _whole(text, [part for fact in some for part in fact.evidence], "missing", tuple(fact.tag for fact in some))
+            _inserted_sentence(
+                text,
+                [part for fact in same_reason for part in fact.evidence],
+                "missing",
+                tuple(fact.tag for fact in same_reason),
+            )
         )
     return out
 
@@ -149,19 +159,22 @@ def _opinion(fact: Fact, findings: Mapping[str, Finding]) -> ReportSentence:
     word, figure = opinion_words(float(value) if isinstance(value, int | float) else 0.0).split(", ")
     asserted = f"The encoders consider {diagnosis.words} {word} ({figure})"
     says, evidence = agreement(fact.label, findings)
-    return _whole(f"{asserted}; {says}.", (*fact.evidence, *evidence), "diagnosis", (fact.tag,), asserted)
+    return _inserted_sentence(f"{asserted}; {says}.", (*fact.evidence, *evidence), "diagnosis", (fact.tag,), asserted)
 
 
 def _qualifying(findings: Mapping[str, Finding]) -> list[ReportSentence]:
     out = []
     paced = findings.get("paced_rhythm")
     if paced is not None and paced.present:
-        out.append(_whole(PACED, paced.evidence, "note"))
+        out.append(_inserted_sentence(PACED, paced.evidence, "note"))
     for one, other in CONTRADICTORY:
         if one in findings and other in findings and findings[one].present and findings[other].present:
             a, b = findings[one], findings[other]
-            text = f"{a.label[0].upper()}{a.label[1:]} and {b.label} exclude each other: a lead or the gain may be wrong, or one of the two criteria misleads."
-            out.append(_whole(text, (*a.evidence, *b.evidence), "note"))
+            text = (
+                f"{a.label[0].upper()}{a.label[1:]} and {b.label} exclude each other: "
+                "a lead or the gain may be wrong, or one of the two criteria misleads."
+            )
+            out.append(_inserted_sentence(text, (*a.evidence, *b.evidence), "note"))
     return out
 
 

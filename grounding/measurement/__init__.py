@@ -1,4 +1,4 @@
-"""From a recording to values: quality, beats, boundaries, intervals, axis, amplitudes; each a value or a reason."""
+"""From a recording to values: beats, boundaries, intervals, axis, amplitudes, rhythm; each a value or a reason."""
 
 from __future__ import annotations
 

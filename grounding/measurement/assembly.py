@@ -1,4 +1,4 @@
-"""Out of the boundaries of one record, the tables and values of its Measurement."""
+"""The tables and values of a Measurement, computed from the boundaries of one record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..delineation.features import FS_HZ
-from ..delineation.fusion import clinical, corrected_qt, frontal_axis, middle_mean, row_medians
+from ..delineation.fusion import clinical_boundaries, corrected_qt, frontal_axis, interquartile_mean, row_medians
 from ..delineation.types import Array, Boundaries
 from ..record import ECGRecord, fill_missing
 from ..signal.gaps import Spans
@@ -26,29 +26,45 @@ from .result import (
     usual_beats,
 )
 from .rhythm import Rhythm
-from .shapes import median_beat, pieces, summarise
+from .shapes import median_beat, segments, summarise
 
 Signal = NDArray[np.float32]
 
 LEVEL_SAMPLES = 4  # 16 ms
-# what two limb leads say of I and aVF, by Einthoven's law
+# leads I and aVF from two limb leads, by Einthoven's law
 FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = {
     ("I", "II"): lambda one, two: (one, two - one / 2),
     ("I", "III"): lambda one, three: (one, three + one / 2),
     ("II", "III"): lambda two, three: (two - three, (two + three) / 2),
     ("I", "aVF"): lambda one, avf: (one, avf),
 }
-LEAST_DELINEATED_HZ = 90.0  # below, wave boundaries are guesses
+MIN_DELINEATED_HZ = 90.0  # at lower sampling rates wave boundaries are not reliable
 
 
 class Assembly:
-    """The tables and values of one record, out of its boundaries."""
+    """The tables and values of one record.
+
+    Args:
+        record: the recording.
+        signal: (leads, samples) at 250 Hz.
+        present: (leads, samples), where each lead can be used.
+        quality: a row per lead, as in ``Measurement.quality``.
+        issues: of the record as a whole.
+        found: boundaries per lead.
+        extents: boundaries of every beat over the leads, from ``fuse``.
+        name: of the delineator.
+        rhythm: types of the beats, atrial rhythm.
+        p_known: (beats,) whether the recording shows if there is a P wave before the beat.
+        rr: (beats - 1,) samples at 250 Hz from beat to beat, NaN where there is a gap between them.
+        no_lead_spans: (n, 2) samples at 250 Hz in which no lead can be used.
+        missing_waves: for ``p`` and ``t``, why there are no such waves, where they were removed.
+    """
 
     def __init__(
         self,
         record: ECGRecord,
         signal: Signal,
-        there: NDArray[np.bool_],
+        present: NDArray[np.bool_],
         quality: Any,
         issues: tuple[str, ...],
         found: Boundaries,
@@ -57,13 +73,19 @@ class Assembly:
         rhythm: Rhythm,
         p_known: NDArray[np.bool_],
         rr: Array,
-        dark: Spans,
-        faint: dict[str, str],
+        no_lead_spans: Spans,
+        missing_waves: dict[str, str],
     ) -> None:
-        self.record, self.signal, self.there, self.quality, self.issues = record, signal, there, quality, issues
-        self.usable: NDArray[np.bool_] = np.asarray(there.any(axis=1))
-        self.found, self.extents, self.name, self.faint, self.dark = found, extents, name, faint, dark
-        self.edges = edges = clinical(found, extents)
+        self.record, self.signal, self.present, self.quality, self.issues = record, signal, present, quality, issues
+        self.usable: NDArray[np.bool_] = np.asarray(present.any(axis=1))
+        self.found, self.extents, self.name, self.missing_waves, self.no_lead_spans = (
+            found,
+            extents,
+            name,
+            missing_waves,
+            no_lead_spans,
+        )
+        self.edges = edges = clinical_boundaries(found, extents)
         self.to_fs = record.fs / FS_HZ
         self.ms = 1000.0 / FS_HZ
         self.reasons: dict[str, str] = {}
@@ -76,6 +98,7 @@ class Assembly:
         self.p_known = p_known
 
     def result(self) -> Measurement:
+        """The finished Measurement."""
         import pandas as pd
 
         per_beat = self._per_beat(self.edges)
@@ -100,7 +123,10 @@ class Assembly:
             **{edge: values * self.to_fs for edge, values in self.edges.items()},
             **{EXTENT_COLUMNS[edge]: values * self.to_fs for edge, values in self.extents.items()},
         }
-        method = f"{self.name} delineation, boundaries by the clinical definition over {int(self.usable.sum())} leads, mean of the middle half of the beats"
+        method = (
+            f"{self.name} delineation, boundaries by the clinical definition over {int(self.usable.sum())} leads, "
+            "mean of the middle half of the beats"
+        )
         methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
         methods |= {
             "axis": "net area of the QRS in I and aVF, over the level before it",
@@ -131,23 +157,23 @@ class Assembly:
             sex=meta.get("sex"),
         )
 
-    def _per_beat(self, e: dict[str, Array]) -> dict[str, Array]:
+    def _per_beat(self, edges: dict[str, Array]) -> dict[str, Array]:
         return {
-            "pr_ms": (e["qrs_onset"] - e["p_onset"]) * self.ms,
-            "p_ms": (e["p_offset"] - e["p_onset"]) * self.ms,
-            "qrs_ms": (e["qrs_offset"] - e["qrs_onset"]) * self.ms,
-            "qt_ms": (e["t_offset"] - e["qrs_onset"]) * self.ms,
+            "pr_ms": (edges["qrs_onset"] - edges["p_onset"]) * self.ms,
+            "p_ms": (edges["p_offset"] - edges["p_onset"]) * self.ms,
+            "qrs_ms": (edges["qrs_offset"] - edges["qrs_onset"]) * self.ms,
+            "qt_ms": (edges["t_offset"] - edges["qrs_onset"]) * self.ms,
         }
 
     def _intervals(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(INTERVALS)
         rr = self.rr_prev[np.isfinite(self.rr_prev)]
-        # the rate counts all beats; the median RR would overlook pauses and early beats
+        # the mean, since the rate counts all beats; the median RR would ignore pauses and early beats
         out["rr"] = float(rr.mean()) if rr.size else None
         if out["rr"] is None:
             one = len(self.beats) == 1
             self.reasons["rr"] = "only one beat was found" if one else "something is missing between any two beats"
-        if self.record.fs < LEAST_DELINEATED_HZ:
+        if self.record.fs < MIN_DELINEATED_HZ:
             for name in INTERVALS[1:]:
                 self.reasons[name] = f"at {self.record.fs:g} Hz wave boundaries can't be told"
             return out
@@ -157,12 +183,12 @@ class Assembly:
             values = values[np.isfinite(values)]
             if name in ("pr", "p") and share < least:
                 found = f"a P wave was found before {share:.0%} of the beats only"
-                self.reasons[name] = self.faint.get("p", found)
+                self.reasons[name] = self.missing_waves.get("p", found)
             elif values.size == 0:
                 found = f"the boundaries of {'the T wave' if name == 'qt' else 'the wave'} were not found"
-                self.reasons[name] = self.faint.get("t", found) if name == "qt" else found
+                self.reasons[name] = self.missing_waves.get("t", found) if name == "qt" else found
             else:
-                out[name] = middle_mean(values)
+                out[name] = interquartile_mean(values)
         out |= corrected_qt(out["qt"], out["rr"])
         for name in INTERVALS:
             if out[name] is None:
@@ -174,11 +200,11 @@ class Assembly:
         for table in (self.found.p, self.found.qrs, self.found.t):
             whole = np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2])
             rows, beats = np.nonzero(whole & np.isnan(table[:, :, 1]))
-            for part in pieces(self.signal, rows, table[rows, beats, 0], table[rows, beats, 2]):
+            for part in segments(self.signal, rows, table[rows, beats, 0], table[rows, beats, 2]):
                 slope = (part.last_value - part.values[:, 0]) / np.maximum(part.length - 1, 1)
                 bump = part.values - part.values[:, :1] - slope[:, None] * np.arange(part.values.shape[1])
                 peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
-                table[rows[part.some], beats[part.some], 1] = peak
+                table[rows[part.chosen], beats[part.chosen], 1] = peak
 
     def _waves(self) -> Any:
         import pandas as pd
@@ -197,7 +223,7 @@ class Assembly:
         return pd.DataFrame(columns)
 
     def _summary(self) -> list[dict[str, Any]]:
-        """The median beat of each lead at the record's own rate, on global boundaries where the lead has none of its own."""
+        """Amplitudes and shapes of each lead's median beat, at the record's own sampling rate."""
         onsets, ends = self.extents["qrs_onset"], self.extents["qrs_offset"]
         chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
         at = (onsets[chosen] * self.to_fs).round().astype(int)
@@ -213,10 +239,10 @@ class Assembly:
             beat = None
             if self.usable[row] and len(at):
                 signal = fill_missing(self.record.signal[row : row + 1])[0]
-                if not self.there[row].all():
+                if not self.present[row].all():
                     index = (np.arange(len(signal)) / self.to_fs).astype(np.intp)
-                    signal[~self.there[row, np.minimum(index, self.there.shape[1] - 1)]] = np.nan
-                beat = median_beat(signal, at[self._whole(row, onsets[chosen], ends[chosen])], self.record.fs)
+                    signal[~self.present[row, np.minimum(index, self.present.shape[1] - 1)]] = np.nan
+                beat = median_beat(signal, at[self._shows_both_ends(row, onsets[chosen], ends[chosen])], self.record.fs)
             if beat is None:
                 rows.append({"lead": lead})
                 continue
@@ -226,7 +252,7 @@ class Assembly:
         return rows
 
     def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
-        """GEM's fourteen features per lead and beat; amplitudes against the level at the QRS onset of that beat."""
+        """GEM's fourteen features per lead and beat; amplitudes are relative to the level at the beat's QRS onset."""
         import pandas as pd
 
         n_leads, n_beats = self.found.qrs.shape[:2]
@@ -234,8 +260,8 @@ class Assembly:
         base = self._sample(qrs[:, :, 0])
         low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
         rows, beats = np.nonzero(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2]))
-        for part in pieces(self.signal, rows, qrs[rows, beats, 0], qrs[rows, beats, 2]):
-            place = rows[part.some], beats[part.some]
+        for part in segments(self.signal, rows, qrs[rows, beats, 0], qrs[rows, beats, 2]):
+            place = rows[part.chosen], beats[part.chosen]
             low[place] = np.where(part.inside, part.values, np.inf).min(axis=1)
             high[place] = np.where(part.inside, part.values, -np.inf).max(axis=1)
         qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
@@ -285,14 +311,14 @@ class Assembly:
         return out
 
     def _frontal_pairs(self) -> list[tuple[str, str]]:
-        """Pairs of limb leads that give the frontal axis; none where scales differ (z-scored) or leads are missing."""
+        """Pairs of limb leads that give the frontal axis; none without a common voltage scale, as in z-scores."""
         if not self.record.has_millivolts:
             return []
         have = {lead for row, lead in enumerate(self.record.leads) if self.usable[row]}
         return [pair for pair in FRONTAL if set(pair) <= have]
 
     def _nets(self, wave: str, pairs: list[tuple[str, str]]) -> tuple[float, float] | None:
-        """Net area of a wave in I and aVF, from two limb leads: beat by beat, or, where no beat shows both, each in its own beats."""
+        """Net area of a wave in I and aVF from two limb leads: medians over common beats, else over each lead's own."""
         for one, two in pairs:
             a, b = self._net(one, wave), self._net(two, wave)
             if np.isfinite(a + b).any():
@@ -302,23 +328,24 @@ class Assembly:
                 return float(x[0]), float(y[0])
         return None
 
-    def _whole(self, row: int, begin: Array, end: Array) -> NDArray[np.bool_]:
-        """Of which stretches (n,) a lead shows begin and end."""
-        last = self.there.shape[1] - 1
+    def _shows_both_ends(self, row: int, begin: Array, end: Array) -> NDArray[np.bool_]:
+        """Whether a lead was recorded at both ends of stretches (n,)."""
+        last = self.present.shape[1] - 1
         ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))
-        return np.asarray(np.logical_and.reduce([self.there[row, x] for x in ends]))
+        return np.asarray(np.logical_and.reduce([self.present[row, x] for x in ends]))
 
     def _net(self, name: str, wave: str) -> Array:
-        """Per beat the mean between boundaries, over the line between them, or, of a QRS, over the 16 ms before the onset: a raised ST is no part of it.
+        """Mean of a wave between its boundaries, (beats,); NaN in beats that are not usual or that the lead lacks.
 
-        NaN in beats that are not usual or that the lead does not show.
+        P and T are relative to the line between their boundaries; QRS is relative to the 16 ms before its onset, so
+        that an elevated ST segment does not change it.
         """
         row, from_onset = self.record.leads.index(name), wave == "qrs"
         begin, end = self.extents[f"{wave}_onset"], self.extents[f"{wave}_offset"]
-        chosen = self.normal & np.isfinite(begin) & np.isfinite(end) & self._whole(row, begin, end)
+        chosen = self.normal & np.isfinite(begin) & np.isfinite(end) & self._shows_both_ends(row, begin, end)
         rows = np.zeros(int(chosen.sum()), np.intp)
         areas = [np.empty(0)]
-        for part in pieces(self.signal[row : row + 1], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
+        for part in segments(self.signal[row : row + 1], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
             before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
             inside = part.inside & ~before
             level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
@@ -358,7 +385,7 @@ class Assembly:
         pr = per_beat["pr_ms"][np.isfinite(per_beat["pr_ms"])]
         if pr.size >= 3:
             out["pr_sd_ms"] = float(pr.std(ddof=1))
-        values, reasons = atrial_rhythm(self.extents, self.found.p_mean, self.dark, self.rhythm.flutter_bpm)
+        values, reasons = atrial_rhythm(self.extents, self.found.p_mean, self.no_lead_spans, self.rhythm.flutter_bpm)
         out |= values
         for name, value in out.items():
             if value is None:
@@ -375,8 +402,15 @@ def _median(values: Array) -> float:
     return float(np.median(values)) if values.size else math.nan
 
 
-def nothing(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
-    """A Measurement without values: the reason stands at each."""
+def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
+    """A Measurement without values, with the same reason for each.
+
+    Args:
+        record: the recording.
+        quality: a row per lead, as in ``Measurement.quality``.
+        issues: of the record as a whole.
+        why: the reason.
+    """
     import pandas as pd
 
     rhythm = dict.fromkeys(Assembly._rhythm_names())

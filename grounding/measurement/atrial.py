@@ -1,4 +1,4 @@
-"""What the atria do: P waves that no QRS follows, and how P and QRS go together."""
+"""Atrial rhythm: P waves that no QRS follows, atrial rate, and the relation of P to QRS."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from ..delineation.types import Array
 from ..signal.gaps import Spans, crosses
 
 Signal = NDArray[np.floating[Any]]
-LONE_P = 0.5  # mean probability over the leads; half of them must see it
-P_BEFORE_S, LONGEST_PR_S = 0.2, 0.4  # how long before a QRS a P wave usually begins at most, and how long it may
+LONE_P = 0.5  # mean probability over the leads, from which a P wave without a QRS counts
+P_BEFORE_S, LONGEST_PR_S = 0.2, 0.4  # usual upper limit of the PR interval, and the longest one
 SHORTEST_P = 10  # samples: 40 ms
 ATRIAL_KEYS = ("atrial_rate_bpm", "p_per_qrs", "dropped_beats", "pr_trend_ms")
 
 
-def p_known(edges: dict[str, Array], dark: Spans) -> NDArray[np.bool_]:
-    """Of which beats (beats,) the recording tells whether a P wave comes before: it may begin after that of the first.
+def p_known(edges: dict[str, Array], no_lead_spans: Spans) -> NDArray[np.bool_]:
+    """Whether the recording shows if there is a P wave before the beat; it may begin after the first P wave.
 
     Args:
-        edges: from ``fuse``.
-        dark: stretches without any lead, samples at 250 Hz.
+        edges: boundaries of every beat, from ``fuse``.
+        no_lead_spans: stretches without any lead, samples at 250 Hz.
+
+    Returns:
+        (beats,).
     """
     begin = edges["qrs_onset"] - P_BEFORE_S * FS_HZ
-    return np.isfinite(edges["p_onset"]) | ((begin >= 0) & ~crosses(begin, edges["qrs_onset"], dark))
+    return np.isfinite(edges["p_onset"]) | ((begin >= 0) & ~crosses(begin, edges["qrs_onset"], no_lead_spans))
 
 
 def lone_p_waves(p_odds: Signal, edges: dict[str, Array]) -> Array:
-    """P waves that belong to no beat: (n, 2) onsets and offsets, samples at 250 Hz.
+    """P waves that belong to no beat.
 
     Args:
-        p_odds: (samples,) mean probability over the leads that a sample lies in a P wave.
-        edges: from ``fuse``.
+        p_odds: (samples,) at 250 Hz, mean probability of P over the leads.
+        edges: boundaries of every beat, from ``fuse``.
+
+    Returns:
+        (n, 2) onsets and offsets, samples at 250 Hz.
     """
     mask = np.concatenate([[False], p_odds > LONE_P, [False]])
     borders = np.flatnonzero(mask[1:] != mask[:-1])
@@ -52,19 +58,20 @@ def lone_p_waves(p_odds: Signal, edges: dict[str, Array]) -> Array:
 
 
 def atrial_rhythm(
-    edges: dict[str, Array], p_mean: Signal | None, dark: Spans, flutter_bpm: float | None = None
+    edges: dict[str, Array], p_mean: Signal | None, no_lead_spans: Spans, flutter_bpm: float | None = None
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    """How the atria beat, and how P and QRS go together.
+    """Atrial rate, and the relation of P to QRS.
 
     Args:
-        edges: from ``fuse``.
-        p_mean: from the delineator; ``None`` where it looks for P waves before a QRS only.
-        dark: stretches without any lead, samples at 250 Hz.
-        flutter_bpm: the rate of flutter waves where there are any.
+        edges: boundaries of every beat, from ``fuse``.
+        p_mean: (samples,) from the delineator; ``None`` where it searches P waves only before a QRS.
+        no_lead_spans: stretches without any lead, samples at 250 Hz.
+        flutter_bpm: the rate of flutter waves, if there are any.
 
     Returns:
-        ``atrial_rate_bpm`` (from the usual PP interval, or of flutter waves), ``p_per_qrs`` (P waves per QRS), ``dropped_beats`` (P waves
-        that no QRS follows), ``pr_trend_ms`` (usual growth of PR from one beat to the next), ``None`` where not measurable; and the reasons.
+        ``atrial_rate_bpm`` (from the median PP interval, or of flutter waves), ``p_per_qrs`` (P waves per QRS),
+        ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (median change of PR from one beat to the
+        next), ``None`` where not measurable; and the reasons.
     """
     out: dict[str, float | None] = dict.fromkeys(ATRIAL_KEYS)
     if flutter_bpm is not None:
@@ -88,13 +95,13 @@ def atrial_rhythm(
     if p_mean is None:
         return out, reasons | dict.fromkeys(ATRIAL_KEYS[:3], "this delineator looks for P waves before a QRS only")
     all_onsets = np.sort(np.concatenate([onsets, lone[:, 0]]))
-    gaps = np.diff(all_onsets)[~crosses(all_onsets[:-1], all_onsets[1:], dark)]
-    # the QRS of the last P wave may come after the recording, and the P wave of the first QRS before it
+    gaps = np.diff(all_onsets)[~crosses(all_onsets[:-1], all_onsets[1:], no_lead_spans)]
+    # the QRS of the last P wave may lie after the end of the recording
     followed = lone[:, 0] < len(p_mean) - LONGEST_PR_S * FS_HZ
-    followed &= ~crosses(lone[:, 1], lone[:, 1] + LONGEST_PR_S * FS_HZ, dark)
-    told = p_known(edges, dark)
+    followed &= ~crosses(lone[:, 1], lone[:, 1] + LONGEST_PR_S * FS_HZ, no_lead_spans)
+    with_known_p = p_known(edges, no_lead_spans)
     out["dropped_beats"] = float(followed.sum())
-    out["p_per_qrs"] = float((with_p.sum() + followed.sum()) / told.sum()) if told.any() else None
+    out["p_per_qrs"] = float((with_p.sum() + followed.sum()) / with_known_p.sum()) if with_known_p.any() else None
     if out["p_per_qrs"] is None:
         reasons["p_per_qrs"] = "too few beats"
     if len(gaps) >= 2:

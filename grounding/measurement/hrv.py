@@ -9,36 +9,37 @@ import numpy as np
 if TYPE_CHECKING:
     from .result import Measurement
 
-# How long a recording must be, s. Ten seconds are enough for RMSSD, not for what depends on slower swings (Munoz 2015, PLoS One 10:e0138921); a minute is
-# for SDNN and pNN50; of the bands, LF takes two (Task Force of the ESC and NASPE 1996, Circulation 93:1043).
-LEAST_S = {"rmssd_ms": 10.0, "sdnn_ms": 60.0, "pnn50_percent": 60.0, "lf_hf": 120.0}
-TOLERANCE_S = 0.1  # ten seconds less a sample are ten seconds
-LEAST_DIFFERENCES = 4
-LEAST_COVERED = 0.8  # of the recording, by intervals between normal beats, for its spectrum
-FIBRILLATION = 0.5  # probability from which the RR intervals are not those of a sinus node
+# Shortest recording for each index, s: 10 s for RMSSD (Munoz 2015, PLoS One 10:e0138921), a minute for SDNN and pNN50,
+# which depend on slower fluctuations, and two minutes for the LF band (Task Force of the ESC and NASPE 1996,
+# Circulation 93:1043).
+MIN_DURATION_S = {"rmssd_ms": 10.0, "sdnn_ms": 60.0, "pnn50_percent": 60.0, "lf_hf": 120.0}
+TOLERANCE_S = 0.1  # a recording one sample short of ten seconds counts as ten seconds
+MIN_DIFFERENCES = 4
+MIN_COVERED = 0.8  # least share of the recording that normal-to-normal intervals must cover for a spectrum
+FIBRILLATION = 0.5  # from this probability on, the RR intervals are not taken for sinus rhythm
 NEUROKIT_NAMES = {"rmssd_ms": "HRV_RMSSD", "sdnn_ms": "HRV_SDNN", "pnn50_percent": "HRV_pNN50", "lf_hf": "HRV_LFHF"}
 
 
 def hrv(measurement: Measurement) -> dict[str, Any]:
     """Heart rate variability of a recording, from the intervals between two normal beats that follow each other.
 
-    Intervals that begin or end with a premature, paced or wide beat, or that something missing lies in, are left out, and with them the differences
-    to their neighbours.
+    Intervals that begin or end with a premature, paced or wide beat, or that contain a gap in the recording, are left
+    out, and so are the differences to their neighbours.
 
     Args:
         measurement: of one recording, with its table of beats.
 
     Returns:
-        ``rmssd_ms``, ``sdnn_ms``, ``pnn50_percent`` (of the intervals) and ``lf_hf`` (0.04-0.15 Hz over 0.15-0.4 Hz, Welch), each ``None`` where it can't be
-        told; ``reasons``, name -> why; ``n_intervals``, how many were used.
+        ``rmssd_ms``, ``sdnn_ms``, ``pnn50_percent`` (of the intervals) and ``lf_hf`` (0.04-0.15 Hz over 0.15-0.4 Hz,
+        Welch), each ``None`` where it can't be computed; ``reasons``, name -> why; ``n_intervals``, how many were used.
 
     Example:
         >>> from grounding import measure, read_record, sample_path
-        >>> told = hrv(measure(read_record(sample_path())))
-        >>> told["rmssd_ms"] > 0, told["lf_hf"], told["reasons"]["lf_hf"]
+        >>> variability = hrv(measure(read_record(sample_path())))
+        >>> variability["rmssd_ms"] > 0, variability["lf_hf"], variability["reasons"]["lf_hf"]
         (True, None, 'it takes a recording of 120 s, and this one is 10 s long')
     """
-    out: dict[str, Any] = dict.fromkeys(LEAST_S)
+    out: dict[str, Any] = dict.fromkeys(MIN_DURATION_S)
     beats: Any = measurement.beats
     normal = (beats["type"] == "normal").to_numpy(bool)
     rr = beats["rr_prev_ms"].to_numpy(float)
@@ -47,18 +48,18 @@ def hrv(measurement: Measurement) -> dict[str, Any]:
     differences = int((between_normal[1:] & between_normal[:-1]).sum())
     reasons: dict[str, str] = {}
     fibrillation = measurement.rhythm.get("af_probability")
-    for name, least_s in LEAST_S.items():
-        if measurement.duration_s < least_s - TOLERANCE_S:
-            reasons[name] = f"it takes a recording of {least_s:g} s, and this one is {measurement.duration_s:g} s long"
-        elif differences < LEAST_DIFFERENCES:
+    for name, min_s in MIN_DURATION_S.items():
+        if measurement.duration_s < min_s - TOLERANCE_S:
+            reasons[name] = f"it takes a recording of {min_s:g} s, and this one is {measurement.duration_s:g} s long"
+        elif differences < MIN_DIFFERENCES:
             reasons[name] = (
-                f"there are {differences} pairs of intervals between normal beats, and it takes {LEAST_DIFFERENCES}"
+                f"there are {differences} pairs of intervals between normal beats, and it takes {MIN_DIFFERENCES}"
             )
         elif fibrillation is not None and fibrillation >= FIBRILLATION:
             reasons[name] = "the atria seem to fibrillate: the intervals are not those of a sinus node"
-        elif name == "lf_hf" and nn_ms.sum() / 1000.0 < LEAST_COVERED * measurement.duration_s:
-            reasons[name] = f"intervals between normal beats make up less than {LEAST_COVERED:.0%} of the recording"
-    wanted = [name for name in LEAST_S if name not in reasons]
+        elif name == "lf_hf" and nn_ms.sum() / 1000.0 < MIN_COVERED * measurement.duration_s:
+            reasons[name] = f"intervals between normal beats make up less than {MIN_COVERED:.0%} of the recording"
+    wanted = [name for name in MIN_DURATION_S if name not in reasons]
     if wanted:
         out |= _indices(nn_ms, at_s, wanted)
         reasons |= {name: "NeuroKit2 gives no value" for name in wanted if out[name] is None}
@@ -70,11 +71,11 @@ def _indices(nn_ms: Any, at_s: Any, wanted: list[str]) -> dict[str, float | None
 
     import neurokit2
 
-    intervals = {"RRI": nn_ms, "RRI_Time": at_s}  # their times tell NeuroKit2 which of them follow each other
+    intervals = {"RRI": nn_ms, "RRI_Time": at_s}  # NeuroKit2 sees by the times which intervals are successive
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of indices that are not asked for
-        told = neurokit2.hrv_time(intervals).iloc[0].to_dict()
+        warnings.simplefilter("ignore")  # NeuroKit2 warns about indices that are not requested here
+        indices = neurokit2.hrv_time(intervals).iloc[0].to_dict()
         if "lf_hf" in wanted:
-            told |= neurokit2.hrv_frequency(intervals).iloc[0].to_dict()
-    values = {name: float(told[NEUROKIT_NAMES[name]]) for name in wanted}
+            indices |= neurokit2.hrv_frequency(intervals).iloc[0].to_dict()
+    values = {name: float(indices[NEUROKIT_NAMES[name]]) for name in wanted}
     return {name: value if np.isfinite(value) else None for name, value in values.items()}

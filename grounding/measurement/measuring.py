@@ -1,4 +1,4 @@
-"""measure: from an ECGRecord to a Measurement. Values or reasons; nothing is clipped to plausibility."""
+"""``measure``: from an ECGRecord to a Measurement. Each value or a reason; implausible values are not clipped."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from ..delineation import delineators
 from ..delineation.averaged_p import add_p_waves
-from ..delineation.existence import drop_faint
+from ..delineation.existence import drop_unclear_waves
 from ..delineation.features import FS_HZ, without_mains
-from ..delineation.fusion import agree, alike, beat_shapes, fuse, steepness
+from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, steepness
 from ..delineation.learned import WEIGHTS
 from ..delineation.paced import mark_paced
 from ..delineation.types import Array, Boundaries
 from ..errors import EcgSignalError
 from ..processes import end_with_parent
 from ..record import ECGRecord, fill_missing
-from ..signal.gaps import Spans, crosses, hidden, presence
-from ..signal.quality import examined, typical_gain
-from .assembly import Assembly, nothing
+from ..signal.gaps import Spans, crosses, presence, spans_without_leads
+from ..signal.quality import examine, typical_gain
+from .assembly import Assembly, empty_measurement
 from .atrial import p_known
 from .result import Measurement
 from .rhythm import RhythmFeatures, Weights, read_rhythm, rhythm_features
@@ -33,12 +33,13 @@ from .second_opinion import other_delineator, uncertainty_ms
 Signal = NDArray[np.float32]
 
 MIN_DURATION_S = 1.0
-LEAST_ALIKE, ENOUGH_BEATS = 0.1, 5
-LEAST_STEEP = 1.3
-# Standard deviation of a lead that carries no voltage: z-scored copies of 45 PTB-XL recordings then get the QRS and QT of the originals
-# (0.5 and -0.2 ms more on average); their own median lead has 0.15 mV.
+# beats that are less alike and less steep than this are noise; the correlation needs five beats
+MIN_MEAN_CORRELATION, MIN_COMPARED_BEATS = 0.1, 5
+MIN_STEEPNESS = 1.3
+# Standard deviation to which a lead without voltages is scaled. With it, z-scored copies of 45 PTB-XL recordings get
+# the QRS and QT of the originals (0.5 and -0.2 ms more on average); the originals' median lead has 0.15 mV.
 USUAL_MV = 0.12
-NOTCHED_MV = 0.01  # mains; 99 % of the leads of LUDB, PTB-XL and CinC Challenge have less than 0.0085
+NOTCHED_MV = 0.01  # mains amplitude from which it is removed; 99 % of LUDB, PTB-XL and CinC leads are below 0.0085 mV
 
 
 def measure(record: ECGRecord, delineator: str = "auto", second_opinion: bool = False) -> Measurement:
@@ -47,17 +48,17 @@ def measure(record: ECGRecord, delineator: str = "auto", second_opinion: bool = 
     Args:
         record: any leads, any rate; ``record.meta["age"]`` and ``["sex"]`` are carried over.
         delineator: a name in ``delineators``; ``"auto"`` takes ``learned`` where its weights are, else ``classical``.
-        second_opinion: measure with the other of ``learned`` and ``classical`` too, and give each interval the ``uncertainty`` that their
-            difference tells. It takes about a second for ten.
+        second_opinion: also measure with the other of ``learned`` and ``classical``, and derive the ``uncertainty`` of
+            each interval from their difference. It takes about a second per ten seconds of recording.
 
     Returns:
-        Measurement. What can't be measured is ``None`` with an entry in ``reasons``; a record in which no beat is found is a
-        result too.
+        Measurement. What can't be measured is ``None`` with an entry in ``reasons``; so is everything in a record
+        without beats.
 
     Raises:
         EcgRegistryError: no delineator has that name.
-        EcgSignalError: this is no ECGRecord.
-        EcgError: ``second_opinion`` is asked of another delineator than these two, or the learned one has no weights.
+        EcgSignalError: ``record`` is not an ECGRecord.
+        EcgError: ``second_opinion`` with a delineator other than these two, or the learned one has no weights.
 
     Example:
         >>> from grounding import measure, read_record, sample_path
@@ -76,37 +77,52 @@ def measure(record: ECGRecord, delineator: str = "auto", second_opinion: bool = 
 
 
 def _measured(record: ECGRecord, delineator: str) -> Measurement:
-    reading = bounded(record, delineator)
-    if isinstance(reading, Measurement):
-        return reading
-    rhythm = read_rhythm(features_of_rhythm(reading))
-    if rhythm.averaged is not None and "p" not in reading.faint:
+    delineated = bounded(record, delineator)
+    if isinstance(delineated, Measurement):
+        return delineated
+    rhythm = read_rhythm(features_of_rhythm(delineated))
+    if rhythm.averaged is not None and "p" not in delineated.missing_waves:
         add_p_waves(
-            rhythm.averaged, reading.found, reading.extents, reading.signal, np.asarray(reading.there.any(axis=1))
+            rhythm.averaged,
+            delineated.found,
+            delineated.extents,
+            delineated.signal,
+            np.asarray(delineated.present.any(axis=1)),
         )
     return Assembly(
         record,
-        reading.signal,
-        reading.there,
-        reading.quality,
-        reading.issues,
-        reading.found,
-        reading.extents,
-        reading.delineator,
+        delineated.signal,
+        delineated.present,
+        delineated.quality,
+        delineated.issues,
+        delineated.found,
+        delineated.extents,
+        delineated.delineator,
         rhythm,
-        reading.p_known,
-        reading.rr,
-        reading.dark,
-        reading.faint,
+        delineated.p_known,
+        delineated.rr,
+        delineated.no_lead_spans,
+        delineated.missing_waves,
     ).result()
 
 
 class Delineated(NamedTuple):
-    """A recording with the boundaries of its waves.
+    """A recording with the boundaries of its waves; positions are samples at 250 Hz.
 
-    ``signal`` (leads, samples) at 250 Hz and ``there``, where each lead can be used; ``found``, boundaries per lead, and ``extents``, of all leads together; ``rr`` (beats - 1,)
-    samples, NaN where something between two beats is missing; ``paced`` (beats,) those that follow a spike; ``p_known`` (beats,) those before which a P wave can be seen;
-    ``dark``, stretches without any lead; ``faint``, why there is no such wave.
+    Attributes:
+        record: the recording.
+        quality: a row per lead, as in ``Measurement.quality``.
+        issues: of the record as a whole.
+        delineator: its name.
+        signal: (leads, samples).
+        present: (leads, samples), where each lead can be used.
+        found: boundaries per lead.
+        extents: boundaries of every beat over the leads, from ``fuse``.
+        rr: (beats - 1,), NaN where there is a gap between two beats.
+        paced: (beats,) whether the beat follows a pacing spike.
+        p_known: (beats,) whether the recording shows if there is a P wave before the beat.
+        no_lead_spans: (n, 2), stretches in which no lead can be used.
+        missing_waves: for ``p`` and ``t``, why there are no such waves, where they were removed.
     """
 
     record: ECGRecord
@@ -114,41 +130,54 @@ class Delineated(NamedTuple):
     issues: tuple[str, ...]
     delineator: str
     signal: Signal
-    there: NDArray[np.bool_]
+    present: NDArray[np.bool_]
     found: Boundaries
     extents: dict[str, Array]
     rr: Array
     paced: NDArray[np.bool_]
     p_known: NDArray[np.bool_]
-    dark: Spans
-    faint: dict[str, str]
+    no_lead_spans: Spans
+    missing_waves: dict[str, str]
 
 
-def features_of_rhythm(reading: Delineated, weights: Weights | None = None) -> RhythmFeatures:
-    """``rhythm_features`` of a recording, with weights other than the shipped ones where they are given."""
-    usable = np.asarray(reading.there.any(axis=1))
-    names = tuple(lead for lead, used in zip(reading.record.leads, usable, strict=True) if used)
-    signal, there = reading.signal, reading.there
+def features_of_rhythm(delineated: Delineated, weights: Weights | None = None) -> RhythmFeatures:
+    """``rhythm_features`` of a recording.
+
+    Args:
+        delineated: from ``bounded``.
+        weights: of the scores; ``None`` for the bundled ones.
+    """
+    usable = np.asarray(delineated.present.any(axis=1))
+    names = tuple(lead for lead, used in zip(delineated.record.leads, usable, strict=True) if used)
+    signal, present = delineated.signal, delineated.present
     if not usable.all():
-        signal, there = signal[usable], there[usable]
+        signal, present = signal[usable], present[usable]
     return rhythm_features(
         signal,
         names,
-        reading.found,
-        reading.extents,
-        reading.rr,
-        reading.paced,
-        reading.p_known,
-        None if there.all() else there,
+        delineated.found,
+        delineated.extents,
+        delineated.rr,
+        delineated.paced,
+        delineated.p_known,
+        None if present.all() else present,
         weights,
     )
 
 
 def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measurement:
-    """The boundaries of a recording's waves; a Measurement without values where there are none to be found.
+    """Find the boundaries of a recording's waves.
 
     Args:
-        record, delineator: as in ``measure``.
+        record: as in ``measure``.
+        delineator: as in ``measure``.
+
+    Returns:
+        The boundaries, or a Measurement without values where no beats are found.
+
+    Raises:
+        EcgRegistryError: no delineator has that name.
+        EcgSignalError: ``record`` is not an ECGRecord.
     """
     if not isinstance(record, ECGRecord):
         raise EcgSignalError(
@@ -156,57 +185,73 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
         )
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
-    quality, issues, mains_mv, spikes, bad = examined(record)
+    quality, issues, mains_mv, spikes, bad = examine(record)
     usable = np.asarray(quality["usable"], bool)
     if record.duration_s < MIN_DURATION_S or not usable.any():
         short = record.duration_s < MIN_DURATION_S
         why = (
             f"the record is {record.duration_s:.2g} s long" if short else "no lead is good enough: " + _issues(quality)
         )
-        return nothing(record, quality, issues, why)
+        return empty_measurement(record, quality, issues, why)
     signal = record.resample(FS_HZ).signal
     if signal is record.signal or not np.isfinite(signal).all():
-        signal = fill_missing(signal)  # a copy, in which short gaps are bridged
-    there = presence(bad, signal.shape[1], FS_HZ / record.fs)
-    there[~usable] = False
-    whole = bool(there[usable].all())
+        signal = fill_missing(signal)  # a copy, in which short gaps are interpolated
+    present = presence(bad, signal.shape[1], FS_HZ / record.fs)
+    present[~usable] = False
+    whole = bool(present[usable].all())
     signal -= np.stack(
-        [np.median(lead if whole else _some(lead, part)) for lead, part in zip(signal, there, strict=True)]
+        [np.median(lead if whole else _present_samples(lead, part)) for lead, part in zip(signal, present, strict=True)]
     )[:, None]
     signal[~usable] = 0.0
     for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
         signal[row] = without_mains(signal[row])
     in_mv = signal if record.has_millivolts else signal * np.float32(typical_gain(record, USUAL_MV))
-    found = run(in_mv if whole else np.where(there, in_mv, np.float32(np.nan)))
+    found = run(in_mv if whole else np.where(present, in_mv, np.float32(np.nan)))
     if len(found.beats) == 0:
-        return nothing(record, quality, issues, "no QRS complex was found")
-    leads, there_of_leads = (in_mv, there) if usable.all() else (in_mv[usable], there[usable])
+        return empty_measurement(record, quality, issues, "no QRS complex was found")
+    leads, there_of_leads = (in_mv, present) if usable.all() else (in_mv[usable], present[usable])
     shapes = beat_shapes(leads, found.beats, None if whole else there_of_leads)
-    noise = _what_is_noise(leads, found.beats, shapes)
+    noise = _why_noise(leads, found.beats, shapes)
     if noise is not None:
-        return nothing(record, quality, issues, noise)
+        return empty_measurement(record, quality, issues, noise)
     noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
-    dark = hidden(there, FS_HZ)
-    rr = np.where(crosses(found.beats[:-1], found.beats[1:], dark), np.nan, np.diff(found.beats))
+    no_lead_spans = spans_without_leads(present, FS_HZ)
+    rr = np.where(crosses(found.beats[:-1], found.beats[1:], no_lead_spans), np.nan, np.diff(found.beats))
     extents = fuse(found, leads, rr, there_of_leads[:, found.beats].sum(axis=0), noisy=float(np.mean(noisy)) >= 0.5)
-    found = agree(found, extents)
-    faint = drop_faint(found, extents, leads, there_of_leads)
+    found = drop_disagreeing(found, extents)
+    missing_waves = drop_unclear_waves(found, extents, leads, there_of_leads)
     paced = mark_paced(found, extents, np.asarray(spikes * (FS_HZ / record.fs), np.float64))
     return Delineated(
-        record, quality, issues, name, signal, there, found, extents, rr, paced, p_known(extents, dark), dark, faint
+        record,
+        quality,
+        issues,
+        name,
+        signal,
+        present,
+        found,
+        extents,
+        rr,
+        paced,
+        p_known(extents, no_lead_spans),
+        no_lead_spans,
+        missing_waves,
     )
 
 
-def _some(lead: Signal, there: NDArray[np.bool_]) -> Signal:
-    """What is there of a lead; all of it where nothing is."""
-    return lead[there] if there.any() else lead
+def _present_samples(lead: Signal, present: NDArray[np.bool_]) -> Signal:
+    """The usable samples of a lead; all samples where none is usable."""
+    return lead[present] if present.any() else lead
 
 
-def _what_is_noise(leads: Signal, beats: NDArray[np.intp], shapes: Signal) -> str | None:
-    """Why what looks like beats is none, or ``None``: noise is as steep elsewhere, and does not look alike from beat to beat."""
-    if len(shapes) < ENOUGH_BEATS and steepness(leads, beats) < LEAST_STEEP:
+def _why_noise(leads: Signal, beats: NDArray[np.intp], shapes: Signal) -> str | None:
+    """Why the detected beats are noise, or ``None``: noise is as steep elsewhere, and has no repeated shape."""
+    if len(shapes) < MIN_COMPARED_BEATS and steepness(leads, beats) < MIN_STEEPNESS:
         return "what looks like a beat is no steeper than the rest: it is noise"
-    if len(shapes) >= ENOUGH_BEATS and alike(shapes) < LEAST_ALIKE and steepness(leads, beats) < LEAST_STEEP:
+    if (
+        len(shapes) >= MIN_COMPARED_BEATS
+        and mean_correlation(shapes) < MIN_MEAN_CORRELATION
+        and steepness(leads, beats) < MIN_STEEPNESS
+    ):
         return "no shape repeats itself: what looks like beats is noise"
     return None
 
@@ -214,13 +259,13 @@ def _what_is_noise(leads: Signal, beats: NDArray[np.intp], shapes: Signal) -> st
 def measure_many(
     records: Iterable[ECGRecord | str | Path], delineator: str = "auto", n_jobs: int | None = None
 ) -> list[Measurement]:
-    """``measure`` on many recordings in processes, through joblib.
+    """``measure`` many recordings in parallel processes, with joblib.
 
     Args:
-        records: recordings, or their files, which are then read where they are measured.
+        records: recordings, or their files, which each worker reads itself.
         delineator: as in ``measure``.
-        n_jobs: processes; -1 for all cores; ``None`` for what ``joblib.parallel_config`` says (which also moves the same call to
-            ``"dask"`` or ``"ray"``), and one where it says nothing.
+        n_jobs: processes; -1 for all cores; ``None`` for the setting of ``joblib.parallel_config`` (which can also move
+            the call to ``"dask"`` or ``"ray"``), by default one.
 
     Returns:
         One Measurement for each, in their order.

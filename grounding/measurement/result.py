@@ -23,7 +23,7 @@ INTERVALS = ("rr", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "qtc_frami
 # the columns of each table; every table has all of them, NaN or None where a value could not be measured
 WAVE_COLUMNS = ("lead", "beat", "wave", "onset", "peak", "offset")
 EDGES = ("p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset")
-# where a wave begins in the first lead and ends in the last one
+# names of the same boundaries over the leads: first onset, last offset
 EXTENT_COLUMNS = {edge: edge.replace("_on", "_first_on").replace("_off", "_last_off") for edge in EDGES}
 BEAT_COLUMNS = (
     "beat",
@@ -85,7 +85,7 @@ LEAD_SUMMARY_COLUMNS = (
     "p_form",
 )
 
-ENOUGH_NATIVE = 3  # beats without a spike among paced ones, for them to be what is measured
+ENOUGH_NATIVE = 3  # beats without a spike: with so many, intervals are measured on them and not on the paced beats
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,29 +97,41 @@ class Measurement:
         fs: its sampling rate, Hz: the unit of every position below.
         leads: its leads.
         duration_s: its length, s.
-        has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own arbitrary units.
-        intervals: global values in ms, ``None`` where not measurable: ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow
-            the clinical definition, as criteria assume (docs/measurement.md): a wave begins and ends where it does in the usual lead.
+        has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own
+            arbitrary units.
+        intervals: global values in ms, ``None`` where not measurable:
+            ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow the clinical definition,
+            as criteria assume (docs/measurement.md): a wave begins and ends where it does in a typical lead.
         extents: the same names, from the first onset to the last end over the leads.
-        uncertainty: name of an interval -> half the width in ms of the range that holds its true value nine times in ten; of those that
-            ``measure(..., second_opinion=True)`` could tell.
+        uncertainty: name of an interval -> half the width in ms of the range that holds its true value nine times in
+            ten; only with ``measure(..., second_opinion=True)``.
         heart_rate: ventricular rate, bpm, or ``None``.
         axes: frontal axes in degrees, keys ``p qrs t``, ``None`` where not measurable.
-        waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``; samples at ``fs``, NaN where absent.
-        beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``, ``premature_supraventricular``,
-            ``premature_ventricular``, ``paced``, ``wide``), P present or not, and whether the recording shows it (it may begin after the first P wave), boundaries by the clinical definition (``qrs_onset``) and over all leads (``qrs_first_onset``, ``qrs_last_offset``), samples at ``fs``, and intervals.
+        waves: a row per lead, beat and wave: ``lead beat wave onset peak offset``; ``wave`` is ``P``, ``QRS`` or ``T``;
+            samples at ``fs``, NaN where absent.
+        beats: a row per beat (``BEAT_COLUMNS``): R position, RR before and after, ``type`` (``normal``,
+            ``premature_supraventricular``, ``premature_ventricular``, ``paced``, ``wide``), whether there is a P wave
+            (``p_present``) and whether the recording shows that (``p_known``; it may begin after the first P wave),
+            boundaries by the clinical definition (``qrs_onset``) and over all leads (``qrs_first_onset``,
+            ``qrs_last_offset``), samples at ``fs``, and intervals.
         lead_features: a row per lead and beat with GEM's fourteen features (``LEAD_FEATURE_COLUMNS``).
-        lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape words (``LEAD_SUMMARY_COLUMNS``).
-        rhythm: RR and P statistics, ``None`` where not measurable: ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms``,
-            ``af_probability`` and ``flutter_probability`` (of fibrillation and flutter of the atria),
-            ``atrial_rate_bpm`` (P or flutter waves), ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (growth per beat).
-        quality: a row per lead: ``lead usable issues unusable_spans_s`` (``issues`` is a tuple of words such as ``flat``, ``clipped``, ``noise``, ``missing``,
-            ``lead_off``; ``unusable_spans_s`` of stretches, from and to, that were left out).
-        issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``, ``pacing_spikes``, ...).
+        lead_summary: a row per lead with the median beat's amplitudes (relative to the QRS onset), durations and shape
+            words (``LEAD_SUMMARY_COLUMNS``).
+        rhythm: RR and P statistics, ``None`` where not measurable:
+            ``rr_min_ms rr_max_ms rr_sd_ms rr_cv rmssd_ms p_share pr_sd_ms``, ``af_probability`` and
+            ``flutter_probability`` (of atrial fibrillation and flutter), ``atrial_rate_bpm`` (of P or flutter waves),
+            ``p_per_qrs``, ``dropped_beats`` (P waves that no QRS follows), ``pr_trend_ms`` (change per beat).
+        quality: a row per lead: ``lead usable issues unusable_spans_s``. ``issues`` is a tuple of words such as
+            ``flat``, ``clipped``, ``noise``, ``missing``, ``lead_off``; ``unusable_spans_s`` is a tuple of (start, end)
+            in seconds that were left out.
+        issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``,
+            ``pacing_spikes``, ...).
         reasons: name of a missing value -> why it is missing.
         methods: name of a value -> how it was measured.
-        age, sex: of the patient, if the record says (years; ``"female"`` / ``"male"``).
-        derived: what others worked out from this measurement and keep with it (its assessment); not written, not pickled.
+        age: of the patient, years, if it is in the record.
+        sex: ``"female"`` or ``"male"``, if it is in the record.
+        derived: a cache for what is computed from this measurement, such as its assessment; not part of ``to_dict`` and
+            not pickled.
     """
 
     record_id: str
@@ -146,7 +158,7 @@ class Measurement:
     derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "derived": {}}  # what was worked out from it can be worked out again
+        return {**self.__dict__, "derived": {}}  # the cache can be computed again
 
     @property
     def axis(self) -> float | None:
@@ -154,7 +166,10 @@ class Measurement:
         return self.axes.get("qrs")
 
     def evidence(self, quantity: str) -> Evidence:
-        """The evidence of a global value: ``heart_rate``, ``axis``, an interval, or a key of ``rhythm``.
+        """The evidence of a global value.
+
+        Args:
+            quantity: ``heart_rate``, ``axis``, ``axis_p``, ``axis_t``, an interval, or a key of ``rhythm``.
 
         Raises:
             KeyError: no value has that name.
@@ -194,7 +209,7 @@ class Measurement:
         return value, "ms" if quantity.endswith("_ms") else "bpm" if quantity.endswith("_bpm") else ""
 
     def _place(self, quantity: str) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
-        """Beats and stretches that a global value was read from."""
+        """Indices of the beats that a global value was read from, and their spans in seconds."""
         columns = {
             "pr": ("p_onset", "qrs_onset"),
             "p": ("p_onset", "p_offset"),
@@ -222,7 +237,11 @@ class Measurement:
         return tuple(int(b) for b in table["beat"]), spans
 
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
-        """A JSON-ready dictionary (NaN becomes ``None``); ``tables=False`` leaves the per-beat tables out."""
+        """A JSON-ready dictionary, in which NaN is ``None``.
+
+        Args:
+            tables: include the tables with a row per beat: ``beats``, ``waves``, ``lead_features``.
+        """
         out: dict[str, Any] = {
             "record_id": self.record_id,
             "fs_hz": self.fs,
@@ -249,8 +268,11 @@ class Measurement:
         return {key: _plain(value) for key, value in out.items()}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Measurement:
-        """The measurement that ``to_dict`` wrote (through JSON or not); tables that it left out come back empty.
+    def from_dict(cls, data: Mapping[str, Any]) -> Measurement:
+        """The measurement that ``to_dict`` wrote.
+
+        Args:
+            data: from ``to_dict``, directly or through JSON; tables that it lacks are empty.
 
         Raises:
             EcgFormatError: the dictionary is not one of a measurement.
@@ -271,8 +293,8 @@ class Measurement:
             "quality": QUALITY_COLUMNS,
         }
         try:
-            frames = {name: pd.DataFrame(told.get(name, []), columns=list(columns)) for name, columns in tables.items()}
-            for name in frames:  # None stands for NaN in numbers, and for itself in words
+            frames = {name: pd.DataFrame(data.get(name, []), columns=list(columns)) for name, columns in tables.items()}
+            for name in frames:  # None is NaN in a column of numbers, and stays None in a column of words
                 for column in frames[name].columns:
                     values = frames[name][column]
                     if values.isna().any() and all(isinstance(value, int | float) for value in values.dropna()):
@@ -281,22 +303,22 @@ class Measurement:
             spans = [tuple(map(tuple, spans)) for spans in frames["quality"]["unusable_spans_s"]]
             frames["quality"]["unusable_spans_s"] = pd.Series(spans, dtype=object)
             return cls(
-                record_id=told["record_id"],
-                fs=float(told["fs_hz"]),
-                leads=tuple(told["leads"]),
-                duration_s=float(told["duration_s"]),
-                intervals=dict(told["intervals_ms"]),
-                extents=dict(told["extents_ms"]),
-                uncertainty=dict(told.get("uncertainty_ms", {})),
-                heart_rate=told["heart_rate_bpm"],
-                axes=dict(told["axes_deg"]),
-                rhythm=dict(told["rhythm"]),
-                issues=tuple(told["issues"]),
-                reasons=dict(told["reasons"]),
-                methods=dict(told["methods"]),
-                has_millivolts=bool(told["has_millivolts"]),
-                age=told["age"],
-                sex=told["sex"],
+                record_id=data["record_id"],
+                fs=float(data["fs_hz"]),
+                leads=tuple(data["leads"]),
+                duration_s=float(data["duration_s"]),
+                intervals=dict(data["intervals_ms"]),
+                extents=dict(data["extents_ms"]),
+                uncertainty=dict(data.get("uncertainty_ms", {})),
+                heart_rate=data["heart_rate_bpm"],
+                axes=dict(data["axes_deg"]),
+                rhythm=dict(data["rhythm"]),
+                issues=tuple(data["issues"]),
+                reasons=dict(data["reasons"]),
+                methods=dict(data["methods"]),
+                has_millivolts=bool(data["has_millivolts"]),
+                age=data["age"],
+                sex=data["sex"],
                 **frames,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -314,17 +336,21 @@ class Measurement:
             f"{name.upper()} {show(self.intervals.get(name), 'ms', self.uncertainty.get(name))}"
             for name in ("pr", "qrs", "qt")
         )
-        return f"Measurement({self.record_id!r}, rate {show(self.heart_rate, 'bpm')}, {values}, axis {show(self.axis, 'deg')}, {len(self.beats)} beats)"
+        rate, axis = show(self.heart_rate, "bpm"), show(self.axis, "deg")
+        return f"Measurement({self.record_id!r}, rate {rate}, {values}, axis {axis}, {len(self.beats)} beats)"
 
 
 def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The beats (beats,) that intervals are measured on: the normal ones.
+    """The beats on which intervals are measured: the normal ones, or all where there are none.
 
-    Where there is none, all: paced or wide throughout, they are the rhythm. Among paced beats it takes three normal ones.
+    A rhythm that is paced or wide throughout is measured as it is. Among paced beats there must be three normal ones.
 
     Args:
         types: of each beat, as in ``Measurement.beats``.
-        whole: (beats,) with a QRS and a T; an atrial spike that was taken for a beat has none.
+        whole: (beats,) with a QRS and a T, which an atrial spike taken for a beat does not have.
+
+    Returns:
+        (beats,).
     """
     kinds = np.array(list(types), dtype=object)
     normal = kinds == "normal"
@@ -337,7 +363,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Only what JSON can hold."""
+    """Convert to what JSON can represent."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The rhythm of a recording: what kind each beat is, and how probable fibrillation and flutter of the atria are."""
+"""The rhythm of a recording: the type of each beat, and the probabilities of atrial fibrillation and flutter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .ectopy import (
     Comparison,
     beat_types,
     compare,
-    like_paced,
+    resembling_paced,
     supraventricular_features,
     ventricular_features,
 )
@@ -40,18 +40,24 @@ ATRIAL = (
     "waves_rate",
     "qrs_width",
 )
-FEWEST_INTERVALS, AT_ONCE = 2, 30  # between ordinary beats; over more than 30 the rate itself changes
-LAGS = (1, 2, 3)  # beats: with extrasystoles every second or third beat, an interval is like the second or third after
-P_IS_THE_RULE = 0.9  # share of beats with a P wave from which no flutter is looked for
+MIN_INTERVALS, AT_ONCE = 2, 30  # intervals between usual beats; over more than 30 the rate itself changes
+LAGS = (1, 2, 3)  # beats: in bigeminy (trigeminy) an interval resembles the second (third) one after it
+P_IS_THE_RULE = 0.9  # share of beats with a P wave, from which flutter is not searched
 USUAL_FLUTTER_BPM = 285.0
 CLEARNESS = (1.0, 40.0)
 
 
 class RhythmFeatures(NamedTuple):
-    """What the rhythm is told from.
+    """Features from which the rhythm is classified.
 
-    ``beats`` compared with the usual one; ``ventricular`` (beats, ``VENTRICULAR``); ``is_ventricular`` and ``is_paced`` (beats,); ``atrial`` (``ATRIAL``), ``None`` with too few
-    ordinary beats; ``waves`` of the atria, ``None`` where they were not looked for; ``averaged``, P waves in the average beat.
+    Attributes:
+        beats: each beat compared with the usual one.
+        ventricular: (beats, features), in the order of ``VENTRICULAR``.
+        is_ventricular: (beats,).
+        is_paced: (beats,).
+        atrial: (8,), in the order of ``ATRIAL``; ``None`` with too few usual beats.
+        waves: regular atrial waves; ``None`` where they were not searched or not found.
+        averaged: P waves in the average beat.
     """
 
     beats: Comparison
@@ -64,8 +70,15 @@ class RhythmFeatures(NamedTuple):
 
 
 class Rhythm(NamedTuple):
-    """``types`` (beats,) as in ``Measurement.beats``; the probabilities of fibrillation and flutter of the atria, ``None`` with too few beats; ``flutter_bpm``, the rate of the atrial
-    waves where flutter is more probable than not; ``averaged``, P waves in the average beat, where the rhythm lets them be P waves."""
+    """The rhythm of a recording.
+
+    Attributes:
+        types: of each beat, as in ``Measurement.beats``.
+        fibrillation: probability of atrial fibrillation; ``None`` with too few beats.
+        flutter: probability of atrial flutter, likewise.
+        flutter_bpm: rate of the atrial waves, where flutter is more probable than not.
+        averaged: P waves in the average beat; ``None`` where there are none or the rhythm excludes them.
+    """
 
     types: list[str]
     fibrillation: float | None
@@ -82,25 +95,25 @@ def rhythm_features(
     rr: Array,
     paced: NDArray[np.bool_],
     p_known: NDArray[np.bool_],
-    there: NDArray[np.bool_] | None = None,
+    present: NDArray[np.bool_] | None = None,
     weights: Weights | None = None,
 ) -> RhythmFeatures:
-    """What beats and atria show.
+    """Compute the features from which the rhythm is classified.
 
     Args:
         signal: (usable leads, samples) at 250 Hz, mV.
         names: of these leads.
         found: boundaries per lead.
-        edges: from ``fuse``.
-        rr: (beats - 1,) samples from beat to beat, NaN where something between them is missing.
-        paced: (beats,) those that follow a pacing spike, from ``pacing.follow``.
-        p_known: (beats,) those before which the recording shows whether there is a P wave.
-        there: (usable leads, samples), where a lead was recorded; all of it where ``None``.
-        weights: other than the shipped ones.
+        edges: boundaries of every beat, from ``fuse``.
+        rr: (beats - 1,) samples from beat to beat, NaN where there is a gap between them.
+        paced: (beats,) whether the beat follows a pacing spike, from ``mark_paced``.
+        p_known: (beats,) whether the recording shows if there is a P wave before the beat.
+        present: (usable leads, samples), where a lead was recorded; ``None``: everywhere.
+        weights: of the scores; ``None`` for the bundled ones.
     """
-    of = compare(signal, found, rr, there)
+    of = compare(signal, found, rr, present)
     has_p = np.isfinite(edges["p_onset"])
-    paced = like_paced(signal, found.beats, paced, there)
+    paced = resembling_paced(signal, found.beats, paced, present)
     beats = ventricular_features(of, has_p, found.beats, signal.shape[1])
     ventricular = (scores("ventricular", beats, weights) > 0) & ~paced
     averaged = averaged_p(signal, names, edges, of.rr, ~ventricular)
@@ -121,7 +134,7 @@ def _atrial(
     usual = ~ventricular
     rr = of.rr[usual & np.append(False, usual[:-1])]
     rr = rr[np.isfinite(rr)]
-    if len(rr) < FEWEST_INTERVALS:
+    if len(rr) < MIN_INTERVALS:
         return None, None
     middle = float(np.median(rr))
     steps = [float(np.median(np.abs(rr[lag:] - rr[:-lag]))) for lag in LAGS if len(rr) > lag + 1]
@@ -136,7 +149,7 @@ def _atrial(
         t_end = min(t_end if np.isfinite(t_end) else 0.4 * FS_HZ, 0.6 * middle)
         waves = regular_waves(signal[rows], edges["qrs_onset"], edges["qrs_offset"], t_end, usual)
     clearness = np.clip(averaged.clearness, *CLEARNESS) if averaged is not None else 2.0
-    explained, likeness = (waves.explained, waves.likeness) if waves is not None else (0.0, 0.0)
+    explained, lag_correlation = (waves.explained, waves.lag_correlation) if waves is not None else (0.0, 0.0)
     rate = 60.0 * waves.rate_hz if waves is not None else USUAL_FLUTTER_BPM
     features = (
         np.log(irregularity + 0.01),
@@ -144,7 +157,7 @@ def _atrial(
         share,
         np.log(clearness),
         explained,
-        likeness,
+        lag_correlation,
         abs(rate - USUAL_FLUTTER_BPM) / 50.0,
         np.clip(_median(of.width_ms), 60.0, 200.0) / 30.0,
     )
@@ -152,11 +165,11 @@ def _atrial(
 
 
 def read_rhythm(of: RhythmFeatures, weights: Weights | None = None) -> Rhythm:
-    """Tell the kind of each beat and the rhythm of the atria.
+    """Classify the beats and the atrial rhythm.
 
     Args:
         of: from ``rhythm_features``.
-        weights: other than the shipped ones.
+        weights: of the scores; ``None`` for the bundled ones.
     """
     fibrillation = flutter = None
     if of.atrial is not None:
@@ -176,12 +189,15 @@ def read_rhythm(of: RhythmFeatures, weights: Weights | None = None) -> Rhythm:
 
 
 def scores(kind: str, features: Array, weights: Weights | None = None) -> Array:
-    """Score (n,) of each beat by the learned weights; above 0 it is one of that kind.
+    """Score each beat with the learned weights.
 
     Args:
         kind: ``"ventricular"`` or ``"supraventricular"``.
-        features: (n, those of that kind).
-        weights: other than the shipped ones.
+        features: (n, features) of that kind.
+        weights: of the scores; ``None`` for the bundled ones.
+
+    Returns:
+        (n,); above 0 the beat is of that kind.
     """
     of_kind = (weights or _shipped())[kind]
     names = {"ventricular": VENTRICULAR, "supraventricular": SUPRAVENTRICULAR}[kind]
@@ -189,9 +205,17 @@ def scores(kind: str, features: Array, weights: Weights | None = None) -> Array:
 
 
 def atrial_probabilities(features: Array, weights: Weights | None = None) -> Array:
-    """(n, 2) probabilities of fibrillation and of flutter, of recordings with ``ATRIAL`` features (n, 8)."""
-    told = weights or _shipped()
-    by_kind = np.array([[told[kind][name] for name in ("constant", *ATRIAL)] for kind in ("fibrillation", "flutter")])
+    """Probabilities of atrial fibrillation and flutter.
+
+    Args:
+        features: (n, 8), a row per recording, in the order of ``ATRIAL``.
+        weights: of the model; ``None`` for the bundled ones.
+
+    Returns:
+        (n, 2): fibrillation, flutter.
+    """
+    loaded = weights or _shipped()
+    by_kind = np.array([[loaded[kind][name] for name in ("constant", *ATRIAL)] for kind in ("fibrillation", "flutter")])
     logits = np.zeros((len(features), 3))
     logits[:, 1:] = by_kind[:, 0] + features @ by_kind[:, 1:].T
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -200,8 +224,8 @@ def atrial_probabilities(features: Array, weights: Weights | None = None) -> Arr
 
 @lru_cache(maxsize=1)
 def _shipped() -> Weights:
-    told: Weights = json.loads(MODEL.read_text(encoding="utf-8"))["weights"]
-    return told
+    loaded: Weights = json.loads(MODEL.read_text(encoding="utf-8"))["weights"]
+    return loaded
 
 
 def _median(values: Array) -> float:

@@ -1,4 +1,4 @@
-"""Two delineators on one recording: how far they are apart tells how sure an interval is."""
+"""Uncertainty of intervals from the difference between two delineators."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from ..errors import EcgError
 
 OTHER = {"learned": "classical", "classical": "learned"}
-# Half the width, ms, of the range around the first delineator's value that holds the true one nine times in ten: a floor, and a share of how far the second
-# one is off. Quantile regression on 30 LUDB records held out of the network's training (readers' marks) and 20 of PTB-XL (GE 12SL's values) together;
-# docs/measurement.md has how often it holds on as many others. The learned QRS is as far off whether the two agree or not: it has a floor only.
+# Half the width, ms, of the range around the first delineator's value that holds the true one nine times in ten: a
+# constant, and a share of the difference to the second delineator. Quantile regression on 30 LUDB records held out of
+# the network's training (annotators' marks) and 20 of PTB-XL (GE 12SL's values) together; docs/measurement.md has the
+# coverage on as many others. The error of the learned QRS does not depend on the difference: it has a constant only.
 CALIBRATION_MS = {
     "learned": {"pr": (13.0, 0.1), "qrs": (11.5, 0.0), "qt": (11.0, 0.5)},
     "classical": {"pr": (11.5, 0.25), "qrs": (10.5, 0.6), "qt": (11.5, 1.0)},
@@ -17,10 +18,13 @@ CALIBRATION_MS = {
 
 
 def other_delineator(name: str) -> str:
-    """The delineator whose opinion is asked beside that of ``name``.
+    """The delineator that gives the second opinion.
+
+    Args:
+        name: of the first delineator.
 
     Raises:
-        EcgError: how far another one may be off is only known of ``learned`` and ``classical``.
+        EcgError: ``name`` is neither ``learned`` nor ``classical``; the uncertainty is calibrated for these only.
     """
     if name not in OTHER:
         raise EcgError(
@@ -37,10 +41,11 @@ def uncertainty_ms(
 
     Args:
         name: of the first delineator.
-        first, second: ``Measurement.intervals`` by either.
+        first: ``Measurement.intervals`` by the first delineator.
+        second: ``Measurement.intervals`` by the other one.
 
     Returns:
-        For ``pr``, ``qrs``, ``qt`` and the QTc, ms; nothing for an interval that one of the two did not measure.
+        For ``pr``, ``qrs``, ``qt`` and the QTc, ms; without the intervals that one of the two did not measure.
 
     Example:
         >>> uncertainty_ms("learned", {"pr": 160.0}, {"pr": None})

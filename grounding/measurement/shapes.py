@@ -1,4 +1,4 @@
-"""Amplitudes and words of each lead, read in its median beat."""
+"""Amplitudes and shape words of each lead, read in its median beat."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from .result import LEAD_SUMMARY_COLUMNS
 Lead = NDArray[np.float64]
 
 
-class Pieces(NamedTuple):
-    """``some`` of the stretches asked for, n: ``values`` (n, longest), which of them lie ``inside``, ``first`` position and ``length`` (n,)."""
+class Segments(NamedTuple):
+    """A batch of segments, cut out of the leads and padded to the longest of them.
 
-    some: slice
+    Attributes:
+        chosen: which of all segments these n are.
+        values: (n, longest).
+        inside: (n, longest), False in the padding.
+        first: (n,) first sample.
+        length: (n,) in samples.
+    """
+
+    chosen: slice
     values: NDArray[np.float32]
     inside: NDArray[np.bool_]
     first: NDArray[np.intp]
@@ -27,43 +35,58 @@ class Pieces(NamedTuple):
 
     @property
     def last_value(self) -> NDArray[np.float32]:
+        """The last value of each segment, (n,)."""
         value: NDArray[np.float32] = self.values[np.arange(len(self.values)), self.length - 1]
         return value
 
 
 BEFORE_S, AFTER_S = 0.35, 0.6
-# a deflection of the QRS smaller than this is not named: a quarter of a small square, or 4 % of the largest
-LEAST_MV, LEAST_SHARE = 0.025, 0.04
+# a deflection of the QRS below a quarter of a small square, or 4 % of the largest one, is not named
+MIN_DEFLECTION_MV, MIN_DEFLECTION_SHARE = 0.025, 0.04
 FLAT_ST_MV = 0.05
 VALUES_AT_ONCE, STRETCHES_AT_ONCE = 1 << 20, 1 << 13
 
 
-def pieces(signal: NDArray[np.float32], rows: NDArray[np.intp], begins: Lead, ends: Lead) -> Iterator[Pieces]:
-    """Stretches of leads, one below the other; many are handed out a part at a time.
+def segments(signal: NDArray[np.float32], rows: NDArray[np.intp], begins: Lead, ends: Lead) -> Iterator[Segments]:
+    """Cut segments out of the leads, in batches.
 
     Args:
         signal: (leads, samples).
-        rows: (n,) which lead.
-        begins, ends: (n,) positions, both finite; rounded down, the end belongs to the stretch.
+        rows: (n,) the lead of each segment.
+        begins: (n,) first samples, finite, rounded down.
+        ends: (n,) last samples (inclusive), finite, rounded down.
+
+    Yields:
+        Batches of segments, in order.
     """
     end = signal.shape[1] - 1
     for start in range(0, len(rows), STRETCHES_AT_ONCE):
-        some = slice(start, start + STRETCHES_AT_ONCE)
-        first = np.minimum(np.maximum(begins[some], 0), end).astype(np.intp)
-        length = np.minimum(np.maximum(ends[some], first), end).astype(np.intp) - first + 1
+        chosen = slice(start, start + STRETCHES_AT_ONCE)
+        first = np.minimum(np.maximum(begins[chosen], 0), end).astype(np.intp)
+        length = np.minimum(np.maximum(ends[chosen], first), end).astype(np.intp) - first + 1
         at = np.arange(int(length.max()))
-        values = signal[rows[some, None], np.minimum(first[:, None] + at, end)]
-        yield Pieces(some, values, at < length[:, None], first, length)
+        values = signal[rows[chosen, None], np.minimum(first[:, None] + at, end)]
+        yield Segments(chosen, values, at < length[:, None], first, length)
 
 
 def median_beat(lead: NDArray[np.float32], onsets: NDArray[np.intp], fs: float) -> Lead | None:
-    """The sample-wise median of the beats around their QRS onset, on the level at the onset; None where none fits."""
+    """The sample-wise median of beats aligned at the QRS onset, relative to the level before the onset.
+
+    Args:
+        lead: (samples,).
+        onsets: (n,) QRS onsets, samples.
+        fs: sampling rate, Hz.
+
+    Returns:
+        (samples,) from ``BEFORE_S`` before the onset to ``AFTER_S`` after it; ``None`` where no beat fits completely
+        into the recording.
+    """
     before, after = int(BEFORE_S * fs), int(AFTER_S * fs)
     onsets = onsets[(onsets >= before) & (onsets + after <= len(lead))]
     if len(onsets) == 0:
         return None
     level = row_medians(lead[onsets[:, None] + np.arange(-max(1, int(0.016 * fs)), 0)])
-    step = max(1, VALUES_AT_ONCE // len(onsets))  # a day of beats goes through it in strips
+    step = max(1, VALUES_AT_ONCE // len(onsets))  # in parts, so that a day of beats fits into memory
     out = np.empty(before + after)
     for start in range(0, len(out), step):
         at = np.arange(start, min(len(out), start + step)) - before
@@ -78,7 +101,8 @@ def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: t
         beat: the median beat, mV, from ``BEFORE_S`` before its QRS onset.
         fs: Hz.
         qrs_ms: QRS duration in this lead.
-        p, t: onset and offset of P and T in ms from the QRS onset, NaN where absent.
+        p: onset and offset of P in ms from the QRS onset, NaN where absent.
+        t: onset and offset of T, likewise.
     """
     origin = int(BEFORE_S * fs)
 
@@ -102,14 +126,14 @@ def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: t
 
 
 def _wave(part: Lead, level: float | None = None) -> tuple[float, str | None]:
-    """Largest deviation and a word: ``positive``, ``negative``, ``biphasic`` or ``flat``."""
+    """Largest deviation, and ``positive``, ``negative``, ``biphasic`` or ``flat``."""
     if len(part) < 3:
         return math.nan, None
     base = np.linspace(part[0], part[-1], len(part)) if level is None else level
     rest = part - base
     high, low = float(rest.max()), float(rest.min())
     value = high if high >= -low else low
-    if max(high, -low) < LEAST_MV:
+    if max(high, -low) < MIN_DEFLECTION_MV:
         return value, "flat"
     if min(high, -low) > 0.4 * max(high, -low):
         return value, "biphasic"
@@ -117,15 +141,15 @@ def _wave(part: Lead, level: float | None = None) -> tuple[float, str | None]:
 
 
 def _qrs(part: Lead, fs: float) -> dict[str, Any]:
-    """Q, R, S, R', S' and the word they spell; capitals for deflections of at least half the largest."""
-    least = max(LEAST_MV, LEAST_SHARE * float(np.abs(part).max()))
-    signs = np.where(part > least, 1, np.where(part < -least, -1, 0))
+    """Amplitudes and durations of Q, R, S, R', S', and the form; capitals from half the largest deflection on."""
+    threshold = max(MIN_DEFLECTION_MV, MIN_DEFLECTION_SHARE * float(np.abs(part).max()))
+    signs = np.where(part > threshold, 1, np.where(part < -threshold, -1, 0))
     waves: list[tuple[int, float, int, float]] = []  # sign, amplitude, position, ms
     borders = [0, *(np.flatnonzero(np.diff(signs)) + 1).tolist(), len(part)]
     for start, stop in itertools.pairwise(borders):
         if signs[start] and (stop - start) * 1000.0 / fs >= 6:
             peak = start + int(np.abs(part[start:stop]).argmax())
-            if waves and waves[-1][0] == signs[start]:  # a notch that does not cross the baseline is one wave
+            if waves and waves[-1][0] == signs[start]:  # a notch that does not cross the baseline does not split a wave
                 if abs(part[peak]) > abs(waves[-1][1]):
                     waves[-1] = (waves[-1][0], float(part[peak]), peak, waves[-1][3] + (stop - start) * 1000.0 / fs)
             else:

@@ -1,4 +1,4 @@
-"""ECG paper: a recording drawn at 25 mm/s and 10 mm/mV, and where on the picture everything is."""
+"""ECG paper: a recording drawn at 25 mm/s and 10 mm/mV, and the position of everything in the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strokes: the grid, anti-aliased traces and text, as NumPy arrays and Pillow's own font."""
+"""Drawing primitives: the grid and anti-aliased strokes as NumPy arrays, and Pillow's built-in font."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ from PIL import ImageFont
 PAPER = (255, 247, 246)
 FINE, BOLD = (250, 219, 217), (240, 172, 170)
 INK = (22, 24, 38)
-STEP_PX = 0.5  # distance between the discs that make a stroke: closer shows no difference
+STEP_PX = 0.5  # distance between the discs of a stroke; a smaller one makes no visible difference
 
 
 @lru_cache(maxsize=8)
 def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
-    """Pink millimetre paper, (height, width, 3), read-only because it is shared between pictures."""
+    """Pink millimetre paper.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        px_per_mm: resolution.
+
+    Returns:
+        (height, width, 3), RGB; read-only, since pictures share it.
+    """
     image = np.empty((height, width, 3), np.uint8)
     image[:] = PAPER
-    # below 3 pixels a millimetre the fine lines would fill the paper: it keeps the 5 mm ones
+    # below 3 pixels per mm the 1 mm lines would fill the paper, so only those of 5 mm are drawn
     steps = [(1, FINE)] * (px_per_mm >= 3) + [(5, BOLD)]
     for step, colour in steps:
         thick = 2 if step == 5 and px_per_mm >= 8 else 1
@@ -36,14 +45,15 @@ def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
 
 
 def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64], radius: float) -> None:
-    """Draw a polyline into a coverage mask; NaN lifts the pen.
+    """Draw a polyline into a coverage mask; NaN interrupts the line.
 
-    The line is a row of anti-aliased discs at most half a pixel apart; a pixel keeps the largest coverage, so that a trace
-    which crosses itself is no darker there.
+    The line is a row of anti-aliased discs at most half a pixel apart. A pixel keeps the largest coverage, so that
+    crossings are not darker.
 
     Args:
         coverage: (height, width), 0-255, changed in place.
-        x, y: (points,), pixels.
+        x: (points,), pixels.
+        y: (points,), pixels.
         radius: half the thickness, pixels.
     """
     height, width = coverage.shape
@@ -72,7 +82,7 @@ def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.fl
 
 
 def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points at most STEP_PX apart, without those that fall into the quarter pixel of the point before."""
+    """Points at most STEP_PX apart along a polyline; points in the same quarter pixel as the one before are dropped."""
     cell_x, cell_y = np.round(x * 4), np.round(y * 4)
     kept = np.ones(len(x), bool)
     kept[1:] = (cell_x[1:] != cell_x[:-1]) | (cell_y[1:] != cell_y[:-1])
@@ -85,7 +95,7 @@ def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.f
     pieces = np.where(np.isfinite(length), np.ceil(np.nan_to_num(length) / STEP_PX), 1).astype(np.int64).clip(1, 20_000)
     start = np.repeat(np.arange(len(dx)), pieces)
     within = (np.arange(len(start)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) / np.repeat(pieces, pieces)
-    # a finite point beside a gap must still be drawn: its own step is NaN there
+    # a finite point next to a gap is drawn too, though the step to the gap is NaN
     along_x, along_y = np.nan_to_num(dx), np.nan_to_num(dy)
     out_x = np.append(x[start] + within * along_x[start], x[-1])
     out_y = np.append(y[start] + within * along_y[start], y[-1])
@@ -94,7 +104,13 @@ def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.f
 
 
 def blend(image: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
-    """Lay ink of one colour over an (height, width, 3) image, in place."""
+    """Draw a coverage mask in one colour over an image.
+
+    Args:
+        image: (height, width, 3), RGB, changed in place.
+        coverage: (height, width), 0-255.
+        colour: RGB.
+    """
     pixels = np.flatnonzero(coverage)
     share = coverage.reshape(-1)[pixels].astype(np.float32)[:, None] / 255
     flat = image.reshape(-1, 3)
@@ -103,5 +119,9 @@ def blend(image: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: tuple[i
 
 @lru_cache(maxsize=32)
 def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font: the same glyphs on every machine, no font file to find."""
+    """Pillow's built-in font, which has the same glyphs on every machine.
+
+    Args:
+        size_px: height.
+    """
     return ImageFont.load_default(size_px)

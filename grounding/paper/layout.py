@@ -1,4 +1,4 @@
-"""Where each lead, second and millivolt lies on the paper. No pixel is drawn here."""
+"""Positions of leads, seconds and millivolts on the paper. Nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..record import STANDARD_LEADS, ECGRecord, canonical_lead
 
 MM_PER_S, MM_PER_MV = 25.0, 10.0
 MM_PER_INCH = 25.4
-ROW_S = 10.0  # what one row of paper holds
+ROW_S = 10.0  # length of a row of paper
 PAGE_WIDTH_MM, PAGE_HEIGHT_MM = 279.4, 215.9  # US letter, landscape: 1650 x 1275 pixels at 150 dpi
 LEFT_MM, TOP_MM, BOTTOM_MM = 18.0, 17.0, 9.0
 PULSE_MM = 5.0  # 0.2 s, 1 mV
 MIN_ROW_MM = 20.0
 MIN_PX_PER_MM, MAX_PX_PER_MM = 0.5, 40.0
-UNCALIBRATED_MV = 1.0  # the height given to a large deflection where the record has no voltage
+UNCALIBRATED_MV = 1.0  # drawn height of a large deflection where the record has no voltages
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels; ``x0 <= x1`` and ``y0 <= y1``, y grows downwards."""
+    """A rectangle in pixels; ``x0 <= x1`` and ``y0 <= y1``, y increases downwards."""
 
     x0: float
     y0: float
@@ -39,11 +39,13 @@ class Panel:
 
     Attributes:
         lead: its name.
-        start_s, end_s: the stretch of the recording, s; equal where nothing was recorded.
-        x_mm, width_mm: where it begins and the width of its cell (the trace may be shorter).
-        y_mm: the height of the zero line, from the top of the page.
-        height_mm: the height of its row, centred on ``y_mm``.
-        zero: the value (mV, or the record's own unit) that lies on the zero line: the median of the stretch.
+        start_s: start of the stretch in the recording, s.
+        end_s: its end, s; equal to ``start_s`` where nothing was recorded.
+        x_mm: its left end.
+        y_mm: zero line, from the top of the page.
+        width_mm: width of its cell; the trace may be shorter.
+        height_mm: height of its row, centred on ``y_mm``.
+        zero: the value (mV, or the record's own unit) at the zero line: the median of the stretch.
         rhythm: True for a rhythm strip.
         missing: why nothing is drawn, or ``""``.
     """
@@ -62,15 +64,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class PageLayout:
-    """The geometry of one page: (lead, second, millivolt) to pixel and back to a box.
+    """The geometry of one page: the pixel of a (lead, second, millivolt), and the box of a stretch.
 
     Attributes:
         name: ``"3x4"`` and so on.
         px_per_mm: resolution.
-        width_mm, height_mm: of the page.
-        panels: what is on it, rhythm strips last.
-        mv_per_unit: how many millivolts of paper one unit of the record is drawn as; 1 where the record has millivolts.
-        calibrated: False where the record's amplitudes carry no voltage.
+        width_mm: of the page.
+        height_mm: of the page.
+        panels: its panels, rhythm strips last.
+        mv_per_unit: drawn millivolts per unit of the record; 1 where the record has millivolts.
+        calibrated: False where the record's amplitudes are no voltages.
     """
 
     name: str
@@ -88,20 +91,37 @@ class PageLayout:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Leads that the layout has a place for and the record does not hold."""
+        """Leads that the layout has a place for and the record lacks."""
         return tuple(dict.fromkeys(panel.lead for panel in self.panels if panel.missing))
 
     def panels_of(self, lead: str) -> tuple[Panel, ...]:
-        """The panels that show a lead; empty where it is not on the page."""
+        """The panels that show a lead.
+
+        Args:
+            lead: in any usual spelling.
+
+        Returns:
+            Empty where the lead is not on the page.
+        """
         name = canonical_lead(lead)
         return tuple(panel for panel in self.panels if panel.lead == name and not panel.missing)
 
     def x_px(self, panel: Panel, second: float) -> float:
-        """Horizontal position of a second of the recording in a panel."""
+        """Horizontal position of a time, pixels.
+
+        Args:
+            panel: of the page.
+            second: from the beginning of the recording.
+        """
         return (panel.x_mm + (second - panel.start_s) * MM_PER_S) * self.px_per_mm
 
     def y_px(self, panel: Panel, value: float) -> float:
-        """Vertical position of a value (mV, or the record's own unit) in a panel."""
+        """Vertical position of a value, pixels.
+
+        Args:
+            panel: of the page.
+            value: mV, or the record's own unit.
+        """
         return (panel.y_mm - (value - panel.zero) * self.mv_per_unit * MM_PER_MV) * self.px_per_mm
 
     def pixels(self, lead: str, second: float, mv: float) -> tuple[tuple[float, float], ...]:
@@ -119,7 +139,13 @@ class PageLayout:
         )
 
     def boxes(self, lead: str, start_s: float, end_s: float) -> tuple[Box, ...]:
-        """The rectangles that a stretch of a lead takes, once for each panel that shows a part of it."""
+        """The rectangles of a stretch of a lead, one for each panel that shows a part of it.
+
+        Args:
+            lead: in any usual spelling.
+            start_s: seconds from the beginning of the recording.
+            end_s: seconds from the beginning of the recording.
+        """
         found = []
         for panel in self.panels_of(lead):
             first, last = max(start_s, panel.start_s), min(end_s, panel.end_s)
@@ -131,8 +157,11 @@ class PageLayout:
     def evidence_boxes(self, evidence: Evidence) -> tuple[Box, ...]:
         """The rectangles of a piece of evidence.
 
-        Evidence from the record as a whole (no leads, or every lead over more than a panel's time) is shown on the
-        rhythm strip, where a reader looks for it; otherwise each of its leads and stretches is shown.
+        Evidence from the record as a whole (without leads, or most leads over a longer time than a panel's) is shown on
+        the rhythm strip, where a reader looks for it; otherwise each of its leads and stretches is shown.
+
+        Args:
+            evidence: from this recording.
         """
         shown = tuple(dict.fromkeys(panel.lead for panel in self.panels if not panel.missing))
         strips = tuple(panel.lead for panel in self.panels if panel.rhythm and not panel.missing)
@@ -191,11 +220,13 @@ def plan(
         rhythm: lead(s) of the rhythm strip; ``"auto"`` takes II (else V1, else the first lead) where there is more than
             one column; ``None`` for no strip.
         start_s: where the page begins, s.
-        px_per_mm, dpi, width_px: resolution, one of the three; 150 dpi where none is given.
+        px_per_mm: resolution in pixels per mm; at most one of the three resolutions, 150 dpi where none is given.
+        dpi: resolution in dots per inch.
+        width_px: resolution by the width of the page.
 
     Returns:
-        PageLayout. Columns show consecutive time; where the recording ends before the page does, the last columns go back
-        to the last stretch that fills them (every ``Panel`` says its seconds).
+        PageLayout. Columns show consecutive times; where the recording ends before the page does, the last columns show
+        its last seconds (every ``Panel`` has its times).
 
     Raises:
         EcgError: the layout, the leads or the resolution can't be used.
@@ -296,7 +327,7 @@ def _panel(
 
 
 def _paper_scale(record: ECGRecord) -> float:
-    """mV of paper per unit: a large deflection becomes 1 mV high."""
+    """Drawn millivolts per unit, such that a large deflection is 1 mV high."""
     centred = np.abs(record.signal - np.nanmedian(record.signal))
     large = float(np.nanpercentile(centred, 99.5))
     return UNCALIBRATED_MV / large if large > 0 else 1.0

@@ -1,4 +1,4 @@
-"""draw and render: the record on paper, and evidence marked on it."""
+"""``draw`` and ``render``: a recording on ECG paper, and evidence marked on it."""
 
 from __future__ import annotations
 
@@ -26,23 +26,29 @@ class Page:
 
     Attributes:
         image: the picture (RGB).
-        layout: which lead, second and millivolt lies at which pixel.
+        layout: positions of leads, seconds and millivolts.
     """
 
     image: Image.Image
     layout: PageLayout
 
     def box(self, lead: str, start_s: float, end_s: float) -> tuple[Box, ...]:
-        """The rectangles of a stretch of a lead, in pixels: one for each panel that shows a part of it."""
+        """The rectangles of a stretch of a lead, one for each panel that shows a part of it.
+
+        Args:
+            lead: in any usual spelling.
+            start_s: seconds from the beginning of the recording.
+            end_s: seconds from the beginning of the recording.
+        """
         return self.layout.boxes(lead, start_s, end_s)
 
     def mark(
         self, evidence: Evidence | Iterable[Evidence], label: str = "", colour: tuple[int, int, int] = MARK
     ) -> Page:
-        """A page with evidence marked on it; this one stays as it is.
+        """A copy of the page with evidence marked on it.
 
         Args:
-            evidence: what to mark: each of its leads and stretches that this page shows.
+            evidence: each of its leads and stretches that this page shows is marked.
             label: a word or number at the first mark.
             colour: RGB.
         """
@@ -74,8 +80,8 @@ def draw(
 ) -> Page:
     """Draw a recording on ECG paper: 25 mm/s, 10 mm/mV, 1 mm and 5 mm grid, calibration pulse, lead names.
 
-    The signal is drawn as recorded: no filter; each stretch is shifted so that its median lies on the zero line. A lead the
-    record lacks stays blank with a note. The same call gives the same bytes.
+    The signal is drawn as recorded, without a filter; each stretch is shifted so that its median is on the zero line.
+    The place of a missing lead is blank, with a note. The same call gives the same bytes.
 
     Args:
         record: the recording.
@@ -83,8 +89,11 @@ def draw(
         leads: which leads, in order; the twelve standard ones where ``None``.
         rhythm: lead(s) of the rhythm strip, ``"auto"``, or ``None``.
         start_s: where the page begins, s.
-        px_per_mm, dpi, width_px: resolution, one of the three; 150 dpi (1650 x 1275 pixels) where none is given.
-        labels: False leaves all text out.
+        px_per_mm: resolution in pixels per mm; at most one of the three resolutions, 150 dpi (1650 x 1275 pixels) where
+            none is given.
+        dpi: resolution in dots per inch.
+        width_px: resolution by the width of the page.
+        labels: False omits all text.
 
     Returns:
         Page with ``image`` and ``layout``.
@@ -108,7 +117,7 @@ def draw(
     lines = [_trace(record, plane, panel) for panel in plane.panels if not panel.missing]
     if plane.calibrated:
         lines += [_pulse(y_mm) for y_mm in sorted({panel.y_mm for panel in plane.panels})]
-    # a short bar between the columns
+    # a short vertical line between the columns
     lines += [
         np.array([[panel.x_mm, panel.x_mm], [panel.y_mm - 3.0, panel.y_mm + 3.0]])
         for panel in plane.panels
@@ -151,7 +160,7 @@ def _trace(record: ECGRecord, plane: PageLayout, panel: Panel) -> NDArray[np.flo
     values = record.lead(panel.lead)[first:last].astype(np.float64)
     x = panel.x_mm + (np.arange(first, last) / record.fs - panel.start_s) * MM_PER_S
     y = panel.y_mm - (values - panel.zero) * plane.mv_per_unit * MM_PER_MV
-    # a wrong gain must not draw over the header, nor a million discs outside the page
+    # with a wrong gain the trace must not cover the header, nor be drawn far outside the page
     return np.stack([x, y.clip(TOP_MM / 2, plane.height_mm)])
 
 

@@ -12,7 +12,7 @@ from ..units import millivolts_per
 from .bounds import add_warnings
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years, years_between
-from .groups import Group, joined
+from .groups import Group, join_groups
 from .registry import register_reader
 from .xml_document import has_root, load_xml, number_in, numbers_in, text_at
 
@@ -42,7 +42,7 @@ def aecg(path: Path, series: int = 0) -> Channels:
 
     Args:
         path: the file.
-        series: which rhythm series, from 0; median beats are none.
+        series: which rhythm series, from 0; median beats do not count.
     """
     where = str(path)
     root = load_xml(path, "AnnotatedECG")
@@ -57,7 +57,7 @@ def aecg(path: Path, series: int = 0) -> Channels:
     if len(every) > 1:
         add_warnings(meta, f"rhythm series {series} of {len(every)} is read; series= picks another")
     groups = [_group(one, k, where) for k, one in enumerate(every[series].findall("component/sequenceSet"))]
-    names, signals, rate, units = joined([group for group in groups if group], meta, where)
+    names, signals, rate, units = join_groups([group for group in groups if group], meta, where)
     _add_person(meta, root)
     _add_device(meta, every[series], root)
     return Channels(names, signals, rate, units, meta, complete_limb_leads=True)
@@ -79,7 +79,7 @@ def _group(sequences: Element, number: int, where: str) -> Group | None:
         scale, unit = _quantity(value, "scale")
         origin, origin_unit = _quantity(value, "origin")
         names.append(code)
-        if not scale:  # no step: not calibrated
+        if not scale:  # not calibrated
             signals.append(samples)
             units.append("adu")
             continue
@@ -100,7 +100,7 @@ def _group(sequences: Element, number: int, where: str) -> Group | None:
 
 
 def _time(value: Element | None) -> tuple[float | None, str]:
-    """Rate, Hz, and start of a sequence of times."""
+    """Sampling rate, Hz, and start of a time sequence."""
     head, increment = (None, None) if value is None else (value.find("head"), value.find("increment"))
     start = "" if head is None else head.get("value", "")
     step = None if increment is None else number_in(increment.get("value"))
@@ -141,7 +141,7 @@ def _add_person(meta: dict[str, Any], root: Element) -> None:
 
 
 def _add_device(meta: dict[str, Any], series: Element, root: Element) -> None:
-    """The global annotations of the series, else of its median beat; statements from wherever they stand."""
+    """The global measurements of the series, or of its median beat; statements from anywhere in the document."""
     values: list[tuple[str, float | None]] = []
     for annotation in series.findall(".//annotationSet/component/annotation"):
         value, name = annotation.find("value"), _VALUES.get(_code(annotation).upper())
@@ -149,10 +149,10 @@ def _add_device(meta: dict[str, Any], series: Element, root: Element) -> None:
             number = number_in(value.get("value"))
             factor = {"s": 1000.0}.get(value.get("unit", ""), 1.0)
             values.append((name, None if number is None else number * factor))
-    said = [
+    statements = [
         text_at(annotation, "value")
         or (value.get("displayName", "") if (value := annotation.find("value")) is not None else "")
         for annotation in root.iter("annotation")
         if _code(annotation).upper() in ("MDC_ECG_INTERPRETATION_STATEMENT", "MDC_ECG_INTERPRETATION_SUMMARY")
     ]
-    add_device_values(meta, values, dict.fromkeys(said))
+    add_device_values(meta, values, dict.fromkeys(statements))

@@ -1,4 +1,4 @@
-"""A bare array becomes channels: what NPY, NPZ and tables without a header have in common."""
+"""Channels of an array without names, as in NPY, NPZ and tables without a header."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from .channels import Channels
 
 
 def from_array(values: NDArray[Any], where: str, leads: Sequence[str] | None, units: str | None) -> Channels:
-    """The channels of a bare (leads, samples) or (samples, leads) array; the lead names tell which.
+    """The channels of an array.
+
+    Args:
+        values: (leads, samples) or (samples, leads); the number of ``leads`` decides which.
+        where: the file, for errors.
+        leads: one name per lead.
+        units: mV by default.
 
     Raises:
-        EcgSignalError: the leads are unknown, or the shape fits neither way.
+        EcgSignalError: the leads are not named, or the shape fits neither way.
     """
     if values.ndim == 1:
         values = values[None]

@@ -1,4 +1,4 @@
-"""What every reader keeps to: how much a file may hold, and where warnings go."""
+"""Limits on the size of a recording, and warnings, for every reader."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from ..errors import EcgFormatError
 
 MAX_FILE_BYTES = 1 << 30
 MAX_SAMPLES = 1 << 28  # over all leads; a day of 12 leads at 200 Hz is 2.07e8
-# what a packed file may become in memory: ECGs pack to a tenth or a twentieth, lines of one value to a thousandth
+# limits of unpacked data: ECGs are compressed to a tenth or a twentieth, constant lines to a thousandth
 FREE_BYTES, MAX_EXPANSION = 64 << 20, 100
 
 
 def add_warnings(meta: dict[str, Any], *messages: str) -> None:
-    """Append to ``meta["warnings"]``, what a reader noticed and a user should know."""
+    """Append warnings for the user to ``meta["warnings"]``.
+
+    Args:
+        meta: of a record.
+        *messages: one line each.
+    """
     meta["warnings"] = (*meta.get("warnings", ()), *messages)
 
 
 def check_inflated(packed: bytes, path: Path, raw: bool = False) -> None:
-    """Refuse zlib data that would fill the memory: it is unpacked a little at a time, and thrown away.
+    """Check that zlib data do not unpack to an excessive size, by unpacking them piece by piece.
 
     Args:
         packed: the data.
-        path: the file it is from.
+        path: the file they are from.
         raw: deflate without zlib's header, as in DICOM.
 
     Raises:
-        EcgFormatError: as ``check_expansion``, or it is cut off or damaged.
+        EcgFormatError: as in ``check_expansion``, or the data are cut off or damaged.
     """
     inflate = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
     total = 0
@@ -47,15 +52,15 @@ def check_inflated(packed: bytes, path: Path, raw: bool = False) -> None:
 
 
 def check_expansion(n_bytes: int, path: Path, size: int | None = None) -> None:
-    """Refuse a small file that would fill the memory.
+    """Check that a file does not unpack to an excessive size.
 
     Args:
-        n_bytes: what it unpacks to, by its own account.
+        n_bytes: unpacked size, as the file states it.
         path: the file.
-        size: bytes that hold the samples, where they lie in other files.
+        size: packed size; by default that of the file.
 
     Raises:
-        EcgFormatError: that is more than 64 MB and more than 100 times its size.
+        EcgFormatError: the unpacked size is over 64 MB and over 100 times the packed size.
     """
     size = path.stat().st_size if size is None else size
     if n_bytes > max(FREE_BYTES, MAX_EXPANSION * size):

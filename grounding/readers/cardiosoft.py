@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import EcgFormatError
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years
-from .groups import Group, joined
+from .groups import Group, join_groups
 from .registry import register_reader
 from .xml_document import has_root, load_xml, number_at, numbers_in, text_at
 
@@ -38,7 +38,7 @@ def cardiosoft(path: Path, strip: int = 0, full_disclosure: bool = False) -> Cha
     Args:
         path: the file.
         strip: which strip, from 0.
-        full_disclosure: read the whole recording that some exports hold beside the strips.
+        full_disclosure: read the whole recording, which some exports contain beside the strips.
     """
     where = str(path)
     root = load_xml(path, "CardiologyXML")
@@ -59,19 +59,19 @@ def cardiosoft(path: Path, strip: int = 0, full_disclosure: bool = False) -> Cha
         else [strips[strip], *strips[:strip], *strips[strip + 1 :], *whole]
     )
     meta: dict[str, Any] = {}
-    names, signals, rate, units = joined(ordered, meta, where, "strip= or full_disclosure= picks another")
+    names, signals, rate, units = join_groups(ordered, meta, where, "strip= or full_disclosure= picks another")
     person = root.find("PatientInfo")
     age = None if person is None else person.find("Age")
     years = age_in_years(number_at(age), "" if age is None else age.get("units", "YEARS"))
     add_person(meta, years, text_at(person, "Gender"))
     measured = next((e for e in root if e.tag.endswith("Measurements")), None)
-    said = [line.text or "" for line in root.findall("Interpretation/Diagnosis/DiagnosisText")]
-    add_device_values(meta, [(ours, number_at(measured, name)) for name, ours in _VALUES.items()], said)
+    statements = [line.text or "" for line in root.findall("Interpretation/Diagnosis/DiagnosisText")]
+    add_device_values(meta, [(ours, number_at(measured, name)) for name, ours in _VALUES.items()], statements)
     return Channels(names, signals, rate, units, meta)
 
 
 def _strips(root: Element) -> list[Element]:
-    """Each strip: the strip data themselves in a resting ECG, their parts in an exercise ECG."""
+    """Each strip: in a resting ECG an element StripData, in an exercise ECG the elements Strip in it."""
     found = []
     for data in root.iter("StripData"):
         found += data.findall("Strip") or [data]
@@ -100,7 +100,7 @@ def _strip(strip: Element, number: int, where: str) -> Group | None:
 
 
 def _full_disclosure(part: Element, where: str) -> Group | None:
-    """The whole recording: a second of each lead after the other, then the next second."""
+    """The whole recording, stored as one second of each lead after the other, then the next second."""
     data = part.find("FullDisclosureData")
     names = [name.strip() for name in text_at(part, "LeadOrder").split(",") if name.strip()]
     if data is None or not names or not (data.text or "").strip():
@@ -116,7 +116,7 @@ def _full_disclosure(part: Element, where: str) -> Group | None:
 
 
 def _scale(part: Element, where: str) -> tuple[float, float, str]:
-    """Rate, step and its unit."""
+    """Sampling rate, size of a step, and its unit."""
     rate, resolution = number_at(part, "SampleRate"), part.find("Resolution")
     if not rate or rate < 1:
         raise EcgFormatError("it gives no sampling rate", where=where, remedy="export it again")

@@ -1,15 +1,16 @@
-"""A file's channels become a record: which of them are ECG leads, what they are called, and what their samples are in.
+"""From a file's channels to a record: selection of ECG leads, their names, units and sampling rate.
 
-This is the one place where that is decided, for every format. A reader says what the file holds (``Channels``: names, units and
-samples as they are stored); ``to_record`` does the rest, with the options that every reader has (``Options``):
+This is the only place where these are decided, for every format. A reader returns the content of the file
+(``Channels``: names, units and samples as stored); ``to_record`` does the rest, with the options that all readers have
+(``Options``):
 
-1. **Which.** ``leads=`` picks or names the channels. Without it, where some are ECGs by name the others are left out and named
-   in ``meta["warnings"]``; where none is, those whose name says nothing are kept, with a warning.
-2. **Names.** The field's spelling (``grounding.leads``); doubled and missing names are numbered, with a warning.
-   ``meta["channel_names"]`` maps our name to the file's where they differ.
-3. **Units.** A unit that is blank, odd or no voltage gives a record whose ``meta["units"]`` is ``"unknown"`` or ``"adu"``, with a
-   warning, never millivolts in silence; ``units=`` says it instead of the file.
-4. **Rate.** The kept channels are brought to the highest of their rates; ``fs=`` says it instead of the file.
+1. **Selection.** ``leads=`` selects or names the channels. Without it, channels that are ECGs by name are kept, and the
+   others are listed in ``meta["warnings"]``; if none is, channels with unknown names are kept, with a warning.
+2. **Names.** They get the standard spelling (``grounding.leads``); repeated and missing names are numbered, with a
+   warning. ``meta["channel_names"]`` maps our name to the file's where they differ.
+3. **Units.** If a unit is blank, unknown or no voltage, ``meta["units"]`` is ``"unknown"`` or ``"adu"``, with a
+   warning; millivolts are never assumed silently. ``units=`` overrides the file.
+4. **Rate.** The kept channels are resampled to the highest of their rates; ``fs=`` overrides the file.
 """
 
 from __future__ import annotations
@@ -34,17 +35,18 @@ Samples = NDArray[Any] | Callable[[], NDArray[Any]]
 
 @dataclass
 class Channels:
-    """What a file holds, as it is stored: before anything is chosen, named, scaled or resampled.
+    """The content of a file as stored, before channels are selected, named, scaled or resampled.
 
     Attributes:
-        names: the file's own, text or bytes; None or blank where a channel has none.
-        signals: one (samples,) array per channel, NaN where a sample is missing, or a function that gives it, called for the kept ones alone.
-        rates: Hz, of all or one per channel; None where the file does not tell.
-        units: of all or one per channel, as the file writes them; None or blank where it gives none. A reader whose format has a default
-            passes that, and ``"adu"`` where the gain is said to be unknown.
+        names: as in the file, text or bytes; None or blank where a channel has none.
+        signals: one (samples,) array per channel, NaN where a sample is missing; or a function that returns it, which
+            is called only for channels that are kept.
+        rates: Hz, of all or one per channel; None where it is not in the file.
+        units: of all or one per channel, as in the file; None or blank where there is none. A reader passes the default
+            of its format, if there is one, and ``"adu"`` where the gain is unknown.
         meta: ``age``, ``sex``, ``comments``, ``warnings``, ...
-        complete_limb_leads: III, aVR, aVL and aVF are computed from I and II where the file, as its format has it, leaves them out.
-        labelled: channels of a table whose unit stands in their own name or under it: ``units=`` is for the others.
+        complete_limb_leads: compute III, aVR, aVL and aVF from I and II if they are missing, as the format intends.
+        labelled: channels of a table with a unit in their name or below it; ``units=`` applies to the others.
         word: what the format calls a channel, in messages.
     """
 
@@ -60,12 +62,12 @@ class Channels:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user can say about any file; each wins over what the file says (but see ``Channels.labelled``).
+    """The options of every reader, which override the file (but see ``Channels.labelled``).
 
     Attributes:
         fs: sampling rate, Hz (the highest, where channels differ).
-        leads: channels to take, in this order; or, where none of these is there, names for all of them.
-        units: what the samples are in: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, ``"zscore"``, ``"adu"``.
+        leads: channels to take, in this order; or, if the file has none of these names, names for all channels.
+        units: unit of the samples: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, ``"zscore"``, ``"adu"``.
         age: years.
         sex: ``"female"`` or ``"male"``.
     """
@@ -77,7 +79,14 @@ class Options:
     sex: str | None = None
 
     def check(self, where: str) -> Options:
-        """The same, in the right types. Raises EcgSignalError where an option can't be used."""
+        """The same options, checked and converted.
+
+        Args:
+            where: the file, for errors.
+
+        Raises:
+            EcgSignalError: an option can't be used.
+        """
         fs = None if self.fs is None else checked_rate(self.fs, where)
         leads = self.leads
         try:
@@ -98,16 +107,16 @@ OPTIONS = tuple(item.name for item in fields(Options))
 
 
 def to_record(channels: Channels, options: Options, where: str, record_id: str) -> ECGRecord:
-    """The record that a file's channels are.
+    """Make a record from a file's channels.
 
     Args:
-        channels: what the reader found.
-        options: what the user said, checked.
+        channels: from the reader.
+        options: from the user, checked.
         where: the file, for errors.
         record_id: the record's name.
 
     Raises:
-        EcgSignalError: no channel is an ECG, a lead that was asked for is not there, or the rate is not known.
+        EcgSignalError: no channel is an ECG, a requested lead is missing, or the rate is not known.
     """
     meta = dict(channels.meta)
     kept = _choose(channels, options, meta, where)
@@ -117,8 +126,7 @@ def to_record(channels: Channels, options: Options, where: str, record_id: str) 
     samples = (_samples(channels.signals[row]) for row in rows)
     signal, rate = one_rate(samples, _rates(channels, rows, options, where), [scales[row] for row in rows], meta, where)
     names = [name for _, name in kept]
-    own = {name: text_of(channels.names[row]) for row, name in kept}
-    renamed = {name: given for name, given in own.items() if given != name}
+    renamed = {name: given for row, name in kept if (given := text_of(channels.names[row])) != name}
     if renamed:
         meta["channel_names"] = renamed
     if channels.complete_limb_leads:
@@ -131,7 +139,13 @@ def to_record(channels: Channels, options: Options, where: str, record_id: str) 
 
 
 def with_options(record: ECGRecord, options: Options, where: str) -> ECGRecord:
-    """A record that a reader made by itself, with what the user said about it."""
+    """Apply the common options to a record that a reader returned instead of channels.
+
+    Args:
+        record: from the reader.
+        options: from the user, checked.
+        where: the file, for errors.
+    """
     if options == Options():
         return record
     units = record.meta.get("units", "mV")
@@ -140,7 +154,7 @@ def with_options(record: ECGRecord, options: Options, where: str) -> ECGRecord:
 
 
 def _choose(channels: Channels, options: Options, meta: dict[str, Any], where: str) -> list[tuple[int, str]]:
-    """(row, name) of every channel to keep."""
+    """(row, name) of every channel that is kept."""
     known = recognise(channels.names)
     if not known:
         raise EcgSignalError(f"there is no {channels.word}", where=where, remedy="choose an ECG recording")
@@ -149,13 +163,13 @@ def _choose(channels: Channels, options: Options, meta: dict[str, Any], where: s
         names = _distinct([known[row].name for row in kept], kept, channels.word, meta)
         add_warnings(meta, *no_lead_warning(names))
         return list(zip(kept, names, strict=True))
-    return _asked_for(channels, known, tuple(options.leads), options, where)
+    return _selected(channels, known, tuple(options.leads), options, where)
 
 
 def _ecgs(
     channels: Channels, known: Sequence[Channel], options: Options, meta: dict[str, Any], where: str
 ) -> list[int]:
-    """The rows that are ECGs, by name and, where no name tells, by unit; the others are named in a warning."""
+    """The rows that are ECGs, by name or, if no name is known, by unit; the others are listed in a warning."""
     rows = list(range(len(known)))
     measures = {row for row in rows if unit_kind(_unit(channels, row)) == "quantity"}  # mmHg, %, bpm
     kept = [row for row in rows if known[row].kind in ("lead", "ecg") and row not in measures]
@@ -178,22 +192,22 @@ def _ecgs(
     return kept
 
 
-def _asked_for(
+def _selected(
     channels: Channels, known: Sequence[Channel], leads: tuple[str, ...], options: Options, where: str
 ) -> list[tuple[int, str]]:
-    """The channels that ``leads=`` picks by their names, or all (or all ECGs) under the names it gives."""
+    """The channels that ``leads=`` selects by name; or all channels, or all ECGs, with the names it gives."""
     every = list(range(len(known)))
     names = _distinct([channel.name for channel in known], every, channels.word, {})
     places = [_find(name, channels, names) for name in leads]
     if all(place is not None for place in places) and len(set(places)) == len(places):
         return [(place, names[place]) for place in places if place is not None]
-    for rows in (every, _ecgs_or_none(channels, known, options, where)):
+    for rows in (every, _ecgs_or_empty(channels, known, options, where)):
         if len(rows) == len(leads) and all(
             place is None or place == row for place, row in zip(places, rows, strict=True)
         ):
             partly = any(place is not None for place in places)
             if partly and any(p is None and known[row].kind == "lead" for p, row in zip(places, rows, strict=True)):
-                continue  # some names are the file's and one contradicts it: that is a slip
+                continue  # some names are in the file and one contradicts it: probably a mistake
             given = recognise(leads)
             return [(row, channel.name) for row, channel in zip(rows, given, strict=True)]
     if channels.complete_limb_leads and {"I", "II"} <= set(names):
@@ -203,18 +217,18 @@ def _asked_for(
         ):
             return [(row, names[row]) for row in _ecgs(channels, known, options, {}, where)]
     missing = [name for name, place in zip(leads, places, strict=True) if place is None]
-    there = _listed([f"{names[row]!r}" if " " in names[row] else names[row] for row in every])
+    available = _listed([f"{names[row]!r}" if " " in names[row] else names[row] for row in every])
     what = (
         f"there is no {channels.word} {', '.join(missing)}"
         if missing
         else f"leads {', '.join(leads)} name one {channels.word} twice"
     )
     raise EcgSignalError(
-        what, where=where, remedy=f"there are {there}; leads= picks some of them, or names all {len(every)}"
+        what, where=where, remedy=f"there are {available}; leads= picks some of them, or names all {len(every)}"
     )
 
 
-def _ecgs_or_none(channels: Channels, known: Sequence[Channel], options: Options, where: str) -> list[int]:
+def _ecgs_or_empty(channels: Channels, known: Sequence[Channel], options: Options, where: str) -> list[int]:
     try:
         return _ecgs(channels, known, options, {}, where)
     except EcgSignalError:
@@ -222,16 +236,16 @@ def _ecgs_or_none(channels: Channels, known: Sequence[Channel], options: Options
 
 
 def _find(name: str, channels: Channels, names: Sequence[str]) -> int | None:
-    """The channel of a name: ours, the file's, or one that means the same lead."""
-    own = [text_of(raw).lower() for raw in channels.names]
-    for here, there in ((name, names), (name.strip().lower(), own), (canonical_lead(name), names)):
-        if here in there:
-            return there.index(here)
+    """The channel with a name: our name, the file's, or another spelling of the lead."""
+    in_file = [text_of(raw).lower() for raw in channels.names]
+    for wanted, available in ((name, names), (name.strip().lower(), in_file), (canonical_lead(name), names)):
+        if wanted in available:
+            return available.index(wanted)
     return None
 
 
 def _distinct(names: Sequence[str], rows: Sequence[int], word: str, meta: dict[str, Any]) -> list[str]:
-    """The names, with missing and doubled ones numbered and a warning about them."""
+    """The names, with missing and repeated ones numbered, and a warning about them."""
     out: list[str] = []
     taken, given, last = set[str](), set(names), dict[str, int]()
     for name, row in zip(names, rows, strict=True):
@@ -255,24 +269,26 @@ def _distinct(names: Sequence[str], rows: Sequence[int], word: str, meta: dict[s
 def _scales(
     channels: Channels, kept: Sequence[tuple[int, str]], options: Options, meta: dict[str, Any], where: str
 ) -> tuple[dict[int, float], str]:
-    """What a sample of each channel is to be multiplied by, and the record's unit.
+    """The factor of each channel's samples, by row, and the record's unit.
 
-    Where only some channels are voltages the others are left out, since a record has one unit.
+    If only some channels are voltages the others are left out, since a record has one unit.
     """
     if options.units is not None:
         scale = millivolts_per(options.units)
         if scale is None:
             return {row: 1.0 for row, _ in kept}, _without_voltage(options.units) or "unknown"
-        own = {row: millivolts_per(_unit(channels, row)) for row, _ in kept if row in channels.labelled}
-        return {row: own.get(row) or scale for row, _ in kept}, "mV"
+        labelled = {row: millivolts_per(_unit(channels, row)) for row, _ in kept if row in channels.labelled}
+        return {row: labelled.get(row) or scale for row, _ in kept}, "mV"
     volts = {row: millivolts_per(_unit(channels, row)) for row, _ in kept}
     scales = {row: scale for row, scale in volts.items() if scale is not None}
     if len(scales) == len(kept):
         return scales, "mV"
     odd = [(row, name) for row, name in kept if row not in scales]
     words = {"": "none", "adu": "adu, not calibrated"}
-    told = _listed(dict.fromkeys(words.get(text, text) for text in (text_of(_unit(channels, row)) for row, _ in odd)))
-    whose = f"the unit of {_listed([name for _, name in odd])} is no voltage ({told})"
+    unit_words = _listed(
+        dict.fromkeys(words.get(text, text) for text in (text_of(_unit(channels, row)) for row, _ in odd))
+    )
+    whose = f"the unit of {_listed([name for _, name in odd])} is no voltage ({unit_words})"
     if scales:
         add_warnings(meta, f"{whose}, left out; take them with leads= and units=")
         return scales, "mV"
@@ -284,7 +300,7 @@ def _scales(
 
 
 def _without_voltage(unit: object) -> str | None:
-    """The record's word for a unit that is no voltage; None where the unit is blank or odd."""
+    """The name in ``meta["units"]`` of a unit that is no voltage; None where the unit is blank or unknown."""
     text = text_of(unit).lower()
     if text in UNITS_WITHOUT_VOLTAGE:
         return text
@@ -302,15 +318,15 @@ def _rates(channels: Channels, rows: Sequence[int], options: Options, where: str
                 "the sampling rate is not in the file", where=where, remedy="pass fs= in Hz, e.g. fs=500"
             )
         return [float(rate)] * len(rows)
-    own = [float(rates[row]) for row in rows]
-    top = max(own)
-    return own if options.fs is None or not top > 0 else [rate / top * options.fs for rate in own]
+    stored = [float(rates[row]) for row in rows]
+    top = max(stored)
+    return stored if options.fs is None or not top > 0 else [rate / top * options.fs for rate in stored]
 
 
 def _completed(
     names: list[str], signal: NDArray[np.float32], options: Options, meta: dict[str, Any]
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """The limb leads that I and II imply beside the others, in the standard order; where leads were asked for, those."""
+    """Add the limb leads that follow from I and II, in standard order; or only the requested leads."""
     asked = [canonical_lead(name) for name in options.leads or ()]
     if asked and set(asked) <= set(names):
         return names, signal
@@ -334,10 +350,11 @@ def _unit(channels: Channels, row: int) -> object:
 def _named(channels: Channels, row: int) -> str:
     unit = text_of(_unit(channels, row))
     kind = unit_kind(unit)
-    return f"{text_of(channels.names[row]) or f'{channels.word} {row + 1}'}{f' ({unit})' if kind in ('quantity', 'odd') else ''}"
+    name = text_of(channels.names[row]) or f"{channels.word} {row + 1}"
+    return f"{name} ({unit})" if kind in ("quantity", "odd") else name
 
 
-def _listed(names: Iterable[str], most: int = 12) -> str:
-    """Names for a message, a long list cut."""
+def _listed(names: Iterable[str], limit: int = 12) -> str:
+    """Names for a message; a long list is shortened."""
     every = list(names)
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+    return ", ".join(every[:limit]) + (f" and {len(every) - limit} more" if len(every) > limit else "")

@@ -1,4 +1,4 @@
-"""A named table becomes channels: what CSV, Parquet, NPY and NPZ have in common about columns, units in names, and time."""
+"""Channels of a table with named columns (CSV, Parquet, NPY, NPZ): time columns, index columns, units in names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..units import millivolts_per
 from .bounds import add_warnings
 from .channels import Channels
 
-_MAX_NAME = 200  # characters that are looked at
+_MAX_NAME = 200  # characters that are examined
 _SECONDS = {
     "s": 1.0,
     "sec": 1.0,
@@ -105,14 +105,16 @@ _BESIDE_TIME = {
     "le",
 }
 _INDEX = re.compile(
-    r"(index|idx|row|n|nr|no|#|samples?( ?(#|no|nr|number|index|num|interval))?|unnamed: ?\d+|__index_level_\d+__|level_0)\.?",
+    r"(index|idx|row|n|nr|no|#|samples?( ?(#|no|nr|number|index|num|interval))?|"
+    r"unnamed: ?\d+|__index_level_\d+__|level_0)\.?",
     re.IGNORECASE,
 )
 _IN_BRACKETS = re.compile(r"(?P<name>.*?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
 _AT_THE_END = re.compile(r"(?P<name>.+?)(?:_|\s+(?:in\s+)?|\s*/\s*)(?P<unit>[^\W\d_]+)")
-# what may stand in brackets behind a name and is no unit
+# text in brackets after a name that is not a unit
 _REMARK = re.compile(
-    r"einthoven|goldberger|wilson|filt\w*|clean\w*|leads?|ecg|ekg|limb|chest|left|right|augmented|\d+|[lr][al][- ]?[lr][al]|.{13,}",
+    r"einthoven|goldberger|wilson|filt\w*|clean\w*|leads?|ecg|ekg|limb|chest|left|right|augmented|\d+|"
+    r"[lr][al][- ]?[lr][al]|.{13,}",
     re.IGNORECASE,
 )
 
@@ -122,11 +124,11 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: as the file has it; blank where it has none.
-        read: gives its numbers, float (samples,), NaN where a cell is missing; called only when they are needed.
-        unit: what a row of units says of it.
+        name: as in the file; blank where it has none.
+        read: returns its numbers, float (samples,), NaN where a cell is empty; called only when they are needed.
+        unit: from a row of units.
         is_time: its cells are times, read as seconds.
-        is_text: it holds no numbers.
+        is_text: it has no numbers.
     """
 
     name: str
@@ -139,24 +141,25 @@ class Column:
 def from_table(
     columns: Sequence[Column], where: str, fs: float | None, units: str | None, rate_hz: float | None = None
 ) -> Channels:
-    """The channels that a table's columns are.
+    """The channels of a table.
 
-    A time column (``time``, ``time_ms``, ``t [s]``, ``Zeit``) gives the rate; an index column is skipped; ``II (uV)`` gives a unit.
+    A time column (``time``, ``time_ms``, ``t [s]``, ``Zeit``) gives the rate; an index column is skipped; ``II (uV)``
+    contains a unit.
 
     Args:
         columns: of equal length.
         where: the file, for errors.
-        fs: the rate the user gave, Hz: no time column is looked at then.
-        units: of every column that has none of its own; mV by default.
-        rate_hz: what the file says beside the columns; a time column wins.
+        fs: sampling rate given by the user, Hz; then time columns are not read.
+        units: of columns without a unit of their own; mV by default.
+        rate_hz: sampling rate from elsewhere in the file; a time column has precedence.
 
     Raises:
-        EcgSignalError: time is not evenly spaced, and the rate is told nowhere else.
+        EcgSignalError: time is not evenly spaced, and there is no other sampling rate.
     """
     meta: dict[str, Any] = {}
     times, kept, texts = [], [], []
     for position, column in enumerate(columns):
-        if column.is_text:  # never read: it may unpack to anything
+        if column.is_text:  # not read, since its unpacked size is not checked
             texts.append(column.name or "no name")
         elif column.is_time or is_time(column.name):
             times.append(column)
@@ -184,7 +187,10 @@ def from_table(
 
 
 def is_index(name: str) -> bool:
-    """Whether a column only counts the rows, by its name.
+    """Whether a column only counts the rows.
+
+    Args:
+        name: of the column.
 
     Example:
         >>> [is_index(name) for name in ("index", "Sample #", "Unnamed: 0", "II")]
@@ -194,11 +200,14 @@ def is_index(name: str) -> bool:
 
 
 def is_time(name: str) -> bool:
-    """Whether a column is the time by its name.
+    """Whether a column is the time.
+
+    Args:
+        name: of the column.
 
     Example:
-        >>> [is_time(name) for name in ("time_ms", "Elapsed time", "Zeit [s]", "sensor timestamp [ns]", "RR time", "temp")]
-        [True, True, True, True, False, False]
+        >>> [is_time(name) for name in ("time_ms", "Elapsed time", "Zeit [s]", "sensor timestamp [ns]", "RR time")]
+        [True, True, True, True, False]
     """
     words = re.findall(r"[^\W\d_]+", name[:_MAX_NAME].lower())
     return (
@@ -209,7 +218,13 @@ def is_time(name: str) -> bool:
 
 
 def time_unit_s(unit: str) -> float | None:
-    """Seconds in a unit of time; None where it is none.
+    """Seconds in a unit of time.
+
+    Args:
+        unit: in any spelling, with or without brackets.
+
+    Returns:
+        The factor; None where it is not a unit of time.
 
     Example:
         >>> time_unit_s("ms"), time_unit_s("seconds"), time_unit_s("hh:mm:ss.mmm"), time_unit_s("mV")
@@ -220,7 +235,13 @@ def time_unit_s(unit: str) -> float | None:
 
 
 def split_unit(name: str) -> tuple[str, str | None]:
-    """A column's name and the unit in it.
+    """Separate a column's name from the unit in it.
+
+    Args:
+        name: of the column.
+
+    Returns:
+        The name and its unit, or None.
 
     Example:
         >>> split_unit("II (uV)"), split_unit("V1_mV"), split_unit("Lead I (Einthoven)"), split_unit("II [parsec]")
@@ -241,7 +262,7 @@ def split_unit(name: str) -> tuple[str, str | None]:
 
 
 def _rate_of(times: Sequence[Column], rate_hz: float | None, where: str) -> float | None:
-    """Hz from the first time column that is evenly spaced, else what the file says elsewhere."""
+    """Sampling rate, Hz, from the first evenly spaced time column, else ``rate_hz``."""
     trouble = None
     for column in times:
         try:
@@ -254,14 +275,14 @@ def _rate_of(times: Sequence[Column], rate_hz: float | None, where: str) -> floa
 
 
 def _rate(column: Column, where: str) -> float:
-    """Hz from a time column, in seconds unless its name or a row of units says otherwise."""
+    """Sampling rate, Hz, from a time column, which is in seconds unless its name or unit is another."""
     time = np.asarray(column.read(), dtype=np.float64)
     steps = np.diff(time)
     name = column.name
     if steps.size == 0 or not np.isfinite(steps).all() or not (steps > 0).all():
         raise EcgSignalError(f"column {name!r} does not grow from row to row", where=where, remedy="pass fs= in Hz")
     step = float(time[-1] - time[0]) / steps.size
-    # rounded time stamps jitter by less than a sample; a gap is a sample or more
+    # rounding moves time stamps by less than a sample; a gap is a sample or more
     if np.abs(steps - step).max() > 0.75 * step:
         raise EcgSignalError(
             f"column {name!r} is not evenly spaced", where=where, remedy="fill the gap, cut there, or pass fs= in Hz"

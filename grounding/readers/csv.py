@@ -32,8 +32,9 @@ _BLOCK_BYTES = 1 << 22
 def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None, units: str | None = None) -> Channels:
     """Delimited text (comma, semicolon, tab or blanks; decimal point or comma), a row per sample.
 
-    A header names the leads (``I, II, V1 (uV)``), a row of units may stand under it and anything above it; lines that start with ``#`` are
-    skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512 hertz``, gives the sampling rate.
+    A header has the lead names (``I, II, V1 (uV)``); a row of units may follow it, and anything may precede it; lines
+    that start with ``#`` are skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512
+    hertz``, gives the sampling rate.
 
     Args:
         path: the file.
@@ -52,7 +53,7 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     body = _Body(path, layout)
     names = _names(layout, body, where)
     if names is None:
-        channels = _unnamed(body, leads, units, where)
+        channels = _without_header(body, leads, units, where)
         channels.rates = fs if fs is not None else layout.rate_hz
         return channels
     row_units = layout.units if len(layout.units) == len(names) else [""] * len(names)
@@ -64,16 +65,16 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
 
 
 class _Body:
-    """The rows of numbers, column by column; a cell that is no number is an error only where its column is used."""
+    """The rows of numbers, column by column; a cell that is not a number is an error only if its column is used."""
 
     def __init__(self, path: Path, layout: TextLayout) -> None:
         self.path, self.layout = path, layout
-        self.strange: dict[
+        self.invalid: dict[
             int, tuple[int, str]
         ] = {}  # column -> row in the file and text of its first cell that is no number
         parts: list[list[NDArray[Any]]] = [[] for _ in range(layout.columns)]
         self.rows = 0
-        # a count of nanoseconds needs all of its digits; rows may begin with a number that has no name
+        # times stay float64, as nanoseconds need all digits; k + 1, since rows may begin with an unnamed row number
         self.times = {k + more for k, name in enumerate(layout.names or ()) if is_time(name) for more in (0, 1)}
         for frame in _frames(path, layout):
             for k in range(layout.columns):
@@ -83,8 +84,16 @@ class _Body:
         self._check_last_column()
 
     def column(self, k: int) -> NDArray[Any]:
-        if k in self.strange:
-            row, text = self.strange[k]
+        """One column, (rows,).
+
+        Args:
+            k: its number, from 0.
+
+        Raises:
+            EcgFormatError: a cell is not a number.
+        """
+        if k in self.invalid:
+            row, text = self.invalid[k]
             raise EcgFormatError(
                 f"row {row} holds {text[:30]!r}, not a number", where=str(self.path), remedy="keep numbers only"
             )
@@ -93,10 +102,15 @@ class _Body:
         return np.unwrap(values, period=86_400) if past_midnight else values
 
     def is_empty(self, k: int) -> bool:
-        return k not in self.strange and not np.isfinite(self._columns[k]).any()
+        """Whether all cells of a column are empty.
+
+        Args:
+            k: its number, from 0.
+        """
+        return k not in self.invalid and not np.isfinite(self._columns[k]).any()
 
     def _numbers(self, cells: pd.Series[Any], k: int) -> NDArray[Any]:
-        """A column of a chunk: seconds of time stamps (float64), else float64 of a possible time, float32 of the rest."""
+        """A column of a chunk: float64 seconds of time stamps, float64 of columns named as times, else float32."""
         import pandas as pd
 
         if k in self.layout.stamps:
@@ -104,19 +118,19 @@ class _Body:
         values = _float64(pd.to_numeric(cells, errors="coerce"))
         if not pd.api.types.is_numeric_dtype(cells.dtype):
             text = cells.astype("string").fillna("").str.strip(" '\"\t")
-            strange = np.isnan(values) & ~text.str.lower().isin(MISSING).to_numpy(bool)
-            if strange.any():  # a comma or another minus sign in some cells
-                again = text[strange].str.replace("\u2212", "-").str.replace(self.layout.decimal, ".", regex=False)
-                values[strange] = _float64(pd.to_numeric(again, errors="coerce"))
-                strange &= np.isnan(values)
-            if strange.any() and k not in self.strange:
-                row = int(np.argmax(strange))
-                self.strange[k] = self.layout.skip + self.rows + row + 1, str(cells.iloc[row])
+            invalid = np.isnan(values) & ~text.str.lower().isin(MISSING).to_numpy(bool)
+            if invalid.any():  # a comma or another minus sign in some cells
+                again = text[invalid].str.replace("\u2212", "-").str.replace(self.layout.decimal, ".", regex=False)
+                values[invalid] = _float64(pd.to_numeric(again, errors="coerce"))
+                invalid &= np.isnan(values)
+            if invalid.any() and k not in self.invalid:
+                row = int(np.argmax(invalid))
+                self.invalid[k] = self.layout.skip + self.rows + row + 1, str(cells.iloc[row])
         with np.errstate(over="ignore"):
             return values if k in self.times else values.astype(np.float32)
 
     def _check_last_column(self) -> None:
-        """pandas fills a row that is too short with missing values: find it, where the last column has some."""
+        """Find rows with too few fields, which pandas fills with missing values in the last column."""
         layout, last = self.layout, self._columns[-1]
         if np.isfinite(last).all() or not np.isfinite(last).any() or layout.texts & {layout.columns - 1}:
             return
@@ -140,7 +154,7 @@ def _frames(path: Path, layout: TextLayout) -> Iterator[pd.DataFrame]:
         options: dict[str, Any] = {} if layout.quoted else {"quoting": 3}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # columns of mixed types: they are looked at below
+                warnings.simplefilter("ignore")  # of columns with mixed types, which are handled later
                 yield from pd.read_csv(
                     file,
                     sep=layout.delimiter or r"\s+",
@@ -164,7 +178,7 @@ def _frames(path: Path, layout: TextLayout) -> Iterator[pd.DataFrame]:
 
 
 def _lines(path: Path, layout: TextLayout) -> Iterator[tuple[int, str]]:
-    """The rows of numbers as text, with their number in the file."""
+    """The rows of numbers as text, with their line numbers."""
     with path.open(encoding=layout.encoding, errors="replace") as file:
         for number, line in enumerate(file, 1):
             if number > layout.skip and line.strip() and not line.startswith("#"):
@@ -188,9 +202,9 @@ def _count_lines(path: Path) -> int:
 
 
 def _names(layout: TextLayout, body: _Body, where: str) -> list[str] | None:
-    """A name for every column that holds something; None where there is no header.
+    """A name for every column that is not empty; None where there is no header.
 
-    Rows that end in a delimiter have an empty field more than the header, and rows that begin with their number one more.
+    Rows may have one field more than the header: an empty one after a final delimiter, or a row number at the start.
     """
     columns, names = layout.columns, layout.names
     fields = len(names) if names is not None else 1
@@ -200,7 +214,7 @@ def _names(layout: TextLayout, body: _Body, where: str) -> list[str] | None:
         return None
     while len(names) > columns and not names[-1]:
         names = names[:-1]
-    if len(names) == columns - 1 and 0 not in body.strange and (np.diff(body.column(0)) == 1).all():
+    if len(names) == columns - 1 and 0 not in body.invalid and (np.diff(body.column(0)) == 1).all():
         names = ["", *names]
         layout.units = ["", *layout.units]
     if len(names) != columns:
@@ -215,22 +229,24 @@ def _names(layout: TextLayout, body: _Body, where: str) -> list[str] | None:
     return names
 
 
-def _unnamed(body: _Body, leads: Sequence[str] | None, units: str | None, where: str) -> Channels:
-    """A table without a header: ``leads=`` names its columns, or its rows where there are as many."""
+def _without_header(body: _Body, leads: Sequence[str] | None, units: str | None, where: str) -> Channels:
+    """A table without a header: ``leads=`` names its columns, or its rows if their number fits."""
     columns = body.layout.columns
     while columns > 1 and body.is_empty(columns - 1):
         columns -= 1
     if leads is not None and len(leads) != columns and len(leads) == body.rows:
         return from_array(np.stack([body.column(k) for k in range(columns)]).T, where, leads, units)
     if leads is None or len(leads) != columns:
-        return from_array(np.empty((body.rows, columns), np.float32), where, leads, units)  # says what is missing
+        return from_array(
+            np.empty((body.rows, columns), np.float32), where, leads, units
+        )  # raises the appropriate error
     return Channels(leads, [partial(body.column, k) for k in range(columns)], None, units or "mV", word="column")
 
 
 def _wide(
     path: Path, layout: TextLayout, lines: int, leads: Sequence[str] | None, fs: float | None, units: str | None
 ) -> Channels:
-    """A row per lead and a column per sample; a row may begin with the lead's name."""
+    """A table with a row per lead and a column per sample; rows may begin with the lead's name."""
     where = str(path)
     if layout.names is not None or lines > MAX_COLUMNS:
         raise EcgFormatError(f"the table has {layout.columns} columns", where=where, remedy="write a column per lead")
@@ -271,7 +287,7 @@ def _seconds(cells: pd.Series[Any]) -> NDArray[np.float64]:
         stamps = pd.to_datetime(text.str.replace(",", "."), format="ISO8601", errors="coerce", utc=True)
         return _float64((stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds())
     fields = text.iloc[0].count(":") + 1 if len(text) and not text.isna().any() else 0
-    try:  # the usual case, all of one form: as numbers between colons
+    try:  # if all have the same form: numbers separated by colons, which pandas reads fast
         lines = "\n".join(text.str.replace(",", ".")) if fields else ""
         parts = pd.read_csv(io.StringIO(lines), sep=":", header=None, skip_blank_lines=False).to_numpy(np.float64)
     except ValueError:

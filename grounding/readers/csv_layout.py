@@ -1,4 +1,4 @@
-"""How a delimited text is laid out: its encoding, its delimiter, what stands above the numbers, and where these begin."""
+"""Layout of a delimited text: encoding, delimiter, header, units, and where the rows of numbers begin."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..leads import recognise
 from ..units import millivolts_per, unit_kind
 from .columns import is_index, is_time, time_unit_s
 
-HEAD_BYTES = 1 << 18  # what is looked at: a header lies in it
+HEAD_BYTES = 1 << 18  # examined at the start of the file
 HEAD_LINES, HEAD_ROWS = 2000, 50
-HEADER_LINES = 200  # of remarks that are looked at
+HEADER_LINES = 200  # lines above the numbers that are examined
 MAX_COLUMNS = 1000
 MAX_LINE_BYTES = 64 << 20
 _BOMS = {
@@ -35,16 +35,18 @@ _DECIMAL_COMMA = re.compile(r"[-+\u2212]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 CLOCK = r"(?:(?P<h>\d+):)?(?P<m>\d{1,2}):(?P<s>\d{1,2}(?:[.,]\d*)?)(?:\s+\d{1,2}/\d{1,2}/\d{2,4})?"
 DATE = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
 _STAMP = re.compile(f"{CLOCK}|{DATE}")
-# bounded, so that a line of digits costs no more than its length
+# with bounded repetitions, so that the time is linear in the length of a line of digits
 _HERTZ = re.compile(
     r"(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)(?:hz|hertz|herz|hercios?|герц|гц|ヘルツ|赫兹|赫茲)", re.IGNORECASE
 )
 _RATE = re.compile(
-    r"(?:sampl\w{0,5}[ _-]{0,3}(?:rate|freq\w{0,8})|(?:abtast|mess)(?:rate|frequenz)|\bfs|\bsps)(?:[ _]?\(?hz\)?)?[\"'\s:=,;\[\]({]{0,12}(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)",
+    r"(?:sampl\w{0,5}[ _-]{0,3}(?:rate|freq\w{0,8})|(?:abtast|mess)(?:rate|frequenz)|\bfs|\bsps)(?:[ _]?\(?hz\)?)?"
+    r"[\"'\s:=,;\[\]({]{0,12}(\d{1,7}(?:[.,]\d{1,7})?)\s?(k?)",
     re.IGNORECASE,
 )
 _STEP = re.compile(
-    r"interval\W{1,12}(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\b|(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\s?/\s?sample",
+    r"interval\W{1,12}(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\b|"
+    r"(\d{1,7}(?:[.,]\d{1,12})?)\s?(s|sec|ms|msec)\s?/\s?sample",
     re.IGNORECASE,
 )
 _STEP_UNIT = re.compile(r"(\d{1,7}(?:[.,]\d{1,12})?) ?(s|secs?|ms|msecs?)", re.IGNORECASE)
@@ -53,21 +55,21 @@ _OTHER_HERTZ = re.compile(r"filt|pass|notch|cut|band|mains|line|power|netz|heart
 
 @dataclass
 class TextLayout:
-    """A delimited text, as its first lines show it.
+    """The layout of a delimited text.
 
     Attributes:
         encoding: Python's name of it.
         delimiter: one character, or None for blanks.
         columns: fields in a row of numbers.
         skip: lines above the first row of numbers.
-        names: what a header calls the columns; None where there is none.
-        units: what a row of units under the header says, one per column; empty where there is none.
-        rate_hz: sampling rate that the lines above the numbers give.
+        names: column names from a header; None without a header.
+        units: from a row of units below the header, one per column; empty without one.
+        rate_hz: sampling rate from the lines above the numbers.
         decimal: ``"."`` or ``","``.
         stamps: the columns whose cells are times of day or dates.
-        texts: the columns that hold no number in the rows looked at.
+        texts: the columns without a number in the examined rows.
         quoted: there are cells in double quotes.
-        comments: lines that begin with ``#`` are no rows.
+        comments: lines that begin with ``#`` are comments.
     """
 
     encoding: str
@@ -85,11 +87,12 @@ class TextLayout:
 
 
 def find_layout(path: Path, n_leads: int | None) -> TextLayout:
-    """Look at the first lines of a text (256 kB at most).
+    """Determine the layout from the first lines of a text (256 kB at most).
 
     Args:
         path: the file.
-        n_leads: how many leads the user named, which tells a decimal comma from a delimiter where nothing else does.
+        n_leads: number of leads that the user named; it decides whether a comma is a delimiter or a decimal comma if
+            nothing else does.
 
     Raises:
         EcgFormatError: there is no row of numbers.
@@ -99,14 +102,14 @@ def find_layout(path: Path, n_leads: int | None) -> TextLayout:
     encoding = _encoding(head)
     lines = _LINE_ENDS.split(head.decode(encoding, errors="replace"))
     if len(head) == HEAD_BYTES and len(lines) > 1:
-        lines.pop()  # it is cut
+        lines.pop()  # incomplete
     best: tuple[tuple[float, bool, int, int], TextLayout] | None = None
     for order, delimiter in enumerate(_DELIMITERS):
         found = _rows(lines, delimiter)
         if found is None:
             continue
         share, layout = found[0], TextLayout(encoding, delimiter, found[2], found[1])
-        _read_above(lines[max(0, layout.skip - HEADER_LINES) : layout.skip], layout)
+        _read_preamble(lines[max(0, layout.skip - HEADER_LINES) : layout.skip], layout)
         fits = layout.names is not None or layout.columns == n_leads
         rank = (round(share, 2), fits, layout.columns, -order)
         if best is None or rank > best[0]:
@@ -116,15 +119,19 @@ def find_layout(path: Path, n_leads: int | None) -> TextLayout:
     layout = best[1]
     above = lines[: layout.skip]
     layout.rate_hz = layout.rate_hz or _rate_hz(above[:HEADER_LINES] + above[HEADER_LINES:][-HEADER_LINES:])
-    _look_at_cells(lines[layout.skip :], layout)
+    _inspect_cells(lines[layout.skip :], layout)
     return layout
 
 
 def cells_of(line: str, delimiter: str | None) -> list[str]:
-    """The fields of a line, without the blanks and quotes around them.
+    r"""The fields of a line, without surrounding blanks and quotes.
+
+    Args:
+        line: without its end.
+        delimiter: one character, or None for blanks.
 
     Example:
-        >>> cells_of("'Elapsed time', \\"a, b\\",3,", ",")
+        >>> cells_of("'Elapsed time', \"a, b\",3,", ",")
         ['Elapsed time', 'a, b', '3', '']
     """
     if delimiter is None:
@@ -143,7 +150,7 @@ def _encoding(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     even, odd = head[0:1000:2].count(0), head[1:1000:2].count(0)
-    if even + odd > len(head[:1000]) // 4:  # UTF-16 without a mark: every other byte of plain text is zero
+    if even + odd > len(head[:1000]) // 4:  # UTF-16 without a byte order mark: every second byte of ASCII text is zero
         return "utf-16-le" if odd > even else "utf-16-be"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD_BYTES)
@@ -153,16 +160,20 @@ def _encoding(head: bytes) -> str:
 
 
 def _numeric_share(cells: Sequence[str]) -> float:
-    """The share of a line's filled fields that are numbers or times."""
+    """Share of numbers and times among the non-empty fields of a line."""
     filled = [cell for cell in cells[:MAX_COLUMNS] if cell.lower() not in MISSING]
     numbers = [cell for cell in filled if _NUMBER.fullmatch(cell) or _STAMP.fullmatch(cell.strip("[]"))]
     return len(numbers) / len(filled) if filled else 0.0
 
 
 def _rows(lines: Sequence[str], delimiter: str | None) -> tuple[float, int, int] | None:
-    """Where the rows of numbers begin under a delimiter: (share of numeric fields, first line, fields in a row).
+    """Find the rows of numbers, given a delimiter.
 
-    A row of numbers is followed by rows of as many fields, all but a few; half of a row may be text (labels, dates).
+    The first row of numbers is followed by rows of which most have the same number of fields; up to half of the fields
+    may be text (labels, dates).
+
+    Returns:
+        Share of numeric fields, first line, fields in a row; None without such rows.
     """
     seen: list[tuple[int, float, int]] = []  # line, numeric share, fields
     for number, line in enumerate(lines[:HEAD_LINES]):
@@ -175,46 +186,46 @@ def _rows(lines: Sequence[str], delimiter: str | None) -> tuple[float, int, int]
         if share < 0.5:
             continue
         following = seen[position : position + HEAD_ROWS]
-        alike = [s for _, s, n in following if n == fields and s >= 0.5]
+        shares = [s for _, s, n in following if n == fields and s >= 0.5]
         usual = Counter(n for _, s, n in following if s >= 0.5).most_common(1)[0][0]
-        few = len(following) <= 4 and len(lines) < HEAD_LINES  # all there is
-        if usual == fields and (len(alike) >= 0.8 * len(following) or few):
-            return sum(alike) / len(alike), number, fields
+        few = len(following) <= 4 and len(lines) < HEAD_LINES  # a very short file
+        if usual == fields and (len(shares) >= 0.8 * len(following) or few):
+            return sum(shares) / len(shares), number, fields
     return None
 
 
-def _read_above(lines: Sequence[str], layout: TextLayout) -> None:
-    """Names and units out of the lines above the numbers."""
+def _read_preamble(lines: Sequence[str], layout: TextLayout) -> None:
+    """Read names and units from the lines above the numbers."""
     known = 0
-    told: dict[str, str] = {}  # what lines of the form "key,value" say of a file of one lead
+    pairs: dict[str, str] = {}  # lead and unit from lines of the form "key,value", in a file of one lead
     for line in lines:
         comment = line.lstrip().startswith(("#", "%"))
         text = line.lstrip("#% ") if comment else line
         cells = cells_of(text, layout.delimiter)
         pair = cells_of(text, ",")
         if layout.columns <= 2 and len(pair) == 2 and _is_pair(pair, layout.columns):
-            told |= _pair(pair)
+            pairs |= _pair(pair)
         elif layout.names is not None and len(cells) == len(layout.names) and _are_units(cells):
             layout.units = cells
             layout.rate_hz = next(
                 (_rate_of_step(match) for cell in cells if (match := _STEP_UNIT.fullmatch(cell))), None
             )
-        elif _is_header(cells, layout.columns, comment) and _known(cells) >= known:
-            layout.names, layout.units, known = cells, [], _known(cells)
-    if layout.columns == 1 and layout.names is None and told:
-        layout.names = [told.get("lead", "ECG")]
-    if layout.columns == 1 and not layout.units and "unit" in told:
-        layout.units = [told["unit"]]
+        elif _is_header(cells, layout.columns, comment) and _n_recognised(cells) >= known:
+            layout.names, layout.units, known = cells, [], _n_recognised(cells)
+    if layout.columns == 1 and layout.names is None and pairs:
+        layout.names = [pairs.get("lead", "ECG")]
+    if layout.columns == 1 and not layout.units and "unit" in pairs:
+        layout.units = [pairs["unit"]]
 
 
 def _is_pair(pair: Sequence[str], columns: int) -> bool:
-    """Whether two fields are a remark and its value ("Unit,µV") and no header of two columns ("time,II")."""
+    """Whether two fields are a key and its value ("Unit,µV"), and not a header of two columns ("time,II")."""
     key = recognise([pair[0]])[0].kind
     return columns == 1 or (key == "unknown" and bool(_pair(pair)) and not is_time(pair[0]) and not is_index(pair[0]))
 
 
 def _pair(pair: Sequence[str]) -> dict[str, str]:
-    """The lead or the unit that a remark gives, in any language: the value tells."""
+    """The lead or the unit in a key and its value, recognised by the value, in any language of the key."""
     key, value = pair
     if recognise([key])[0].kind == "lead" and millivolts_per(value) is not None:
         return {"lead": key, "unit": value}
@@ -224,7 +235,7 @@ def _pair(pair: Sequence[str]) -> dict[str, str]:
 
 
 def _is_header(cells: Sequence[str], columns: int, comment: bool) -> bool:
-    """Whether a line names the columns: it has a field for each (or all but one), or its fields are leads by name."""
+    """Whether a line is a header: it has a field for each column (but one), or its fields are names of leads."""
     filled = [cell for cell in cells if cell]
     if not filled or len(filled) > MAX_COLUMNS or _numeric_share(cells) > 0.5:
         return False
@@ -237,13 +248,13 @@ def _is_header(cells: Sequence[str], columns: int, comment: bool) -> bool:
     return len(cells) == columns or (abs(len(cells) - columns) == 1 and columns > 2 and bool(leads))
 
 
-def _known(cells: Sequence[str]) -> int:
-    """How many fields are a channel or the time by name: of two lines that could be the header the one that knows more is."""
+def _n_recognised(cells: Sequence[str]) -> int:
+    """Number of fields with the name of a channel or of the time; of two possible headers, that with more is taken."""
     return sum(channel.kind != "unknown" or is_time(channel.name) for channel in recognise(cells))
 
 
 def _are_units(cells: Sequence[str]) -> bool:
-    """Whether a line under the header is a row of units, of voltage or of time among others."""
+    """Whether a line below the header is a row of units, at least one of them of voltage or of time."""
     filled = [cell.strip("()[] ")[:40] for cell in cells if cell.strip("()[] ")]
     known = [unit_kind(cell) == "voltage" or time_unit_s(cell) is not None for cell in filled]
     others = [
@@ -253,7 +264,7 @@ def _are_units(cells: Sequence[str]) -> bool:
 
 
 def _rate_hz(lines: Sequence[str]) -> float | None:
-    """The sampling rate that the lines above the numbers give; None where they give none, or several frequencies."""
+    """The sampling rate, Hz, in the lines above the numbers; None where there is none, or several frequencies."""
     plain = [line[:2000] for line in lines if not _OTHER_HERTZ.search(line[:2000])]
     for line in plain:
         if match := _RATE.search(line):
@@ -265,7 +276,7 @@ def _rate_hz(lines: Sequence[str]) -> float | None:
 
 
 def _rate_of_step(match: re.Match[str]) -> float | None:
-    """Hz from a sampling interval; 0.002778 s is 360 Hz."""
+    """Sampling rate, Hz, from a sampling interval, which may be rounded: 0.002778 s is 360 Hz."""
     step, unit = (text for text in match.groups() if text)
     seconds = float(step.replace(",", ".")) * (1e-3 if unit.lower().startswith("m") else 1)
     rate = 1 / seconds if seconds > 0 else None
@@ -278,8 +289,8 @@ def _hertz(match: re.Match[str]) -> float:
     return value * (1000 if thousands or match[2] else 1)
 
 
-def _look_at_cells(lines: Sequence[str], layout: TextLayout) -> None:
-    """Decimal mark, quotes and kinds of columns, from the first rows; a row of column numbers is a header."""
+def _inspect_cells(lines: Sequence[str], layout: TextLayout) -> None:
+    """Determine decimal mark, quotes and kinds of columns from the first rows; a row of column numbers is a header."""
     raw = [line for line in lines if line.strip() and not line.startswith("#")][: 2 * HEAD_ROWS]
     layout.quoted = any('"' in line for line in raw)
     layout.comments = not any("#" in line for line in raw)

@@ -1,4 +1,4 @@
-"""What a file says beside its samples: the patient, and what the device itself measured and stated."""
+"""Metadata of a recording: the patient, and the device's own measurements and interpretation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ MAX_AGE_YEARS = 130
 
 
 def age_in_years(age: float | None, unit: str) -> float | None:
-    """An age in years; None where its unit is no time or no person is so old.
+    """An age in years.
+
+    Args:
+        age: in ``unit``, or None.
+        unit: ``YEARS``, ``mo``, ``w``, ``D`` and the like.
+
+    Returns:
+        None where the age is missing or implausible, or its unit is unknown.
 
     Example:
         >>> age_in_years(64, "YEARS"), age_in_years(6, "mo"), age_in_years(64, "?")
@@ -21,7 +28,14 @@ def age_in_years(age: float | None, unit: str) -> float | None:
 
 
 def years_between(born: str, then: str) -> float | None:
-    """Whole years from one date to another, both beginning with YYYYMMDD; None where one is not.
+    """Whole years from one date to another.
+
+    Args:
+        born: beginning with YYYYMMDD.
+        then: beginning with YYYYMMDD.
+
+    Returns:
+        None where one of them is not such a date, or the age is implausible.
 
     Example:
         >>> years_between("19530508", "20021122091000"), years_between("", "2002")
@@ -34,7 +48,13 @@ def years_between(born: str, then: str) -> float | None:
 
 
 def add_person(meta: dict[str, Any], age: float | None, sex: str) -> None:
-    """Put age (years) and sex into a record's ``meta`` where they are known."""
+    """Add age and sex to a record's ``meta`` if they are known.
+
+    Args:
+        meta: of a record.
+        age: years, or None.
+        sex: as the file has it; only male and female are added.
+    """
     if age is not None and 0 <= age <= MAX_AGE_YEARS:
         meta["age"] = float(age)
     spelled = {"m": "male", "male": "male", "f": "female", "female": "female"}.get(sex.strip().lower())
@@ -45,17 +65,18 @@ def add_person(meta: dict[str, Any], age: float | None, sex: str) -> None:
 def add_device_values(
     meta: dict[str, Any], values: Iterable[tuple[str, float | None]], statements: Iterable[str] = ()
 ) -> None:
-    """Put what the device itself measured and stated into ``meta["device"]``.
+    """Add the device's own measurements and interpretation to a record as ``meta["device"]``.
 
     Args:
         meta: of a record.
-        values: names and values: ``heart_rate`` in bpm; ``rr pr qrs qt p``, ``qtc_bazett``, ``qtc_fridericia`` and, where the device does not
-            name its formula, ``qtc`` in ms; ``axis p_axis t_axis`` in degrees. Of a name given twice the first value counts.
-        statements: its interpretation, a line each.
+        values: names and values: ``heart_rate`` in bpm; ``rr pr qrs qt p``, ``qtc_bazett``, ``qtc_fridericia`` and,
+            where the device does not name its formula, ``qtc`` in ms; ``axis p_axis t_axis`` in degrees. The first
+            value of a name is kept.
+        statements: lines of the interpretation.
     """
     device: dict[str, Any] = {}
     for name, value in values:
-        if value is not None and (value or "axis" in name):  # devices write 0 for what they did not measure
+        if value is not None and (value or "axis" in name):  # devices write 0 for a value that they did not measure
             device.setdefault(name, float(value))
     lines = tuple(line for line in (" ".join(text.split()) for text in statements) if line)
     if lines:

@@ -17,10 +17,10 @@ from ..leads import channel_kind
 from .bounds import MAX_SAMPLES, check_inflated
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years, years_between
-from .groups import Group, joined
+from .groups import Group, join_groups
 from .registry import register_reader
 
-_MAX_ITEMS = 100_000  # of sequences; an ECG with a median beat and annotations has some hundred
+_MAX_ITEMS = 100_000  # of sequences; an ECG with a median beat and annotations has a few hundred
 _MAX_BYTES = 256 << 20
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _TYPES = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4"}
@@ -89,10 +89,11 @@ def dicom(path: Path, group: int | None = None) -> Channels:
 
     Args:
         path: the file.
-        group: read this multiplex group alone; by default the first that is no median beat, and those of its rate, start and length.
+        group: read only this multiplex group; by default the first that is not a median beat, and those of the same
+            rate, start and length.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom tells of values that are not as the standard has them
+        warnings.simplefilter("ignore")  # of values that do not conform to the standard
         return _read(path, group)
 
 
@@ -112,9 +113,9 @@ def _read(path: Path, group: int | None) -> Channels:
         numbers = sorted(range(len(items)), key=lambda k: (_is_derived(items[k]), k))
         ordered = [_group(items[numbers[0]], numbers[0], data, where)]
         for k in numbers[1:]:
-            ordered.append(_named_only(items[k], k) if _is_derived(items[k]) else _group(items[k], k, data, where))
+            ordered.append(_skipped_group(items[k], k) if _is_derived(items[k]) else _group(items[k], k, data, where))
     meta: dict[str, Any] = {}
-    names, signals, rate, units = joined(ordered, meta, where, "group= picks another")
+    names, signals, rate, units = join_groups(ordered, meta, where, "group= picks another")
     age = re.fullmatch(r"(\d{3})([YMWD])", str(data.get("PatientAge", "")).strip())
     years = age_in_years(float(age[1]), age[2]) if age else None
     if years is None:
@@ -126,7 +127,7 @@ def _read(path: Path, group: int | None) -> Channels:
 
 
 def _load(path: Path) -> Any:
-    """The data set, without pictures; what it unpacks to and how many items it has are looked at before."""
+    """The data set without pixel data; its unpacked size and number of items are checked first."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 
@@ -139,11 +140,11 @@ def _load(path: Path) -> Any:
         raise EcgFormatError(
             f"it has {items} items in sequences, more than an ECG", where=where, remedy="check the file"
         )
-    plain = raw[128:132] != b"DICM"  # old files begin with the data at once
+    plain = raw[128:132] != b"DICM"  # old files have no preamble
     try:
-        about = None if plain else pydicom.filereader.read_file_meta_info(path)
-        if about is not None and about.get("TransferSyntaxUID") == _DEFLATED:
-            check_inflated(raw[144 + int(about.FileMetaInformationGroupLength) :], path, raw=True)
+        file_meta = None if plain else pydicom.filereader.read_file_meta_info(path)
+        if file_meta is not None and file_meta.get("TransferSyntaxUID") == _DEFLATED:
+            check_inflated(raw[144 + int(file_meta.FileMetaInformationGroupLength) :], path, raw=True)
         del raw
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS), force=plain)
     except (InvalidDicomError, EOFError) as error:
@@ -153,7 +154,7 @@ def _load(path: Path) -> Any:
 
 
 def _kind(data: Any) -> str:
-    """What a DICOM file without waveforms is."""
+    """Description of a DICOM file without waveforms."""
     uid = data.get("SOPClassUID")
     name = getattr(uid, "name", "") if uid else ""
     modality = str(data.get("Modality") or "")
@@ -164,20 +165,20 @@ def _kind(data: Any) -> str:
         if "Image" in name or "Capture" in name or modality in ("US", "CT", "MR", "CR", "DX", "XA", "OT")
         else "a DICOM file"
     )
-    told = name if any(char.isalpha() for char in name) else modality
-    return f"{what} ({told})" if told else what
+    detail = name if any(char.isalpha() for char in name) else modality
+    return f"{what} ({detail})" if detail else what
 
 
 def _is_derived(item: Any) -> bool:
-    """A median beat or the like: computed, not recorded."""
+    """Whether a group is computed, such as a median beat, and not recorded."""
     label = str(item.get("MultiplexGroupLabel") or "").lower()
     return str(item.get("WaveformOriginality") or "").upper() == "DERIVED" or any(
         word in label for word in ("median", "representative", "average", "template")
     )
 
 
-def _named_only(item: Any, number: int) -> Group:
-    """A group that is said to be there and is not read."""
+def _skipped_group(item: Any, number: int) -> Group:
+    """A group that is mentioned but not read."""
     names = [_lead(definition) for definition in item.get("ChannelDefinitionSequence") or []]
     rate = float(item.get("SamplingFrequency") or 1)
     return Group(
@@ -200,10 +201,10 @@ def _group(item: Any, number: int, data: Any, where: str) -> Group:
     bits, how = int(item.WaveformBitsAllocated), str(item.get("WaveformSampleInterpretation") or "SS")
     if how not in _TYPES or bits != 8 * int(_TYPES[how][1]):
         raise EcgFormatError(f"its samples are {bits} bits of {how}", where=where, remedy="export them as 16 bits, SS")
-    there = len(item.WaveformData)
-    if channels * samples > MAX_SAMPLES or channels * samples <= 0 or there < channels * samples * bits // 8:
+    n_stored = len(item.WaveformData)
+    if channels * samples > MAX_SAMPLES or channels * samples <= 0 or n_stored < channels * samples * bits // 8:
         raise EcgFormatError(
-            f"it promises {channels} x {samples} samples of {bits} bits and holds {there} bytes",
+            f"it promises {channels} x {samples} samples of {bits} bits and holds {n_stored} bytes",
             where=where,
             remedy="fetch it again",
         )
@@ -237,7 +238,7 @@ def _physical(values: NDArray[Any], row: int, gain: float | None, baseline: floa
 
 
 def _gain(definition: Any) -> tuple[float | None, str]:
-    """Units per step, None where it is not calibrated, and the unit."""
+    """Size of a step, None where it is not calibrated, and its unit."""
     sensitivity, unit = _number(definition.get("ChannelSensitivity")), definition.get("ChannelSensitivityUnitsSequence")
     correction = _number(definition.get("ChannelSensitivityCorrectionFactor"))
     if not sensitivity:
@@ -255,25 +256,25 @@ def _number(value: object) -> float | None:
 
 
 def _lead(definition: Any) -> str:
-    """``"Lead I (Einthoven)"``, the label, or the code, whichever is a lead's name; else the first that is there."""
+    """Name of the channel: the first of meaning ("Lead I (Einthoven)"), label and code that is a lead's name."""
     source: Sequence[Any] = definition.get("ChannelSourceSequence") or [{}]
     code = str(source[0].get("CodeValue") or "")
     number = re.fullmatch(r"(?:5\.6\.3-9-|2:)(\d{1,3})", code)
     by_code = _LEADS.get(int(number[1]), "") if number else code if "LEAD" in code.upper() else ""
-    said = [str(source[0].get("CodeMeaning") or ""), str(definition.get("ChannelLabel") or ""), by_code]
-    names = [name for text in said if (name := re.split(r"[(,]", text)[0].strip())]
+    statements = [str(source[0].get("CodeMeaning") or ""), str(definition.get("ChannelLabel") or ""), by_code]
+    names = [name for text in statements if (name := re.split(r"[(,]", text)[0].strip())]
     return next((name for name in names if channel_kind(name) == "lead"), names[0] if names else "")
 
 
 def _add_device(meta: dict[str, Any], data: Any) -> None:
-    """Global measurements, which come before those of single beats, and the interpretation."""
+    """Global measurements, which precede those of single beats, and the interpretation."""
     values: list[tuple[str, float | None]] = []
-    said = []
+    statements = []
     for annotation in data.get("WaveformAnnotationSequence") or []:
         concept = annotation.get("ConceptNameCodeSequence")
         text = annotation.get("UnformattedTextValue")
         if text and not concept:
-            said.append(str(text))
+            statements.append(str(text))
         if not concept or annotation.get("NumericValue") is None:
             continue
         name = _VALUES.get(re.sub(r"[^a-z]", "", str(concept[0].get("CodeMeaning") or "").lower()))
@@ -282,4 +283,4 @@ def _add_device(meta: dict[str, Any], data: Any) -> None:
         number = _number(annotation.NumericValue)
         if name and number is not None:
             values.append((name, number * factor))
-    add_device_values(meta, values, said)
+    add_device_values(meta, values, statements)

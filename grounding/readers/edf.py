@@ -27,7 +27,7 @@ _ONSET = re.compile(rb"[+-]\d{1,12}(?:\.\d{0,12})?(?=[\x14\x15])")
 
 @dataclass(frozen=True)
 class _Header:
-    """What EDF's header says, held against the file's size."""
+    """An EDF header, checked against the file's size."""
 
     n_bytes: int
     n_records: int
@@ -41,32 +41,42 @@ class _Header:
 
     @property
     def record_bytes(self) -> int:
+        """Size of a data record, bytes."""
         return self.sample_bytes * sum(self.samples)
 
     @property
-    def is_note(self) -> tuple[bool, ...]:
+    def is_annotation(self) -> tuple[bool, ...]:
+        """Which signals are annotations."""
         return tuple(label.strip() in (b"EDF Annotations", b"BDF Annotations") for label in self.labels)
 
 
 @register_reader((".edf", ".rec"), sniff=lambda head: head[:8] == b"0       ")
 def edf(path: Path) -> Channels:
-    """EDF and EDF+; the gaps of an interrupted recording (EDF+D) are NaN."""
+    """EDF and EDF+; the gaps of an interrupted recording (EDF+D) are NaN.
+
+    Args:
+        path: the file.
+    """
     import edfio
 
     header = _read_header(path, 2)
-    file = _quietly(edfio.read_edf, path, lazy_load_data=True)
+    file = _without_warnings(edfio.read_edf, path, lazy_load_data=True)
     return _channels(path, header, file, [partial(_edf_blocks, signal, header) for signal in file.signals])
 
 
 @register_reader((".bdf",), sniff=lambda head: head[:8] == b"\xffBIOSEMI")
 def bdf(path: Path) -> Channels:
-    """BDF and BDF+ (BioSemi, 24 bits a sample); gaps as in EDF."""
+    """BDF and BDF+ (BioSemi, 24 bits a sample); gaps as in EDF.
+
+    Args:
+        path: the file.
+    """
     import edfio
 
     header = _read_header(path, 3)
     with path.open("rb") as file:
         head = file.read(header.n_bytes)
-        first = _quietly(edfio.read_bdf, io.BytesIO(head + file.read(header.record_bytes)))
+        first = _without_warnings(edfio.read_bdf, io.BytesIO(head + file.read(header.record_bytes)))
     readers = [partial(_bdf_blocks, path, head, header, k) for k in range(len(first.signals))]
     return _channels(path, header, first, readers)
 
@@ -75,7 +85,7 @@ def _channels(
     path: Path, header: _Header, file: Any, readers: Sequence[Callable[[], Iterator[NDArray[Any]]]]
 ) -> Channels:
     meta = _patient(file)
-    rows = [row for row, note in enumerate(header.is_note) if not note]
+    rows = [row for row, annotation in enumerate(header.is_annotation) if not annotation]
     starts_s = _record_starts_s(path, header)
     if starts_s is not None:
         gap_s = np.diff(starts_s) - header.record_s
@@ -95,15 +105,15 @@ def _channels(
 
 
 def _edf_blocks(signal: Any, header: _Header) -> Iterator[NDArray[Any]]:
-    """A signal's samples, some data records at a time."""
+    """A signal's samples, in blocks of data records."""
     step = max(1, _BLOCK_BYTES // header.record_bytes)
     for first in range(0, header.n_records, step):
         last = min(first + step, header.n_records)
-        yield _quietly(signal.get_data_slice, first * header.record_s, last * header.record_s)
+        yield _without_warnings(signal.get_data_slice, first * header.record_s, last * header.record_s)
 
 
 def _bdf_blocks(path: Path, head: bytes, header: _Header, k: int) -> Iterator[NDArray[Any]]:
-    """The same of a BDF file, which edfio reads whole: it is given a few records at a time behind the header."""
+    """The same for BDF, which edfio reads as a whole: it gets the header and a block of data records at a time."""
     import edfio
 
     with path.open("rb") as file:
@@ -111,7 +121,7 @@ def _bdf_blocks(path: Path, head: bytes, header: _Header, k: int) -> Iterator[ND
         step = max(1, _BLOCK_BYTES // header.record_bytes)
         for first in range(0, header.n_records, step):
             block = file.read(header.record_bytes * min(step, header.n_records - first))
-            yield _quietly(lambda part: edfio.read_bdf(io.BytesIO(part)).signals[k].data, head + block)
+            yield _without_warnings(lambda part: edfio.read_bdf(io.BytesIO(part)).signals[k].data, head + block)
 
 
 def _signal(
@@ -121,7 +131,7 @@ def _signal(
     starts_s: NDArray[np.float64] | None,
     path: Path,
 ) -> NDArray[np.float32]:
-    """A whole channel, its data records where their times put them."""
+    """A whole channel, with its data records at their times."""
     rate = samples / header.record_s
     total = header.n_records * samples
     if starts_s is None:
@@ -144,12 +154,12 @@ def _signal(
 
 
 def _record_starts_s(path: Path, header: _Header) -> NDArray[np.float64] | None:
-    """When each data record began, where EDF+ says that they do not follow one another; else None."""
-    notes = [row for row, note in enumerate(header.is_note) if note]
-    if not notes or header.reserved[:5] not in (b"EDF+D", b"BDF+D"):
+    """Start of each data record, s, in an interrupted EDF+ or BDF+ recording; else None."""
+    annotations = [row for row, annotation in enumerate(header.is_annotation) if annotation]
+    if not annotations or header.reserved[:5] not in (b"EDF+D", b"BDF+D"):
         return None
-    at = header.sample_bytes * sum(header.samples[: notes[0]])
-    length = header.sample_bytes * header.samples[notes[0]]
+    at = header.sample_bytes * sum(header.samples[: annotations[0]])
+    length = header.sample_bytes * header.samples[annotations[0]]
     starts = np.empty(header.n_records)
     with path.open("rb") as file:
         for record in range(header.n_records):
@@ -168,7 +178,7 @@ def _record_starts_s(path: Path, header: _Header) -> NDArray[np.float64] | None:
 
 
 def _patient(file: Any) -> dict[str, Any]:
-    """Sex and age of an EDF+ patient field; a plain EDF header is free text."""
+    """Sex and age from the patient field of EDF+; in plain EDF it is free text."""
     meta: dict[str, Any] = {}
     try:
         sex = {"M": "male", "F": "female"}.get(str(file.patient.sex))
@@ -178,16 +188,16 @@ def _patient(file: Any) -> dict[str, Any]:
         years = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
         if 0 <= years <= 130:
             meta["age"] = float(years)
-    except Exception:  # edfio raises whatever it stumbles on in free text
+    except Exception:  # edfio raises many kinds of errors on free text
         return meta
     return meta
 
 
 def _read_header(path: Path, sample_bytes: int) -> _Header:
-    """Read the header and hold its number of data records against the file's size.
+    """Read the header and check it against the file's size.
 
     Raises:
-        EcgFormatError: it is no EDF header, its figures are absurd, or the file is shorter than they say.
+        EcgFormatError: it is not an EDF header, its numbers are absurd, or the file is truncated.
     """
     where, size = str(path), path.stat().st_size
     with path.open("rb") as file:
@@ -211,7 +221,7 @@ def _read_header(path: Path, sample_bytes: int) -> _Header:
             remedy="check the file",
         )
     needed = sample_bytes * sum(samples)
-    if records == -1:  # a recorder that was stopped never wrote it
+    if records == -1:  # a recorder that was interrupted did not write the number
         records = (size - n_bytes) // needed
     if records <= 0 or records * sum(samples) > MAX_SAMPLES:
         raise EcgFormatError(
@@ -236,7 +246,7 @@ def _read_header(path: Path, sample_bytes: int) -> _Header:
 
 
 def _is_calibrated(low: bytes, high: bytes, digital_low: bytes, digital_high: bytes) -> bool:
-    """False where the ranges give no gain (minimum = maximum); edfio gives the stored integers then."""
+    """False where the ranges define no gain (minimum = maximum); then edfio returns the stored integers."""
     try:
         physical = float(text_of(high)) - float(text_of(low))
         return bool(np.isfinite(physical)) and physical != 0 and int(text_of(digital_low)) != int(text_of(digital_high))
@@ -244,7 +254,7 @@ def _is_calibrated(low: bytes, high: bytes, digital_low: bytes, digital_high: by
         return False
 
 
-def _quietly(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def _without_warnings(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a missing gain, the number of records of a part: both are known here
+        warnings.simplefilter("ignore")  # of missing gains and the number of data records, which are handled here
         return call(*args, **options)

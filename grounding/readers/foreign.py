@@ -1,4 +1,4 @@
-"""What a file is by its first bytes where no reader here takes it, so that an error can call it by its name."""
+"""Names of file formats that can't be read, by the first bytes, for error messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from .xml_document import root_name
 
-# a PDF is not an ECG that is incomplete: the first bytes of what people try to open
+# first bytes of files that users may try to open
 _SIGNATURES = (
     (b"%PDF", "a PDF document"),
     (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
@@ -81,14 +81,17 @@ _OFFICE = (
 )
 
 
-def what_it_is(head: bytes) -> str | None:
-    """In words, with its article; None where the first bytes do not tell.
+def content_name(head: bytes) -> str | None:
+    """The name of a file's format, with its article.
 
     Args:
-        head: the first ``SNIFF_BYTES`` bytes of a file.
+        head: the first ``SNIFF_BYTES`` bytes of the file.
+
+    Returns:
+        None where the format is unknown.
 
     Example:
-        >>> what_it_is(b"%PDF-1.7"), what_it_is(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), what_it_is(b"1,2,3")
+        >>> content_name(b"%PDF-1.7"), content_name(b"<svg width='9'/>"), content_name(b"1,2,3")
         ('a PDF document', 'an SVG drawing', None)
     """
     for signature, name in _SIGNATURES:
@@ -121,7 +124,10 @@ def what_it_is(head: bytes) -> str | None:
 
 
 def is_annotations(name: str) -> bool:
-    """True for the extensions of WFDB's annotation files, which lie beside a record and hold no samples.
+    """Whether a file name has the extension of a WFDB annotation file, which has no samples.
+
+    Args:
+        name: of the file.
 
     Example:
         >>> is_annotations("100.atr"), is_annotations("100.dat")

@@ -1,4 +1,4 @@
-"""Channels that a file keeps in several groups: those that were recorded together become one recording, the others are named."""
+"""Files with several groups of channels: those recorded simultaneously become one recording, the others are listed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .bounds import add_warnings
 
 @dataclass(frozen=True)
 class Group:
-    """Channels with one rate, start and length.
+    """Channels with the same rate, start and length.
 
     Attributes:
-        what: what the file calls it, for messages.
-        names: the file's own.
+        what: its name in messages.
+        names: channel names in the file.
         signals: one per channel.
         rate: Hz.
         units: one per channel.
-        start: when it began, as the file writes it.
-        length: samples; by default of its first signal.
-        derived: computed, such as a median beat: not read, and no warning.
+        start: as written in the file.
+        length: samples; by default that of the first signal.
+        derived: it is computed, such as a median beat; it is not read, and there is no warning.
     """
 
     what: str
@@ -36,40 +36,44 @@ class Group:
 
     @property
     def n_samples(self) -> int:
+        """Samples per channel."""
         return len(self.signals[0]) if self.length is None else self.length
 
 
-def joined(
+def join_groups(
     groups: Sequence[Group], meta: dict[str, Any], where: str, pick: str = ""
 ) -> tuple[list[Any], list[Any], float, list[Any]]:
-    """Names, signals, rate and units of the first group and those of equal rate, start and length.
+    """Join the first group with those of equal rate, start and length.
 
     Args:
         groups: in the file's order.
-        meta: gets ``also_in_file``, which names the others, and a warning about those that are recorded.
+        meta: gets ``also_in_file``, a list of the others, and a warning about those that are not derived.
         where: the file, for errors.
-        pick: how a user takes another one.
+        pick: how a user selects another one, for the warning.
+
+    Returns:
+        Names, signals, rate and units.
 
     Raises:
-        EcgFormatError: there is none.
+        EcgFormatError: there is no group.
     """
     if not groups:
         raise EcgFormatError("there is no rhythm recording in it", where=where, remedy="export the waveforms too")
-    first, same = groups[0], [groups[0]]
+    first, together = groups[0], [groups[0]]
     others: list[Group] = []
     for group in groups[1:]:
-        alike = (group.rate, group.start, group.n_samples) == (first.rate, first.start, first.n_samples)
-        taken = {name for one in same for name in one.names}
-        (same if alike and not group.derived and not taken & set(group.names) else others).append(group)
-    told = [
+        simultaneous = (group.rate, group.start, group.n_samples) == (first.rate, first.start, first.n_samples)
+        taken = {name for one in together for name in one.names}
+        (together if simultaneous and not group.derived and not taken & set(group.names) else others).append(group)
+    descriptions = [
         f"{g.what} ({', '.join(str(name) for name in g.names[:12])}; {g.n_samples / g.rate:g} s at {g.rate:g} Hz)"
         for g in others
     ]
-    if told:
-        meta["also_in_file"] = tuple(told)
-    recorded = [text for text, group in zip(told, others, strict=True) if not group.derived]
+    if descriptions:
+        meta["also_in_file"] = tuple(descriptions)
+    recorded = [text for text, group in zip(descriptions, others, strict=True) if not group.derived]
     if recorded:
         add_warnings(meta, f"the file also holds {'; '.join(recorded)}{f'; {pick}' if pick else ''}")
-    names = [name for g in same for name in g.names]
-    signals = [signal for g in same for signal in g.signals]
-    return names, signals, first.rate, [unit for g in same for unit in g.units]
+    names = [name for g in together for name in g.names]
+    signals = [signal for g in together for signal in g.signals]
+    return names, signals, first.rate, [unit for g in together for unit in g.units]

@@ -1,7 +1,7 @@
-"""Heal Force (Prince 180) recordings: called SCP-ECG, with its sections, but with lengths, lead table and samples of their own.
+"""Heal Force (Prince 180) recordings: SCP-ECG with another header, lead table and packing of samples.
 
-The length of the record lies two bytes further, positions count from 0, and section 6 holds four samples of 10 bits in three
-words, which nothing documents: the packing was found from a file, in which II - I is III to within rounding.
+The length of the record is two bytes further on, positions count from 0, and section 6 has four samples of 10 bits in
+three words. This is not documented; the packing was derived from a file, in which II - I is III except for rounding.
 """
 
 from __future__ import annotations
@@ -52,14 +52,15 @@ def healforce(path: Path) -> Channels:
     meta: dict[str, Any] = {}
     add_warnings(
         meta,
-        "a variant of SCP-ECG whose packing is not documented; the names of the leads are those of a three-lead recorder",
+        "a variant of SCP-ECG whose packing is not documented; "
+        "the names of the leads are those of a three-lead recorder",
     )
     signals = list(signal * (step_nv / 1000 if step_nv else 1.0))
     return Channels(names, signals, float(rate), "uV" if step_nv else "adu", meta, word="lead")
 
 
 def _unpacked(raw: bytes) -> NDArray[np.int32]:
-    """Four samples of three words: three in their lowest ten bits, the fourth in the bits above."""
+    """Unpack four samples from three words: three in their lowest ten bits, the fourth in their upper bits."""
     words = np.frombuffer(raw, "<u2").reshape(-1, 3).astype(np.int32)
     above = words >> 10
     fourth = (above[:, 0] & 3) << 8 | (above[:, 1] & 15) << 4 | above[:, 2] & 15

@@ -59,7 +59,7 @@ def ishne(path: Path) -> Channels:
             where=where,
             remedy="check the file",
         )
-    # the header's number of samples is nominal in many writers: what is there counts
+    # many writers put a nominal number of samples into the header: the size of the file decides
     length = (size - offset) // (2 * n_leads)
     if length <= 0 or length * n_leads > MAX_SAMPLES:
         raise EcgFormatError(
@@ -79,6 +79,6 @@ def ishne(path: Path) -> Channels:
         )
         for row, step in enumerate(steps_nv[:n_leads])
     ]
-    names = [_LEADS.get(code, "ECG") for code in codes[:n_leads]]  # 0 and 1: an ECG whose lead is not told
+    names = [_LEADS.get(code, "ECG") for code in codes[:n_leads]]  # 0 and 1: an unspecified lead
     units = ["mV" if step > 0 else "adu" for step in steps_nv[:n_leads]]
     return Channels(names, signals, float(rate), units, meta, word="lead")

@@ -1,4 +1,4 @@
-"""Matrices in MATLAB 5 files, as some copies of the PhysioNet Challenges have them in place of version 4."""
+"""Matrices in MATLAB 5 files, which some copies of the PhysioNet Challenges have instead of version 4."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ _HEADER_BYTES, _PACKED = 128, 15
 
 
 def is_matlab_5(file: Path) -> bool:
-    """Version 4 can be read by an offset alone, as WFDB does; version 5 may be packed."""
+    """Whether a file is of version 5, which may be compressed; version 4 is read as WFDB does, by an offset.
+
+    Args:
+        file: the file.
+    """
     with file.open("rb") as handle:
         return handle.read(10) == b"MATLAB 5.0"
 
 
 def read_matrix(path: Path) -> NDArray[Any]:
-    """The matrix ``val`` (or the only one) of a MATLAB 5 file, (signals, samples).
+    """The matrix ``val``, or the only matrix, of a MATLAB 5 file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (signals, samples).
 
     Raises:
-        EcgFormatError: there is none, or it unpacks to more than its size allows.
+        EcgFormatError: there is none, or its unpacked size is excessive.
     """
     import scipy.io
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import EcgFormatError
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years
-from .groups import Group, joined
+from .groups import Group, join_groups
 from .registry import register_reader
 from .xml_document import bytes_in, has_root, load_xml, number_in, numbers_in
 
@@ -54,7 +54,7 @@ def mortara(path: Path) -> Channels:
         group.signals.append(signal / per_mv if per_mv else signal)
         group.units.append("mV" if per_mv else "adu")
     meta: dict[str, Any] = {}
-    names, signals, rate, units = joined(list(by_time.values()), meta, where)
+    names, signals, rate, units = join_groups(list(by_time.values()), meta, where)
     subject = next(root.iter("SUBJECT"), root)
     age = age_in_years(
         number_in(root.get("AGE") or subject.get("AGE")), root.get("AGE_UNITS") or subject.get("AGE_UNITS") or "Y"
@@ -62,8 +62,8 @@ def mortara(path: Path) -> Channels:
     add_person(meta, age, subject.get("GENDER") or root.get("GENDER") or "")
     places = [root, *root.iter("TYPICAL_CYCLE")]
     values = [(ours, number_in(place.get(name))) for place in places for name, ours in _VALUES.items()]
-    said = [f"{one.get('TEXT', '')} {one.get('REASON', '')}" for one in root.iter("STATEMENT")]
-    add_device_values(meta, values, said)
+    statements = [f"{one.get('TEXT', '')} {one.get('REASON', '')}" for one in root.iter("STATEMENT")]
+    add_device_values(meta, values, statements)
     return Channels(names, signals, rate, units, meta, complete_limb_leads=True)
 
 

@@ -12,7 +12,7 @@ from ..errors import EcgFormatError
 from .bounds import add_warnings
 from .channels import Channels
 from .device import add_device_values, add_person, age_in_years
-from .groups import Group, joined
+from .groups import Group, join_groups
 from .registry import register_reader
 from .xml_document import bytes_in, has_root, load_xml, number_at, text_at
 
@@ -40,7 +40,7 @@ def muse(path: Path) -> Channels:
     meta: dict[str, Any] = {}
     rhythms = [w for w in root.findall("Waveform") if text_at(w, "WaveformType").lower() in ("rhythm", "")]
     groups = [_group(waveform, number, meta, where) for number, waveform in enumerate(rhythms)]
-    names, signals, rate, units = joined([group for group in groups if group], meta, where)
+    names, signals, rate, units = join_groups([group for group in groups if group], meta, where)
     person = root.find("PatientDemographics")
     age = age_in_years(number_at(person, "PatientAge"), text_at(person, "AgeUnits"))
     add_person(meta, age, text_at(person, "Gender"))
@@ -79,20 +79,20 @@ def _samples(lead: Element, name: str, step: float, where: str) -> NDArray[np.fl
     data = lead.find("WaveFormData")
     raw = bytes_in(None if data is None else data.text, name, where)
     claimed = number_at(lead, "LeadSampleCountTotal")
-    there = len(raw) // int(size)
-    if claimed is not None and there != claimed:
+    available = len(raw) // int(size)
+    if claimed is not None and available != claimed:
         raise EcgFormatError(
-            f"the samples of {name} are truncated: {there} of {claimed:g}", where=where, remedy="export it again"
+            f"the samples of {name} are truncated: {available} of {claimed:g}", where=where, remedy="export it again"
         )
-    values = np.frombuffer(raw, f"<i{int(size)}", there)
+    values = np.frombuffer(raw, f"<i{int(size)}", available)
     out = values.astype(np.float32) * np.float32(step)
-    if size > 1:  # of one byte the lowest value may be a sample
+    if size > 1:  # in one byte the lowest value may be a sample
         out[values == np.iinfo(values.dtype).min] = np.nan
     return out
 
 
 def _statements(root: Element) -> list[str]:
-    """The lines of the diagnosis; a statement goes on until one is marked as the end of its line."""
+    """The lines of the diagnosis; statements are joined up to one that is marked as the end of a line."""
     lines, line = [], ""
     for statement in root.findall("Diagnosis/DiagnosisStatement"):
         line = f"{line} {text_at(statement, 'StmtText')}"

@@ -1,12 +1,13 @@
-"""What a device writes among the samples that is no ECG: calibration pulses, codes for "no sample", appended blocks.
+"""Samples that are not an ECG: calibration pulses, codes for missing samples, appended constant blocks.
 
-They are looked for in every recording that is read, whatever its format:
+Every recording that is read is searched for them, in any format:
 
-* **Calibration pulse**: a square of the same height in the leads at the same time, with nothing else before and behind it, at the
-  beginning or the end of the recording. No heart gives the same voltage in every lead at once. It is cut off, and its height, 1 mV
-  by convention, checks the gain.
-* **Codes**: an extreme value, as of an integer's lowest, that comes again and again and lies far away from every other sample.
-* **Appended blocks**: leads that stand still at the end or the beginning. In all leads at once they are cut off, in one they are missing.
+* **Calibration pulse**: a square pulse of the same height in the leads at the same time, with a flat line before and
+  after it, at the beginning or the end of the recording. A heart never gives the same voltage in every lead. It is cut
+  off, and its height, 1 mV by convention, is compared with the gain.
+* **Codes**: an extreme value, such as the lowest integer, that is repeated and far from every other sample.
+* **Constant blocks** at the beginning or the end. Where all leads are constant they are cut off; in single leads the
+  samples become missing.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from numpy.typing import NDArray
 
 from ..record import ECGRecord
 
-EDGE_S = 5.0  # how far from either end a pulse is looked for
-PULSE_S = (0.08, 0.6)  # devices: 0.1 to 0.5 s
-FLAT_S = 0.04  # of the line before and behind it
-RISE_S = 0.012  # of its edges: a filter may round them
-ALIKE = 0.04  # of its height: how far its top, its line and the other leads may be off
-SHARE = 0.6  # of the leads that have it at full height; the others, such as III by lead algebra, at another
-STILL_S, STILL_LEADS = 0.5, 6  # so many leads that all stand still so long are no ECG
-STILL_RATIO = 2.0  # and so many times longer than between the beats, where a recording has no noise
-MAX_REST_SAMPLES = 1 << 24  # in which that is looked for
-LEAD_STILL_S = 2.0  # a lead, or fewer of them
-REST_S = 0.5  # what may lie between a pulse and the end of the recording
-CODE_MV = 10.0  # no surface ECG reaches it
+EDGE_S = 5.0  # distance from either end in which a pulse is searched
+PULSE_S = (0.08, 0.6)  # duration of a pulse; those of devices last 0.1 to 0.5 s
+FLAT_S = 0.04  # length of the flat line before and after it
+RISE_S = 0.012  # duration of its edges, which a filter may round
+TOLERANCE = 0.04  # deviation of its top, its baseline and the other leads, as a share of its height
+MIN_SHARE = 0.6  # of the leads with the full height; others, such as III by lead algebra, may have another
+CONSTANT_S, CONSTANT_LEADS = 0.5, 6  # six or more leads that are all constant for this time are not an ECG ...
+CONSTANT_RATIO = 2.0  # ... if the time is also twice the longest between beats (for recordings without noise)
+MAX_REST_SAMPLES = 1 << 24  # in longer recordings the time between beats is not determined
+LEAD_CONSTANT_S = 2.0  # the same for fewer leads
+REST_S = 0.5  # longest stretch between a pulse and the end of the recording
+CODE_MV = 10.0  # a surface ECG does not reach this value
 CODES = frozenset(
     sign * value for power in (15, 16, 23, 24, 31, 32) for value in (2**power, 2**power - 1) for sign in (1, -1)
 )
@@ -40,9 +41,11 @@ class Pulse:
     """A calibration pulse.
 
     Attributes:
-        start, end: samples from the beginning of the flat line before it to the end of that behind it.
-        at_end: it ends the recording; else it begins it.
-        rise, fall: the first sample of its top, the first behind it.
+        start: first sample of the flat line before it.
+        end: the sample after the flat line after it.
+        at_end: it is at the end of the recording; else at the beginning.
+        rise: first sample of its top.
+        fall: the sample after its top.
         height: in the record's unit.
     """
 
@@ -55,14 +58,19 @@ class Pulse:
 
 
 def without_non_signal(record: ECGRecord) -> ECGRecord:
-    """The recording without what is no ECG; ``meta["warnings"]`` says what was taken out.
+    """Remove what is not an ECG from a recording.
 
-    Where something was cut off the beginning, ``meta["cut_from_start_s"]`` says how much: positions in other files count from there.
+    Args:
+        record: as read from a file.
+
+    Returns:
+        The recording; ``meta["warnings"]`` lists what was removed. ``meta["cut_from_start_s"]`` is the time cut off its
+        beginning, to which positions in annotation files must be corrected.
     """
-    told: list[str] = []
-    signal = _without_codes(record, told)
+    warnings: list[str] = []
+    signal = _without_codes(record, warnings)
     first, last, cut = 0, record.n_samples, []
-    for _ in range(4):  # some devices write one at each end, or two
+    for _ in range(4):  # some devices write a pulse at each end, or two
         pulse = find_pulse(signal[:, first:last], record.fs)
         if pulse is None:
             break
@@ -70,22 +78,22 @@ def without_non_signal(record: ECGRecord) -> ECGRecord:
         cut.append(
             f"{begin / record.fs:g}-{end / record.fs:g} s (a calibration pulse of {_height(pulse.height, record)})"
         )
-        _check_gain(pulse.height, record, told)
+        _check_gain(pulse.height, record, warnings)
         first, last = (first, begin) if pulse.at_end else (end, last)
-    if last <= first:  # nothing would be left: these were no pulses
+    if last <= first:  # nothing would be left: these were not pulses
         first, last, cut = 0, record.n_samples, []
     for at_end in (True, False):
-        n_still = _still(signal[:, first:last], record.fs, at_end)
-        if n_still:
-            begin, end = (last - n_still, last) if at_end else (first, first + n_still)
+        n_constant = _constant_samples(signal[:, first:last], record.fs, at_end)
+        if n_constant:
+            begin, end = (last - n_constant, last) if at_end else (first, first + n_constant)
             cut.append(f"{begin / record.fs:g}-{end / record.fs:g} s (no lead moves)")
             first, last = (first, begin) if at_end else (end, last)
-    signal = _still_leads(signal, first, last, record, told)
+    signal = _without_constant_ends(signal, first, last, record, warnings)
     if cut:
-        told.append(f"no ECG, cut off: {', '.join(cut)}")
-    if not told:
+        warnings.append(f"no ECG, cut off: {', '.join(cut)}")
+    if not warnings:
         return record
-    meta = {**record.meta, "warnings": (*record.meta.get("warnings", ()), *told)}
+    meta = {**record.meta, "warnings": (*record.meta.get("warnings", ()), *warnings)}
     if first:
         meta["cut_from_start_s"] = first / record.fs
     if first or last < record.n_samples:
@@ -94,14 +102,14 @@ def without_non_signal(record: ECGRecord) -> ECGRecord:
 
 
 def find_pulse(signal: NDArray[np.float32], fs: float) -> Pulse | None:
-    """A calibration pulse near the beginning or the end.
+    """Find a calibration pulse near the beginning or the end.
 
     Args:
         signal: (leads, samples), any unit.
         fs: Hz.
 
     Returns:
-        It, positions counted from the beginning of ``signal``; None where there is none.
+        The pulse, with positions in ``signal``; None where there is none.
 
     Example:
         >>> t = np.arange(1000) / 100
@@ -119,14 +127,14 @@ def find_pulse(signal: NDArray[np.float32], fs: float) -> Pulse | None:
         windows.append((0, min(edge, n_samples)))
     for begin, end in windows:
         part = signal[:, begin:end].astype(np.float64)
-        if not part.size:  # no samples, or so few a second that no pulse fits
+        if not part.size:  # no samples, or a very low sampling rate
             continue
         leads = part[np.isfinite(part).all(axis=1) & (np.ptp(part, axis=1) > 0)]
         span = _pulse_in(leads, fs) if len(leads) else None
         if span is None:
             continue
         start, stop, rise, fall, height = span
-        # with ECG on both sides it is none
+        # a pulse with ECG on both sides is not a calibration pulse
         at_end = end == n_samples and len(part[0]) - stop <= REST_S * fs
         if (at_end or (begin == 0 and start <= REST_S * fs)) and stop - start < n_samples:
             return Pulse(begin + start, begin + stop, at_end, begin + rise, begin + fall, height)
@@ -137,40 +145,40 @@ _Span = tuple[int, int, int, int, float]  # as the fields of Pulse
 
 
 def _pulse_in(leads: NDArray[np.float64], fs: float) -> _Span | None:
-    """A square of the same height at the same time in most leads, flat in all."""
+    """Find a square pulse of the same height at the same time in most leads, flat in all."""
     rise = max(1, round(RISE_S * fs))
     shortest, longest = round(PULSE_S[0] * fs), round(PULSE_S[1] * fs)
     if leads.shape[1] < shortest + 2 * rise:
         return None
-    # steps over the time that an edge takes, in all leads at once
+    # differences over the duration of an edge, in all leads
     steps = leads[:, rise:] - leads[:, :-rise]
     middle = np.median(steps, axis=0)
     spread = np.median(np.abs(steps - middle), axis=0)
-    alike = np.abs(middle) * ALIKE > spread
-    ups, downs = _edges(middle, alike & (middle > 0), rise), _edges(-middle, alike & (middle < 0), rise)
+    similar = np.abs(middle) * TOLERANCE > spread
+    ups, downs = _edges(middle, similar & (middle > 0), rise), _edges(-middle, similar & (middle < 0), rise)
     for up in ups:
         for down in downs:
-            if shortest <= down - up <= longest and abs(middle[up] + middle[down]) < 2 * ALIKE * middle[up]:
-                pulse = _checked(leads, up, down, float(middle[up]), rise, fs)
+            if shortest <= down - up <= longest and abs(middle[up] + middle[down]) < 2 * TOLERANCE * middle[up]:
+                pulse = _verified(leads, up, down, float(middle[up]), rise, fs)
                 if pulse is not None:
                     return pulse
     return None
 
 
-def _edges(steps: NDArray[np.float64], candidates: NDArray[np.bool_], rise: int, most: int = 12) -> list[int]:
-    """Where the largest steps are, one for each stretch of candidates."""
+def _edges(steps: NDArray[np.float64], candidates: NDArray[np.bool_], rise: int, limit: int = 12) -> list[int]:
+    """Positions of the largest steps, one for each run of candidates."""
     places = np.flatnonzero(candidates)
     if not places.size:
         return []
     stretches = np.split(places, np.flatnonzero(np.diff(places) > rise) + 1)
     best = [int(one[np.argmax(steps[one])]) for one in stretches]
-    return sorted(sorted(best, key=lambda place: -steps[place])[:most])
+    return sorted(sorted(best, key=lambda place: -steps[place])[:limit])
 
 
-def _checked(leads: NDArray[np.float64], up: int, down: int, height: float, rise: int, fs: float) -> _Span | None:
-    """The pulse between two edges, if every lead is flat before, on and behind it."""
+def _verified(leads: NDArray[np.float64], up: int, down: int, height: float, rise: int, fs: float) -> _Span | None:
+    """The pulse between two edges, if every lead is flat before, on and after it."""
     n_samples, flat = leads.shape[1], round(FLAT_S * fs)
-    tolerance = ALIKE * height
+    tolerance = TOLERANCE * height
     before = leads[:, max(0, up - flat) : up + 1]
     top = leads[:, up + rise : down + 1]
     behind = leads[:, down + rise : down + rise + flat]
@@ -179,10 +187,10 @@ def _checked(leads: NDArray[np.float64], up: int, down: int, height: float, rise
     base = np.median(before, axis=1)
     heights = np.median(top, axis=1) - base
     full = np.abs(heights - height) < tolerance
-    if full.mean() < SHARE or abs(float(np.median(heights)) - height) > tolerance:
+    if full.mean() < MIN_SHARE or abs(float(np.median(heights)) - height) > tolerance:
         return None
     if len(leads) < 3:
-        tolerance /= 2  # so few leads say less of being alike: they have to be flatter
+        tolerance /= 2  # with few leads, agreement between leads is a weaker criterion
     for part, level in ((before, base), (top, base + heights), (behind, np.median(behind, axis=1))):
         if np.abs(part - level[:, None]).max() > tolerance:
             return None
@@ -198,39 +206,40 @@ def _checked(leads: NDArray[np.float64], up: int, down: int, height: float, rise
     return start, end, up + rise, down + rise, round(float(np.median(heights[full])), 6)
 
 
-def _check_gain(height: float, record: ECGRecord, told: list[str]) -> None:
+def _check_gain(height: float, record: ECGRecord, warnings: list[str]) -> None:
     if not record.has_millivolts:
-        told.append(
-            f"if the calibration pulse of {height:g} units is 1 mV, so are {height:g} units: scale by it and pass units="
+        warnings.append(
+            f"if the calibration pulse of {height:g} units is 1 mV, so are {height:g} units: "
+            "scale by it and pass units="
         )
     elif not 0.95 <= height <= 1.05:
-        told.append(f"the calibration pulse is {height:.3g} mV high where 1 mV is usual: the gain may be wrong")
+        warnings.append(f"the calibration pulse is {height:.3g} mV high where 1 mV is usual: the gain may be wrong")
 
 
 def _height(height: float, record: ECGRecord) -> str:
     return f"{height:.3g} mV" if record.has_millivolts else f"{height:g} units"
 
 
-def _still(signal: NDArray[np.float32], fs: float, at_end: bool) -> int:
-    """For how many samples all leads stand still at one end, where that is too long for an ECG."""
+def _constant_samples(signal: NDArray[np.float32], fs: float, at_end: bool) -> int:
+    """Number of samples for which all leads are constant at one end; 0 where that may be an ECG."""
     rows = [row[::-1] if at_end else row for row in signal]
-    runs = [(_run(row, len(row)), bool(np.isfinite(row[0]))) for row in rows]
+    runs = [(_run_length(row, len(row)), bool(np.isfinite(row[0]))) for row in rows]
     moving = [(count, finite) for count, finite in runs if count < signal.shape[1]]
     n_finite = sum(finite for _, finite in moving)
     shortest = min((count for count, _ in moving), default=0)
-    needed = STILL_S if n_finite >= STILL_LEADS else LEAD_STILL_S
+    needed = CONSTANT_S if n_finite >= CONSTANT_LEADS else LEAD_CONSTANT_S
     if 2 * n_finite <= len(moving) or shortest < needed * fs:
         return 0
     rest = signal[:, :-shortest] if at_end else signal[:, shortest:]
-    between = _longest((np.diff(rest, axis=1) == 0).all(axis=0)) if rest.size < MAX_REST_SAMPLES else 0
-    return shortest if shortest >= STILL_RATIO * between else 0
+    between = _longest_run((np.diff(rest, axis=1) == 0).all(axis=0)) if rest.size < MAX_REST_SAMPLES else 0
+    return shortest if shortest >= CONSTANT_RATIO * between else 0
 
 
-def _run(row: NDArray[np.float32], most: int) -> int:
-    """How many samples from the beginning are as the first (missing ones as missing), ``most`` at most."""
+def _run_length(row: NDArray[np.float32], limit: int) -> int:
+    """Number of samples at the beginning that equal the first one (or are missing as it is), at most ``limit``."""
     first, block, done = row[0], 4096, 0
-    while done < most:
-        part = row[done : min(done + block, most)]
+    while done < limit:
+        part = row[done : min(done + block, limit)]
         other = ~np.isnan(part) if np.isnan(first) else part != first
         if other.any():
             return done + int(np.argmax(other))
@@ -238,40 +247,40 @@ def _run(row: NDArray[np.float32], most: int) -> int:
     return done
 
 
-def _still_leads(
-    signal: NDArray[np.float32], first: int, last: int, record: ECGRecord, told: list[str]
+def _without_constant_ends(
+    signal: NDArray[np.float32], first: int, last: int, record: ECGRecord, warnings: list[str]
 ) -> NDArray[np.float32]:
-    """Single leads that stand still at an end, as where only a part of a lead was stored, become missing there."""
+    """Mark the constant ends of single leads, of which only a part was stored, as missing."""
     found, out = [], signal
     for row, name in enumerate(record.leads):
         part = signal[row, first:last]
-        n_end = _run(part[::-1], len(part))
+        n_end = _run_length(part[::-1], len(part))
         if np.isnan(part[-1]) or n_end == len(part):
             n_end = 0
-        n_start = _run(part, len(part))
+        n_start = _run_length(part, len(part))
         if np.isnan(part[0]) or n_start == len(part):
             n_start = 0
-        for n_still, at in ((n_start, slice(first, first + n_start)), (n_end, slice(last - n_end, last))):
-            if n_still >= LEAD_STILL_S * record.fs:
+        for n_constant, at in ((n_start, slice(first, first + n_start)), (n_end, slice(last - n_end, last))):
+            if n_constant >= LEAD_CONSTANT_S * record.fs:
                 out = signal.copy() if out is signal else out
                 out[row, at] = np.nan
                 found.append(f"{name} {at.start / record.fs:g}-{at.stop / record.fs:g} s")
     if found:
-        told.append(f"leads that stand still at an end, taken as missing: {', '.join(found)}")
+        warnings.append(f"leads that stand still at an end, taken as missing: {', '.join(found)}")
     return out
 
 
-def _without_codes(record: ECGRecord, told: list[str]) -> NDArray[np.float32]:
-    """Samples that are codes become NaN."""
+def _without_codes(record: ECGRecord, warnings: list[str]) -> NDArray[np.float32]:
+    """Replace codes for missing samples by NaN."""
     out, found = record.signal, []
     for row, name in enumerate(record.leads):
-        for pick in (np.fmin, np.fmax):
-            code = float(pick.reduce(out[row]))
+        for extreme in (np.fmin, np.fmax):
+            code = float(extreme.reduce(out[row]))
             if not np.isfinite(code) or (abs(code) < CODE_MV if record.has_millivolts else code not in CODES):
                 continue
             at = out[row] == np.float32(code)
             rest = out[row][~at & np.isfinite(out[row])]
-            longest = _longest(at)
+            longest = _longest_run(at)
             if not rest.size or longest < max(2, 0.008 * record.fs):
                 continue
             span = float(rest.max() - rest.min())
@@ -280,11 +289,11 @@ def _without_codes(record: ECGRecord, told: list[str]) -> NDArray[np.float32]:
                 out[row][at] = np.nan
                 found.append(f"{name} ({int(at.sum()) / record.fs:g} s at {code:g})")
     if found:
-        told.append(f"codes for missing samples: {', '.join(found)}")
+        warnings.append(f"codes for missing samples: {', '.join(found)}")
     return out
 
 
-def _longest(at: NDArray[np.bool_]) -> int:
-    """The length of the longest run of True."""
+def _longest_run(at: NDArray[np.bool_]) -> int:
+    """Length of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], at, [False]]).astype(np.int8)))
     return int((edges[1::2] - edges[::2]).max(initial=0))

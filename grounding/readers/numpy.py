@@ -1,4 +1,4 @@
-"""NumPy files: .npy holds one array, .npz an array with its rate and lead names."""
+"""NumPy files: .npy has one array, .npz an array with its rate and lead names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def npy(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     where = str(path)
     with path.open("rb") as file:
         _header(file, where)
-    # a memory map refuses a header that promises more than the file holds, before anything is allocated
+    # np.memmap rejects a header that claims more than the file has, before anything is allocated
     return _channels(np.load(path, mmap_mode="r", allow_pickle=False), where, fs, leads, units)
 
 
@@ -56,9 +56,9 @@ def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
 
     Args:
         path: the file.
-        fs: sampling rate, Hz; wins over the archive's.
-        leads: the leads to take, or a name for each; needed where the archive names none.
-        units: wins over the archive's; mV by default.
+        fs: sampling rate, Hz; overrides that of the archive.
+        leads: the leads to take, or a name for each; required where the archive has no names.
+        units: override those of the archive; mV by default.
     """
     where = str(path)
     members = _members(path)
@@ -105,7 +105,7 @@ def _channels(
 
 
 def _members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of every array, once what it unpacks to is held against the file's size, and its header against what the archive holds."""
+    """Shape and type of every array; unpacked sizes are checked against the file, headers against the archive."""
     where = str(path)
     found = {}
     with zipfile.ZipFile(path) as archive:
@@ -128,7 +128,7 @@ def _members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
 
 
 def _array(path: Path, key: str) -> NDArray[Any]:
-    """An array of an archive; numbers as float32, a part at a time, so that they are not in memory twice."""
+    """An array of an archive; numbers are converted to float32 in parts, so that they are in memory only once."""
     with zipfile.ZipFile(path) as archive:
         name = f"{key}.npy" if f"{key}.npy" in archive.namelist() else key
         with archive.open(name) as file:
@@ -145,7 +145,7 @@ def _array(path: Path, key: str) -> NDArray[Any]:
 
 
 def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran's order, and type of an array; how long its header is, which may be anything, is looked at first."""
+    """Shape, Fortran order and type of an array; the length of its header is checked first."""
     head = file.read(12)
     length = int.from_bytes(head[8:10] if head[6:7] == b"\x01" else head[8:12], "little")
     if head[:6] != b"\x93NUMPY" or length > _MAX_HEADER_BYTES:
@@ -159,7 +159,7 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
 
 
 def _one(archive: Any, key: str | None, where: str) -> Any:
-    """The single value of a setting; None where the archive has none."""
+    """A value stored as an array of one element; None where the archive has none."""
     if key is None:
         return None
     values = np.ravel(archive[key])

@@ -18,19 +18,19 @@ from .registry import register_reader
 
 _MAX_COLUMNS = 1000
 _ROWS_AT_ONCE = 1 << 18
-_THRIFT_LIMIT = 16 << 20  # bytes of text, and entries of a list, in the file's description of itself
+_THRIFT_LIMIT = 16 << 20  # bytes of a text, and entries of a list, in the file's metadata
 
 
 @register_reader((".parquet", ".pq"), sniff=lambda head: head[:4] == b"PAR1")
 def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Channels:
     """Parquet table, a row per sample and a column per lead; a ``time`` column gives the sampling rate.
 
-    Only columns of numbers are read, and of these only what is needed.
+    Only columns of numbers are read, and only those that are needed.
 
     Args:
         path: the file.
-        fs: sampling rate, Hz, where no time column gives it.
-        units: unit of the columns whose name gives none; mV by default.
+        fs: sampling rate, Hz, if there is no time column.
+        units: unit of the columns without a unit in their name; mV by default.
     """
     import pyarrow.parquet as library
 
@@ -65,7 +65,7 @@ def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Ch
 
 
 def _read(path: Path, names: Sequence[str], k: int, rows: int) -> NDArray[Any]:
-    """One column: float64 seconds of a time, float32 of anything else; a part of it at a time."""
+    """One column, read in parts: float64 seconds of a time, else float32."""
     import pyarrow.parquet as library
 
     out = np.full(rows, np.nan, np.float64 if is_time(names[k]) else np.float32)
@@ -83,7 +83,7 @@ def _read(path: Path, names: Sequence[str], k: int, rows: int) -> NDArray[Any]:
 
 
 def _numbers(part: Any) -> NDArray[Any]:
-    """A piece of a column as numbers, time stamps in seconds, NaN where a cell is empty."""
+    """Part of a column as numbers, time stamps in seconds, NaN where a cell is empty."""
     import pyarrow as pa
 
     if _is_stamp(part.type):

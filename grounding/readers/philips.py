@@ -36,7 +36,7 @@ _VALUES = (
     ("tfrontaxis", "t_axis"),
 )
 _MEASURED = ("globalmeasurements", "interpretationmeasurements", "crossleadmeasurements")
-_MAX_SAMPLES = 1 << 22  # over all leads: eleven minutes of twelve at 500 Hz, of an export that holds eleven seconds
+_MAX_SAMPLES = 1 << 22  # over all leads: eleven minutes of twelve leads at 500 Hz; exports have eleven seconds
 _CHUNK_HEADER = 8
 _CODE_BITS, _LAST_CODE = 10, 1023
 _PLACES = 1 << np.arange(_CODE_BITS - 1, -1, -1)
@@ -53,10 +53,10 @@ def philips(path: Path) -> Channels:
         raise EcgFormatError("there is no rhythm recording in it", where=where, remedy="export the waveforms too")
     about = next(root.iter("signalcharacteristics"), None)
 
-    def said(attribute: str, *elements: str) -> str:
+    def setting(attribute: str, *elements: str) -> str:
         return wave.get(attribute, "").strip() or next((t for name in elements if (t := text_at(about, name))), "")
 
-    rate = number_in(said("samplespersecond", "samplingrate"))
+    rate = number_in(setting("samplespersecond", "samplingrate"))
     duration_ms = number_in(wave.get("durationperchannel"))
     if not rate or rate <= 0 or not duration_ms or duration_ms <= 0:
         raise EcgFormatError("it gives no sampling rate or duration", where=where, remedy="export it again")
@@ -68,10 +68,10 @@ def philips(path: Path) -> Channels:
             where=where,
             remedy="export it again",
         )
-    signed = said("signalsigned", "signalsigned").lower() not in ("false", "no", "0", "f")
-    stored = _stored(wave, names, n_samples, signed, where)
-    step = number_in(said("resolution", "resolution", "signalresolution"))
-    zero = number_in(said("signaloffset", "signaloffset")) or 0.0
+    signed = setting("signalsigned", "signalsigned").lower() not in ("false", "no", "0", "f")
+    stored = _stored_steps(wave, names, n_samples, signed, where)
+    step = number_in(setting("resolution", "resolution", "signalresolution"))
+    zero = number_in(setting("signaloffset", "signaloffset")) or 0.0
     signals = [(row - zero) * step if step else row for row in stored]
     meta: dict[str, Any] = {}
     add_person(meta, _age(root), text_at(next(root.iter("sex"), None)))
@@ -80,19 +80,19 @@ def philips(path: Path) -> Channels:
 
 
 def _names(wave: Element, about: Element | None) -> list[str | None]:
-    """Of the leads in their order; versions before 1.04 name the set alone."""
+    """Lead names in order; versions before 1.04 have only the number of leads."""
     labels = wave.get("leadlabels", "").split()
     count = number_in(wave.get("numberofleads")) or number_at(about, "numberchannelsvalid") or len(labels) or 12
     n_leads = int(min(max(count, 1), 256))
-    of_set = list(STANDARD_LEADS) if n_leads >= 12 else []
-    names: list[str | None] = [*(labels or of_set)]
+    set_names = list(STANDARD_LEADS) if n_leads >= 12 else []
+    names: list[str | None] = [*(labels or set_names)]
     return (names + [None] * n_leads)[: len(labels) or n_leads]
 
 
-def _stored(
+def _stored_steps(
     wave: Element, names: list[str | None], n_samples: int, signed: bool, where: str
 ) -> list[NDArray[np.float64]]:
-    """The steps of each lead's samples."""
+    """The stored integers of each lead."""
     packed = (wave.get("compression") or wave.get("compressmethod") or "").strip()
     if packed.lower() in ("", "none", "uncompressed") or wave.get("compressflag", "").lower() in ("false", "no", "0"):
         if wave.get("dataencoding", "").lower() == "base64":
@@ -100,17 +100,21 @@ def _stored(
             values: NDArray[Any] = np.frombuffer(raw, "<i2" if signed else "<u2", len(raw) // 2)
         else:
             values = numbers_in(wave.text, "parsedwaveforms", where)
-        there = len(values) // len(names)
-        if there < n_samples:
+        available = len(values) // len(names)
+        if available < n_samples:
             raise EcgFormatError(
-                f"the samples are truncated: {there} of {n_samples} in each lead", where=where, remedy="export it again"
+                f"the samples are truncated: {available} of {n_samples} in each lead",
+                where=where,
+                remedy="export it again",
             )
         rows = values[: n_samples * len(names)].reshape(len(names), n_samples).astype(np.float64)
         return list(rows)
     if packed.upper() != "XLI":
         raise EcgFormatError(f"its compression {packed[:30]!r} is not known", where=where, remedy="export it plainly")
     leads = _unpacked(bytes_in(wave.text, "parsedwaveforms", where), len(names), n_samples, where)
-    if tuple(names[:6]) == STANDARD_LEADS[:6]:  # the four that I and II imply are stored as what differs from that
+    if (
+        tuple(names[:6]) == STANDARD_LEADS[:6]
+    ):  # III, aVR, aVL, aVF are stored as differences to what follows from I and II
         one, two = leads[0], leads[1]
         three = leads[2] = two - one - leads[2]
         leads[3] = -leads[3] - (one + two) // 2
@@ -120,7 +124,7 @@ def _stored(
 
 
 def _unpacked(data: bytes, n_leads: int, n_samples: int, where: str) -> list[NDArray[np.int64]]:
-    """XLI: a chunk a lead, LZW over second differences. No more is unpacked than the duration allows."""
+    """Unpack XLI: one chunk per lead, LZW of second differences. Unpacking stops at the size expected."""
     leads: list[NDArray[np.int64]] = []
     at, limit = 0, 2 * n_samples + 4096
     while len(leads) < n_leads:
@@ -140,13 +144,13 @@ def _unpacked(data: bytes, n_leads: int, n_samples: int, where: str) -> list[NDA
                 where=where,
                 remedy="export it again",
             )
-        leads.append(_summed(plain, first)[:n_samples])
+        leads.append(_integrated_twice(plain, first)[:n_samples])
         at += _CHUNK_HEADER + size
     return leads
 
 
 def _lzw(packed: bytes, limit: int) -> bytes | None:
-    """LZW with codes of ten bits; None where a code is not known yet. It stops where more than ``limit`` bytes come out."""
+    """LZW with codes of ten bits; None where a code is invalid. It stops after ``limit`` bytes."""
     out = bytearray()
     strings = [bytes([value]) for value in range(256)]
     previous = b""
@@ -168,12 +172,12 @@ def _lzw(packed: bytes, limit: int) -> bytes | None:
     return bytes(out)
 
 
-def _summed(plain: bytes, first: int) -> NDArray[np.int64]:
-    """Samples out of their second differences: the high bytes of all, then the low bytes of all."""
+def _integrated_twice(plain: bytes, first: int) -> NDArray[np.int64]:
+    """Samples from their second differences, which are stored as all high bytes, then all low bytes."""
     half = (len(plain) + 1) // 2
     high, low = np.frombuffer(plain[:half], np.int8), np.frombuffer(plain[half:].ljust(half, b"\0"), np.uint8)
     stored = high.astype(np.int64) << 8 | low
-    bend = np.empty(half, np.int64)  # of each sample but the first two: what the line through the two before it misses
+    bend = np.empty(half, np.int64)  # second difference of each sample but the first two
     bend[:2] = stored[0], stored[1] - stored[0]
     bend[2:] = 64 - stored[1:-1]
     bend[2] = -first
@@ -191,7 +195,7 @@ def _age(root: Element) -> float | None:
 
 
 def _add_device(meta: dict[str, Any], root: Element) -> None:
-    """What the first interpretation gives, else the measurements beside it."""
+    """Measurements of the first interpretation, or those outside of it, and its statements."""
     interpretation = next(root.iter("interpretation"), None)
     inner = [] if interpretation is None else [e for name in _MEASURED for e in interpretation.iter(name)]
     places = inner + [e for name in _MEASURED for e in root.iter(name)]

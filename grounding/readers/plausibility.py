@@ -1,4 +1,4 @@
-"""What the samples themselves say about a wrong gain or leads that do not belong together."""
+"""Warnings on implausible amplitudes and on limb leads that violate Einthoven's law."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..lead_algebra import einthoven_error
 from ..record import ECGRecord
 
-# Surface ECGs span roughly 0.3-10 mV; a factor of about ten beyond either end is a gain or unit error, not a patient.
+# Surface ECGs span roughly 0.3-10 mV; values ten times smaller or five times larger are errors of gain or unit.
 PLAUSIBLE_SPAN_MV = (0.03, 50.0)
 
 
@@ -17,10 +17,10 @@ def plausibility_warnings(record: ECGRecord) -> tuple[str, ...]:
     """Warnings on the amplitude and on Einthoven's law, for ``record.meta["warnings"]``.
 
     Args:
-        record: any recording; without voltages only the lead algebra is looked at.
+        record: any recording; without voltages only Einthoven's law is checked.
 
     Returns:
-        One line per oddity; empty for a plausible recording.
+        One line per warning; empty for a plausible recording.
     """
     found = []
     with warnings.catch_warnings():
@@ -35,7 +35,7 @@ def plausibility_warnings(record: ECGRecord) -> tuple[str, ...]:
                 f"implausible amplitude: the median lead spans {span:.3g} mV; the gain or unit is probably wrong"
             )
     if {"I", "II", "III"} <= set(record.leads) and record.meta.get("units") != "zscore":
-        step = max(1, record.n_samples // 100_000)  # of days a part is enough
+        step = max(1, record.n_samples // 100_000)  # a subset is enough
         error, span = einthoven_error(*(record.lead(name)[::step] for name in ("I", "II", "III")))
         if error > 0.15 * span > 0:
             found.append(f"lead algebra is broken: I + III differs from II by {error:.2g} where II spans {span:.2g}")

@@ -1,4 +1,4 @@
-"""Leads of one file at different sampling rates, brought to the highest."""
+"""Resampling of the signals of one file to their highest sampling rate."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..record import ECGRecord
 from .bounds import MAX_SAMPLES, add_warnings
 
 _AT_ONCE = 1 << 22  # samples
-MAX_RATES = 16  # more in one file are no recorder's
+MAX_RATES = 16  # no recorder uses more in one file
 
 
 def one_rate(
     signals: Iterable[NDArray[Any]], rates: Sequence[float], scales: Sequence[float], meta: dict[str, Any], where: str
 ) -> tuple[NDArray[np.float32], float]:
-    """All signals at the highest rate, scaled, cut to the shortest.
+    """Resample all signals to the highest rate, scale them, and cut them to the shortest.
 
     Args:
-        signals: each (samples,); taken one after the other, so that no more than one need be in memory as it is stored.
+        signals: each (samples,); consumed one by one, so that only one need be in memory in its stored form.
         rates: Hz, one per signal.
-        scales: what each signal's samples are multiplied by.
+        scales: factor of each signal.
         meta: gets a warning where something was resampled or cut.
         where: the file, for errors.
 
@@ -32,7 +32,8 @@ def one_rate(
         (leads, samples) and its rate.
 
     Raises:
-        EcgFormatError: a rate is not positive, or there are more samples than can be taken.
+        EcgFormatError: a rate is not positive, there are too many rates, or too many samples.
+        EcgSignalError: a signal is empty.
     """
     top = max(rates)
     if len(set(rates)) > MAX_RATES:
@@ -50,7 +51,7 @@ def one_rate(
             )
         row = _at_rate(signal, rate, top, scale)
         if not lengths and len(row) * len(rates) <= MAX_SAMPLES:
-            # filled row by row: no second copy of all of them, and none at all of one
+            # filled row by row, to avoid a second copy of all signals, or any copy of a single one
             alone = len(rates) == 1 and row.flags.writeable
             out = row[None] if alone else np.empty((len(rates), len(row)), np.float32)
         length = min(len(row), out.shape[1])
@@ -71,7 +72,7 @@ def _at_rate(signal: NDArray[Any], rate: float, top: float, scale: float) -> NDA
             row = np.asarray(signal, dtype=np.float32)
         else:
             row = np.empty(len(signal), np.float32)
-            for start in range(0, len(signal), _AT_ONCE):  # float64 in between, a part at a time
+            for start in range(0, len(signal), _AT_ONCE):  # in float64, in parts
                 part = slice(start, start + _AT_ONCE)
                 row[part] = np.multiply(signal[part], scale, dtype=np.float64)
     if rate == top:

@@ -1,4 +1,4 @@
-"""read_record: one call for every format, and only an EcgError comes out of a broken file."""
+"""``read_record``: one call for every format; a file that can't be read raises an EcgError and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import EcgError, EcgFormatError
 from ..record import ECGRecord
 from .bounds import MAX_FILE_BYTES
 from .channels import OPTIONS, Channels, Options, to_record, with_options
-from .foreign import is_annotations, what_it_is
+from .foreign import content_name, is_annotations
 from .not_signal import without_non_signal
 from .plausibility import plausibility_warnings
 from .registry import SNIFF_BYTES, Reader, readers
@@ -31,28 +31,32 @@ def read_record(
 ) -> ECGRecord:
     """Read a recording from a file.
 
-    The format is found by the extension and, where several share one, by the first bytes. A path without extension
-    is a WFDB record name (``REC`` for ``REC.hea`` + ``REC.dat``).
+    The format is determined by the extension and, where several formats share it, by the first bytes. A path without an
+    extension is a WFDB record name (``REC`` for ``REC.hea`` + ``REC.dat``).
 
     Args:
         path: the file, or a WFDB record name.
-        format: name of a reader (``grounding.readers.readers``) where the file does not tell.
-        fs: sampling rate, Hz, where the file does not tell or is wrong.
-        leads: the channels to take, in this order; or, where the file's names are others or none, a name for every channel.
-        units: what the samples are in, where the file does not tell or is wrong: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, ``"zscore"``, ``"adu"``.
+        format: name of a reader (``grounding.readers.readers``), if it can't be determined.
+        fs: sampling rate, Hz, if that of the file is missing or wrong.
+        leads: the channels to take, in this order; or, where the file has other names or none, a name for every
+            channel.
+        units: unit of the samples, if that of the file is missing or wrong: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``,
+            ``"zscore"``, ``"adu"``.
         age: the patient's age, years.
         sex: ``"female"`` or ``"male"``.
-        **options: what a single format has beside these, such as ``group`` of a DICOM file.
+        **options: options of a single format, such as ``group`` of a DICOM file.
 
     Returns:
-        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` names the reader, ``meta["channel_names"]`` maps
-        our lead names to the file's where they differ, and ``meta["warnings"]`` says what is odd (channels that were left out,
-        a unit that is no voltage, an implausible amplitude, leads that do not add up).
+        ECGRecord with ``signal`` float32 (leads, samples) in mV; ``meta["format"]`` is the name of the reader,
+        ``meta["channel_names"]`` maps our lead names to the file's where they differ, and ``meta["warnings"]`` lists
+        what is unusual (channels that were left out, a unit that is no voltage, an implausible amplitude, limb leads
+        that violate Einthoven's law).
 
     Raises:
         EcgFormatError: the file is missing, empty, truncated or not of its format.
-        EcgSignalError: the samples, leads, units or rate in it can't be used.
-        EcgRegistryError: ``format`` names no reader.
+        EcgSignalError: its samples, leads, units or rate can't be used.
+        EcgRegistryError: no reader has the name ``format``.
+        EcgError: the format has no such option, or needs a package that is not installed.
 
     Example:
         >>> from grounding import read_record, sample_path
@@ -63,13 +67,15 @@ def read_record(
     file = _locate(_as_path(path))
     where = str(file)
     common = Options(fs, leads, units, age, sex).check(where)
-    reader = readers[format] if format is not None else _pick(file)
+    reader = readers[format] if format is not None else _select_reader(file)
     known = inspect.signature(reader.read).parameters
     for name in options:
         if name not in known or name == "path":
             takes = ", ".join(dict.fromkeys([*OPTIONS, *(n for n in known if n != "path")]))
             raise EcgError(f"the {reader.name} reader has no option {name!r}", where=where, remedy=f"options: {takes}")
-    options |= {name: getattr(common, name) for name in OPTIONS if name in known}  # what a reader needs to know itself
+    options |= {
+        name: getattr(common, name) for name in OPTIONS if name in known
+    }  # common options that the reader needs itself
     try:
         found = reader.read(file, **options)
         if isinstance(found, Channels):
@@ -84,21 +90,21 @@ def read_record(
             where=where,
             remedy="install it with: pip install 'gem-ecg[formats]'",
         ) from error
-    except Exception as error:  # parsers raise whatever they stumble on: keep it as the cause
+    except Exception as error:  # parsers raise many kinds of errors on damaged files
         raise EcgFormatError(
             f"can't be read as {reader.name} ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
             where=where,
             remedy="check that the file is complete, or name its format with format=",
         ) from error
     record = without_non_signal(record)
-    told = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
-    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": told})
+    warnings = (*record.meta.get("warnings", ()), *plausibility_warnings(record))
+    return replace(record, meta={**record.meta, "format": reader.name, "path": where, "warnings": warnings})
 
 
 def _as_path(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
-    except (TypeError, RuntimeError) as error:  # no path at all; the home of a user who is not there
+    except (TypeError, RuntimeError) as error:  # not a path, or the home of an unknown user
         raise EcgFormatError(f"no path of a file ({error})", where=repr(path), remedy="pass a str or a Path") from None
 
 
@@ -118,7 +124,7 @@ def _locate(path: Path) -> Path:
             return _locate(header)
         if path.is_dir():
             raise EcgFormatError("this is a folder, not a recording", where=where, remedy="name one file in it")
-        near = sorted(p.name for p in path.parent.glob(f"{_plain(path.name)}.*"))[:3] if path.name else []
+        near = sorted(p.name for p in path.parent.glob(f"{_glob_literal(path.name)}.*"))[:3] if path.name else []
     except (OSError, ValueError) as error:
         raise EcgFormatError(f"can't be opened ({error})", where=where, remedy="check the path") from error
     if near and not path.suffix:
@@ -130,30 +136,30 @@ def _locate(path: Path) -> Path:
     raise EcgFormatError("there is no such file", where=where, remedy="check the path")
 
 
-def _plain(name: str) -> str:
-    """A file name with the characters that glob would interpret taken literally."""
+def _glob_literal(name: str) -> str:
+    """A file name with the special characters of glob escaped."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
-def _pick(file: Path) -> Reader:
-    """The one reader for a file: the one that its extension and first bytes agree on, else the one that knows the bytes."""
+def _select_reader(file: Path) -> Reader:
+    """The reader for a file: one that fits both its extension and its first bytes, or else its first bytes."""
     extension = file.suffix.lower()
     named = [readers[name] for name in readers if extension in readers[name].extensions]
     if any(reader.name == "wfdb" for reader in named) and file.with_suffix(".hea").is_file():
-        return readers["wfdb"]  # its signal files may begin with anything
+        return readers["wfdb"]  # signal files have no signature
     with file.open("rb") as handle:
         head = handle.read(SNIFF_BYTES)
-    knowing = [readers[name] for name in readers if (sniff := readers[name].sniff) is not None and sniff(head)]
-    for reader in [one for one in knowing if one in named] or knowing:
+    matching = [readers[name] for name in readers if (sniff := readers[name].sniff) is not None and sniff(head)]
+    for reader in [one for one in matching if one in named] or matching:
         return reader
-    if readers.load_plugins():  # an installed package may know what is in it
-        return _pick(file)
-    foreign = what_it_is(head)
+    if readers.load_plugins():  # a plugin may have a reader for it
+        return _select_reader(file)
+    foreign = content_name(head)
     if foreign is not None and not (foreign == "a MATLAB file" and named):
         raise EcgFormatError(f"this is {foreign}", where=str(file), remedy=f"the formats read are {', '.join(readers)}")
-    silent = [reader for reader in named if reader.sniff is None]
-    if silent or len(named) == 1:  # the extension says so; the reader will say what is wrong with the content
-        return (silent or named)[0]
+    without_sniff = [reader for reader in named if reader.sniff is None]
+    if without_sniff or len(named) == 1:  # take the reader of the extension, which raises an error on wrong content
+        return (without_sniff or named)[0]
     if is_annotations(file.name):
         raise EcgFormatError(
             "this is a WFDB annotation file, without samples", where=str(file), remedy="name the record or its .hea"

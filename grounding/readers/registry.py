@@ -1,4 +1,4 @@
-"""What a reader is: a function from a file to its channels, found by extension or by the file's first bytes."""
+"""The registry of readers: functions from a file to its channels, selected by extension or by the first bytes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Reader:
 
     Attributes:
         name: the format's name, also in ``record.meta["format"]``.
-        read: takes a path and the format's options, gives the file's ``Channels`` (or an ECGRecord of its own making).
-        extensions: lower-case file extensions it is known by.
-        sniff: tells from the first ``SNIFF_BYTES`` bytes whether a file is of this format.
-        text: what the format is, in words.
+        read: takes a path and the format's options, returns the file's ``Channels`` (or an ECGRecord).
+        extensions: lower-case file extensions.
+        sniff: whether a file is of this format, from its first ``SNIFF_BYTES`` bytes.
+        text: description of the format.
     """
 
     name: str
@@ -42,25 +42,28 @@ Read = TypeVar("Read", bound="Callable[..., Channels | ECGRecord]")
 def register_reader(
     extensions: tuple[str, ...], sniff: Callable[[bytes], bool] | None = None
 ) -> Callable[[Read], Read]:
-    """Register a reading function under its own name.
+    r"""Register a reading function under its own name.
 
-    It takes the path, and the options that its format alone has; ``fs``, ``leads``, ``units``, ``age`` and ``sex`` are every reader's
-    and are applied to what it gives. One that can't read without such an option takes it by that name too.
+    The function takes a path, and options of its format. ``fs``, ``leads``, ``units``, ``age`` and ``sex`` are options
+    of every reader, and are applied to what the function returns; one that needs such an option itself has a parameter
+    of this name.
 
     Args:
-        extensions: lower-case extensions with the dot; several formats may share one and are told apart by ``sniff``.
-        sniff: True when the first bytes of a file are of this format.
+        extensions: lower-case extensions with the dot; formats that share one are distinguished by ``sniff``.
+        sniff: returns whether the first bytes of a file are of this format.
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from grounding import read_record
+        >>> from grounding.readers import readers, register_reader
         >>> @register_reader((".twolines",))
         ... def twolines(path: Path) -> ECGRecord:
         ...     rows = [[float(x) for x in line.split()] for line in path.read_text().splitlines()]
         ...     return ECGRecord.from_array(rows, fs=100, leads=["I", "II"], record_id=path.stem)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "a.twolines"
-        ...     _ = path.write_text("0 1 2\\n0 2 4")
+        ...     _ = path.write_text("0 1 2\n0 2 4")
         ...     read_record(path).lead("II").tolist()
         [0.0, 2.0, 4.0]
         >>> del readers._entries["twolines"]

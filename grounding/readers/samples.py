@@ -1,4 +1,4 @@
-"""The recordings that come with the package."""
+"""The bundled recordings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_SAMPLE = "ptbxl_102"
 
 
 def sample_names() -> list[str]:
-    """Names of the bundled recordings; ``grounding/samples/README.md`` says what each shows.
+    """Names of the bundled recordings; ``grounding/samples/README.md`` describes them.
 
     Example:
         >>> "ptbxl_102" in sample_names()
@@ -21,10 +21,10 @@ def sample_names() -> list[str]:
 
 
 def sample_path(name: str | None = None) -> Path:
-    """Where a bundled recording lies; pass it to ``read_record``.
+    """Path of a bundled recording, for ``read_record``.
 
     Args:
-        name: one of ``sample_names()``; by default the one the documentation uses.
+        name: one of ``sample_names()``; by default the one used in the documentation.
 
     Raises:
         EcgRegistryError: no bundled recording has that name.

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import EcgFormatError
 from .channels import Channels
 from .device import add_device_values, add_person, years_between
-from .groups import Group, joined
+from .groups import Group, join_groups
 from .registry import register_reader
 from .xml_document import has_root, load_xml, number_at, number_in, numbers_in, text_at
 
@@ -40,7 +40,7 @@ def schiller(path: Path) -> Channels:
     waves = [wave for wave in root.iter("wavedata") if text_at(wave, "type").upper().startswith("ECG_RHYTHM")]
     groups = [group for number, wave in enumerate(waves) if (group := _group(wave, number, where))]
     meta: dict[str, Any] = {}
-    names, signals, rate, units = joined(groups, meta, where)
+    names, signals, rate, units = join_groups(groups, meta, where)
     born, then = text_at(root, "patdata/birthdate"), text_at(root, "examdescript/startdatetime/date")
     add_person(meta, years_between(born.replace("-", ""), then), text_at(root, "patdata/gender"))
     values = [
@@ -48,8 +48,8 @@ def schiller(path: Path) -> Channels:
         for one in root.iter("annotation_global")
         if (ours := _VALUES.get(text_at(one, "name")))
     ]
-    said = [text_at(one, "textdata") for one in root.iter("textdata") if text_at(one, "type") == "INTERPRETATION"]
-    add_device_values(meta, values, said)
+    statements = [text_at(one, "textdata") for one in root.iter("textdata") if text_at(one, "type") == "INTERPRETATION"]
+    add_device_values(meta, values, statements)
     return Channels(names, signals, rate, units, meta, complete_limb_leads=True)
 
 

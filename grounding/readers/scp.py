@@ -32,7 +32,7 @@ _VALUES = {
 
 
 def _is_scp(head: bytes) -> bool:
-    """Section 0 follows the six bytes of checksum and size, and its first pointer is to itself at byte 7."""
+    """Section 0 follows the six bytes of checksum and size, and its first pointer is to itself, at byte 7."""
     return len(head) >= 32 and head[8:10] == b"\0\0" and head[22:24] == b"\0\0" and head[28:32] == b"\x07\0\0\0"
 
 
@@ -58,14 +58,14 @@ def scp(path: Path) -> Channels:
     rate = 1e6 / interval_us if interval_us else float(leads[0].sampling_rate)
     add_person(meta, document.patient.age, document.patient.sex)
     measured = document.measurements
-    said = [text for text, _ in document.interpretation.statements]
-    add_device_values(meta, [(ours, getattr(measured, name)) for name, ours in _VALUES.items()], said)
+    statements = [text for text, _ in document.interpretation.statements]
+    add_device_values(meta, [(ours, getattr(measured, name)) for name, ours in _VALUES.items()], statements)
     units = [lead.resolution_unit or "adu" for lead in leads]
     return Channels([lead.label for lead in leads], signals, rate, units, meta, complete_limb_leads=True)
 
 
 def _placed(lead: Any, late: int) -> NDArray[np.float64]:
-    """A lead's samples in its unit, behind what is missing before it began."""
+    """A lead's samples in its unit, with missing samples before its start."""
     samples = np.asarray(lead.samples, np.float64)
     if lead.is_raw and lead.resolution_unit:
         samples = samples * lead.resolution
@@ -73,7 +73,7 @@ def _placed(lead: Any, late: int) -> NDArray[np.float64]:
 
 
 def _check(path: Path) -> None:
-    """Hold the samples that section 3 promises against the size of the file: coded ones take at least a bit each."""
+    """Check the number of samples in section 3 against the size of the file: compressed ones take at least one bit."""
     where, size = str(path), path.stat().st_size
     if size > MAX_BYTES:
         raise EcgFormatError(

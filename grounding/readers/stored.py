@@ -1,4 +1,4 @@
-"""Integers as WFDB's signal files, ISHNE's and others store them: interleaved channels, 8 to 32 bits, packed or not."""
+"""Integers of interleaved channels, 8 to 32 bits, packed or not, as in the signal files of WFDB and ISHNE."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ BLOCK_SAMPLES = 1 << 20
 
 @dataclass(frozen=True)
 class Storage:
-    """A way to store integers.
+    """A storage format of integers.
 
     Attributes:
-        samples, n_bytes: how many samples share how many bytes.
-        missing: the stored value that means "no sample"; None where there is none.
-        unpack: from the bytes (uint8) of whole groups to their samples; None for FLAC, which its own decoder unpacks.
-        tail: bytes of a last group that is not full, by its number of samples, where a writer may leave out the rest.
+        samples: samples in a group of bytes.
+        n_bytes: bytes in a group.
+        missing: the stored value of a missing sample; None where there is none.
+        unpack: from the bytes (uint8) of whole groups to their samples; None for FLAC, which has its own decoder.
+        tail: bytes of an incomplete last group, by its number of samples.
     """
 
     samples: int
@@ -34,7 +35,11 @@ class Storage:
     tail: tuple[int, ...] = (0,)
 
     def bytes_of(self, n_samples: int) -> int:
-        """Bytes that ``n_samples`` take at least."""
+        """Smallest size of stored samples, bytes.
+
+        Args:
+            n_samples: their number.
+        """
         full, rest = divmod(n_samples, self.samples)
         return full * self.n_bytes + self.tail[rest]
 
@@ -59,19 +64,19 @@ def _format_24(raw: NDArray[np.uint8]) -> Ints:
 
 
 def _format_212(raw: NDArray[np.uint8]) -> Ints:
-    """Two samples of 12 bits in three bytes: the middle one holds the high bits of both."""
+    """Two samples of 12 bits in three bytes; the middle byte has the high bits of both."""
     low, middle, high = raw.reshape(-1, 3).astype(np.int16).T
     return _signed(np.stack([low | (middle & 15) << 8, high | (middle >> 4) << 8], axis=1).reshape(-1), 12)
 
 
 def _format_310(raw: NDArray[np.uint8]) -> Ints:
-    """Three samples of 10 bits in two words: two in bits 1 to 10, the third in the highest five of both."""
+    """Three samples of 10 bits in two words: two in bits 1 to 10, the third in the highest five bits of both."""
     one, two = raw.view("<u2").reshape(-1, 2).astype(np.int32).T
     return _signed(np.stack([one >> 1, two >> 1, one >> 11 | two >> 11 << 5], axis=1).reshape(-1), 10)
 
 
 def _format_311(raw: NDArray[np.uint8]) -> Ints:
-    """Three samples of 10 bits one behind the other in four bytes."""
+    """Three consecutive samples of 10 bits in four bytes."""
     word = raw.view("<u4").astype(np.int64)
     return _signed(np.stack([word, word >> 10, word >> 20], axis=1).reshape(-1), 10)
 
@@ -105,18 +110,18 @@ def read_channel(
     gain: float = 1.0,
     baseline: float = 0.0,
 ) -> NDArray[np.float32]:
-    """One channel of a file of interleaved channels, a block at a time.
+    """Read one channel of a file of interleaved channels, block by block.
 
     Args:
-        file: the file; that it is long enough has been checked.
+        file: the file, whose length has been checked.
         storage: a key of ``FORMATS``.
-        frames: how many samples each of its channels has in a frame.
-        channel: which one.
-        n_frames: how many frames there are.
+        frames: samples of each channel in a frame.
+        channel: number of the channel.
+        n_frames: number of frames.
         offset: bytes (samples of a channel, in FLAC) before the first frame.
-        first: the value that format 8, which stores differences, counts from.
+        first: initial value of format 8, which stores differences.
         gain: steps per unit.
-        baseline: the step at zero.
+        baseline: step at zero.
 
     Returns:
         (n_frames * frames[channel],), in that unit; NaN where a sample is missing.
@@ -154,7 +159,7 @@ def _plain(file: Path, how: Storage, frames: Sequence[int], channel: int, n_fram
             if per_frame % how.samples:
                 yield how.unpack(raw)[: count * per_frame].reshape(count, per_frame)[:, begin:end].reshape(-1)
                 continue
-            # a frame is whole groups: those of this channel are enough
+            # a frame consists of whole groups: unpack only those with this channel
             first, last = begin // how.samples, -(-end // how.samples)
             groups = raw.reshape(count, per_frame // how.samples, how.n_bytes)[:, first:last]
             values = how.unpack(np.ascontiguousarray(groups).reshape(-1)).reshape(count, -1)
@@ -173,17 +178,18 @@ def _flac(file: Path, storage: str, frames: Sequence[int], channel: int, n_frame
             bits = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}.get(sound.subtype, 99)
             if bits > int(storage) - 500 or sound.channels != len(frames) or len(set(frames)) != 1:
                 raise EcgFormatError(
-                    f"it holds {sound.channels} channels of {bits} bits, the header describes {len(frames)} of {int(storage) - 500}",
+                    f"it holds {sound.channels} channels of {bits} bits, "
+                    f"the header describes {len(frames)} of {int(storage) - 500}",
                     where=str(file),
                     remedy="check the header",
                 )
             sound.seek(min(offset, sound.frames))
-            there = sound.frames - sound.tell()
-            if there < wanted:
+            available = sound.frames - sound.tell()
+            if available < wanted:
                 raise EcgFormatError(
-                    f"the file is truncated: {there} of {wanted} samples", where=str(file), remedy="fetch it again"
+                    f"the file is truncated: {available} of {wanted} samples", where=str(file), remedy="fetch it again"
                 )
-            shift = {8: 8, 16: 0, 24: 8}[bits]  # the decoder gives 16 or 32 bits, the samples in the highest
+            shift = {8: 8, 16: 0, 24: 8}[bits]  # the decoder returns 16 or 32 bits, with the sample in the highest bits
             step = max(1, BLOCK_SAMPLES // len(frames))
             for start in range(0, wanted, step):
                 block = sound.read(min(step, wanted - start), "int32" if bits == 24 else "int16", always_2d=True)

@@ -16,36 +16,41 @@ from ..leads import canonical_leads
 from ..units import millivolts_per, text_of
 from .bounds import MAX_SAMPLES, add_warnings, check_expansion
 from .channels import Channels
-from .foreign import what_it_is
+from .foreign import content_name
 from .matlab import is_matlab_5, read_matrix
 from .registry import SNIFF_BYTES, register_reader
 from .stored import FORMATS, read_channel
-from .wfdb_header import Header, Signal, about_the_patient, beside, read_header
+from .wfdb_header import Header, Signal, file_of_header, patient_meta, read_header
 
-LUDB_MV_PER_UNIT = 0.001  # inferred from the plausibility of the amplitudes, not documented by LUDB
+LUDB_MV_PER_UNIT = 0.001  # not documented by LUDB; inferred from the amplitudes
 
 
 @register_reader((".hea", ".dat", ".mat"))
 def wfdb(path: Path) -> Channels:
     """WFDB record: header and signal files (.dat or .mat), one or several segments.
 
-    Units are honoured per signal; a signal without a gain is not calibrated. Header comments give ``age``, ``sex`` and ``dx``.
+    Each signal has its own unit; a signal without a gain is not calibrated. Header comments give ``age``, ``sex`` and
+    ``dx``.
 
-    Records whose header gains scale every lead to 1.0 mV peak to peak while the stored integers obey I + III = II (all of
-    LUDB) are read from the integers at 1 uV per unit, which keeps the leads' ratio and so the axis; a warning says so.
+    In some records (all of LUDB) the gains of the header scale every lead to 1.0 mV peak to peak, while the stored
+    integers obey I + III = II. They are read from the integers at 1 uV per unit, which preserves the ratio of the leads
+    and so the axis, with a warning.
+
+    Args:
+        path: the header, or a signal file with a header beside it.
     """
     base = path.with_suffix("") if path.suffix.lower() in (".hea", ".dat", ".mat") else path
     header_file = Path(f"{base}.hea")
     if not header_file.is_file():
         with path.open("rb") as file:
-            kind = what_it_is(file.read(SNIFF_BYTES))
+            kind = content_name(file.read(SNIFF_BYTES))
         raise EcgFormatError(
             f"there is no header file for this record{f'; this is {kind}' if kind else ''}",
             where=str(base),
             remedy=f"put {header_file.name} beside {path.name}",
         )
     header = read_header(header_file)
-    meta = about_the_patient(header.comments)
+    meta = patient_meta(header.comments)
     add_warnings(meta, *header.warnings)
     if header.segments:
         return _segmented(header, meta)
@@ -63,12 +68,12 @@ def wfdb(path: Path) -> Channels:
 
 
 class _Segment:
-    """A header with signal files, held against their sizes; its signals can be read one by one."""
+    """A header with its signal files, whose sizes are checked; its signals can be read one by one."""
 
     def __init__(self, header: Header, length: int | None = None) -> None:
         self.header = header
         where = str(header.path)
-        self.files = {s.file: beside(header.path, s.file) for s in header.signals if s.file is not None}
+        self.files = {s.file: file_of_header(header.path, s.file) for s in header.signals if s.file is not None}
         self.groups: dict[str, list[int]] = {name: [] for name in self.files}
         for row, signal in enumerate(header.signals):
             if signal.file is not None:
@@ -87,7 +92,7 @@ class _Segment:
                 )
 
     def _frames(self, name: str, claimed: int | None) -> int:
-        """How many frames a signal file holds, as the header claims or, where it does not, by its size."""
+        """Number of frames in a signal file, from the header or else from its size."""
         where, file = str(self.header.path), self.files[name]
         signals = [self.header.signals[row] for row in self.groups[name]]
         per_frame, first, size = sum(signal.frame for signal in signals), signals[0], file.stat().st_size
@@ -107,24 +112,33 @@ class _Segment:
             return claimed or _flac_frames(file, first.offset) // first.frame
         if size <= first.offset:
             raise EcgFormatError("the signal file is empty", where=str(file), remedy="fetch it again")
-        there = _frames_in(size - first.offset, how.bytes_of, per_frame)
-        if claimed is None and there * per_frame <= MAX_SAMPLES:
-            return there
-        if claimed is None or there < claimed:
+        available = _frames_in(size - first.offset, how.bytes_of, per_frame)
+        if claimed is None and available * per_frame <= MAX_SAMPLES:
+            return available
+        if claimed is None or available < claimed:
             raise EcgFormatError(
-                f"the file is truncated: {there} of {claimed} samples", where=str(file), remedy="fetch it again"
+                f"the file is truncated: {available} of {claimed} samples", where=str(file), remedy="fetch it again"
             )
         return claimed
 
     def read(self, row: int, gain: float = 1.0, baseline: float = 0.0) -> NDArray[np.float32]:
-        """A signal by a gain (steps per unit) and a baseline; NaN where a sample is missing or this segment lacks the signal."""
+        """Read one signal.
+
+        Args:
+            row: number of the signal.
+            gain: steps per unit.
+            baseline: step at zero.
+
+        Returns:
+            (samples,), NaN where a sample is missing or this segment lacks the signal.
+        """
         signal = self.header.signals[row]
         if signal.file is None:
             return np.full(self.length * signal.frame, np.nan, np.float32)
         group = self.groups[signal.file]
         first = self.header.signals[group[0]]
         if signal.file in self.matrices:
-            out = (self._of_matrix(signal.file, group.index(row)) - np.float32(baseline)) / np.float32(gain)
+            out = (self._matrix_row(signal.file, group.index(row)) - np.float32(baseline)) / np.float32(gain)
         else:
             out = read_channel(
                 self.files[signal.file],
@@ -144,15 +158,23 @@ class _Segment:
         return out
 
     def physical(self, row: int) -> NDArray[np.float32]:
-        """A signal in its unit; in steps of the converter where it is not calibrated."""
+        """Read one signal in its unit, or in steps of the converter where it is not calibrated.
+
+        Args:
+            row: number of the signal.
+
+        Returns:
+            (samples,).
+        """
         signal = self.header.signals[row]
         return self.read(row) if signal.gain is None else self.read(row, signal.gain, signal.baseline)
 
-    def _of_matrix(self, name: str, k: int) -> NDArray[np.float32]:
+    def _matrix_row(self, name: str, k: int) -> NDArray[np.float32]:
         matrix = self.matrices[name]
         if matrix.shape[0] != len(self.groups[name]) or matrix.shape[1] < self.length:
             raise EcgFormatError(
-                f"it holds {matrix.shape[0]} x {matrix.shape[1]} samples, the header describes {len(self.groups[name])} x {self.length}",
+                f"it holds {matrix.shape[0]} x {matrix.shape[1]} samples, "
+                f"the header describes {len(self.groups[name])} x {self.length}",
                 where=str(self.files[name]),
                 remedy="fetch both again",
             )
@@ -162,9 +184,9 @@ class _Segment:
 
 
 def _segmented(header: Header, meta: dict[str, Any]) -> Channels:
-    """The segments of a record one behind the other; NaN where one lacks a signal or is a gap.
+    """The segments of a record in sequence; NaN in gaps, and where a segment lacks a signal.
 
-    Where the first segment has no samples it is the layout: it names all signals, of which each segment has some.
+    A first segment without samples is the layout: it lists all signals, of which each segment has some.
     """
     where = str(header.path)
     parts: list[tuple[int, _Segment]] = []
@@ -173,7 +195,7 @@ def _segmented(header: Header, meta: dict[str, Any]) -> Channels:
         if name == "~":
             gaps += length
         else:
-            part = read_header(beside(header.path, f"{name}.hea"))
+            part = read_header(file_of_header(header.path, f"{name}.hea"))
             if part.segments:
                 raise EcgFormatError(f"its segment {name} has segments itself", where=where, remedy="name one of them")
             if abs(part.fs - header.fs) > 1e-6 * header.fs:
@@ -213,17 +235,17 @@ def _segmented(header: Header, meta: dict[str, Any]) -> Channels:
 
 
 def _columns(segment: _Segment, signals: Sequence[Signal], by_name: bool, where: str) -> list[int | None]:
-    """Which of a segment's signals is each of the record's."""
-    there = segment.header.signals
+    """For each signal of the record, its number in a segment, or None."""
+    available = segment.header.signals
     if not by_name:
-        if len(there) != len(signals):
+        if len(available) != len(signals):
             raise EcgFormatError(
-                f"its segment {segment.header.path.name} has {len(there)} signals, not {len(signals)}",
+                f"its segment {segment.header.path.name} has {len(available)} signals, not {len(signals)}",
                 where=where,
                 remedy="check the header",
             )
         return list(range(len(signals)))
-    names = [signal.name for signal in there]
+    names = [signal.name for signal in available]
     return [names.index(signal.name) if signal.name in names else None for signal in signals]
 
 
@@ -235,7 +257,7 @@ def _joined(
     columns: Sequence[Sequence[int | None]],
     length: int,
 ) -> NDArray[np.float32]:
-    """One signal of all segments, in the record's unit; NaN where a segment has it in none that can be converted."""
+    """One signal of all segments, in the record's unit; NaN where the unit of a segment can't be converted."""
     out = np.full(length * signal.frame, np.nan, np.float32)
     for (at, segment), column in zip(parts, columns, strict=True):
         k = column[row]
@@ -257,12 +279,12 @@ def _joined(
 
 
 def _units(signals: Sequence[Signal]) -> list[str]:
-    """Units, ``"adu"`` where there is no gain: WFDB's 200 per mV is for drawing, not for measuring."""
+    """Units, ``"adu"`` where there is no gain: WFDB's default of 200 per mV is arbitrary."""
     return [signal.unit if signal.gain is not None else "adu" for signal in signals]
 
 
 def _frames_in(n_bytes: int, bytes_of: Callable[[int], int], per_frame: int) -> int:
-    """How many whole frames so many bytes hold."""
+    """Number of whole frames in ``n_bytes``."""
     frames = int(n_bytes / (bytes_of(6 * per_frame) / 6))
     return frames + int(bytes_of((frames + 1) * per_frame) <= n_bytes)
 
@@ -277,7 +299,7 @@ def _flac_frames(file: Path, offset: int) -> int:
 
 
 def _normalised(files: _Segment) -> bool:
-    """True where gains of different size make every lead span 1.0 mV, while the integers obey Einthoven's law."""
+    """Whether different gains scale every lead to 1.0 mV peak to peak, while the integers obey Einthoven's law."""
     signals = files.header.signals
     leads = canonical_leads([signal.name for signal in signals])
     if not {"I", "II", "III"} <= set(leads) or len({signal.frame for signal in signals}) != 1:
@@ -291,7 +313,9 @@ def _normalised(files: _Segment) -> bool:
         if not np.isfinite(digital).any():
             return False
         raw_spans.append(float(np.nanmax(digital) - np.nanmin(digital)))
-        if abs(raw_spans[-1] / abs(signal.gain or 1.0) - 1.0) >= 0.02:  # as a rule already at the first lead
+        if (
+            abs(raw_spans[-1] / abs(signal.gain or 1.0) - 1.0) >= 0.02
+        ):  # in most records this ends the test at the first lead
             return False
         if lead in ("I", "II", "III"):
             stored[lead] = digital

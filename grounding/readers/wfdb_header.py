@@ -1,6 +1,6 @@
-"""WFDB headers (.hea): what they say, in the many ways in which they are written.
+"""WFDB headers (.hea), in the many variants in which they are written.
 
-Only what a sample's value needs has to be readable. A date or time that is not as WFDB has it is said and not used.
+Only what determines the values of samples has to be valid. An invalid date or time gives a warning and is not used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import EcgFormatError
 from .stored import FORMATS
 
-MAX_HEADER_BYTES = 4 << 20  # of a recording of days, in thousands of segments
+MAX_HEADER_BYTES = 4 << 20  # enough for a recording of days, in thousands of segments
 MAX_SIGNALS = 4096
 DEFAULT_FS_HZ = 250.0
 
@@ -31,19 +31,19 @@ _DATE = re.compile(r"(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|1[0-2])/\d{4}")
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal as its line in the header describes it.
+    """One signal, from its line in the header.
 
     Attributes:
         name: description; empty where there is none.
         file: name of its signal file; None where this segment lacks the signal.
         storage: WFDB's number of the storage format.
-        frame: samples per frame: how many times the record's rate it was sampled.
-        skew: frames by which it comes late in the file.
-        offset: bytes (samples, in a FLAC file) before the first.
+        frame: samples per frame.
+        skew: frames by which it is delayed in the file.
+        offset: bytes (samples, in a FLAC file) before the first sample.
         gain: steps per unit; None where it is not calibrated.
-        baseline: the step at zero.
-        first: the value before the first, which format 8 counts from.
-        unit: as it is written.
+        baseline: step at zero.
+        first: initial value of format 8, which stores differences.
+        unit: as written in the header.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Header:
     Attributes:
         path: its file.
         fs: frames per second.
-        length: frames; None where it is not told.
+        length: frames; None where it is not given.
         signals: one per signal; empty in the header of a record of several segments.
-        n_signals: how many it announces.
-        segments: (record name, frames) of each segment; ``"~"`` names a gap.
-        comments: lines behind ``#``.
-        warnings: what is odd in it.
+        n_signals: number of signals in the first line.
+        segments: (record name, frames) of each segment; ``"~"`` is a gap.
+        comments: lines after ``#``.
+        warnings: on invalid parts that are not used.
     """
 
     path: Path
@@ -86,8 +86,11 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read a header.
 
+    Args:
+        path: the file.
+
     Raises:
-        EcgFormatError: it is missing, empty or too large, or a line is not as WFDB has it; the message has the line.
+        EcgFormatError: it is missing, empty or too large, or a line is invalid; the message has the line.
     """
     where = str(path)
     if not path.is_file():
@@ -126,11 +129,15 @@ def read_header(path: Path) -> Header:
     return Header(path, fs, length, (), n_signals, segments, comments, warnings)
 
 
-def beside(header: Path, name: str) -> Path:
-    """The file that a header names: in a folder below its own where the name has one, else beside it, never elsewhere.
+def file_of_header(header: Path, name: str) -> Path:
+    """The path of a file that a header names: below the header's folder or beside it, never elsewhere.
+
+    Args:
+        header: path of the header.
+        name: as written in the header, perhaps with folders.
 
     Raises:
-        EcgFormatError: it is not there.
+        EcgFormatError: there is no such file.
     """
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
     last = parts[-1] if parts else ""
@@ -139,15 +146,22 @@ def beside(header: Path, name: str) -> Path:
         for file in (below, header.parent / last):
             if file is not None and last not in ("", "..") and file.is_file():
                 return file
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # an invalid file name
         pass
     raise EcgFormatError(
         f"its file {name} is missing", where=str(header), remedy=f"put {last or name} beside the header"
     )
 
 
-def about_the_patient(comments: Sequence[str]) -> dict[str, Any]:
-    """Age, sex and diagnosis codes out of a header's comment lines, as the databases write them."""
+def patient_meta(comments: Sequence[str]) -> dict[str, Any]:
+    """Age, sex and diagnosis codes from a header's comments, as the databases write them.
+
+    Args:
+        comments: lines without ``#``.
+
+    Returns:
+        ``comments`` and, where found, ``age``, ``sex`` and ``dx``.
+    """
     meta: dict[str, Any] = {"comments": tuple(comments)}
     for line in comments:
         # "Age: 64"; or several on a line, "<age>: 64  <sex>: M"
@@ -165,7 +179,7 @@ def about_the_patient(comments: Sequence[str]) -> dict[str, Any]:
 
 
 def _record_line(line: str, where: str) -> tuple[float, int | None, int, int | None, tuple[str, ...]]:
-    """Rate, length, number of signals, number of segments, and what is odd, of a header's first line."""
+    """Rate, length, number of signals, number of segments and warnings, from a header's first line."""
 
     def wrong(what: str) -> EcgFormatError:
         return EcgFormatError(
@@ -175,13 +189,13 @@ def _record_line(line: str, where: str) -> tuple[float, int | None, int, int | N
         )
 
     words = line.split()
-    segments = re.fullmatch(r"[^/]*/(\d{1,6})", words[0])  # "set/r" is a name with a folder, "r/3" three segments
+    segments = re.fullmatch(r"[^/]*/(\d{1,6})", words[0])  # "r/3" has three segments; "set/r" is a name with a folder
     if len(words) < 2 or not words[1].isdecimal() or not 1 <= int(words[1][:9]) <= MAX_SIGNALS:
         raise wrong("no number of signals that can be used")
-    told: list[str] = []
+    problems: list[str] = []
     if len(words) < 3:
         fs = DEFAULT_FS_HZ
-        told.append("the header has no sampling rate; 250 Hz, the default of WFDB, was taken")
+        problems.append("the header has no sampling rate; 250 Hz, the default of WFDB, was taken")
     else:
         rate = _RATE.fullmatch(words[2])
         fs = float(rate[1]) if rate else 0.0
@@ -193,10 +207,10 @@ def _record_line(line: str, where: str) -> tuple[float, int | None, int, int | N
         if length < 0:
             raise wrong(f"{length} samples")
     if rest and not (_TIME.fullmatch(rest[0]) and (len(rest) == 1 or _DATE.fullmatch(rest[1])) and len(rest) <= 2):
-        told.append(
+        problems.append(
             f"the header's date {' '.join(rest)[:40]!r} is not as WFDB has it (hh:mm:ss dd/mm/yyyy); it is not used"
         )
-    return fs, length or None, int(words[1]), int(segments[1]) if segments else None, tuple(told)
+    return fs, length or None, int(words[1]), int(segments[1]) if segments else None, tuple(problems)
 
 
 def _signal_line(line: str, number: int, where: str) -> Signal:
@@ -223,7 +237,7 @@ def _signal_line(line: str, number: int, where: str) -> Signal:
     if scale:
         rest.pop(0)
     gain, baseline, unit = scale.groups() if scale else (None, None, None)
-    numbers: list[int] = []  # resolution of the converter, its zero, first sample, checksum, block size
+    numbers: list[int] = []  # resolution and zero of the converter, first sample, checksum, block size
     while rest and len(numbers) < 5 and _WHOLE.fullmatch(rest[0]):
         numbers.append(int(rest.pop(0)))
     zero = numbers[1] if len(numbers) > 1 else 0
@@ -238,7 +252,7 @@ def _signal_line(line: str, number: int, where: str) -> Signal:
         gain=steps if steps and np.isfinite(steps) else None,
         baseline=zero if baseline is None else int(baseline[:19]),
         first=numbers[2] if len(numbers) > 2 else zero,
-        unit=unit or "mV",  # what WFDB has where none is written
+        unit=unit or "mV",  # WFDB's default
     )
 
 

@@ -1,4 +1,4 @@
-"""XML files of devices: their root, a tree of bounded size without namespaces, and numbers in their text."""
+"""XML files of devices: root element, a tree of limited size without namespaces, and numbers in texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_DOCUMENT_BYTES = 48 << 20  # a 10 s ECG takes 0.1-2 MB in these formats
-MAX_TAGS = 400_000  # and some ten thousand tags
+MAX_TAGS = 400_000  # a 10 s ECG has some ten thousand
 _ENDED = {
     expat.codes[name]
     for name in (
@@ -38,7 +38,13 @@ _SKIPPED = re.compile(r"\s*(?:<\?[^>]*\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?:\[[^\]]*
 
 
 def root_name(head: bytes) -> str | None:
-    """The local name of an XML file's root element, from its first bytes; None where it is no XML.
+    """The local name of an XML file's root element.
+
+    Args:
+        head: the first bytes of the file.
+
+    Returns:
+        None where it is not XML.
 
     Example:
         >>> root_name(b'<?xml version="1.0"?><!-- x --><a:RestingECG b="1">'), root_name(b"1,2,3")
@@ -57,7 +63,11 @@ def root_name(head: bytes) -> str | None:
 
 
 def has_root(*names: str) -> Callable[[bytes], bool]:
-    """A sniffer for XML files by their root element, in any spelling of its case."""
+    """Make a ``sniff`` function for XML files.
+
+    Args:
+        *names: possible names of the root element, in upper or lower case.
+    """
     wanted = {name.lower() for name in names}
     return lambda head: (root_name(head) or "").lower() in wanted
 
@@ -67,7 +77,7 @@ def load_xml(path: Path, *roots: str) -> Element:
 
     Args:
         path: the file.
-        roots: what its root element may be called.
+        *roots: possible names of the root element.
 
     Raises:
         EcgFormatError: it is too large, cut off, not well-formed, declares entities, or has another root.
@@ -110,7 +120,7 @@ def load_xml(path: Path, *roots: str) -> Element:
 
 
 def _parse(data: bytes, parse: Any, parse_error: type[Exception]) -> Element:
-    """As the file declares its encoding; where its bytes are not of that, as Latin-1, which has a character for each."""
+    """Parse in the declared encoding; if that fails, in Latin-1, in which every byte is a character."""
     try:
         return parse(data)  # type: ignore[no-any-return]
     except parse_error as error:
@@ -128,18 +138,40 @@ def _parse(data: bytes, parse: Any, parse_error: type[Exception]) -> Element:
 
 
 def text_at(element: Element | None, path: str = ".") -> str:
-    """The text of the first element at a path, without blanks around it; empty where there is none."""
+    """The text of the first element at a path, with single blanks.
+
+    Args:
+        element: where the path starts.
+        path: as in ``Element.find``.
+
+    Returns:
+        Empty where there is no such element or text.
+    """
     found = None if element is None else element.find(path)
     return " ".join(found.text.split()) if found is not None and found.text else ""
 
 
 def number_at(element: Element | None, path: str = ".") -> float | None:
-    """The number at the beginning of an element's text; None where there is none."""
+    """The number at the beginning of an element's text.
+
+    Args:
+        element: where the path starts.
+        path: as in ``Element.find``.
+
+    Returns:
+        None where there is no such element or number.
+    """
     return number_in(text_at(element, path))
 
 
 def number_in(text: str | None) -> float | None:
-    """The number that a text is or begins with; None for anything else.
+    """The number at the beginning of a text.
+
+    Args:
+        text: such as ``"41 bpm"``.
+
+    Returns:
+        None where it does not begin with a number.
 
     Example:
         >>> number_in("41 bpm"), number_in("4,88"), number_in("---")
@@ -151,13 +183,21 @@ def number_in(text: str | None) -> float | None:
 
 
 def numbers_in(text: str | None, what: str, where: str) -> NDArray[np.float32]:
-    """All numbers of a text, with commas, semicolons or blanks between them; NaN between two commas.
+    """All numbers of a text.
+
+    Args:
+        text: numbers separated by commas, semicolons or blanks.
+        what: name of the channel, for errors.
+        where: the file, for errors.
+
+    Returns:
+        (n,); NaN between two commas.
 
     Raises:
-        EcgFormatError: there is something else in it.
+        EcgFormatError: something in it is not a number.
     """
     whole = (text or "").strip()
-    out = np.empty(len(whole) + 1, np.float32)  # no number is shorter; memory is taken as it is filled
+    out = np.empty(len(whole) + 1, np.float32)  # an upper bound; pages of memory are used only as they are filled
     n_numbers = at = 0
     while at < len(whole):
         end = at + _BLOCK_CHARACTERS
@@ -165,12 +205,12 @@ def numbers_in(text: str | None, what: str, where: str) -> NDArray[np.float32]:
             found = _SEPARATOR.search(whole, end)
             end = found.start() if found else len(whole)
         part = whole[at:end].replace(", ,", ",,")
-        for _ in range(2):  # of three commas the first pass sees two
+        for _ in range(2):  # the first pass replaces only one pair of three commas
             part = part.replace(",,", ",nan,")
         part = part.replace(",", " ").replace(";", " ")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # NumPy warns where it stops before the end
+                warnings.simplefilter("error")  # NumPy warns if it stops before the end
                 numbers = np.fromstring(part, np.float32, sep=" ") if part.strip() else out[:0]
         except (DeprecationWarning, ValueError):
             raise EcgFormatError(
@@ -186,8 +226,13 @@ def numbers_in(text: str | None, what: str, where: str) -> NDArray[np.float32]:
 def bytes_in(text: str | None, what: str, where: str) -> bytes:
     """Base64 text as bytes.
 
+    Args:
+        text: with or without line breaks.
+        what: name of the channel, for errors.
+        where: the file, for errors.
+
     Raises:
-        EcgFormatError: it is no base64.
+        EcgFormatError: it is not base64.
     """
     try:
         return base64.b64decode("".join((text or "").split()), validate=True)

@@ -1,1 +1,1 @@
-"""What of a recording can be used: quality of each lead, gaps, pacing spikes."""
+"""Which parts of a recording can be used: quality of each lead, gaps, pacing spikes."""

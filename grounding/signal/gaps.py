@@ -1,4 +1,4 @@
-"""Stretches of a recording that must not be measured: where they are, and what reaches across them."""
+"""Gaps: stretches of a recording that must not be measured, and intervals that contain one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Spans = NDArray[np.intp]  # (n, 2): first sample, and the one after the last
-LONGEST_BRIDGED_S = 0.02  # a missing stretch that a straight line may replace: a QRS takes four times as long
-SHORTEST_HIDING_S = 0.08  # a stretch without any lead that may hide a QRS
+LONGEST_BRIDGED_S = 0.02  # a shorter gap is interpolated linearly: a QRS lasts four times as long
+SHORTEST_HIDING_S = 0.08  # a gap in all leads may hide a QRS from this length on
 
 
 def spans_of(flags: NDArray[np.bool_], shortest: int = 1) -> Spans:
     """Runs of True of at least ``shortest`` samples.
+
+    Args:
+        flags: (samples,).
+        shortest: samples; shorter runs are left out.
+
+    Returns:
+        (n, 2): first sample of each run, and the one after its last.
 
     Example:
         >>> spans_of(np.array([True, False, True, True])).tolist()
@@ -26,7 +33,13 @@ def spans_of(flags: NDArray[np.bool_], shortest: int = 1) -> Spans:
 
 
 def merged(spans: Sequence[Any] | Spans) -> Spans:
-    """The same stretches in order, those that touch joined.
+    """Sorted spans, with overlapping and adjacent ones joined.
+
+    Args:
+        spans: (n, 2) in samples, in any order.
+
+    Returns:
+        (m, 2) in samples, increasing.
 
     Example:
         >>> merged([(5, 9), (0, 6)]).tolist()
@@ -42,27 +55,43 @@ def merged(spans: Sequence[Any] | Spans) -> Spans:
 
 
 def presence(bad: Sequence[Spans], n_samples: int, scale: float = 1.0) -> NDArray[np.bool_]:
-    """(leads, samples): where each lead can be used.
+    """Where each lead can be used.
 
     Args:
-        bad: stretches of each lead that can't.
-        n_samples: of the result.
-        scale: the result's sampling rate over that of ``bad``.
+        bad: for each lead the spans (n, 2) that can't be used.
+        n_samples: length of the result.
+        scale: sampling rate of the result over that of ``bad``.
+
+    Returns:
+        (leads, samples), True where the lead can be used.
     """
-    there = np.ones((len(bad), n_samples), bool)
+    present = np.ones((len(bad), n_samples), bool)
     for row, spans in enumerate(bad):
         for first, last in spans:
-            there[row, int(np.floor(first * scale)) : int(np.ceil(last * scale))] = False
-    return there
+            present[row, int(np.floor(first * scale)) : int(np.ceil(last * scale))] = False
+    return present
 
 
-def hidden(there: NDArray[np.bool_], fs: float) -> Spans:
-    """Stretches in which no lead can be used, long enough to hide a beat."""
-    return spans_of(np.asarray(~there.any(axis=0)), max(1, round(SHORTEST_HIDING_S * fs)))
+def spans_without_leads(present: NDArray[np.bool_], fs: float) -> Spans:
+    """Spans (n, 2) in which no lead can be used, long enough to hide a beat.
+
+    Args:
+        present: (leads, samples), True where a lead can be used.
+        fs: sampling rate, Hz.
+    """
+    return spans_of(np.asarray(~present.any(axis=0)), max(1, round(SHORTEST_HIDING_S * fs)))
 
 
 def crosses(begins: NDArray[Any], ends: NDArray[Any], spans: Spans) -> NDArray[np.bool_]:
-    """Which of the stretches from ``begins`` to ``ends`` (n,) have one of ``spans`` in them; NaN has none.
+    """Which intervals overlap a span.
+
+    Args:
+        begins: (n,) starts of the intervals, samples.
+        ends: (n,) ends of the intervals, samples.
+        spans: (m, 2), sorted and disjoint.
+
+    Returns:
+        (n,); False where an interval's start or end is NaN.
 
     Example:
         >>> crosses(np.array([0.0, 20.0]), np.array([9.0, 30.0]), np.array([[4, 6]])).tolist()

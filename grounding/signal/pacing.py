@@ -1,4 +1,4 @@
-"""Pacing: where the spikes are."""
+"""Detection of pacing spikes."""
 
 from __future__ import annotations
 
@@ -10,34 +10,39 @@ from numpy.typing import NDArray
 
 from ..record import SAMPLES_AT_ONCE
 
-LEAST_HZ = 400.0  # below, a spike is not told from an R peak
+MIN_HZ = 400.0  # at lower sampling rates a spike can't be distinguished from an R peak
 SPIKE_MV, STEP_MV = 0.12, 0.1  # mean over the leads
-QUIET_S, QUIET_SHARE = 0.032, 0.5  # a QRS rises for longer than a spike, and not out of nothing
-# over the three jumps' time after it, a step goes on by less than half of what a ramp would
-AFTER_JUMPS, RISES_ON = 3, 0.5
-# Of 668 recordings one without a pacemaker has three steps, two of them where it breaks off.
-FEWEST_SPIKES, FEWEST_STEPS = 3, 4
-STEPS_PER_S = 0.25  # at least: recordings put together have a step at every seam
+# the signal is quiet before a spike: its range in the 32 ms before is below half of the step
+QUIET_S, QUIET_SHARE = 0.032, 0.5
+# after a step, the signal rises in three further jump times by less than half of what a ramp of that slope would
+AFTER_JUMPS, CONTINUED_RISE = 3, 0.5
+# Of 668 recordings one without a pacemaker has three steps, two of them where the recording is interrupted.
+MIN_SPIKES, MIN_STEPS = 3, 4
+STEPS_PER_S = 0.25  # at least: concatenated recordings have a step at every seam
 
 
 def pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
-    """Where pacing spikes are: narrow peaks, or steps out of the quiet into a plateau, as amplifiers make of them that take a while to recover.
+    """Find pacing spikes.
+
+    A spike is a narrow peak, or a step from a quiet baseline to a plateau, which is what a slowly recovering amplifier
+    makes of it.
 
     Args:
-        leads: (samples,) each, in millivolts.
-        fs: their rate, Hz; below 400 Hz there are none to be told.
+        leads: (samples,) each, mV.
+        fs: sampling rate, Hz; below 400 Hz no spikes are reported.
 
     Returns:
-        Increasing sample numbers, each the first of its spike or step; empty where there are too few to be a pacemaker's.
+        Increasing sample numbers, the first sample of each spike or step; empty where there are too few for a
+        pacemaker.
     """
-    if fs < LEAST_HZ or not leads or len(leads[0]) < round(0.04 * fs):
+    if fs < MIN_HZ or not leads or len(leads[0]) < round(0.04 * fs):
         return np.empty(0, np.intp)
     both = np.sort(np.concatenate([_peaks(leads, fs), _steps(leads, fs)]))
     return both[_first_of_each(both, fs)]
 
 
 def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """(first sample, (leads, samples) with the margin on both sides), so that no large copy is made of a long recording."""
+    """Yield (first sample, (leads, samples) with a margin on both sides): a long recording is not copied as a whole."""
     n = len(leads[0])
     length = max(4 * margin, SAMPLES_AT_ONCE // len(leads))
     for start in range(margin, n - margin, length):
@@ -47,53 +52,55 @@ def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[
 def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     """Peaks not wider than about 4 ms (an R peak is five times as wide)."""
     near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
-    found = []  # position, rise over the near and over the far neighbours, of each sample that stands out
+    found = []  # of each candidate: position, height over its near neighbours, height over its far neighbours
     for start, signal in _stretches(leads, far):
         views = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
         narrow = _rise(*views)
-        spots = np.flatnonzero(narrow > SPIKE_MV)
-        broad = _rise(*(signal[:, spots + far + step] for step in (-far, 0, far)))
-        found.append(np.stack([spots + start, narrow[spots], broad]))
-    spots, narrow, broad = np.concatenate(found, axis=1)
-    if spots.size == 0:
+        candidates = np.flatnonzero(narrow > SPIKE_MV)
+        broad = _rise(*(signal[:, candidates + far + step] for step in (-far, 0, far)))
+        found.append(np.stack([candidates + start, narrow[candidates], broad]))
+    candidates, narrow, broad = np.concatenate(found, axis=1)
+    if candidates.size == 0:
         return np.empty(0, np.intp)
-    starts = np.flatnonzero(_first_of_each(spots, fs))
-    tops = np.array([group[np.argmax(narrow[group])] for group in np.split(np.arange(len(spots)), starts[1:])])
+    starts = np.flatnonzero(_first_of_each(candidates, fs))
+    tops = np.array([group[np.argmax(narrow[group])] for group in np.split(np.arange(len(candidates)), starts[1:])])
     sharp = narrow[tops] > 0.7 * broad[tops]
-    # broad noise has as many blunt peaks as sharp ones, and more peaks than a heart has beats (two spikes each)
-    if sharp.sum() < FEWEST_SPIKES or sharp.mean() <= 0.7 or len(tops) > 6 * len(leads[0]) / fs:
+    # broadband noise has as many blunt as sharp peaks, and more peaks than a heart can have spikes (two per beat)
+    if sharp.sum() < MIN_SPIKES or sharp.mean() <= 0.7 or len(tops) > 6 * len(leads[0]) / fs:
         return np.empty(0, np.intp)
-    return np.asarray(spots[tops[sharp]], np.intp)
+    return np.asarray(candidates[tops[sharp]], np.intp)
 
 
 def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
-    """The first samples after jumps within 2 ms out of 32 quiet ms."""
+    """First samples after jumps that take at most 2 ms and follow 32 quiet ms."""
     jump, quiet = max(1, round(0.002 * fs)), round(QUIET_S * fs)
     found = [np.empty(0, np.intp)]
     for start, signal in _stretches(leads, quiet):
         inner = slice(quiet, signal.shape[1] - quiet)
         jumped = signal[:, inner] - signal[:, quiet - jump : signal.shape[1] - quiet - jump]
         size = _mean_over_leads(np.abs(jumped))
-        spots = np.flatnonzero(size > STEP_MV)
-        before = signal[:, spots[:, None] + np.arange(quiet - jump + 1)]  # up to where the jump begins
-        spots = spots[_mean_over_leads(np.ptp(before, axis=2)) < QUIET_SHARE * size[spots]]
-        # a QRS goes on rising after its first 2 ms, an amplifier that was hit by a spike does not
-        further = signal[:, spots + quiet + AFTER_JUMPS * jump] - signal[:, spots + quiet]
-        spots = spots[_mean_over_leads(further * np.sign(jumped[:, spots])) < RISES_ON * AFTER_JUMPS * size[spots]]
-        found.append(spots + start)
-    spots = np.concatenate(found)
-    spots = spots[_first_of_each(spots, fs)]
-    enough = max(FEWEST_STEPS, STEPS_PER_S * len(leads[0]) / fs)
-    return spots if len(spots) >= enough else np.empty(0, np.intp)
+        candidates = np.flatnonzero(size > STEP_MV)
+        before = signal[:, candidates[:, None] + np.arange(quiet - jump + 1)]  # up to where the jump begins
+        candidates = candidates[_mean_over_leads(np.ptp(before, axis=2)) < QUIET_SHARE * size[candidates]]
+        # a QRS continues to rise after its first 2 ms; an amplifier saturated by a spike does not
+        further = signal[:, candidates + quiet + AFTER_JUMPS * jump] - signal[:, candidates + quiet]
+        candidates = candidates[
+            _mean_over_leads(further * np.sign(jumped[:, candidates])) < CONTINUED_RISE * AFTER_JUMPS * size[candidates]
+        ]
+        found.append(candidates + start)
+    candidates = np.concatenate(found)
+    candidates = candidates[_first_of_each(candidates, fs)]
+    enough = max(MIN_STEPS, STEPS_PER_S * len(leads[0]) / fs)
+    return candidates if len(candidates) >= enough else np.empty(0, np.intp)
 
 
-def _first_of_each(spots: NDArray[Any], fs: float) -> NDArray[np.bool_]:
-    """Which of increasing samples lie more than 20 ms behind the one before: nearer ones are of the same spike."""
-    return np.asarray(np.diff(spots, prepend=-np.inf) > 0.02 * fs)
+def _first_of_each(candidates: NDArray[Any], fs: float) -> NDArray[np.bool_]:
+    """Which samples, in increasing order, come more than 20 ms after the one before; nearer ones are the same spike."""
+    return np.asarray(np.diff(candidates, prepend=-np.inf) > 0.02 * fs)
 
 
 def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far samples stand out of those before and after them, mean over leads: (leads, n) each, in time order."""
+    """Height of samples over both neighbours, mean over leads; ``views`` are (leads, n): before, at and after them."""
     left, right = views[1] - views[0], views[1] - views[2]
     with np.errstate(invalid="ignore"):
         return _mean_over_leads(
@@ -102,9 +109,9 @@ def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _mean_over_leads(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Mean (n,) of (leads, n) over the leads that are there (NaN: is not), 0 where none is."""
-    there = np.isfinite(values)
-    if there.all():
+    """Mean (n,) of (leads, n) over the leads that are not NaN; 0 where all are."""
+    present = np.isfinite(values)
+    if present.all():
         return np.asarray(values.mean(axis=0), np.float64)
-    total = np.where(there, values, 0).sum(axis=0, dtype=np.float64)
-    return np.asarray(total / np.maximum(there.sum(axis=0), 1))
+    total = np.where(present, values, 0).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / np.maximum(present.sum(axis=0), 1))

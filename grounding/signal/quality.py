@@ -1,7 +1,8 @@
 """Signal quality: what in a recording must not be measured, per lead and for the record as a whole.
 
-Every threshold is a round figure in millivolts chosen from what electrodes, cables and converters do, not fitted; docs/readers.md
-tells how well they separate acceptable from unacceptable recordings. Nothing is filtered or repaired here.
+The thresholds are round figures chosen from the behaviour of electrodes, cables and converters; they are not fitted.
+docs/readers.md reports how well they separate acceptable from unacceptable recordings. Nothing is filtered or repaired
+here.
 """
 
 from __future__ import annotations
@@ -23,24 +24,27 @@ if TYPE_CHECKING:
 
 QUALITY_COLUMNS = ("lead", "usable", "issues", "unusable_spans_s")
 WINDOW_S, NOISE_WINDOW_S = 0.5, 0.2
-FLAT_MV = 0.01  # a window that spans less holds no ECG: twice the usual step of the converter
+FLAT_MV = 0.01  # a window with a smaller range holds no ECG; twice the usual step of the converter
 LOW_MV, IMPLAUSIBLE_MV = 0.1, 10.0
 JUMP_MV, BASELINE_MV = 0.5, 1.5
 NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
 ALGEBRA_MV = 0.1
 CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
-LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the pause between two beats of a slow escape rhythm
-CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: no converter gives that of a living body
+LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the RR interval of a slow escape rhythm
+CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: a converter never gives that for a real signal
 MIN_DURATION_S = 2.0
-# of good time, that a lead can be used: as long as a column of a printed page, nearly
-ENOUGH_S, ENOUGH_SHARE = 2.0, 0.5
-BLOCK_S = 10.0  # noise and amplitude are judged in stretches of 10 s
-PAUSE_LEADS = 3  # leads that fall still together show a pause of the heart; one or two may have come off
+# usable time that a lead needs: nearly the length of a column (2.5 s) of a printed page
+MIN_GOOD_S, MIN_GOOD_SHARE = 2.0, 0.5
+BLOCK_S = 10.0  # noise and amplitude are judged in blocks of 10 s
+PAUSE_LEADS = 3  # three or more leads that are flat together show a cardiac pause; one or two may be disconnected
 
 
 class Examination(NamedTuple):
-    """``assess``'s table and issues, and what measuring asks beside: the ``mains_mv`` in each lead (leads,), where the pacing ``spikes`` are
-    (sample numbers), and the ``bad`` stretches of each lead (samples)."""
+    """The table and issues of ``assess``, and what ``measure`` needs besides.
+
+    ``mains_mv`` (leads,) is the mains amplitude, ``spikes`` the sample numbers of pacing spikes, ``bad`` the unusable
+    spans of each lead in samples.
+    """
 
     leads: pd.DataFrame
     issues: tuple[str, ...]
@@ -73,21 +77,23 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Judge each lead, and the record.
 
     Args:
-        record: any recording; without voltages (``record.has_millivolts`` False) the leads are scaled to a typical ECG first
-            and amplitudes are not judged.
+        record: any recording; without voltages (``record.has_millivolts`` False) the leads are scaled to a typical ECG
+            first and amplitudes are not judged.
 
     Returns:
-        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``, ``unusable_spans_s``) and the issues of the record.
+        A DataFrame with a row per lead (``lead``, ``usable``, ``issues``, ``unusable_spans_s``) and the issues of the
+        record.
 
-        Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (some), ``flat`` (four fifths without activity),
-        ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter), ``heavy_noise``, ``mains``
-        (50 or 60 Hz), ``baseline`` (wanders over 1.5 mV), ``implausible_amplitude``, ``low_amplitude`` (under 0.1 mV),
-        ``no_ecg`` (a pulse wave, respiration or the like by its name, beside ECGs).
-        Missing, flat and lead-off stretches can't be used, nor can stretches of 10 s with heavy noise or an implausible amplitude;
-        a lead is usable where at least 2 s are left (half of a recording under 4 s).
+        Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (fewer), ``flat`` (four fifths without
+        activity), ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter),
+        ``heavy_noise``, ``mains`` (50 or 60 Hz), ``baseline`` (wander over 1.5 mV), ``implausible_amplitude``,
+        ``low_amplitude`` (under 0.1 mV), ``no_ecg`` (by its name a pulse wave, respiration or the like, in a recording
+        that also has ECGs). Missing, flat and lead-off stretches can't be used, nor can blocks of 10 s with heavy noise
+        or an implausible amplitude; a lead is usable where at least 2 s are left (half of a recording under 4 s).
 
-        Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR not their mirror), ``limb_leads_swapped`` (arms: I is the mirror of V6),
-        ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under 2 s), ``no_usable_lead``.
+        Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR is not -(I + II) / 2), ``limb_leads_swapped``
+        (arms: I is the mirror image of V6), ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under
+        2 s), ``no_usable_lead``.
 
     Example:
         >>> from grounding import read_record, sample_path
@@ -95,11 +101,15 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
         >>> bool(leads["usable"].all()), issues
         (True, ())
     """
-    return examined(record)[:2]
+    return examine(record)[:2]
 
 
-def examined(record: ECGRecord) -> Examination:
-    """``assess``, and more for who measures."""
+def examine(record: ECGRecord) -> Examination:
+    """``assess``, with what ``measure`` needs besides.
+
+    Args:
+        record: any recording.
+    """
     import pandas as pd
 
     signal = _millivolts(record)
@@ -111,23 +121,23 @@ def examined(record: ECGRecord) -> Examination:
     rows = [
         (
             name,
-            not foreign[row] and _good_s(spans, record) >= min(ENOUGH_S, ENOUGH_SHARE * record.duration_s),
+            not foreign[row] and _good_s(spans, record) >= min(MIN_GOOD_S, MIN_GOOD_SHARE * record.duration_s),
             ("no_ecg",) * foreign[row] + _lead_issues(features, row, record.has_millivolts),
             tuple((round(float(a) / record.fs, 3), round(float(b) / record.fs, 3)) for a, b in spans),
         )
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
     ]
     table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
-    good = {}
+    good_leads = {}
     for row, (name, usable, *_) in enumerate(rows):
         if usable:
-            good[name] = signal[row]
+            good_leads[name] = signal[row]
             if len(bad[row]):
-                good[name] = np.where(
+                good_leads[name] = np.where(
                     presence(bad[row : row + 1], record.n_samples)[0], signal[row], np.float32(np.nan)
                 )
-    spikes = pacing_spikes(list(good.values()), record.fs)
-    return Examination(table, _record_issues(record, good, spikes), features.mains, spikes, bad)
+    spikes = pacing_spikes(list(good_leads.values()), record.fs)
+    return Examination(table, _record_issues(record, good_leads, spikes), features.mains, spikes, bad)
 
 
 def _good_s(bad: Spans, record: ECGRecord) -> float:
@@ -135,7 +145,7 @@ def _good_s(bad: Spans, record: ECGRecord) -> float:
 
 
 def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGRecord) -> tuple[Spans, ...]:
-    """Of each lead the stretches that can't be used, samples."""
+    """Unusable spans of each lead, samples."""
     n, window, block = record.n_samples, _length(signal, WINDOW_S, record.fs), round(BLOCK_S * record.fs)
     still_together = f.still.all(axis=0) if len(signal) >= PAUSE_LEADS else np.zeros(f.still.shape[1], bool)
     out = []
@@ -145,24 +155,24 @@ def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGReco
         if missing.any():
             found += spans_of(missing, max(1, round(LONGEST_BRIDGED_S * record.fs))).tolist()
         if f.flat[row] >= FLAT_SHARE and f.constant[row].mean() < FLAT_SHARE:
-            found.append((0, n))  # faint noise, and nothing but it
+            found.append((0, n))  # nothing but faint noise
         else:
-            # a heart that pauses leaves all leads still, but not constant
+            # in a cardiac pause all leads are flat, but noise keeps them from being constant
             off = f.still[row] & (f.constant[row] | ~still_together)
             for first, last in spans_of(off, LOST_CONTACT_WINDOWS):
-                found.append(_whole_stretch(lead, first * window, n if last == len(off) else last * window, window))
+                found.append(_exact_span(lead, first * window, n if last == len(off) else last * window, window))
         for flags in (f.noisy_block[row], f.wild_block[row] & record.has_millivolts):
             last_block = len(flags) - 1
             found += [
                 (int(k) * block if last_block else 0, n if k == last_block else int(k + 1) * block)
                 for k in np.flatnonzero(flags)
             ]
-        out.append(_without_crumbs(merged(found), n, window))
+        out.append(_merge_across_short_gaps(merged(found), n, window))
     return tuple(out)
 
 
-def _whole_stretch(lead: NDArray[np.float32], first: int, last: int, window: int) -> tuple[int, int]:
-    """A still stretch found by windows, to the sample where the lead begins to move."""
+def _exact_span(lead: NDArray[np.float32], first: int, last: int, window: int) -> tuple[int, int]:
+    """Extend a flat stretch found in whole windows to the samples where the lead moves."""
     inside = lead[first:last].astype(np.float64)
     level = np.median(inside[np.isfinite(inside)]) if np.isfinite(inside).any() else 0.0
     with np.errstate(invalid="ignore"):
@@ -173,21 +183,22 @@ def _whole_stretch(lead: NDArray[np.float32], first: int, last: int, window: int
     return begin, end
 
 
-def _without_crumbs(bad: Spans, n: int, shortest: int) -> Spans:
-    """The same stretches and what lies between two of them, where that is too short to show a beat."""
+def _merge_across_short_gaps(bad: Spans, n: int, shortest: int) -> Spans:
+    """Join spans where the usable stretch between them is too short to show a beat."""
     if not len(bad):
         return bad
-    good = np.stack([np.append(0, bad[:, 1]), np.append(bad[:, 0], n)], axis=1)
-    crumbs = good[(good[:, 1] - good[:, 0] < shortest) & (good[:, 1] > good[:, 0])]
+    good_leads = np.stack([np.append(0, bad[:, 1]), np.append(bad[:, 0], n)], axis=1)
+    crumbs = good_leads[(good_leads[:, 1] - good_leads[:, 0] < shortest) & (good_leads[:, 1] > good_leads[:, 0])]
     return merged(np.concatenate([bad, crumbs]))
 
 
 def quality_score(record: ECGRecord) -> float:
     """How well a recording can be read, from 0 (unreadable) to 1.
 
-    The worst lead counts four fifths and the mean lead one fifth: a recording is refused for one bad lead. A lead's badness is the largest of:
-    its share without activity or at the rail, and r^2 / (1 + r^2) of its largest step of the baseline between half seconds over 0.5 mV, its noise over
-    0.15 mV, its largest span over 10 mV, and 0.1 mV over its amplitude.
+    The worst lead counts four fifths and the mean over leads one fifth: one bad lead is enough to reject a recording.
+    A lead's penalty is the largest of these: the share of flat samples, of missing samples, ten times the share of
+    clipped ones, and r^2 / (1 + r^2) for the ratio r of the largest baseline step between half seconds to 0.5 mV, of
+    the noise to 0.15 mV, of the largest range to 10 mV, and of 0.1 mV to the amplitude.
 
     Args:
         record: any recording.
@@ -217,12 +228,20 @@ def quality_score(record: ECGRecord) -> float:
 
 
 def _millivolts(record: ECGRecord) -> NDArray[np.float32]:
-    """(leads, samples), or, without voltages, scaled so that a typical lead is as large as usual."""
+    """The signal (leads, samples) in mV; without voltages, scaled so that its median lead has a typical amplitude."""
     return record.signal if record.has_millivolts else record.signal * np.float32(typical_gain(record))
 
 
 def typical_gain(record: ECGRecord, usual_mv: float = 0.2) -> float:
-    """What brings the standard deviation of the record's median lead to a usual one."""
+    """Gain that brings the record's median lead to a typical standard deviation.
+
+    Args:
+        record: any recording.
+        usual_mv: standard deviation of a typical lead, mV.
+
+    Returns:
+        Millivolts per unit of the record; 1 where every lead is constant.
+    """
     spread = np.array(
         [lead[np.isfinite(lead)].astype(np.float64).std() for lead in record.signal if np.isfinite(lead).any()]
     )
@@ -243,7 +262,7 @@ def _windows(signal: NDArray[Any], length: int) -> NDArray[Any]:
 
 
 def _features(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
-    with np.errstate(over="ignore", invalid="ignore"):  # an absurd amplitude becomes infinite, and is told as such
+    with np.errstate(over="ignore", invalid="ignore"):  # huge amplitudes become infinite
         parts = [_features_of(signal[rows], fs) for rows in lead_groups(*signal.shape)]
     if len(parts) == 1:
         return parts[0]
@@ -262,7 +281,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     parts = _windows(filled, round(WINDOW_S * fs))
     low, high = parts.min(axis=2), parts.max(axis=2)
     span, level = high - low, parts.mean(axis=2)
-    # a window pair holds a beat above 60 bpm, and most of one below
+    # two windows (1 s) hold a whole beat above 60 bpm, and most of one below
     pair = np.maximum(span[:, :-1], span[:, 1:]) if span.shape[1] > 1 else span
     still = span < FLAT_MV
     rms = _bend_rms(filled, fs)
@@ -296,7 +315,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
 
 
 def _blocks(values: NDArray[Any], n_samples: int, block: int) -> list[NDArray[Any]]:
-    """(leads, windows) of a signal cut into blocks of so many samples; a recording of less than two is one."""
+    """Windows (leads, windows) grouped into blocks of ``block`` samples; less than two blocks are one block."""
     count = max(1, n_samples // block)
     borders = [round(k * block * values.shape[1] / n_samples) for k in range(count)]
     return [values[:, a:b] for a, b in zip(borders, [*borders[1:], values.shape[1]], strict=True)]
@@ -313,7 +332,10 @@ def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _bend_rms(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
-    """RMS second difference at about 250 Hz in windows of 0.2 s (leads, windows), mV: in the quiet ones muscle and converter noise."""
+    """RMS of the second difference at about 250 Hz in windows of 0.2 s, (leads, windows), mV.
+
+    In windows without a QRS this is muscle and converter noise.
+    """
     step = max(1, round(fs / 250))
     coarse = signal
     if step > 1 and signal.shape[1] >= 3 * step:
@@ -326,11 +348,11 @@ def _bend_rms(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float6
 
 
 def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
-    """Amplitude of the stronger of 50 and 60 Hz in the quiet stretches, mV; 0.2 s hold whole cycles of both."""
+    """Amplitude of the stronger of 50 and 60 Hz in quiet windows, mV; 0.2 s hold whole cycles of both."""
     tones = np.array([f for f in (50.0, 60.0) if f < 0.45 * fs])
     if not tones.size:
         return np.zeros(len(signal))
-    bend = signal[:, 2:] - 2 * signal[:, 1:-1] + signal[:, :-2]  # takes baseline and slow waves off
+    bend = signal[:, 2:] - 2 * signal[:, 1:-1] + signal[:, :-2]  # removes the baseline and slow waves
     parts = _windows(bend, round(NOISE_WINDOW_S * fs))
     phase = 2 * np.pi * np.outer(np.arange(parts.shape[2]), tones) / fs
     basis = np.hstack([np.cos(phase), np.sin(phase)]).astype(signal.dtype)
@@ -341,14 +363,14 @@ def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
 
 
 def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
-    """Share of samples that stick to an extreme away from the middle, three or more in a row, twice or more."""
+    """Share of samples in plateaus at an extreme: three or more equal samples, at two or more places."""
     middle = signal[:, :: max(1, signal.shape[1] // 500)]
     middle = np.median(middle, axis=1)
     share = np.zeros(len(signal))
     for extreme in (low, high):
         at = signal == extreme[:, None]
         runs = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
-        # one plateau alone is a held start or end of the recording, not a converter at its limit
+        # a single plateau is a constant start or end of the recording, not a converter at its limit
         plateaus = (runs[:, 1:] & ~runs[:, :-1]).sum(axis=1) + runs[:, 0]
         far = (np.abs(extreme - middle) > 0.2 * (high - low)) & (high - low > LOW_MV)
         share += np.where(far & (plateaus >= 2), runs.mean(axis=1), 0.0)
@@ -375,29 +397,32 @@ def _lead_issues(f: _LeadFigures, row: int, judge_amplitude: bool) -> tuple[str,
 
 
 def _record_issues(
-    record: ECGRecord, good: dict[str, NDArray[np.float32]], spikes: NDArray[np.intp]
+    record: ECGRecord, good_leads: dict[str, NDArray[np.float32]], spikes: NDArray[np.intp]
 ) -> tuple[str, ...]:
-    thin = {name: lead[:: max(1, len(lead) // 2000)] for name, lead in good.items()}  # enough for correlations
+    sparse = {name: lead[:: max(1, len(lead) // 2000)] for name, lead in good_leads.items()}  # enough for correlations
     tests = {
         "too_short": record.duration_s < MIN_DURATION_S,
-        "no_usable_lead": not good,
-        "lead_algebra_broken": record.has_millivolts and _algebra_broken(thin),
-        "limb_leads_swapped": _arms_swapped(thin),
-        "identical_leads": _identical(list(good.values())),
+        "no_usable_lead": not good_leads,
+        "lead_algebra_broken": record.has_millivolts and _algebra_broken(sparse),
+        "limb_leads_swapped": _arms_swapped(sparse),
+        "identical_leads": _identical(list(good_leads.values())),
         "pacing_spikes": spikes.size > 0,
     }
     return tuple(name for name, found in tests.items() if found)
 
 
-def _algebra_broken(good: dict[str, NDArray[np.float32]]) -> bool:
-    """I + III = II, and aVR + (I + II) / 2 = 0, to 0.1 mV or 15 % of the limb leads' span (a deviating filter stays below)."""
+def _algebra_broken(good_leads: dict[str, NDArray[np.float32]]) -> bool:
+    """Whether I + III = II or aVR = -(I + II) / 2 is violated.
+
+    The tolerance is 0.1 mV or 15 % of the limb leads' span, more than leads with different filters deviate.
+    """
     laws = []
-    if {"I", "II", "III"} <= set(good):
-        laws.append((good["I"], good["II"], good["III"]))
-    if {"I", "II", "aVR"} <= set(good):
-        laws.append((good["I"], -2 * good["aVR"], good["II"]))
+    if {"I", "II", "III"} <= set(good_leads):
+        laws.append((good_leads["I"], good_leads["II"], good_leads["III"]))
+    if {"I", "II", "aVR"} <= set(good_leads):
+        laws.append((good_leads["I"], -2 * good_leads["aVR"], good_leads["II"]))
     for one, two, three in laws:
-        if np.ptp(one + three - two) <= ALGEBRA_MV:  # not NaN, and the percentiles can't be larger
+        if np.ptp(one + three - two) <= ALGEBRA_MV:  # and not NaN: the percentiles below can't be larger
             continue
         error, span = einthoven_error(one, two, three)
         if error > max(ALGEBRA_MV, 0.15 * span):
@@ -405,11 +430,11 @@ def _algebra_broken(good: dict[str, NDArray[np.float32]]) -> bool:
     return False
 
 
-def _arms_swapped(good: dict[str, NDArray[np.float32]]) -> bool:
-    """Right and left arm exchanged: lead I is the mirror of V6 in QRS (correlation) and in the small waves (both cut at 2 SD)."""
-    if not {"I", "V6"} <= set(good):
+def _arms_swapped(good_leads: dict[str, NDArray[np.float32]]) -> bool:
+    """Right and left arm exchanged: lead I correlates negatively with V6, as it is and clipped at 2 SD (P and T)."""
+    if not {"I", "V6"} <= set(good_leads):
         return False
-    pair = np.stack([good["I"], good["V6"]]).astype(np.float64)
+    pair = np.stack([good_leads["I"], good_leads["V6"]]).astype(np.float64)
     pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 3:
         return False
@@ -417,7 +442,7 @@ def _arms_swapped(good: dict[str, NDArray[np.float32]]) -> bool:
     spread = pair.std(axis=1, keepdims=True)
     if not (spread > 0).all():
         return False
-    small = np.clip(pair, -2 * spread, 2 * spread)  # gives P and T a say beside the QRS
+    small = np.clip(pair, -2 * spread, 2 * spread)  # P and T waves count beside the QRS
     whole = float((pair[0] * pair[1]).mean() / spread.prod())
     return whole < -0.5 and float((small[0] * small[1]).mean() / small.std(axis=1).prod()) < -0.4
 

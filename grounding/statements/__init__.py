@@ -1,4 +1,4 @@
-"""Read the statements of any text about an ECG and hold each against the measurement."""
+"""Check of texts: the statements of any text about an ECG, each compared with the measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Amplitudes in single leads, and sums of them, as texts state them."""
+"""Check of stated amplitudes in single leads, and of their sums."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
-from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE, SUM_TOLERANCE_MV
+from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV
 
 if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
@@ -25,7 +25,16 @@ _SUMS = {"sokolow": (("s:V1",), ("r:V5", "r:V6")), "cornell": (("r:aVL",), ("s:V
 
 
 def measured_amplitude(quantities: Quantities, wave: str, lead: str) -> tuple[float | None, list[Evidence]]:
-    """The amplitude of a wave in a lead, mV; of the ST segment the smaller one of J point and 60 ms, with its sign."""
+    """The measured amplitude of a wave in a lead.
+
+    Args:
+        quantities: of the measurement.
+        wave: ``st``, ``p``, ``q``, ``r``, ``s`` or ``t``.
+        lead: a standard lead.
+
+    Returns:
+        mV, or None; and the evidence. The ST amplitude is that of the J point or 60 ms after it, whichever is smaller.
+    """
     proofs = [quantities.evidence(lead, column) for column in _COLUMNS[wave]]
     values = [float(proof.value) for proof in proofs if isinstance(proof.value, int | float)]
     if not values:
@@ -36,20 +45,27 @@ def measured_amplitude(quantities: Quantities, wave: str, lead: str) -> tuple[fl
     ] or proofs[:1]
 
 
-def hold_amplitude(statement: ParsedStatement, quantities: Quantities) -> tuple[bool | None, str, Iterable[Evidence]]:
-    """Whether a stated amplitude is the measured one; None where it can't be told."""
+def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tuple[bool | None, str, Iterable[Evidence]]:
+    """Compare a stated amplitude with the measured one.
+
+    Args:
+        statement: of kind ``amplitude``.
+        quantities: of the measurement.
+
+    Returns:
+        Whether they agree, None where that can't be decided; the reason, and the evidence.
+    """
     number = statement.number
     assert number is not None
     subject = statement.subject
-    slack = APPROXIMATE if number.approximate else 1.0
+    factor = APPROXIMATE_FACTOR if number.approximate else 1.0
     if subject[0] in _SUMS or len(subject) > 1:
-        return _hold_sum(statement, quantities, slack)
+        return _verify_sum(statement, quantities, factor)
     wave = subject[0]
     leads = statement.leads
     if not leads and wave in ("st", "t"):
-        leads = tuple(
-            lead for lead in STANDARD_LEADS if lead != "aVR"
-        )  # "ST elevation of 2 mm": wherever it is largest
+        # "ST elevation of 2 mm": in the lead in which it is largest
+        leads = tuple(lead for lead in STANDARD_LEADS if lead != "aVR")
     if not leads:
         return None, "the amplitude's lead is not named", ()
     found = {lead: measured_amplitude(quantities, wave, lead) for lead in leads}
@@ -64,12 +80,12 @@ def hold_amplitude(statement: ParsedStatement, quantities: Quantities) -> tuple[
     if not statement.leads:
         best = max(known, key=lambda lead: abs(known[lead]))
     size = abs(known[best])
-    fits = _fits(size, abs(number.low), abs(number.high), max(floor, share * size) * slack, number.compare)
+    fits = _fits(size, abs(number.low), abs(number.high), max(floor, share * size) * factor, number.compare)
     return fits, f"measured {wave.upper()} amplitude in {best} is {known[best]:.2f} mV", found[best][1]
 
 
-def _hold_sum(
-    statement: ParsedStatement, quantities: Quantities, slack: float
+def _verify_sum(
+    statement: ParsedStatement, quantities: Quantities, factor: float
 ) -> tuple[bool | None, str, Iterable[Evidence]]:
     number = statement.number
     assert number is not None
@@ -91,7 +107,7 @@ def _hold_sum(
         total += size
         proofs += evidence
     low, high = abs(number.low), abs(number.high)
-    fits = _fits(total, low, high, max(SUM_TOLERANCE_MV, 0.1 * total) * slack, number.compare)
+    fits = _fits(total, low, high, max(SUM_TOLERANCE_MV, 0.1 * total) * factor, number.compare)
     return fits, f"the measured sum is {total:.2f} mV", proofs
 
 

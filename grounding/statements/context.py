@@ -1,4 +1,4 @@
-"""What is known while a sentence is read from left to right, and the questions that every rule asks of it."""
+"""State of reading a sentence from left to right, and the questions that the rules ask about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .items import Phrase
 from .lexicon import WALLS, Lexicon, Subject
 from .parsed import ParsedStatement
-from .scope import asides
+from .scope import exclusions
 from .tokens import Sentence, word_set
 
 JOINS = frozenset(
@@ -18,14 +18,15 @@ SIGNS = frozenset(",():-=/.[]+*\"'#>~&–_")
 _LIST_SIGNS = SIGNS | {"and", "und", "°"}
 IS = word_set("is are was were be been ist sind war waren : = appears appear remains")
 VERBS = word_set("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt")
-CLOSE = 6  # how many words may stand between a cue and what it is about
-FAR = 14  # between a quantity and its number
-_FAR_GAP = 30  # gaps are not looked at further than this
-# kinds of items that may stand between a quantity and what is said of it
+CLOSE = 6  # words at most between a cue and the finding it refers to
+FAR = 14  # words at most between a quantity and its number
+_FAR_GAP = 30  # words of a gap that are examined
+# kinds of items that may come between a quantity and its value
 _MODIFIERS = word_set(
-    "approx compare formula no maybe now number both reference present quality regularity year hypothetical qualifiers unlikely met comparative"
+    "approx compare formula no maybe now number both reference present quality regularity year hypothetical qualifiers "
+    "unlikely met comparative"
 )
-# findings that a list after "no" goes on with ("no ST elevation, T inversion"), other than "no P waves, atrial fibrillation"
+# findings that continue a list after "no" ("no ST elevation, T inversion"), unlike "no P waves, atrial fibrillation"
 _FAMILY = dict.fromkeys(
     (
         "st_elevation",
@@ -44,12 +45,22 @@ _FAMILY = dict.fromkeys(
 
 @dataclass(slots=True)
 class Scope:
-    """A cue ("no", "possible", "history of") and how far it has reached: the token behind which the next finding must be joined."""
+    """A cue ("no", "possible", "history of") and its effect on the findings that follow.
+
+    Attributes:
+        last: last token of the cue, or of the last finding that it applies to.
+        negated: it denies.
+        uncertain: it expresses doubt.
+        exclusion: why what follows is not a claim about this recording, or ``""``.
+        strong: it also applies after a comma ("no evidence of").
+        heads: number of findings that it has been applied to.
+        family: kind of the last of these findings.
+    """
 
     last: int
     negated: bool = False
     uncertain: bool = False
-    aside: str = ""
+    exclusion: str = ""
     strong: bool = False
     heads: int = 0
     family: str = ""
@@ -57,7 +68,15 @@ class Scope:
 
 @dataclass(slots=True)
 class Head:
-    """Statements that stand or fall together under "absent" or "cannot be excluded"; ``joined`` to the head before by "and" or a comma."""
+    """Statements to which a following "absent" or "cannot be excluded" applies together.
+
+    Attributes:
+        statements: one or more.
+        first: first token.
+        last: last token.
+        joined: to the head before, by "and" or a comma.
+        closed: a following cue does not apply any more.
+    """
 
     statements: list[ParsedStatement]
     first: int
@@ -68,38 +87,53 @@ class Head:
 
 @dataclass(slots=True)
 class QuantitySubject:
-    """A quantity that waits for its value; ``by_finding`` where only a finding speaks of it ("LBBB (150 ms)")."""
+    """A quantity to which following numbers and words may refer.
+
+    Attributes:
+        name: in the names of ``Measurement``; ``""`` for a quantity that is not measured.
+        first: first token.
+        last: last token.
+        by_finding: it is only implied by a finding, as QRS in "LBBB (150 ms)".
+        numbers: how many numbers have been assigned to it.
+        stated: a word ("normal") has been assigned to it.
+        joined: to the quantity before, as in a list.
+    """
 
     name: str
     first: int
     last: int
     by_finding: bool = False
     numbers: int = 0
-    said: bool = False
+    stated: bool = False
     joined: bool = False
 
 
 class Context:
-    """One sentence, its items, and what has been read of it so far.
+    """One sentence, its items, and what has been read so far.
+
+    Args:
+        sentence: its tokens.
+        items: its items, in order.
+        lexicon: for the filler words.
 
     Attributes:
         out: the statements, in order.
         heads: findings and words for values, with their places.
-        subjects: the last quantities named, joined ones together.
-        segment: the wave or segment last named and its last token.
-        waves: (wave, lead, first, last) of amplitudes that wait for their number; more than one are a sum or a list.
-        qualities: words that wait for the quantity or segment behind them ("prolonged", in "prolonged PR interval").
-        regions: walls named before a finding ("inferior").
-        leads_before: leads that wait for a finding ("in V1-V4 there is ...").
+        subjects: the last quantities, with those in the same list.
+        segment: the last wave or segment and its last token.
+        waves: (wave, lead, first, last) of amplitudes without a number so far; more than one are a sum or a list.
+        qualities: words that refer to the next quantity or segment ("prolonged" in "prolonged PR interval").
+        regions: walls before a finding ("inferior").
+        leads_before: leads before a finding ("in V1-V4 there is ...").
         amount: "2 mm" before "ST elevation".
-        done_to: items up to this one were read with an earlier one.
+        done_to: items up to this one have been read with an earlier one.
     """
 
     def __init__(self, sentence: Sentence, items: list[Phrase], lexicon: Lexicon) -> None:
         self.words, self.starts, self.ends = sentence.words, sentence.starts, sentence.ends
         self.items = items
-        self.bridge = lexicon.bridge
-        self.aside = asides(sentence, items)
+        self.filler = lexicon.filler
+        self.exclusion = exclusions(sentence, items)
         self.item_at = [-1] * len(self.words)
         for number, item in enumerate(items):
             for token in range(item.first, item.last + 1):
@@ -119,55 +153,63 @@ class Context:
         self.formula: tuple[str, int] | None = None
         self.compare: tuple[str, int, bool] | None = None
         self.reference = -1  # token of a word such as "upper limit"
-        self.axis_heading = -FAR - 1  # token of "axis": bare numbers of P, QRS and T behind it are degrees
+        self.axis_heading = -FAR - 1  # token of "axis": numbers without a unit after P, QRS and T are degrees
         self.word_before_list = ""  # the word in "normal PR, QRS and QT"
-        self.number_last = -1  # last token of the last number stated
+        self.number_last = -1  # last token of the last stated number
         self.done_to = -1
         self._listed_or: list[bool] | None = None
 
     def next(self, number: int) -> Phrase | None:
-        """The item behind item ``number``."""
+        """The item after item ``number``, or None."""
         return self.items[number + 1] if number + 1 < len(self.items) else None
 
     def before(self, number: int) -> Phrase | None:
-        """The item before item ``number``."""
+        """The item before item ``number``, or None."""
         return self.items[number - 1] if number else None
 
     def gap(self, last: int, first: int) -> list[str]:
-        """The words behind token ``last`` and before token ``first``, cut where they are too many to matter."""
+        """The words between tokens ``last`` and ``first``; of a long gap only its beginning."""
         return self.words[last + 1 : min(first, last + _FAR_GAP)]
 
     def has(self, sign: str, last: int, first: int) -> bool:
+        """Whether a word or sign is between tokens ``last`` and ``first``."""
         return sign in self.gap(last, first)
 
     def word(self, at: int) -> str:
-        """A token, ``""`` outside the sentence."""
+        """The word at a token; ``""`` outside the sentence."""
         return self.words[at] if 0 <= at < len(self.words) else ""
 
     def add(
-        self, kind: str, subject: tuple[str, ...], first: int, last: int, *, aside: str = "", **rest: object
+        self, kind: str, subject: tuple[str, ...], first: int, last: int, *, exclusion: str = "", **rest: object
     ) -> ParsedStatement:
-        """State something with the words ``first`` to ``last``."""
-        reason = aside or self.aside[last] or self.aside[first]
-        statement = ParsedStatement(kind, subject, self.starts[first], self.ends[last], aside=reason, **rest)  # type: ignore[arg-type]
+        """Add a statement with the tokens ``first`` to ``last``; ``rest`` are other fields of ``ParsedStatement``."""
+        reason = exclusion or self.exclusion[last] or self.exclusion[first]
+        start, end = self.starts[first], self.ends[last]
+        statement = ParsedStatement(kind, subject, start, end, exclusion=reason, **rest)  # type: ignore[arg-type]
         self.out.append(statement)
         return statement
 
     def head(self, statements: list[ParsedStatement], first: int, last: int) -> None:
-        """What "absent" behind it may deny, and "in V1-V3" may place."""
+        """Add a head, to which a following "absent" or "in V1-V3" may refer."""
         joined = False
         if self.heads:
             gap = self.gap(self.heads[-1].last, first)
             joined = len(gap) <= CLOSE and not JOINS.isdisjoint(gap) and VERBS.isdisjoint(gap)
         self.heads.append(Head(statements, first, last, joined))
 
-    def bridged(self, first: int, behind: int, also: frozenset[str] = frozenset()) -> bool:
-        """Whether tokens ``first`` to ``behind`` (without it) say nothing of their own: signs, words of the bridge list, adverbs, modifiers."""
+    def only_filler(self, first: int, behind: int, also: frozenset[str] = frozenset()) -> bool:
+        """Whether a range of tokens has only signs, filler words, adverbs and modifiers.
+
+        Args:
+            first: first token.
+            behind: the token after the last one.
+            also: further kinds of items that are allowed.
+        """
         if behind - first > FAR:
             return False
         for at in range(first, behind):
             word = self.words[at]
-            if word in self.bridge:
+            if word in self.filler:
                 continue
             item = self.item_at[at]
             if item >= 0:
@@ -179,38 +221,48 @@ class Context:
         return True
 
     def scope_for(self, first: int, last: int, number: int, subject: Subject = ()) -> Scope:
-        """The negation and doubt that reach a head at tokens ``first`` to ``last`` of item ``number``."""
+        """The scope that applies to a head.
+
+        Args:
+            first: first token of the head.
+            last: last token of the head.
+            number: of its item.
+            subject: its findings, if any.
+
+        Returns:
+            A scope without any effect where no cue applies.
+        """
         if not self.scopes:
-            return _NOTHING
+            return _NO_SCOPE
         scope = self.scopes[0]
         gap = self.gap(scope.last, first)
         family = _FAMILY.get(subject[0][0], "") if subject else ""
         if not scope.heads:
-            reached = len(gap) <= CLOSE + 2 and (scope.strong or "," not in gap[1:] or bool(scope.aside))
+            reached = len(gap) <= CLOSE + 2 and (scope.strong or "," not in gap[1:] or bool(scope.exclusion))
         else:
             reached = (
                 len(gap) <= CLOSE
                 and not JOINS.isdisjoint(gap)
                 and VERBS.isdisjoint(gap)
-                and self._goes_on(scope, gap, number, family)
+                and self._list_continues(scope, gap, number, family)
             )
         if not reached:
             self.scopes = []
-            return _NOTHING
+            return _NO_SCOPE
         scope.last, scope.heads, scope.family = last, scope.heads + 1, family
         return scope
 
-    def _goes_on(self, scope: Scope, gap: list[str], number: int, family: str) -> bool:
-        """Whether a list after a cue goes on with a head behind ``gap``."""
+    def _list_continues(self, scope: Scope, gap: list[str], number: int, family: str) -> bool:
+        """Whether a head after ``gap`` continues the list to which a cue applies."""
         if not OR.isdisjoint(gap) or self._list_has_or(number):
             return True
         same = bool(family) and family == scope.family
         if "and" in gap or "und" in gap:
-            return same or bool(scope.aside) or not scope.negated
-        return not scope.aside and (scope.strong or same)
+            return same or bool(scope.exclusion) or not scope.negated
+        return not scope.exclusion and (scope.strong or same)
 
     def _list_has_or(self, number: int) -> bool:
-        """Whether the list that item ``number`` stands in goes on to an "or": "A, B or C"."""
+        """Whether the list with item ``number`` has an "or" further on: "A, B or C"."""
         if self._listed_or is None:
             out = [False] * len(self.items)
             for at in range(len(self.items) - 2, -1, -1):
@@ -226,7 +278,7 @@ class Context:
         return self._listed_or[number]
 
     def numbers_from(self, number: int) -> list[Phrase]:
-        """This number and those that follow with only signs between: "60 -12 45", "400/420", "160, 92 and 400"."""
+        """Number ``number`` and those after it with only signs between them: "60 -12 45", "160, 92 and 400"."""
         out = [self.items[number]]
         for following in self.items[number + 1 : number + 6]:
             if (
@@ -239,7 +291,7 @@ class Context:
         return out
 
     def list_of(self, subject: QuantitySubject) -> list[QuantitySubject]:
-        """The quantities joined to this one: "PR interval and QRS duration are normal"."""
+        """The quantities in the same list: "PR interval and QRS duration are normal"."""
         at = self.subjects.index(subject)
         first = at
         while first and self.subjects[first].joined:
@@ -247,4 +299,4 @@ class Context:
         return self.subjects[first : at + 1]
 
 
-_NOTHING = Scope(-1)  # never changed: no cue reaches here
+_NO_SCOPE = Scope(-1)  # must not be changed

@@ -1,4 +1,4 @@
-"""Words that deny, doubt, compare or place in time what stands beside them."""
+"""Cues: words of negation, doubt, comparison and time that apply to findings and values beside them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,36 @@ from .parsed import CHANGE
 from .scope import COMPARED, OTHER_TIME
 
 _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelled", "region"})
-# cues of absence that stand before their finding too: "absent P waves"
+# cues of absence that may also precede their finding: "absent P waves"
 _ALSO_BEFORE = frozenset({"absent", "missing", "none", "excluded"})
 
 
 def open_scope(
-    c: Context, item: Phrase, *, negated: bool = False, uncertain: bool = False, strong: bool = False, aside: str = ""
+    c: Context,
+    item: Phrase,
+    *,
+    negated: bool = False,
+    uncertain: bool = False,
+    strong: bool = False,
+    exclusion: str = "",
 ) -> None:
-    """Let a cue reach what follows; cues that follow each other directly are taken together ("probably no")."""
-    scope = Scope(item.last, negated, uncertain, aside, strong)
+    """Begin the scope of a cue; adjacent cues are combined ("probably no").
+
+    Args:
+        c: the sentence.
+        item: the cue.
+        negated: it denies.
+        uncertain: it expresses doubt.
+        strong: it also applies after a comma.
+        exclusion: why what follows is not a claim about this recording, or ``""``.
+    """
+    scope = Scope(item.last, negated, uncertain, exclusion, strong)
     for before in c.scopes:
         if item.first - before.last > 4 or c.has(",", before.last, item.first):
             continue
         if not before.heads:
             scope.negated, scope.uncertain = negated or before.negated, uncertain or before.uncertain
-            scope.aside, scope.strong = aside or before.aside, strong or before.strong
+            scope.exclusion, scope.strong = exclusion or before.exclusion, strong or before.strong
         elif (
             before.negated
             and uncertain
@@ -33,7 +48,7 @@ def open_scope(
 
 
 def read_stop(c: Context, number: int, item: Phrase) -> None:
-    """ "but", "there is", "now": what was denied or doubted ends here."""
+    """Words such as "but", "there is" and "now" end the scope of negation and doubt."""
     c.scopes, c.reference, c.compare = [], -1, None
     if item.term.kind != "now":
         if c.heads:
@@ -42,17 +57,19 @@ def read_stop(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_no(c: Context, number: int, item: Phrase) -> None:
+    """Read "no", "without" and the like."""
     following = c.next(number)
     if following is not None and following.term.kind in ("missing", "maybe_post", "absent"):
         return
     head = c.heads[-1] if c.heads else None
     if following is None and head is not None and not head.closed and c.gap(head.last, item.first) == [":"]:
-        mark_before(c, item, denied=True)  # "LBBB: no"
+        mark_preceding(c, item, denied=True)  # "LBBB: no"
     else:
         open_scope(c, item, negated=True, strong=item.term.kind == "no_strong")
 
 
 def read_maybe(c: Context, number: int, item: Phrase) -> None:
+    """Read "possible", "suggests" and the like; at the end of a clause they apply to what precedes."""
     following = c.next(number)
     gap = c.gap(item.last, following.first) if following is not None else []
     ends = (
@@ -61,42 +78,46 @@ def read_maybe(c: Context, number: int, item: Phrase) -> None:
         or len(gap) > CLOSE
         or gap[:1] in ([","], [")"])
     )
-    if ends and mark_before(c, item, denied=False):
+    if ends and mark_preceding(c, item, denied=False):
         return
     if c.words[item.first] in ("versus", "vs"):
-        mark_before(c, item, denied=False)
+        mark_preceding(c, item, denied=False)
     open_scope(c, item, uncertain=True)
 
 
 def read_doubt_sign(c: Context, number: int, item: Phrase) -> None:
-    """ "LVH?", "?LVH", "(?)"."""
+    """Read a question mark as a sign of doubt: "LVH?", "?LVH", "(?)"."""
     following = c.next(number)
     if following is not None and c.starts[following.first] == c.ends[item.last]:
         open_scope(c, item, uncertain=True)
     elif c.heads and item.first - c.heads[-1].last <= 3:
-        mark_before(c, item, denied=False)
+        mark_preceding(c, item, denied=False)
 
 
 def read_maybe_post(c: Context, number: int, item: Phrase) -> None:
-    if not (_near_head(c, item) and mark_before(c, item, denied=False)):
+    """Read words of doubt that follow their finding: "cannot be excluded"."""
+    if not (_near_head(c, item) and mark_preceding(c, item, denied=False)):
         open_scope(c, item, uncertain=True)
 
 
 def read_unlikely(c: Context, number: int, item: Phrase) -> None:
+    """Read "unlikely" and the like, before or after their finding: negation and doubt."""
     if _near_head(c, item) and not c.heads[-1].closed:
         for statement in c.heads[-1].statements:
             statement.uncertain = True
-        mark_before(c, item, denied=True)
+        mark_preceding(c, item, denied=True)
     else:
         open_scope(c, item, negated=True, uncertain=True)
 
 
 def read_past(c: Context, number: int, item: Phrase) -> None:
-    open_scope(c, item, aside=OTHER_TIME)
+    """Read "history of" and the like: what follows is about another time."""
+    open_scope(c, item, exclusion=OTHER_TIME)
 
 
 def read_absent(c: Context, number: int, item: Phrase) -> None:
-    if p_waves_are(c, number, item, there=False):
+    """Read "absent", "none" and the like, before or after their finding."""
+    if state_p_waves(c, number, item, present=False):
         return
     following = c.next(number)
     ahead = following is not None and following.first - item.last <= 2 and following.term.kind in _CAN_BE_DENIED
@@ -104,20 +125,31 @@ def read_absent(c: Context, number: int, item: Phrase) -> None:
     if ahead and c.words[item.first] in _ALSO_BEFORE and not (near and c.word(item.first - 1) in IS):
         open_scope(c, item, negated=True)
     elif near:
-        mark_before(c, item, denied=True)
+        mark_preceding(c, item, denied=True)
     elif c.words[item.first] in _ALSO_BEFORE:
         open_scope(c, item, negated=True)
 
 
 def read_present(c: Context, number: int, item: Phrase) -> None:
-    p_waves_are(c, number, item, there=True)
+    """Read "present" and the like, which make a statement only about P waves."""
+    state_p_waves(c, number, item, present=True)
 
 
-def p_waves_are(c: Context, number: int, item: Phrase, *, there: bool) -> bool:
-    """ "P waves are present" or "absent"; whether P waves are what is spoken of."""
+def state_p_waves(c: Context, number: int, item: Phrase, *, present: bool) -> bool:
+    """Add the statement "P waves are present" or "absent".
+
+    Args:
+        c: the sentence.
+        number: of the item.
+        item: "present" or "absent".
+        present: which of the two.
+
+    Returns:
+        Whether the item refers to P waves.
+    """
     if c.segment is None or c.segment[0] != "p" or (c.heads and c.heads[-1].last >= c.segment[1]):
         return False
-    if not c.bridged(c.segment[1] + 1, item.first):
+    if not c.only_filler(c.segment[1] + 1, item.first):
         return False
     first = c.segment_first
     scope = c.scope_for(c.segment[1], item.last, number)
@@ -127,17 +159,26 @@ def p_waves_are(c: Context, number: int, item: Phrase, *, there: bool) -> bool:
         first,
         item.last,
         findings=(("p_waves",),),
-        negated=scope.negated == there,
+        negated=scope.negated == present,
         uncertain=scope.uncertain,
     )
     c.head([statement], first, item.last)
-    c.heads[-1].closed = not there
+    c.heads[-1].closed = not present
     c.segment = None
     return True
 
 
-def mark_before(c: Context, item: Phrase, *, denied: bool) -> bool:
-    """Deny or doubt the list of findings that ends before this item; whether there is one."""
+def mark_preceding(c: Context, item: Phrase, *, denied: bool) -> bool:
+    """Apply a cue to the list of findings before it.
+
+    Args:
+        c: the sentence.
+        item: the cue.
+        denied: it denies; else it expresses doubt.
+
+    Returns:
+        Whether there is such a list.
+    """
     if not c.heads or c.heads[-1].closed or item.first - c.heads[-1].last > FAR:
         return False
     for statement in c.heads[-1].statements:
@@ -165,7 +206,7 @@ def _near_head(c: Context, item: Phrase) -> bool:
 
 
 def read_compare(c: Context, number: int, item: Phrase) -> None:
-    """ "above", "<", "not more than": how the next number is meant."""
+    """Read "above", "<", "not more than": they apply to the next number."""
     scope = c.scopes[0] if c.scopes else None
     negated = scope is not None and scope.negated and not scope.heads and item.first - scope.last <= 3
     if negated:
@@ -174,11 +215,12 @@ def read_compare(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_reference(c: Context, number: int, item: Phrase) -> None:
+    """Read words such as "upper limit": the next number is a reference value."""
     c.reference = item.last
 
 
 def read_formula(c: Context, number: int, item: Phrase) -> None:
-    """ "QTc 425 ms (Bazett)", "by Fridericia 409 ms"."""
+    """Read the formula of a QTc: "QTc 425 ms (Bazett)", "by Fridericia 409 ms"."""
     name = item.term.values[0]
     last = c.out[-1] if c.out else None
     following = c.next(number)
@@ -195,26 +237,31 @@ def read_formula(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_missing(c: Context, number: int, item: Phrase) -> None:
-    """ "The QT interval is not measurable": what follows is the reason, not a statement."""
+    """Read "the QT interval is not measurable"; what follows is the reason, not a statement."""
     subject = c.subjects[-1] if c.subjects else None
-    if subject is None or not subject.name or not c.bridged(subject.last + 1, item.first):
+    if subject is None or not subject.name or not c.only_filler(subject.last + 1, item.first):
         return
     c.add("missing", (subject.name,), subject.first, item.last)
     c.done_to = len(c.items)
 
 
 def read_comparative(c: Context, number: int, item: Phrase) -> None:
-    """ "longer", "unchanged": said of another recording too, so nothing that could be held against this one."""
+    """Read "longer", "unchanged": they compare with another recording, and can't be checked."""
     following = c.next(number)
     if following is not None and following.term.kind == "compare":
         return
     last = c.out[-1] if c.out else None
     if last is not None and last.kind in ("number", "amplitude") and c.starts[item.first] - last.end <= 2:
-        last.aside = CHANGE  # "20 bpm faster"
+        last.exclusion = CHANGE  # "20 bpm faster"
         return
     subject = c.subjects[-1] if c.subjects else None
-    if subject is not None and not subject.by_finding and not subject.said and c.bridged(subject.last + 1, item.first):
-        c.add("category", (subject.name,), subject.first, item.last, word="compared", aside=COMPARED)
-        subject.said = True
-    elif c.segment is not None and c.bridged(c.segment[1] + 1, item.first):
-        c.add("finding", (), c.segment_first, item.last, aside=COMPARED)
+    if (
+        subject is not None
+        and not subject.by_finding
+        and not subject.stated
+        and c.only_filler(subject.last + 1, item.first)
+    ):
+        c.add("category", (subject.name,), subject.first, item.last, word="compared", exclusion=COMPARED)
+        subject.stated = True
+    elif c.segment is not None and c.only_filler(c.segment[1] + 1, item.first):
+        c.add("finding", (), c.segment_first, item.last, exclusion=COMPARED)

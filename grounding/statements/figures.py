@@ -1,4 +1,4 @@
-"""Numbers, and the quantities they are values of."""
+"""Numbers and the quantities to which they belong."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from .waves import read_amplitude
 _BRACKETS = frozenset({"(", "["})
 _AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
-# what a rate may follow and still be the heart's: "sinus rhythm at 75 bpm"
+# kinds of items after which a rate is a heart rate: "sinus rhythm at 75 bpm"
 _BEFORE_RATE = word_set(
-    "finding quality regularity number stop contrast said lead wave quantity unmodelled maybe absent maybe_post present skip"
+    "finding quality regularity number stop contrast said lead wave quantity unmodelled maybe absent maybe_post "
+    "present skip"
 )
 
 
 def read_number(c: Context, number: int, item: Phrase) -> None:
+    """Read a number, or a list of numbers, and state what they belong to."""
     value = item.number
     assert value is not None
     compare, c.compare = c.compare, None
@@ -36,30 +38,30 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if _is_reference(c, number, item, compare is not None):
         c.reference = -1
         return
-    many = c.numbers_from(number) if c.subjects or c.waves else [item]
-    if not value.unit and c.waves and len(many) > 1:
-        _share_millivolts(many)
+    numbers = c.numbers_from(number) if c.subjects or c.waves else [item]
+    if not value.unit and c.waves and len(numbers) > 1:
+        _share_millivolts(numbers)
     if value.unit == "mV":
         read_amplitude(c, number, item)
-    elif not ((len(many) > 1 or (value.is_range and len(c.subjects) > 2)) and _pair(c, many)):
-        _one(c, number, item, negated=compare is not None and compare[2])
+    elif not ((len(numbers) > 1 or (value.is_range and len(c.subjects) > 2)) and _assign_list(c, numbers)):
+        _read_single(c, number, item, negated=compare is not None and compare[2])
 
 
 def _is_place(c: Context, number: int, item: Phrase) -> bool:
-    """ "60 ms after the J point": where something is measured."""
+    """Whether a number is a place of measurement: "60 ms after the J point"."""
     following = c.next(number)
     if item.number is None or item.number.unit != "ms" or following is None or following.term.values[:1] != ("st",):
         return False
     return c.word(item.last + 1) in _AFTER and following.first - item.last <= 4
 
 
-def _share_millivolts(many: list[Phrase]) -> None:
-    """ "0.85/1.00 mV": the unit stands behind the last."""
-    last = many[-1].number
+def _share_millivolts(numbers: list[Phrase]) -> None:
+    """Apply the unit of the last number to all: "0.85/1.00 mV"."""
+    last = numbers[-1].number
     if last is None or last.unit != "mV" or not last.written or not last.written[0]:
         return
     scale = last.low / last.written[0]
-    for part in many[:-1]:
+    for part in numbers[:-1]:
         if part.number is not None and not part.number.unit:
             part.number.low, part.number.high, part.number.unit = (
                 part.number.low * scale,
@@ -68,33 +70,33 @@ def _share_millivolts(many: list[Phrase]) -> None:
             )
 
 
-def _pair(c: Context, many: list[Phrase]) -> bool:
-    """ "QT/QTc 400/420 ms": as many numbers as names; whether they were read so."""
+def _assign_list(c: Context, numbers: list[Phrase]) -> bool:
+    """Assign a list of numbers to a list of quantities: "QT/QTc 400/420 ms"; whether they fit."""
     group = c.list_of(c.subjects[-1]) if c.subjects else []
-    if not group or not group[-1].name or not c.bridged(group[-1].last + 1, many[0].first):
+    if not group or not group[-1].name or not c.only_filler(group[-1].last + 1, numbers[0].first):
         return False
     if len(group) == 1:
         return (
             not group[0].numbers
-            and len(many) > 1
-            and c.has("/", many[0].last, many[1].first)
-            and _several_of_one(c, group[0], many)
+            and len(numbers) > 1
+            and c.has("/", numbers[0].last, numbers[1].first)
+            and _several_values_of_one(c, group[0], numbers)
         )
-    if len(group) != len(many):
+    if len(group) != len(numbers):
         split = [
             Phrase(part.term, part.first, part.last, replace(part.number, low=one, high=one))
-            for part in many
+            for part in numbers
             if part.number
             for one in part.number.written
         ]
         if len(split) == len(group):
-            many = split  # "55 - 45 - 45"
-        elif len(many) > len(group):
-            many = many[: len(group)]
+            numbers = split  # "55 - 45 - 45"
+        elif len(numbers) > len(group):
+            numbers = numbers[: len(group)]
         else:
             return False
-    shared = next((part.number.unit for part in reversed(many) if part.number is not None and part.number.unit), "")
-    for subject, part in zip(group, many, strict=True):
+    shared = next((part.number.unit for part in reversed(numbers) if part.number is not None and part.number.unit), "")
+    for subject, part in zip(group, numbers, strict=True):
         assert part.number is not None
         if not part.number.unit and shared == "ms" and UNIT_OF.get(subject.name, "ms") == "ms":
             scale = 1000.0 if part.number.low < 3 else 1.0
@@ -104,29 +106,29 @@ def _pair(c: Context, many: list[Phrase]) -> bool:
                 "ms",
             )
         _state(c, subject, part, first=part.first)
-    c.done_to = max(c.done_to, c.item_at[many[-1].first])
+    c.done_to = max(c.done_to, c.item_at[numbers[-1].first])
     return True
 
 
-def _several_of_one(c: Context, subject: QuantitySubject, many: list[Phrase]) -> bool:
-    """Two values under one name: of a QTc by two formulas; "RR 120/80" is something else."""
+def _several_values_of_one(c: Context, subject: QuantitySubject, numbers: list[Phrase]) -> bool:
+    """Read two values of one quantity: a QTc by two formulas; of others ("RR 120/80") they are not checkable."""
     if subject.name.startswith("qtc"):
-        for part in many:
+        for part in numbers:
             _state(c, subject, part, first=part.first)
     else:
-        c.add("number", ("",), subject.first, many[-1].last, number=many[0].number, aside=UNNAMED)
+        c.add("number", ("",), subject.first, numbers[-1].last, number=numbers[0].number, exclusion=UNNAMED)
     subject.numbers += 1
-    c.done_to = max(c.done_to, c.item_at[many[-1].first])
+    c.done_to = max(c.done_to, c.item_at[numbers[-1].first])
     return True
 
 
-def _one(c: Context, number: int, item: Phrase, *, negated: bool) -> None:
-    """A number by itself: of the quantity before it, of the one directly behind it, or of the one its unit tells."""
+def _read_single(c: Context, number: int, item: Phrase, *, negated: bool) -> None:
+    """Read a single number: of the quantity before it, of the one directly after it, or of the one with its unit."""
     value = item.number
     assert value is not None
-    ahead = _quantity_ahead(c, number, item)
+    ahead = _quantity_after(c, number, item)
     subject = c.subjects[-1] if c.subjects else None
-    if subject is not None and _takes(c, number, item, subject, ahead is not None, negated):
+    if subject is not None and _assign_to_subject(c, number, item, subject, ahead is not None, negated):
         return
     if ahead is not None and UNIT_OF.get(ahead.term.values[0], "ms") == value.unit:
         target = QuantitySubject(ahead.term.values[0], item.first, ahead.last)
@@ -134,8 +136,8 @@ def _one(c: Context, number: int, item: Phrase, *, negated: bool) -> None:
         c.subjects, c.done_to = [target], number + 1
         return
     change = _change(c, item)
-    if value.unit == "bpm" and _stands_free(c, item):
-        _state(c, QuantitySubject("heart_rate", item.first, item.last), item, negated=negated, aside=change)
+    if value.unit == "bpm" and _is_heart_rate(c, item):
+        _state(c, QuantitySubject("heart_rate", item.first, item.last), item, negated=negated, exclusion=change)
     elif value.unit or (change and subject is not None and subject.name):
         c.add(
             "number",
@@ -143,21 +145,25 @@ def _one(c: Context, number: int, item: Phrase, *, negated: bool) -> None:
             item.first,
             item.last,
             number=value,
-            aside=change or UNNAMED,
+            exclusion=change or UNNAMED,
         )
 
 
-def _takes(c: Context, number: int, item: Phrase, subject: QuantitySubject, ahead: bool, negated: bool) -> bool:
-    """Whether a number is said of the quantity before it."""
+def _assign_to_subject(
+    c: Context, number: int, item: Phrase, subject: QuantitySubject, ahead: bool, negated: bool
+) -> bool:
+    """Assign a number to the quantity before it; whether it belongs there."""
     value = item.number
     assert value is not None
     since = max(subject.last, c.number_last if subject.numbers else -1)
-    if not c.bridged(since + 1, item.first):
+    if not c.only_filler(since + 1, item.first):
         return False
     again = subject.numbers > 0 and not _formula_between(c, since, item)
     fits = value.unit in ("", UNIT_OF.get(subject.name, "ms")) or (subject.name == "qrs" and value.unit == "deg")
     if not subject.name or (not fits and not again and not ahead and not subject.by_finding):
-        c.add("number", ("",), subject.first, item.last, number=value, aside=UNIT_CLASH if subject.name else UNNAMED)
+        c.add(
+            "number", ("",), subject.first, item.last, number=value, exclusion=UNIT_CLASH if subject.name else UNNAMED
+        )
         subject.numbers += 1
         return True
     if not fits or (again and (ahead or not value.unit)):
@@ -167,15 +173,15 @@ def _takes(c: Context, number: int, item: Phrase, subject: QuantitySubject, ahea
         and not value.unit
         and not (subject.name in ("axis", "heart_rate") and plausible(subject.name, value))
     ):
-        return True  # "first-degree AV block in 3 beats": nothing is said of the interval
+        return True  # "first-degree AV block in 3 beats": not a value of the interval
     if again and c.word(item.first - 1) in _BRACKETS:
         return True
-    _state(c, subject, item, negated=negated, aside=_change(c, item))
+    _state(c, subject, item, negated=negated, exclusion=_change(c, item))
     return True
 
 
-def _quantity_ahead(c: Context, number: int, item: Phrase) -> Phrase | None:
-    """ "a 160 ms PR interval": the quantity directly behind its number."""
+def _quantity_after(c: Context, number: int, item: Phrase) -> Phrase | None:
+    """The quantity directly after its number, as in "a 160 ms PR interval"; else None."""
     following = c.next(number)
     if (
         following is None
@@ -189,12 +195,12 @@ def _quantity_ahead(c: Context, number: int, item: Phrase) -> Phrase | None:
     return following if gap in ([], ["-"], ["for"]) and not value_follows(c, number + 1) else None
 
 
-def _stands_free(c: Context, item: Phrase) -> bool:
-    """Whether the words before a rate leave it the heart's: "at 75 bpm" does, "metronome 100 bpm" does not."""
+def _is_heart_rate(c: Context, item: Phrase) -> bool:
+    """Whether a rate is a heart rate by the words before it: "at 75 bpm", but not "metronome 100 bpm"."""
     for at in range(item.first - 1, max(-1, item.first - 1 - FAR), -1):
         word, known = c.words[at], c.item_at[at]
         kind = c.items[known].term.kind if known >= 0 else ""
-        if word in c.bridge or word in SIGNS or word.endswith("ly") or kind in ("approx", "compare", "now"):
+        if word in c.filler or word in SIGNS or word.endswith("ly") or kind in ("approx", "compare", "now"):
             continue
         return kind in _BEFORE_RATE
     return True
@@ -205,7 +211,7 @@ def _formula_between(c: Context, since: int, item: Phrase) -> bool:
 
 
 def _change(c: Context, item: Phrase) -> str:
-    """ "by 20 bpm", "from 70 to 90": a change, or the value before it."""
+    """The exclusion of a number that is a change, or a former value: "by 20 bpm", "from 70 to 90"; else ``""``."""
     before = c.words[max(0, item.first - 3) : item.first]
     if "um" in before or ("by" in before and not _formula_between(c, item.first - 4, item)):
         return CHANGE
@@ -220,7 +226,7 @@ def _change(c: Context, item: Phrase) -> str:
 
 
 def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool:
-    """ "(normal 120-200 ms)", "[ref. 120-200]", "upper limit 460", "60-100 bpm is normal": norms, not values."""
+    """Whether a number is a reference value: "(normal 120-200 ms)", "upper limit 460", "60-100 bpm is normal"."""
     value = item.number
     assert value is not None
     if c.reference >= 0 and item.first - c.reference <= 8:
@@ -244,7 +250,7 @@ def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool
     last = c.out[-1] if c.out else None
     normal = _normal_before(c, number, item)
     if normal is not None:
-        # "PR 240 ms (normal 120-200 ms)": the word was no statement either
+        # "PR 240 ms (normal 120-200 ms)": "normal" is not a statement either
         if (
             last is not None
             and last.kind == "category"
@@ -260,7 +266,7 @@ def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool
         wide
         and not bracketed
         and subject is not None
-        and subject.said
+        and subject.stated
         and last is not None
         and last.word == "normal"
         and last.end == c.ends[subject.last]
@@ -271,7 +277,7 @@ def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool
 
 
 def _normal_before(c: Context, number: int, item: Phrase) -> Phrase | None:
-    """The word "normal" directly before a number, or before its "<"."""
+    """The word "normal" directly before a number, or before its "<"; else None."""
     first = item.first
     for before in reversed(c.items[max(0, number - 2) : number]):
         if first - before.last > 2 or before.term.kind not in ("quality", "compare"):
@@ -283,7 +289,7 @@ def _normal_before(c: Context, number: int, item: Phrase) -> Phrase | None:
 
 
 def _defines(c: Context, item: Phrase, subject: QuantitySubject | None) -> bool:
-    """ "tachycardia (above 100 bpm)", "no tachycardia (HR > 100)": what the word means."""
+    """Whether a number defines a word: "tachycardia (above 100 bpm)", "no tachycardia (HR > 100)"."""
     if subject is not None and subject.by_finding:
         return not _BRACKETS.isdisjoint(c.gap(subject.last, item.first))
     head = c.heads[-1] if c.heads else None
@@ -303,9 +309,9 @@ def _state(
     first: int | None = None,
     last: int | None = None,
     negated: bool = False,
-    aside: str = "",
+    exclusion: str = "",
 ) -> None:
-    """State a number of a quantity."""
+    """Add the statement that a quantity has a value."""
     value = item.number
     assert value is not None
     name, by = subject.name, formulas(c, subject, item.last)
@@ -323,12 +329,12 @@ def _state(
     degrees = UNIT_OF.get(name) == "deg"
     if not value.unit:
         if not plausible(name, value):
-            c.add("number", ("",), item.first, item.last, number=value, aside=UNNAMED)
+            c.add("number", ("",), item.first, item.last, number=value, exclusion=UNNAMED)
             return
         if name not in UNIT_OF and value.high < 3:
             value.low, value.high = value.low * 1000, value.high * 1000
     if not degrees and not value.either_sign and (value.low < 0 or c.words[item.first] in ("+", "-")):
-        aside = aside or CHANGE  # "+20 ms"
+        exclusion = exclusion or CHANGE  # "+20 ms"
     near = bool(c.scopes) and not c.scopes[0].heads and item.first - c.scopes[0].last <= 5
     scope = c.scope_for(item.first, item.last, c.item_at[item.first]) if near else Scope(-1)
     if "(" in c.words[begin:end] and c.word(end + 1) == ")" and ")" not in c.words[begin:end]:
@@ -341,13 +347,18 @@ def _state(
         number=value,
         negated=scope.negated != negated,
         uncertain=scope.uncertain,
-        aside=aside or scope.aside,
+        exclusion=exclusion or scope.exclusion,
         formulas=by,
     )
 
 
 def plausible(name: str, value: Number) -> bool:
-    """Whether a number without a unit can be a value of the quantity: "QRS complexes: 4" is a count."""
+    """Whether a number without a unit can be a value of a quantity: "QRS complexes: 4" is a count.
+
+    Args:
+        name: of the quantity.
+        value: the number.
+    """
     if name in ("", "intervals"):
         return False
     if UNIT_OF.get(name, "ms") == "ms":

@@ -1,4 +1,4 @@
-"""From tokens to items: the phrases of the lexicon, leads and numbers of one sentence, longest phrases first."""
+"""From tokens to items: phrases of the lexicon (the longest first), leads and numbers of one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .tokens import Sentence, word_set
 
 _LEADS = {lead.lower(): lead for lead in STANDARD_LEADS}
 _WAVE_LEAD = re.compile(r"([qrst])(v[1-6]|av[lrf])")  # "SV1", "RaVL"
-_GLUE = frozenset("-/.")  # may stand between the words of a phrase: "first-degree", "ST/T", "unspez. intraventr. Block"
+_GLUE = frozenset("-/.")  # may come between the words of a phrase: "first-degree", "ST/T", "unspez. intraventr. Block"
 _JOIN = frozenset(
     {
         ",",
@@ -42,19 +42,20 @@ _BEFORE_LEAD_I = frozenset(
     {"lead", "leads", "in", "and", ",", "(", "or", "/", "ableitung", "ableitungen", "und", "&", "for"}
 )
 _PRONOUN_VERBS = word_set(
-    "see think note find do did would have had am believe suspect agree cannot can recommend suggest read was will could"
+    "see think note find do did would have had am believe suspect agree cannot can recommend suggest read was will "
+    "could"
 )
 _NO_LEAD_BEHIND = frozenset({"block", "degree", "type", "mobitz", "grade", "avb", "typ", "grad", "class", "nyha"})
 _MAX_PHRASE = 14
 _YEAR = Term("year")
-_PASSED = Term("skip")
+_SKIPPED = Term("skip")
 _NUMBER = Term("number")
 _DOUBT = Term("doubt")
 
 
 @dataclass(slots=True)
 class Phrase:
-    """A phrase, a list of leads or a number: tokens ``first`` to ``last``."""
+    """A phrase, a list of leads or a number, with the tokens ``first`` to ``last``."""
 
     term: Term
     first: int
@@ -63,7 +64,12 @@ class Phrase:
 
 
 def items_of(sentence: Sentence, lexicon: Lexicon) -> list[Phrase]:
-    """The items of a sentence, in order; tokens that belong to none are left out."""
+    """The items of a sentence, in order; tokens that belong to none are left out.
+
+    Args:
+        sentence: its tokens.
+        lexicon: the known phrases.
+    """
     return _Matcher(sentence, lexicon).items()
 
 
@@ -77,6 +83,7 @@ class _Matcher:
         self.found: list[Phrase] = []
 
     def items(self) -> list[Phrase]:
+        """Read the sentence from left to right."""
         words, tree, at = self.words, self.tree, 0
         while at < self.size:
             word = words[at]
@@ -100,7 +107,7 @@ class _Matcher:
         return self.found
 
     def _phrase(self, at: int) -> Phrase | None:
-        """The longest phrase that begins at a token; hyphens, slashes and full stops may stand between its words."""
+        """The longest phrase that begins at a token; hyphens, slashes and full stops may separate its words."""
         words, node, position = self.words, self.tree, at
         best: tuple[Term, int] | None = None
         limit = min(self.size, at + _MAX_PHRASE)
@@ -108,7 +115,7 @@ class _Matcher:
             word = words[position]
             step = node.get(word)
             if step is None:
-                # "I" behind "AV block" is no lead, "." at a sentence's end no part of a phrase
+                # a full stop at the end of a sentence is not part of a phrase
                 if word not in _GLUE or position == at or position + 1 >= limit:
                     break
                 step = node.get(words[position + 1])
@@ -137,7 +144,7 @@ class _Matcher:
         return True
 
     def _lead_list(self, at: int) -> int:
-        """Read "II, III and aVF", "V1-V4" or "v4,5,6" from here; gives the position after it."""
+        """Read a list of leads ("II, III and aVF", "V1-V4", "v4,5,6"); returns the position after it."""
         words = self.words
         leads: list[str] = []
         first = last = at
@@ -164,11 +171,11 @@ class _Matcher:
         return last + 1
 
     def _bare_lead(self, at: int) -> bool:
-        """ "V4,5,6": a number without a unit behind a chest lead."""
-        return not self.numbers.unit_behind(at)
+        """Whether a digit after a chest lead is a lead ("V4,5,6"): it has no unit."""
+        return not self.numbers.following_unit(at)
 
     def _number(self, at: int) -> int:
-        if self.words[at] in NUMBER_WORDS and not self._may_be_spelt(at):
+        if self.words[at] in NUMBER_WORDS and not self._may_be_number_word(at):
             return at + 1
         found = self.numbers.read(at)
         if found is None:
@@ -176,10 +183,10 @@ class _Matcher:
         if found.year:
             self.found.append(Phrase(_YEAR, found.first, found.last, found.number))
         elif found.number is None or found.number.unit == "other":
-            self.found.append(Phrase(_PASSED, found.first, found.last))
+            self.found.append(Phrase(_SKIPPED, found.first, found.last))
         else:
             self.found.append(Phrase(_NUMBER, found.first, found.last, found.number))
         return found.last + 1
 
-    def _may_be_spelt(self, at: int) -> bool:
+    def _may_be_number_word(self, at: int) -> bool:
         return not at or self.words[at - 1] not in ("no", "-")

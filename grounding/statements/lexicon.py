@@ -1,4 +1,4 @@
-"""The words that texts use about ECGs, and what each stands for: ``words/*.yaml`` and the findings' own labels and terms."""
+"""The phrases of texts about ECGs and their meanings, from ``words/*.yaml`` and the labels and terms of findings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 from ..criteria.knowledge import LEAD_GROUPS, load_knowledge
 from ..record import STANDARD_LEADS
-from .tokens import _TOKEN, plain, word_of
+from .tokens import _TOKEN, normalised, word_of
 
 FILES = ("english.yaml", "german.yaml")
 _ENDINGS = ("", "e", "er", "es", "en", "em")
-# one of each of these groups of findings must be there; a plain finding is ((name,),)
+# of each of these groups one finding must be present; a single finding is ((name,),)
 Subject = tuple[tuple[str, ...], ...]
 
 _INFARCTION = (
@@ -31,7 +31,7 @@ _FASCICULAR = ("left_anterior_fascicular_block", "left_posterior_fascicular_bloc
 _INCOMPLETE = ("incomplete_right_bundle_branch_block", "incomplete_left_bundle_branch_block")
 _BUNDLE = ("complete_left_bundle_branch_block", "complete_right_bundle_branch_block", *_INCOMPLETE)
 _AV_BLOCK = ("first_degree_av_block", "second_degree_av_block", "third_degree_av_block")
-# names that the word lists use for several findings at once
+# names in the word lists for several findings
 GROUPS: Mapping[str, Subject] = {
     "sinus": (("sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"),),
     "st_t_changes": ((*_ST, *_T, *_ISCHEMIA[:3]),),
@@ -51,13 +51,13 @@ GROUPS: Mapping[str, Subject] = {
     "ectopy": (("premature_atrial_complex", "premature_ventricular_complex"),),
     "bifascicular": (("complete_right_bundle_branch_block",), _FASCICULAR),
     "stemi": (("st_elevation",),),
-    # ST elevation bears it out, ST depression or T inversion leave it open
+    # ST elevation supports it, ST depression or T inversion leave it open
     "acute_infarction": (
         (*_ST, "t_wave_inversion", "complete_left_bundle_branch_block"),
         ("st_elevation", "acute_infarction"),
     ),
 }
-# infarction and ischaemia by the wall named
+# infarction and ischaemia by wall
 WALLS: Mapping[str, Mapping[str, Subject]] = {
     "infarction": {
         "": (_INFARCTION,),
@@ -91,7 +91,7 @@ REGION_LEADS: Mapping[str, tuple[str, ...]] = {
     "posterior": (),
     "same": (),
 }
-# what is said of a segment or wave: (segment, word) -> (findings, whether they are denied)
+# words about a segment or wave: (segment, word) -> (findings, whether they are denied)
 SEGMENT_WORDS: Mapping[tuple[str, str], tuple[Subject, bool]] = {
     ("st", "up"): ((_ST[:1],), False),
     ("st", "tall"): ((_ST[:1],), False),
@@ -126,7 +126,7 @@ SEGMENT_OF = {
     "tall_t_wave": "t",
     "poor_r_wave_progression": "progression",
 }
-# findings that only repeat what a quantity's category says: texts are read by the quantity and the word
+# findings that repeat the category of a quantity; in texts they are read as quantity and word
 _BY_CATEGORY = frozenset(
     {
         "normal_rate",
@@ -140,7 +140,7 @@ _BY_CATEGORY = frozenset(
         "short_qtc",
     }
 )
-# the value that a finding's name speaks about, so that a number after it can be read: "left axis deviation (-42 degrees)"
+# the quantity of a finding, to which a number after it belongs: "left axis deviation (-42 degrees)"
 _SINUS_RATE = dict.fromkeys(GROUPS["sinus"][0], "heart_rate")
 QUANTITY_OF: Mapping[str, str] = {
     "bradycardia": "heart_rate",
@@ -166,11 +166,11 @@ QUANTITY_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Term:
-    """What a phrase stands for.
+    """The meaning of a phrase.
 
     Attributes:
-        kind: the section of the word lists it stands in (``quantity``, ``quality``, ``finding``, ``lead``, ``number``, ``no``, ...).
-        values: names of quantities, leads, or what the word says (of a quantity, of a segment).
+        kind: its section in the word lists (``quantity``, ``quality``, ``finding``, ``lead``, ``number``, ``no``, ...).
+        values: names of quantities, leads, or the meaning of a word (for a quantity, for a segment).
         subject: the findings it names.
         negated: the phrase denies them ("normal R-wave progression").
         region: the leads are named as a region ("chest leads"), not one by one.
@@ -188,20 +188,30 @@ Node = dict[str, Any]  # word -> Node; the Term of a phrase that ends here under
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Phrases as a tree of words, words that may stand between a quantity and its value, and abbreviations that end in a full stop."""
+    """All known phrases and words.
+
+    Attributes:
+        tree: phrases as a tree of words.
+        filler: words that may come between a quantity and its value.
+        abbreviations: words that end in a full stop.
+    """
 
     tree: Node
-    bridge: frozenset[str]
+    filler: frozenset[str]
     abbreviations: frozenset[str]
 
 
 def phrase_words(phrase: str) -> tuple[str, ...]:
-    """A phrase of the word lists as words, hyphens left out."""
-    return tuple(word_of(raw) for raw in _TOKEN.findall(plain(phrase)) if raw != "-")
+    """The words of a phrase, without hyphens.
+
+    Args:
+        phrase: of the word lists.
+    """
+    return tuple(word_of(raw) for raw in _TOKEN.findall(normalised(phrase)) if raw != "-")
 
 
 def _forms(phrase: str) -> Iterator[tuple[str, ...]]:
-    """All forms of a phrase: a star stands for German endings."""
+    """All forms of a phrase, in which a star stands for German endings."""
     if "*" not in phrase:
         yield phrase_words(phrase)
         return
@@ -264,12 +274,16 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
 
 
 def subject_of(name: str) -> Subject:
-    """The findings behind a name of the word lists: a finding, several joined by ``|``, or one of ``GROUPS``."""
+    """The findings of a name in the word lists.
+
+    Args:
+        name: a finding, several joined by ``|``, or one of ``GROUPS``.
+    """
     return GROUPS.get(name) or (tuple(name.split("|")),)
 
 
 def lexicon() -> Lexicon:
-    """Both languages in one tree: a text is read without asking for its language."""
+    """The lexicon of both languages; the language of a text need not be known."""
     return _lexicon(tuple(load_knowledge()))
 
 
@@ -279,7 +293,7 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     found: dict[tuple[str, ...], Term] = {}
-    bridge: set[str] = set()
+    filler: set[str] = set()
     abbreviations: set[str] = set()
     for entry in map(load_knowledge().__getitem__, findings):
         if entry.name in _BY_CATEGORY:
@@ -288,9 +302,9 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
             found[phrase_words(phrase)] = Term("finding", subject=((entry.name,),))
     for name in FILES:
         words = yaml.load((files(__package__) / "words" / name).read_text(encoding="utf-8"), Loader=loader)
-        bridge |= {word_of(word) for word in words["bridge"]}
+        filler |= {word_of(word) for word in words["bridge"]}
         abbreviations |= {word_of(word) for word in words["abbreviations"]}
-        # an English phrase keeps its meaning where a German one is spelt alike
+        # an English phrase has precedence over a German one of the same spelling
         listed: dict[tuple[str, ...], Term] = {}
         for phrase, term in _terms(words):
             for form in _forms(phrase):
@@ -305,4 +319,4 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
         for word in form:
             node = node.setdefault(word, {})
         node[""] = term
-    return Lexicon(tree, frozenset(bridge), frozenset(abbreviations))
+    return Lexicon(tree, frozenset(filler), frozenset(abbreviations))

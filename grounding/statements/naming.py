@@ -1,4 +1,4 @@
-"""Findings by name, the walls and leads they are said of."""
+"""Findings by name, with their walls and leads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .scope import OTHER_TIME
 from .tokens import word_set
 
 WAVES = frozenset({"p", "q", "r", "s", "t", "st"})
-# the wave whose size a number in mm behind a finding gives
+# the wave to which a number in mm after a finding refers
 AMPLITUDE_OF = {
     "st_elevation": "st",
     "st_depression": "st",
@@ -28,30 +28,40 @@ _ACUTE = word_set(
 )
 _EARLIER = frozenset({"prior", "previous", "past"})
 _TYPES = frozenset({"type", "typ", "like", "configuration", "konfiguration", "artig"})
-# words before "for" that tell of the ECG: "positive for AF", other than "flecainide for AF"
+# words before "for" after which a finding is one of the ECG: "positive for AF", unlike "flecainide for AF"
 _FOUND_FOR = word_set(
-    "positive diagnostic criteria evidence suspicious suggestive typical characteristic pathognomonic significant notable remarkable except specific meets sign "
-    "signs support"
+    "positive diagnostic criteria evidence suspicious suggestive typical characteristic pathognomonic significant "
+    "notable remarkable except specific meets sign signs support"
 )
-# words that may stand between a finding and the leads behind it, and between leads and the finding behind them
+# words that may come between a finding and the leads after it, and between leads and the finding after them
 _TO_LEADS = word_set(
-    "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about involves and bis von den der ueber "
-    "ableitung ableitungen auch up to , mainly especially most maximal best predominantly limited affecting - findet finden sich vorhanden mm mv"
+    "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about "
+    "involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most maximal best "
+    "predominantly limited affecting - findet finden sich vorhanden mm mv"
 )
 _FROM_LEADS = JOINS | word_set(
-    "there is are show shows a an : the no has have with leads lead without ) zeigen zeigt besteht bestehen findet finden sich eine ein keine in of evidence "
-    "segment"
+    "there is are show shows a an : the no has have with leads lead without ) zeigen zeigt besteht bestehen findet "
+    "finden sich eine ein keine in of evidence segment"
 )
 _LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "as", "well", "in"})
 _AHEAD_OF_REGION = frozenset({"regional", "finding", "wave", "region", "quality", "unmodelled", "maybe", "said"})
 
 
 def read_finding(c: Context, number: int, item: Phrase) -> None:
+    """Read the name of a finding."""
     name_finding(c, number, item, item.term.subject, item.term.negated)
 
 
 def name_finding(c: Context, number: int, item: Phrase, subject: Subject, denied: bool = False) -> None:
-    """State a finding of the knowledge base, or several of which one must be there."""
+    """Add a statement about a finding, or several of which one must be present.
+
+    Args:
+        c: the sentence.
+        number: of the item.
+        item: the words.
+        subject: the findings.
+        denied: the words deny them.
+    """
     if _names_something_else(c, number, item):
         return
     regions = _regions_for(c, item)
@@ -61,9 +71,9 @@ def name_finding(c: Context, number: int, item: Phrase, subject: Subject, denied
     if not denied and _alternative(c, item, subject):
         return
     scope = c.scope_for(item.first, item.last, number, subject)
-    aside = scope.aside or _purpose(c, first)
-    if aside == OTHER_TIME and subject[0][0] in _INFARCTIONS and _earlier(c, first):
-        aside = ""
+    exclusion = scope.exclusion or _purpose(c, first)
+    if exclusion == OTHER_TIME and subject[0][0] in _INFARCTIONS and _earlier(c, first):
+        exclusion = ""
     statement = c.add(
         "finding",
         (),
@@ -72,7 +82,7 @@ def name_finding(c: Context, number: int, item: Phrase, subject: Subject, denied
         findings=subject,
         negated=scope.negated != denied,
         uncertain=scope.uncertain,
-        aside=aside,
+        exclusion=exclusion,
     )
     c.head([statement], first, item.last)
     if regions:
@@ -96,7 +106,7 @@ def _quantity_of(subject: Subject) -> str:
 
 
 def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
-    """ "delay of LBBB type", "pacemaker lower rate"."""
+    """Whether the name of a finding is part of another term: "delay of LBBB type", "pacemaker lower rate"."""
     following = c.next(number)
     return c.word(item.last + 1) in _TYPES or (
         following is not None and following.first == item.last + 1 and following.term.kind == "unmeasured"
@@ -104,7 +114,7 @@ def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
 
 
 def _purpose(c: Context, first: int) -> str:
-    """ "flecainide for AF": a finding behind "for" and a word that is not of ECGs is a reason for something."""
+    """The exclusion of a finding that is the purpose of something else: "flecainide for AF"; else ``""``."""
     at = first - 1
     while at > 0 and c.words[at] in ("a", "an", "the", "her", "his", "acute", "chronic", "persistent"):
         at -= 1
@@ -114,17 +124,17 @@ def _purpose(c: Context, first: int) -> str:
 
 
 def _acute(c: Context, first: int, last: int) -> bool:
-    """ "acute inferior infarct", "inferior infarct, acute": told by ST elevation, not by the Q waves of an old one."""
+    """Whether an infarction is called acute, before or after it: its sign is ST elevation, not Q waves."""
     return not _ACUTE.isdisjoint((*c.words[max(0, first - 3) : first], *c.words[last + 1 : last + 3]))
 
 
 def _earlier(c: Context, first: int) -> bool:
-    """A prior infarction is one that shows, other than a prior fibrillation."""
+    """Whether a finding is called prior; a prior infarction is still visible, unlike prior fibrillation."""
     return not _EARLIER.isdisjoint(c.words[max(0, first - 2) : first])
 
 
 def _alternative(c: Context, item: Phrase, subject: Subject) -> bool:
-    """ "atrial fibrillation or flutter" is borne out by either: joined to the finding before."""
+    """Join a finding to the one before as an alternative: "atrial fibrillation or flutter"; whether that was done."""
     head = c.heads[-1] if c.heads else None
     if head is None or head.closed or len(head.statements) != 1 or len(subject) != 1:
         return False
@@ -136,7 +146,7 @@ def _alternative(c: Context, item: Phrase, subject: Subject) -> bool:
         or before.kind != "finding"
         or before.negated
         or before.leads
-        or before.aside
+        or before.exclusion
     ):
         return False
     if len(before.findings) != 1 or ("/" in gap and not before.findings[0][0].startswith("atrial")):
@@ -150,7 +160,7 @@ def _alternative(c: Context, item: Phrase, subject: Subject) -> bool:
 
 
 def read_regional(c: Context, number: int, item: Phrase) -> None:
-    """Infarction or ischaemia with the walls named before it: "inferior and lateral infarcts" are two."""
+    """Read infarction or ischaemia with the walls before it: "inferior and lateral infarcts" are two statements."""
     walls = WALLS[item.term.values[0]]
     infarction = item.term.values[0] == "infarction"
     regions = _regions_for(c, item)
@@ -165,7 +175,7 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
     if not regions and _alternative(c, item, subjects[0]):
         return
     scope = c.scope_for(item.first, item.last, number, walls[""])
-    aside = "" if infarction and scope.aside == OTHER_TIME and _earlier(c, first) else scope.aside
+    exclusion = "" if infarction and scope.exclusion == OTHER_TIME and _earlier(c, first) else scope.exclusion
     statements = [
         c.add(
             "finding",
@@ -175,7 +185,7 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
             findings=subject,
             negated=scope.negated,
             uncertain=scope.uncertain,
-            aside=aside,
+            exclusion=exclusion,
         )
         for subject in subjects
     ]
@@ -184,7 +194,7 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_unmodelled(c: Context, number: int, item: Phrase) -> None:
-    """A finding with a name but without a criterion."""
+    """Read a finding without a criterion."""
     _regions_for(c, item)
     scope = c.scope_for(item.first, item.last, number)
     statement = c.add(
@@ -194,7 +204,7 @@ def read_unmodelled(c: Context, number: int, item: Phrase) -> None:
         item.last,
         negated=scope.negated,
         uncertain=scope.uncertain,
-        aside=scope.aside or NO_CRITERION,
+        exclusion=scope.exclusion or NO_CRITERION,
     )
     c.head([statement], item.first, item.last)
     c.subjects, c.segment, c.qualities = [], None, []
@@ -206,7 +216,7 @@ def _regions_for(c: Context, item: Phrase) -> list[Phrase]:
 
 
 def read_region(c: Context, number: int, item: Phrase) -> None:
-    """ "inferior" before a finding, or behind it."""
+    """Read a region ("inferior"), before or after its finding."""
     c.regions = [*c.regions[-3:], item] if c.regions and item.first - c.regions[-1].last <= 3 else [item]
     following = c.next(number)
     ahead = following is not None and following.first - item.last <= 4 and following.term.kind in _AHEAD_OF_REGION
@@ -216,6 +226,7 @@ def read_region(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_lead(c: Context, number: int, item: Phrase) -> None:
+    """Read leads, before or after their finding."""
     leads, region = item.term.values, item.term.region
     if leads == ("same",):
         leads, region = c.last_leads
@@ -235,7 +246,7 @@ def read_lead(c: Context, number: int, item: Phrase) -> None:
 
 
 def _joined_to_leads(c: Context, number: int, item: Phrase) -> bool:
-    """ "limb leads and V5,6": one list of a region and leads."""
+    """Whether leads continue a list with a region: "limb leads and V5,6"."""
     before = c.before(number)
     if (
         before is None
@@ -248,22 +259,22 @@ def _joined_to_leads(c: Context, number: int, item: Phrase) -> bool:
 
 
 def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Phrase) -> bool:
-    """Give leads to the findings they follow; with "ST elevation and T inversion in V1-V3" to both."""
+    """Assign leads to the findings before them, as to both in "ST elevation and T inversion in V1-V3"."""
     given = joined = False
     for head in reversed(c.heads):
-        takers = [
+        receivers = [
             statement
             for statement in head.statements
             if statement.kind in ("finding", "amplitude") and not statement.leads
         ]
-        if not takers or (given and not joined):
+        if not receivers or (given and not joined):
             break
         if not given and not _only_to_leads(c.gap(head.last, item.first)):
             break
-        for statement in takers:
+        for statement in receivers:
             statement.leads, statement.region = leads, region
         if not given:
-            for statement in takers:
+            for statement in receivers:
                 statement.end = max(statement.end, c.ends[item.last])
             for statement in c.out[-2:]:
                 if statement.kind == "amplitude" and not statement.leads and statement.subject[0] in WAVES:
@@ -281,7 +292,13 @@ def _only_to_leads(gap: list[str]) -> bool:
 
 
 def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> None:
-    """ "In V1-V4 there is ST elevation": leads that stood before."""
+    """Assign leads that precede a finding: "in V1-V4 there is ST elevation".
+
+    Args:
+        c: the sentence.
+        statement: about the finding.
+        first: its first token.
+    """
     before, c.leads_before = c.leads_before, None
     if before is None:
         return
@@ -293,13 +310,19 @@ def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> Non
 
 
 def take_amount_before(c: Context, statement: ParsedStatement, first: int) -> None:
-    """ "2 mm ST elevation": the amount stood before."""
+    """Add the statement on an amount that precedes a finding: "2 mm ST elevation".
+
+    Args:
+        c: the sentence.
+        statement: about the finding.
+        first: its first token.
+    """
     amount, c.amount = c.amount, None
     if amount is None or not 0 < first - amount.last <= 4:
         return
     wave = AMPLITUDE_OF.get(statement.findings[0][0])
     if wave:
-        said = c.add(
+        stated = c.add(
             "amplitude",
             (wave,),
             amount.first,
@@ -307,7 +330,7 @@ def take_amount_before(c: Context, statement: ParsedStatement, first: int) -> No
             number=amount.number,
             leads=statement.leads,
             region=statement.region,
-            aside=statement.aside,
+            exclusion=statement.exclusion,
         )
-        said.uncertain = statement.uncertain
-        c.heads[-1].statements.append(said)
+        stated.uncertain = statement.uncertain
+        c.heads[-1].statements.append(stated)

@@ -16,10 +16,11 @@ UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), ("mV", 0.1)),
     **dict.fromkeys(("µv", "uv", "microvolt", "microvolts"), ("mV", 0.001)),
 }
-# units of other things: the number before them is no value of the ECG that could be held against anything
+# units of other quantities, which are not checked
 _OTHER_UNITS = word_set(
-    "mg g kg cm m km hz khz mmhg mmol l ml years year yo y jahre jahr j % leads lead ableitungen min minutes minute hours hour hrs days weeks months "
-    "tage stunden minuten pm am beats beat complexes times x mal times channels kanal points score"
+    "mg g kg cm m km hz khz mmhg mmol l ml years year yo y jahre jahr j % leads lead ableitungen min minutes minute "
+    "hours hour hrs days weeks months tage stunden minuten pm am beats beat complexes times x mal times channels kanal "
+    "points score"
 )
 _BEATS = frozenset({"beats", "beat", "b", "schlaege", "schlag", "complexes", "per", "pro", "/"})
 _MINUTES = frozenset({"min", "minute", "mins", "m"})
@@ -66,13 +67,15 @@ class Number:
     """A number or a range as written, in the unit's base (ms, bpm, deg, mV).
 
     Attributes:
-        low, high: equal where it is one number.
+        low: lower end of a range, or the number.
+        high: upper end of a range, or the number.
         unit: ``ms``, ``bpm``, ``deg``, ``mV``, ``paper`` (mm/s, mm/mV), ``other``, or ``""`` where none is written.
-        start, end: place in the text.
+        start: index of its first character in the text.
+        end: index after its last character.
         compare: ``>`` or ``<`` where the text says above or below.
         approximate: "about 75".
-        either_sign: a dash before it may be a sign or only a dash.
-        written: the figures as they are written, without their unit.
+        either_sign: the dash before it may be a minus sign or a dash.
+        written: the numbers as written, without their unit.
     """
 
     low: float
@@ -87,12 +90,20 @@ class Number:
 
     @property
     def is_range(self) -> bool:
+        """Whether it is a range."""
         return self.low != self.high
 
 
 @dataclass(slots=True)
 class Found:
-    """What was read at a place: tokens ``first`` to ``last``; ``number`` is None for dates, ratios and ages, which are passed over."""
+    """A number in a sentence.
+
+    Attributes:
+        first: first token.
+        last: last token.
+        number: None for dates, ratios and ages, which are skipped.
+        year: it is a year or a date.
+    """
 
     first: int
     last: int
@@ -101,7 +112,11 @@ class Found:
 
 
 def is_number(word: str) -> bool:
-    """Whether a token begins a number in digits (which "²" and "①" are not)."""
+    """Whether a token is the beginning of a number in digits ("²" and "①" are not).
+
+    Args:
+        word: the token.
+    """
     return (word[0].isdecimal() and word[-1].isdecimal()) or (word[0] == "." and len(word) > 1)
 
 
@@ -113,17 +128,21 @@ def _day_and_month(first: str, second: str) -> bool:
 
 
 class NumberReader:
-    """Reads numbers out of one sentence."""
+    """Reads the numbers of one sentence.
+
+    Args:
+        sentence: its tokens.
+    """
 
     def __init__(self, sentence: Sentence) -> None:
         self.words, self.starts, self.ends = sentence.words, sentence.starts, sentence.ends
         self.size = len(self.words)
 
     def read(self, at: int) -> Found | None:
-        """The number, range, date or ratio that begins at a token, or None."""
+        """The number, range, date or ratio that begins at token ``at``, or None."""
         words = self.words
         if not is_number(words[at]):
-            return self._spelt(at)
+            return self._number_word(at)
         if passed := self._date_or_ratio(at):
             return passed
         low, last = self._digits(at)
@@ -133,9 +152,9 @@ class NumberReader:
         if (
             spread := self._spread(last)
         ) is not None:  # "236 +- 9 ms", "236 ms +/- 9 ms": the first figure is the value
-            unit_behind, scale_behind, last = self._unit(spread)
+            following_unit, following_scale, last = self._unit(spread)
             if not unit:
-                unit, scale = unit_behind, scale_behind
+                unit, scale = following_unit, following_scale
         if not unit and self._next_in_list_is_other(last):
             return Found(first, last, None)  # "140/90 mmHg"
         written = [low]
@@ -161,8 +180,8 @@ class NumberReader:
             year=not unit and low == high and _CENTURIES[0] <= low < _CENTURIES[1] and len(words[at]) == 4,
         )
 
-    def unit_behind(self, at: int) -> str:
-        """The unit behind a token, or ``""``."""
+    def following_unit(self, at: int) -> str:
+        """The unit after token ``at``, or ``""``."""
         return self._unit(at)[0]
 
     def _next_in_list_is_other(self, last: int) -> bool:
@@ -193,7 +212,7 @@ class NumberReader:
         return float(word), at
 
     def _sign(self, at: int) -> tuple[int, float, bool]:
-        """(first token, sign, whether the dash may also be a mere dash)."""
+        """First token of a number with its sign, the sign, and whether it may also be a dash."""
         if not at or self.words[at - 1] not in _SIGNS:
             return at, 1.0, False
         sign = self.words[at - 1]
@@ -212,7 +231,7 @@ class NumberReader:
         return (at - 1, 1.0, True) if spaced and self.words[at - 2].isalpha() else (at, 1.0, False)
 
     def _range(self, first: int, last: int) -> tuple[int, float] | None:
-        """(token of the second number, its sign) where "120-200" or "60 to 100" goes on."""
+        """Token and sign of the second number of a range ("120-200", "60 to 100"), or None."""
         at = last + 1
         if at + 1 >= self.size or self.words[at] not in _JOINS:
             return None
@@ -229,7 +248,7 @@ class NumberReader:
         return second, sign
 
     def _unit(self, last: int) -> tuple[str, float, int]:
-        """(unit, factor, last token of it)."""
+        """Unit after token ``last``, its factor and its last token."""
         words, at = self.words, last + 1
         if (
             at < self.size
@@ -273,7 +292,7 @@ class NumberReader:
         return "", 1.0, last
 
     def _spread(self, last: int) -> int | None:
-        """The last token of an uncertainty that stands behind a number, or None."""
+        """Last token of an uncertainty after a number ("+- 9"), or None."""
         for sign in _PLUS_MINUS:
             at = last + 1 + len(sign)
             if tuple(self.words[last + 1 : at]) == sign and at < self.size and is_number(self.words[at]):
@@ -281,7 +300,7 @@ class NumberReader:
         return None
 
     def _date_or_ratio(self, at: int) -> Found | None:
-        """ "12.03.2020", "12/3/18", "2019-03-12", "12-MAR-2018", "07:27", "2:1": passed over."""
+        """A date, time or ratio ("12.03.2020", "12/3/18", "12-MAR-2018", "07:27", "2:1"), which is skipped, or None."""
         words = self.words
         end, parts, signs = at, 1, ""
         while (
@@ -311,8 +330,8 @@ class NumberReader:
             return Found(at, end, None, year=True)
         return None
 
-    def _spelt(self, at: int) -> Found | None:
-        """ "seventy-five", "one hundred and sixty"."""
+    def _number_word(self, at: int) -> Found | None:
+        """A number in words ("seventy-five", "one hundred and sixty"), or None."""
         words = self.words
         total, current, end, seen = 0, 0, at, False
         while end < self.size:

@@ -1,4 +1,4 @@
-"""What a text says, piece by piece."""
+"""The statements of a text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .lexicon import Subject
 from .numbers import Number
 
 UNIT_OF = {"heart_rate": "bpm", "atrial_rate_bpm": "bpm", "axis": "deg", "axis_p": "deg", "axis_t": "deg"}
-# why a statement can't be held against the recording
+# reasons why a statement is not checked
 CHANGE = "a change, not a value"
 UNNAMED = "the number's quantity is not one that was measured"
 UNIT_CLASH = "the unit is not one of the quantity named"
@@ -17,19 +17,22 @@ NO_CRITERION = "there is no criterion for it"
 
 @dataclass(slots=True)
 class ParsedStatement:
-    """One thing a text says.
+    """One statement of a text.
 
     Attributes:
         kind: ``number``, ``amplitude``, ``category``, ``regularity``, ``finding``, ``missing`` or ``other``.
         subject: a quantity (``("pr",)``), or the wave or sum of an amplitude.
-        start, end: place in the text.
-        findings: what a ``finding`` names: of each group one must be there; empty where there is no criterion for it.
-        negated, uncertain: as the words say.
-        leads: the leads it is said of; ``region`` where they are named as a region.
+        start: index of its first character in the text.
+        end: index after its last character.
+        findings: of a ``finding``; of each group one must be present. Empty where there is no criterion.
+        negated: the text denies it.
+        uncertain: the text expresses doubt.
+        leads: in which leads.
+        region: the leads are named as a region, not one by one.
         number: of a ``number`` or ``amplitude``.
         word: of a ``category`` or ``regularity``.
         formulas: of a QTc.
-        aside: why it is no claim about this recording, or ``""``.
+        exclusion: why it is not a claim about this recording, or ``""``.
     """
 
     kind: str
@@ -44,4 +47,4 @@ class ParsedStatement:
     number: Number | None = None
     word: str = ""
     formulas: tuple[str, ...] = ()
-    aside: str = ""
+    exclusion: str = ""

@@ -1,8 +1,8 @@
-"""From text to statements: numbers, words for values, and findings, with negation, doubt, time and leads bound to them.
+"""From text to statements: numbers, words for values, and findings, with their negation, doubt, time and leads.
 
-A sentence is read from left to right, item by item. Quantities ("PR interval"), segments ("T waves") and findings are subjects; numbers and words for
-values are said of the subject before them where only words without a meaning of their own stand between. Negation and doubt hold for the next finding or
-word and for what is joined to it by "and", "or" or a comma.
+A sentence is read from left to right, item by item. Quantities ("PR interval"), segments ("T waves") and findings are
+subjects. Numbers and words for values belong to the subject before them if only filler words are in between. Negation
+and doubt apply to the next finding or word, and to what is joined to it by "and", "or" or a comma.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from .lexicon import lexicon
 from .parsed import ParsedStatement
 from .tokens import sentences
 
-# kind of item -> how it is read; kinds that are missing here only matter to their neighbours
+# kind of item -> function that reads it, given the sentence, the number of the item and the item itself; other kinds
+# only affect the reading of adjacent items
 _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "stop": cues.read_stop,
     "contrast": cues.read_stop,
@@ -37,7 +38,7 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "comparative": cues.read_comparative,
     "quantity": values.read_quantity,
     "unmeasured": values.read_unmeasured,
-    "said": values.read_said,
+    "said": values.read_stated,
     "quality": values.read_quality,
     "regularity": values.read_regularity,
     "number": figures.read_number,
@@ -53,10 +54,16 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
 
 
 def read_statements(text: str) -> list[ParsedStatement]:
-    """All statements of a text, in order.
+    """All statements of a text.
+
+    Args:
+        text: in English or German.
+
+    Returns:
+        The statements, in order.
 
     Example:
-        >>> [(s.kind, s.subject or s.findings, s.negated) for s in read_statements("PR 160 ms, no left bundle branch block")]
+        >>> [(s.kind, s.subject or s.findings, s.negated) for s in read_statements("PR 160 ms, no LBBB")]
         [('number', ('pr',), False), ('finding', (('complete_left_bundle_branch_block',),), True)]
     """
     words = lexicon()

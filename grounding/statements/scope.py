@@ -1,4 +1,4 @@
-"""Which parts of a sentence are not said of this recording: another time, another person, a guideline, a comparison, a question."""
+"""Parts of a sentence that are not about this recording: other times or persons, guidelines, comparisons, questions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ QUESTION = "a question, not a statement"
 _SEGMENT_ENDS = frozenset({",", "(", ")", "[", "]"})
 _VERBS = word_set("showed revealed had demonstrated was were documented had has shows zeigte war waren hatte rose fell")
 _MONTHS = word_set(
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
+    "january february march april may june july august september october november december "
+    "jan feb mar apr jun jul aug sep sept oct nov dec "
     "januar februar maerz mai juni juli oktober dezember"
 )
 _COMPARISON_ENDS = word_set("is are has have shows there new newly neu neuer neue neues ist sind")
-# what may stand around "in 2019" when the part of the sentence is only a time
+# words before a year that make it a time ("in 2019")
 _YEAR_BEFORE = frozenset({"in", "im", "since", "seit", "jahr", "year", "from", "von", "vom", "of", "dated"})
 
 
-def asides(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
-    """For every token the reason why what is said there is no claim about this recording, ``""`` where it is one."""
+def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
+    """Find the parts of a sentence that are not claims about this recording.
+
+    Args:
+        sentence: its tokens.
+        items: its items.
+
+    Returns:
+        For every token the reason why it is not part of a claim, or ``""``.
+    """
     size = len(sentence.words)
     kinds = {item.term.kind for item in items}
-    if sentence.question and _asks(sentence, items):
+    if sentence.question and _is_question(sentence, items):
         return [QUESTION] * size
     if "general" in kinds and "met" not in kinds:
         return [GENERAL] * size
@@ -43,8 +52,8 @@ def asides(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
     return out
 
 
-def _asks(sentence: Sentence, items: Sequence[Phrase]) -> bool:
-    """ "Is there AF?" asks; "LVH?" doubts."""
+def _is_question(sentence: Sentence, items: Sequence[Phrase]) -> bool:
+    """Whether a sentence with a question mark is a question ("Is there AF?"); "LVH?" expresses doubt."""
     return (
         sentence.words[0]
         in {
@@ -70,7 +79,7 @@ def _asks(sentence: Sentence, items: Sequence[Phrase]) -> bool:
 
 
 def _segments(sentence: Sentence, items: Sequence[Phrase]) -> list[tuple[int, int, bool]]:
-    """Parts between commas, brackets and words such as "but": (first token, token behind, whether a new clause begins)."""
+    """Parts between commas, brackets and words such as "but": (first token, token after it, is it a new clause)."""
     cuts: dict[int, bool] = {0: True}
     for at, word in enumerate(sentence.words):
         if word in _SEGMENT_ENDS:
@@ -88,8 +97,8 @@ def _mark(out: list[str], first: int, behind: int, reason: str) -> None:
 
 
 def _mark_hypothetical(items: Sequence[Phrase], segments: list[tuple[int, int, bool]], out: list[str]) -> None:
-    """From "if" or "usually" to the end of the clause; with "would" the whole clause."""
-    clauses = [a for a, _, fresh in segments if fresh]
+    """Mark what follows "if" or "usually", up to the end of the clause; with "would" the whole clause."""
+    clauses = [a for a, _, new_clause in segments if new_clause]
     ends = [*clauses, len(out)]
     done = at = 0
     for item in items:
@@ -105,7 +114,7 @@ def _mark_hypothetical(items: Sequence[Phrase], segments: list[tuple[int, int, b
 
 
 def _mark_comparisons(sentence: Sentence, items: Sequence[Phrase], out: list[str]) -> None:
-    """ "compared with the ECG of 2019": from the cue to the next comma or verb."""
+    """Mark a comparison ("compared with the ECG of 2019"), up to the next comma or verb."""
     words, size = sentence.words, len(sentence.words)
     closing = {item.first for item in items if item.term.kind in ("stop", "contrast", "now")}
     done = 0
@@ -149,7 +158,7 @@ def _mark_comparisons(sentence: Sentence, items: Sequence[Phrase], out: list[str
 def _mark_times(
     sentence: Sentence, items: Sequence[Phrase], segments: list[tuple[int, int, bool]], out: list[str]
 ) -> None:
-    """The part of the sentence around "last year"; the parts behind it too where it is a time alone or tells of a recording."""
+    """Mark parts about another time ("last year"), and parts after them if they have only a time, or a past verb."""
     cues: list[int] = []
     for item in items:
         if item.term.kind == "aside" and not out[item.first]:
@@ -159,34 +168,36 @@ def _mark_times(
             while at > 0 and (sentence.words[at] in _MONTHS or sentence.words[at].isdecimal()):
                 at -= 1  # "of 3 May 2018"
             before = sentence.words[at]
-            if before in ("in", "im", "jahr", "year") or (before in _YEAR_BEFORE and _told(sentence, item)):
+            if before in ("in", "im", "jahr", "year") or (
+                before in _YEAR_BEFORE and _reports_recording(sentence, item)
+            ):
                 cues.append(item.first)
     if not cues:
         return
     known = {item.first: item for item in items}
-    going = False
+    continues = False
     cue_at = 0
-    for first, behind, fresh in segments:
+    for first, behind, new_clause in segments:
         while cue_at < len(cues) and cues[cue_at] < first:
             cue_at += 1
         has_cue = cue_at < len(cues) and cues[cue_at] < behind
-        if fresh and not has_cue:
-            going = False
+        if new_clause and not has_cue:
+            continues = False
         words = sentence.words[first:behind]
         if has_cue:
             _mark(out, first, behind, OTHER_TIME)
             content = [known[at].term.kind for at in range(first, behind) if at in known]
             alone = not {"finding", "quantity", "number", "said", "wave", "regional", "unmodelled"} & set(content)
-            going = alone or bool(_VERBS & set(words))
-        elif going:
+            continues = alone or bool(_VERBS & set(words))
+        elif continues:
             if {"is", "are", "ist", "sind"} & set(words) and not _VERBS & set(words):
-                going = False
+                continues = False
                 continue
             _mark(out, first, behind, OTHER_TIME)
 
 
-def _told(sentence: Sentence, item: Phrase) -> bool:
-    """ "ECG of 12/3/2018 showed ...": a recording of another day; "ECG of 12/3/2018:" is a heading."""
+def _reports_recording(sentence: Sentence, item: Phrase) -> bool:
+    """Whether a date is that of another recording ("ECG of 12/3/2018 showed ..."); "ECG of 12/3/2018:" is a heading."""
     behind = sentence.words[item.last + 1 : item.last + 2]
     return bool(_VERBS & set(sentence.words[item.last + 1 : item.last + 4])) or bool(
         behind and behind[0].isalpha() and "ecg" not in behind

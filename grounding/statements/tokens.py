@@ -1,4 +1,4 @@
-"""A text as tokens: words, numbers and signs, each with its place, cut into sentences."""
+"""Tokens of a text: words, numbers and signs with their positions, divided into sentences."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# one character for one, so that places stay those of the text
-_SAME = str.maketrans(
+# one character is replaced by one, so that positions in the text are preserved
+_VARIANTS = str.maketrans(
     {
         **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\t\r\u200b\ufeff", " "),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u00ad", "-"),
@@ -32,7 +32,8 @@ _SAME = str.maketrans(
 )
 # an ordinal, a number, a word (with a lost umlaut as in "f#r", a chest lead's digit, "(s)"), line ends, or one sign
 _TOKEN = re.compile(
-    r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
+    r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|"
+    r"[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
 )
 _ENDS = frozenset(".;!|?")
 _LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
@@ -41,13 +42,24 @@ _MAX_KNOWN_WORDS = 20_000
 
 
 def word_set(words: str) -> frozenset[str]:
-    """Words written with spaces between, as a set."""
+    """The set of words in a text.
+
+    Args:
+        words: separated by spaces.
+    """
     return frozenset(words.split())
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Tokens of one sentence: as compared, and their places in the text."""
+    """Tokens of one sentence.
+
+    Attributes:
+        words: in the form of ``word_of``.
+        starts: index of each token's first character in the text.
+        ends: index after each token's last character.
+        question: it ends in a question mark.
+    """
 
     words: list[str]
     starts: list[int]
@@ -56,11 +68,14 @@ class Sentence:
 
 
 def word_of(raw: str) -> str:
-    """A token as phrases are compared: lower case, one spelling for British, American and German letters.
+    """A token in the form in which phrases are compared: lower case, one spelling for British, American and German.
+
+    Args:
+        raw: the token as in the text.
 
     Example:
-        >>> word_of("ISCHÄMIE"), word_of("ischaemia"), word_of("Repolarisation"), word_of("contraction(s)"), word_of("Bazett's")
-        ('ischemie', 'ischemia', 'repolarization', 'contractions', 'bazett')
+        >>> [word_of(raw) for raw in ("ISCHÄMIE", "ischaemia", "Repolarisation", "contraction(s)", "Bazett's")]
+        ['ischemie', 'ischemia', 'repolarization', 'contractions', 'bazett']
     """
     known = _words.get(raw)
     if known is None:
@@ -73,18 +88,29 @@ def word_of(raw: str) -> str:
     return known
 
 
-def plain(text: str) -> str:
-    """The text with typographic variants of dashes, spaces and signs made one; characters keep their places."""
-    return text.translate(_SAME)
+def normalised(text: str) -> str:
+    """Replace typographic variants of dashes, spaces and signs; characters keep their positions.
+
+    Args:
+        text: any text.
+    """
+    return text.translate(_VARIANTS)
 
 
 def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterator[Sentence]:
-    """Cut a text into sentences.
+    """Divide a text into sentences.
 
-    A sentence ends at ``.`` before a space (not behind an abbreviation or an ordinal), ``!``, ``?``, ``;``, ``|`` and at line ends. A line
-    that goes on in lower case continues the sentence where the text uses capitals at all.
+    A sentence ends at ``.`` before a space (not after an abbreviation or an ordinal), ``!``, ``?``, ``;``, ``|`` and at
+    line ends. A line that begins in lower case continues the sentence if the text has capitals at all.
+
+    Args:
+        text: any text.
+        abbreviations: words after which a full stop does not end a sentence.
+
+    Yields:
+        The sentences, in order.
     """
-    text = plain(text)
+    text = normalised(text)
     wraps = any(char.isupper() for char in text[:2000])
     words: list[str] = []
     starts: list[int] = []
@@ -137,7 +163,7 @@ def _ends(
     if sign == "?":
         return last and bool(words)
     if not last:
-        # "1.Satz" runs on, "rhythm.Normal" does not
+        # "rhythm.Normal" has two sentences, "1.Satz" has one
         return end < size and text[end].isupper() and bool(words) and len(words[-1]) > 3
     if not words or ends[-1] != start:
         return True

@@ -1,10 +1,10 @@
-"""How far what a text says may lie from what was measured, and what its words mean. The limits themselves are those of ``grounding.criteria``."""
+"""Tolerances of stated values, and meanings of words; the limits of normal values are in ``grounding.criteria``."""
 
 from __future__ import annotations
 
 from ..criteria.limits import Category, category, load_categories, rounded
 
-# how far a stated number may lie from the measured one: about the spread between devices and readers
+# allowed difference between a stated and a measured number: about the spread between devices and readers
 TOLERANCES = {
     "heart_rate": 5.0,
     "atrial_rate_bpm": 10.0,
@@ -18,9 +18,9 @@ TOLERANCES = {
     "axis_p": 15.0,
     "axis_t": 15.0,
 }
-APPROXIMATE = 1.5  # a number called approximate may lie this many times further away
+APPROXIMATE_FACTOR = 1.5  # by which the tolerance of an approximate number is larger
 P_PRESENT_SHARE = 0.5
-# amplitudes in one lead: (mV, share of the measured value), whichever is more
+# amplitudes in one lead: (mV, share of the measured value), whichever is larger
 AMPLITUDE_TOLERANCES = {
     "st": (0.075, 0.25),
     "p": (0.05, 0.25),
@@ -30,14 +30,14 @@ AMPLITUDE_TOLERANCES = {
     "s": (0.2, 0.2),
 }
 SUM_TOLERANCE_MV = 0.3
-# a finding in a lead counts as plainly absent only where the value is less than this share of its criterion's limit
-PLAIN_SHARE = 0.5
+# a finding in a lead is clearly absent only if the value is below this share of its criterion's limit
+CLEAR_SHARE = 0.5
 ST_LIMITS_MV = {"st_elevation": 0.1, "st_depression": 0.05}
 Q_WAVE_MV = 0.02
 
 
 CONTROLLED_RATE_BPM = 110
-# types of the frontal axis that divide its normal range, degrees; carts print "Linkstyp" from about +10 to -45
+# types of the frontal axis (German usage), degrees; electrocardiographs print "Linkstyp" from about +10 to -45
 AXIS_TYPES: dict[str, tuple[tuple[float, float], ...]] = {
     "vertical": ((65, 110),),
     "horizontal": ((-30, 20),),
@@ -49,16 +49,16 @@ AXIS_TYPES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 AXIS_TYPE_TOLERANCE = 15.0
 
-# what must hold for findings without a criterion of their own: where it doesn't, the finding is denied; where it does, nothing is known
-NEEDS = {
+# necessary conditions of findings without a criterion: if one fails, the finding is absent; if not, it is unknown
+NECESSARY_CONDITIONS = {
     "ventricular_tachycardia": "heart_rate > 100 and (qrs >= 120 or wide_share > 0)",
     "ventricular_fibrillation": "heart_rate > 100 and p_share < 0.5",
     "junctional_rhythm": "p_share < 0.7",
 }
 
 
-# words of texts -> the words of ``grounding.criteria.category`` that they mean
-_MEANT = {
+# words of texts -> the categories of ``grounding.criteria.category`` that they mean
+_CATEGORIES_OF_WORD = {
     "high": frozenset({"prolonged", "fast"}),
     "low": frozenset({"short", "slow"}),
     "normal": frozenset({"normal"}),
@@ -67,22 +67,23 @@ _MEANT = {
     "right": frozenset({"right"}),
     "extreme": frozenset({"extreme"}),
 }
-_OTHERS = frozenset({"abnormal", "deviated"})  # anything but normal
+_NOT_NORMAL = frozenset({"abnormal", "deviated"})  # anything but normal
 
 
 def in_category(
     name: str, value: float, word: str, sex: str | None = None, age: float | None = None
 ) -> Category | bool:
-    """Whether a value, as it is shown (whole ms, bpm, degrees), is what a word says.
+    """Whether a word applies to a value, rounded as texts show it (whole ms, bpm, degrees).
 
     Args:
         name: a quantity in the names of ``Measurement``.
         value: ms, bpm or degrees.
         word: ``normal``, ``high`` (prolonged, fast), ``low``, ``narrow``, ``abnormal``, or a word for the frontal axis.
-        sex, age: limits depend on them; ``None`` where not known.
+        sex: ``"female"``, ``"male"``, or ``None`` where not known; some limits depend on it.
+        age: years, or ``None`` where not known.
 
     Returns:
-        The answer, or, where there is none, a ``Category`` without a word and with the reason.
+        The result, or, where there is none, an empty ``Category`` with the reason.
 
     Example:
         >>> in_category("pr", 200.4, "high"), in_category("pr", 200.4, "normal"), in_category("qrs", 116, "normal")
@@ -99,16 +100,24 @@ def in_category(
         return rounded(value, "bpm") <= CONTROLLED_RATE_BPM
     if name == "rr":
         return in_category("heart_rate", 60000.0 / value, {"high": "low", "low": "high"}.get(word, word), sex, age)
-    meant = _MEANT.get(word)
+    categories = _CATEGORIES_OF_WORD.get(word)
     possible = load_categories().get("qtc" if name.startswith("qt") else name, {})
-    if (meant is None and word not in _OTHERS) or (meant is not None and not meant & set(possible)):
+    if (categories is None and word not in _NOT_NORMAL) or (categories is not None and not categories & set(possible)):
         return Category("", f"{word!r} has no limit for it")
     found = category(name, value, sex, age)
     if not found.word:
         return found
-    return found.word != "normal" if meant is None else found.word in meant
+    return found.word != "normal" if categories is None else found.word in categories
 
 
-def plainly(name: str, value: float, word: str, sex: str | None = None, age: float | None = None) -> bool:
-    """Whether a word that does not hold is plainly wrong: False between normal and prolonged, where readers differ."""
+def is_clearly_wrong(name: str, value: float, word: str, sex: str | None = None, age: float | None = None) -> bool:
+    """Whether a word that does not apply is clearly wrong; between normal and prolonged, readers differ.
+
+    Args:
+        name: a quantity in the names of ``Measurement``.
+        value: ms, bpm or degrees.
+        word: as in ``in_category``.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        age: years, or ``None``.
+    """
     return word not in ("normal", "narrow") or category(name, value, sex, age).word != "borderline"

@@ -1,4 +1,4 @@
-"""Quantities and the words said of them: "normal PR and QRS", "the QTc is prolonged"."""
+"""Quantities and words about their values: "normal PR and QRS", "the QTc is prolonged"."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from .items import Phrase
 from .lexicon import SEGMENT_WORDS
 from .parsed import ParsedStatement
 from .scope import COMPARED
-from .waves import say_shape
+from .waves import state_shape
 
 BE = frozenset({"is", "are", "ist", "sind"})
-WIDE_RANGE = 30  # a range at least this wide that is called normal is a norm, not a value
+WIDE_RANGE = 30  # a range at least this wide that is called normal is a reference range, not a value
 _LIST_WORDS = JOINS | {"the", "a", "rate", "interval", "("}
 _NEW_PART = frozenset({"and", ",", "with", "und", "mit"})
-_OWN = frozenset({"with", "whose", "having", "mit"})
+_POSSESSIVE = frozenset({"with", "whose", "having", "mit"})
 _AND_OR = frozenset({"or", "and", "oder", "und"})
 _CHANGING = frozenset({"increased", "shortened", "lengthened", "elevated", "raised", "erhoeht"})
 _CHANGED_BY = frozenset({"by", "um"})
@@ -21,6 +21,7 @@ _CHANGED_TO = frozenset({"to", "from", "auf", "von"})
 
 
 def read_quantity(c: Context, number: int, item: Phrase) -> None:
+    """Read the name of a quantity, or of several."""
     names = item.term.values
     before = c.before(number)
     if before is not None and before.term.kind == "qualifiers" and before.last == item.first - 1:
@@ -42,7 +43,7 @@ def read_quantity(c: Context, number: int, item: Phrase) -> None:
         read_unmeasured(c, number, item)
         return
     name = "qtc" if names[0] == "qt" and c.formula and item.first - c.formula[1] <= 3 else names[0]
-    joined = _joined(c, item)
+    joined = _continues_list(c, item)
     if not joined:
         c.subjects = []
     subject = QuantitySubject(name, item.first, item.last, joined=joined)
@@ -55,23 +56,23 @@ def read_quantity(c: Context, number: int, item: Phrase) -> None:
     _take_word_before(c, number, subject)
 
 
-def _joined(c: Context, item: Phrase) -> bool:
-    """Whether a quantity goes on with the list of the one before it."""
+def _continues_list(c: Context, item: Phrase) -> bool:
+    """Whether a quantity continues a list."""
     previous = c.subjects[-1] if c.subjects else None
-    if previous is None or previous.by_finding or previous.numbers or (previous.said and not c.word_before_list):
+    if previous is None or previous.by_finding or previous.numbers or (previous.stated and not c.word_before_list):
         return False
     gap = c.gap(previous.last, item.first)
     return 0 < len(gap) <= 4 and _LIST_WORDS.issuperset(gap)
 
 
 def _take_word_before(c: Context, number: int, subject: QuantitySubject) -> None:
-    """ "normal PR, QRS and QT": the word holds for the list."""
+    """Apply a word before a list to all of it: "normal PR, QRS and QT"."""
     qualities, c.qualities = c.qualities, []
     quality = qualities[-1] if qualities and 0 <= subject.first - qualities[-1].last <= 2 else None
     if quality is not None:
         scope = c.scope_for(quality.first, subject.last, number)
         statement = _category(c, subject, quality, quality.first, subject.last, scope)
-        subject.said = True
+        subject.stated = True
         c.head([statement], quality.first, subject.last)
         c.word_before_list = quality.term.values[0]
         return
@@ -91,17 +92,17 @@ def _take_word_before(c: Context, number: int, subject: QuantitySubject) -> None
             word=before.word,
             negated=before.negated,
             uncertain=before.uncertain,
-            aside=before.aside,
+            exclusion=before.exclusion,
         )
-        subject.said = True
+        subject.stated = True
     else:
         c.word_before_list = ""
 
 
 def _of_other_beats(c: Context, item: Phrase) -> bool:
-    """ "PVCs with a QRS of 160 ms": the premature beats' own."""
+    """Whether a quantity is that of premature beats: "PVCs with a QRS of 160 ms"."""
     head = c.heads[-1] if c.heads else None
-    if head is None or item.first - head.last > 4 or _OWN.isdisjoint(c.gap(head.last, item.first)):
+    if head is None or item.first - head.last > 4 or _POSSESSIVE.isdisjoint(c.gap(head.last, item.first)):
         return False
     return any(
         name.startswith("premature") for statement in head.statements for group in statement.findings for name in group
@@ -109,7 +110,12 @@ def _of_other_beats(c: Context, item: Phrase) -> bool:
 
 
 def value_follows(c: Context, number: int) -> bool:
-    """Whether a quantity has its own number or word behind it."""
+    """Whether a number or word follows a quantity.
+
+    Args:
+        c: the sentence.
+        number: of the quantity's item.
+    """
     following, last = c.next(number), c.items[number].last
     if following is None or following.first - last > 4 or not _NEW_PART.isdisjoint(c.gap(last, following.first)):
         return False
@@ -117,13 +123,13 @@ def value_follows(c: Context, number: int) -> bool:
 
 
 def read_unmeasured(c: Context, number: int, item: Phrase) -> None:
-    """A quantity that the library has no value for: its number is held against nothing."""
+    """Read a quantity that is not measured; its number is not checked."""
     c.subjects = [QuantitySubject("", item.first, item.last)]
     c.segment, c.qualities = None, []
 
 
-def read_said(c: Context, number: int, item: Phrase) -> None:
-    """A phrase that names a quantity and says something of it ("Linkstyp", "QT-Verlängerung")."""
+def read_stated(c: Context, number: int, item: Phrase) -> None:
+    """Read a phrase that has a quantity and a word in one ("Linkstyp", "QT-Verlängerung")."""
     name, word = item.term.values
     _state_word(c, number, item, "category", name, word)
     c.subjects = [QuantitySubject(name, item.first, item.last, by_finding=True)]
@@ -131,35 +137,35 @@ def read_said(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_quality(c: Context, number: int, item: Phrase) -> None:
-    """A word for a value or a shape: of what follows directly, of the segment, or of the quantity spoken of."""
+    """Read a word for a value or a shape: of what follows directly, of the last segment, or of the last quantity."""
     if _belongs_ahead(c, number, item):
         c.qualities.append(item)
-    elif not say_shape(c, number, item) and item.term.values[0]:
-        _say_of_quantity(c, number, item)
+    elif not state_shape(c, number, item) and item.term.values[0]:
+        _state_of_quantity(c, number, item)
 
 
 def _belongs_ahead(c: Context, number: int, item: Phrase) -> bool:
-    """ "prolonged PR interval", "inverted T waves", "flat or inverted T waves"; not "the PR interval is normal, QRS wide"."""
+    """Whether a word belongs to what follows: "prolonged PR interval"; not in "the PR interval is normal, QRS wide"."""
     following = c.next(number)
     if following is None or following.first - item.last > 2 or c.has(",", item.last, following.first):
         return False
     kind, (about, shape) = following.term.kind, item.term.values
     subject = c.subjects[-1] if c.subjects else None
-    waits = subject is not None and bool(subject.name) and not subject.said and not subject.by_finding
+    waits = subject is not None and bool(subject.name) and not subject.stated and not subject.by_finding
     copula = not IS.isdisjoint(c.gap(subject.last if subject else item.first, item.first))
     if kind == "quantity" and about:
         taken = (
             waits
             and subject is not None
             and (copula or item.first - subject.last <= 1)
-            and c.bridged(subject.last + 1, item.first)
+            and c.only_filler(subject.last + 1, item.first)
         )
         return not taken
     if kind == "wave" and (following.term.values[0], shape) in SEGMENT_WORDS:
         taken = (
             c.segment is not None
             and (copula or item.first - c.segment[1] <= 1)
-            and c.bridged(c.segment[1] + 1, item.first)
+            and c.only_filler(c.segment[1] + 1, item.first)
         )
         return not taken
     return (
@@ -170,26 +176,26 @@ def _belongs_ahead(c: Context, number: int, item: Phrase) -> bool:
     )
 
 
-def _say_of_quantity(c: Context, number: int, item: Phrase) -> None:
+def _state_of_quantity(c: Context, number: int, item: Phrase) -> None:
     subject = c.subjects[-1] if c.subjects else None
     if subject is None or not subject.name:
         return
     if subject.by_finding and (not subject.numbers or item.term.values[0] not in ("normal", "abnormal")):
         return
-    if not c.bridged(max(subject.last, _last_said(c, subject)) + 1, item.first) or _range_called_normal(c, item):
+    if not c.only_filler(max(subject.last, _last_said(c, subject)) + 1, item.first) or _range_called_normal(c, item):
         return
     both = any(before.term.kind == "both" for before in c.items[max(0, number - 2) : number])
     several = c.list_of(subject) if not subject.numbers else c.subjects if both else [subject]
     scope = c.scope_for(item.first, item.last, number)
-    unsaid = [one for one in several if not one.said] or [subject]
+    unsaid = [one for one in several if not one.stated] or [subject]
     statements = [_category(c, one, item, one.first, item.last, scope) for one in unsaid]
     for one in unsaid:
-        one.said = True
+        one.stated = True
     c.head(statements, subject.first, item.last)
 
 
 def _last_said(c: Context, subject: QuantitySubject) -> int:
-    """The last token of what was said of a quantity."""
+    """Last token of the last statement about a quantity."""
     ends = [head.last for head in c.heads[-1:] if head.first >= subject.first]
     if c.out and c.out[-1].kind == "number" and c.out[-1].start >= c.starts[subject.first]:
         ends.append(c.number_last)
@@ -209,13 +215,13 @@ def _category(
         word="normal" if borderline else word,
         negated=scope.negated,
         uncertain=scope.uncertain or borderline,
-        aside=scope.aside or (COMPARED if _changed(c, quality) else ""),
+        exclusion=scope.exclusion or (COMPARED if _changed(c, quality) else ""),
         formulas=formulas(c, subject, last),
     )
 
 
 def _changed(c: Context, quality: Phrase) -> bool:
-    """ "prolonged by 20 ms", "increased to 160 ms", "wide compared with": a change."""
+    """Whether a word describes a change: "prolonged by 20 ms", "increased to 160 ms", "wide compared with"."""
     following = c.next(c.item_at[quality.first])
     behind = c.word(quality.last + 1)
     if following is None:
@@ -229,7 +235,7 @@ def _changed(c: Context, quality: Phrase) -> bool:
 
 
 def _range_called_normal(c: Context, quality: Phrase) -> bool:
-    """ "60-100 bpm is normal" is about norms: the number was no statement."""
+    """Remove the statement on a reference range ("60-100 bpm is normal"); whether there was one."""
     last = c.out[-1] if c.out else None
     if (
         quality.term.values[0] != "normal"
@@ -248,11 +254,12 @@ def _range_called_normal(c: Context, quality: Phrase) -> bool:
 
 
 def read_regularity(c: Context, number: int, item: Phrase) -> None:
+    """Read "regular" and "irregular"."""
     _state_word(c, number, item, "regularity", "rr_cv", item.term.values[0])
 
 
 def _state_word(c: Context, number: int, item: Phrase, kind: str, name: str, word: str) -> None:
-    """Say of a quantity what one item says by itself."""
+    """Add the statement of an item that has a quantity and a word in one."""
     scope = c.scope_for(item.first, item.last, number)
     statement = c.add(
         kind,
@@ -262,13 +269,22 @@ def _state_word(c: Context, number: int, item: Phrase, kind: str, name: str, wor
         word=word,
         negated=scope.negated,
         uncertain=scope.uncertain,
-        aside=scope.aside,
+        exclusion=scope.exclusion,
     )
     c.head([statement], item.first, item.last)
 
 
 def formulas(c: Context, subject: QuantitySubject, last: int) -> tuple[str, ...]:
-    """The formula of a QTc: named between it and token ``last``, in its own name, or just before it."""
+    """The formula of a QTc: between it and token ``last``, in its name, or just before it.
+
+    Args:
+        c: the sentence.
+        subject: the quantity.
+        last: last token of its statement.
+
+    Returns:
+        Empty for other quantities, or where the formula is not named.
+    """
     if not subject.name.startswith("qtc"):
         return ()
     if c.formula is not None and subject.last < c.formula[1] <= last:

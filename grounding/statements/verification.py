@@ -1,4 +1,4 @@
-"""Hold each statement against the measurement."""
+"""``check``: compare each statement of a text with the measurement."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ..criteria.knowledge import load_knowledge
 from ..criteria.limits import Category, load_limits
 from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
-from .amplitudes import hold_amplitude, measured_amplitude
+from .amplitudes import measured_amplitude, verify_amplitude
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
 from .tolerances import (
-    APPROXIMATE,
-    NEEDS,
+    APPROXIMATE_FACTOR,
+    CLEAR_SHARE,
+    NECESSARY_CONDITIONS,
     P_PRESENT_SHARE,
-    PLAIN_SHARE,
     Q_WAVE_MV,
     ST_LIMITS_MV,
     TOLERANCES,
     in_category,
-    plainly,
+    is_clearly_wrong,
 )
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
-# findings that are no abnormality
+# findings that are not abnormal
 _NORMAL = frozenset(
     {
         "normal_rate",
@@ -64,7 +64,7 @@ _SHOWN = {
     "axis_p": "P axis",
     "axis_t": "T axis",
 }
-# findings that a named one brings with it: "LBBB, otherwise normal" leaves its wide QRS unsaid
+# findings that follow from a named one: the wide QRS in "LBBB, otherwise normal"
 _IMPLIED = {
     "conduction": frozenset(
         {"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}
@@ -74,19 +74,19 @@ _IMPLIED = {
 
 
 def check(text: str, measurement: Measurement) -> list[Claim]:
-    """Read the statements of a text and hold each against one recording.
+    """Compare the statements of a text with one recording.
 
     Args:
-        text: English or German about an ECG, whoever wrote it.
-        measurement: of the recording it speaks about.
+        text: about an ECG, in English or German, from any source.
+        measurement: of the recording.
 
     Returns:
-        A ``Claim`` per statement, in the order of the text. A doubtful statement ("possible ...") that the criteria do not bear out is
-        ``unsupported``, a definite one ``contradicted``. What is said of another time, person or thing, and sentences that say nothing
-        measurable, are ``not_checkable``.
+        A ``Claim`` per statement, in the order of the text. If the criteria do not agree, a doubtful statement
+        ("possible ...") is ``unsupported`` and a definite one ``contradicted``. Statements about another time, person
+        or device, and sentences without a measurable statement, are ``not_checkable``.
 
     Raises:
-        EcgError: this is no text, or no Measurement.
+        EcgError: ``text`` is not a str, or ``measurement`` not a Measurement.
         CriterionError: the knowledge base can't be read.
     """
     if not isinstance(text, str):
@@ -103,18 +103,19 @@ class _Checker:
         self.known: dict[object, tuple[Verdict, str, tuple[Evidence, ...]]] = {}
 
     def claims(self) -> list[Claim]:
+        """A claim per statement."""
         out: list[Claim] = []
         for statement in self.statements:
             names = ("pr", "qrs", "qtc") if statement.subject == ("intervals",) else statement.subject[:1]
             for name in names if statement.kind in ("category", "missing") else ("",):
-                verdict, reason, evidence = self._held(statement, name)
+                verdict, reason, evidence = self._cached_verdict(statement, name)
                 kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
                 words = self.text[statement.start : statement.end]
                 out.append(Claim(statement.start, statement.end, kind, verdict, evidence, reason, words))
         return out
 
-    def _held(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, tuple[Evidence, ...]]:
-        """Verdict, reason and evidence; the same thing said twice is looked up once."""
+    def _cached_verdict(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, tuple[Evidence, ...]]:
+        """Verdict, reason and evidence; computed once for equal statements."""
         number = statement.number
         key = (
             statement.kind,
@@ -126,17 +127,17 @@ class _Checker:
             statement.region,
             statement.word,
             statement.formulas,
-            statement.aside,
+            statement.exclusion,
             (number.low, number.high, number.compare, number.approximate, number.either_sign) if number else None,
         )
         if key not in self.known:
             verdict, reason, evidence = (
-                ("not_checkable", statement.aside, ()) if statement.aside else self._hold(statement, name)
+                ("not_checkable", statement.exclusion, ()) if statement.exclusion else self._verify(statement, name)
             )
             self.known[key] = (verdict, reason, tuple(evidence))
         return self.known[key]
 
-    def _hold(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+    def _verify(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         ways: dict[str, Callable[[ParsedStatement, str], tuple[Verdict, str, Iterable[Evidence]]]] = {
             "number": self._number,
             "amplitude": self._amplitude,
@@ -152,7 +153,7 @@ class _Checker:
         return "not_checkable", "nothing here can be held against a measurement", ()
 
     def _quantities(self, statement: ParsedStatement, name: str) -> list[Evidence]:
-        """The measured values a name may mean: an unnamed QTc is Bazett's or Fridericia's."""
+        """The measured values that a name may mean: a QTc without a formula is Fridericia's or Bazett's."""
         names = [name]
         if name in ("qtc", "qt") and (name == "qtc" or statement.kind == "category"):
             names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
@@ -170,9 +171,9 @@ class _Checker:
         title = _SHOWN.get(name, "QTc")
         if not known:
             return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
-        tolerance = TOLERANCES[name] * (APPROXIMATE if number.approximate else 1.0)
+        tolerance = TOLERANCES[name] * (APPROXIMATE_FACTOR if number.approximate else 1.0)
         lows = (number.low, -number.low) if number.either_sign else (number.low,)
-        if len(known) > 1:  # QTc by two formulas: the one that is meant is the nearer
+        if len(known) > 1:  # QTc by two formulas: take the nearer one
             known.sort(key=lambda one: abs(one[1] - number.low))
         for proof, value in known:
             if number.compare == ">":
@@ -192,11 +193,11 @@ class _Checker:
         return self._verdict(statement, False), f"measured {title} is {_show(value, name)}", (proof,)
 
     @staticmethod
-    def _verdict(statement: ParsedStatement, holds: bool, plain: bool = True) -> Verdict:
-        """What a statement is worth where the thing it names holds or not; one that is not plainly wrong, or doubtful, is not contradicted."""
+    def _verdict(statement: ParsedStatement, holds: bool, clear: bool = True) -> Verdict:
+        """The verdict on a statement whose content ``holds`` or not; if doubtful or not ``clear``, unsupported."""
         if holds != statement.negated:
             return "supported"
-        return "unsupported" if statement.uncertain or not plain else "contradicted"
+        return "unsupported" if statement.uncertain or not clear else "contradicted"
 
     def _category(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         quantity = "qtc" if name == "qt" else name
@@ -207,10 +208,14 @@ class _Checker:
         value = float(proof.value)
         sex, age = self.measurement.sex, self.measurement.age
         holds = in_category(quantity, value, statement.word, sex, age)
-        said = f"measured {title} is {_show(value, quantity)}"
+        stated = f"measured {title} is {_show(value, quantity)}"
         if isinstance(holds, Category):
-            return "not_checkable", f"{said}: {holds.reason}", (proof,)
-        return self._verdict(statement, holds, plainly(quantity, value, statement.word, sex, age)), said, (proof,)
+            return "not_checkable", f"{stated}: {holds.reason}", (proof,)
+        return (
+            self._verdict(statement, holds, is_clearly_wrong(quantity, value, statement.word, sex, age)),
+            stated,
+            (proof,),
+        )
 
     def _regularity(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         proof = self.evaluation.quantities.evidence(None, "rr_cv")
@@ -231,7 +236,7 @@ class _Checker:
         return "contradicted", shown, (proof,)
 
     def _amplitude(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
-        holds, reason, evidence = hold_amplitude(statement, self.evaluation.quantities)
+        holds, reason, evidence = verify_amplitude(statement, self.evaluation.quantities)
         return ("not_checkable" if holds is None else self._verdict(statement, holds)), reason, evidence
 
     # --- findings
@@ -283,7 +288,7 @@ class _Checker:
         return True if True in states else None if None in states else False
 
     def _known(self, name: str) -> Finding:
-        """A finding of the knowledge base, or what is known of one without a criterion: that it can't be there, or nothing."""
+        """A finding of the knowledge base; one without a criterion may be excluded by the rhythm or a condition."""
         finding = self.evaluation.findings.get(name)
         label = name.replace("_", " ")
         if finding is not None and (finding.present is not None or name not in _NOT_WITH_SINUS):
@@ -298,7 +303,7 @@ class _Checker:
             )
         if finding is not None:
             return finding
-        rule = NEEDS.get(name)
+        rule = NECESSARY_CONDITIONS.get(name)
         if rule is not None:
             read: dict[str, None] = {}
 
@@ -319,18 +324,18 @@ class _Checker:
     def _placed(
         self, statement: ParsedStatement, findings: list[Finding]
     ) -> tuple[Verdict, str, Iterable[Evidence]] | None:
-        """A finding said of certain leads; None where its leads don't matter."""
+        """Check a finding in certain leads; None where the leads do not matter."""
         states: dict[str, bool | None] = {}
         evidence: list[Evidence] = []
         for finding in findings:
             entry = load_knowledge().get(finding.name)
-            if entry is None or entry.group == "voltage":  # low voltage is a matter of all leads
+            if entry is None or entry.group == "voltage":  # low voltage concerns all leads
                 continue
-            there = self.evaluation.lead_states(entry, statement.leads)
-            if not there and finding.present:
+            present = self.evaluation.lead_states(entry, statement.leads)
+            if not present and finding.present:
                 leads = {lead for part in finding.evidence for lead in part.leads}
-                there = {lead: lead in leads for lead in statement.leads} if 0 < len(leads) < 12 else {}
-            for lead, held in there.items():
+                present = {lead: lead in leads for lead in statement.leads} if 0 < len(leads) < 12 else {}
+            for lead, held in present.items():
                 before = states.get(lead, held)
                 states[lead] = True if True in (held, before) else None if None in (held, before) else False
             evidence += finding.evidence
@@ -346,8 +351,8 @@ class _Checker:
                 return self._verdict(statement, False), f"no {named} in {', '.join(no)}", evidence
         elif no and not (statement.region and len(yes) >= min(2, len(states))):
             elsewhere = bool(yes) or any(finding.present for finding in findings)
-            plain = not elsewhere and not self._nearly(findings, no)
-            return self._verdict(statement, False, plain), f"{named} is not there in {', '.join(no)}", evidence
+            clear = not elsewhere and not self._nearly(findings, no)
+            return self._verdict(statement, False, clear), f"{named} is not there in {', '.join(no)}", evidence
         elif yes:
             return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
         reason = next((finding.reason for finding in findings if finding.reason), None)
@@ -358,14 +363,14 @@ class _Checker:
         )
 
     def _nearly(self, findings: list[Finding], leads: list[str]) -> bool:
-        """Whether an ST deviation is there in these leads, though smaller than its criterion asks for."""
+        """Whether an ST deviation is present in these leads, though smaller than its criterion requires."""
         for finding in findings:
             limit = ST_LIMITS_MV.get(finding.name)
             if limit is None:
                 continue
             sign = 1.0 if finding.name == "st_elevation" else -1.0
             values = [measured_amplitude(self.evaluation.quantities, "st", lead)[0] for lead in leads]
-            if any(value is not None and sign * value >= PLAIN_SHARE * limit for value in values):
+            if any(value is not None and sign * value >= CLEAR_SHARE * limit for value in values):
                 return True
         return False
 
@@ -381,7 +386,7 @@ class _Checker:
         )
 
     def _q_waves(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
-        """Q waves in named leads are any; "no Q waves", and Q waves without a lead, are pathological ones."""
+        """Q waves in named leads are Q waves of any size; "no Q waves", and Q waves without leads, are pathological."""
         quantities = self.evaluation.quantities
         if statement.leads and not statement.negated:
             proofs = [
@@ -390,11 +395,11 @@ class _Checker:
             ]
             known = [(proof, abs(float(proof.value))) for proof in proofs if isinstance(proof.value, int | float)]
             if known:
-                there = [proof.leads[0] for proof, size in known if size >= Q_WAVE_MV]
-                if len(there) >= (min(2, len(known)) if statement.region else len(known)):
-                    return self._verdict(statement, True), f"Q waves in {', '.join(there)}", proofs
+                present = [proof.leads[0] for proof, size in known if size >= Q_WAVE_MV]
+                if len(present) >= (min(2, len(known)) if statement.region else len(known)):
+                    return self._verdict(statement, True), f"Q waves in {', '.join(present)}", proofs
                 missing = [proof.leads[0] for proof, size in known if size < Q_WAVE_MV]
-                return self._verdict(statement, False, plain=not there), f"no Q wave in {', '.join(missing)}", proofs
+                return self._verdict(statement, False, clear=not present), f"no Q wave in {', '.join(missing)}", proofs
         finding = self.evaluation.findings["pathological_q_waves"]
         if statement.leads:
             placed = self._placed(statement, [finding])
@@ -414,32 +419,32 @@ class _Checker:
         if abnormal:
             reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
             return self._verdict(statement, False), reason, [part for finding in abnormal for part in finding.evidence]
-        # that no criterion is met does not make an ECG called abnormal a normal one
+        # an ECG called abnormal is not clearly normal because no criterion is met
         return (
-            self._verdict(statement, True, plain=False),
+            self._verdict(statement, True, clear=False),
             "no criterion of the knowledge base is met",
             (self.measurement.evidence("heart_rate"),),
         )
 
     def _otherwise_normal(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
-        """Apart from what the text names there is nothing abnormal."""
+        """Check that there is no abnormal finding besides those that the text names."""
         named = {name for other in self.statements if not other.negated for group in other.findings for name in group}
         groups = {self.evaluation.findings[name].group for name in named if name in self.evaluation.findings}
         categories = {other.subject[0] for other in self.statements if other.kind in ("category", "number")}
-        said = named.union(*(_IMPLIED.get(group, frozenset()) for group in groups))
+        stated = named.union(*(_IMPLIED.get(group, frozenset()) for group in groups))
         if "pr" in categories:
-            said |= {"first_degree_av_block", "short_pr"}
+            stated |= {"first_degree_av_block", "short_pr"}
         if {"qt", "qtc"} & categories:
-            said |= {"prolonged_qtc", "short_qtc"}
+            stated |= {"prolonged_qtc", "short_qtc"}
         if "axis" in categories:
-            said |= {"left_axis_deviation", "right_axis_deviation"}
+            stated |= {"left_axis_deviation", "right_axis_deviation"}
         if groups & {"infarction", "ischaemia"}:
-            said |= {
+            stated |= {
                 finding.name
                 for finding in self.evaluation.findings.values()
                 if finding.group in ("infarction", "ischaemia")
             }
-        left = [finding for finding in self._abnormal() if finding.name not in said]
+        left = [finding for finding in self._abnormal() if finding.name not in stated]
         if not left:
             return (
                 self._verdict(statement, True),

@@ -1,4 +1,4 @@
-"""Waves and segments, what is said of their shape, and their amplitudes."""
+"""Waves and segments: statements about their shape and amplitude."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from .parsed import CHANGE, NO_CRITERION, ParsedStatement
 _SUM_SIGNS = frozenset({"+", "/", "and", "plus", "&", "und"})
 _IN_LEAD = frozenset({"in", "wave", "lead", "of", "the", "("})
 _OR_WORDS = frozenset({"or", "oder", "bis"})
-# kinds of items that may stand between a segment and what is said of it, and between a wave and its amplitude
+# kinds of items that may come between a segment and its shape, and between a wave and its amplitude
 _SEGMENT_GAPS = frozenset({"lead", "region", "maybe", "finding", "stop", "present"})
 _AMPLITUDE_GAPS = frozenset({"lead", "quality", "approx", "compare", "region", "skip"})
 _ELSEWHERE = frozenset({"elsewhere", "otherwise", "sonst", "ansonsten"})
 
 
 def read_wave(c: Context, number: int, item: Phrase) -> None:
+    """Read the name of a wave or segment."""
     name = item.term.values[0]
     following = c.next(number)
     if following is not None and following.term.kind == "number" and _is_value_of(c, item, following):
@@ -40,7 +41,7 @@ def read_wave(c: Context, number: int, item: Phrase) -> None:
     qualities = [word for word in c.qualities if (name, word.term.values[1]) in SEGMENT_WORDS]
     c.qualities = []
     if qualities and item.first - qualities[-1].last <= 2:
-        _say_of_segment(c, name, qualities, qualities[0].first, item.last, number)
+        _state_of_segment(c, name, qualities, qualities[0].first, item.last, number)
         c.segment = (name, item.last)
         return
     if name == "p" and c.scopes and c.scopes[0].negated and item.first - c.scopes[0].last <= 4:
@@ -55,9 +56,9 @@ def read_wave(c: Context, number: int, item: Phrase) -> None:
 
 
 def _is_value_of(c: Context, item: Phrase, following: Phrase) -> bool:
-    """ "P 55 QRS 45 T 45" behind "axis", "P 104 ms": the letter names an axis or a duration."""
+    """Whether a letter is an axis or a duration: "P 55 QRS 45 T 45" after "axis", "P 104 ms"."""
     name, number = item.term.values[0], following.number
-    if number is None or name not in ("p", "r", "t") or not c.bridged(item.last + 1, following.first):
+    if number is None or name not in ("p", "r", "t") or not c.only_filler(item.last + 1, following.first):
         return False
     if number.unit in ("", "deg") and (item.first - c.axis_heading <= FAR or (number.unit == "deg" and name != "r")):
         c.subjects = [QuantitySubject({"p": "axis_p", "r": "axis", "t": "axis_t"}[name], item.first, item.last)]
@@ -70,7 +71,7 @@ def _is_value_of(c: Context, item: Phrase, following: Phrase) -> bool:
 
 
 def _amplitude_follows(c: Context, number: int) -> bool:
-    """Whether a number in mm or mV follows item ``number``, perhaps behind a sum or list of such waves."""
+    """Whether a number in mm or mV follows item ``number``, perhaps after a sum or list of such waves."""
     for following in c.items[number + 1 : number + 5]:
         if following.number is not None:
             return following.number.unit == "mV"
@@ -80,7 +81,7 @@ def _amplitude_follows(c: Context, number: int) -> bool:
 
 
 def read_wavelead(c: Context, number: int, item: Phrase) -> None:
-    """ "SV1", "RaVL"."""
+    """Read a wave in a lead: "SV1", "RaVL"."""
     _wait_for_amplitude(c, item.term.values[0], item.term.values[1], item.first, item.last)
 
 
@@ -92,24 +93,33 @@ def _wait_for_amplitude(c: Context, wave: str, lead: str, first: int, last: int)
 
 
 def read_sum(c: Context, number: int, item: Phrase) -> None:
-    """ "Sokolow-Lyon index"."""
+    """Read the name of a sum of amplitudes: "Sokolow-Lyon index"."""
     c.waves = [(item.term.values[0], "", item.first, item.last)]
     c.subjects = []
 
 
-def say_shape(c: Context, number: int, item: Phrase) -> bool:
-    """Say of the segment last named what a word says; whether the word is about it."""
+def state_shape(c: Context, number: int, item: Phrase) -> bool:
+    """Apply a word to the last segment.
+
+    Args:
+        c: the sentence.
+        number: of the item.
+        item: the word.
+
+    Returns:
+        Whether the word is about this segment.
+    """
     if c.segment is None or not item.term.values[1]:
         return False
     (name, last), shape = c.segment, item.term.values[1]
     if c.subjects and c.subjects[-1].last > last and not c.subjects[-1].by_finding:
         return False
     since = max(last, c.heads[-1].last if c.heads else last)
-    if item.first - since > 8 or not c.bridged(since + 1, item.first, _SEGMENT_GAPS):
+    if item.first - since > 8 or not c.only_filler(since + 1, item.first, _SEGMENT_GAPS):
         return False
     if (name, shape) not in SEGMENT_WORDS:
         if (name, shape) == ("t", "biphasic"):
-            c.add("finding", (), c.segment_first, item.last, aside=NO_CRITERION)
+            c.add("finding", (), c.segment_first, item.last, exclusion=NO_CRITERION)
         return (name, shape) == ("t", "biphasic")
     if shape == "normal" and name != "q" and c.heads and c.heads[-1].last >= last:
         _normal_elsewhere(c, name, item)
@@ -123,12 +133,12 @@ def say_shape(c: Context, number: int, item: Phrase) -> bool:
             items.append(following)  # "low or flat", "flat or slightly inverted": one or the other
             c.done_to = number + 1
     first = c.segment_first if not c.heads or c.heads[-1].last < last else item.first
-    _say_of_segment(c, name, items, first, items[-1].last, number)
+    _state_of_segment(c, name, items, first, items[-1].last, number)
     return True
 
 
 def _normal_elsewhere(c: Context, segment: str, item: Phrase) -> None:
-    """ "ST changes in I and V6, normal elsewhere"; "these T waves are probably normal" judges a finding and states none."""
+    """Read "normal elsewhere" after a finding; "normal" alone ("these T waves are probably normal") is no statement."""
     before = c.heads[-1].statements[0]
     if before.leads and not before.region and c.word(item.last + 1) in _ELSEWHERE:
         subject, denied = SEGMENT_WORDS[(segment, "normal")]
@@ -139,8 +149,8 @@ def _normal_elsewhere(c: Context, segment: str, item: Phrase) -> None:
         c.head([statement], item.first, item.last + 1)
 
 
-def _say_of_segment(c: Context, name: str, qualities: list[Phrase], first: int, last: int, number: int) -> None:
-    """Findings for what is said of a segment; several words are alternatives."""
+def _state_of_segment(c: Context, name: str, qualities: list[Phrase], first: int, last: int, number: int) -> None:
+    """Add the findings that words about a segment mean; several words are alternatives."""
     groups = [SEGMENT_WORDS[(name, word.term.values[1])] for word in qualities]
     denied = groups[-1][1]
     subject: Subject = (
@@ -149,7 +159,7 @@ def _say_of_segment(c: Context, name: str, qualities: list[Phrase], first: int, 
     scope = c.scope_for(qualities[0].first, last, number, subject)
     before = c.heads[-1].statements[-1] if c.heads else None
     if name == "q" and before is not None and before.findings == (("q_waves",),):
-        # "Q waves in III are not pathological" says one thing
+        # "Q waves in III are not pathological" is one statement
         before.findings, before.negated, before.uncertain = (
             subject,
             scope.negated != denied,
@@ -165,7 +175,7 @@ def _say_of_segment(c: Context, name: str, qualities: list[Phrase], first: int, 
         findings=subject,
         negated=scope.negated != denied,
         uncertain=scope.uncertain,
-        aside=scope.aside,
+        exclusion=scope.exclusion,
     )
     c.head([statement], first, last)
     take_leads_before(c, statement, first)
@@ -174,21 +184,21 @@ def _say_of_segment(c: Context, name: str, qualities: list[Phrase], first: int, 
 
 
 def read_amplitude(c: Context, number: int, item: Phrase) -> None:
-    """A number in mm or mV: of the wave, sum or finding named beside it."""
+    """Read a number in mm or mV: of the wave, sum or finding beside it."""
     waiting = c.waves
-    if waiting and c.bridged(waiting[-1][3] + 1, item.first, _AMPLITUDE_GAPS):
-        many = c.numbers_from(number)
-        if len(waiting) > 1 and len(many) == len(waiting) and not c.has("+", waiting[0][3], waiting[-1][2]):
-            for (wave, lead, first, _), part in zip(waiting, many, strict=True):
-                _say_amplitude(c, (wave,), (lead,), first if part is item else part.first, part)
-            c.done_to = max(c.done_to, c.item_at[many[-1].first])
+    if waiting and c.only_filler(waiting[-1][3] + 1, item.first, _AMPLITUDE_GAPS):
+        numbers = c.numbers_from(number)
+        if len(waiting) > 1 and len(numbers) == len(waiting) and not c.has("+", waiting[0][3], waiting[-1][2]):
+            for (wave, lead, first, _), part in zip(waiting, numbers, strict=True):
+                _state_amplitude(c, (wave,), (lead,), first if part is item else part.first, part)
+            c.done_to = max(c.done_to, c.item_at[numbers[-1].first])
             c.waves = []
         elif len(waiting) == 1 and not waiting[0][1]:
             _amplitude_of_wave(c, number, item)
         else:
             several = tuple(f"{wave}:{lead}" for wave, lead, _, _ in waiting)
             wave, lead, first, _ = waiting[0]
-            _say_amplitude(
+            _state_amplitude(
                 c, several if len(waiting) > 1 else (wave,), () if len(waiting) > 1 else (lead,), first, item
             )
             c.waves = []
@@ -202,23 +212,23 @@ def read_amplitude(c: Context, number: int, item: Phrase) -> None:
         head is not None
         and head.statements[-1].findings
         and not before_finding
-        and c.bridged(head.last + 1, item.first, _AMPLITUDE_GAPS)
+        and c.only_filler(head.last + 1, item.first, _AMPLITUDE_GAPS)
     ):
         wave = AMPLITUDE_OF.get(head.statements[-1].findings[0][0], "")
         if wave:
-            _say_amplitude(c, (wave,), head.statements[-1].leads, item.first, item, region=head.statements[-1].region)
+            _state_amplitude(c, (wave,), head.statements[-1].leads, item.first, item, region=head.statements[-1].region)
             return
     c.amount = item
 
 
 def _amplitude_of_wave(c: Context, number: int, item: Phrase) -> None:
-    """ "T wave amplitude of 5 mm in V3", "the ST segment in V5 is depressed by 2 mm": the lead may stand on either side."""
+    """Add an amplitude whose lead is before or after it: "ST in V5 depressed by 2 mm", "T wave of 5 mm in V3"."""
     name, _, first, _ = c.waves[0]
     leads: tuple[str, ...] = ()
     earlier = [before for before in c.items[:number] if before.first > first and before.number is not None]
     following = c.next(number)
     if earlier and following is not None and following.term.kind == "lead" and following.first - item.last <= 3:
-        first = item.first  # "-0.05 mV in I, -0.13 mV in V5": the lead before is the other number's
+        first = item.first  # "-0.05 mV in I, -0.13 mV in V5": the lead before belongs to the other number
     else:
         for before in c.items[max(0, number - 2) : number]:
             if before.term.kind == "lead" and before.first > first:
@@ -234,17 +244,19 @@ def _amplitude_of_wave(c: Context, number: int, item: Phrase) -> None:
         leads = head.statements[0].leads
     if not leads and name == "st" and c.leads_before is not None:
         leads = c.leads_before.term.values
-    said = _say_amplitude(c, (name,), leads, first, item)
+    stated = _state_amplitude(c, (name,), leads, first, item)
     if not leads:
-        c.head([said], first, item.last)  # its leads may follow
+        c.head([stated], first, item.last)  # its leads may follow
 
 
-def _say_amplitude(
+def _state_amplitude(
     c: Context, subject: tuple[str, ...], leads: tuple[str, ...], first: int, item: Phrase, *, region: bool = False
 ) -> ParsedStatement:
     assert item.number is not None
     if {"up", "to"}.issubset(c.words[max(0, item.first - 3) : item.first]):
         item.number.compare = ""  # "up to 2 mm" is the largest of the leads
     leads = leads if leads != ("same",) else c.last_leads[0]
-    aside = CHANGE if c.word(item.last + 1) in ("higher", "lower", "more", "less") else ""
-    return c.add("amplitude", subject, first, item.last, number=item.number, leads=leads, region=region, aside=aside)
+    exclusion = CHANGE if c.word(item.last + 1) in ("higher", "lower", "more", "less") else ""
+    return c.add(
+        "amplitude", subject, first, item.last, number=item.number, leads=leads, region=region, exclusion=exclusion
+    )

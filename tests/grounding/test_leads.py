@@ -246,7 +246,7 @@ def test_a_modified_lead_keeps_its_name_beside_the_lead_itself() -> None:
     assert canonical_leads(["II", "MLII"]) == ("II", "MLII")
 
 
-def test_nobody_is_left_in_the_dark() -> None:
+def test_a_recording_without_lead_names_gives_a_warning() -> None:
     assert no_lead_warning(["ECG", "II"]) == ()
     (told,) = no_lead_warning([f"X{k}" for k in range(12)])
     assert told.startswith("none of the 12 names is a standard lead: X0, X1")

@@ -170,8 +170,9 @@ def test_names_from_memory_are_kept_where_they_are_spelled_otherwise() -> None:
     ],
 )
 def test_other_wrong_types(options: dict[str, object], message: str) -> None:
+    arguments = {"signal": np.ones((1, 10)), "fs": 500, "leads": ["I"]} | options
     with pytest.raises(EcgSignalError, match=message):
-        ECGRecord.from_array(**({"signal": np.ones((1, 10)), "fs": 500, "leads": ["I"]} | options))  # type: ignore[arg-type]
+        ECGRecord.from_array(**arguments)  # type: ignore[arg-type]
 
 
 def test_select_standard_and_crop(record: ECGRecord) -> None:

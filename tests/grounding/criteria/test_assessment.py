@@ -10,7 +10,7 @@ import pytest
 import grounding
 from grounding import Finding, find
 from grounding.criteria import assess, lead_states, load_knowledge, load_limits
-from grounding.criteria.assessment import enough
+from grounding.criteria.assessment import enough_leads
 from grounding.criteria.expressions import names
 from grounding.criteria.knowledge import leads_of
 from grounding.criteria.language import quantity_words
@@ -247,7 +247,7 @@ def test_nothing_measured_decides_nothing() -> None:
         assert finding.reason
 
 
-def test_pacing_takes_the_question_away(make_measurement: Any) -> None:
+def test_pacing_makes_findings_not_assessable(make_measurement: Any) -> None:
     finding = by_name(make_measurement(types=("paced",) * 10, intervals={"qrs": 160.0}))[
         "complete_left_bundle_branch_block"
     ]
@@ -255,7 +255,7 @@ def test_pacing_takes_the_question_away(make_measurement: Any) -> None:
     assert "paced" in (finding.reason or "")
 
 
-def test_an_unusable_lead_cannot_vote(make_measurement: Any) -> None:
+def test_an_unusable_lead_does_not_count(make_measurement: Any) -> None:
     leads = {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "aVF")}
     measurement = make_measurement(leads=leads)
     measurement.quality.loc[measurement.quality["lead"] == "II", "usable"] = False
@@ -275,6 +275,6 @@ def test_evidence_of_leadwise_findings_names_the_leads_that_show_it(make_measure
 
 def test_neighbours_are_neighbours() -> None:
     apart = {"I": True, "III": True, "II": False, "aVF": False, "aVL": False}
-    assert enough(apart, 2, contiguous=True) is False
-    assert enough(apart, 2, contiguous=False) is True
-    assert enough(apart | {"aVF": None}, 2, contiguous=True) is None
+    assert enough_leads(apart, 2, contiguous=True) is False
+    assert enough_leads(apart, 2, contiguous=False) is True
+    assert enough_leads(apart | {"aVF": None}, 2, contiguous=True) is None

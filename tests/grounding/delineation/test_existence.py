@@ -1,4 +1,4 @@
-"""A wave is only told where it stands out of the noise."""
+"""A wave is reported only if it exceeds the noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to the leads before the delineator sees them."""
+"""Preparation of the leads for the delineator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that hold leads and beats together, on values whose answer is known; P waves told from fibrillatory ones."""
+"""Fusion of leads and beats on values with known results; P waves and fibrillatory waves."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 import grounding
 from grounding.delineation.fusion import (
-    SAME_BEFORE,
-    alike,
-    alike_before,
-    clinical,
+    MIN_CORRELATION_BEFORE,
+    clinical_boundaries,
     corrected_qt,
+    correlation_before_qrs,
     frontal_axis,
     fuse,
-    middle_mean,
+    interquartile_mean,
+    mean_correlation,
 )
 from grounding.delineation.types import Boundaries
 from grounding.synthetic import Rhythm, synthesize
@@ -30,8 +30,8 @@ def test_beats_look_alike_before_the_qrs_where_there_are_p_waves(rhythm: Rhythm,
     signal = record.resample(250.0).signal
     waves = truth.waves
     onsets = waves[waves["wave"] == "QRS"]["onset"].to_numpy(float) / 2
-    assert (alike_before(signal, onsets) >= SAME_BEFORE) == has_p
-    assert alike_before(signal, np.array([10.0, np.nan, 400.0])) == 0.0  # one beat has room before it
+    assert (correlation_before_qrs(signal, onsets) >= MIN_CORRELATION_BEFORE) == has_p
+    assert correlation_before_qrs(signal, np.array([10.0, np.nan, 400.0])) == 0.0  # one beat has room before it
 
 
 @pytest.mark.parametrize(("name", "beats_with_p"), [("ptbxl_13", 12), ("ptbxl_102", 13)])
@@ -98,42 +98,42 @@ def test_frontal_axis_turns_all_the_way_round(degrees: float) -> None:
     assert frontal_axis(np.cos(angle), np.sin(angle) * np.sqrt(3) / 2) == pytest.approx(degrees)
 
 
-def test_middle_mean_is_deaf_to_strays_and_does_not_jump() -> None:
+def test_the_interquartile_mean_is_robust_and_does_not_jump() -> None:
     plain = np.array([400.0, 402, 398, 401, 399, 400])
-    assert middle_mean(plain) == pytest.approx(400)
-    assert middle_mean(np.append(plain, 3000.0)) == pytest.approx(400.3, abs=0.3)
+    assert interquartile_mean(plain) == pytest.approx(400)
+    assert interquartile_mean(np.append(plain, 3000.0)) == pytest.approx(400.3, abs=0.3)
     two_sorts = np.array([400.0] * 4 + [420.0] * 4)
     one_less = two_sorts[1:]
     assert abs(np.median(one_less) - np.median(two_sorts)) == 10
-    assert abs(middle_mean(one_less) - middle_mean(two_sorts)) < 3.5
-    assert middle_mean(np.array([410.0])) == 410
+    assert abs(interquartile_mean(one_less) - interquartile_mean(two_sorts)) < 3.5
+    assert interquartile_mean(np.array([410.0])) == 410
 
 
-def test_alike_tells_beats_from_noise() -> None:
+def test_mean_correlation_distinguishes_beats_from_noise() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(10, 200))
-    assert abs(alike(noise)) < 0.1
-    assert alike(noise[:1] + 0.3 * noise) > 0.8
-    columns = np.full((10, 400), np.nan)  # a lead that is there for the first half, another for the second
+    assert abs(mean_correlation(noise)) < 0.1
+    assert mean_correlation(noise[:1] + 0.3 * noise) > 0.8
+    columns = np.full((10, 400), np.nan)  # one lead recorded in the first half, another in the second
     columns[:5, :200], columns[5:, 200:] = noise[:1] + 0.3 * noise[:5], noise[1:2] + 0.3 * noise[5:]
-    assert alike(columns) > 0.8
+    assert mean_correlation(columns) > 0.8
     columns[:5, :200], columns[5:, 200:] = noise[:5], noise[5:]
-    assert abs(alike(columns)) < 0.15
+    assert abs(mean_correlation(columns)) < 0.15
 
 
 def test_clinical_boundaries_lie_where_the_usual_lead_has_them() -> None:
-    """Of twelve leads four begin 5 ms apart before the others: the extent counts the second of them, the clinical definition a third of the leads."""
+    """Four of twelve leads begin earlier: the extent is the second of them, the clinical onset a third of the leads."""
     onsets = np.array([90.0, 92, 94, 96, 100, 100, 100, 100, 100, 100, 100, 100])
     table = np.stack([onsets, np.full(12, np.nan), 220 - onsets], axis=1)[:, None]
     beats = np.array([105])
     found = Boundaries(beats, table - 50, table, table + 60)
     extents = fuse(found, np.zeros((12, 400)), np.empty(0), np.array([12]))
-    edges = clinical(found, extents)
-    assert extents["p_onset"] == pytest.approx([42])  # the P's extent has no rule on how far it is seen
+    edges = clinical_boundaries(found, extents)
+    assert extents["p_onset"] == pytest.approx([42])  # the extent of P is not corrected by the slope
     assert edges["qrs_onset"] == pytest.approx([96 + (100 - 96) * (11 / 3 - 3)])
     assert edges["qrs_offset"] == pytest.approx(220 - edges["qrs_onset"])
     assert edges["p_onset"] == pytest.approx([94 + (96 - 94) * 0.75 - 50])
     one = Boundaries(beats, table[:1] - 50, table[:1], table[:1] + 60)
-    assert clinical(one, extents)["qrs_onset"] == pytest.approx([90])  # one lead is the record
+    assert clinical_boundaries(one, extents)["qrs_onset"] == pytest.approx([90])  # one lead is the record
     none = {edge: np.full(1, np.nan) for edge in extents}
-    assert all(np.isnan(values).all() for values in clinical(found, none).values())
+    assert all(np.isnan(values).all() for values in clinical_boundaries(found, none).values())

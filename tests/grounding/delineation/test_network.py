@@ -1,4 +1,4 @@
-"""The network in windows: where a window ends changes nothing, and memory grows with the input alone."""
+"""The network in windows: the result does not depend on them, and memory grows only with the input."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def repeated(record: grounding.ECGRecord, times: int) -> grounding.ECGRecord:
     return grounding.ECGRecord.from_array(np.tile(record.signal, (1, times)), record.fs, record.leads)
 
 
-def same_reading(signal: np.ndarray, window: int) -> network.Reading:
-    """Read in windows and in one piece, and hold the two against each other; gives the one."""
+def same_reading(signal: np.ndarray, window: int) -> network.NetworkOutput:
+    """Read in windows and as a whole, and compare both; returns the latter."""
     whole = network.read(signal, WEIGHTS, window=1 << 30)
     cut = network.read(signal, WEIGHTS, window=window)
     for name in ("lead", "kind", "begin", "stop"):
@@ -85,7 +85,7 @@ def test_leads_are_scaled_stretch_by_stretch() -> None:
 
 
 def test_memory_grows_with_the_input_alone() -> None:
-    """Beside the signal that is given: its copy at 250 Hz, that copy filtered, where each lead was recorded, and tables; some twice the signal at 500 Hz."""
+    """A copy at 250 Hz, the copy filtered, a mask of recorded samples, and tables: about twice the signal at 500 Hz."""
     record = grounding.read_record(grounding.sample_path())
     grounding.measure(record)
     peaks = []

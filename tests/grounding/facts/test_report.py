@@ -32,7 +32,8 @@ def test_the_summary_comes_first_and_opinions_last_most_probable_first(make_meas
     assert statements[0].text.endswith("Suggested: a conduction disturbance (very likely, 95 %).")
     opinions = [statement.text for statement in statements if statement.kind == "diagnosis"]
     assert opinions == [
-        "The encoders consider a conduction disturbance very likely (95 %); the measured criteria agree (first-degree AV block).",
+        "The encoders consider a conduction disturbance very likely (95 %); the measured criteria agree "
+        "(first-degree AV block).",
         "The encoders consider ST-T changes possible (62 %); no measured criterion shows it.",
     ]
 

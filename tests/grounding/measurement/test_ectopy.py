@@ -1,4 +1,4 @@
-"""Beats that come from elsewhere: told by shape, width and time."""
+"""Ectopic beats, by shape, width and time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from grounding.delineation.types import Boundaries
 from grounding.measurement.ectopy import (
     Comparison,
-    against,
     beat_types,
     compare,
-    like_paced,
+    compare_with_median,
+    resembling_paced,
     supraventricular_features,
     ventricular_features,
 )
@@ -57,7 +57,7 @@ def typed(
     supraventricular = (
         (scores("supraventricular", supraventricular_features(of, ventricular)) > 0) & ~ventricular & ~after
     )
-    driven = like_paced(signal, found.beats, np.isin(np.arange(len(found.beats)), list(paced)), None)
+    driven = resembling_paced(signal, found.beats, np.isin(np.arange(len(found.beats)), list(paced)), None)
     return beat_types(of, ventricular & ~driven, supraventricular, driven)
 
 
@@ -133,13 +133,13 @@ def test_a_beat_is_compared_where_it_fits_and_by_the_leads_it_has() -> None:
     rr = np.diff(found.beats).astype(float)
     moved = found.beats + np.array([0, 4, 0, 8, 0, 0, -8, 0, 0, 0])
     assert compare(signal, found._replace(beats=moved), rr).difference.max() < 0.3
-    there = np.ones(signal.shape, bool)
-    there[0, : signal.shape[1] // 2] = False
-    broken = np.where(there, signal, np.float32(9.0))
-    of = compare(broken, found, rr, there)
+    present = np.ones(signal.shape, bool)
+    present[0, : signal.shape[1] // 2] = False
+    broken = np.where(present, signal, np.float32(9.0))
+    of = compare(broken, found, rr, present)
     assert of.difference.max() < 0.1
     assert compare(broken, found, rr).difference.max() > 0.5
-    assert against(signal, found.beats, np.ones(10, bool), None)[1] == pytest.approx(np.ones(10), abs=1e-3)
+    assert compare_with_median(signal, found.beats, np.ones(10, bool), None)[1] == pytest.approx(np.ones(10), abs=1e-3)
 
 
 def test_one_beat_and_unknown_intervals_are_compared_too() -> None:

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def recording(rr_s: list[float], waves_per_s: float, wave_mv: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(3 leads, 10 s), QRS onsets and offsets: narrow QRS, a T after each that ends by 0.24 s, and a saw-tooth that does not care for them."""
+    """(3 leads, 10 s), QRS onsets and offsets: narrow QRS, T waves that end at 0.24 s, and an independent saw-tooth."""
     n = 10 * FS
     time = np.arange(n) / FS
     onsets = 0.2 + np.concatenate([[0.0], np.cumsum(np.resize(rr_s, 40))])
@@ -32,7 +32,7 @@ def look(*args: object) -> tuple[float, float, float]:
     signal, onsets, offsets = recording(*args)  # type: ignore[arg-type]
     found = regular_waves(signal, onsets, offsets, T_END, np.ones(len(onsets), bool))
     assert found is not None
-    return 60 * found.rate_hz, found.explained, found.likeness
+    return 60 * found.rate_hz, found.explained, found.lag_correlation
 
 
 @pytest.mark.parametrize("rr_s", [[0.8], [0.4, 0.8], [0.6, 0.8, 1.0], [0.8, 0.4, 0.6, 0.6]])
@@ -43,9 +43,9 @@ def test_waves_of_300_per_minute_are_found_whatever_their_conduction(rr_s: list[
 
 
 def test_two_to_one_is_like_itself_one_wave_later() -> None:
-    rate, _, likeness = look([0.4], 5.0, 0.25)
+    rate, _, lag_correlation = look([0.4], 5.0, 0.25)
     assert rate == pytest.approx(300, abs=3)
-    assert likeness > 0.6
+    assert lag_correlation > 0.6
 
 
 @pytest.mark.parametrize("rr_s", [[0.8], [0.62, 0.9, 0.71, 1.1]])

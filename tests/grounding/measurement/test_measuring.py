@@ -64,7 +64,8 @@ def test_synthetic_truth(rate: float, pr: float, qrs: float, qt: float, axis: fl
     record, _ = grounding.synthesize(rate_bpm=rate, pr_ms=pr, qrs_ms=qrs, qt_ms=qt, axis_deg=axis, seed=1)
     m = grounding.measure(record)
     assert m.heart_rate == pytest.approx(rate, abs=1)
-    # cardiologists, from whom the network learned, bound a QRS wider than the generator's waves reach: 10-19 ms, which PR lacks, see docs
+    # cardiologists, from whom the network learned, bound a QRS wider than the generator's waves reach: 10-19 ms, which
+    # PR lacks, see docs
     assert m.intervals["pr"] == pytest.approx(pr - 6, abs=12)
     assert m.intervals["qrs"] == pytest.approx(qrs + 15, abs=8)
     assert m.intervals["qt"] == pytest.approx(qt + 10, abs=10)
@@ -177,7 +178,7 @@ def test_boundaries_agree_with_cardiologists() -> None:
     assert marked == 12 * 38
     assert found / marked > 0.93
     assert found / predicted > 0.93
-    edges = np.sort(np.array(qrs), axis=0)  # leads, beats, onset and offset; one stray lead is forgiven
+    edges = np.sort(np.array(qrs), axis=0)  # leads, beats, onset and offset; one outlying lead is ignored
     assert m.intervals["qrs"] == pytest.approx(2 * np.median(edges[-2, :, 1] - edges[1, :, 0]), abs=16)
 
 
@@ -431,9 +432,10 @@ def changes(record: grounding.ECGRecord) -> Iterator[tuple[str, grounding.ECGRec
 
 @pytest.mark.parametrize("name", grounding.readers.sample_names())
 def test_the_same_recording_in_other_words(name: str) -> None:
-    """No interval moves by more than a sample: of the 250 Hz that are analysed, or of the recording where that is coarser.
+    """No interval changes by more than a sample: at 250 Hz, or at the rate of the recording if that is lower.
 
-    5 ms where the later start takes a beat away. In ptbxl_286 the seam makes the rhythm irregular, and its faint P waves count no more.
+    5 ms where the later start removes a beat. In ptbxl_286 the seam makes the rhythm irregular, so that its small P
+    waves do not count any more.
     """
     record = grounding.read_record(grounding.sample_path(name))
     expected = grounding.measure(record)

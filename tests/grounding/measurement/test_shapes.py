@@ -1,4 +1,4 @@
-"""Amplitudes and words of median beats drawn by hand: every deflection's size is known, and what readers would call it."""
+"""Amplitudes and words of synthetic median beats, in which the size and the name of every deflection are known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from grounding.measurement.shapes import BEFORE_S, median_beat, pieces, summarise
+from grounding.measurement.shapes import BEFORE_S, median_beat, segments, summarise
 
 FS = 500.0
 START = int(BEFORE_S * FS)
@@ -16,7 +16,7 @@ START = int(BEFORE_S * FS)
 def beat(
     *deflections: tuple[float, float, float], st: tuple[float, float] = (0.0, 0.0), qrs_ms: float = 100
 ) -> np.ndarray:
-    """A beat of half sine waves, (onset ms from the QRS onset, length ms, mV) each; ``st``: level at J and its rise to J + 80."""
+    """A beat of half sine waves, each (ms after the QRS onset, length in ms, mV); ``st``: level at J, rise to J80."""
     out = np.zeros(int(0.95 * FS))
     for onset, length, size in deflections:
         n = int(length * FS / 1000)
@@ -116,12 +116,12 @@ def test_the_median_beat_forgives_a_stray_one_and_starts_level() -> None:
 
 def test_pieces_lie_inside_the_lead() -> None:
     lead = np.stack([np.arange(10), np.arange(10) + 20]).astype(np.float32)
-    (part,) = pieces(lead, np.array([0, 0, 1]), np.array([2.7, -3.0, 8.0]), np.array([4.2, 1.0, 30.0]))
+    (part,) = segments(lead, np.array([0, 0, 1]), np.array([2.7, -3.0, 8.0]), np.array([4.2, 1.0, 30.0]))
     assert [row[keep].tolist() for row, keep in zip(part.values, part.inside, strict=True)] == [
         [2, 3, 4],
         [0, 1],
         [28, 29],
     ]
     assert (part.first.tolist(), part.length.tolist(), part.last_value.tolist()) == ([2, 0, 8], [3, 2, 2], [4, 1, 29])
-    many = list(pieces(lead, np.zeros(9000, int), np.zeros(9000), np.ones(9000)))
+    many = list(segments(lead, np.zeros(9000, int), np.zeros(9000), np.ones(9000)))
     assert [len(part.values) for part in many] == [8192, 808]

@@ -124,7 +124,10 @@ def test_apple_watch(record: ECGRecord, tmp_path: Path, language: str, encoding:
     numbers = "".join(f"{1000 * sample:.3f}\n".replace(".", decimal) for sample in record.lead("I"))
     if language == "Swedish" and encoding != "latin-1":
         numbers = numbers.replace("-", "\u2212")
-    text = f'{name},Test\n{birth},"Jan 1, 1980"\nSoftware,1.90\nDevice,"Watch6,1"\n{rate},512 {hertz}\n\n\n{lead},{value}\n{unit},µV\n\n{numbers}'
+    text = (
+        f'{name},Test\n{birth},"Jan 1, 1980"\nSoftware,1.90\nDevice,"Watch6,1"\n{rate},512 {hertz}\n\n\n'
+        f"{lead},{value}\n{unit},µV\n\n{numbers}"
+    )
     path = tmp_path / "ecg.csv"
     path.write_bytes(text.encode(encoding, errors="replace"))
     found = read_record(path)

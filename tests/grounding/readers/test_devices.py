@@ -1,4 +1,4 @@
-"""Files that real devices and tools wrote: all are read, their samples are those of another decoder, the rate is the device's."""
+"""Files of real devices and tools: all are read, with the samples of another decoder and the device's heart rate."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_missing_segments_and_a_layout_as_in_mimic(devices: Path) -> None:
 
 
 def test_intervals_are_the_devices_on_average(devices: Path) -> None:
-    """The criteria's limits are those of device-like measurement: a QRS that a device puts below 120 ms is no wide one here."""
+    """Limits refer to measurements like those of devices: a QRS below 120 ms by a device is not wide here."""
     same = {
         "aecg/sierra__ad4d3d80-d165_1-04_converted.xml",
         "aecg/fda__subject1_0.xml",

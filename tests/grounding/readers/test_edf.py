@@ -1,4 +1,4 @@
-"""EDF, EDF+ and BDF beyond the plain case: units, names, gains that are none, notes, gaps, and headers that promise too much."""
+"""EDF, EDF+ and BDF: units, names, invalid gains, annotations, gaps, and headers that claim too much."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_every_reader_has_a_test() -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_the_same_measurement(files: dict[str, Path], record: ECGRecord, name: str) -> None:
-    """Stored in steps of 1 uV, and limb leads derived where a format keeps eight: no interval moves by half a millisecond."""
+    """With steps of 1 uV, and limb leads derived if a format stores eight, no interval changes by 0.5 ms."""
     expected, found = grounding.measure(record), grounding.measure(read_record(files[name]))
     for interval, value in expected.intervals.items():
         assert found.intervals[interval] == pytest.approx(value, abs=0.5), interval

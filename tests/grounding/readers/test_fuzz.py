@@ -1,4 +1,4 @@
-"""A short run of the fuzzer over all readers: no exception but an EcgError, no case over 2 s, none over the memory bound."""
+"""A short run of the fuzzer over all readers: no exception but EcgError, no case over 2 s or over the memory limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no signal is cut off or missing, and no ECG is ever taken for it."""
+"""Samples that are not an ECG are cut off or missing, and no ECG is taken for such samples."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_spikes_and_clipped_waves_are_no_codes(record: ECGRecord) -> None:
 
 @pytest.mark.parametrize("folder", ["ludb", "ptbxl/records500", "challenge", "qtdb"])
 def test_shared_recordings_keep_every_sample(shared: Path, folder: str) -> None:
-    """Every fifth; of the 3,534 recordings of these and ptbxl_more three have one lead that stands still for seconds."""
+    """Every fifth; of 3,534 recordings of these and ptbxl_more, three have one lead that is constant for seconds."""
     for header in sorted((shared / "data" / folder).rglob("*.hea"))[::5]:
         assert not any("cut off" in line or "codes for" in line for line in read_record(header).meta["warnings"]), (
             header

@@ -108,14 +108,14 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_headers_as_other_tools_write_them(tmp_path: Path, record: ECGRecord, name: str) -> None:
-    line, told = ODD[name]
+    line, problems = ODD[name]
     stored = np.round(record.signal[:1] * 1000)
     header = write(tmp_path, stored)
     header.write_text(f"\ufeff# made by a test\r\n\r\n{line}\r\nr.dat 16 1000(0)/mV 16 0 0 0 0 I\r\n", encoding="utf-8")
     found = read_record(header)
     np.testing.assert_allclose(found.signal, stored / 1000, atol=1e-6)
     assert found.fs == 500
-    assert any("is not as WFDB has it" in line for line in found.meta["warnings"]) == told
+    assert any("is not as WFDB has it" in line for line in found.meta["warnings"]) == problems
 
 
 @pytest.mark.parametrize("name", ["set/r.dat", "set\\r.dat", "./r.dat", "/elsewhere/r.dat", "../../up/r.dat"])
@@ -186,7 +186,7 @@ def test_skew_moves_a_signal_and_leaves_its_end_missing(tmp_path: Path, storage:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "problems"),
     [
         ("16 1000", "16:100000000 1000", "shifts I by 100000000"),
         ("16 1000", "16:5000 1000", "shifts I by 5000"),
@@ -200,13 +200,13 @@ def test_skew_moves_a_signal_and_leaves_its_end_missing(tmp_path: Path, storage:
     ],
 )
 def test_impossible_figures_are_refused_before_memory_is_taken(
-    tmp_path: Path, record: ECGRecord, old: str, new: str, told: str
+    tmp_path: Path, record: ECGRecord, old: str, new: str, problems: str
 ) -> None:
     header = write(tmp_path, np.round(record.signal[:1] * 1000))
     text = header.read_text()
     assert old in text
     header.write_text(text.replace(old, new))
-    with pytest.raises(EcgFormatError, match=told):
+    with pytest.raises(EcgFormatError, match=problems):
         read_record(header)
 
 
@@ -236,7 +236,7 @@ def test_segments_that_do_not_fit_are_errors_that_name_them(tmp_path: Path, reco
     stored = np.round(record.signal[[0, 1, 6]] * 1000)
     write(tmp_path, stored[:, :1500], "s1")
     whole = tmp_path / "rec.hea"
-    for text, told in (
+    for text, problems in (
         ("rec/2 3 500 3000\ns1 1500\ns9 1500\n", "s9.hea is missing"),
         ("rec/1 3 500 2000\ns1 2000\n", "truncated|1500 of 2000"),
         ("rec/1 3 250 1500\ns1 1500\n", "at 500 Hz, not 250"),
@@ -246,7 +246,7 @@ def test_segments_that_do_not_fit_are_errors_that_name_them(tmp_path: Path, reco
         ("rec/2 3 500 900000000\n~ 80000000\ns1 1500\n", "unpacks to"),
     ):
         whole.write_text(text)
-        with pytest.raises(EcgFormatError, match=told):
+        with pytest.raises(EcgFormatError, match=problems):
             read_record(whole)
 
 

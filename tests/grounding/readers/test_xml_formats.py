@@ -127,7 +127,8 @@ def test_xli_that_grows_is_stopped_where_the_duration_ends(record: ECGRecord, pa
     packed = int(bits, 2).to_bytes(len(bits) // 8, "big")
     chunk = base64.b64encode(struct.pack("<ihh", len(packed), 0, 0) + packed).decode()
     path.write_text(
-        '<restingecgdata><parsedwaveforms dataencoding="Base64" compression="XLI" leadlabels="I" durationperchannel="11000" samplespersecond="500" '
+        '<restingecgdata><parsedwaveforms dataencoding="Base64" compression="XLI" leadlabels="I" '
+        'durationperchannel="11000" samplespersecond="500" '
         f'resolution="5">{chunk}</parsedwaveforms></restingecgdata>'
     )
     with pytest.raises(EcgFormatError, match="damaged, or not the 5500"):
@@ -167,8 +168,10 @@ def test_philips_truncated_samples(record: ECGRecord, path: Path, writer: Callab
 def test_philips_as_plain_text_with_an_offset_and_more_leads(record: ECGRecord, path: Path) -> None:
     signal = microvolts(record)[:3].astype(int) + 500
     path.write_text(
-        "<restingecgdata><documentinfo><documentversion>9.9</documentversion></documentinfo><signalcharacteristics><signaloffset>500</signaloffset>"
-        '</signalcharacteristics><parsedwaveforms dataencoding="Plain" leadlabels="V3R V4R V7" durationperchannel="10000" samplespersecond="500" '
+        "<restingecgdata><documentinfo><documentversion>9.9</documentversion></documentinfo><signalcharacteristics>"
+        "<signaloffset>500</signaloffset>"
+        '</signalcharacteristics><parsedwaveforms dataencoding="Plain" leadlabels="V3R V4R V7" '
+        'durationperchannel="10000" samplespersecond="500" '
         f'resolution="1">{" ".join(map(str, signal.reshape(-1)))}</parsedwaveforms></restingecgdata>'
     )
     found = read_record(path)
@@ -181,8 +184,10 @@ def test_philips_what_the_device_says(record: ECGRecord, path: Path) -> None:
     edit(
         path,
         "<waveforms>",
-        "<interpretations><interpretation><globalmeasurements><heartrate>41</heartrate><print>144</print><qrsdur>---</qrsdur><pfrontaxis>0</pfrontaxis>"
-        "</globalmeasurements><statement><leftstatement>SINUS BRADYCARDIA</leftstatement><rightstatement>V-rate&lt;60</rightstatement></statement>"
+        "<interpretations><interpretation><globalmeasurements><heartrate>41</heartrate><print>144</print>"
+        "<qrsdur>---</qrsdur><pfrontaxis>0</pfrontaxis>"
+        "</globalmeasurements><statement><leftstatement>SINUS BRADYCARDIA</leftstatement>"
+        "<rightstatement>V-rate&lt;60</rightstatement></statement>"
         "</interpretation></interpretations><waveforms>",
     )
     device = {"heart_rate": 41.0, "pr": 144.0, "p_axis": 0.0, "statements": ("SINUS BRADYCARDIA V-rate<60",)}
@@ -217,8 +222,10 @@ def test_muse_statements_go_on_to_the_end_of_their_line(record: ECGRecord, path:
     edit(
         path,
         "<Waveform>",
-        "<RestingECGMeasurements><VentricularRate>69</VentricularRate></RestingECGMeasurements><Diagnosis><DiagnosisStatement><StmtText>Sinus</StmtText>"
-        "</DiagnosisStatement><DiagnosisStatement><StmtFlag>ENDSLINE</StmtFlag><StmtText>rhythm</StmtText></DiagnosisStatement><DiagnosisStatement>"
+        "<RestingECGMeasurements><VentricularRate>69</VentricularRate></RestingECGMeasurements><Diagnosis>"
+        "<DiagnosisStatement><StmtText>Sinus</StmtText>"
+        "</DiagnosisStatement><DiagnosisStatement><StmtFlag>ENDSLINE</StmtFlag><StmtText>rhythm</StmtText>"
+        "</DiagnosisStatement><DiagnosisStatement>"
         "<StmtFlag>ENDSLINE</StmtFlag><StmtText>Normal ECG</StmtText></DiagnosisStatement></Diagnosis><Waveform>",
     )
     assert read_record(path).meta["device"] == {"heart_rate": 69.0, "statements": ("Sinus rhythm", "Normal ECG")}
@@ -295,7 +302,8 @@ def test_aecg_sequence_sets_of_the_same_time_are_joined(record: ECGRecord, path:
     inner = text[start + 24 : text.index("</sequenceSet>")]
     cut = inner.index('<component><sequence><code code="MDC_ECG_LEAD_V1"/>')
     clock = inner[: inner.index('<component><sequence><code code="MDC_ECG_LEAD_I"/>')]
-    sets = f"<component><sequenceSet>{inner[:cut]}</sequenceSet></component><component><sequenceSet>{clock}{inner[cut:]}</sequenceSet></component>"
+    parts = (inner[:cut], clock + inner[cut:])
+    sets = "".join(f"<component><sequenceSet>{part}</sequenceSet></component>" for part in parts)
     path.write_text(text[:start] + sets + text[end:])
     found = read_record(path)
     assert found.leads == record.leads

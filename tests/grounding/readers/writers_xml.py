@@ -32,7 +32,8 @@ def write_aecg(record: ECGRecord, path: Path) -> None:
         scale = '<origin value="0" unit="uV"/><scale value="1" unit="uV"/>'
         rows.append(sequence(f"MDC_ECG_LEAD_{lead.upper()}", f"<value>{scale}<digits>{digits}</digits></value>"))
     path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><AnnotatedECG xmlns="urn:hl7-org:v3"><component><series><code code="RHYTHM"/>'
+        '<?xml version="1.0" encoding="UTF-8"?><AnnotatedECG xmlns="urn:hl7-org:v3"><component><series><code '
+        'code="RHYTHM"/>'
         f"<component><sequenceSet>{''.join(rows)}</sequenceSet></component></series></component></AnnotatedECG>"
     )
 
@@ -47,27 +48,33 @@ def write_muse(record: ECGRecord, path: Path) -> None:
         for lead, row in zip(EIGHT, microvolts(record.select(EIGHT)), strict=True)
     ]
     path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><RestingECG><PatientDemographics><PatientAge>64</PatientAge><AgeUnits>YEARS</AgeUnits>'
+        '<?xml version="1.0" encoding="UTF-8"?><RestingECG><PatientDemographics><PatientAge>64</PatientAge>'
+        "<AgeUnits>YEARS</AgeUnits>"
         "<Gender>MALE</Gender></PatientDemographics><Waveform><WaveformType>Rhythm</WaveformType>"
-        f"<SampleBase>{record.fs:g}</SampleBase><SampleExponent>0</SampleExponent>{''.join(leads)}</Waveform></RestingECG>"
+        f"<SampleBase>{record.fs:g}</SampleBase><SampleExponent>0</SampleExponent>{''.join(leads)}</Waveform>"
+        "</RestingECG>"
     )
 
 
 def write_philips(record: ECGRecord, path: Path) -> None:
     data = base64.b64encode(microvolts(record).tobytes()).decode()
     path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo><documenttype>SierraECG</documenttype>'
+        '<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo>'
+        "<documenttype>SierraECG</documenttype>"
         "<documentversion>1.04</documentversion></documentinfo><dataacquisition><signalcharacteristics>"
-        f"<samplingrate>{record.fs:g}</samplingrate><resolution>1</resolution><numberchannelsallocated>12</numberchannelsallocated>"
+        f"<samplingrate>{record.fs:g}</samplingrate><resolution>1</resolution>"
+        "<numberchannelsallocated>12</numberchannelsallocated>"
         "</signalcharacteristics></dataacquisition><waveforms>"
-        f'<parsedwaveforms dataencoding="Base64" compression="Uncompressed" durationperchannel="{1000 * record.duration_s:g}" '
-        f'samplespersecond="{record.fs:g}" resolution="1" numberofleads="{record.n_leads}" leadlabels="{" ".join(record.leads)}">'
+        '<parsedwaveforms dataencoding="Base64" compression="Uncompressed" '
+        f'durationperchannel="{1000 * record.duration_s:g}" '
+        f'samplespersecond="{record.fs:g}" resolution="1" numberofleads="{record.n_leads}" '
+        f'leadlabels="{" ".join(record.leads)}">'
         f"{data}</parsedwaveforms></waveforms></restingecgdata>"
     )
 
 
 def write_philips_xli(record: ECGRecord, path: Path) -> None:
-    """Twelve standard leads, compressed as the carts do: LZW over second differences, limb leads as what differs from lead algebra."""
+    """Twelve standard leads, compressed with LZW of second differences; limb leads as differences to lead algebra."""
     rows = microvolts(record.standard()).astype(int)
     one, two, three = rows[:3]
     stored = rows.copy()
@@ -82,11 +89,14 @@ def write_philips_xli(record: ECGRecord, path: Path) -> None:
         packed = lzw(coded.T.tobytes())
         chunks += struct.pack("<ihh", len(packed), 0, bend[0]) + packed
     path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo><documenttype>SierraECG</documenttype>'
+        '<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo>'
+        "<documenttype>SierraECG</documenttype>"
         "<documentversion>1.03</documentversion></documentinfo><dataacquisition><signalcharacteristics>"
-        f"<samplingrate>{record.fs:g}</samplingrate><signalresolution>1</signalresolution><numberchannelsvalid>12</numberchannelsvalid>"
+        f"<samplingrate>{record.fs:g}</samplingrate><signalresolution>1</signalresolution>"
+        "<numberchannelsvalid>12</numberchannelsvalid>"
         "</signalcharacteristics></dataacquisition><waveforms>"
-        f'<parsedwaveforms dataencoding="Base64" compressflag="True" compressmethod="XLI" durationperchannel="{1000 * record.duration_s:g}">'
+        '<parsedwaveforms dataencoding="Base64" compressflag="True" compressmethod="XLI" '
+        f'durationperchannel="{1000 * record.duration_s:g}">'
         f"{base64.b64encode(chunks).decode()}</parsedwaveforms></waveforms></restingecgdata>"
     )
 
@@ -122,14 +132,19 @@ def write_cardiosoft(record: ECGRecord, path: Path, full_disclosure: bool = Fals
         blocks = microvolts(record)[:, : record.n_samples // second * second].reshape(record.n_leads, -1, second)
         samples = ",".join(map(str, blocks.transpose(1, 0, 2).reshape(-1)))
         whole = (
-            f"<FullDisclosure><NumberOfChannels>{record.n_leads}</NumberOfChannels>{scale}<LeadOrder>{','.join(record.leads)}</LeadOrder>"
+            f"<FullDisclosure><NumberOfChannels>{record.n_leads}</NumberOfChannels>{scale}"
+            f"<LeadOrder>{','.join(record.leads)}</LeadOrder>"
             f"<FullDisclosureData>{samples}</FullDisclosureData></FullDisclosure>"
         )
     path.write_text(
-        '<?xml version="1.0" encoding="ISO-8859-1"?><CardiologyXML><ObservationType>RestECG</ObservationType><PatientInfo><Age units="YEARS">64</Age>'
-        "<Gender>MALE</Gender></PatientInfo><Interpretation><Diagnosis><DiagnosisText>Sinus rhythm</DiagnosisText></Diagnosis></Interpretation>"
-        '<RestingECGMeasurements><VentricularRate units="BPM">61</VentricularRate><PQInterval units="ms">174</PQInterval><QRSDuration units="ms"/>'
-        f"</RestingECGMeasurements><StripData>{scale}<ChannelSampleCountTotal>{record.n_samples}</ChannelSampleCountTotal>{leads}</StripData>"
+        '<?xml version="1.0" encoding="ISO-8859-1"?><CardiologyXML><ObservationType>RestECG</ObservationType>'
+        '<PatientInfo><Age units="YEARS">64</Age>'
+        "<Gender>MALE</Gender></PatientInfo><Interpretation><Diagnosis><DiagnosisText>Sinus rhythm</DiagnosisText>"
+        "</Diagnosis></Interpretation>"
+        '<RestingECGMeasurements><VentricularRate units="BPM">61</VentricularRate><PQInterval '
+        'units="ms">174</PQInterval><QRSDuration units="ms"/>'
+        f"</RestingECGMeasurements><StripData>{scale}<ChannelSampleCountTotal>{record.n_samples}"
+        f"</ChannelSampleCountTotal>{leads}</StripData>"
         f"{whole}</CardiologyXML>",
         encoding="latin-1",
     )
@@ -138,20 +153,25 @@ def write_cardiosoft(record: ECGRecord, path: Path, full_disclosure: bool = Fals
 def write_schiller(record: ECGRecord, path: Path) -> None:
     def wave(kind: str, rows: np.ndarray) -> str:
         channels = "".join(
-            f"<channel><name>{lead.upper()}</name><data>{','.join(map(str, row))}</data><datastype>COMMASEPARATE</datastype>"
+            f"<channel><name>{lead.upper()}</name><data>{','.join(map(str, row))}</data>"
+            "<datastype>COMMASEPARATE</datastype>"
             f"<samplecount>{len(row)}</samplecount></channel>"
             for lead, row in zip(record.leads, rows, strict=True)
         )
         return (
-            f"<wavedata><type>{kind}</type><resolution><samplerate><exponent>1</exponent><value>{record.fs:g}</value></samplerate>"
+            f"<wavedata><type>{kind}</type><resolution><samplerate><exponent>1</exponent><value>{record.fs:g}</value>"
+            "</samplerate>"
             f"<yres><unitperbit>1.0</unitperbit><units>UV</units></yres></resolution>{channels}</wavedata>"
         )
 
     rows = microvolts(record)
     path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><com.xiriuz.sema.xml.schillerEDI.SchillerEDI><patdata><birthdate>19380123</birthdate>'
-        "<gender>MALE</gender></patdata><examdescript><startdatetime><date>20020124</date></startdatetime></examdescript><eventdata><event>"
-        f"{wave('ECG_AVERAGES', rows[:, :300])}{wave('ECG_RHYTHMS', rows)}<annotation_global><name>HR</name><value>61</value></annotation_global>"
+        '<?xml version="1.0" encoding="UTF-8"?><com.xiriuz.sema.xml.schillerEDI.SchillerEDI><patdata>'
+        "<birthdate>19380123</birthdate>"
+        "<gender>MALE</gender></patdata><examdescript><startdatetime><date>20020124</date></startdatetime>"
+        "</examdescript><eventdata><event>"
+        f"{wave('ECG_AVERAGES', rows[:, :300])}{wave('ECG_RHYTHMS', rows)}<annotation_global><name>HR</name>"
+        "<value>61</value></annotation_global>"
         "<textdata><type>INTERPRETATION</type><textdata>Sinus rhythm</textdata></textdata></event></eventdata>"
         "</com.xiriuz.sema.xml.schillerEDI.SchillerEDI>",
         encoding="utf-8-sig",
@@ -160,13 +180,16 @@ def write_schiller(record: ECGRecord, path: Path) -> None:
 
 def write_mortara(record: ECGRecord, path: Path) -> None:
     channels = "".join(
-        f'<CHANNEL OFFSET="0" BITS="16" FORMAT="SIGNED" UNITS_PER_MV="1000" DURATION="{record.n_samples}" SAMPLE_FREQ="{record.fs:g}" '
+        f'<CHANNEL OFFSET="0" BITS="16" FORMAT="SIGNED" UNITS_PER_MV="1000" DURATION="{record.n_samples}" '
+        f'SAMPLE_FREQ="{record.fs:g}" '
         f'ENCODING="BASE64" NAME="{lead}" DATA="{base64.b64encode(row.tobytes()).decode()}"/>'
         for lead, row in zip(record.leads, microvolts(record), strict=True)
     )
     path.write_text(
-        '<?xml version="1.0" encoding="UTF-8"?><ECG ACQUISITION_TIME="20020124101500" AGE="64" AGE_UNITS="YEARS" VENT_RATE="61" AVERAGE_RR="983">'
-        '<SUBJECT LAST_NAME="x" GENDER="Male"/><AUTOMATIC_INTERPRETATION><STATEMENT TEXT="SINUS RHYTHM" REASON=""/></AUTOMATIC_INTERPRETATION>'
+        '<?xml version="1.0" encoding="UTF-8"?><ECG ACQUISITION_TIME="20020124101500" AGE="64" AGE_UNITS="YEARS" '
+        'VENT_RATE="61" AVERAGE_RR="983">'
+        '<SUBJECT LAST_NAME="x" GENDER="Male"/><AUTOMATIC_INTERPRETATION><STATEMENT TEXT="SINUS RHYTHM" REASON=""/>'
+        "</AUTOMATIC_INTERPRETATION>"
         f'<TYPICAL_CYCLE PR_DURATION="174" QRS_DURATION="92"/>{channels}</ECG>'
     )
 

@@ -1,4 +1,4 @@
-"""What is missing in a recording: nothing is measured there, nothing reaches across, and the rest is measured as ever."""
+"""Gaps in a recording: nothing is measured in them or across them, and the rest is measured as without them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 
 import grounding
 from grounding import STANDARD_LEADS, ECGRecord, Measurement
-from grounding.signal.gaps import crosses, hidden, merged, presence, spans_of
+from grounding.signal.gaps import crosses, merged, presence, spans_of, spans_without_leads
 
 FS = 500
 
 
 @pytest.fixture(scope="module")
 def steady() -> ECGRecord:
-    """83 bpm, as regular as a clock, for 30 s."""
+    """Perfectly regular, 83 bpm, 30 s."""
     return grounding.synthesize(83.3, pr_ms=180, qt_ms=380, duration_s=30, noise_snr_db=30, seed=3)[0]
 
 
@@ -36,11 +36,11 @@ def near(a: Measurement, b: Measurement, ms: float = 6.0) -> None:
 def test_spans() -> None:
     assert spans_of(np.array([False, True, True, False, True]), 2).tolist() == [[1, 3]]
     assert merged([(7, 9), (0, 3), (2, 5), (5, 6)]).tolist() == [[0, 6], [7, 9]]
-    there = presence([np.array([[2, 4]]), np.empty((0, 2), np.intp)], 10, scale=2.0)
-    assert np.flatnonzero(~there[0]).tolist() == [4, 5, 6, 7]
-    assert there[1].all()
-    assert len(hidden(there, 10.0)) == 0  # the other lead is there
-    assert hidden(there[:1], 10.0).tolist() == [[4, 8]]
+    present = presence([np.array([[2, 4]]), np.empty((0, 2), np.intp)], 10, scale=2.0)
+    assert np.flatnonzero(~present[0]).tolist() == [4, 5, 6, 7]
+    assert present[1].all()
+    assert len(spans_without_leads(present, 10.0)) == 0  # the other lead is there
+    assert spans_without_leads(present[:1], 10.0).tolist() == [[4, 8]]
     assert crosses(np.array([0, 3, 8.0, np.nan]), np.array([3, 9, 9.0, 9]), np.array([[4, 8]])).tolist() == [
         False,
         True,

@@ -69,7 +69,7 @@ def test_no_spikes_in_the_bundled_records(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ptbxl_13", "ptbxl_330"])
 def test_beats_of_its_own_are_what_is_measured(name: str) -> None:
-    """A pacemaker that falls silent after seven beats: the narrow beats after it are measured, as they are without it."""
+    """A pacemaker that stops after seven beats: the narrow beats after it are measured as they are without it."""
     own = grounding.read_record(grounding.sample_path(name))
     paced, truth = grounding.synthesize(70, rhythm="paced", qrs_ms=160, noise_snr_db=30, duration_s=6, seed=4)
     signal = np.concatenate([paced.signal[:, :2900], own.signal[:, 500:3500]], axis=1)
@@ -99,7 +99,7 @@ def test_spikes_in_paced_recordings_alone(shared: Path) -> None:
 
 
 def test_own_beats_after_paced_ones_in_ludb(shared: Path) -> None:
-    """LUDB 95: fibrillation that conducts again after six paced beats; readers marked the five narrow beats (102 ms), and one paced."""
+    """LUDB 95: five narrow beats (102 ms) after six paced ones; cardiologists marked the narrow ones and one paced."""
     m = grounding.measure(grounding.read_record(shared / "data/ludb/95"))
     assert (m.beats["type"] == "paced").tolist() == [True] * 6 + [False] * 5
     assert m.extents["qrs"] == pytest.approx(102, abs=15)
@@ -108,7 +108,7 @@ def test_own_beats_after_paced_ones_in_ludb(shared: Path) -> None:
 
 
 def test_paced_recordings_of_ludb(shared: Path) -> None:
-    """LUDB 45 paces atrium and ventricle, with one extrasystole between; readers' QRS is 193 ms. In 111 it is 164 ms."""
+    """LUDB 45: atrial and ventricular pacing with one extrasystole; cardiologists' QRS is 193 ms, in 111 164 ms."""
     m = grounding.measure(grounding.read_record(shared / "data/ludb/45"))
     types = m.beats["type"].value_counts()
     assert types["paced"] >= 8

@@ -1,4 +1,4 @@
-"""The corpus of labelled sentences is the gate of the reader; what devices and clinicians write, and texts of any length."""
+"""Accuracy on the corpus of labelled sentences, texts of devices and clinicians, and time on long texts."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_as_clinicians_and_devices_write(text: str, verdicts: list[str], measure
     ],
 )
 def test_time_is_linear_in_the_text(part: str, measured: dict[str, Any]) -> None:
-    """Four times the text takes four times as many calls, which are the same on every machine; a quadratic reader would take sixteen."""
+    """Four times the text takes four times as many calls (the same on every machine); quadratic time would take 16."""
 
     def calls(size: int) -> int:
         profile = cProfile.Profile()
