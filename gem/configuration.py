@@ -23,8 +23,8 @@ class GemConfig(PreTrainedConfig):
         ecg_encoder: ``{"name": ..., "kwargs": {...}}`` of a registered encoder, or None.
         vision_encoder: the same for the picture, or None.
         text_config: a Llama-type decoder's config, as an object or a dict with ``model_type``; None for encoders alone.
-        fusion: ``"tokens"`` (encoder tokens at the placeholder), ``"prefix_kv"`` (one ECG vector as a key/value in front of
-            every layer, MEIT) or ``"none"`` (encoders and classification head only).
+        fusion: ``"tokens"`` (encoder tokens at the placeholder), ``"prefix_kv"`` (one ECG vector as a key/value in
+            front of every layer, MEIT) or ``"none"`` (encoders and classification head only).
         ecg_projector: ``{"type": "linear" | "mlp2x_gelu" | "meit", "width": ..., "hidden": ...}``.
         vision_projector: the same for the picture.
         share_projector: the ECG tokens also pass the picture's projector, after their own (GEM).
@@ -33,11 +33,13 @@ class GemConfig(PreTrainedConfig):
         class_names: labels of the classification head; empty for none.
         class_loss_weight: of the classification loss beside the text's.
         class_dropout: in front of the classification head, in training.
-        class_votes: weight of ``"ecg"`` and ``"vision"`` in the classification head where both are there; alike when None.
+        class_votes: weight of ``"ecg"`` and ``"vision"`` in the classification head where both are there; alike when
+            None.
         modality_dropout: in training, chance that a sample with both inputs loses one of them.
         signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
         picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
-        merge: ``"flat"``, ``"spatial"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence (LLaVA-1.6).
+        merge: ``"flat"``, ``"spatial"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence
+            (LLaVA-1.6).
         conversation: how a prompt is wrapped, with ``{prompt}`` in it; None for not at all.
         tune: free notes on where the weights come from (licence, paper, command); never read by the code.
     """

@@ -37,8 +37,10 @@ def explain(
     The model writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
 
     Args:
-        record_or_path: a recording, or a file that ``grounding.read_record`` reads; or a list of such, which are written together: several times faster.
-        model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per process.
+        record_or_path: a recording, or a file that ``grounding.read_record`` reads; or a list of such, which are
+            written together: several times faster.
+        model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per
+            process.
 
     Returns:
         Explanation; a list of them for a list.

@@ -28,7 +28,8 @@ class Statement:
         start, end: its characters in ``Explanation.text``.
         evidence: what its numbers and findings rest on.
         claims: what the checker read in it, positions in ``Explanation.text``.
-        kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``, ``note`` or ``uncited``.
+        kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``,
+            ``note`` or ``uncited``.
         tags: the facts the model cited.
         inserted: characters of ``text`` that code put there from what was measured; the rest is asserted by a model.
     """
@@ -60,7 +61,8 @@ class Explanation:
         statements: the sentences, each with its evidence and claims.
         measurement: what was measured.
         findings: what the criteria gave, absent and undecided ones included.
-        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head, or was not asked.
+        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head,
+            or was not asked.
         silence: why the encoders were not asked, or ``None``.
         model: name of the model.
         record: the samples; ``None`` after ``from_json`` without a record.

@@ -36,7 +36,8 @@ building = ForkLock()
 
 
 def _one_thread() -> None:
-    # OpenMP's threads stay in the parent, and a child that shares work with them waits for ever; DataLoader does the same in its workers
+    # OpenMP's threads stay in the parent, and a child that shares work with them waits for ever; DataLoader does the
+    # same in its workers
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "set_num_threads"):
         torch.set_num_threads(1)

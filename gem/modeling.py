@@ -147,8 +147,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Run the encoders and projectors.
 
         Args:
-            ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with -32768
-                where the encoder sees zeros, or (B, width) features computed before.
+            ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with
+                -32768 where the encoder sees zeros, or (B, width) features computed before.
             pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W) with the base view first.
             image_sizes: (width, height) of each picture before tiling.
             ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.
@@ -363,8 +363,9 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             past_key_values, cache: the key/value cache by its older and its newer name.
             logits_to_keep: only the last so many positions (0: all).
             supervised_only: with labels, logits of the trained positions only: saves the memory of the others.
-            num_items_in_batch: trained tokens of all batches that one step adds up, as transformers' ``Trainer`` counts them: the losses
-                are this batch's share of the mean over all of them, and add up to it. None: the mean over this batch.
+            num_items_in_batch: trained tokens of all batches that one step adds up, as transformers' ``Trainer``
+                counts them: the losses are this batch's share of the mean over all of them, and add up to it. None:
+                the mean over this batch.
             prefix_vector, prefix_mask: (B, head_dim) and (B,), what ``generate`` keeps of the ECG under ``prefix_kv``.
             **kwargs: handed to the decoder (``use_cache``, ``output_hidden_states``, ...).
 
@@ -442,7 +443,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
     ) -> Any:
         """transformers' ``generate`` (greedy, sampling, beams, any cache) with the same inputs as the forward pass.
 
-        Instead of recordings and pictures it takes what ``encode`` made of them, so that they are encoded once for several uses.
+        Instead of recordings and pictures it takes what ``encode`` made of them, so that they are encoded once for
+        several uses.
 
         Returns:
             The prompt's ids as given, followed by the new ids (or transformers' output object holding them).

@@ -122,10 +122,12 @@ class GemProcessor:
 
         Args:
             record: recording(s); None where there is none.
-            picture: picture(s); None draws the recording on ECG paper where the model looks at pictures; False passes none.
+            picture: picture(s); None draws the recording on ECG paper where the model looks at pictures; False passes
+                none.
             prompt: text(s); the placeholder is put in front where a text has none.
             compat: overrides the processor's own switch.
-            int16: ``ecg`` in 16-bit uV, which the model decodes and normalises where it runs: half the bytes to copy there.
+            int16: ``ecg`` in 16-bit uV, which the model decodes and normalises where it runs: half the bytes to copy
+                there.
 
         Returns:
             Keyword arguments for the model: ``ecg`` (B, leads, samples), ``pixel_values`` (B, 3, H, W) or B tensors
@@ -261,8 +263,9 @@ def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> 
         image: RGB.
         settings: ``size`` (H, W), ``mean``, ``std``, ``grid_pinpoints`` (width, height), ``background``, and CLIP's
             ``shortest_edge`` where it is not the height.
-        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (a square on the mean colour, then CLIP's processing:
-            LLaVA-1.5), ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"`` (LLaVA-1.6 tiles).
+        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (a square on the mean colour, then CLIP's
+            processing: LLaVA-1.5), ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"``
+            (LLaVA-1.6 tiles).
     """
     height, width = settings["size"]
     mean, std = settings["mean"], settings["std"]

@@ -32,10 +32,12 @@ def wave_segments(measurement: Measurement, per: str = "lead") -> pd.DataFrame:
 
     Args:
         measurement: of the recording.
-        per: ``"lead"`` takes each lead's own boundaries, ``"beat"`` the boundaries over all leads (``lead`` is then ``""``).
+        per: ``"lead"`` takes each lead's own boundaries, ``"beat"`` the boundaries over all leads (``lead`` is then
+            ``""``).
 
     Returns:
-        A row per wave that was found: ``lead beat wave start_s end_s``, seconds, in the order of lead, beat and ``WAVES``.
+        A row per wave that was found: ``lead beat wave start_s end_s``, seconds, in the order of lead, beat and
+        ``WAVES``.
 
     Raises:
         GemInputError: another ``per``.
@@ -83,7 +85,8 @@ def token_ranges(encoder: Encoder, samples: ArrayLike) -> NDArray[np.int64]:
 
     Args:
         encoder: an ECG encoder.
-        samples: (n, 2), first sample of each stretch and the one after its last, at the encoder's rate; fractions are allowed.
+        samples: (n, 2), first sample of each stretch and the one after its last, at the encoder's rate; fractions are
+            allowed.
 
     Returns:
         (n, 2), first token and the one after the last; equal where no token covers the stretch.
@@ -147,8 +150,8 @@ def wave_saliency(
 
     Returns:
         The rows of ``wave_segments`` with ``gradient``, the sum of the logit's absolute gradient over the samples, and
-        ``contribution``, the sum of gradient times signal: to first order, what the logit would lose if the wave were flat at
-        zero. Both in the encoder's own input (z-scores or mV). Both are 0 outside the encoder's window.
+        ``contribution``, the sum of gradient times signal: to first order, what the logit would lose if the wave were
+        flat at zero. Both in the encoder's own input (z-scores or mV). Both are 0 outside the encoder's window.
 
     Raises:
         GemConfigError: the model has no ECG encoder, or no such class.

@@ -1,7 +1,8 @@
 """Everything that the command line prints goes through here: names come from files, and a terminal obeys what is in them.
 
-Control characters (C0, C1), line and paragraph separators, marks that turn the direction of writing, and half surrogate pairs are printed as
-their escapes; what the terminal's encoding lacks, too. Line breaks are only those between the lines that are passed.
+Control characters (C0, C1), line and paragraph separators, marks that turn the direction of writing, and half
+surrogate pairs are printed as their escapes; what the terminal's encoding lacks, too. Line breaks are only those
+between the lines that are passed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import traceback
 import warnings
 from typing import IO, Any
 
-# C0 and C1; Arabic letter mark, left-to-right and right-to-left marks, embeddings, overrides and isolates; separators; half pairs
+# C0 and C1; Arabic letter mark, left-to-right and right-to-left marks, embeddings, overrides and isolates; separators;
+# half pairs
 _OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

@@ -1,7 +1,8 @@
 """What a model folder may say: every value of its files is looked at before it is used, since a stranger may have written them.
 
-Arguments of ours are held against the signature that takes them; a config of transformers may be one of the kinds listed here and may set
-its own fields only. So no file names code to run, another place to read from, or a size that costs memory before the weights were seen.
+Arguments of ours are held against the signature that takes them; a config of transformers may be one of the kinds
+listed here and may set its own fields only. So no file names code to run, another place to read from, or a size that
+costs memory before the weights were seen.
 """
 
 from __future__ import annotations
@@ -356,8 +357,8 @@ def _line(error: BaseException) -> str:
 def as_checkpoint_error(folder: str | Path, what: str) -> Iterator[None]:
     """Whatever goes wrong inside with a folder's values becomes one kind of error that names the folder, with the cause attached.
 
-    The values were checked as far as that can be said beforehand. Sizes that contradict each other show only when torch or transformers
-    meets them, and each raises an error of its own.
+    The values were checked as far as that can be said beforehand. Sizes that contradict each other show only when
+    torch or transformers meets them, and each raises an error of its own.
 
     Raises:
         GemCheckpointError: in place of any other error.

@@ -74,7 +74,8 @@ def _on(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
 def one_thread(model: Any) -> Iterator[None]:
     """Let a small model on the processor work on one thread.
 
-    Where the user has set a number of threads (``OMP_NUM_THREADS``, or ``torch.set_num_threads`` to another than torch's own), that number stays.
+    Where the user has set a number of threads (``OMP_NUM_THREADS``, or ``torch.set_num_threads`` to another than
+    torch's own), that number stays.
     """
     import torch
 

@@ -18,7 +18,8 @@ from ..untrusted import as_checkpoint_error, read_json
 from .files import main_dtype, read_tensors
 from .report import LoadReport, account
 
-# what a config describes before the headers could say that it does not fit; a tower that is not among the files has up to 400
+# what a config describes before the headers could say that it does not fit; a tower that is not among the files has up
+# to 400
 SPARE_TENSORS = 1000
 LONG_BYTES = 1 << 30  # of weights: reading them shows a bar
 MOST_BUFFER_BYTES = 256 << 20  # of what a model computes for itself and no file holds

@@ -34,7 +34,8 @@ def convert(
         source: a folder in a published layout, or a ``.pt`` or ``.pth`` file of tensors (``cpt_wfep_epoch_20.pt``,
             ECGFounder's, ECG-FM's).
         out: the folder to write; it must not hold weights yet.
-        ecg_tower: for a GEM or ECG-Chat folder without its ECG tower: ``cpt_wfep_epoch_20.pt``, or a safetensors file of it.
+        ecg_tower: for a GEM or ECG-Chat folder without its ECG tower: ``cpt_wfep_epoch_20.pt``, or a safetensors file
+            of it.
         vision_tower: for a folder without its picture tower: CLIP's safetensors file.
 
     Returns:

@@ -65,7 +65,8 @@ def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
     """Every key and shape of a folder's weights, read from the headers alone.
 
     Raises:
-        GemCheckpointError: a file is missing or truncated, a key is in two files, or numbers are of a kind that no weight has.
+        GemCheckpointError: a file is missing or truncated, a key is in two files, or numbers are of a kind that no
+            weight has.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in weight_files(folder):
@@ -120,7 +121,8 @@ def read_tensors(
         folder: of the weights.
         rename: published key -> ours.
         ignored: published keys to leave where they are.
-        dtype: what floating tensors become; what was converted is unmapped before the next ``PORTION`` numbers are read.
+        dtype: what floating tensors become; what was converted is unmapped before the next ``PORTION`` numbers are
+            read.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):

@@ -1,6 +1,7 @@
 """Two public ECG foundation encoders, ECGFounder and ECG-FM: their checkpoints' key names and sizes, to ours.
 
-The layouts are written from the public descriptions; no released file was at hand. A key that does not fit is an error, never left out.
+The layouts are written from the public descriptions; no released file was at hand. A key that does not fit is an
+error, never left out.
 """
 
 from __future__ import annotations

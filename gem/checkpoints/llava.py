@@ -76,7 +76,8 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
     """Our config and key names; sizes that the config leaves out come from the weights.
 
     Args:
-        folder: may hold the picture tower's config (``vision_tower/``) and the ECG tower's (``<open_clip_config>.json``).
+        folder: may hold the picture tower's config (``vision_tower/``) and the ECG tower's
+            (``<open_clip_config>.json``).
         config: the published config.
         shapes: every published key and its shape.
 

@@ -20,8 +20,8 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
     """A model in eval mode, with ``.processor``.
 
-    A folder may come from anybody: none of its code is run, nothing is fetched, and its config is compared with the headers of its
-    weights before a model is built. Several threads may load at once.
+    A folder may come from anybody: none of its code is run, nothing is fetched, and its config is compared with the
+    headers of its weights before a model is built. Several threads may load at once.
 
     Args:
         name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout.

@@ -1,6 +1,7 @@
 """Random changes to a batch that keep its labels: shift, gain, noise, wander, missing leads, gaps, mixing.
 
-Every record of a batch is changed on its own, and all random numbers are drawn where the batch is: nothing waits for the host.
+Every record of a batch is changed on its own, and all random numbers are drawn where the batch is: nothing waits for
+the host.
 """
 
 from __future__ import annotations

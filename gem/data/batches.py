@@ -17,9 +17,9 @@ _GROUPS = 50
 class GlobalBatches(DistributedSampler[Any]):
     """Lists of indices, one per batch of this process.
 
-    The order follows from the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each process
-    takes every ``world``-th of them: two processes with batches of four see what one process with batches of eight sees.
-    (A DistributedSampler, so that Lightning leaves it in place and tells it the epoch.)
+    The order follows from the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each
+    process takes every ``world``-th of them: two processes with batches of four see what one process with batches of
+    eight sees. (A DistributedSampler, so that Lightning leaves it in place and tells it the epoch.)
 
     Args:
         lengths: of each example, in any unit; what is batched together has about the same one. None for no grouping.
@@ -27,8 +27,8 @@ class GlobalBatches(DistributedSampler[Any]):
         batch_size: of one process.
         seed: of the order.
         rank, world: this process, of so many.
-        shuffle: False keeps the order and every example, for validation; the last batch is filled up from the front, so that
-            every process has the same number of batches.
+        shuffle: False keeps the order and every example, for validation; the last batch is filled up from the front,
+            so that every process has the same number of batches.
     """
 
     def __init__(
@@ -122,7 +122,8 @@ class ResumableLoader(DataLoader[Any]):
 class ResumableData(lightning.LightningDataModule):
     """A data module whose state in a checkpoint is which batch comes next, see ``gem.data.resume``.
 
-    ``SeededSteps`` sets Lightning's counters to it, so that order, seeds and length of a resumed run are those of one that was never cut off.
+    ``SeededSteps`` sets Lightning's counters to it, so that order, seeds and length of a resumed run are those of one
+    that was never cut off.
     """
 
     def __init__(self) -> None:

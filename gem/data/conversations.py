@@ -29,19 +29,21 @@ class EcgData(ResumableData):
     Args:
         path: folder or file, see ``gem.data.examples.load_items``.
         layout: ``instructions``, ``wfdb``, ``ptbxl``, ``mimic``, ``challenge`` or ``recordings``.
-        task: ``"chat"`` (conversations with marked answers), ``"caption"`` (the last answer alone, for contrastive training),
-            ``"classes"`` (label vectors) or ``"signals"`` (nothing beside the inputs).
+        task: ``"chat"`` (conversations with marked answers), ``"caption"`` (the last answer alone, for contrastive
+            training), ``"classes"`` (label vectors) or ``"signals"`` (nothing beside the inputs).
         ecg_root, image_root: what paths in instructions are relative to.
         prompt: the question, where a layout has reports and no questions.
-        train_folds, val_folds: for layouts with folds; else ``val_share`` of the patients validate. What has no fold trains.
+        train_folds, val_folds: for layouts with folds; else ``val_share`` of the patients validate. What has no fold
+            trains.
         val_share: share of the patients that validate.
         seed: of the split and of the order.
         batch_size: examples of one process's batch.
         max_length: of a row, encoder tokens included; longer answers are cut.
         signal: whether the signal is prepared.
-        picture: ``"none"``, ``"render"`` (drawn from the recording), ``"read"`` (the file the example names) or ``"auto"``
-            (the file where there is one, drawn where not).
-        distort: how strongly pages that are drawn for training are distorted, 0-1, see ``gem.data.augmentation.distort``; 0 for clean pages.
+        picture: ``"none"``, ``"render"`` (drawn from the recording), ``"read"`` (the file the example names) or
+            ``"auto"`` (the file where there is one, drawn where not).
+        distort: how strongly pages that are drawn for training are distorted, 0-1, see
+            ``gem.data.augmentation.distort``; 0 for clean pages.
         compat: prepare inputs as the published code does.
         group_by_length: batch texts of about the same length.
         lower: lower-case the answers (ECG-Chat, MEIT).

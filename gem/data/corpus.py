@@ -1,7 +1,7 @@
 """Texts to learn to write from: fact sets drawn at random, explained by the composer, with what the encoders suggest.
 
-The facts are drawn independently of the record on purpose: a model that sees only such prompts can take a diagnosis from nowhere
-but the encoders' tokens, and learns to tell any set of facts, rare ones included.
+The facts are drawn independently of the record on purpose: a model that sees only such prompts can take a diagnosis
+from nowhere but the encoders' tokens, and learns to tell any set of facts, rare ones included.
 """
 
 from __future__ import annotations

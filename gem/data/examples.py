@@ -62,8 +62,8 @@ def load_items(
         path: its folder, or for instructions a JSON, JSONL or Parquet file or a folder of such files.
         ecg_root, image_root: folders that the paths in instructions are relative to; the folder of ``path`` when None.
         prompt: the question, where a layout has reports and no questions.
-        folds: only these, for PTB-XL. ``recordings`` is every recording below the folder: PTB-XL, where it is laid out as in
-            ``gem.data.ptbxl``, and each WFDB header elsewhere.
+        folds: only these, for PTB-XL. ``recordings`` is every recording below the folder: PTB-XL, where it is laid out
+            as in ``gem.data.ptbxl``, and each WFDB header elsewhere.
 
     Raises:
         GemInputError: there is nothing of this layout.

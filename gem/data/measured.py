@@ -1,6 +1,7 @@
 """What ``grounding`` measures in a record, and the patient's age and sex, as numbers to learn beside the labels.
 
-A few thousand labels say little about where a wave begins; the measurement says it for every lead. Only training sees these numbers.
+A few thousand labels say little about where a wave begins; the measurement says it for every lead. Only training sees
+these numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def measured(sample: Sample, millivolts: bool = False) -> NDArray[np.float32]:
 
     Args:
         sample: the record.
-        millivolts: the encoder sees millivolts; else z-scored leads, whose amplitudes are standard deviations of the lead.
+        millivolts: the encoder sees millivolts; else z-scored leads, whose amplitudes are standard deviations of the
+            lead.
     """
     values: dict[str, float | None] = {
         "age": None if sample.age is None else min(sample.age, OLDEST),

@@ -29,8 +29,8 @@ def load_ptbxl(
     """The records of some folds, in the order of their numbers.
 
     Args:
-        root: PTB-XL as it is downloaded (``ptbxl_database.csv``, ``scp_statements.csv``, ``records500/``), or a folder with ``ptbxl/labels.csv``,
-            ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
+        root: PTB-XL as it is downloaded (``ptbxl_database.csv``, ``scp_statements.csv``, ``records500/``), or a folder
+            with ``ptbxl/labels.csv``, ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
         folds: which folds.
         sources: ``"raw"``, ``"filtered"`` or both.
 

@@ -1,8 +1,9 @@
 """Where a run goes on: the epoch and the batch of it that come next, and Lightning's counters set to just that.
 
-A checkpoint may be written behind a batch, behind an epoch, behind a validation, between the batches of one optimiser step or after an
-exception. Lightning restores another mixture of counters for each of these, and some of them repeat or skip an epoch, the second time in
-a chain of resumed runs at the latest. So a checkpoint of ours says which batch comes next, and from that alone all counters follow.
+A checkpoint may be written behind a batch, behind an epoch, behind a validation, between the batches of one optimiser
+step or after an exception. Lightning restores another mixture of counters for each of these, and some of them repeat
+or skip an epoch, the second time in a chain of resumed runs at the latest. So a checkpoint of ours says which batch
+comes next, and from that alone all counters follow.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def next_batch(epoch: int, done: int, batches: float, accumulate: int) -> dict[s
         epoch: the epoch of the batch that was handed out last.
         done: batches of this epoch that went through the model.
         batches: batches of an epoch.
-        accumulate: batches of one optimiser step; gradients are not stored, so a step that is not complete begins again.
+        accumulate: batches of one optimiser step; gradients are not stored, so a step that is not complete begins
+            again.
 
     Example:
         >>> next_batch(3, 5, 8, 2)
@@ -35,7 +37,8 @@ def next_batch(epoch: int, done: int, batches: float, accumulate: int) -> dict[s
 def set_progress(checkpoint: dict[str, Any], place: dict[str, int]) -> None:
     """Let Lightning's fit loop go on at this batch, whatever its counters were when the checkpoint was written.
 
-    The counters are made those of a run that was cut off in its usual place: behind ``batch - 1``, or in front of the epoch's first batch.
+    The counters are made those of a run that was cut off in its usual place: behind ``batch - 1``, or in front of the
+    epoch's first batch.
 
     Args:
         checkpoint: as Lightning loads it; its loops' state is changed.

@@ -51,8 +51,9 @@ class SignalContract:
         baseline_s: window of a running median that is taken off after it, seconds, or None.
         normalization: ``"none"`` (millivolts), ``"zscore"`` per lead, ``"zscore_all"`` over all leads together, or
             ``"minmax"`` to 0..1 over all leads.
-        typical_mv: one for each lead: the standard deviation, mV, that a lead of a record without millivolts is given in an encoder of
-            millivolts, which else refuses such records. Which amplitudes were recorded is then not to be seen; ``changes`` says so.
+        typical_mv: one for each lead: the standard deviation, mV, that a lead of a record without millivolts is given
+            in an encoder of millivolts, which else refuses such records. Which amplitudes were recorded is then not to
+            be seen; ``changes`` says so.
         missing_leads: ``"zero"`` fills a lead the record lacks with zeros, ``"error"`` refuses the record.
         licence, paper, checksum: where the weights come from.
     """
@@ -130,8 +131,8 @@ class SignalContract:
 
         Args:
             record: any recording.
-            compat: do what the published code does: rows in file order, no resampling, no filter, NaN and Inf -> 0, cut or
-                zero-padded on the right. The normalization stays, it is part of the published input.
+            compat: do what the published code does: rows in file order, no resampling, no filter, NaN and Inf -> 0,
+                cut or zero-padded on the right. The normalization stays, it is part of the published input.
 
         Returns:
             (leads, n_samples) float32, and one line for everything that was filled in or cut.

@@ -1,9 +1,9 @@
 """Rhythm and beat: 1-D ResNets over the whole window beside others that look closely at the record's own average beat.
 
-What makes a few thousand z-scored recordings enough is what need not be learned. Scaling every lead to unit variance loses the
-frontal plane's proportions, and with them the axis; since I + III = II they can be solved for again, so the limb leads come a second
-time on one scale. And most diagnoses are in the form of the beat: it is averaged over the window, aligned at the onset of its QRS,
-and read by a network of its own.
+What makes a few thousand z-scored recordings enough is what need not be learned. Scaling every lead to unit variance
+loses the frontal plane's proportions, and with them the axis; since I + III = II they can be solved for again, so the
+limb leads come a second time on one scale. And most diagnoses are in the form of the beat: it is averaged over the
+window, aligned at the onset of its QRS, and read by a network of its own.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ class EcgBeats(Encoder):
     """Every token of the rhythm carries, behind its own channels, the vectors of the average beat.
 
     Sees: 12 leads, and the limb leads once more; 10 s, 0.5-40 Hz, 125 Hz; mV with ``millivolts``, else z-scored leads.
-    Architecture: a 1-D ResNet over the recording, and a smaller one over the beat averaged in 12 leads and in the directions of its loop.
-    Source: this library; gem-nano's signal encoder.
+    Architecture: a 1-D ResNet over the recording, and a smaller one over the beat averaged in 12 leads and in the
+    directions of its loop. Source: this library; gem-nano's signal encoder.
 
     Args:
         n_samples: samples of the input; the leads are the standard twelve.
         widths, depth: of the rhythm's networks, see ``ecg_conv``.
-        kernels: of the residual convolutions; for each there is one network of the rhythm and one of the beat. Networks that
-            learned apart err apart, and what joins them is better than any.
+        kernels: of the residual convolutions; for each there is one network of the rhythm and one of the beat.
+            Networks that learned apart err apart, and what joins them is better than any.
         beat_width: channels of the beat network's first stage; doubled twice.
         beat_hidden: length of each network's vector of the beat.
         dropout: in front of and behind this vector, in training.
         fs_hz: sampling rate, Hz.
-        millivolts: the input is in mV, and a record without them has the leads' typical sizes; else every lead is z-scored.
+        millivolts: the input is in mV, and a record without them has the leads' typical sizes; else every lead is
+            z-scored.
     """
 
     tiny: ClassVar[dict[str, Any]] = {
@@ -97,8 +98,8 @@ class EcgBeats(Encoder):
             x: (B, 12, samples), z-scored per lead or in mV.
 
         Returns:
-            (B, 18, samples): the leads (mV in units of ``UNIT_MV``), then the limb leads on their common scale; (B, 12, beat_samples): the average beat, limb
-            leads on their common scale, zero just before the QRS.
+            (B, 18, samples): the leads (mV in units of ``UNIT_MV``), then the limb leads on their common scale; (B,
+            12, beat_samples): the average beat, limb leads on their common scale, zero just before the QRS.
         """
         with full_precision(x.device.type):  # scales and likeness are small differences of large sums
             leads = x.float() / self.unit
@@ -176,7 +177,8 @@ def frontal(x: Tensor) -> Tensor:
         x: (B, leads, samples), the limb leads first in standard order, each on a scale of its own.
 
     Returns:
-        (B, 6, samples); with the scales as they came where the leads don't fit together (a lead is missing, or not what it is called).
+        (B, 6, samples); with the scales as they came where the leads don't fit together (a lead is missing, or not
+        what it is called).
     """
     stacked = torch.stack([x[:, 0], -x[:, 1], x[:, 2]], -1).double()
     gram = stacked.mT @ stacked

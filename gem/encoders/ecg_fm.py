@@ -1,7 +1,8 @@
 """ECG-FM: a wav2vec 2.0 transformer over convolved samples, in the key layout of fairseq-signals. No weights come with it.
 
 References:
-    McKeen et al., ECG-FM, arXiv 2408.05178; Baevski et al., wav2vec 2.0. What could not be verified: docs/models/foundation.md.
+    McKeen et al., ECG-FM, arXiv 2408.05178; Baevski et al., wav2vec 2.0. What could not be verified:
+    docs/models/foundation.md.
 """
 
 from __future__ import annotations

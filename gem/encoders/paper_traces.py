@@ -1,8 +1,9 @@
 """ECG paper, read the way a person does: in every column of pixels, where in each row is the trace?
 
-A general picture network has to find out from a few thousand records that a thin dark line matters and that its height is a voltage.
-This one starts from there: learned queries, one per row of the page, look along the height of every column for ink and return where they
-found it. What they return is a bundle of traces, and a 1-D convolutional network reads those.
+A general picture network has to find out from a few thousand records that a thin dark line matters and that its height
+is a voltage. This one starts from there: learned queries, one per row of the page, look along the height of every
+column for ink and return where they found it. What they return is a bundle of traces, and a 1-D convolutional network
+reads those.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from .ecg_conv import EcgConv
 from .registry import Encoder, register_encoder
 
-# where our own paper (grounding.paper, 3x4 with a rhythm strip) has its rows and its first and last second, as shares of the page
+# where our own paper (grounding.paper, 3x4 with a rhythm strip) has its rows and its first and last second, as shares
+# of the page
 ROWS = (0.189, 0.409, 0.628, 0.848)
 ROW_HEIGHT = 0.22
 FIRST_S, LAST_S = 0.0644, 0.9592
@@ -31,8 +33,9 @@ class PaperTraces(Encoder):
     Architecture: a fixed front end that follows the ink of each row, then a 1-D ResNet over the traces.
     Source: this library; gem-nano's picture encoder.
 
-    The page has to look like ``grounding.render(record)``: rows of leads over a common time axis, dark ink on light paper, upright. The rows'
-    heights are where the search begins, not where it ends. Photographs and other layouts are outside what it was made for.
+    The page has to look like ``grounding.render(record)``: rows of leads over a common time axis, dark ink on light
+    paper, upright. The rows' heights are where the search begins, not where it ends. Photographs and other layouts are
+    outside what it was made for.
 
     Args:
         img_size: (H, W) of the input.
@@ -98,7 +101,8 @@ class PaperTraces(Encoder):
         middle = panels[:, :1]
         centred = middle - middle.mean(-1, keepdim=True)
         shape = centred / (centred.square().mean(-1, keepdim=True).sqrt() + 0.02)
-        # the form without its size, and the size of what rises and falls: records without millivolts have only the first
+        # the form without its size, and the size of what rises and falls: records without millivolts have only the
+        # first
         panels = torch.cat([shape, 5 * (panels[:, 1:] - middle.mean(-1, keepdim=True))], 1)
         read: Tensor = self.body(panels.transpose(2, 3).flatten(1, 3))
         return read

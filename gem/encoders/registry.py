@@ -56,7 +56,8 @@ class Encoder(nn.Module):
     def token_spans(self) -> NDArray[np.float64]:
         """Which samples of the signal each token is made of first of all, (n_tokens, 2): start and end; equal for one of none.
 
-        Even stretches unless an encoder says otherwise. What attention or wide kernels bring in from elsewhere is not counted.
+        Even stretches unless an encoder says otherwise. What attention or wide kernels bring in from elsewhere is not
+        counted.
 
         Raises:
             GemConfigError: the encoder takes no signal.
@@ -76,7 +77,8 @@ ENCODERS: Registry[type[Encoder]] = Registry("encoder", "gem.encoders")
 def register_encoder(entry: Any = None, *, name: str | None = None) -> Any:
     """Add an encoder class; use as ``@gem.register_encoder`` or ``@gem.register_encoder(name="...")``.
 
-    The entry is a ``gem.encoders.Encoder``: an nn.Module with ``kind``, ``width``, ``n_tokens`` and, for signals, ``contract``.
+    The entry is a ``gem.encoders.Encoder``: an nn.Module with ``kind``, ``width``, ``n_tokens`` and, for signals,
+    ``contract``.
     """
     return ENCODERS.register(entry, name=name)
 

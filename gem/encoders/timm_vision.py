@@ -54,8 +54,8 @@ class TimmVision(Encoder):
     Args:
         model: timm's name of it (``timm/<name>`` in a config says the same); no name on a hub and no folder.
         img_size: (H, W) of the input, or None for the model's own.
-        kwargs: sizes and rates of ``TAKEN``. ``timm.create_model`` takes more: files to read and models to fetch, which a config must not
-            name.
+        kwargs: sizes and rates of ``TAKEN``. ``timm.create_model`` takes more: files to read and models to fetch,
+            which a config must not name.
 
     Raises:
         GemConfigError: a model or an argument that is none of these.

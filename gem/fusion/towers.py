@@ -48,8 +48,8 @@ def layers(model: Any) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tens
 def recordable(model: Any, ecg: Tensor | None, pictures: Any) -> bool:
     """Whether a recording serves this call; else the towers run one after the other, with the same result.
 
-    It takes both inputs as plain batches (no tiles) of at most ``MOST_ROWS`` rows on one GPU, a model in evaluation mode without
-    forward hooks, no gradients, and no other recording or compiler at work.
+    It takes both inputs as plain batches (no tiles) of at most ``MOST_ROWS`` rows on one GPU, a model in evaluation
+    mode without forward hooks, no gradients, and no other recording or compiler at work.
     """
     if ecg is None or not isinstance(pictures, Tensor) or pictures.dim() != 4 or ecg.dim() != 3:
         return False

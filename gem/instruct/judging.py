@@ -1,6 +1,7 @@
 """Keep, mend or reject what a teacher wrote: a sentence stays only where the recording bears out all that is read in it.
 
-Numbers are stricter still: each must come from a cited fact or lie in a supported statement, else its sentence goes, whoever wrote it.
+Numbers are stricter still: each must come from a cited fact or lie in a supported statement, else its sentence goes,
+whoever wrote it.
 """
 
 from __future__ import annotations

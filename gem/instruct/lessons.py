@@ -45,7 +45,8 @@ class Turn:
 
     Attributes:
         question: as asked.
-        key: how the answer must begin where the form fixes it (``"Yes"``, ``"B. 182 ms"``); ``""`` for an open question.
+        key: how the answer must begin where the form fixes it (``"Yes"``, ``"B. 182 ms"``); ``""`` for an open
+            question.
         wordings: what to say after it, sentence by sentence, each in one or more wordings with tags.
         rivals: beginnings that would be a wrong choice (``"No"``, ``"A"``).
     """
@@ -65,7 +66,8 @@ class Lesson:
         task: name in ``tasks``.
         form: one of ``FORMS``.
         turns: one question, or several for ``multi``.
-        items: the facts that an answer may cite, criteria (``<c_...>``) and their measured parts (``<e_...>``) included.
+        items: the facts that an answer may cite, criteria (``<c_...>``) and their measured parts (``<e_...>``)
+            included.
         seed: picks the wording.
     """
 

@@ -67,7 +67,8 @@ def instruct(
 
     Args:
         sources: the recordings, see ``find_sources``.
-        out: folder to write: ``shards/*.parquet``, ``instructions.json`` (GEM's layout), ``summary.json``, ``pictures/`` on request.
+        out: folder to write: ``shards/*.parquet``, ``instructions.json`` (GEM's layout), ``summary.json``,
+            ``pictures/`` on request.
         teacher: writes the answers; the offline composer where ``None``.
         task_names: names in ``tasks``; all where ``None``.
         forms: which of ``closed open fill mcq multi`` are wanted.

@@ -69,8 +69,9 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None,
 
     Args:
         paths: recordings (WFDB names with or without ``.hea``) and folders, which are searched to their depth.
-        reports: a CSV with a column ``report`` and one that names the recording (``record``, ``filename_hr``, ``ecg_id``, ...); where it
-            is ``None`` a ``labels.csv`` or ``ptbxl_database.csv`` in a named folder, or in the one above it, is taken.
+        reports: a CSV with a column ``report`` and one that names the recording (``record``, ``filename_hr``,
+            ``ecg_id``, ...); where it is ``None`` a ``labels.csv`` or ``ptbxl_database.csv`` in a named folder, or in
+            the one above it, is taken.
         options: of ``read_record``, for every recording: ``fs``, ``leads``, ``units``, ``format``.
 
     Raises:

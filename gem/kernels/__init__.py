@@ -1,7 +1,7 @@
 """Kernels for the encoders and their merge, each beside the plain torch that it must equal.
 
-``use("auto")`` is the default: a kernel runs only where the committed table says that it wins on that kind of GPU. Without a GPU, or
-without a table, everything is plain torch. Kernels know nothing of ECG files.
+``use("auto")`` is the default: a kernel runs only where the committed table says that it wins on that kind of GPU.
+Without a GPU, or without a table, everything is plain torch. Kernels know nothing of ECG files.
 
 Example:
     >>> import gem.kernels

@@ -124,7 +124,8 @@ def use(mode: str) -> _Switch:
     """Choose the implementation of every op, for good or for a ``with`` block.
 
     Args:
-        mode: ``"auto"`` (a kernel where the table says it wins, else torch), ``"triton"`` (always the kernel) or ``"torch"``.
+        mode: ``"auto"`` (a kernel where the table says it wins, else torch), ``"triton"`` (always the kernel) or
+            ``"torch"``.
 
     Raises:
         GemConfigError: an unknown mode.

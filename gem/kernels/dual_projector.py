@@ -1,7 +1,8 @@
 """The dual projector: ECG rows through their linear layer, then ECG and picture rows through the shared two-layer MLP, to their places.
 
-Forward: one cuBLAS product for the ECG layer, two grouped launches (``grouped.py``) and one that moves the text. The hidden layer is
-kept before its GELU only, and nothing is joined: rows are read where the encoders left them and written where the decoder wants them.
+Forward: one cuBLAS product for the ECG layer, two grouped launches (``grouped.py``) and one that moves the text. The
+hidden layer is kept before its GELU only, and nothing is joined: rows are read where the encoders left them and
+written where the decoder wants them.
 """
 
 from __future__ import annotations
@@ -175,7 +176,8 @@ def project_both(
     Args:
         ecg: (n, ecg width); (0, ecg width) without any.
         picture: (m, width); likewise.
-        ecg_layer: weight (width, ecg width) and bias (width,) of the ECG rows' own layer; None if their width is ``width``.
+        ecg_layer: weight (width, ecg width) and bias (width,) of the ECG rows' own layer; None if their width is
+            ``width``.
         layers: w1 (inner, width), b1 (inner,), w2 (hidden, inner), b2 (hidden,), shared by both.
         text: (B, L, hidden), embeddings of the prompts.
         source, back: (B, T) and (B * L + n + m,) of ``merge_plan``; both with ``text`` or none of the three.

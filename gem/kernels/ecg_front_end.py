@@ -1,7 +1,7 @@
 """From int16 samples to tokens: gain, missing samples, z-score, patches and their linear layer, with no float signal in memory.
 
-Two launches forward: each lead's centre and scale, then one matrix product that decodes the samples as it reads them. The backward
-pass decodes them again, so int16 is all that stays for it.
+Two launches forward: each lead's centre and scale, then one matrix product that decodes the samples as it reads them.
+The backward pass decodes them again, so int16 is all that stays for it.
 """
 
 from __future__ import annotations
@@ -441,8 +441,8 @@ def embed_int16(
         gain: (leads,) or (B, leads), units per mV, 0 for an absent lead; None for 1000: a unit is 1 uV.
         baseline: of the same shape, units at 0 mV; None for 0.
         zscore: give each lead mean 0 and standard deviation 1 over the samples that are there; a flat lead becomes 0.
-        probe: (B, leads, samples) float that requires a gradient: it receives the one with respect to the signal in mV. Its
-            values are not read.
+        probe: (B, leads, samples) float that requires a gradient: it receives the one with respect to the signal in
+            mV. Its values are not read.
 
     Returns:
         (B, tokens, width).

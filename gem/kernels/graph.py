@@ -1,8 +1,9 @@
 """Both towers at once: two CUDA streams, recorded as a CUDA graph for each shape. Never run on a GPU so far.
 
-At small batches a tower is hundreds of launches that each take the host longer than the GPU: a graph replays them in one call, and the
-ECG tower runs in the shadow of the picture tower. What is recorded is bound to addresses: weights that are changed in place (an
-optimiser's step, ``load_state_dict``) are seen, and anything else that changes makes a new recording.
+At small batches a tower is hundreds of launches that each take the host longer than the GPU: a graph replays them in
+one call, and the ECG tower runs in the shadow of the picture tower. What is recorded is bound to addresses: weights
+that are changed in place (an optimiser's step, ``load_state_dict``) are seen, and anything else that changes makes a
+new recording.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ class Graphs:
             key: what else the function depends on.
 
         Raises:
-            GemError: it can't be recorded, under ``use("triton")``. Under ``auto`` it then runs as it is, with one warning.
+            GemError: it can't be recorded, under ``use("triton")``. Under ``auto`` it then runs as it is, with one
+                warning.
         """
         like = tuple((tuple(x.shape), x.dtype, x.device) for x in inputs)
         device = inputs[0].device.type

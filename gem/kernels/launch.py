@@ -43,8 +43,9 @@ class Build:
         warps, stages: of the launch.
         registers: most registers a thread may use.
         spill_bytes: most bytes of stack a thread may use.
-        aligned: pointers, and whole numbers of ``even``, are multiples of 16 bytes, as they are for the models' widths: Triton then
-            loads 16 bytes at once and copies ahead, which needs other registers and more shared memory.
+        aligned: pointers, and whole numbers of ``even``, are multiples of 16 bytes, as they are for the models'
+            widths: Triton then loads 16 bytes at once and copies ahead, which needs other registers and more shared
+            memory.
         even: arguments known to be multiples of 16 when ``aligned``.
     """
 

@@ -1,7 +1,7 @@
 """Where every row of a ragged batch goes in the merged sequence: one launch, and nothing asked of the host.
 
-Everything that depends on ids and masks stays on the device, so the op can be captured in a CUDA graph; the caller gives the output
-length, which shapes alone bound.
+Everything that depends on ids and masks stays on the device, so the op can be captured in a CUDA graph; the caller
+gives the output length, which shapes alone bound.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Placed(NamedTuple):
         positions: (B, T), counted from each row's first token; padding repeats the nearest token's.
         source: (B, T) int32, row of [text | ecg | picture] that stands there, -1 for padding.
         back: (B * L + ecg rows + picture rows,) int32, where each of those rows went in B * T, -1 for nowhere.
-        problem: (B,) int32: 0, or 1 two placeholders, 2 a placeholder without tokens, 3 tokens without placeholder, 4 row too long for T.
+        problem: (B,) int32: 0, or 1 two placeholders, 2 a placeholder without tokens, 3 tokens without placeholder, 4
+            row too long for T.
     """
 
     embeds: Tensor

@@ -1,7 +1,8 @@
 """One vector per interval: the mean of the tokens that it covers, for any number of intervals per record, without atomics.
 
-Membership is a matrix of 0 and 1 that is made on the fly and multiplied with the tokens: each token is read once for all the intervals
-of a tile (a wave has one in each of 12 leads), and the backward pass is the transposed product, so it sums in a fixed order.
+Membership is a matrix of 0 and 1 that is made on the fly and multiplied with the tokens: each token is read once for
+all the intervals of a tile (a wave has one in each of 12 leads), and the backward pass is the transposed product, so
+it sums in a fixed order.
 """
 
 from __future__ import annotations
@@ -187,8 +188,8 @@ def pool_segments(tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, m
 
     Args:
         tokens: (B, T, width), finite.
-        starts, ends: (n,) int64, token ranges ``[start, end)``, all records' segments one after another; what lies outside
-            0..T is left out, and a segment without tokens gives zeros.
+        starts, ends: (n,) int64, token ranges ``[start, end)``, all records' segments one after another; what lies
+            outside 0..T is left out, and a segment without tokens gives zeros.
         first: (B + 1,) int64, where each record's segments begin, then n.
         most: segments of the record that has most, where the host knows it; n is always enough.
 

@@ -2,10 +2,11 @@
 
     python -m gem.training.calibration runs/gem-nano --data ROOT --folds 9 --out runs/gem-nano-calibrated
 
-Every class of each input has a slope and a shift (Platt 1999), held near one common slope where a class is rare, and both are worked into the
-weights of the classification head: a calibrated model is asked as any other. Decision thresholds, for benchmarks, and the picture's
-share of the vote are chosen behind it on the same records. The calibration error that is printed is of records that had no part in the fit: each
-half of them is judged by a fit on the other.
+Every class of each input has a slope and a shift (Platt 1999), held near one common slope where a class is rare, and
+both are worked into the weights of the classification head: a calibrated model is asked as any other. Decision
+thresholds, for benchmarks, and the picture's share of the vote are chosen behind it on the same records. The
+calibration error that is printed is of records that had no part in the fit: each half of them is judged by a fit on
+the other.
 """
 
 from __future__ import annotations

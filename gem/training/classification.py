@@ -32,8 +32,8 @@ class Classification(SeededSteps):
         weight_decay: of AdamW.
         strength: of the augmentation, 0-1.
         mixup: parameter of the beta distribution; 0 for none.
-        teacher: folder of a trained model whose opinion of the same record's signal is learned beside the labels; the data then
-            have to give both inputs.
+        teacher: folder of a trained model whose opinion of the same record's signal is learned beside the labels; the
+            data then have to give both inputs.
         teacher_weight: its share, 0-1.
         measured_weight: of the measured values that an encoder with two views learns beside the labels.
         seed: of what is random in a step: a resumed run repeats what the uninterrupted one does.
@@ -118,8 +118,9 @@ class Classification(SeededSteps):
     ) -> list[Tensor]:
         """What no training changes, worked out once per record and kept in memory for the epochs after.
 
-        ``work`` takes some rows of ``batch[key]`` and gives one or more tensors of as many rows. It is given one row at a time: a resumed
-        run first meets a record in another batch, and sums over another number of rows may differ in their last bits.
+        ``work`` takes some rows of ``batch[key]`` and gives one or more tensors of as many rows. It is given one row
+        at a time: a resumed run first meets a record in another batch, and sums over another number of rows may differ
+        in their last bits.
         """
         kept: dict[int, tuple[Tensor, ...]] = self.kept.setdefault(name, {})
         for row, place in enumerate(batch["index"]):
@@ -270,13 +271,14 @@ def choose_share(truth: Any, signal: Any, picture: Any) -> float:
 def choose_thresholds(truth: Any, score: Any, share: Any = None) -> list[float]:
     """Thresholds between each class's share and one half: the share to a power, the same for all classes.
 
-    The power has the best sum of macro F1 and balanced accuracy. One number is all that a few hundred records can choose: a threshold
-    for each class would fit their noise.
+    The power has the best sum of macro F1 and balanced accuracy. One number is all that a few hundred records can
+    choose: a threshold for each class would fit their noise.
 
     Args:
         truth: (records, classes), 0 or 1.
         score: (records, classes), probabilities.
-        share: (classes,) each class's share of the records; that in ``truth`` when None. What trained knows it better, from more records.
+        share: (classes,) each class's share of the records; that in ``truth`` when None. What trained knows it better,
+            from more records.
     """
     share = (truth.mean(0) if share is None else np.asarray(share, float)).clip(0.01, 0.99)
 

@@ -1,14 +1,16 @@
 """Train the learned delineator on cardiologists' marks (LUDB) and export it to ONNX.
 
     python -m gem.training.delineator ../shared/data/ludb --out grounding/measurement/weights
-    python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT     # leave a fifth of the records out
-    python -m gem.training.delineator ../shared/data/ludb --teachers A/delineator.onnx B/delineator.onnx --unmarked ../shared/data/ptbxl --out OUT
+    python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT     # leave a fifth of the
+    records out python -m gem.training.delineator ../shared/data/ludb --teachers A/delineator.onnx B/delineator.onnx
+    --unmarked ../shared/data/ptbxl --out OUT
 
-A small 1-D U-Net reads one lead at 250 Hz, scaled and in millivolts, beside three channels that all leads share (RMS and spatial
-velocity) and gives, for each 4 ms, the class none / P / QRS / T. The loss is taken only inside the stretch of a lead that cardiologists
-marked; synthetic records add P waves that no QRS follows. What is shipped is that network in whole numbers (8 bits), which takes a third
-of the time on processors that have instructions for it.
-With ``--teachers``, recordings without marks are learned from too: half of every batch has the teachers' mean probabilities as its target.
+A small 1-D U-Net reads one lead at 250 Hz, scaled and in millivolts, beside three channels that all leads share (RMS
+and spatial velocity) and gives, for each 4 ms, the class none / P / QRS / T. The loss is taken only inside the stretch
+of a lead that cardiologists marked; synthetic records add P waves that no QRS follows. What is shipped is that network
+in whole numbers (8 bits), which takes a third of the time on processors that have instructions for it. With
+``--teachers``, recordings without marks are learned from too: half of every batch has the teachers' mean probabilities
+as its target.
 """
 
 from __future__ import annotations
@@ -104,8 +106,8 @@ def read_marks(path: Path, n_samples: int, fs: float) -> tuple[NDArray[np.int64]
 def synthetic_records(seeds: int = 4) -> list[tuple[Any, ...]]:
     """Synthetic records of rhythms of which LUDB has hardly any: signal, classes, and where they count, as from ``read_marks``.
 
-    They teach P waves that no QRS follows, and fibrillation without any. The generator's edges are not readers': what is near one of a P, and all
-    of QRS and T, counts nothing, nor do leads in which the P waves are hardly to be seen.
+    They teach P waves that no QRS follows, and fibrillation without any. The generator's edges are not readers': what
+    is near one of a P, and all of QRS and T, counts nothing, nor do leads in which the P waves are hardly to be seen.
     """
     out: list[tuple[Any, ...]] = []
     rhythms: tuple[Rhythm, ...] = ("avb2_wenckebach", "avb2_mobitz2", "avb3", "af")
@@ -165,7 +167,8 @@ def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
 def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
     """Recordings without marks: signal at 250 Hz, the teachers' mean probabilities (12, 4, samples), and the leads they count in.
 
-    Leads and records that the quality check rules out are left out, and so is what can't be read as twelve leads in millivolts.
+    Leads and records that the quality check rules out are left out, and so is what can't be read as twelve leads in
+    millivolts.
     """
     out: list[tuple[Any, ...]] = []
     for path in sorted(path for folder in folders for path in folder.rglob("*.hea")):
@@ -270,9 +273,10 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
     Args:
         net: trained.
         path: of the ONNX file.
-        examples: (leads, channels, samples) each, the network's inputs; they say between what limits values lie, and the network is written in whole
-            numbers: weights of 7 bits, so that sums fit on processors without instructions for them, and values of 8. The first layer, whose
-            inputs hold P waves beside far larger QRS, and the last stay in float32. Without examples everything stays in float32.
+        examples: (leads, channels, samples) each, the network's inputs; they say between what limits values lie, and
+            the network is written in whole numbers: weights of 7 bits, so that sums fit on processors without
+            instructions for them, and values of 8. The first layer, whose inputs hold P waves beside far larger QRS,
+            and the last stay in float32. Without examples everything stays in float32.
     """
     example = torch.zeros(2, CHANNELS, 1280)
     with tempfile.TemporaryDirectory() as folder:

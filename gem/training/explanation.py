@@ -19,8 +19,8 @@ from .tuning import CachedForward, SeededSteps
 class ExplanationTuning(SeededSteps):
     """Trains the decoder; encoders, projectors and classification head stay as they are.
 
-    The impression a text ends with is what the classification head says to the same, augmented input: so the words mean what
-    they say ("the encoders suggest"), for either input alone too.
+    The impression a text ends with is what the classification head says to the same, augmented input: so the words
+    mean what they say ("the encoders suggest"), for either input alone too.
 
     Args:
         init, model: see ``gem.training.start.start``.
@@ -32,8 +32,8 @@ class ExplanationTuning(SeededSteps):
         without_facts: share of prompts without facts.
         seed: of the texts, and of what else is random in a step: a resumed run repeats what the uninterrupted one does.
         half: save the weights as float16, to ship them.
-        feature_cache: folder for what the picture encoder makes of each page: it is frozen and pages are not changed, so each goes
-            through it once. Deletable at any time.
+        feature_cache: folder for what the picture encoder makes of each page: it is frozen and pages are not changed,
+            so each goes through it once. Deletable at any time.
         signal_only: leave the picture's encoder, projector and head out of what is saved: no untrained part is shipped.
     """
 

@@ -21,7 +21,8 @@ def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None)
     Args:
         model: a GemForConditionalGeneration.
         batch: ``input_ids``, ``attention_mask``, ``labels`` (B, L) and the encoders' inputs.
-        pack_length: places of a packed row; None pads each conversation to the longest. The loss is the same either way.
+        pack_length: places of a packed row; None pads each conversation to the longest. The loss is the same either
+            way.
 
     Raises:
         GemConfigError: packing with ``prefix_kv``, whose one vector belongs to a whole row.
@@ -66,7 +67,8 @@ def pack(embeds: Tensor, labels: Tensor, lengths: Sequence[int], length: int) ->
         length: places of a packed row.
 
     Returns:
-        embeds (P, L, hidden), labels (P, L) and position_ids (P, L), which count anew in each conversation and in the padding.
+        embeds (P, L, hidden), labels (P, L) and position_ids (P, L), which count anew in each conversation and in the
+        padding.
     """
     rows = bins(lengths, max(length, *lengths))
     longest = max(sum(lengths[i] for i in row) for row in rows)

@@ -19,11 +19,12 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     """A model from the arguments of ``GemConfig`` and the folders its weights come from; what no folder gives starts fresh.
 
     Args:
-        settings: arguments of ``GemConfig``; the decoder's config and the picture's come from the folders where they are absent.
-        parts: any of ``base`` (LLaVA-1.6, PULSE, GEM or one of ours: decoder, picture tower and projector, tokenizer), ``text``
-            (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa,
-            a converted ECGFounder or ECG-FM, or any model of ours with a signal encoder) and ``vision`` (a
-            picture tower as transformers saves it).
+        settings: arguments of ``GemConfig``; the decoder's config and the picture's come from the folders where they
+            are absent.
+        parts: any of ``base`` (LLaVA-1.6, PULSE, GEM or one of ours: decoder, picture tower and projector, tokenizer),
+            ``text`` (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa, a
+            converted ECGFounder or ECG-FM, or any model of ours with a signal encoder) and ``vision`` (a picture tower
+            as transformers saves it).
 
     Raises:
         GemConfigError: an unknown or contradictory part, no decoder, or weights that don't fit.

@@ -1,8 +1,8 @@
 """Self-supervised pre-training of the signal encoder: two changed views of a recording are told from all other recordings'.
 
 References:
-    Chen et al., A Simple Framework for Contrastive Learning of Visual Representations (SimCLR), ICML 2020; leads as views: Kiyasseh et al.,
-    CLOCS, ICML 2021.
+    Chen et al., A Simple Framework for Contrastive Learning of Visual Representations (SimCLR), ICML 2020; leads as
+    views: Kiyasseh et al., CLOCS, ICML 2021.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class SelfSupervised(Tuning):
         init, model: see ``gem.training.start.start``.
         strength: of the augmentation of each view, 0-1; for z-scored signals.
         keep: share of the leads that a view keeps; each view keeps leads of its own.
-        embed_dim: width of the projections that are compared; they are not saved with the model. An encoder of several networks
-            (``ecg_beats``) has one for each of them: each has to tell the recordings apart alone, so none rests on another.
+        embed_dim: width of the projections that are compared; they are not saved with the model. An encoder of several
+            networks (``ecg_beats``) has one for each of them: each has to tell the recordings apart alone, so none
+            rests on another.
         temperature: of the comparison.
         kwargs: see ``gem.training.tuning.Tuning``.
     """
@@ -64,8 +65,8 @@ class SelfSupervised(Tuning):
             ecg: (B, leads, samples), z-scored.
 
         Returns:
-            (2 B, embed_dim) each, of length one: all first views, then all second ones. They go through in one pass, so that batch
-            norm sees the same statistics for both.
+            (2 B, embed_dim) each, of length one: all first views, then all second ones. They go through in one pass,
+            so that batch norm sees the same statistics for both.
         """
         encoder: Any = self.model.ecg_encoder
         if self.apart:

@@ -22,7 +22,8 @@ from .tuning import Tuning
 class Probe(Tuning):
     """One linear layer on frozen features, a sigmoid for each class.
 
-    The features are ECG-CoCa's embedding of length one, or mean and maximum of another encoder's tokens, layer-normalised.
+    The features are ECG-CoCa's embedding of length one, or mean and maximum of another encoder's tokens,
+    layer-normalised.
 
     Args:
         init, model, parts: see ``gem.training.start.start``; ``init`` may be an ECG-CoCa folder.

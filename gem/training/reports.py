@@ -18,7 +18,8 @@ class Reports(Instruction):
     Args:
         train: the parts that learn as a whole.
         noise: longest share of a recording that gets noise in training (MEIT's robustness runs: 0.05-0.2).
-        kwargs: see ``gem.training.instruction.Instruction``; without ``lora`` the decoder learns only if ``train`` names it.
+        kwargs: see ``gem.training.instruction.Instruction``; without ``lora`` the decoder learns only if ``train``
+            names it.
     """
 
     def __init__(

@@ -1,16 +1,19 @@
 """Learn the weights by which beats and rhythms are told (``grounding/measurement/weights/rhythm.json``) from labels of whole recordings.
 
     python -m gem.training.rhythm ../shared/data UNPACKED --out grounding/measurement/weights/rhythm.json
-    python -m gem.training.rhythm ../shared/data UNPACKED --half --out OUT      # leaves PTB-XL's folds 5-9 and half of the challenges' recordings out
+    python -m gem.training.rhythm ../shared/data UNPACKED --half --out OUT      # leaves PTB-XL's folds 5-9 and half of
+    the challenges' recordings out
 
 UNPACKED is what ``../shared/data/ptbxl_more/unpack.py`` writes. Two sorts of weights:
 
-* Beats. A recording is said to have ventricular (supraventricular) extrasystoles, but not which beats they are: its score is that of its highest-scoring beat
-  (logistic regression on a smooth maximum over beats).
-* Rhythm. Fibrillation, flutter or neither: a softmax of eight quantities. Flutter and fibrillation are rare, so their recordings weigh more.
+* Beats. A recording is said to have ventricular (supraventricular) extrasystoles, but not which beats they are: its
+  score is that of its highest-scoring beat (logistic regression on a smooth maximum over beats).
+* Rhythm. Fibrillation, flutter or neither: a softmax of eight quantities. Flutter and fibrillation are rare, so their
+  recordings weigh more.
 
-Prints how well it does on recordings that were left out, in nine parts between which no patient is shared. Labels are those of the sets; in PTB-XL the report counts too, which often names
-extrasystoles and fibrillation that the codes leave out.
+Prints how well it does on recordings that were left out, in nine parts between which no patient is shared. Labels are
+those of the sets; in PTB-XL the report counts too, which often names extrasystoles and fibrillation that the codes
+leave out.
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ PARTS, HALF = 9, 4
 SHARPNESS = 5.0  # of the smooth maximum
 DECAY = {"beats": 0.5, "rhythm": 3.0}
 RARE = np.array([1.0, 3.5, 10.0])  # weight of a recording with neither, fibrillation, flutter
-# Beats score above 0 that are called so: moved from even odds until recordings without the label are called so as often as before (1 and 2 %)
+# Beats score above 0 that are called so: moved from even odds until recordings without the label are called so as
+# often as before (1 and 2 %)
 SHIFT = {"ventricular": 0.5, "supraventricular": 1.5}
 # a beat that differs, is wide, early, followed by a pause; a beat that is early, and earlier than the next
 START = {"ventricular": (-6.0, 1, 1, -0.5, 0.3, -0.3, -0.3), "supraventricular": (-6.0, -1, -0.5, -1, -0.5)}
@@ -202,7 +206,8 @@ def fit_beats(
         parts: of the examples, for cross-validation.
 
     Returns:
-        The weights; (recordings,) labelled so; (recordings,) called so by weights that were learned without the recording's part.
+        The weights; (recordings,) labelled so; (recordings,) called so by weights that were learned without the
+        recording's part.
     """
     labelled = np.array([kind in example.labels for example in of])
     part = np.array([example.part for example in of])

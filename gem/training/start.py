@@ -37,8 +37,8 @@ def start(
 
     Args:
         init: folder of a saved model, or a name that ``gem.load`` knows.
-        model: without ``init`` the arguments of ``GemConfig``; vocabulary, special ids and, where none are named, classes are filled in
-            here. With ``init`` those that differ from the saved model's: see ``changed``.
+        model: without ``init`` the arguments of ``GemConfig``; vocabulary, special ids and, where none are named,
+            classes are filled in here. With ``init`` those that differ from the saved model's: see ``changed``.
         parts: beside ``model``, folders that its weights come from; see ``gem.training.parts.assemble``.
 
     Raises:
@@ -90,7 +90,8 @@ def changed(model: GemForConditionalGeneration, settings: dict[str, Any]) -> Gem
 
     Args:
         model: the saved one.
-        settings: any of ``ecg_encoder`` and ``vision_encoder``, as in ``GemConfig``; what an encoder is given follows it.
+        settings: any of ``ecg_encoder`` and ``vision_encoder``, as in ``GemConfig``; what an encoder is given follows
+            it.
 
     Raises:
         GemConfigError: another setting.

@@ -59,12 +59,13 @@ class Tuning(SeededSteps):
         warmup_ratio: share of the run that warms up; ``warmup_steps`` instead where it is given.
         warmup_steps: optimiser steps.
         gradient_checkpointing: keep no activations of the decoder's layers, compute them twice.
-        compile: backend of ``torch.compile`` (``"inductor"``) for each encoder and each of the decoder's layers; None for none. See
-            docs/training.md for where it pays.
-        feature_cache: folder for the outputs of frozen encoders: each record goes through them once. Deletable at any time.
+        compile: backend of ``torch.compile`` (``"inductor"``) for each encoder and each of the decoder's layers; None
+            for none. See docs/training.md for where it pays.
+        feature_cache: folder for the outputs of frozen encoders: each record goes through them once. Deletable at any
+            time.
         output: folder the trained model is saved to.
-        seed: what is random in a step (dropout, augmentation) follows from it, the epoch and the batch: a resumed run repeats
-            what the uninterrupted one does.
+        seed: what is random in a step (dropout, augmentation) follows from it, the epoch and the batch: a resumed run
+            repeats what the uninterrupted one does.
     """
 
     model: Any
@@ -315,7 +316,8 @@ class CachedForward:
         paths = [self.folder / f"{name}.npy" for name in names]
         missing = [i for i, path in enumerate(paths) if not path.is_file()]
         if missing:
-            # all rows: a run that was killed while it saved some of them meets the same batch again, and must get the same last bits
+            # all rows: a run that was killed while it saved some of them meets the same batch again, and must get the
+            # same last bits
             self.runs += len(x)
             tokens = self.original(x).float().cpu().numpy()
             for i in missing:

@@ -26,8 +26,8 @@ def mark(explanation: Shown) -> str:
 class PageFiles:
     """Writes the pages of one run.
 
-    A page is named after its recording. Where that name is taken, by another recording of this run or by a file that is not this
-    recording's page of an earlier run, the page gets the next free number: ``rec.html``, ``rec-2.html``.
+    A page is named after its recording. Where that name is taken, by another recording of this run or by a file that
+    is not this recording's page of an earlier run, the page gets the next free number: ``rec.html``, ``rec-2.html``.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,8 @@ import grounding
 from gem import terminal
 from gem.cli import entry as cli
 
-# clear the screen, colour, title, bell, back, NUL, C1's CSI, right-to-left override and isolate, line separator, half a pair
+# clear the screen, colour, title, bell, back, NUL, C1's CSI, right-to-left override and isolate, line separator, half
+# a pair
 HOSTILE = "a\x1b[2J\x1b[31mRED\x1b]0;pwn\x07\b\x00\x9b31m\u202eevil\u2066\u2028\udcffz"
 OBEYED = set("\x1b\x07\b\x00\x9b\u202e\u2066\u2028\r")
 
