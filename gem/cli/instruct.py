@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gem.instruct import endpoint  # noqa: F401  (registers its teacher)
-from gem.instruct.lessons import FORMS, tasks
+from gem.instruct.lessons import FORMS
 from gem.instruct.output import schema
 from gem.instruct.pipeline import instruct
 from gem.instruct.sources import find_sources
+from gem.instruct.tasks import tasks
 from gem.instruct.teachers import teachers
 
 from ..errors import GemInputError
