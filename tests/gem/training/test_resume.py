@@ -54,7 +54,9 @@ class Numbers(ResumableData):
         self.count, self.batch, self.validates, self.workers = count, batch, validates, workers
 
     def train_dataloader(self) -> ResumableLoader:
-        return self.resumable(ResumableLoader(Rows(self.count), GlobalBatches(self.count, self.batch), self.workers))
+        return self.resumable_loader(
+            ResumableLoader(Rows(self.count), GlobalBatches(self.count, self.batch), self.workers)
+        )
 
     def val_dataloader(self) -> Any:
         return ResumableLoader(Rows(3), GlobalBatches(3, 2, shuffle=False)) if self.validates else []
