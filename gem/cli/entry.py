@@ -249,7 +249,7 @@ def _explain(args: argparse.Namespace) -> int:
 def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterator[tuple[str | Path, Any]]:
     """Each recording with its explanation, or with the error that it met; the first by itself, later ones up to sixteen together."""
     import gem
-    from gem.explaining import AT_ONCE
+    from gem.explaining import BATCH_SIZE
 
     first, size = 0, 1
     while first < len(paths):
@@ -270,7 +270,7 @@ def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterato
                     found[at] = error
         for at in sorted(found):
             yield paths[first + at], found[at]
-        first, size = first + size, min(2 * size, AT_ONCE)
+        first, size = first + size, min(2 * size, BATCH_SIZE)
 
 
 def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:

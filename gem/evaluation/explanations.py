@@ -77,18 +77,18 @@ def evaluate_explanations(
     import grounding
     from grounding.facts import facts
 
-    from ..explaining import why_silent
-    from ..writing import look
+    from ..explaining import reason_for_silence
+    from ..writing import encode_records
 
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")
     labels = [frozenset(sample.superclasses) for sample in samples]
     tallies = {name: _Tally() for name in (CONDITIONS if swaps else CONDITIONS[:1])}
     records = [sample.record for sample in samples]
-    chances = [look(model, [record]).probabilities()[0] for record in records]
+    chances = [encode_records(model, [record]).probabilities()[0] for record in records]
     for position, record in enumerate(records):
         measurement = grounding.measure(record)
-        silence = why_silent(model, measurement)
+        silence = reason_for_silence(model, measurement)
         measured = facts(measurement, grounding.find(measurement))
         for name, tally in tallies.items():
             seen = (position + shift) % len(records) if name.startswith("other") else position
@@ -122,11 +122,13 @@ class _Tally:
         from grounding.criteria import assess
         from grounding.facts import report
 
-        from ..explaining import checked
-        from ..writing import look
+        from ..explaining import checked_statements
+        from ..writing import encode_records
 
         items = [*told, *suggested]
-        parts = checked(report(look(model, [shown]).write([told])[0], items, assess(measurement)), measurement)
+        parts = checked_statements(
+            report(encode_records(model, [shown]).write([told])[0], items, assess(measurement)), measurement
+        )
         self.said.append(frozenset(fact.label for fact in suggested) & frozenset(SUPERCLASSES))
         for claim in (claim for part in parts for claim in part.claims):
             self.verdicts[claim.origin][claim.verdict] += 1

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 import gem
 import grounding
 from gem.cli import entry as cli
-from gem.forking import ForkLock, building
+from gem.forking import ForkLock, model_building_lock
 
 SAMPLES = sorted(path.with_suffix("") for path in grounding.sample_path().parent.glob("*.hea"))
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -119,7 +119,7 @@ def test_a_lock_that_another_thread_holds_is_free_in_the_child() -> None:
     held.wait(WAIT_S)
 
     def take() -> None:
-        with lock, building:
+        with lock, model_building_lock:
             pass
 
     child = multiprocessing.get_context("fork").Process(target=take)

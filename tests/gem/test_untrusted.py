@@ -25,7 +25,7 @@ import grounding
 from gem import GemError
 from gem.checkpoints.building import on_meta
 from gem.encoders import build_encoder
-from gem.untrusted import DECODERS, TEXT_TOWERS, VISION_TOWERS, fits, transformers_config
+from gem.untrusted import DECODERS, TEXT_TOWERS, VISION_TOWERS, matches_type, transformers_config
 
 sys.path.insert(0, str(Path(__file__).parent))
 import strangers
@@ -274,8 +274,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a huge picture": (spoil_config(set_timm(img_size=[10**6, 10**6])), "img_size"),
     "a huge table": (spoil_config(set_text(model_type="phi", partial_rotary_factor=1e7, rope_parameters={"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 1e7})), "."),
     # code and other places
-    "a kernel from a hub": (spoil_config(set_text(attn_implementation="stranger/kernel")), "no kernel is fetched"),
-    "a kernel for all": (spoil_config(lambda c: c.update(attn_implementation={"text_config": "stranger/kernel"})), "no kernel is fetched"),
+    "a kernel from a hub": (spoil_config(set_text(attn_implementation="stranger/kernel")), "no kernel is downloaded"),
+    "a kernel for all": (spoil_config(lambda c: c.update(attn_implementation={"text_config": "stranger/kernel"})), "no kernel is downloaded"),
     "quantized": (spoil_config(lambda c: c.update(quantization_config={"quant_method": "gptq"})), "quantized"),
     "timm inside transformers": (spoil_config(lambda c: c.update(vision_encoder={"name": "transformers_vision", "kwargs": {"config": {"model_type": "timm_wrapper", "architecture": "hf-hub:a/b"}}})), "timm_wrapper"),
     "another decoder": (spoil_config(set_text(model_type="musicgen")), "musicgen"),
@@ -292,10 +292,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "generation of another kind": (write("generation_config.json", json.dumps({"eos_token_id": "x"})), "eos_token_id"),
     "generation without end": (write("generation_config.json", json.dumps({"num_beams": 10**6})), "num_beams"),
     # weights
-    "no shard": (index({"weight_map": {"a": "../../etc/passwd"}}), "no shard of this folder"),
-    "an absolute shard": (index({"weight_map": {"a": "/etc/x.safetensors"}}), "no shard of this folder"),
-    "a shard of numbers": (index({"weight_map": {"a": 5}}), "no shard of this folder"),
-    "a shard of lists": (index({"weight_map": {"a": ["x"]}}), "no shard of this folder"),
+    "no shard": (index({"weight_map": {"a": "../../etc/passwd"}}), "not a shard of this folder"),
+    "an absolute shard": (index({"weight_map": {"a": "/etc/x.safetensors"}}), "not a shard of this folder"),
+    "a shard of numbers": (index({"weight_map": {"a": 5}}), "not a shard of this folder"),
+    "a shard of lists": (index({"weight_map": {"a": ["x"]}}), "not a shard of this folder"),
     "an index of nothing": (index({"weight_map": {}}), "weight_map"),
     "an index of lists": (index({"weight_map": ["a"]}), "weight_map"),
     "an index too deep": (write("model.safetensors.index.json", "[" * 5000), "too deeply"),
@@ -457,7 +457,7 @@ def test_every_picture_tower_counts_its_tokens(kind: str) -> None:
     ],
 )
 def test_kinds_of_values(value: Any, hint: Any, right: bool) -> None:
-    assert fits(value, hint) is right
+    assert matches_type(value, hint) is right
 
 
 def deep_json(text: str) -> Iterator[str]:
