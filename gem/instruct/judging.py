@@ -108,7 +108,7 @@ def _plain(text: str) -> str:
 
 
 def _split_key(turn: Turn, text: str) -> tuple[str, str]:
-    """Whether an answer has the required beginning (``right``, ``wrong``, ``missing``, ``none``), and the rest of it."""
+    """Whether an answer begins as required (``right``, ``wrong``, ``missing`` or ``none``), and the rest of it."""
     if not turn.key:
         return "none", text
     lowered = text.lower()

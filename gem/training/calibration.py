@@ -23,7 +23,7 @@ from ..data.labelled import usable
 from ..data.samples import SUPERCLASSES, Sample
 from ..evaluation.classification import class_logits, class_targets, superclass_columns, targets
 from ..metrics.multilabel import calibration_error
-from ..terminal import say
+from ..terminal import print_lines
 from .classification import choose_picture_weight, choose_thresholds
 from .start import save
 
@@ -150,8 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     samples, _ = usable(options.data, options.folds)
     for inputs, errors in calibrate(model, samples).items():
         figures = ", ".join(f"{label} {value:.3f}" for label, value in errors.items())
-        say(f"{inputs}: expected calibration error, cross-fitted: {figures}")
-    say(f"thresholds {model.config.class_thresholds}, votes {model.config.class_votes}")
+        print_lines(f"{inputs}: expected calibration error, cross-fitted: {figures}")
+    print_lines(f"thresholds {model.config.class_thresholds}, votes {model.config.class_votes}")
     if options.out is not None:
         save(model.half() if options.half else model, options.out)
 

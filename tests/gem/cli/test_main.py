@@ -153,7 +153,7 @@ def test_a_room_that_cannot_be_imported_is_an_error_with_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rooms = {"fly": ("gem.no_such_module", "fly"), "swim": ("gem.cli", "swim")}
-    monkeypatch.setattr(cli, "ELSEWHERE", rooms)
+    monkeypatch.setattr(cli, "COMMAND_MODULES", rooms)
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     listed = capsys.readouterr().out
@@ -168,7 +168,7 @@ def test_a_room_that_cannot_be_imported_is_an_error_with_its_name(
 def test_a_room_that_lacks_a_library_names_the_line_to_type(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(cli.ELSEWHERE, "train", ("matplotlib.no_such_part", "train"))
+    monkeypatch.setitem(cli.COMMAND_MODULES, "train", ("matplotlib.no_such_part", "train"))
     assert cli.main(["train", "probe"]) == 2
     assert 'pip install "gem-ecg[train]"' in capsys.readouterr().err
 
