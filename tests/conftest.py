@@ -1,4 +1,4 @@
-"""What all tests share: the folder of real recordings beside the checkout, and small folders made of the bundled samples."""
+"""Shared fixtures: the folder of real recordings beside the checkout, and small folders of the bundled samples."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from ..errors import GemInputError
 from ..instruct import local_models as local  # noqa: F401  (registers the local models)
 from ..terminal import print_lines
 
-_ABOUT = """Makes instruction data: measures each recording, asks a teacher, checks every sentence of the answer against the
-measurement, and keeps, mends or rejects it with the reason. The same command resumes a run that was stopped or killed.
-See docs/instructions.md."""
+_ABOUT = """Makes instruction data: measures each recording, asks a teacher, checks every sentence of the answer
+against the measurement, and keeps, mends or rejects it with the reason. The same command resumes a run that was
+stopped or killed. See docs/instructions.md."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -49,7 +49,9 @@ def register_metric(name: str) -> Any:
 
 
 class MultilabelMetric(Metric):
-    """Base of the metrics over records and labels, for Lightning modules and several processes; subclasses give ``figure``.
+    """Base of the metrics over records and labels; a subclass defines ``figure``.
+
+    It works in Lightning modules and over several processes.
 
     Args:
         threshold: smallest probability of a positive prediction; one number, or one per label.

@@ -1,4 +1,4 @@
-"""``gem evaluate`` as a process, on the bundled records laid out like PTB-XL, with the bundled model; also on a folder with other folds and with gaps."""
+"""``gem evaluate`` as a process, with the bundled model on the bundled records laid out like PTB-XL, also with gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench without a GPU: its command, its statistics, its cases at tiny sizes, and the way of its table into ``auto``."""
+"""The bench without a GPU: its command, statistics and cases at tiny sizes, and its table in mode ``auto``."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
 
 
 def write_marked(folder: Path) -> None:
-    """Three records as LUDB stores them: the bundled one with its cardiologists' marks, and two synthetic ones marked by their truth."""
+    """Three records as in LUDB: the bundled one with its cardiologists' marks, and two synthetic ones."""
     for end in (".hea", ".dat"):
         text = sample_path("ludb_13").with_suffix(end).read_bytes()
         (folder / f"13{end}").write_bytes(text.replace(b"ludb_13", b"13") if end == ".hea" else text)
