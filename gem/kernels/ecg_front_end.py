@@ -413,7 +413,8 @@ def builds() -> list[Build]:
         signature = {"SAMPLES": "*i16", "GAIN": "*fp32", "BASELINE": "*fp32", "AFFINE": "*fp32"}
         signature |= {"channels": "i32", "samples": "i32"}
         size = {"CHANNELS": 1 if zscore else 64, "CHUNK": 8192 if zscore else 16, "CHUNKS": 1}
-        label, constants = f"zscore={zscore} gain={given}", {"GIVEN": int(given), "ZSCORE": int(zscore), **size}
+        label = f"zscore={zscore} gain={given}"
+        constants: dict[str, Any] = {"GIVEN": given, "ZSCORE": zscore, **size}
         out.append(Build(f"ecg_front_end statistics {label}", _statistics, signature, constants, 8 if zscore else 4))
     for name, rows, width, patch, skip, dtype in (
         ("coca", 101, 768, 50, 1, "bf16"),
