@@ -1,4 +1,4 @@
-"""gem: a recording and its picture in, an explanation out whose every number points at its evidence.
+"""gem: explain an ECG recording and its picture in sentences whose every number points at its evidence.
 
 Research software, not a medical device. Uses ``grounding`` to measure and to check; never the reverse.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .processing import GemProcessor
     from .saliency import evidence_vectors, wave_saliency
 
-# opened when asked for: `import gem` costs no torch until a model is wanted
-_ROOMS = {
+# imported on first use, so that `import gem` alone does not load torch
+_LAZY_MODULES = {
     "GemConfig": "configuration",
     "GemProcessor": "processing",
     "GemForConditionalGeneration": "modeling",
@@ -56,8 +56,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        module = importlib.import_module(f".{_ROOMS[name]}", __name__)
+    if name in _LAZY_MODULES:
+        module = importlib.import_module(f".{_LAZY_MODULES[name]}", __name__)
         value = getattr(module, name)
         globals()[name] = value
         return value

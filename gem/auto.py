@@ -1,6 +1,7 @@
-"""``import gem.auto``: transformers' ``AutoConfig``, ``AutoModel``, ``AutoModelForCausalLM`` and ``AutoProcessor`` know our models.
+"""``import gem.auto`` registers our models with transformers' Auto classes.
 
-Apart from ``import gem``, which opens neither transformers nor torch.
+``AutoConfig``, ``AutoModel``, ``AutoModelForCausalLM`` and ``AutoProcessor`` then load them. It is a module of its own
+because ``import gem`` alone loads neither transformers nor torch.
 """
 
 from __future__ import annotations

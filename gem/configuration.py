@@ -1,4 +1,4 @@
-"""The configs of the family: which encoders, how their tokens reach the language model, what the inputs must look like."""
+"""The models' configurations: encoders, how their tokens reach the language model, and how the inputs are prepared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .untrusted import DECODERS, TEXT_TOWERS, check_arguments, check_numbers, co
 
 FUSIONS = ("tokens", "prefix_kv", "none")
 PICTURE_MODES = ("letterbox", "pad", "ori", "anyres")
-MOST_PIXELS = 8192  # of a side
+MAX_PIXELS = 8192  # per side
 MERGES = ("flat", "spatial", "spatial_unpad")
 
 
@@ -23,23 +23,29 @@ class GemConfig(PreTrainedConfig):
         ecg_encoder: ``{"name": ..., "kwargs": {...}}`` of a registered encoder, or None.
         vision_encoder: the same for the picture, or None.
         text_config: a Llama-type decoder's config, as an object or a dict with ``model_type``; None for encoders alone.
-        fusion: ``"tokens"`` (encoder tokens at the placeholder), ``"prefix_kv"`` (one ECG vector as a key/value in front of
-            every layer, MEIT) or ``"none"`` (encoders and classification head only).
+        fusion: ``"tokens"`` (encoder tokens at the placeholder), ``"prefix_kv"`` (one ECG vector as a key/value in
+            front of every layer, MEIT) or ``"none"`` (encoders and classification head only).
         ecg_projector: ``{"type": "linear" | "mlp2x_gelu" | "meit", "width": ..., "hidden": ...}``.
         vision_projector: the same for the picture.
-        share_projector: the ECG tokens also pass the picture's projector, after their own (GEM).
+        share_projector: pass the ECG tokens through the picture's projector too, after their own (GEM).
         placeholder: text that marks, in a prompt, where the encoder tokens go.
         placeholder_token_id: its id (-200 as in LLaVA).
         class_names: labels of the classification head; empty for none.
-        class_loss_weight: of the classification loss beside the text's.
-        class_dropout: in front of the classification head, in training.
-        class_votes: weight of ``"ecg"`` and ``"vision"`` in the classification head where both are there; alike when None.
-        modality_dropout: in training, chance that a sample with both inputs loses one of them.
+        class_loss_weight: weight of the classification loss, relative to the text loss.
+        class_dropout: dropout rate in front of the classification head.
+        class_votes: weight of ``"ecg"`` and ``"vision"`` in the classification head where both are given; equal
+            weights when None.
+        modality_dropout: probability, in training, that a sample with both inputs loses one of them.
         signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
         picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
-        merge: ``"flat"``, ``"spatial"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence (LLaVA-1.6).
-        conversation: how a prompt is wrapped, with ``{prompt}`` in it; None for not at all.
+        merge: ``"flat"``, ``"spatial"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence
+            (LLaVA-1.6).
+        conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
         tune: free notes on where the weights come from (licence, paper, command); never read by the code.
+        **kwargs: settings that every transformers config has (``dtype``, ``architectures``, ...).
+
+    Raises:
+        GemConfigError: a value that is unknown, out of range or of the wrong type.
     """
 
     model_type = "gem"
@@ -111,19 +117,23 @@ class GemConfig(PreTrainedConfig):
 
     @property
     def hidden_size(self) -> int:
-        """Channels of a token as the language model (or, without one, the head) sees it."""
+        """Width of a projected token: the language model's, or without one the classification head's."""
         return int(self.text_config.hidden_size) if self.text_config is not None else int(self.ecg_projector["width"])
 
 
 class EcgCocaConfig(PreTrainedConfig):
-    """Configuration of an ECG-CoCa: sizes of its towers.
+    """Configuration of an ECG-CoCa model: the sizes of its towers.
 
     Args:
         ecg: keyword arguments of the ``ecg_coca`` encoder.
         text: a transformers config as a dict with ``model_type``; None for the ECG tower alone.
         decoder: ``{"width", "heads", "layers", "vocab_size"}``; None without captions.
-        embed_dim: of the shared space.
-        caption_weight: of the captioning loss beside the contrastive one.
+        embed_dim: width of the space that ECGs and texts share.
+        caption_weight: weight of the captioning loss, relative to the contrastive loss.
+        **kwargs: settings that every transformers config has.
+
+    Raises:
+        GemConfigError: a value that is unknown, out of range or of the wrong type.
     """
 
     model_type = "gem_ecg_coca"
@@ -151,12 +161,15 @@ class EcgCocaConfig(PreTrainedConfig):
 
 
 def check_picture(picture: dict[str, Any]) -> None:
-    """Hold the settings of a picture's preparation against what ``gem.processing.prepare_picture`` takes.
+    """Check picture settings against what ``gem.processing.prepare_picture`` accepts.
+
+    Args:
+        picture: the settings, as in ``GemConfig.picture``.
 
     Raises:
-        GemConfigError: an unknown setting or mode, or a size that no picture is brought to.
+        GemConfigError: an unknown setting or mode, or a size, colour or normalisation out of range.
     """
-    check_arguments(_picture, picture, "picture")
+    check_arguments(_picture_settings, picture, "picture")
     for name in ("mode", "compat_mode"):
         if picture.get(name, "letterbox") not in PICTURE_MODES:
             raise GemConfigError(
@@ -164,17 +177,17 @@ def check_picture(picture: dict[str, Any]) -> None:
             )
     edges = [*picture.get("size", ()), *(edge for pair in picture.get("grid_pinpoints", ()) for edge in pair)]
     edges += [edge for edge in (picture.get("shortest_edge"),) if edge is not None]
-    if any(not 1 <= edge <= MOST_PIXELS for edge in edges) or len(picture.get("grid_pinpoints", ())) > 100:
-        raise GemConfigError("picture: a side is no size of a picture", remedy=f"1 to {MOST_PIXELS} pixels")
+    if any(not 1 <= edge <= MAX_PIXELS for edge in edges) or len(picture.get("grid_pinpoints", ())) > 100:
+        raise GemConfigError("picture: a side is out of range", remedy=f"1 to {MAX_PIXELS} pixels")
     if any(not abs(value) < 1e6 for name in ("mean", "std") for value in picture.get(name, ())) or 0 in picture.get(
         "std", ()
     ):
         raise GemConfigError("picture: mean and std can't normalise", remedy="three numbers each, no std of 0")
     if any(not 0 <= value <= 255 for value in picture.get("background", ())):
-        raise GemConfigError("picture: the background is no colour", remedy="three numbers from 0 to 255")
+        raise GemConfigError("picture: the background is not a colour", remedy="three numbers from 0 to 255")
 
 
-def _picture(
+def _picture_settings(
     mode: str = "letterbox",
     size: tuple[int, int] = (0, 0),
     mean: tuple[float, float, float] = (0, 0, 0),
@@ -184,11 +197,19 @@ def _picture(
     compat_mode: str = "letterbox",
     shortest_edge: int | None = None,
 ) -> None:
-    """The settings of ``picture`` and their kinds."""
+    """A signature for ``check_arguments``: the settings of ``picture`` and their types."""
 
 
 def check_prompt(placeholder: str, conversation: str | None) -> None:
-    """Refuse a placeholder that is not there and a conversation without a prompt. Raises GemConfigError."""
+    """Check the texts around a prompt.
+
+    Args:
+        placeholder: text that marks where the encoder tokens go.
+        conversation: template with ``{prompt}`` in it, or None.
+
+    Raises:
+        GemConfigError: an empty placeholder, or a template without exactly one ``{prompt}``.
+    """
     if not placeholder:
         raise GemConfigError(
             "the placeholder is empty", remedy="it marks the recording's place in a prompt, e.g. <ecg>"

@@ -1,4 +1,4 @@
-"""gem.explain: the whole way from a recording to a checked explanation."""
+"""``gem.explain``: from a recording to a checked explanation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from grounding.criteria.limits import ADULT_YEARS
 
 from .errors import GemError
 from .explanation import Explanation, Statement
-from .forking import building
-from .writing import look, one_thread
+from .forking import model_building_lock
+from .writing import encode_records, one_thread
 
 if TYPE_CHECKING:
     from grounding import Measurement
     from grounding.facts import ReportSentence
 
-AT_ONCE = 16  # recordings whose texts are decoded together
-LEAST_LEADS, LEAST_WINDOW = 2 / 3, 0.5  # shares of what the encoders were trained on, without which they are not asked
+BATCH_SIZE = 16  # recordings whose texts are decoded together
+# fractions of the leads and of the window that the encoders were trained on; with fewer, they are not used
+MIN_LEADS_FRACTION, MIN_WINDOW_FRACTION = 2 / 3, 0.5
 
 
 @overload
@@ -32,16 +33,18 @@ def explain(record_or_path: list[ECGRecord | str | Path], model: Any = ...) -> l
 def explain(
     record_or_path: ECGRecord | str | Path | list[ECGRecord | str | Path], model: Any = "gem-nano"
 ) -> Explanation | list[Explanation]:
-    """Measure a recording, let a model say what is on it, and check what was said.
+    """Measure a recording, let a model describe it, and check what the model wrote.
 
     The model writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
 
     Args:
-        record_or_path: a recording, or a file that ``grounding.read_record`` reads; or a list of such, which are written together: several times faster.
-        model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per process.
+        record_or_path: a recording, or a file that ``grounding.read_record`` reads; or a list of them, whose texts are
+            decoded in batches, which is several times faster.
+        model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per
+            process.
 
     Returns:
-        Explanation; a list of them for a list.
+        An Explanation; for a list, a list of them.
 
     Raises:
         EcgError: a recording can't be read or used.
@@ -54,14 +57,14 @@ def explain(
     records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
     loaded = _load(str(model)) if isinstance(model, str | Path) else model
     out: list[Explanation] = []
-    for first in range(0, len(records), AT_ONCE):
-        part = records[first : first + AT_ONCE]
-        out += _explanations(part, [grounding.measure(record) for record in part], loaded, Path(name).name)
+    for first in range(0, len(records), BATCH_SIZE):
+        batch = records[first : first + BATCH_SIZE]
+        out += _explanations(batch, [grounding.measure(record) for record in batch], loaded, Path(name).name)
     return out[0] if isinstance(record_or_path, ECGRecord | str | Path) else out
 
 
 def _load(name: str) -> Any:
-    with building:  # who comes second waits, and finds the model
+    with model_building_lock:  # a second thread waits here, and then finds the model in the cache
         return _loaded(name)
 
 
@@ -79,18 +82,20 @@ def _explanations(
     from grounding.facts import facts, report
 
     assessments = [assess(measurement) for measurement in measurements]
-    silences = [why_silent(model, measurement) for measurement in measurements]
-    known = [row for row, measurement in enumerate(measurements) if len(measurement.beats)]
+    silences = [reason_for_silence(model, measurement) for measurement in measurements]
+    with_beats = [row for row, measurement in enumerate(measurements) if len(measurement.beats)]
     with one_thread(model):
-        seen = look(model, [records[row] for row in known]) if known else None
-        chances = dict(zip(known, seen.probabilities(), strict=True)) if seen is not None else {}
+        encoded = encode_records(model, [records[row] for row in with_beats]) if with_beats else None
+        predicted = dict(zip(with_beats, encoded.probabilities(), strict=True)) if encoded is not None else {}
         items = [
-            facts(measurement, tuple(assessment.findings.values()), {} if silence else chances.get(row, {}))
+            facts(measurement, tuple(assessment.findings.values()), {} if silence else predicted.get(row, {}))
             for row, (measurement, assessment, silence) in enumerate(
                 zip(measurements, assessments, silences, strict=True)
             )
         ]
-        texts = dict(zip(known, seen.write([items[row] for row in known]), strict=True)) if seen is not None else {}
+        texts: dict[int, str] = {}
+        if encoded is not None:
+            texts = dict(zip(with_beats, encoded.write([items[row] for row in with_beats]), strict=True))
     out = []
     for row, (record, measurement) in enumerate(zip(records, measurements, strict=True)):
         tagged, silence = texts.get(row, ""), silences[row]
@@ -98,14 +103,14 @@ def _explanations(
             raise GemError(
                 "the model wrote no sentence", where=record.record_id, remedy="try another model, or train it longer"
             )
-        notes = () if silence else changed_for_the_encoders(model, record)
-        said = report(tagged, items[row], assessments[row], silence if row in texts else None, notes)
-        probabilities = {} if silence else chances.get(row, {})
+        notes = () if silence else notes_on_encoder_input(model, record)
+        sentences = report(tagged, items[row], assessments[row], silence if row in texts else None, notes)
+        probabilities = {} if silence else predicted.get(row, {})
         findings = tuple(assessments[row].findings.values())
         out.append(
             Explanation(
                 record.record_id,
-                checked(said, measurement),
+                checked_statements(sentences, measurement),
                 measurement,
                 findings,
                 probabilities,
@@ -117,26 +122,53 @@ def _explanations(
     return out
 
 
-def checked(parts: Sequence[ReportSentence], measurement: Measurement) -> tuple[Statement, ...]:
-    """What is said, each part with its place in the whole text and the claims that the checker reads in it."""
-    claims = grounding.check(" ".join(part.text for part in parts), measurement)
+def checked_statements(sentences: Sequence[ReportSentence], measurement: Measurement) -> tuple[Statement, ...]:
+    """Check the sentences of a report.
+
+    Args:
+        sentences: in the order of the report.
+        measurement: of the recording that they are about.
+
+    Returns:
+        Each sentence with its place in the whole text and the claims that the checker found in it.
+    """
+    claims = grounding.check(" ".join(sentence.text for sentence in sentences), measurement)
     statements, start = [], 0
-    for part in parts:
-        end = start + len(part.text)
-        within = tuple(_with_origin(claim, start, part.inserted) for claim in claims if start <= claim.start < end)
-        statements.append(Statement(part.text, start, end, part.evidence, within, part.kind, part.tags, part.inserted))
+    for sentence in sentences:
+        end = start + len(sentence.text)
+        within = tuple(_with_origin(claim, start, sentence.inserted) for claim in claims if start <= claim.start < end)
+        statements.append(
+            Statement(
+                sentence.text,
+                start,
+                end,
+                sentence.evidence,
+                within,
+                sentence.kind,
+                sentence.tags,
+                sentence.inserted,
+            )
+        )
         start = end + 1
     return tuple(statements)
 
 
 def _with_origin(claim: Claim, start: int, inserted: tuple[tuple[int, int], ...]) -> Claim:
-    """A claim of a statement that begins at ``start``: inserted where code put any of its words there."""
+    """A claim in a statement that begins at ``start``; its origin is "inserted" if code inserted any of its words."""
     begin, end = claim.start - start, claim.end - start
     return replace(claim, origin="inserted") if any(a < end and begin < b for a, b in inserted) else claim
 
 
-def why_silent(model: Any, measurement: Measurement) -> str | None:
-    """Why the encoders are not asked about a recording: it is not of the kind that they were trained on. ``None`` where it is."""
+def reason_for_silence(model: Any, measurement: Measurement) -> str | None:
+    """Why the encoders are not used on a recording.
+
+    Args:
+        model: a model from ``gem.load``.
+        measurement: of the recording.
+
+    Returns:
+        In what the recording differs from those that the encoders were trained on; None if it does not.
+    """
     contract = getattr(model.processor, "contract", None)
     if contract is None or not getattr(model.config, "class_names", None):
         return None
@@ -144,18 +176,26 @@ def why_silent(model: Any, measurement: Measurement) -> str | None:
         return measurement.reasons.get("heart_rate", "nothing could be measured").rstrip(".")
     table = measurement.quality
     usable = set(table.loc[table["usable"].astype(bool), "lead"]) & set(contract.leads)
-    if len(usable) < LEAST_LEADS * len(contract.leads):
+    if len(usable) < MIN_LEADS_FRACTION * len(contract.leads):
         return f"they were trained on {len(contract.leads)} leads, of which {len(usable)} can be used here"
     window_s = contract.n_samples / contract.fs_hz
-    if measurement.duration_s < LEAST_WINDOW * window_s:
+    if measurement.duration_s < MIN_WINDOW_FRACTION * window_s:
         return f"they were trained on {window_s:g} s, and the recording has {measurement.duration_s:.2g} s"
     if measurement.age is not None and measurement.age < ADULT_YEARS:
         return f"they were trained on adults, and the patient is {measurement.age:g} years old"
     return None
 
 
-def changed_for_the_encoders(model: Any, record: ECGRecord) -> tuple[str, ...]:
-    """What the encoders saw otherwise than it was recorded, a sentence each."""
+def notes_on_encoder_input(model: Any, record: ECGRecord) -> tuple[str, ...]:
+    """What was changed in a recording for the encoders, one sentence per change.
+
+    Args:
+        model: a model from ``gem.load``.
+        record: as it was read.
+
+    Returns:
+        The sentences; none for a model without a classification head.
+    """
     contract = getattr(model.processor, "contract", None)
     if contract is None or not getattr(model.config, "class_names", None):
         return ()

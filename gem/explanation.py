@@ -1,4 +1,7 @@
-"""Explanation: what was said about a recording, with its evidence and verdicts. Data alone; ``gem.explaining`` makes it, ``gem.views`` shows it."""
+"""Explanation: what was said about a recording, with its evidence and verdicts.
+
+Data only: ``gem.explaining`` makes it, and ``gem.views`` shows it.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,12 @@ class Statement:
 
     Attributes:
         text: as a reader sees it.
-        start, end: its characters in ``Explanation.text``.
+        start: its first character in ``Explanation.text``.
+        end: one after its last character there.
         evidence: what its numbers and findings rest on.
-        claims: what the checker read in it, positions in ``Explanation.text``.
-        kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``, ``note`` or ``uncited``.
+        claims: what the checker found in it; positions are in ``Explanation.text``.
+        kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``,
+            ``note`` or ``uncited``.
         tags: the facts the model cited.
         inserted: characters of ``text`` that code put there from what was measured; the rest is asserted by a model.
     """
@@ -44,7 +49,7 @@ class Statement:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict among its claims; ``""`` where the checker read none."""
+        """The worst verdict among its claims; ``""`` if the checker found no claim."""
         found = {claim.verdict for claim in self.claims}
         return next(
             (name for name in ("contradicted", "unsupported", "not_checkable", "supported") if name in found), ""
@@ -53,15 +58,16 @@ class Statement:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What was said about a recording, what it rests on, and what the checker says to it.
+    """What was said about a recording, what it rests on, and the checker's verdicts.
 
     Attributes:
         record_id: the recording.
         statements: the sentences, each with its evidence and claims.
         measurement: what was measured.
-        findings: what the criteria gave, absent and undecided ones included.
-        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head, or was not asked.
-        silence: why the encoders were not asked, or ``None``.
+        findings: of the criteria, absent and undecided ones included.
+        probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head,
+            or was not used.
+        silence: why the encoders were not used, or ``None``.
         model: name of the model.
         record: the samples; ``None`` after ``from_json`` without a record.
     """
@@ -82,7 +88,7 @@ class Explanation:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """Everything the checker read in the text."""
+        """All claims that the checker found in the text."""
         return tuple(claim for statement in self.statements for claim in statement.claims)
 
     @property
@@ -91,19 +97,24 @@ class Explanation:
         return {name: sum(claim.verdict == name for claim in self.claims) for name in VERDICTS}
 
     def verdict_of(self, origin: Origin) -> dict[str, int]:
-        """``verdict`` of the claims that were ``"inserted"`` by code, and are right by construction, or ``"asserted"`` by a model or a person."""
-        of = [claim.verdict for claim in self.claims if claim.origin == origin]
-        return {name: of.count(name) for name in VERDICTS}
+        """``verdict`` of the claims of one origin.
+
+        Args:
+            origin: ``"inserted"`` (by code, from the measurement: right by construction) or ``"asserted"`` (by a model
+                or a person).
+        """
+        verdicts = [claim.verdict for claim in self.claims if claim.origin == origin]
+        return {name: verdicts.count(name) for name in VERDICTS}
 
     @property
     def verdict_line(self) -> str:
-        """The verdict in one line: what was asserted, and apart from it what was inserted from the measurement."""
+        """The verdict in one line, separately for what was asserted and what was inserted from the measurement."""
         parts = []
         origins: dict[Origin, str] = {"asserted": "asserted", "inserted": "inserted from the measurement"}
         for origin, about in origins.items():
             counts = self.verdict_of(origin)
-            told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
-            parts.append(f"{sum(counts.values())} claims {about}" + (f" ({told})" if told else ""))
+            details = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+            parts.append(f"{sum(counts.values())} claims {about}" + (f" ({details})" if details else ""))
         return f"Checked against the recording: {'; '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,7 +137,11 @@ class Explanation:
 
     @classmethod
     def from_json(cls, path: str | Path, record: ECGRecord | None = None) -> Explanation:
-        """Read what ``save("x.json")`` wrote; give the record too to have the ECG drawn in its views.
+        """Read what ``save("x.json")`` wrote.
+
+        Args:
+            path: of the JSON file.
+            record: the recording, which the views need to draw the ECG; None shows the text alone.
 
         Raises:
             GemInputError: the file is not such a JSON file, or the record is another one.
@@ -152,7 +167,13 @@ class Explanation:
         return cls(name, statements, measurement, findings, chances, model, record, data.get("silence"))
 
     def save(self, path: str | Path) -> Path:
-        """Write the explanation; the suffix decides: ``.html`` (one self-contained page), ``.pdf`` or ``.json``.
+        """Write the explanation.
+
+        Args:
+            path: its suffix picks the format: ``.html`` (one self-contained page), ``.pdf`` or ``.json``.
+
+        Returns:
+            The path.
 
         Raises:
             GemError: another suffix, a folder that isn't there, or ``.pdf`` without the ``report`` extra.
@@ -161,7 +182,7 @@ class Explanation:
         suffix = target.suffix.lower()
         content: bytes
         if suffix == ".json":
-            # half a surrogate pair, from a name that is not UTF-8, becomes its JSON escape and is read back as it was
+            # a lone surrogate, from a file name that is not UTF-8, becomes its JSON escape and is read back unchanged
             content = (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode(
                 errors="backslashreplace"
             )

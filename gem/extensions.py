@@ -1,4 +1,4 @@
-"""A user's own file or module, imported by name: what it registers (encoders, readers, metrics, benchmarks) is then known like ours."""
+"""Import a user's file or module, whose encoders, readers, metrics and benchmarks are then registered like ours."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ def load_extension(name: str) -> ModuleType | None:
     """Import a Python file or a module. A file runs once per process, however often it is named.
 
     Args:
-        name: path of a ``.py`` file, a module's dotted name, or a ``.yaml`` file of findings (see ``grounding.criteria.add_findings``).
+        name: path of a ``.py`` file, a module's dotted name, or a ``.yaml`` file of findings (see
+            ``grounding.criteria.add_findings``).
 
     Returns:
         The module; None for findings.
 
     Raises:
-        GemInputError: it is not there, or raises while it is imported.
+        GemInputError: it does not exist, or raises an error while it is imported.
         CriterionError: a finding is not valid.
     """
     path = Path(name)

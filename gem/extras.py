@@ -1,4 +1,4 @@
-"""Which extra of this package brings a library that is not there."""
+"""Which extra of this package installs an optional library."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FULL = ("lightning", "safetensors", "timm", "tokenizers", "torch", "torchmetrics
 
 
 def how_to_install(module: str) -> str:
-    """The line to type for a library that could not be imported.
+    """The command that installs a library that could not be imported.
 
     Args:
         module: the name it is imported by.

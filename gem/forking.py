@@ -1,4 +1,4 @@
-"""What a forked child needs: locks that nobody in it holds, and no waiting for threads that only its parent has."""
+"""What a forked child process needs: free locks, and no waiting for threads that exist only in its parent."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from types import TracebackType
 
 
 class ForkLock:
-    """A lock for one thread at a time that is free in a forked child, whoever held it in the parent.
-
-    The thread that holds it may take it again.
-    """
+    """A reentrant lock that is free in a forked child even if a thread of the parent held it."""
 
     def __init__(self) -> None:
         self._renew()
@@ -31,16 +28,17 @@ class ForkLock:
         self._lock.release()
 
 
-# transformers changes torch's own settings while it builds and fills a model: two threads at once spoil each other's
-building = ForkLock()
+# transformers changes global settings of torch while it builds a model, so only one thread may build at a time
+model_building_lock = ForkLock()
 
 
-def _one_thread() -> None:
-    # OpenMP's threads stay in the parent, and a child that shares work with them waits for ever; DataLoader does the same in its workers
+def _use_one_thread() -> None:
+    # OpenMP's threads stay in the parent, and a child that gives them work would never return; DataLoader does the
+    # same in its workers
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "set_num_threads"):
         torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_one_thread)
+    os.register_at_fork(after_in_child=_use_one_thread)

@@ -1,3 +1,3 @@
-"""Labels of tokens."""
+"""Token labels."""
 
-IGNORE = -100  # a token that no loss counts, as in torch and transformers
+IGNORE = -100  # tokens with this label do not enter the loss, as in torch and transformers

@@ -27,16 +27,32 @@ from .fusion import prefix, towers
 from .fusion.heads import ClassificationHead
 from .fusion.merge import Merged, merge_tokens, project_and_merge
 from .fusion.projectors import build_projector
-from .fusion.tiles import merge_tiles
 from .kernels.graph import Graphs
 from .labels import IGNORE
-from .outputs import CACHE, Encoded, GemOutput, absent, class_loss, drop_modalities, left_padded, share, token_loss
+from .outputs import (
+    CACHE,
+    Encoded,
+    GemOutput,
+    class_loss,
+    drop_modalities,
+    fraction_of,
+    left_padded,
+    masked_rows,
+    token_loss,
+)
 
 Pictures = Tensor | Sequence[Tensor]
 
 
 class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
-    """A recording and/or its picture, and a prompt, to text and label probabilities."""
+    """From a recording, its picture or both, and a prompt, to text and class probabilities.
+
+    Args:
+        config: encoders, fusion and decoder; ``signal`` and ``picture`` are filled in from the encoders where None.
+
+    Raises:
+        GemConfigError: parts that don't fit together.
+    """
 
     config: GemConfig
     config_class = GemConfig
@@ -62,12 +78,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if self.vision_encoder is not None:
             self.vision_projector = build_projector(config.vision_projector, self.vision_encoder.width, hidden)
             if config.picture is None:
-                e: Any = self.vision_encoder
+                vision: Any = self.vision_encoder
                 config.picture = {
                     "mode": "letterbox",
-                    "size": list(e.image_size),
-                    "mean": list(e.mean),
-                    "std": list(e.std),
+                    "size": list(vision.image_size),
+                    "mean": list(vision.mean),
+                    "std": list(vision.std),
                 }
         if self.ecg_encoder is not None:
             out = self._head_dim() if config.fusion == "prefix_kv" else hidden
@@ -84,7 +100,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs = tuple(name for name in ("ecg", "vision") if getattr(self, f"{name}_encoder") is not None)
             size = len(config.class_names)
             self.class_head = ClassificationHead(hidden, size, inputs, config.class_dropout, config.class_votes)
-        # each encoder's and projector's own initialisation is kept; on the meta device there is none to keep
+        # keep the encoders' and projectors' own initialisation; on the meta device there is none to keep
         for parameter in self.parameters():
             if parameter.device.type != "meta":
                 parameter._is_hf_initialized = True  # type: ignore[attr-defined]
@@ -93,12 +109,16 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self.language_model = AutoModelForCausalLM.from_config(config.text_config, **options)
         self.processor: Any = None
         self.load_report: Any = None
-        self.graphs = Graphs()  # recordings of both towers, for small batches on a GPU
+        self.graphs = Graphs()  # CUDA graphs of both towers, for small batches on a GPU
         self.post_init()
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """transformers' own door, with its arguments; for a folder that you don't trust there is ``gem.load``.
+        """Load as transformers does; for a folder that you don't trust use ``gem.load``.
+
+        Args:
+            *args: as in ``PreTrainedModel.from_pretrained``.
+            **kwargs: likewise.
 
         Raises:
             GemConfigError: ``device_map`` without accelerate.
@@ -115,25 +135,31 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return head_dim
 
     def initialize_weights(self) -> None:
+        """Initialise what no checkpoint holds, the encoders' buffers included."""
         super().initialize_weights()
-        # transformers skips modules without weights of their own, and leaves buffers that no file holds as they come
+        # transformers leaves buffers that no file holds uninitialised
         for module in self.modules():
             if isinstance(module, Encoder):
                 module.init_buffers()
 
     def get_input_embeddings(self) -> nn.Module:
+        """The decoder's token embeddings."""
         return self.language_model.get_input_embeddings()  # type: ignore[no-any-return]
 
     def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the decoder's token embeddings."""
         self.language_model.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module | None:
+        """The decoder's output layer; None without a decoder."""
         return self.language_model.get_output_embeddings() if self.config.fusion != "none" else None
 
     def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the decoder's output layer."""
         self.language_model.set_output_embeddings(value)
 
     def get_decoder(self) -> nn.Module:
+        """The decoder without its output layer."""
         return self.language_model.get_decoder()  # type: ignore[no-any-return]
 
     def encode(
@@ -147,11 +173,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Run the encoders and projectors.
 
         Args:
-            ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with -32768
-                where the encoder sees zeros, or (B, width) features computed before.
+            ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with
+                -32768 where the encoder sees zeros, or (B, width) features computed before.
             pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W) with the base view first.
             image_sizes: (width, height) of each picture before tiling.
-            ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.
+            ecg_mask: (B,) bool, False for rows without a recording.
+            pixel_mask: (B,) bool, False for rows without a picture.
 
         Raises:
             GemInputError: the shapes don't fit the encoders, or an input has no encoder.
@@ -167,26 +194,26 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         pixel_mask: Tensor | None,
         to_merge: bool = False,
     ) -> Encoded:
-        """``encode``; with ``to_merge`` the tokens may stay raw, for the dual projector to write them to their places."""
+        """``encode``; with ``to_merge`` the tokens may stay unprojected, because the merge will project them."""
         out = Encoded()
         size = None
         if ecg is not None:
-            self._check_ecg(ecg)
+            towers.check_ecg(self, ecg)
             size = len(ecg)
         if pixel_values is not None:
-            self._check_pictures(pixel_values)
+            towers.check_pictures(self, pixel_values)
             if size not in (None, len(pixel_values)):
                 raise GemInputError(f"{size} recordings but {len(pixel_values)} pictures in one batch")
             size = len(pixel_values)
         for name, mask in (("ecg_mask", ecg_mask), ("pixel_mask", pixel_mask)):
             if mask is not None and mask.shape != (size,):
                 raise GemInputError(f"{name} has shape {tuple(mask.shape)}, not ({size},)")
-        out.raw = to_merge and towers.stays_raw(self, ecg, pixel_values)
+        out.raw = to_merge and towers.can_defer_projection(self, ecg, pixel_values)
         tokens, pictures = towers.tokens(self, ecg, pixel_values, out.raw)
         if tokens is not None:
-            out.ecg = absent(list(tokens), ecg_mask)
+            out.ecg = masked_rows(list(tokens), ecg_mask)
         if pictures is not None and pixel_values is not None:
-            out.vision = absent(self._pictures(pictures, pixel_values, image_sizes), pixel_mask)
+            out.vision = masked_rows(towers.picture_rows(self, pictures, pixel_values, image_sizes), pixel_mask)
         if self.training and self.config.modality_dropout and out.ecg is not None and out.vision is not None:
             drop_modalities(out, self.config.modality_dropout)
         if self.config.class_names and self.config.fusion != "prefix_kv":
@@ -199,57 +226,6 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         parts = (self.ecg_encoder, self.ecg_projector, self.vision_encoder, self.vision_projector)
         return self.graphs.modules(part for part in parts if part is not None)
 
-    def _check_ecg(self, ecg: Tensor) -> None:
-        if self.ecg_encoder is None:
-            raise GemInputError("this model has no ECG encoder", remedy="pass the picture as pixel_values")
-        contract = self.config.signal
-        if ecg.dim() == 2 and ecg.shape[1] == self.ecg_encoder.width:
-            return
-        if ecg.dim() != 3 or contract is None:
-            raise GemInputError(
-                f"ecg has shape {tuple(ecg.shape)}",
-                remedy=f"pass (batch, leads, samples), or features (batch, {self.ecg_encoder.width})",
-            )
-        wanted = (len(contract["leads"]), contract["n_samples"])
-        if tuple(ecg.shape[1:]) != wanted:
-            raise GemInputError(
-                f"ecg has {ecg.shape[1]} leads x {ecg.shape[2]} samples, the encoder takes {wanted[0]} x {wanted[1]} "
-                f"at {contract['fs_hz']:g} Hz",
-                remedy="let model.processor bring the recording to the signal contract",
-            )
-
-    def _check_pictures(self, pixel_values: Pictures) -> None:
-        if self.vision_encoder is None:
-            raise GemInputError("this model has no vision encoder", remedy="pass the signal as ecg")
-        wanted = (3, *self.vision_encoder.image_size)  # type: ignore[misc]
-        for i, picture in enumerate(pixel_values):
-            tiled = not isinstance(pixel_values, Tensor) or pixel_values.dim() == 5
-            if picture.dim() != (4 if tiled else 3) or tuple(picture.shape[-3:]) != wanted:
-                raise GemInputError(
-                    f"the picture has shape {tuple(picture.shape)}, the encoder takes {wanted}",
-                    where=f"row {i}",
-                    remedy="(B, 3, H, W), or a list of (tiles, 3, H, W); model.processor makes them",
-                )
-
-    def _pictures(self, tokens: Tensor, pixel_values: Pictures, image_sizes: Any) -> list[Tensor]:
-        """Per picture (tokens, hidden); the tiles of a picture become one sequence."""
-        if isinstance(pixel_values, Tensor) and pixel_values.dim() == 4:
-            return list(tokens)
-        settings, rows = self.config.picture or {}, []
-        for i, picture in enumerate(tokens.split([len(tile) for tile in pixel_values])):
-            size = None if image_sizes is None else (int(image_sizes[i][0]), int(image_sizes[i][1]))
-            rows.append(
-                merge_tiles(
-                    picture,
-                    size,
-                    self.config.merge,
-                    settings.get("grid_pinpoints", []),
-                    self.vision_encoder.image_size[0],  # type: ignore[index,union-attr,arg-type]
-                    getattr(self, "image_newline", None),
-                )
-            )
-        return rows
-
     def classify(
         self,
         ecg: Tensor | None = None,
@@ -258,9 +234,19 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         encoded: Encoded | None = None,
         **masks: Any,
     ) -> Tensor:
-        """Probability of each of ``config.class_names``, (B, labels), of inputs or of what ``encode`` made of them.
+        """Probability of each of ``config.class_names``.
 
-        Gradients flow through it in training mode only (``model.train()``).
+        Gradients are computed in training mode only (``model.train()``).
+
+        Args:
+            ecg: as in ``encode``.
+            pixel_values: as in ``encode``.
+            image_sizes: as in ``encode``.
+            encoded: the result of ``encode``, instead of the inputs.
+            **masks: ``ecg_mask`` and ``pixel_mask``, as in ``encode``.
+
+        Returns:
+            (B, labels).
 
         Raises:
             GemConfigError: the model has no classification head.
@@ -277,14 +263,14 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             return logits.float().sigmoid()
 
     def _embed(self, input_ids: Tensor) -> Tensor:
-        # the placeholder's id is no row of the table
+        # the placeholder's id is negative and has no embedding; the merge replaces its vector
         vectors: Tensor = self.get_input_embeddings()(input_ids.clamp(min=0))
         return vectors
 
     def _merge(
         self, input_ids: Tensor, encoded: Encoded, attention_mask: Tensor | None, labels: Tensor | None
     ) -> Merged | None:
-        """The merged sequence, or None where there is nothing to merge."""
+        """The merged sequence; None if there is neither input nor placeholder."""
         if len(encoded) not in (0, len(input_ids)):
             raise GemInputError(f"{len(input_ids)} prompts but {len(encoded)} recordings or pictures")
         sources = (encoded.ecg if self.config.fusion == "tokens" else None, encoded.vision)
@@ -298,7 +284,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 self._embed(input_ids),
                 encoded.ecg or none,
                 encoded.vision or none,
-                *towers.layers(self),
+                *towers.projector_weights(self),
                 self.config.placeholder_token_id,
                 attention_mask,
                 labels,
@@ -348,7 +334,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         prefix_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> GemOutput:
-        """One pass.
+        """Forward pass.
 
         Args:
             input_ids: (B, L), one placeholder per row that has a recording or picture.
@@ -358,15 +344,20 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             image_sizes: (width, height) of each picture before tiling.
             labels: (B, L), -100 where not trained; shifted here.
             class_labels: (B, labels) of 0 and 1, NaN where unknown.
-            ecg_mask, pixel_mask: (B,) bool, False where that input of the row is absent.
-            position_ids, inputs_embeds: as in transformers.
-            past_key_values, cache: the key/value cache by its older and its newer name.
-            logits_to_keep: only the last so many positions (0: all).
-            supervised_only: with labels, logits of the trained positions only: saves the memory of the others.
-            num_items_in_batch: trained tokens of all batches that one step adds up, as transformers' ``Trainer`` counts them: the losses
-                are this batch's share of the mean over all of them, and add up to it. None: the mean over this batch.
-            prefix_vector, prefix_mask: (B, head_dim) and (B,), what ``generate`` keeps of the ECG under ``prefix_kv``.
-            **kwargs: handed to the decoder (``use_cache``, ``output_hidden_states``, ...).
+            ecg_mask: (B,) bool, False for rows without a recording.
+            pixel_mask: (B,) bool, False for rows without a picture.
+            position_ids: as in transformers.
+            past_key_values: the key/value cache, by its older name.
+            cache: the key/value cache.
+            inputs_embeds: as in transformers.
+            logits_to_keep: compute the logits of this many last positions only; 0 for all.
+            supervised_only: with labels, compute the logits of the trained positions only, which saves memory.
+            num_items_in_batch: trained tokens of all batches of one optimiser step, as transformers' ``Trainer``
+                counts them; the losses of these batches then add up to the mean over all their tokens. None for the
+                mean over this batch.
+            prefix_vector: (B, head_dim), the ECG under ``prefix_kv``, which ``generate`` passes on.
+            prefix_mask: (B,), False for rows without ECG.
+            **kwargs: passed on to the decoder (``use_cache``, ``output_hidden_states``, ...).
 
         Raises:
             GemInputError: inputs that don't fit the model or each other.
@@ -386,7 +377,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             if class_labels is None:
                 raise GemInputError("neither input_ids nor inputs_embeds", remedy="classify() needs no prompt")
             return out.with_tokens(encoded)
-        # a single token is a decoding step: no look at its value, so that it compiles without a break
+        # a single token is a decoding step; reading its value would break compilation
         if input_ids is not None and inputs_embeds is None and (len(encoded) or input_ids.shape[1] > 1):
             merged = self._merge(input_ids, encoded, attention_mask, labels)
             if merged is not None:
@@ -419,7 +410,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             wanted = targets[trained] if supervised_only else targets.flatten()
             loss = token_loss(out.logits.flatten(0, -2), wanted, num_items_in_batch)
             if out.loss is not None and num_items_in_batch is not None:
-                out.loss = out.loss * share(trained.sum(), num_items_in_batch, out.loss)
+                out.loss = out.loss * fraction_of(trained.sum(), num_items_in_batch, out.loss)
             out.loss = loss if out.loss is None else out.loss + loss
         out.cache = decoded.get(CACHE)
         out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
@@ -440,12 +431,25 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         encoded: Encoded | None = None,
         **kwargs: Any,
     ) -> Any:
-        """transformers' ``generate`` (greedy, sampling, beams, any cache) with the same inputs as the forward pass.
+        """Generate text as transformers does (greedy, sampling, beams, any cache), with the inputs of ``forward``.
 
-        Instead of recordings and pictures it takes what ``encode`` made of them, so that they are encoded once for several uses.
+        Args:
+            input_ids: (B, L), as in ``forward``.
+            attention_mask: (B, L).
+            ecg: as in ``encode``.
+            pixel_values: as in ``encode``.
+            image_sizes: as in ``encode``.
+            ecg_mask: as in ``encode``.
+            pixel_mask: as in ``encode``.
+            encoded: the result of ``encode``, instead of recordings and pictures, so that they are encoded only once.
+            **kwargs: as in transformers.
 
         Returns:
-            The prompt's ids as given, followed by the new ids (or transformers' output object holding them).
+            The prompt's ids as given, followed by the new ids (or transformers' output object with them).
+
+        Raises:
+            GemConfigError: the model has no language model.
+            GemInputError: inputs that don't fit the model or each other.
         """
         if self.config.fusion == "none":
             raise GemConfigError("this model has no language model", remedy="use classify() or encode()")
@@ -453,7 +457,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             return _transformers_generate(self, attention_mask=attention_mask, **kwargs)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        # without the prompt's own padding on the left, new tokens would follow padding
+        # padding must be on the left, or new tokens would follow padding
         prompt, prompt_mask = left_padded(input_ids, attention_mask)
         if encoded is None:
             encoded = Encoded()
@@ -475,7 +479,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return result
 
 
-# typed for transformers' own protocol, which no subclass outside it matches
+# Any, because transformers types it for a protocol that only its own classes match
 _transformers_generate: Any = GenerationMixin.generate
 
 

@@ -1,4 +1,4 @@
-"""What the model's passes hand back, and the small steps between encoders and decoder that need no weights."""
+"""The model's outputs, and the small steps between encoders and decoder that need no weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class GemOutput(ModelOutput):
         ecg_tokens: (B, tokens, hidden), projected.
         vision_tokens: per picture (tokens, hidden), projected and merged.
         attention_mask: (B, T) of the merged sequence.
-        hidden_states, attentions: of the decoder, when asked for.
+        hidden_states: of the decoder, when ``output_hidden_states`` is set.
+        attentions: of the decoder, when ``output_attentions`` is set.
     """
 
     loss: Tensor | None = None
@@ -47,7 +48,11 @@ class GemOutput(ModelOutput):
         return self.cache
 
     def with_tokens(self, encoded: Encoded) -> GemOutput:
-        """Hand on what the encoders gave."""
+        """Add the encoders' tokens.
+
+        Args:
+            encoded: what the encoders made of the inputs.
+        """
         if encoded.ecg is not None and all(row is not None for row in encoded.ecg):
             self.ecg_tokens = torch.stack([row for row in encoded.ecg if row is not None])
         self.vision_tokens = encoded.vision
@@ -56,10 +61,13 @@ class GemOutput(ModelOutput):
 
 @dataclass
 class Encoded:
-    """What the encoders saw; a list has one entry per row, None where that input is absent.
+    """What the encoders made of a batch; each list has one entry per row, None where that input is absent.
 
     Attributes:
-        raw: the tokens are the encoders' own: whoever merges them projects them on the way.
+        ecg: per row (tokens, hidden).
+        vision: per row (tokens, hidden).
+        class_logits: (B, labels) of the classification head.
+        raw: the tokens are not projected yet; the merge projects them.
     """
 
     ecg: list[Tensor | None] | None = None
@@ -71,7 +79,11 @@ class Encoded:
         return len(self.ecg if self.ecg is not None else self.vision or [])
 
     def blocks(self, with_ecg: bool = True) -> list[Tensor | None]:
-        """Per row (tokens, hidden): ECG tokens, then picture tokens."""
+        """Per row (tokens, hidden): ECG tokens, then picture tokens.
+
+        Args:
+            with_ecg: False leaves the ECG tokens out.
+        """
         out: list[Tensor | None] = []
         for i in range(len(self)):
             sources = (self.ecg if with_ecg else None, self.vision)
@@ -81,7 +93,7 @@ class Encoded:
         return out
 
 
-def absent(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
+def masked_rows(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
     """The rows, None where the mask (B,) is False."""
     if mask is None:
         return list(rows)
@@ -89,17 +101,27 @@ def absent(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
 
 
 def drop_modalities(encoded: Encoded, probability: float) -> None:
-    """Take one input, picked at random, from some of the rows that have both."""
+    """Remove one input, picked at random, from some of the rows that have both.
+
+    Args:
+        encoded: with both inputs; changed in place.
+        probability: of a row to lose an input.
+    """
     assert encoded.ecg is not None  # for mypy
     assert encoded.vision is not None
-    chance = torch.rand(len(encoded.ecg), 2).tolist()
-    for i, (drop, which) in enumerate(chance):
+    draws = torch.rand(len(encoded.ecg), 2).tolist()
+    for i, (drop, which) in enumerate(draws):
         if drop < probability and encoded.ecg[i] is not None and encoded.vision[i] is not None:
             (encoded.ecg if which < 0.5 else encoded.vision)[i] = None
 
 
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross entropy of (B, labels), over what is known and was looked at."""
+    """Binary cross entropy over the known labels of rows that have an input.
+
+    Args:
+        logits: (B, labels), NaN where a row has no input.
+        labels: (B, labels) of 0 and 1, NaN where unknown.
+    """
     known = ~labels.isnan() & ~logits.isnan()
     return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known].float())
 
@@ -110,22 +132,31 @@ def token_loss(logits: Tensor, targets: Tensor, items: Tensor | int | None) -> T
     Args:
         logits: (tokens, vocabulary).
         targets: (tokens,), ``IGNORE`` where a token is not trained.
-        items: trained tokens of all batches that one step adds up; the mean over this batch when None.
+        items: trained tokens of all batches of one optimiser step; the mean over this batch when None.
     """
     if items is None:
         return F.cross_entropy(logits.float(), targets, ignore_index=IGNORE)
-    # the sum over no token is 0, where their mean would be no number
-    return F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum") * share(1, items, logits)
+    # a batch without trained tokens has a sum of 0, while its mean would be NaN
+    total = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
+    return total * fraction_of(1, items, logits)
 
 
-def share(count: Tensor | int, items: Tensor | int, like: Tensor) -> Tensor:
-    """What part ``count`` tokens are of all ``items``, float32 on the device of ``like``."""
-    # DataParallel hands each copy of the model the number once
+def fraction_of(count: Tensor | int, items: Tensor | int, like: Tensor) -> Tensor:
+    """``count`` tokens as a fraction of ``items`` tokens, float32 on the device of ``like``."""
+    # DataParallel turns the number into a tensor with one entry per copy of the model
     whole = torch.as_tensor(items, dtype=torch.float32, device=like.device).reshape(-1)[0]
     return count / whole.clamp(min=1)
 
 
 def left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move each row's padding to the front."""
+    """Move each row's padding to the front.
+
+    Args:
+        values: (B, L, ...).
+        mask: (B, L), 0 where padded.
+
+    Returns:
+        Both, reordered.
+    """
     order = mask.bool().long().argsort(dim=1, stable=True)
     return values[torch.arange(len(values), device=values.device)[:, None], order], mask.gather(1, order)

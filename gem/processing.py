@@ -1,4 +1,4 @@
-"""GemProcessor: recordings, pictures and prompts to the tensors a model takes."""
+"""GemProcessor: turns recordings, pictures and prompts into the tensors that a model takes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ class GemProcessor:
         tokenizer: a transformers tokenizer, or None for encoders alone.
         placeholder: text that marks where the encoder tokens go.
         placeholder_token_id: its id.
-        conversation: how a prompt is wrapped, with ``{prompt}`` in it.
+        conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
         compat: do what the published code does: rows in file order, no resampling, centre crop.
+
+    Raises:
+        GemConfigError: a contract, picture settings or template that can't be used.
     """
 
     def __init__(
@@ -62,7 +65,13 @@ class GemProcessor:
 
     @classmethod
     def from_config(cls, config: GemConfig, tokenizer: Any = None, compat: bool = False) -> GemProcessor:
-        """The processor that fits a model's config."""
+        """The processor that fits a model's config.
+
+        Args:
+            config: the model's.
+            tokenizer: a transformers tokenizer, or None.
+            compat: as in the class.
+        """
         return cls(
             config.signal if config.ecg_encoder else None,
             config.picture if config.vision_encoder else None,
@@ -74,7 +83,11 @@ class GemProcessor:
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``gem_processor.json`` and the tokenizer's files."""
+        """Write ``gem_processor.json`` and the tokenizer's files.
+
+        Args:
+            folder: created if it does not exist.
+        """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         values = {
@@ -94,12 +107,12 @@ class GemProcessor:
         """Read what ``save_pretrained`` wrote.
 
         Args:
-            folder: on this machine.
-            options: those of ``AutoProcessor``, which concern its downloads: none is used.
+            folder: a local folder; nothing is downloaded.
+            **options: accepted because ``AutoProcessor`` passes them, and not used.
 
         Raises:
             GemConfigError: the folder holds no processor.
-            GemCheckpointError: its files can't be read, or ask for what no processor does.
+            GemCheckpointError: its files can't be read, or hold settings that no processor has.
         """
         path = Path(folder)
         if not (path / FILE).is_file():
@@ -118,14 +131,15 @@ class GemProcessor:
         compat: bool | None = None,
         int16: bool = False,
     ) -> dict[str, Any]:
-        """Tensors for one sample, or for a batch given as lists.
+        """Prepare one sample, or a batch given as lists.
 
         Args:
             record: recording(s); None where there is none.
-            picture: picture(s); None draws the recording on ECG paper where the model looks at pictures; False passes none.
-            prompt: text(s); the placeholder is put in front where a text has none.
-            compat: overrides the processor's own switch.
-            int16: ``ecg`` in 16-bit uV, which the model decodes and normalises where it runs: half the bytes to copy there.
+            picture: picture(s); None draws the recording on ECG paper if the model takes pictures; False passes none.
+            prompt: text(s); a text without the placeholder gets it in front.
+            compat: overrides the processor's own setting.
+            int16: give ``ecg`` in 16-bit uV, which the model decodes and normalises on its device: half the bytes to
+                copy there.
 
         Returns:
             Keyword arguments for the model: ``ecg`` (B, leads, samples), ``pixel_values`` (B, 3, H, W) or B tensors
@@ -140,8 +154,8 @@ class GemProcessor:
         size = len(many[0]) if many else 1
         if any(len(value) != size for value in many):
             raise GemInputError(f"lists of {' and '.join(str(len(v)) for v in many)} in one batch")
-        records = _spread(record, size)
-        pictures = _spread(picture, size)
+        records = _as_list(record, size)
+        pictures = _as_list(picture, size)
         out: dict[str, Any] = {}
         if self.contract is not None and any(item is not None for item in records):
             execute: Any = self.contract.execute_int16 if int16 else self.contract.execute
@@ -160,12 +174,24 @@ class GemProcessor:
         if not ("ecg" in out or "pixel_values" in out):
             raise GemInputError("neither a recording nor a picture that this model can look at")
         if prompt is not None:
-            texts = [str(text) for text in _spread(prompt, size)]
+            texts = [str(text) for text in _as_list(prompt, size)]
             out |= self.encode_prompts(texts)
         return out
 
     def signal(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
-        """The recording as the encoder expects it, and what had to be filled in or cut."""
+        """The recording as the encoder expects it.
+
+        Args:
+            record: the recording.
+            compat: as in the class.
+
+        Returns:
+            (leads, samples) as the signal contract says, and a line for each lead or stretch that was filled in or cut.
+
+        Raises:
+            GemConfigError: the model takes no signal.
+            GemInputError: the recording does not fit the contract.
+        """
         if self.contract is None:
             raise GemConfigError("this model has no signal contract", remedy="it looks at pictures only")
         return self.contract.execute(record, compat)
@@ -188,7 +214,14 @@ class GemProcessor:
         return out
 
     def encode_prompts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Texts to ``input_ids`` and ``attention_mask``, padded on the left."""
+        """Tokenise prompts.
+
+        Args:
+            texts: one per row.
+
+        Returns:
+            ``input_ids`` and ``attention_mask`` (B, L), padded on the left.
+        """
         rows = [self.encode_prompt(text) for text in texts]
         longest, pad = max(map(len, rows)), self.tokenizer.pad_token_id or 0
         return {
@@ -197,7 +230,10 @@ class GemProcessor:
         }
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Ids of one prompt, with the placeholder's id once.
+        """Token ids of one prompt, with the placeholder's id in it once.
+
+        Args:
+            text: without the placeholder it gets it in front.
 
         Raises:
             GemConfigError: there is no tokenizer.
@@ -218,7 +254,7 @@ class GemProcessor:
         second = list(self.tokenizer(parts[1])["input_ids"])
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         if first and end is not None and first[-1] == end:
-            first.pop()  # a tokenizer that closes every text would end the prompt before it began
+            first.pop()  # some tokenizers end every text with eos, which must not stand inside the prompt
         if second and end is not None and second[-1] == end:
             second.pop()
         if second and begin is not None and second[0] == begin:
@@ -226,7 +262,11 @@ class GemProcessor:
         return [*first, self.placeholder_token_id, *second]
 
     def texts(self, texts: Sequence[str], longest: int = 77) -> dict[str, Tensor]:
-        """Texts as ECG-CoCa's text tower takes them: lower case, at most ``longest`` tokens, padded with 0 on the right.
+        """Tokenise texts for ECG-CoCa's text tower: lower case, padded with 0 on the right.
+
+        Args:
+            texts: one per row.
+            longest: tokens that are kept of a text.
 
         Returns:
             ``input_ids`` and ``attention_mask`` (N, L).
@@ -240,7 +280,7 @@ class GemProcessor:
                 remedy="put the text tower's tokenizer files into the folder, or set model.processor.tokenizer",
             )
         rows = [list(self.tokenizer(text.lower())["input_ids"]) for text in texts]
-        # what is too long loses its middle end, never the token that closes it
+        # a text that is too long keeps its closing token
         rows = [row if len(row) <= longest else [*row[: longest - 1], row[-1]] for row in rows]
         width = max(map(len, rows))
         return {
@@ -249,20 +289,28 @@ class GemProcessor:
         }
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
-        """Text of generated ids; ids that are no token (the placeholder) are left out."""
+        """Text of generated ids, without special tokens and the placeholder.
+
+        Args:
+            ids: (L,).
+        """
         values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
         return str(self.tokenizer.decode([value for value in values if value >= 0], skip_special_tokens=True))
 
 
 def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> Tensor:
-    """One picture as (tiles, 3, H, W), normalised; one tile except for ``anyres``.
+    """Resize, crop or tile a picture, and normalise it.
 
     Args:
         image: RGB.
         settings: ``size`` (H, W), ``mean``, ``std``, ``grid_pinpoints`` (width, height), ``background``, and CLIP's
             ``shortest_edge`` where it is not the height.
-        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (a square on the mean colour, then CLIP's processing:
-            LLaVA-1.5), ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"`` (LLaVA-1.6 tiles).
+        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (a square on the mean colour, then CLIP's
+            processing: LLaVA-1.5), ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"``
+            (LLaVA-1.6 tiles).
+
+    Returns:
+        (tiles, 3, H, W), one tile except for ``anyres``.
     """
     height, width = settings["size"]
     mean, std = settings["mean"], settings["std"]
@@ -285,7 +333,7 @@ def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> 
 def _centre_crop(image: Image.Image, edge: int, size: int) -> Image.Image:
     """CLIP's own processing: the shortest side to ``edge``, then the middle ``size`` x ``size``."""
     width, height = image.size
-    # the longer side is cut to whole pixels
+    # CLIP rounds the longer side down
     wide, high = (edge, edge * height // width) if width <= height else (edge * width // height, edge)
     resized = image.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = (wide - size) // 2, (high - size) // 2
@@ -317,7 +365,7 @@ def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], edge: int, si
     # LLaVA-1.6 resizes with Pillow's default, bicubic
     canvas.paste(image.resize((wide, high), Image.Resampling.BICUBIC), ((width - wide) // 2, (height - high) // 2))
     boxes = [(x, y, x + side, y + side) for y in range(0, height, side) for x in range(0, width, side)]
-    base = image.resize((edge, edge), Image.Resampling.BICUBIC)  # squashed, not letterboxed
+    base = image.resize((edge, edge), Image.Resampling.BICUBIC)  # without keeping the aspect ratio
     return [base, *(canvas.crop(box) for box in boxes)]
 
 
@@ -341,5 +389,5 @@ def _draw(record: ECGRecord) -> Image.Image:
     return drawn
 
 
-def _spread(value: Any, size: int) -> list[Any]:
+def _as_list(value: Any, size: int) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value] * size

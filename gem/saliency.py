@@ -1,4 +1,4 @@
-"""Where the ECG encoder looks, wave by wave: token vectors of stretches of the recording, and the gradient of a class per wave.
+"""Where the ECG encoder looks: token vectors of stretches of the recording, and the gradient of a class per wave.
 
 The waves come from a ``Measurement``; the sums over them from ``gem.kernels.pool_segments``.
 """
@@ -28,14 +28,16 @@ WAVES = ("P", "QRS", "ST", "T")
 
 
 def wave_segments(measurement: Measurement, per: str = "lead") -> pd.DataFrame:
-    """The stretches of all waves; ST is what lies between the end of the QRS and the onset of the T.
+    """The segments of all waves; ST lies between the end of the QRS and the onset of the T.
 
     Args:
         measurement: of the recording.
-        per: ``"lead"`` takes each lead's own boundaries, ``"beat"`` the boundaries over all leads (``lead`` is then ``""``).
+        per: ``"lead"`` takes each lead's own boundaries, ``"beat"`` the boundaries over all leads (``lead`` is then
+            ``""``).
 
     Returns:
-        A row per wave that was found: ``lead beat wave start_s end_s``, seconds, in the order of lead, beat and ``WAVES``.
+        A row per wave that was found: ``lead beat wave start_s end_s``, seconds, in the order of lead, beat and
+        ``WAVES``.
 
     Raises:
         GemInputError: another ``per``.
@@ -79,28 +81,29 @@ def wave_segments(measurement: Measurement, per: str = "lead") -> pd.DataFrame:
 
 
 def token_ranges(encoder: Encoder, samples: ArrayLike) -> NDArray[np.int64]:
-    """Which tokens cover stretches of the signal.
+    """Which tokens cover segments of the signal.
 
     Args:
         encoder: an ECG encoder.
-        samples: (n, 2), first sample of each stretch and the one after its last, at the encoder's rate; fractions are allowed.
+        samples: (n, 2), first sample of each stretch and the one after its last, at the encoder's rate; fractions are
+            allowed.
 
     Returns:
         (n, 2), first token and the one after the last; equal where no token covers the stretch.
     """
     spans = encoder.token_spans()
     placed = spans[:, 1] > spans[:, 0]
-    first = int(placed.argmax())  # tokens without a place stand in front
-    asked = np.asarray(samples, np.float64).reshape(-1, 2)
-    start = np.searchsorted(spans[first:, 1], asked[:, 0], side="right")
-    end = np.searchsorted(spans[first:, 0], asked[:, 1], side="left")
-    return np.stack([start, np.where(asked[:, 1] > asked[:, 0], np.maximum(end, start), start)], 1) + first
+    first = int(placed.argmax())  # tokens that cover no samples, such as a class token, come first
+    segments = np.asarray(samples, np.float64).reshape(-1, 2)
+    start = np.searchsorted(spans[first:, 1], segments[:, 0], side="right")
+    end = np.searchsorted(spans[first:, 0], segments[:, 1], side="left")
+    return np.stack([start, np.where(segments[:, 1] > segments[:, 0], np.maximum(end, start), start)], 1) + first
 
 
 def evidence_vectors(model: Any, record: ECGRecord, evidence: Sequence[Evidence]) -> Tensor:
-    """One vector per piece of evidence: the mean of the projected ECG tokens over its stretches, each stretch counting alike.
+    """One vector per piece of evidence: the mean over its segments of the mean of the projected ECG tokens in each.
 
-    A token holds all leads, so that evidence in different leads at the same time has the same vector.
+    A token covers all leads, so evidence in different leads at the same time has the same vector.
 
     Args:
         model: a model with an ECG encoder, from ``gem.load``.
@@ -108,7 +111,7 @@ def evidence_vectors(model: Any, record: ECGRecord, evidence: Sequence[Evidence]
         evidence: such as ``finding.evidence``.
 
     Returns:
-        (n, hidden); zeros where the evidence names no stretch or none that the encoder's window holds.
+        (n, hidden); zeros where the evidence has no segment, or none within the encoder's window.
 
     Raises:
         GemConfigError: the model has no ECG encoder.
@@ -136,7 +139,7 @@ def evidence_vectors(model: Any, record: ECGRecord, evidence: Sequence[Evidence]
 def wave_saliency(
     model: Any, record: ECGRecord, label: str, measurement: Measurement | None = None, per: str = "lead"
 ) -> pd.DataFrame:
-    """How much each wave has to do with the logit of a class, as the ECG encoder alone gives it.
+    """How much each wave contributes to the logit of a class, by gradients through the ECG encoder alone.
 
     Args:
         model: a model with an ECG encoder and a classification head, from ``gem.load``.
@@ -147,8 +150,8 @@ def wave_saliency(
 
     Returns:
         The rows of ``wave_segments`` with ``gradient``, the sum of the logit's absolute gradient over the samples, and
-        ``contribution``, the sum of gradient times signal: to first order, what the logit would lose if the wave were flat at
-        zero. Both in the encoder's own input (z-scores or mV). Both are 0 outside the encoder's window.
+        ``contribution``, the sum of gradient times signal: to first order, what the logit would lose if the wave were
+        flat at zero. Both in the encoder's own input (z-scores or mV). Both are 0 outside the encoder's window.
 
     Raises:
         GemConfigError: the model has no ECG encoder, or no such class.
@@ -174,7 +177,7 @@ def wave_saliency(
         table = table.assign(row=table["lead"].map({name: i for i, name in enumerate(names)})).sort_values(
             "row", kind="stable", ignore_index=True
         )
-    # whole samples whose middle lies in the wave
+    # the samples whose middle lies in the wave
     ranges = np.rint(table[["start_s", "end_s"]].to_numpy(np.float64) * _rate_hz(model, record)).astype(np.int64)
     counts = np.bincount(table["row"], minlength=len(values)).tolist()
     length = np.maximum(ranges.clip(max=values.shape[1]) @ [-1, 1], 0)
@@ -190,7 +193,7 @@ def _signal(model: Any, record: ECGRecord) -> tuple[Encoder, Tensor]:
 
 
 def _rate_hz(model: Any, record: ECGRecord) -> float:
-    """Samples per second of what the encoder sees; under ``compat`` nothing was resampled."""
+    """Sampling rate of the encoder's input, Hz; with ``compat`` that of the recording, which was not resampled."""
     return float(record.fs if model.processor.compat else model.processor.contract.fs_hz)
 
 

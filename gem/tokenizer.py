@@ -29,9 +29,9 @@ CLASSES = (
     "XLMRobertaTokenizer",
     "CamembertTokenizer",
 )
-MOST_BYTES = 64 << 20  # of a file
-# settings by which a file could name code, objects or other files
-_BEYOND = {
+MAX_FILE_BYTES = 64 << 20
+# settings with which a file could refer to code, objects or other files
+_EXTERNAL_SETTINGS = {
     "auto_map",
     "init_inputs",
     "trust_remote_code",
@@ -48,10 +48,10 @@ def load_tokenizer(folder: Path, config: Any = None) -> Any:
 
     Args:
         folder: with ``tokenizer.json`` or ``tokenizer.model``, and transformers' other files.
-        config: the folder's own model config, from which transformers tells the kind where the folder does not name it.
+        config: the folder's model config, from which transformers picks the class if the folder does not name it.
 
     Raises:
-        GemCheckpointError: its files can't be read, or ask for another reader than transformers' common ones.
+        GemCheckpointError: its files can't be read, or name a class that is not in ``CLASSES``.
     """
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
     if not any((folder / name).is_file() for name in names):
@@ -64,9 +64,9 @@ def _loaded(folder: Path, config: Any) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     for path in folder.iterdir():
-        own = path.name.startswith(("tokenizer", "vocab", "merges", "special_", "added_")) and path.is_file()
-        if own and path.stat().st_size > MOST_BYTES:
-            raise GemConfigError(f"{path.name} is larger than {MOST_BYTES >> 20} MB")
+        of_tokenizer = path.name.startswith(("tokenizer", "vocab", "merges", "special_", "added_")) and path.is_file()
+        if of_tokenizer and path.stat().st_size > MAX_FILE_BYTES:
+            raise GemConfigError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MB")
     settings, special = (_settings(folder / name) for name in ("tokenizer_config.json", "special_tokens_map.json"))
     kind = settings.get("tokenizer_class")
     if kind is None and config is None:
@@ -76,23 +76,22 @@ def _loaded(folder: Path, config: Any) -> Any:
         raise GemConfigError(f"tokenizer_class is {str(kind)[:80]!r}", remedy=f"it can be {', '.join(CLASSES)}")
     if kind == "PreTrainedTokenizerFast" and not settings:
         tokenizer: Any = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-    elif _stays_here(settings) and _stays_here(special):
-        tokenizer = _by_transformers(folder, kind, config)
+    elif _is_self_contained(settings) and _is_self_contained(special):
+        tokenizer = _load_with_transformers(folder, kind, config)
     else:
         with tempfile.TemporaryDirectory() as copy:
             _copy(folder, Path(copy), settings, special)
-            tokenizer = _by_transformers(Path(copy), kind, config)
+            tokenizer = _load_with_transformers(Path(copy), kind, config)
         tokenizer.name_or_path = str(folder)
-    tokenizer.decode(
-        tokenizer("The ECG shows sinus rhythm, 75 bpm.")["input_ids"]
-    )  # some are broken at their first use
+    # some damaged files raise at the first use only
+    tokenizer.decode(tokenizer("The ECG shows sinus rhythm, 75 bpm.")["input_ids"])
     return tokenizer
 
 
-def _by_transformers(folder: Path, kind: str | None, config: Any) -> Any:
+def _load_with_transformers(folder: Path, kind: str | None, config: Any) -> Any:
     from transformers import AutoTokenizer, PreTrainedConfig
 
-    # with a config at hand it does not build one from whatever config.json says
+    # given a config, AutoTokenizer does not build one from the folder's config.json
     given: Any = config
     if given is None:
         given = PreTrainedConfig()
@@ -116,20 +115,20 @@ def _settings(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _stays_here(settings: dict[str, Any]) -> bool:
-    return not any(_leads_away(name, value) for name, value in settings.items())
+def _is_self_contained(settings: dict[str, Any]) -> bool:
+    return not any(_refers_elsewhere(name, value) for name, value in settings.items())
 
 
-def _leads_away(name: str, value: Any) -> bool:
-    return value is not None and (name in _BEYOND or name.endswith("_file"))
+def _refers_elsewhere(name: str, value: Any) -> bool:
+    return value is not None and (name in _EXTERNAL_SETTINGS or name.endswith("_file"))
 
 
 def _copy(folder: Path, target: Path, settings: dict[str, Any], special: dict[str, Any]) -> None:
-    """The tokenizer's own files, without the settings that name something else."""
+    """Copy the tokenizer's files, without the settings that refer to anything outside the folder."""
     for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json"):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
     for name, values in (("tokenizer_config.json", settings), ("special_tokens_map.json", special)):
         if values:
-            kept = {key: value for key, value in values.items() if not _leads_away(key, value)}
+            kept = {key: value for key, value in values.items() if not _refers_elsewhere(key, value)}
             (target / name).write_text(json.dumps(kept), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A model at work on recordings: each is prepared and encoded once, and the texts of several are decoded together."""
+"""Run a model on recordings: each is prepared and encoded once, and the texts of several are decoded together."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from grounding import ECGRecord
 from grounding.facts import Fact, prompt
 
 MAX_NEW_TOKENS = 320
-SMALL = 50_000_000  # parameters: below, sharing out a product between threads costs more than computing it
-_lock, _inside, _before = threading.Lock(), 0, 1
+SMALL_MODEL = 50_000_000  # parameters; below this, splitting a product between threads costs more than computing it
+_lock, _active_callers, _threads_before = threading.Lock(), 0, 1
 
 
 @dataclass
-class Seen:
-    """Recordings as a model sees them; ``encoded`` is what its encoders made of them, ``None`` for a model that has no ``encode``."""
+class EncodedRecords:
+    """Recordings, prepared and encoded for a model.
+
+    Attributes:
+        model: the model.
+        records: the recordings.
+        inputs: the processor's tensors, on the model's device.
+        encoded: what the model's encoders made of them; ``None`` for a model without ``encode``.
+    """
 
     model: Any
     records: Sequence[ECGRecord]
@@ -34,73 +41,85 @@ class Seen:
         if not names:
             return [{} for _ in self.records]
         with torch.inference_mode():
-            given = self.inputs if self.encoded is None else {"encoded": self.encoded}
-            chances = self.model.classify(**given).float().cpu()
-        return [{name: round(float(value), 4) for name, value in zip(names, row, strict=True)} for row in chances]
+            inputs = self.inputs if self.encoded is None else {"encoded": self.encoded}
+            probabilities = self.model.classify(**inputs).float().cpu()
+        return [{name: round(float(value), 4) for name, value in zip(names, row, strict=True)} for row in probabilities]
 
     def write(self, items: Sequence[Sequence[Fact]]) -> list[str]:
-        """The model's tagged text about the facts of each recording; greedy, so the same record gives the same text."""
+        """The model's tagged texts; greedy decoding, so the same recording gives the same text.
+
+        Args:
+            items: the facts of each recording, from which its prompt is made.
+        """
         import torch
 
-        processor, prompts = self.model.processor, [prompt(some) for some in items]
+        processor, prompts = self.model.processor, [prompt(facts) for facts in items]
         if self.encoded is None:
-            inputs = _on(self.model, processor(record=list(self.records), prompt=prompts))
+            inputs = _to_device(self.model, processor(record=list(self.records), prompt=prompts))
         else:
-            inputs = _on(self.model, processor.encode_prompts(prompts)) | {"encoded": self.encoded}
+            inputs = _to_device(self.model, processor.encode_prompts(prompts)) | {"encoded": self.encoded}
         with torch.inference_mode():
             ids = self.model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
         start = inputs["input_ids"].shape[1]  # the prompt comes first
         return [str(processor.decode(row[start:])) for row in ids]
 
 
-def look(model: Any, records: Sequence[ECGRecord]) -> Seen:
-    """Prepare recordings for a model, and encode them where it lets that be done once for all uses."""
+def encode_records(model: Any, records: Sequence[ECGRecord]) -> EncodedRecords:
+    """Prepare recordings for a model, and encode them once for classification and text if it has ``encode``.
+
+    Args:
+        model: a model from ``gem.load``.
+        records: the recordings of one batch.
+    """
     import torch
 
-    inputs = _on(model, model.processor(record=list(records)))
+    inputs = _to_device(model, model.processor(record=list(records)))
     encoded = None
     if hasattr(model, "encode") and getattr(model.config, "fusion", "none") != "none":
         with torch.inference_mode():
             encoded = model.encode(**inputs)
-    return Seen(model, records, inputs, encoded)
+    return EncodedRecords(model, records, inputs, encoded)
 
 
-def _on(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs on the model's device."""
+def _to_device(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in inputs.items()}
 
 
 @contextmanager
 def one_thread(model: Any) -> Iterator[None]:
-    """Let a small model on the processor work on one thread.
+    """Run a small model on the CPU with one thread.
 
-    Where the user has set a number of threads (``OMP_NUM_THREADS``, or ``torch.set_num_threads`` to another than torch's own), that number stays.
+    A number of threads that the user has set (``OMP_NUM_THREADS``, or ``torch.set_num_threads`` to another number than
+    torch's default) stays.
+
+    Args:
+        model: the model; larger ones, and those on a GPU, are left alone.
     """
     import torch
 
-    global _inside, _before
+    global _active_callers, _threads_before
     parameters = getattr(model, "parameters", None)
-    small = parameters is not None and sum(part.numel() for part in parameters()) <= SMALL
-    own = os.environ.get("OMP_NUM_THREADS") is None and str(getattr(model, "device", "cpu")) == "cpu"
-    if not (small and own):
+    small = parameters is not None and sum(part.numel() for part in parameters()) <= SMALL_MODEL
+    adjustable = os.environ.get("OMP_NUM_THREADS") is None and str(getattr(model, "device", "cpu")) == "cpu"
+    if not (small and adjustable):
         yield
         return
     with _lock:
-        if not _inside:
-            _before = torch.get_num_threads()
-            if _before in torchs_own_threads():
+        if not _active_callers:
+            _threads_before = torch.get_num_threads()
+            if _threads_before in default_thread_counts():
                 torch.set_num_threads(1)
-        _inside += 1
+        _active_callers += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if not _inside:
-                torch.set_num_threads(_before)
+            _active_callers -= 1
+            if not _active_callers:
+                torch.set_num_threads(_threads_before)
 
 
-def torchs_own_threads() -> tuple[int, int]:
-    """How many threads torch takes where nobody says: one for each core that this process may use, or for each two where they are one core's."""
+def default_thread_counts() -> tuple[int, int]:
+    """Torch's possible default numbers of threads: one per logical core of this process, or one per two (SMT)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores, max(1, cores // 2)

@@ -1,4 +1,4 @@
-"""What all tests share: the folder of real recordings beside the checkout, and small folders made of the bundled samples."""
+"""Shared fixtures: the folder of real recordings beside the checkout, and small folders of the bundled samples."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def shared() -> Path:
 def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder laid out like PTB-XL's that holds the nine bundled records: 14 examples of folds 1-7 and 4 of fold 8.
 
-    Each record is there twice, as it is (``ecg_id`` as published) and filtered (``ecg_id`` + 10000: 0.5-40 Hz, z-scores, 125 Hz).
+    Each record is there twice, as it is (``ecg_id`` as published) and filtered (``ecg_id`` + 10000: 0.5-40 Hz,
+    z-scores, 125 Hz).
     """
     from scipy.signal import butter, sosfiltfilt
 

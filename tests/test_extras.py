@@ -1,4 +1,4 @@
-"""Every library that the code opens is installed with it or belongs to an extra, and a missing one is named with the line to type."""
+"""Every imported library is installed or belongs to an extra; the error for a missing one says how to install it."""
 
 from __future__ import annotations
 

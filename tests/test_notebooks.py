@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -24,7 +25,13 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     (tmp_path / "python3").mkdir()
     # the kernel of this interpreter, whatever kernels the machine has registered
     (tmp_path / "python3" / "kernel.json").write_text(
-        f'{{"argv": ["{sys.executable}", "-m", "ipykernel_launcher", "-f", "{{connection_file}}"], "display_name": "p", "language": "python"}}'
+        json.dumps(
+            {
+                "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                "display_name": "p",
+                "language": "python",
+            }
+        )
     )
     from jupyter_client.kernelspec import KernelSpecManager
 

@@ -1,4 +1,4 @@
-"""What is installed is what lies in the tree: the wheel is built, installed beside nothing else, compared, and asked for help."""
+"""The wheel holds the files of the tree: it is built, installed by itself, compared, and its command is run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def elsewhere(target: Path, script: str, cwd: Path) -> subprocess.CompletedProce
     """Run a script that finds the packages in the target and nowhere else."""
     checked = (
         "import gem, grounding, os\n"
-        f"for package in (gem, grounding): assert package.__file__.startswith({str(target)!r} + os.sep), package.__file__\n"
+        "for package in (gem, grounding): "
+        f"assert package.__file__.startswith({str(target)!r} + os.sep), package.__file__\n"
     )
     env = {**os.environ, "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(

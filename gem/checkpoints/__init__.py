@@ -1,4 +1,7 @@
-"""Models from folders: ``load`` for our layout and the published ones (GEM, PULSE, ECG-CoCa, MEIT, two foundation encoders), ``convert`` between them."""
+"""Models from folders: ``load`` reads our layout and the published ones, ``convert`` writes ours.
+
+Published layouts are those of GEM, PULSE, ECG-CoCa, MEIT and two foundation encoders.
+"""
 
 from .building import on_meta
 from .loading import WEIGHTS, load

@@ -13,15 +13,15 @@ from ..configuration import EcgCocaConfig
 from ..errors import GemCheckpointError
 from ..fusion.coca import EcgCocaModel
 from ..untrusted import as_checkpoint_error, read_json
-from .building import CONTRADICTION, compared, filled
+from .building import CONTRADICTION, build_model, compare_keys
 from .llava import BUFFERS, Shapes, coca_kwargs
 
-# what a text tower's tensors don't tell
+# settings of a text tower that its tensors' shapes don't show
 TOWER_KEYS = ("num_attention_heads", "layer_norm_eps", "hidden_act")
 
 
 def rename(key: str) -> str:
-    """Without the prefix that distributed training put in front.
+    """Our name of a published key: without the prefix that distributed training adds.
 
     Example:
         >>> rename("module.ecg.conv1.weight")
@@ -33,21 +33,24 @@ def rename(key: str) -> str:
 def convert_config(
     shapes: Shapes, stored: Mapping[str, Any] | None = None, tower: dict[str, Any] | None = None
 ) -> EcgCocaConfig:
-    """Every size comes from the tensors; head counts, which they don't tell, from configs where there are some.
+    """Our config: sizes come from the tensors' shapes, numbers of heads from the published configs.
 
     Args:
         shapes: every key and its shape.
-        stored: open_clip's config.
-        tower: the text tower's, as transformers writes it; without one 64 channels a head.
+        stored: open_clip's config, or None.
+        tower: the text tower's config, as transformers writes it; 64 channels per head when None.
+
+    Raises:
+        GemCheckpointError: tensors of the ECG tower are missing.
     """
     own, stored = {rename(key): shape for key, shape in shapes.items()}, stored or {}
     ecg = coca_kwargs(own, "ecg.", stored)
     if not ecg:
-        raise GemCheckpointError("the ECG tower is not whole", remedy="give all of its tensors")
+        raise GemCheckpointError("the ECG tower is incomplete", remedy="give all of its tensors")
     text = decoder = None
     if "text.transformer.embeddings.word_embeddings.weight" in own:
         vocabulary, width = own["text.transformer.embeddings.word_embeddings.weight"]
-        told = {key: value for key, value in (tower or {}).items() if key in TOWER_KEYS}
+        from_config = {key: value for key, value in (tower or {}).items() if key in TOWER_KEYS}
         text = {
             "model_type": "bert",
             "vocab_size": vocabulary,
@@ -57,7 +60,7 @@ def convert_config(
             "intermediate_size": own["text.transformer.encoder.layer.0.intermediate.dense.weight"][0],
             "max_position_embeddings": own["text.transformer.embeddings.position_embeddings.weight"][0],
             "type_vocab_size": own["text.transformer.embeddings.token_type_embeddings.weight"][0],
-            **told,
+            **from_config,
         }
     if "text_decoder.text_projection" in own:
         width, vocabulary = own["text_decoder.text_projection"]
@@ -69,7 +72,13 @@ def convert_config(
 
 
 def load_coca(folder: Path, shapes: Shapes, device: Any = None, dtype: torch.dtype | None = None) -> EcgCocaModel:
-    """An ECG-CoCa model with its processor.
+    """Load an ECG-CoCa model with its processor.
+
+    Args:
+        folder: of the weights and, if there are any, of their configs and the text tower's tokenizer.
+        shapes: every key and its shape.
+        device: where to put it; the CPU when None.
+        dtype: of the weights; the files' own when None.
 
     Raises:
         GemCheckpointError: keys or shapes that don't fit.
@@ -84,11 +93,11 @@ def load_coca(folder: Path, shapes: Shapes, device: Any = None, dtype: torch.dty
     with as_checkpoint_error(folder, CONTRADICTION):
         config = convert_config(shapes, stored, tower)
     ignored = {key for key in shapes if BUFFERS.search(key)}
-    report = compared(folder, EcgCocaModel, config, shapes, rename, ignored)
+    report = compare_keys(folder, EcgCocaModel, config, shapes, rename, ignored)
     if not report.complete:
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder))
     tokenizer = load_tokenizer(folder)
-    model = filled(folder, EcgCocaModel, config, rename, ignored, dtype)
+    model = build_model(folder, EcgCocaModel, config, rename, ignored, dtype)
     model.load_report = report
     model.processor = GemProcessor(model.ecg.contract, tokenizer=tokenizer)
     return model.to(device or "cpu").eval()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""From a published checkpoint, pickles included, to our layout."""
+"""Convert a published checkpoint, pickles included, to our layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import GemCheckpointError
 from ..processing import GemProcessor
 from ..untrusted import read_json
 from . import llava
-from .files import opened
+from .files import open_safetensors
 from .loading import load
 from .published import load_published
 from .report import LoadReport
@@ -34,14 +34,15 @@ def convert(
         source: a folder in a published layout, or a ``.pt`` or ``.pth`` file of tensors (``cpt_wfep_epoch_20.pt``,
             ECGFounder's, ECG-FM's).
         out: the folder to write; it must not hold weights yet.
-        ecg_tower: for a GEM or ECG-Chat folder without its ECG tower: ``cpt_wfep_epoch_20.pt``, or a safetensors file of it.
+        ecg_tower: for a GEM or ECG-Chat folder without its ECG tower: ``cpt_wfep_epoch_20.pt``, or a safetensors file
+            of it.
         vision_tower: for a folder without its picture tower: CLIP's safetensors file.
 
     Returns:
-        What became of every key (None where the source was in our layout already).
+        What became of every key (None if the source was in our layout already).
 
     Raises:
-        GemCheckpointError: there is something in ``out``, or the source is unsafe, damaged or of no known layout.
+        GemCheckpointError: ``out`` holds weights, or the source is unsafe, damaged or of no known layout.
     """
     path, target = Path(source), Path(out)
     if target.is_dir() and any(target.glob("*.safetensors")):
@@ -62,7 +63,7 @@ def convert(
             shutil.copy(path.parent / "open_clip_config.json", folder)
         model = load(folder)
         if isinstance(getattr(model.config, "signal", None), dict):
-            # whose weights these are stays with the contract
+            # the checksum of the source file identifies the weights
             model.config.signal = {**model.config.signal, "checksum": f"sha256:{_sha256(path)}"}
             model.processor = GemProcessor.from_config(model.config, model.processor.tokenizer)
         return _write(model, target)
@@ -89,6 +90,9 @@ def _tower(path: str | Path | None, theirs: str, ours: str) -> dict[str, torch.T
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of one file: safetensors, or a training checkpoint opened with ``weights_only=True``.
 
+    Args:
+        path: of the file.
+
     Raises:
         GemCheckpointError: there is no such file, or it is unsafe or damaged.
     """
@@ -96,12 +100,15 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise GemCheckpointError("no such file", where=str(path))
     if path.suffix != ".safetensors":
         return read_pickle(path)
-    with opened(path) as file:
+    with open_safetensors(path) as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
 
 
 def read_pickle(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a training checkpoint; nothing in it is run.
+    """The tensors of a training checkpoint; no code in it is run.
+
+    Args:
+        path: of the file.
 
     Raises:
         GemCheckpointError: it holds code or other objects, is truncated, or holds no tensors.
@@ -112,11 +119,11 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
         raise GemCheckpointError(
             f"the pickle holds more than tensors ({str(error).splitlines()[0]})",
             where=str(path),
-            remedy="it could run code on this machine: get it as safetensors, or where it is trusted save its tensors alone",
+            remedy="it could run code on this machine: get safetensors, or save its tensors alone if you trust it",
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise GemCheckpointError(
-            f"the file is truncated or no checkpoint ({error})", where=str(path), remedy="download it again"
+            f"the file is truncated or not a checkpoint ({error})", where=str(path), remedy="download it again"
         ) from None
     for name in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(name), dict):
@@ -128,7 +135,7 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     )
     if not tensors:
         raise GemCheckpointError("no tensors in it", where=str(path), remedy="a state_dict is expected")
-    # shared storage has no place in safetensors
+    # safetensors can't store tensors that share memory
     return {key: value.contiguous().clone() for key, value in tensors.items()}
 
 

@@ -1,4 +1,4 @@
-"""Weight files: opened lazily, checked before anything is built, and never a pickle."""
+"""Weight files: safetensors only, checked before a model is built, and mapped into memory instead of copied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from ..untrusted import read_json
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder: the shards an index lists, or every file there is.
+    """The safetensors files of a folder: the shards in its index, or those whose names say that they are shards.
+
+    Args:
+        folder: of the model.
 
     Raises:
         GemCheckpointError: a shard is missing, or there is only a pickle, or nothing.
@@ -27,18 +30,18 @@ def weight_files(folder: Path) -> list[Path]:
         listed = read_json(index).get("weight_map")
         if not isinstance(listed, dict) or not listed:
             raise GemCheckpointError("the index can't be read (it has no weight_map)", where=str(index))
-        odd = [name for name in listed.values() if not _is_shard(name)]
-        if odd:
+        foreign = [name for name in listed.values() if not _is_shard(name)]
+        if foreign:
             raise GemCheckpointError(
-                f"the index names {str(odd[0])[:80]!r}, which is no shard of this folder", where=str(index)
+                f"the index names {str(foreign[0])[:80]!r}, which is not a shard of this folder", where=str(index)
             )
-        return _all_there(folder, sorted(set(listed.values())))
+        return _existing(folder, sorted(set(listed.values())))
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     shards = [match for path in folder.glob("*.safetensors") if (match := _SHARD.fullmatch(path.name))]
-    if shards:  # an index that was not copied along is no loss: the names say how many there are
+    if shards:  # without an index: the names say how many shards there are
         stem, total = shards[0][1], int(shards[0][3])
-        return _all_there(folder, [f"{stem}-{i + 1:05d}-of-{total:05d}.safetensors" for i in range(total)])
+        return _existing(folder, [f"{stem}-{i + 1:05d}-of-{total:05d}.safetensors" for i in range(total)])
     pickles = sorted(path.name for pattern in ("*.pt", "*.pth", "*.bin", "*.ckpt") for path in folder.glob(pattern))
     if pickles:
         raise GemCheckpointError(
@@ -53,29 +56,33 @@ def _is_shard(name: Any) -> bool:
     return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name and "\\" not in name
 
 
-def _all_there(folder: Path, names: list[str]) -> list[Path]:
-    lost = [name for name in names if not (folder / name).is_file()]
-    if lost:
-        some = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+def _existing(folder: Path, names: list[str]) -> list[Path]:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise GemCheckpointError(f"shard {some} is missing", where=str(folder), remedy="download it again")
     return [folder / name for name in names]
 
 
 def check_files(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Every key and shape of a folder's weights, read from the headers alone.
+    """Every key and shape of a folder's weights, read from the files' headers.
+
+    Args:
+        folder: of the model.
 
     Raises:
-        GemCheckpointError: a file is missing or truncated, a key is in two files, or numbers are of a kind that no weight has.
+        GemCheckpointError: a file is missing or truncated, a key is in two files, or a tensor has a dtype that models
+            here don't use.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in weight_files(folder):
-        with opened(path) as file:
+        with open_safetensors(path) as file:
             for key in file.keys():  # noqa: SIM118  (not a mapping)
                 if key in shapes:
                     raise GemCheckpointError(f"{key} is in two files", where=str(path))
                 part = file.get_slice(key)
                 shapes[key] = tuple(part.get_shape())
-                if part.get_dtype() not in (*_DTYPES, *_WHOLE):
+                if part.get_dtype() not in (*_FLOAT_DTYPES, *_INTEGER_DTYPES):
                     raise GemCheckpointError(
                         f"{key} holds {part.get_dtype()} numbers",
                         where=str(path),
@@ -88,73 +95,85 @@ _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A safetensors file, memory-mapped.
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """Open a safetensors file, memory-mapped.
+
+    Args:
+        path: of the file.
 
     Raises:
-        GemCheckpointError: it is damaged or none, or its header is larger than any model's.
+        GemCheckpointError: not a safetensors file, a damaged one, or one with a header larger than any model's.
     """
     try:
         with path.open("rb") as raw:
             length = int.from_bytes(raw.read(8), "little")
-        if MOST_HEADER_BYTES < length <= path.stat().st_size:
+        if MAX_HEADER_BYTES < length <= path.stat().st_size:
             raise GemCheckpointError(
                 f"a header of {length / 1e6:.0f} MB",
                 where=str(path),
-                remedy=f"at most {MOST_HEADER_BYTES >> 20} MB are read",
+                remedy=f"at most {MAX_HEADER_BYTES >> 20} MB are read",
             )
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise GemCheckpointError(
-            f"the file is truncated or no safetensors ({error})", where=str(path), remedy="copy or download it again"
+            f"the file is truncated or not safetensors ({error})", where=str(path), remedy="copy or download it again"
         ) from None
 
 
 def read_tensors(
     folder: Path, rename: Callable[[str], str], ignored: Set[str] = frozenset(), dtype: torch.dtype | None = None
 ) -> dict[str, torch.Tensor]:
-    """Our key -> tensor, mapped from the file: the system reads its pages when they are used, into no second copy.
+    """Read weights as memory maps: the system reads their pages when they are used, without a second copy.
 
     Args:
         folder: of the weights.
         rename: published key -> ours.
-        ignored: published keys to leave where they are.
-        dtype: what floating tensors become; what was converted is unmapped before the next ``PORTION`` numbers are read.
+        ignored: published keys that are not read.
+        dtype: to which floating-point tensors are converted, ``CHUNK_SIZE`` numbers at a time; not when None.
+
+    Returns:
+        Our key -> tensor.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
-        with opened(path) as file:
+        with open_safetensors(path) as file:
             parts = {key: file.get_slice(key) for key in file.keys() if key not in ignored}  # noqa: SIM118  (not a mapping)
             same = [
-                key for key, part in parts.items() if dtype is None or _DTYPES.get(part.get_dtype(), dtype) == dtype
+                key
+                for key, part in parts.items()
+                if dtype is None or _FLOAT_DTYPES.get(part.get_dtype(), dtype) == dtype
             ]
             for key in same:
                 tensors[rename(key)] = file.get_tensor(key)
             sizes = {key: math.prod(parts[key].get_shape()) for key in sorted(set(parts) - set(same))}
-        for portion in _portions(sizes):
-            with opened(path) as file:
-                for key in portion:
+        for chunk in _chunks(sizes):
+            with open_safetensors(path) as file:
+                for key in chunk:
                     tensors[rename(key)] = file.get_tensor(key).to(dtype)
     return tensors
 
 
-def _portions(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """The keys, cut where their numbers reach ``PORTION``."""
-    portion: list[str] = []
+def _chunks(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The keys in lists of about ``CHUNK_SIZE`` numbers each."""
+    chunk: list[str] = []
     total = 0
     for key, size in sizes.items():
-        if portion and total + size > PORTION:
-            yield portion
-            portion, total = [], 0
-        portion.append(key)
+        if chunk and total + size > CHUNK_SIZE:
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(key)
         total += size
-    if portion:
-        yield portion
+    if chunk:
+        yield chunk
 
 
 def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
-    """What most of the floating numbers are stored as."""
+    """The dtype of most floating-point numbers; float32 if there are none.
+
+    Args:
+        tensors: by key.
+    """
     sizes: dict[torch.dtype, int] = {}
     for value in tensors.values():
         if value.is_floating_point():
@@ -162,7 +181,7 @@ def main_dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
     return max(sizes, key=lambda dtype: sizes[dtype], default=torch.float32)
 
 
-PORTION = 1 << 24  # numbers that are mapped at a time while they are converted
-MOST_HEADER_BYTES = 16 << 20  # of 100 000 tensors; the largest published models have 1000 in a file
-_WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+CHUNK_SIZE = 1 << 24  # numbers that are mapped at a time while they are converted
+MAX_HEADER_BYTES = 16 << 20  # enough for 100 000 tensors; the largest published models have 1000 in a file
+_INTEGER_DTYPES = ("I64", "I32", "I16", "I8", "U8", "BOOL")
+_FLOAT_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

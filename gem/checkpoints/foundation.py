@@ -1,6 +1,6 @@
-"""Two public ECG foundation encoders, ECGFounder and ECG-FM: their checkpoints' key names and sizes, to ours.
+"""Two public ECG foundation encoders, ECGFounder and ECG-FM: their checkpoints' keys and sizes as ours.
 
-The layouts are written from the public descriptions; no released file was at hand. A key that does not fit is an error, never left out.
+Written from the public descriptions, without a released file. A key that does not fit is an error and never ignored.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration import GemConfig
-from .files import opened, weight_files
+from .files import open_safetensors, weight_files
 from .llava import PublishedLayout, Shapes
 
 FOUNDER, FM = "stage_list.0.block_list.0.conv1.conv.weight", "feature_extractor.conv_layers.0.0.weight"
-# what pre-training needs and a reader of features does not
+# keys of the pre-training heads, which are not needed for features
 HEADS = {
     "ecg_founder": re.compile(r"dense\."),
     "ecg_fm": re.compile(
@@ -30,11 +30,11 @@ def is_foundation(shapes: Shapes) -> bool:
 
 
 def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> PublishedLayout:
-    """Our config, an encoder without a language model, and key names; sizes come from the tensors.
+    """Our config (an encoder without a language model) and key names; sizes come from the tensors' shapes.
 
     Args:
         folder: of the weights.
-        config: none is published; not used.
+        config: not used; these encoders publish none.
         shapes: every key and its shape.
     """
     name, mark = ("ecg_founder", FOUNDER) if any(key.endswith(FOUNDER) for key in shapes) else ("ecg_fm", FM)
@@ -42,8 +42,8 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
     own = {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
     ignored = {key for key in shapes if HEADS[name].match(key.removeprefix(prefix))}
     if name == "ecg_founder":
-        # the layers are in every file; only a network that used them has counted batches
-        norm = _counted(folder, prefix + "first_bn.num_batches_tracked")
+        # every file has batch norm layers; if they were used in training, they have counted batches
+        norm = _is_positive(folder, prefix + "first_bn.num_batches_tracked")
         kwargs = {**_founder(own), "norm": norm}
         if not norm:
             ignored |= {key for key in shapes if re.search(r"(^|\.)(first_bn|bn[123])\.", key)}
@@ -62,7 +62,7 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
 
 
 def _renamer(prefix: str) -> Callable[[str], str]:
-    # weight norm by its older and its newer names
+    # torch's weight norm, by its older and its newer key names
     parts = {"weight_g": "gain", "weight_v": "direction", "bias": "bias"}
     parts |= {"parametrizations.weight.original0": "gain", "parametrizations.weight.original1": "direction"}
 
@@ -119,9 +119,9 @@ def _count(shapes: Shapes, pattern: str) -> int:
     return len({match[1] for key in shapes if (match := re.match(pattern, key))})
 
 
-def _counted(folder: Path, key: str) -> bool:
+def _is_positive(folder: Path, key: str) -> bool:
     for path in weight_files(folder):
-        with opened(path) as file:
+        with open_safetensors(path) as file:
             if key in file.keys():  # noqa: SIM118  (not a mapping)
                 return int(file.get_tensor(key)) > 0
     return False

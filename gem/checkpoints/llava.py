@@ -1,4 +1,4 @@
-"""The layout of GEM, PULSE, LLaVA-1.6 and ECG-Chat (``model_type: llava_llama``): config and key names, to ours."""
+"""The layout of GEM, PULSE, LLaVA-1.6 and ECG-Chat (``model_type: llava_llama``): config and keys as ours."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ TEXT_KEYS = (
 )
 DECODERS = {"llava_llama": "llama", "llava": "llama", "llava_mistral": "mistral", "llava_qwen": "qwen2"}
 ECG, VISION = "model.ecg_tower.ecg_tower.", "model.vision_tower.vision_tower.vision_model."
-# buffers that older transformers stored beside the weights: computed, not learned
+# buffers that older versions of transformers stored beside the weights; they are computed, not learned
 BUFFERS = re.compile(r"(rotary_emb\.(inv_freq|cos_cached|sin_cached)|position_ids)$")
-# LLaVA calls CLIP's own processing (shortest side, centre crop) by several names, or by none
-MOST_CHARACTERS = 2000  # of a list of canvases, written out
+MAX_CHARACTERS = 2000  # of image_grid_pinpoints, where it is stored as text
+# LLaVA has several names for CLIP's own processing (shortest side, centre crop), and uses it when none is given
 RATIOS = {"ori": "ori", "square": "ori", "pad": "pad", "anyres": "anyres"}
 
 
@@ -68,27 +68,33 @@ class PublishedLayout:
 
 
 def is_llava(config: dict[str, Any], shapes: Shapes) -> bool:
-    """Whether this is a LLaVA-like folder: GEM, PULSE, LLaVA-1.6 or ECG-Chat."""
+    """Whether this is a LLaVA-like folder: GEM, PULSE, LLaVA-1.6 or ECG-Chat.
+
+    Args:
+        config: the published config.
+        shapes: every published key and its shape.
+    """
     return config.get("model_type") in DECODERS or any(key.startswith("model.mm_projector.") for key in shapes)
 
 
 def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> PublishedLayout:
-    """Our config and key names; sizes that the config leaves out come from the weights.
+    """Our config and key names; sizes that the config leaves out come from the tensors' shapes.
 
     Args:
-        folder: may hold the picture tower's config (``vision_tower/``) and the ECG tower's (``<open_clip_config>.json``).
+        folder: may hold the picture tower's config (``vision_tower/``) and the ECG tower's
+            (``<open_clip_config>.json``).
         config: the published config.
         shapes: every published key and its shape.
 
     Raises:
-        GemCheckpointError: a setting that no published code has.
+        GemCheckpointError: a setting that the published code does not have.
     """
     ecg = _prefix(shapes, "conv1.weight", lambda key: "ecg" in key) or ECG
     vision = _prefix(shapes, "embeddings.patch_embedding.weight", lambda key: True) or VISION
     has_ecg = bool(config.get("mm_ecg_tower")) or ecg + "conv1.weight" in shapes
     has_vision = bool(config.get("mm_vision_tower")) or vision + "embeddings.patch_embedding.weight" in shapes
     has_vision = has_vision or not has_ecg
-    # ECG-Chat has one modality: its mm_projector is the ECG's
+    # ECG-Chat takes ECGs only: its mm_projector is the ECG's
     renames = (
         (vision, "vision_encoder.body."),
         (ecg, "ecg_encoder."),
@@ -119,8 +125,9 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
     if text.get("tie_word_embeddings"):
         ignored |= {"lm_head.weight"} & set(shapes)
     image = _picture_projector(config, shapes)
-    width = _out(shapes, "model.ecg_projector.") or config.get("mm_hidden_size")
-    own = {"type": _kind(shapes, "model.ecg_projector.", config.get("ecg_projector_type")), "width": width}
+    width = _output_width(shapes, "model.ecg_projector.") or config.get("mm_hidden_size")
+    kind = _projector_type(shapes, "model.ecg_projector.", config.get("ecg_projector_type"))
+    ecg_projector = {"type": kind, "width": width}
     source = "GEM" if has_ecg and has_vision else "ECG-Chat" if has_ecg else "PULSE / LLaVA-1.6"
     return PublishedLayout(
         GemConfig(
@@ -129,7 +136,7 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
             else None,
             vision_encoder=_vision_encoder(folder, config, shapes, vision) if has_vision else None,
             text_config=text,
-            ecg_projector=own if has_vision else image,
+            ecg_projector=ecg_projector if has_vision else image,
             vision_projector=image,
             share_projector=has_ecg and has_vision,
             placeholder="<image>" if has_vision else "<ecg>",
@@ -152,14 +159,14 @@ def text_config(config: Mapping[str, Any], shapes: Shapes, prefix: str, model_ty
     """The decoder's config; sizes that ``config`` leaves out come from its tensors.
 
     Args:
-        config: the published one.
+        config: the published config.
         shapes: every key and its shape.
-        prefix: in front of ``model.layers`` (``"llm."`` for MEIT).
+        prefix: of the decoder's keys, in front of ``model.layers`` (``"llm."`` for MEIT).
         model_type: transformers' name of the decoder.
     """
     text: dict[str, Any] = {key: config[key] for key in TEXT_KEYS if config.get(key) is not None}
     if "sliding_window" in config:
-        text["sliding_window"] = config["sliding_window"]  # null is a value: without it Mistral's 4096 would come in
+        text["sliding_window"] = config["sliding_window"]  # may be None, which differs from Mistral's default, 4096
     layer = prefix + "model.layers.0."
     table, inner = shapes.get(prefix + "model.embed_tokens.weight"), shapes.get(layer + "mlp.up_proj.weight")
     if table is not None:
@@ -178,9 +185,9 @@ def text_config(config: Mapping[str, Any], shapes: Shapes, prefix: str, model_ty
         text.setdefault("attention_bias", layer + "self_attn.q_proj.bias" in shapes)
         text.setdefault("mlp_bias", layer + "mlp.up_proj.bias" in shapes)
     if prefix + "lm_head.weight" not in shapes and table is not None:
-        text["tie_word_embeddings"] = True  # nothing else could be meant
+        text["tie_word_embeddings"] = True  # without an lm_head the embeddings must be shared
     rope = {"rope_type": "default", "rope_theta": config.get("rope_theta") or 10000.0}
-    # older configs say "type" for what is now "rope_type"
+    # "rope_type" is called "type" in older configs
     scaling = {
         "rope_type" if key == "type" else key: value for key, value in (config.get("rope_scaling") or {}).items()
     }
@@ -190,19 +197,27 @@ def text_config(config: Mapping[str, Any], shapes: Shapes, prefix: str, model_ty
 
 
 def coca_kwargs(shapes: Shapes, prefix: str, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The ECG tower's sizes, from its tensors; what tensors don't tell from open_clip's config, ``stored``.
+    """The arguments of our ``ecg_coca`` encoder, from the ECG tower's tensors and open_clip's config.
+
+    Args:
+        shapes: every key and its shape.
+        prefix: of the tower's keys.
+        stored: open_clip's config, for what the shapes don't show; its defaults when None.
+
+    Returns:
+        The arguments; empty if tensors of the tower are missing.
 
     Raises:
-        GemCheckpointError: the config asks for what the published tower does not have.
+        GemCheckpointError: the config has a setting that ECG-CoCa's published tower does not have.
     """
     cfg = dict((stored or {}).get("ecg_cfg") or {})
-    odd = [
+    unknown = [
         key for key in ("ls_init_value", "attentional_pool", "input_patchnorm", "global_average_pool") if cfg.get(key)
     ]
-    odd += ["quick_gelu"] if (stored or {}).get("quick_gelu") else []
-    if odd or cfg.get("pool_type", "tok") != "tok":
+    unknown += ["quick_gelu"] if (stored or {}).get("quick_gelu") else []
+    if unknown or cfg.get("pool_type", "tok") != "tok":
         raise GemCheckpointError(
-            f"the ECG tower's config sets {', '.join(odd) or 'pool_type'}",
+            f"the ECG tower's config sets {', '.join(unknown) or 'pool_type'}",
             remedy="only ECG-CoCa's published tower is known",
         )
     try:
@@ -212,7 +227,7 @@ def coca_kwargs(shapes: Shapes, prefix: str, stored: Mapping[str, Any] | None = 
         inner = shapes[prefix + "transformer.resblocks.0.mlp.c_fc.weight"][0]
     except (KeyError, ValueError):
         return {}
-    samples = cfg.get("seq_length") or 5000  # open_clip's default here
+    samples = cfg.get("seq_length") or 5000  # open_clip's default
     whole = (tokens - 1) * patch
     return {
         "leads": leads,
@@ -232,9 +247,9 @@ def _open_clip(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tower_folder(folder: Path, config: Mapping[str, Any]) -> Path:
-    """Where the picture tower's own config lies, if anywhere: the folder that the config names, or ``vision_tower``."""
+    """The folder of the picture tower's own config: the one that the config names, or ``vision_tower``."""
     name = str(config.get("mm_vision_tower") or "vision_tower")
-    # what a config names elsewhere was the trainer's machine's, or a place on a hub
+    # paths outside the folder are those of the machine that trained the model, or of a hub
     named = folder / name if ".." not in Path(name).parts and not Path(name).is_absolute() else folder / "vision_tower"
     return named if (named / "config.json").is_file() else folder / "vision_tower"
 
@@ -268,11 +283,11 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
             f"the pictures are cut to {crop} pixels, the picture tower takes {size}", where=str(tower)
         )
     pinpoints = config.get("image_grid_pinpoints") or []
-    if isinstance(pinpoints, str):  # LLaVA's trainer stores the command line's text
+    if isinstance(pinpoints, str):  # LLaVA's training code stores the command line's text
         try:
-            pinpoints = ast.literal_eval(pinpoints[:MOST_CHARACTERS])
+            pinpoints = ast.literal_eval(pinpoints[:MAX_CHARACTERS])
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise GemCheckpointError(f"image_grid_pinpoints is no list: {pinpoints[:60]!r}", where=where) from None
+            raise GemCheckpointError(f"image_grid_pinpoints is not a list: {pinpoints[:60]!r}", where=where) from None
     if not isinstance(pinpoints, list | tuple) or not all(
         isinstance(pair, list | tuple) and len(pair) == 2 for pair in pinpoints
     ):
@@ -282,7 +297,7 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
             "anyres without image_grid_pinpoints", where=where, remedy="take the release's config.json"
         )
     return {
-        # the published centre crop loses a quarter of the paper: it is what compat asks for, not the default
+        # the published centre crop loses a quarter of the page, so it is used with compat only
         "mode": "letterbox" if RATIOS[ratio] == "ori" else ratio,
         "compat_mode": RATIOS[ratio],
         "size": [size, size],
@@ -295,7 +310,7 @@ def _picture(folder: Path, config: Mapping[str, Any], shapes: Shapes, prefix: st
 
 def _vision_config(tower: Path, shapes: Shapes, prefix: str) -> dict[str, Any]:
     stored = _json(tower / "config.json")
-    stored = stored.get("vision_config") or stored  # a whole CLIP's config holds the tower's
+    stored = stored.get("vision_config") or stored  # the config of a whole CLIP contains the tower's
     base = dict(CLIP_L_336) | {key: stored[key] for key in CLIP_L_336 if key in stored}
     try:
         width, _, patch, _ = shapes[prefix + "embeddings.patch_embedding.weight"]
@@ -304,7 +319,7 @@ def _vision_config(tower: Path, shapes: Shapes, prefix: str) -> dict[str, Any]:
     except KeyError:
         return base
     layers = _count(shapes, re.escape(prefix) + r"encoder\.layers\.(\d+)\.")
-    heads = stored.get("num_attention_heads") or max(1, width // 64)  # 64 channels a head is CLIP's habit
+    heads = stored.get("num_attention_heads") or max(1, width // 64)  # CLIP's models have 64 channels per head
     return base | {
         "hidden_size": width,
         "patch_size": patch,
@@ -316,25 +331,25 @@ def _vision_config(tower: Path, shapes: Shapes, prefix: str) -> dict[str, Any]:
 
 
 def _picture_projector(config: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-    return {"type": _kind(shapes, "model.mm_projector.", config.get("mm_projector_type"))}
+    return {"type": _projector_type(shapes, "model.mm_projector.", config.get("mm_projector_type"))}
 
 
-def _kind(shapes: Shapes, prefix: str, named: str | None) -> str:
-    """A projector's type: the config's word, or what its keys look like."""
+def _projector_type(shapes: Shapes, prefix: str, named: str | None) -> str:
+    """A projector's type: the one in the config, or the one that its keys show."""
     if named:
         return named
     layers = [key for key in shapes if re.fullmatch(re.escape(prefix) + r"\d+\.weight", key)]
     return f"mlp{len(layers)}x_gelu" if layers else "linear"
 
 
-def _out(shapes: Shapes, prefix: str) -> int | None:
-    """Channels that a projector puts out."""
+def _output_width(shapes: Shapes, prefix: str) -> int | None:
+    """Channels of a projector's output."""
     found = [shape[0] for key, shape in shapes.items() if key.startswith(prefix) and key.endswith("weight")]
     return found[-1] if found else None
 
 
 def _prefix(shapes: Shapes, ending: str, fits: Callable[[str], bool]) -> str | None:
-    """What stands in front of the one key with this ending."""
+    """The part of a key in front of an ending, if exactly one key has this ending."""
     found = [
         key.removesuffix(ending) for key in shapes if key.endswith(ending) and key.startswith("model.") and fits(key)
     ]

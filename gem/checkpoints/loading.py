@@ -9,7 +9,7 @@ import torch
 
 from ..encoders.contract import SignalContract
 from ..errors import GemCheckpointError
-from ..forking import building
+from ..forking import model_building_lock
 from ..processing import FILE, GemProcessor
 from ..tokenizer import load_tokenizer
 from ..untrusted import as_checkpoint_error, read_json
@@ -18,15 +18,18 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
-    """A model in eval mode, with ``.processor``.
+    """Load a model, in eval mode and with its ``.processor``.
 
-    A folder may come from anybody: none of its code is run, nothing is fetched, and its config is compared with the headers of its
-    weights before a model is built. Several threads may load at once.
+    A folder need not be trusted: none of its code is run, nothing is downloaded, and its config is compared with the
+    headers of its weights before a model is built. Several threads may load at once.
 
     Args:
         name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout.
         device: where to put it; the CPU when None.
-        dtype: of the weights; when None float32 for ours, and what the files hold for a published layout.
+        dtype: of the weights; when None float32 for our layout, and the files' own dtype for a published one.
+
+    Returns:
+        A ``GemForConditionalGeneration`` or an ``EcgCocaModel``.
 
     Raises:
         GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
@@ -35,10 +38,10 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
         folder = _folder(name_or_path)
         config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
         if not isinstance(config.get("model_type") or "", str):
-            raise GemCheckpointError("model_type is no name", where=str(folder / "config.json"))
-    with building:
+            raise GemCheckpointError("model_type is not a name", where=str(folder / "config.json"))
+    with model_building_lock:
         if config.get("model_type") in ("gem", "gem_ecg_coca"):
-            return _ours(folder, config, dtype).to(device or "cpu").eval()
+            return _load_our_layout(folder, config, dtype).to(device or "cpu").eval()
         from .published import load_published
 
         return load_published(folder, config, device, dtype)
@@ -58,9 +61,8 @@ def _folder(name_or_path: str | Path) -> Path:
     return folder
 
 
-def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
-    """A model in our own layout."""
-    from .building import OURS, compared, filled, read_generation, set_generation
+def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
+    from .building import GENERATION_SETTINGS, build_model, compare_keys, read_generation, set_generation
     from .files import check_files
 
     family: Any
@@ -72,7 +74,7 @@ def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> An
         shapes = check_files(folder)
     with as_checkpoint_error(folder / "config.json", "it can't be used"):
         config = family.config_class(**values)
-    report = compared(folder, family, config, shapes)
+    report = compare_keys(folder, family, config, shapes)
     wrong: dict[str, Any] = {
         "missing_keys": report.missing,
         "unexpected_keys": report.unexpected,
@@ -83,8 +85,8 @@ def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> An
         raise GemCheckpointError(f"the weights don't fit the config: {shown}", where=str(folder))
     stored = GemProcessor.from_pretrained(folder) if (folder / FILE).is_file() else None
     tokenizer = load_tokenizer(folder) if stored is None else stored.tokenizer
-    generation = read_generation(folder, OURS)
-    model = filled(folder, family, config, dtype=dtype or torch.float32)
+    generation = read_generation(folder, GENERATION_SETTINGS)
+    model = build_model(folder, family, config, dtype=dtype or torch.float32)
     set_generation(model, generation)
     if stored is not None:
         model.processor = stored
@@ -97,21 +99,27 @@ def _ours(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> An
 
 
 def check_fit(model: Any, folder: Path) -> None:
-    """Refuse a processor whose tensors the model does not take.
+    """Check that the model takes the tensors of its processor.
+
+    Args:
+        model: with its processor.
+        folder: of both, for errors.
 
     Raises:
-        GemCheckpointError: another window, picture or vocabulary than the model's.
+        GemCheckpointError: the processor has another window, picture size or vocabulary.
     """
     coca, processor = hasattr(model, "ecg"), model.processor
     encoder = model.ecg if coca else model.ecg_encoder
     signal, given = getattr(model.config, "signal", None), processor.contract
-    own = SignalContract.from_dict(signal) if signal else getattr(encoder, "contract", None)
-    if own is not None and given is not None and (len(own.leads), own.n_samples) != (len(given.leads), given.n_samples):
-        raise GemCheckpointError(
-            f"the processor makes {len(given.leads)} leads x {given.n_samples} samples, the encoder takes "
-            f"{len(own.leads)} x {own.n_samples}",
-            where=str(folder),
-        )
+    wanted = SignalContract.from_dict(signal) if signal else getattr(encoder, "contract", None)
+    if wanted is not None and given is not None:
+        shapes = [(len(contract.leads), contract.n_samples) for contract in (given, wanted)]
+        if shapes[0] != shapes[1]:
+            raise GemCheckpointError(
+                f"the processor makes {shapes[0][0]} leads x {shapes[0][1]} samples, the encoder takes "
+                f"{shapes[1][0]} x {shapes[1][1]}",
+                where=str(folder),
+            )
     size, vision = (processor.picture or {}).get("size"), None if coca else model.vision_encoder
     if size is not None and vision is not None and tuple(size) != tuple(vision.image_size):
         raise GemCheckpointError(
@@ -120,7 +128,7 @@ def check_fit(model: Any, folder: Path) -> None:
     table = model.text if coca else getattr(model, "language_model", None)
     if table is not None and processor.tokenizer is not None:
         rows = int((table.transformer if coca else table).config.vocab_size)
-        # a template may put ids in front of every text that are no token's
-        most = max(*processor.tokenizer.get_vocab().values(), *processor.tokenizer("ECG")["input_ids"])
-        if most >= rows:
-            raise GemCheckpointError(f"the tokenizer has the id {most}, the model {rows} tokens", where=str(folder))
+        # the template around every text may use ids that are not in the vocabulary
+        largest = max(*processor.tokenizer.get_vocab().values(), *processor.tokenizer("ECG")["input_ids"])
+        if largest >= rows:
+            raise GemCheckpointError(f"the tokenizer has the id {largest}, the model {rows} tokens", where=str(folder))

@@ -28,13 +28,18 @@ def rename(key: str) -> str:
 
 
 def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> PublishedLayout:
-    """Our config; without encoder weights the model takes the ResNet's 2048-vector as ``ecg``.
+    """Our config and key names; without encoder weights the model takes the ResNet's 2048 features as ``ecg``.
+
+    Args:
+        folder: of the weights, for errors.
+        config: the published config.
+        shapes: every key and its shape.
 
     Raises:
         GemCheckpointError: the config or the projector is not MEIT's, or only some layers are fused.
     """
     if config.get("ecg_layers", "all") != "all":
-        # the published code does not run with a subset: integers are compared with strings
+        # the published code does not work with a subset: it compares integers with strings
         raise GemCheckpointError(
             f"ecg_layers is {config['ecg_layers']!r}", where=str(folder), remedy='only "all" works, here and there'
         )

@@ -11,7 +11,7 @@ import torch
 from ..errors import GemCheckpointError
 from ..untrusted import as_checkpoint_error
 from . import foundation, llava, meit
-from .building import CONTRADICTION, IDS, compared, filled, read_generation, set_generation
+from .building import CONTRADICTION, TOKEN_SETTINGS, build_model, compare_keys, read_generation, set_generation
 from .files import check_files
 
 
@@ -22,7 +22,7 @@ def load_published(
     dtype: torch.dtype | None,
     towers: Mapping[str, torch.Tensor] | None = None,
 ) -> Any:
-    """A model with its processor from a published folder. Nothing is built before every key is accounted for.
+    """Load a model with its processor from a published folder; it is built only if every key is accounted for.
 
     Args:
         folder: with ``config.json`` (or ``open_clip_config.json``) and safetensors, sharded or not.
@@ -67,19 +67,21 @@ def load_published(
         )
     with as_checkpoint_error(folder, CONTRADICTION):
         layout = reader(folder, config, shapes)
-    report = compared(folder, GemForConditionalGeneration, layout.config, shapes, layout.rename, layout.ignored)
+    report = compare_keys(folder, GemForConditionalGeneration, layout.config, shapes, layout.rename, layout.ignored)
     if not report.complete:
         lost = {name for name in ("ecg_encoder", "vision_encoder") if f"{name}." in "".join(report.missing)}
         remedy = "give the folder every file of the release"
         if lost:
-            remedy = "a tower is not among the weights: gem convert FOLDER OUT --ecg-tower cpt_wfep_epoch_20.pt (--vision-tower CLIP)"
+            remedy = (
+                "a tower is not among the weights: "
+                "gem convert FOLDER OUT --ecg-tower cpt_wfep_epoch_20.pt (--vision-tower CLIP)"
+            )
         raise GemCheckpointError(f"the checkpoint does not fit: {report}", where=str(folder), remedy=remedy)
     tokenizer = load_tokenizer(folder)
     more = {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
-    generation = read_generation(
-        folder, IDS
-    )  # published figures are greedy whatever sampling a base model's file suggests
-    model = filled(folder, GemForConditionalGeneration, layout.config, layout.rename, layout.ignored, dtype, more)
+    # published results are from greedy decoding, so sampling settings in the base model's file are not read
+    generation = read_generation(folder, TOKEN_SETTINGS)
+    model = build_model(folder, GemForConditionalGeneration, layout.config, layout.rename, layout.ignored, dtype, more)
     set_generation(model, generation)
     model.load_report = report
     model.processor = GemProcessor.from_config(layout.config, tokenizer)

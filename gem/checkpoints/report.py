@@ -55,7 +55,7 @@ def account(
         module: ours.
         shapes: every published key and its shape.
         rename: published key -> ours.
-        ignored: published keys to leave where they are.
+        ignored: published keys that are not read.
     """
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     report = LoadReport()

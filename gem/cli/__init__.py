@@ -1,4 +1,4 @@
-"""The ``gem`` command: one module per command that needs more than a few lines."""
+"""The ``gem`` command line; longer commands have a module of their own."""
 
 from .entry import command, main
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..terminal import say
+from ..terminal import print_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and say what became of every key."""
+    """Convert, and print what became of every key.
+
+    Args:
+        args: of the command line.
+    """
     from ..checkpoints.convert import convert
 
     report = convert(args.source, args.out, args.ecg_tower, args.vision_tower)
-    say(f"{args.out}: {report or 'copied, it was in this layout already'}")
+    print_lines(f"{args.out}: {report or 'copied, it was in this layout already'}")
     return 0

@@ -1,4 +1,4 @@
-"""The ``gem`` command: thin, and light until a command needs more."""
+"""The ``gem`` command; what a command needs is imported only when it runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from grounding import EcgError
 
 from ..extensions import load_extension
 from ..extras import how_to_install
-from ..terminal import Parser, say, say_error, say_json, say_traceback, take_warnings
+from ..terminal import Parser, print_error, print_json, print_lines, print_traceback, redirect_warnings
 
 if TYPE_CHECKING:
     from grounding import ECGRecord, Evidence, Measurement
 
     from ..views.files import PageFiles
 
-# name -> (module with add_arguments(parser) and run(args), what it is for)
-ELSEWHERE = {
+# commands in modules of their own: name -> (module with add_arguments(parser) and run(args), description)
+COMMAND_MODULES = {
     "instruct": ("gem.cli.instruct", "make instruction data from recordings"),
     "train": ("gem.cli.train", "train a model by a config"),
     "evaluate": ("gem.cli.evaluate", "measure a model on a benchmark"),
@@ -47,18 +47,18 @@ PACKAGES = (
     "onnxruntime",
     "typst",
 )
-STOPPED = 130  # 128 + SIGINT, as shells have it
+STOPPED = 130  # exit status of shells: 128 + SIGINT
 
 
 def command() -> None:
-    """The console script: ``main``, and out at once when it was stopped."""
+    """The console script: runs ``main`` and exits, at once if it was stopped."""
     status = main()
     if status != STOPPED:
         sys.exit(status)
-    # libraries put their temporary files away; a thread that still waits for an answer is not waited for
-    putting_away = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
-    putting_away.start()
-    putting_away.join(0.5)
+    # libraries may delete their temporary files, but threads that wait for an answer are not waited for
+    cleanup = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    cleanup.start()
+    cleanup.join(0.5)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -71,10 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``gem``; those of the process when None.
 
     Returns:
-        0 when all went well; 1 when some of a batch failed, or ``check`` found a contradiction; 2 on an error; 130 when stopped.
+        0 on success; 1 if some recordings of a batch failed, or ``check`` found a contradiction; 2 on an error; 130 if
+        it was stopped.
     """
     with warnings.catch_warnings():
-        take_warnings()
+        redirect_warnings()
         return _run(list(sys.argv[1:] if argv is None else argv))
 
 
@@ -83,24 +84,24 @@ def _run(words: Sequence[str]) -> int:
         words = _with_extensions(words)
         args = _parser(words).parse_args(words)
         return int(args.run(args) or 0)
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
+    except BrokenPipeError:  # the program that reads our output (head, less) has ended
         sys.stderr.close()
         return 0
     except KeyboardInterrupt as stop:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # workers that end now say so
+            warnings.simplefilter("ignore")  # warnings of workers that are ended
             traceback.clear_frames(stop.__traceback__)
-        say_error("stopped; what was written is kept")
+        print_error("stopped; what was written is kept")
         return STOPPED
     except Exception as error:
         if "--debug" in words:
-            say_traceback()
-        say_error(_one_line(error))
+            print_traceback()
+        print_error(_one_line(error))
         return 2
 
 
 def _with_extensions(words: Sequence[str]) -> list[str]:
-    """The words without ``--import FILE``, whose file is imported: what it registers may be among the choices of a command."""
+    """Import the file of ``--import FILE``, before commands list their choices; returns the other words."""
     left, waiting = [], iter(words)
     for word in waiting:
         if word == "--import" or word.startswith("--import="):
@@ -118,7 +119,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gem-ecg {grounding.__version__}")
     shared = Parser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    # taken out of the words before they are parsed, see _with_extensions; here for the help
+    # only for the help: the option is removed before the words are parsed, see _with_extensions
     shared.add_argument("--import", metavar="FILE", help="import a .py file or module first, for what it registers")
     reading = Parser(add_help=False)
     group = reading.add_argument_group("what a file does not tell, or tells wrongly")
@@ -163,25 +164,25 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print where every lead lies in the picture")
     sub = command("check", _check, "check the statements of a text against a recording", reading)
     sub.add_argument("record", metavar="REC", help="a recording")
-    said = sub.add_mutually_exclusive_group(required=True)
-    said.add_argument("--text", help="the text")
-    said.add_argument("--file", type=Path, help="a text file")
+    source = sub.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", help="the text")
+    source.add_argument("--file", type=Path, help="a text file")
     sub.add_argument("--json", action="store_true", help="print JSON")
     sub.add_argument("--exit-zero", action="store_true", help="exit with 0 also where a statement is contradicted")
     sub = command("info", _info, "versions, device, weights and registries")
     sub.add_argument("--json", action="store_true", help="print JSON")
     chosen = next((word for word in words if not word.startswith("-")), None)
-    for name, (module, text) in ELSEWHERE.items():
+    for name, (module_name, text) in COMMAND_MODULES.items():
         sub = command(name, lambda args: None, text)
-        if name == chosen:  # only then is its module, and what it needs, imported
-            room = _room(name, module)
-            room.add_arguments(sub)
-            sub.set_defaults(run=room.run)
+        if name == chosen:  # the modules of other commands, and what they need, are not imported
+            module = _command_module(name, module_name)
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
     return parser
 
 
-def _room(name: str, module: str) -> Any:
-    """The module behind a command.
+def _command_module(name: str, module: str) -> Any:
+    """The module of a command.
 
     Raises:
         EcgError: it, or a package that it needs, can't be imported.
@@ -190,11 +191,11 @@ def _room(name: str, module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         missing = (error.name or "").split(".")[0]
-        own = missing in ("", "gem", "grounding")
+        is_ours = missing in ("", "gem", "grounding")
         raise EcgError(
             f"the part of gem-ecg behind it, {module}, can't be imported ({error})",
             where=f"gem {name}",
-            remedy="install gem-ecg again" if own else how_to_install(missing),
+            remedy="install gem-ecg again" if is_ours else how_to_install(missing),
         ) from error
 
 
@@ -228,28 +229,28 @@ def _explain(args: argparse.Namespace) -> int:
             if isinstance(explanation, EcgError):
                 if not many or args.debug:
                     raise explanation
-                say_error(f"{explanation}" if str(path) in str(explanation) else f"{path}: {explanation}")
+                print_error(f"{explanation}" if str(path) in str(explanation) else f"{path}: {explanation}")
                 failed += 1
                 continue
             _save(explanation, args, pages)
             results.append(explanation.to_dict())
             if not args.json:
-                say(*[""] * (len(results) > 1), explanation.record_id)
-                _tell(explanation)
+                print_lines(*[""] * (len(results) > 1), explanation.record_id)
+                _print_explanation(explanation)
                 sys.stdout.flush()
     except KeyboardInterrupt:
         if args.json and many:
-            say_json(results)
+            print_json(results)
         raise
     if args.json and (many or results):
-        say_json(results if many else results[0])
+        print_json(results if many else results[0])
     return 1 if failed else 0
 
 
 def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterator[tuple[str | Path, Any]]:
-    """Each recording with its explanation, or with the error that it met; the first by itself, later ones up to sixteen together."""
+    """Each recording with its explanation or its error; the first alone, then in batches of up to ``BATCH_SIZE``."""
     import gem
-    from gem.explaining import AT_ONCE
+    from gem.explaining import BATCH_SIZE
 
     first, size = 0, 1
     while first < len(paths):
@@ -262,7 +263,7 @@ def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterato
         records = {at: record for at, record in found.items() if not isinstance(record, EcgError)}
         try:
             found |= dict(zip(records, gem.explain(list(records.values()), model=args.model), strict=True))
-        except EcgError:  # of one of them: which?
+        except EcgError:  # one by one, to find the recording with the error
             for at, record in records.items():
                 try:
                     found[at] = gem.explain(record, model=args.model)
@@ -270,7 +271,7 @@ def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterato
                     found[at] = error
         for at in sorted(found):
             yield paths[first + at], found[at]
-        first, size = first + size, min(2 * size, AT_ONCE)
+        first, size = first + size, min(2 * size, BATCH_SIZE)
 
 
 def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
@@ -279,43 +280,44 @@ def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
     for given, suffix in outputs:
         one_file = given is not None and given.suffix and not given.is_dir()
         written = explanation.save(given) if one_file else pages.save(explanation, given or Path(), suffix)
-        say(f"wrote {written}", to=sys.stderr)
+        print_lines(f"wrote {written}", to=sys.stderr)
 
 
-def _tell(explanation: Any) -> None:
-    """Each statement with its evidence, then the verdict."""
+def _print_explanation(explanation: Any) -> None:
+    """Print each statement with its evidence, then the verdict."""
     from ..views.measured import source_line
 
     for statement in explanation.statements:
-        say(f"  {statement.text}")
+        print_lines(f"  {statement.text}")
         lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
         for line in lines[:6]:
-            say(f"      {line}")
+            print_lines(f"      {line}")
         if len(lines) > 6:
-            say(f"      and {len(lines) - 6} more")
+            print_lines(f"      and {len(lines) - 6} more")
         for claim in statement.claims:
             if claim.verdict != "supported":
-                say(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
-    say(f"  {explanation.verdict_line}")
+                print_lines(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
+    print_lines(f"  {explanation.verdict_line}")
 
 
 def _measure(args: argparse.Namespace) -> None:
     measurement = grounding.measure(_read(args.record, args), second_opinion=args.second_opinion)
     if args.json:
-        say_json(measurement.to_dict())
+        print_json(measurement.to_dict())
         return
     from ..views.measured import VALUES, place, quality_lines, shown
 
-    say(
-        f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s at {measurement.fs:g} Hz, {len(measurement.beats)} beats"
+    print_lines(
+        f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s "
+        f"at {measurement.fs:g} Hz, {len(measurement.beats)} beats"
     )
     for quantity, name in VALUES.items():
         evidence = _evidence(measurement, quantity)
         if evidence is not None:
             why = f": {evidence.reason}" if evidence.value is None else f"   [{place(evidence)}]"
-            say(f"  {name:<18} {shown(evidence)}{why}")
+            print_lines(f"  {name:<18} {shown(evidence)}{why}")
     for line in quality_lines(measurement):
-        say(f"  quality: {line}")
+        print_lines(f"  quality: {line}")
 
 
 def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
@@ -330,7 +332,7 @@ def _render(args: argparse.Namespace) -> None:
 
     record = _read(args.record, args)
     if args.show is not None:
-        record.select(args.show)  # a lead that was asked for and is not there is an error, not a blank panel
+        record.select(args.show)  # raises for a missing lead, which would be drawn as a blank panel
     page = draw(record, args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
     try:
         page.image.save(args.output)
@@ -339,9 +341,9 @@ def _render(args: argparse.Namespace) -> None:
             "unknown kind of picture", where=str(args.output), remedy="use .png, .jpg, .webp or .pdf"
         ) from None
     if args.json:
-        say_json(page.layout.to_dict())
+        print_json(page.layout.to_dict())
     else:
-        say(f"wrote {args.output}", to=sys.stderr)
+        print_lines(f"wrote {args.output}", to=sys.stderr)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -351,12 +353,12 @@ def _check(args: argparse.Namespace) -> int:
         raise EcgError("the file is not UTF-8 text", where=str(args.file), remedy="save it as UTF-8") from None
     claims = grounding.check(text, grounding.measure(_read(args.record, args)))
     if args.json:
-        say_json([claim.to_dict() for claim in claims])
+        print_json([claim.to_dict() for claim in claims])
     else:
         for claim in claims:
-            say(f"{claim.verdict.replace('_', ' '):<13} {claim.text!r}: {claim.reason}")
+            print_lines(f"{claim.verdict.replace('_', ' '):<13} {claim.text!r}: {claim.reason}")
         if not claims:
-            say("no statement was found in the text")
+            print_lines("no statement was found in the text")
     contradicted = any(claim.verdict == "contradicted" for claim in claims)
     return 1 if contradicted and not args.exit_zero else 0
 
@@ -390,11 +392,11 @@ def _info(args: argparse.Namespace) -> None:
     }
     facts: dict[str, Any] = {"versions": versions, "device": device, "weights": weights, "registries": registries}
     if args.json:
-        say_json(facts)
+        print_json(facts)
         return
     for name, value in versions.items():
-        say(f"{name:<14} {value}")
-    say(f"{'device':<14} {device}")
-    say(f"{'weights':<14} {', '.join(f'{name} ({size})' for name, size in weights.items()) or 'none bundled'}")
+        print_lines(f"{name:<14} {value}")
+    print_lines(f"{'device':<14} {device}")
+    print_lines(f"{'weights':<14} {', '.join(f'{name} ({size})' for name, size in weights.items()) or 'none bundled'}")
     for name, entries in registries.items():
-        say(f"{name:<14} {', '.join(entries)}")
+        print_lines(f"{name:<14} {', '.join(entries)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.labelled import usable
 from ..errors import GemInputError
 from ..evaluation import benchmarks
-from ..terminal import say
+from ..terminal import print_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print; 0 when done."""
+    """Evaluate and print.
+
+    Args:
+        args: of the command line.
+
+    Returns:
+        0.
+    """
     if args.benchmark == "reasoning":
         return _reasoning(args)
     from ..checkpoints import load
@@ -36,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
     benchmark = benchmarks[args.benchmark]
     figures = benchmark.run(model, samples)
     result = {"model": str(args.model), "folds": folds, **figures, "skipped": skipped}
-    say(*benchmark.table(result).splitlines())
+    print_lines(*benchmark.table(result).splitlines())
     if skipped:
         number, reason = next(iter(skipped.items()))
-        say(f"left out: {len(skipped)} records, {number} first: {reason}")
+        print_lines(f"left out: {len(skipped)} records, {number} first: {reason}")
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
@@ -55,6 +62,6 @@ def _reasoning(args: argparse.Namespace) -> int:
         )
     figures = evaluate_reasoning(args.questions, args.records, args.out)
     for line in reasoning_table(figures).splitlines():
-        say(line)
-    say(f"answered {figures['standard']['completion'][1]} samples: {args.out}")
+        print_lines(line)
+    print_lines(f"answered {figures['standard']['completion'][1]} samples: {args.out}")
     return 0

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from gem.instruct import endpoint  # noqa: F401  (registers its teacher)
-from gem.instruct.lessons import FORMS, tasks
+from gem.instruct.lessons import FORMS
 from gem.instruct.output import schema
 from gem.instruct.pipeline import instruct
 from gem.instruct.sources import find_sources
+from gem.instruct.tasks import tasks
 from gem.instruct.teachers import teachers
 
 from ..errors import GemInputError
 from ..instruct import local_models as local  # noqa: F401  (registers the local models)
-from ..terminal import say
+from ..terminal import print_lines
 
-_ABOUT = """Makes instruction data: measures each recording, asks a teacher, holds every sentence of the answer against the measurement, and
-keeps, mends or rejects it with the reason. Stopped or killed, the same command goes on where it was. See docs/instructions.md."""
+_ABOUT = """Makes instruction data: measures each recording, asks a teacher, checks every sentence of the answer
+against the measurement, and keeps, mends or rejects it with the reason. The same command resumes a run that was
+stopped or killed. See docs/instructions.md."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,15 +84,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the data and print the counts; 1 where a recording could not be read or a teacher failed."""
+    """Make the data and print the counts.
+
+    Args:
+        args: of the command line.
+
+    Returns:
+        0, or 1 if a recording could not be read or a teacher failed.
+    """
     if args.jobs == 0:
         raise GemInputError("0 worker processes", where="--jobs", remedy="1 or more; -1 takes every core")
-    schema()  # where its package is missing this says so now, not at the first shard
+    schema()  # raises now if pyarrow is missing, instead of at the first shard
     names = ("url", "model", "key_variable", "timeout_s", "retries", "concurrency", "max_tokens")
     teacher = teachers[args.teacher](**{name: getattr(args, name) for name in names if getattr(args, name) is not None})
-    told = {name: getattr(args, name) for name in ("fs", "leads", "units", "format") if getattr(args, name) is not None}
+    reading = {name: getattr(args, name) for name in ("fs", "leads", "units", "format")}
+    reading = {name: value for name, value in reading.items() if value is not None}
     summary = instruct(
-        find_sources(args.sources, args.reports, **told),
+        find_sources(args.sources, args.reports, **reading),
         args.out,
         teacher,
         task_names=args.tasks,
@@ -103,9 +113,9 @@ def run(args: argparse.Namespace) -> int:
         retry=args.retry,
         progress=sys.stderr.isatty(),
     )
-    say(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
+    print_lines(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
     for name in ("status", "task", "form", "report"):
-        say(f"  {name:<7} {_counts(summary[name])}")
+        print_lines(f"  {name:<7} {_counts(summary[name])}")
     status = summary["status"]
     return 1 if status.get("failed") or status.get("unreadable") else 0
 

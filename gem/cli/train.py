@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find_config(name: str) -> Path:
-    """The file behind a path or a bundled name.
+    """Find a config.
+
+    Args:
+        name: path of a YAML file, or name of a bundled config.
 
     Raises:
         GemConfigError: there is no such file.
@@ -40,17 +43,23 @@ def find_config(name: str) -> Path:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train by a config; 0 when done.
+    """Train by a config.
+
+    Args:
+        args: of the command line.
+
+    Returns:
+        0.
 
     Raises:
         GemConfigError: there is no such config, or a package is missing.
-        EcgError: what a model or its data say to the config's values.
+        EcgError: the model or the data don't accept the config's values.
     """
     path = find_config(args.config)
     try:
         path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise GemConfigError("the config is no text", where=str(path), remedy="give a YAML file") from None
+        raise GemConfigError("the config is not a text file", where=str(path), remedy="give a YAML file") from None
     try:
         import jsonargparse  # noqa: F401
         from lightning.pytorch.cli import LightningCLI
@@ -68,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning ends a stopped run with status 1
             raise KeyboardInterrupt from None
         raise
-    except ValueError as error:  # Lightning's parser wraps what our classes say
-        told: BaseException | None = error
-        while told is not None and not isinstance(told, EcgError):
-            told = told.__cause__ or told.__context__
-        if told is None:
+    except ValueError as error:  # Lightning's parser wraps the errors of our classes
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, EcgError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
             raise
-        raise told from None
+        raise cause from None
     return 0

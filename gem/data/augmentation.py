@@ -1,6 +1,7 @@
-"""Random changes to a batch that keep its labels: shift, gain, noise, wander, missing leads, gaps, mixing.
+"""Random changes to a batch that keep its labels: shift, gain, noise, baseline wander, missing leads, gaps, mixup.
 
-Every record of a batch is changed on its own, and all random numbers are drawn where the batch is: nothing waits for the host.
+Every record of a batch is changed independently, and all random numbers are drawn on the batch's device, so that
+nothing waits for the host.
 """
 
 from __future__ import annotations
@@ -14,35 +15,35 @@ from torch import Tensor
 
 
 class Draw:
-    """Random numbers where a batch is, float32; the first size of each is the batch's, the others as given.
+    """Random numbers for a batch, float32, on its device; their first dimension is that of the batch.
 
     Args:
-        like: (B, ...).
+        like: the batch, (B, ...).
     """
 
     def __init__(self, like: Tensor) -> None:
         self.batch, self.device = len(like), like.device
 
     def normal(self, *sizes: int) -> Tensor:
-        """Zero mean, unit deviation."""
+        """Normal with zero mean and unit standard deviation, (B, *sizes)."""
         return torch.randn(self.batch, *sizes, device=self.device)
 
     def uniform(self, *sizes: int) -> Tensor:
-        """0 to 1."""
+        """Uniform from 0 to 1, (B, *sizes)."""
         return torch.rand(self.batch, *sizes, device=self.device)
 
     def whole(self, low: int, high: int, *sizes: int) -> Tensor:
-        """Whole numbers, both ends included; int64."""
+        """Integers from ``low`` to ``high``, both included, (B, *sizes) int64."""
         return torch.randint(low, high + 1, (self.batch, *sizes), device=self.device)
 
 
 def shift(rows: Tensor, by: Tensor, dim: int = -1) -> Tensor:
-    """Roll each record by samples of its own; what leaves on one side enters on the other.
+    """Roll each record by its own number of samples; what leaves on one side enters on the other.
 
     Args:
         rows: (B, ...).
-        by: (B,), whole numbers.
-        dim: along which.
+        by: (B,), integers.
+        dim: along which to roll.
     """
     size, at = rows.shape[dim], [1] * rows.dim()
     at[dim] = rows.shape[dim]
@@ -50,13 +51,13 @@ def shift(rows: Tensor, by: Tensor, dim: int = -1) -> Tensor:
     return rows.gather(dim, (place % size).expand(rows.shape))
 
 
-def augment(ecg: Tensor, strength: float = 1.0, together: int = 0) -> Tensor:
-    """Change a batch of z-scored recordings, each in its own way.
+def augment(ecg: Tensor, strength: float = 1.0, shared_leads: int = 0) -> Tensor:
+    """Augment a batch of z-scored recordings, each independently.
 
     Args:
         ecg: (B, leads, samples), unit variance per lead.
-        strength: 0 leaves the batch as it is; 1 is what gem-nano was trained with.
-        together: so many of the last leads share a scale: what changes the size of one changes it of all.
+        strength: 0 leaves the batch unchanged; gem-nano was trained with 1.
+        shared_leads: number of last leads that share one gain, such as limb leads on a common scale.
 
     Returns:
         A new (B, leads, samples) tensor.
@@ -67,12 +68,12 @@ def augment(ecg: Tensor, strength: float = 1.0, together: int = 0) -> Tensor:
     draw, reach = Draw(ecg), samples // 10
     out = shift(ecg, draw.whole(-reach, reach))
     size = 0.15 * draw.normal(leads, 1)
-    size[:, leads - together :] = 0.1 * draw.normal(1, 1)
+    size[:, leads - shared_leads :] = 0.1 * draw.normal(1, 1)
     out = out * (1 + strength * size)
     lost = (draw.uniform(leads, 1) < 0.08) & (draw.uniform(1, 1) < 0.5 * strength)
     out = out.masked_fill(lost, 0.0)
     out = out + 0.1 * strength * draw.uniform(1, 1) * torch.randn_like(out)
-    # slow wander: up to five cycles in a window of ten seconds
+    # baseline wander: up to five cycles in a window of ten seconds
     at = torch.arange(samples, device=ecg.device)
     phase = 2 * math.pi * (5 * draw.uniform(1, 1) * at / (samples - 1) + draw.uniform(1, 1))
     out = out + 0.1 * strength * draw.normal(leads, 1) * torch.sin(phase)
@@ -82,16 +83,19 @@ def augment(ecg: Tensor, strength: float = 1.0, together: int = 0) -> Tensor:
 
 
 def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:
-    """Mixup (Zhang et al. 2018): each record blended with another of its batch, labels alike; the smaller share is the other's.
+    """Mixup (Zhang et al. 2018): blend each record and its labels with another of the batch, weight up to 0.5.
 
     Args:
-        alpha: both parameters of the beta distribution; 0 mixes nothing.
-        rows: (B, ...) each: inputs, and labels in 0-1.
+        alpha: both parameters of the beta distribution of the weights; 0 mixes nothing.
+        *rows: (B, ...) each: inputs, and labels in 0-1.
+
+    Returns:
+        The tensors, mixed.
     """
     if alpha == 0:
         return rows
     size, device = len(rows[0]), rows[0].device
-    # the share of one of two gammas is a beta; torch's own beta draws on the CPU or not at all
+    # a beta distribution as a ratio of gamma distributions: torch's Beta does not sample on every device
     concentration, rate = torch.full((2, size), alpha, device=device), torch.ones(2, size, device=device)
     pair = torch.distributions.Gamma(concentration, rate, validate_args=False).sample()
     share = pair[0] / pair.sum(0)
@@ -102,12 +106,15 @@ def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:
 
 
 def augment_beats(beats: Tensor, onset: int, strength: float = 1.0) -> Tensor:
-    """Shift, stretch around the QRS onset, scale, lose leads of and roughen a batch of average beats.
+    """Augment a batch of average beats: shift, stretch around the QRS onset, gain, missing leads, noise.
 
     Args:
         beats: (B, leads, samples).
         onset: sample of the QRS onset.
-        strength: 0 leaves the batch as it is.
+        strength: 0 leaves the batch unchanged.
+
+    Returns:
+        A new (B, leads, samples) tensor.
     """
     if strength == 0:
         return beats
@@ -125,11 +132,14 @@ def augment_beats(beats: Tensor, onset: int, strength: float = 1.0) -> Tensor:
 
 
 def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:
-    """Shift, fade and speckle a batch of normalised pictures.
+    """Augment a batch of normalised pictures: shift, contrast, brightness, noise.
 
     Args:
         pixels: (B, 3, H, W).
-        strength: 0 leaves the batch as it is.
+        strength: 0 leaves the batch unchanged.
+
+    Returns:
+        A new (B, 3, H, W) tensor.
     """
     if strength == 0:
         return pixels
@@ -140,11 +150,14 @@ def augment_pictures(pixels: Tensor, strength: float = 1.0) -> Tensor:
 
 
 def augment_traces(traces: Tensor, strength: float = 1.0) -> Tensor:
-    """Shift, stretch, jitter and blank what was read off a batch of pages.
+    """Augment the traces of a batch of pages: shift, offset, noise, gain, missing parts.
 
     Args:
-        traces: (B, 3, rows, width), heights in rows.
-        strength: 0 leaves the batch as it is.
+        traces: (B, 3, rows, width), heights in units of the row height.
+        strength: 0 leaves the batch unchanged.
+
+    Returns:
+        A new (B, 3, rows, width) tensor.
     """
     if strength == 0:
         return traces
@@ -160,12 +173,12 @@ def augment_traces(traces: Tensor, strength: float = 1.0) -> Tensor:
 
 
 def distort(page: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """A page of ECG paper as a phone or a scanner might give it: turned, seen at an angle, shaded, blurred, noisy, compressed.
+    """Distort a page of ECG paper like a photo or scan: rotation, perspective, shading, blur, noise, compression.
 
     Args:
         page: RGB.
-        strength: 0 leaves the page as it is; at 1 it is turned by up to 5 degrees and its corners are up to 4 % off.
-        rng: decides everything.
+        strength: 0 leaves the page unchanged; at 1 it is rotated by up to 5 degrees and its corners are up to 4 % off.
+        rng: source of all random numbers.
 
     Returns:
         A new RGB picture of the same size.
@@ -179,7 +192,7 @@ def distort(page: Image.Image, strength: float, rng: np.random.Generator) -> Ima
     angle, centre = np.deg2rad(5 * strength * rng.uniform(-1, 1)), np.array([width, height]) / 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     seen = (corners - centre) @ turn.T + centre + 0.04 * strength * rng.uniform(-1, 1, (4, 2)) * [width, height]
-    # the eight numbers that take each corner of the new picture to its place on the page
+    # the eight coefficients of the perspective transform that maps the new picture's corners to the page
     rows = [[x, y, 1, 0, 0, 0, -x * u, -y * u] for (x, y), (u, _) in zip(corners, seen, strict=True)]
     rows += [[0, 0, 0, x, y, 1, -x * v, -y * v] for (x, y), (_, v) in zip(corners, seen, strict=True)]
     numbers = np.linalg.solve(np.array(rows), seen.T.ravel())
@@ -188,7 +201,7 @@ def distort(page: Image.Image, strength: float, rng: np.random.Generator) -> Ima
         page.size, Image.Transform.PERSPECTIVE, tuple(numbers), Image.Resampling.BILINEAR, fillcolor=fill
     )
     out = out.filter(ImageFilter.GaussianBlur(strength * rng.uniform(0, 1.2)))
-    # light from one side, a tint, and the sensor's noise
+    # light from one side, a colour cast, and sensor noise
     slope = np.linspace(-1, 1, width)[None, :, None] * rng.uniform(-1, 1)
     slope = slope + np.linspace(-1, 1, height)[:, None, None] * rng.uniform(-1, 1)
     tint = 1 + 0.08 * strength * rng.uniform(-1, 1, 3)

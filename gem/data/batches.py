@@ -1,4 +1,4 @@
-"""Which examples make a batch: the same global batches for any number of processes, resumable in the middle of an epoch."""
+"""Batches of examples: the same global batches for any number of processes, resumable in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _GROUPS = 50
 class GlobalBatches(DistributedSampler[Any]):
     """Lists of indices, one per batch of this process.
 
-    The order follows from the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each process
-    takes every ``world``-th of them: two processes with batches of four see what one process with batches of eight sees.
-    (A DistributedSampler, so that Lightning leaves it in place and tells it the epoch.)
+    The order depends on the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each
+    process takes every ``world``-th of them: two processes with batches of four see what one process with batches of
+    eight sees. (It is a DistributedSampler so that Lightning does not replace it and sets its epoch.)
 
     Args:
-        lengths: of each example, in any unit; what is batched together has about the same one. None for no grouping.
         size: number of examples.
         batch_size: of one process.
+        lengths: of each example, in any unit; examples of similar length are batched together. None for no grouping.
         seed: of the order.
-        rank, world: this process, of so many.
-        shuffle: False keeps the order and every example, for validation; the last batch is filled up from the front, so that
-            every process has the same number of batches.
+        rank: of this process.
+        world: number of processes.
+        shuffle: False keeps the order and every example, for validation; the last batch is filled up with the first
+            examples, so that every process has the same number of batches.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class GlobalBatches(DistributedSampler[Any]):
         self.size, self.per_step, self.lengths, self.seed = size, batch_size * world, lengths, seed
         self.rank, self.world, self.shuffle = rank, world, shuffle
         self.epoch, self.skip = 0, 0
-        # a data set smaller than one batch is one batch
+        # a data set smaller than one batch becomes one batch
         self.per_step = min(self.per_step, max(world, size - size % world)) if shuffle else self.per_step
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class GlobalBatches(DistributedSampler[Any]):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator).tolist()[: len(self) * self.per_step]
         if self.lengths is not None:
-            # sorted within large groups, so that batches are even and their make-up still changes with the epoch
+            # sorted within large groups only, so that batches differ between epochs
             lengths, step = self.lengths, _GROUPS * self.per_step
             groups = [sorted(order[i : i + step], key=lambda j: -lengths[j]) for i in range(0, len(order), step)]
             order = [index for group in groups for index in group]
@@ -78,17 +79,17 @@ class GlobalBatches(DistributedSampler[Any]):
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader of ``GlobalBatches`` that may begin in the middle of an epoch and knows how far it is.
+    """A loader of ``GlobalBatches`` that can start in the middle of an epoch and counts its batches.
 
     Args:
         dataset: takes a list of indices, returns the collated batch.
-        batches: which indices.
-        workers: processes that prepare batches; 0 prepares them here.
+        batches: lists of indices.
+        workers: processes that prepare batches; 0 prepares them in this process.
 
     Attributes:
-        epoch: of the batches that are handed out now.
-        handed_out: batches of this epoch that were handed out, those included that it began behind.
-        first: batches that the next epoch begins behind; set by who goes on from a checkpoint.
+        epoch: the current epoch.
+        handed_out: batches of this epoch so far, skipped ones included.
+        first: batches to skip in the next epoch, set when a run is resumed.
     """
 
     def __init__(self, dataset: Dataset[Any], batches: GlobalBatches, workers: int = 0) -> None:
@@ -104,7 +105,7 @@ class ResumableLoader(DataLoader[Any]):
         self.batches, self.epoch, self.handed_out, self.first = batches, 0, 0, 0
 
     def __iter__(self) -> Any:
-        # all of this at the first batch, by when Lightning has said which epoch it is
+        # at the first batch, because Lightning sets the epoch after it asks for the iterator
         self.epoch, self.handed_out = self.batches.epoch, self.first
         self.batches.skip, self.first = self.first, 0
         for batch in super().__iter__():
@@ -112,41 +113,49 @@ class ResumableLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Empty: the place in the epoch is the data module's state. Lightning warns of loaders without these two."""
+        """Empty: the position is part of the data module's state. Lightning warns of loaders without this method."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing; see ``state_dict``."""
+        """Does nothing, see ``state_dict``."""
 
 
 class ResumableData(lightning.LightningDataModule):
-    """A data module whose state in a checkpoint is which batch comes next, see ``gem.data.resume``.
+    """A data module that stores the next batch in checkpoints, see ``gem.data.resume``.
 
-    ``SeededSteps`` sets Lightning's counters to it, so that order, seeds and length of a resumed run are those of one that was never cut off.
+    ``SeededSteps`` sets Lightning's counters to it, so that order, seeds and length of a resumed run are those of an
+    uninterrupted one.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.loader: ResumableLoader | None = None
-        self.reached: dict[str, int] = {}
+        self.resume_at: dict[str, int] = {}
 
-    def resumable(self, loader: ResumableLoader) -> ResumableLoader:
-        """This loader for training, set to where a checkpoint was written."""
+    def resumable_loader(self, loader: ResumableLoader) -> ResumableLoader:
+        """A training loader, set to the position in the checkpoint that the run resumes from, if any.
+
+        Args:
+            loader: at the start of an epoch.
+
+        Returns:
+            The loader.
+        """
         if self.loader is None:
-            loader.batches.epoch = loader.epoch = self.reached.get("epoch", 0)
-            loader.first = loader.handed_out = self.reached.get("batch", 0)
+            loader.batches.epoch = loader.epoch = self.resume_at.get("epoch", 0)
+            loader.first = loader.handed_out = self.resume_at.get("batch", 0)
         self.loader = loader
         return loader
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and batch that come next."""
+        """The next epoch and batch."""
         if self.loader is None or self.trainer is None:
-            return dict(self.reached)
+            return dict(self.resume_at)
         progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        under_way = progress.ready - progress.processed  # a batch that was handed out and did not go through the model
-        done, batches = self.loader.handed_out - under_way, self.trainer.num_training_batches
+        in_progress = progress.ready - progress.processed  # batches that the model has not processed yet
+        done, batches = self.loader.handed_out - in_progress, self.trainer.num_training_batches
         return next_batch(self.loader.epoch, done, batches, self.trainer.accumulate_grad_batches)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """For the loader that comes."""
-        self.reached = state_dict
+        """Keep the position for the next training loader."""
+        self.resume_at = state_dict

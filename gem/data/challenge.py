@@ -1,12 +1,12 @@
-"""The PhysioNet/CinC challenges' folders: WFDB headers whose comments name the diagnoses, as SNOMED CT codes or CPSC 2018's names.
+"""Folders of the PhysioNet/CinC challenges: WFDB headers with diagnoses in comments, as SNOMED CT codes or CPSC names.
 
-What both sets have is in ``snomed.csv``: a diagnosis and the PTB-XL statement that means the same; its superclass is PTB-XL's own
-(``scp_statements.csv``). Codes that mean something else, or less than a statement does (T wave abnormal is a form, not a diagnosis; sinus
-rhythm is not a normal ECG), bring no superclass.
+``snomed.csv`` maps diagnoses to PTB-XL statements of the same meaning, with PTB-XL's superclass of each
+(``scp_statements.csv``). Codes that mean something else or less (T wave abnormal is a form and not a diagnosis; sinus
+rhythm is not a normal ECG) give no superclass.
 
 References:
-    Perez Alday et al., PhysioNet/CinC Challenges 2020 and 2021 (CC BY 4.0); their tables of codes (``dx_mapping_scored.csv`` and
-    ``dx_mapping_unscored.csv``) name each code.
+    Perez Alday et al., PhysioNet/CinC Challenges 2020 and 2021 (CC BY 4.0); their tables of codes
+    (``dx_mapping_scored.csv`` and ``dx_mapping_unscored.csv``) name each code.
 """
 
 from __future__ import annotations
@@ -32,14 +32,22 @@ def statements() -> dict[str, tuple[str, str]]:
 
 
 def diagnoses(header: Path) -> list[str]:
-    """The codes or names behind ``#Dx:`` in a header; empty where it has none."""
+    """The codes or names after ``#Dx:`` in a header; empty if it has none.
+
+    Args:
+        header: of a WFDB record.
+    """
     lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
     found = next((match[1] for line in lines if (match := _DIAGNOSES.match(line))), "")
     return [part.strip() for part in found.split(",") if part.strip()]
 
 
 def load_challenge(root: Path) -> list[Sample]:
-    """The records of a folder that name a diagnosis, in the order of their names; each is a patient of its own, in no fold."""
+    """The records of a folder that name a diagnosis, ordered by name; each counts as a patient, without a fold.
+
+    Args:
+        root: folder, which is searched recursively.
+    """
     known = statements()
     out = []
     for header in sorted(root.rglob("*.hea")):

@@ -1,4 +1,4 @@
-"""Examples of any layout as batches for the model: signals and pictures prepared, conversations tokenised, answers marked."""
+"""Examples of any layout as batches for the model: prepared signals and pictures, tokenised conversations, labels."""
 
 from __future__ import annotations
 
@@ -29,26 +29,34 @@ class EcgData(ResumableData):
     Args:
         path: folder or file, see ``gem.data.examples.load_items``.
         layout: ``instructions``, ``wfdb``, ``ptbxl``, ``mimic``, ``challenge`` or ``recordings``.
-        task: ``"chat"`` (conversations with marked answers), ``"caption"`` (the last answer alone, for contrastive training),
-            ``"classes"`` (label vectors) or ``"signals"`` (nothing beside the inputs).
-        ecg_root, image_root: what paths in instructions are relative to.
-        prompt: the question, where a layout has reports and no questions.
-        train_folds, val_folds: for layouts with folds; else ``val_share`` of the patients validate. What has no fold trains.
-        val_share: share of the patients that validate.
+        task: ``"chat"`` (conversations whose answers are trained), ``"caption"`` (the last answer alone, for
+            contrastive training), ``"classes"`` (label vectors) or ``"signals"`` (inputs only).
+        ecg_root: folder that the ECG paths in instructions are relative to.
+        image_root: folder that the picture paths in instructions are relative to.
+        prompt: the question, for layouts that have reports but no questions.
+        train_folds: for layouts with folds; without them ``val_share`` of the patients validate. Examples without a
+            fold are used for training.
+        val_folds: folds for validation, with ``train_folds``.
+        val_share: fraction of the patients that validate.
         seed: of the split and of the order.
         batch_size: examples of one process's batch.
-        max_length: of a row, encoder tokens included; longer answers are cut.
+        max_length: tokens of a row, encoder tokens included; longer answers are cut.
         signal: whether the signal is prepared.
-        picture: ``"none"``, ``"render"`` (drawn from the recording), ``"read"`` (the file the example names) or ``"auto"``
-            (the file where there is one, drawn where not).
-        distort: how strongly pages that are drawn for training are distorted, 0-1, see ``gem.data.augmentation.distort``; 0 for clean pages.
+        picture: ``"none"``, ``"render"`` (drawn from the recording), ``"read"`` (the file that the example names) or
+            ``"auto"`` (the file if there is one, else drawn).
+        distort: how strongly pages that are drawn for training are distorted, 0-1, see
+            ``gem.data.augmentation.distort``; 0 for clean pages.
         compat: prepare inputs as the published code does.
         group_by_length: batch texts of about the same length.
         lower: lower-case the answers (ECG-Chat, MEIT).
         workers: processes that prepare batches.
-        cache: folder for prepared signals; deleting it costs time only. None for no cache.
-        limit: only the first so many training examples.
+        cache: folder for prepared signals, which may be deleted at any time. None for no cache.
+        limit: use only the first ``limit`` training examples.
         classes: labels of the class vectors; those of the classification head when None.
+
+    Raises:
+        GemConfigError: in ``setup``: settings that don't fit together or the model.
+        GemInputError: in ``setup``: no example of this layout, or none with a text.
     """
 
     def __init__(
@@ -93,7 +101,11 @@ class EcgData(ResumableData):
         self.val: Examples | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the tables and split; signals and pictures are read when their batch is made."""
+        """Read the tables and split; signals and pictures are read when their batch is made.
+
+        Args:
+            stage: not used.
+        """
         if self.train is not None:
             return
         folds = None if self.train_folds is None else [*self.train_folds, *(self.val_folds or ())]
@@ -117,12 +129,12 @@ class EcgData(ResumableData):
         self.val = Examples(parts[1], module.model, self)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Shuffled by seed and epoch; the last short global batch is left out."""
+        """Batches shuffled by seed and epoch; an incomplete last global batch is left out."""
         assert self.train is not None  # for mypy: after setup
-        return self.resumable(self._loader(self.train, True))
+        return self.resumable_loader(self._loader(self.train, True))
 
     def val_dataloader(self) -> Any:
-        """In the order of the files; nothing where no patient validates."""
+        """Batches in the order of the files; an empty list if no patient validates."""
         assert self.val is not None  # for mypy: after setup
         return self._loader(self.val, False) if len(self.val) else []
 
@@ -140,17 +152,20 @@ class EcgData(ResumableData):
 
 
 def item_length(item: Example) -> int:
-    """Characters of an example's conversation: what batches are grouped by, since counting tokens would mean tokenising all."""
+    """Characters of an example's conversation, by which batches are grouped; counting tokens would take much longer."""
     return sum(len(question) + len(answer) for question, answer in item.turns)
 
 
 class Examples(Dataset[dict[str, Any]]):
-    """Prepared batches: index with a list.
+    """Prepared batches; an index is a list of positions.
 
     Args:
         items: the examples.
-        model: its processor and config say how inputs are prepared.
+        model: its processor and config determine how inputs are prepared.
         settings: the data module.
+
+    Raises:
+        GemConfigError: the model has no tokenizer for texts, or there are no classes for labels.
     """
 
     def __init__(self, items: Sequence[Example], model: Any, settings: EcgData) -> None:
@@ -166,15 +181,15 @@ class Examples(Dataset[dict[str, Any]]):
             raise GemConfigError("no classes to learn", remedy="give the data's classes")
         self.folder: Path | None = None
         if settings.cache is not None and self.processor.contract is not None:
-            asked = json.dumps([self.processor.contract.to_dict(), settings.compat, str(Path(settings.path).resolve())])
-            self.folder = Path(settings.cache) / f"signal-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+            key = json.dumps([self.processor.contract.to_dict(), settings.compat, str(Path(settings.path).resolve())])
+            self.folder = Path(settings.cache) / f"signal-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, indices: Sequence[int]) -> dict[str, Any]:
         items = [self.items[i] for i in indices]
-        batch: dict[str, Any] = {"ids": [item.id for item in items], **self._inputs(items, self._chance(indices))}
+        batch: dict[str, Any] = {"ids": [item.id for item in items], **self._inputs(items, self._rng(indices))}
         if self.settings.task == "classes":
             batch["classes"] = torch.tensor([[float(c in item.labels) for c in self.classes] for item in items])
         elif self.settings.task == "caption":
@@ -183,8 +198,8 @@ class Examples(Dataset[dict[str, Any]]):
             batch |= padded([self._row(item) for item in items], self.processor.tokenizer.pad_token_id or 0)
         return batch
 
-    def _chance(self, indices: Sequence[int]) -> np.random.Generator | None:
-        """What distorts this batch's pages; it follows from the seed and the batch, so that a resumed run sees the same ones."""
+    def _rng(self, indices: Sequence[int]) -> np.random.Generator | None:
+        """Random numbers for this batch's distortions, from seed and indices: a resumed run gets the same pages."""
         return np.random.default_rng([self.settings.seed, *indices]) if self.distorts else None
 
     def _inputs(self, items: Sequence[Example], rng: np.random.Generator | None) -> dict[str, Any]:
@@ -199,9 +214,9 @@ class Examples(Dataset[dict[str, Any]]):
                 out["ecg_mask"] = torch.tensor(there)
         if self.settings.picture != "none" and self.processor.picture is not None:
             pictures = [self._picture(item, rng) for item in items]
-            # records are passed as absent: the signal is prepared already
-            made = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
-            out |= {key: made[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in made}
+            # without records, because the signal is prepared already
+            inputs = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
+            out |= {key: inputs[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in inputs}
         if not out:
             raise GemConfigError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
         return out
@@ -218,14 +233,14 @@ class Examples(Dataset[dict[str, Any]]):
         return signal
 
     def _picture(self, item: Example, rng: np.random.Generator | None) -> Image.Image | None:
-        how = self.settings.picture
-        if item.picture is not None and how in ("read", "auto"):
+        source = self.settings.picture
+        if item.picture is not None and source in ("read", "auto"):
             try:
                 with Image.open(item.picture) as image:
                     return image.convert("RGB")
             except OSError as error:
                 raise GemInputError(f"the picture can't be read ({error})", where=item.picture) from None
-        if how == "read" or item.record is None:
+        if source == "read" or item.record is None:
             return None
         from grounding import render
 
@@ -255,38 +270,48 @@ class Examples(Dataset[dict[str, Any]]):
 def encode_chat(
     processor: Any, turns: Sequence[tuple[str, str]], text_only: bool = False
 ) -> tuple[list[int], list[int]]:
-    """Ids and labels of a conversation; only answers and the end mark behind each are trained.
+    """Tokenise a conversation; only the answers and the end token after each are trained.
 
     Args:
         processor: its conversation template wraps the first question; the part from ``USER:`` on wraps each later one.
         turns: (question, answer) pairs.
         text_only: leave the placeholder out (MEIT's fusion has none).
 
+    Returns:
+        Ids, and labels with ``IGNORE`` for the questions.
+
     Raises:
-        GemConfigError: the tokenizer has no end mark.
+        GemConfigError: the tokenizer has no end token.
     """
     tokenizer, template = processor.tokenizer, processor.conversation or "{prompt}"
     end = tokenizer.eos_token_id
     if end is None:
-        raise GemConfigError("the tokenizer has no end mark (eos_token)")
+        raise GemConfigError("the tokenizer has no end token (eos_token)")
     later = template[template.index("USER:") :] if "USER:" in template else template
-    # a template that ends in white space has said where the answer begins
+    # a template that ends in white space already separates the answer
     gap = "" if template[-1:].isspace() else " "
     ids: list[int] = []
     labels: list[int] = []
     for n, (question, answer) in enumerate(turns):
         if n == 0 and not text_only:
-            asked = list(processor.encode_prompt(question))
+            question_ids = list(processor.encode_prompt(question))
         else:
-            asked = bare((template if n == 0 else later).replace("{prompt}", question), tokenizer, begin=n == 0)
-        said = [*bare(gap + answer, tokenizer), end]
-        ids += [*asked, *said]
-        labels += [IGNORE] * len(asked) + said
+            text = (template if n == 0 else later).replace("{prompt}", question)
+            question_ids = ids_of(text, tokenizer, begin=n == 0)
+        answer_ids = [*ids_of(gap + answer, tokenizer), end]
+        ids += [*question_ids, *answer_ids]
+        labels += [IGNORE] * len(question_ids) + answer_ids
     return ids, labels
 
 
-def bare(text: str, tokenizer: Any, begin: bool = False) -> list[int]:
-    """Ids of a text without the marks a tokenizer puts around it; ``begin`` keeps the one in front."""
+def ids_of(text: str, tokenizer: Any, begin: bool = False) -> list[int]:
+    """Ids of a text without the begin and end tokens that a tokenizer adds.
+
+    Args:
+        text: any text.
+        tokenizer: a transformers tokenizer.
+        begin: keep the begin token.
+    """
     ids = list(tokenizer(text)["input_ids"])
     if ids and ids[-1] == tokenizer.eos_token_id:
         ids.pop()
@@ -296,7 +321,15 @@ def bare(text: str, tokenizer: Any, begin: bool = False) -> list[int]:
 
 
 def padded(rows: Sequence[tuple[list[int], list[int]]], pad: int) -> dict[str, Tensor]:
-    """(ids, labels) rows to ``input_ids``, ``attention_mask`` and ``labels`` (B, L), padded on the right."""
+    """Pad rows on the right.
+
+    Args:
+        rows: (ids, labels) of each example.
+        pad: id of the padding.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` and ``labels``, (B, L) each.
+    """
     longest = max(len(ids) for ids, _ in rows)
     return {
         "input_ids": torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in rows]),
@@ -306,7 +339,12 @@ def padded(rows: Sequence[tuple[list[int], list[int]]], pad: int) -> dict[str, T
 
 
 def encoder_tokens(model: Any, settings: EcgData) -> int:
-    """Places a record's encoder tokens take in a row, at most: five tiles for ``anyres``."""
+    """Largest number of encoder tokens of a record in a row; ``anyres`` counts as five tiles.
+
+    Args:
+        model: the model.
+        settings: which inputs are prepared.
+    """
     if getattr(model.config, "fusion", "tokens") != "tokens":
         return 0
     count = int(model.ecg_encoder.n_tokens) if settings.signal and model.ecg_encoder is not None else 0
@@ -317,7 +355,12 @@ def encoder_tokens(model: Any, settings: EcgData) -> int:
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Written beside and renamed: a killed or parallel run leaves no half file."""
+    """Save an array under a temporary name and rename it, so that no killed or parallel run leaves an incomplete file.
+
+    Args:
+        path: a ``.npy`` file; its folder is created if it does not exist.
+        array: what to save.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial.npy")
     np.save(partial, array)

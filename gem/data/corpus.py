@@ -1,7 +1,7 @@
-"""Texts to learn to write from: fact sets drawn at random, explained by the composer, with what the encoders suggest.
+"""Texts from which a model learns to write: random sets of facts, and the composer's explanation of each.
 
-The facts are drawn independently of the record on purpose: a model that sees only such prompts can take a diagnosis from nowhere
-but the encoders' tokens, and learns to tell any set of facts, rare ones included.
+The facts are drawn independently of the record, so that a model can learn a diagnosis only from the encoders' tokens,
+and learns to describe any set of facts, rare ones included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .samples import SUPERCLASSES, Sample
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# classes of the classification head: the superclasses, then every frequent sub, form and rhythm label
+# classes of the classification head: the superclasses, then every frequent subclass, form and rhythm label
 CLASS_LABELS = (
     *SUPERCLASSES,
     *("AMI", "IMI", "LMI", "ISC", "CLBBB", "CRBBB", "IRBBB", "LAFB/LPFB", "AVB", "IVCD", "LVH", "LAO/LAE"),
@@ -37,13 +37,17 @@ _GROUPS = ("rate", "conduction", "axis", "hypertrophy", "infarction", "ischaemia
 
 
 def labels_of(sample: Sample) -> set[str]:
-    """All of a record's labels that are classes of the head."""
+    """The labels of a record that are classes of the classification head."""
     words = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
     return {_MERGED.get(word, word) for word in words} & set(CLASS_LABELS)
 
 
 def random_facts(pick: random.Random) -> list[Fact]:
-    """A set of facts such as ``grounding.facts`` gives, without values: each may be missing, normal or abnormal."""
+    """A random set of facts like those of ``grounding.facts``, without values; each may be missing, normal or abnormal.
+
+    Args:
+        pick: source of random numbers.
+    """
     out = []
     if pick.random() < 0.9:
         word = pick.choice(("named", "named", "regular", "irregular"))
@@ -58,14 +62,14 @@ def random_facts(pick: random.Random) -> list[Fact]:
 
 
 def impression(probabilities: Mapping[str, float], thresholds: Mapping[str, float] | None = None) -> list[str]:
-    """What the encoders suggest: the superclasses over their thresholds, then the details there are words for.
+    """The diagnoses of the encoders: superclasses over their thresholds, then the details that texts have words for.
 
-    A normal ECG is named alone, and only where no other superclass is more probable than it; without any class over its
-    threshold the most probable one is named.
+    NORM is given alone, and only if no other superclass is more probable; if no class is over its threshold, the most
+    probable one is given.
 
     Args:
         probabilities: class -> probability, superclasses at least.
-        thresholds: class -> least probability; 0.5 where none is given.
+        thresholds: class -> smallest probability; 0.5 for classes without one.
 
     Example:
         >>> impression({"NORM": 0.2, "MI": 0.7, "STTC": 0.6, "CD": 0.1, "HYP": 0.1, "AMI": 0.8})
@@ -82,17 +86,23 @@ def impression(probabilities: Mapping[str, float], thresholds: Mapping[str, floa
 
 
 def explanation(diagnoses: Sequence[str], pick: random.Random, without_facts: float = 0.15) -> tuple[str, str]:
-    """A prompt and the text that answers it; now and then with no facts at all."""
+    """A random prompt and the text that answers it.
+
+    Args:
+        diagnoses: what the encoders suggest, see ``impression``.
+        pick: source of random numbers.
+        without_facts: probability of a prompt without facts.
+    """
     items = [] if pick.random() < without_facts else random_facts(pick)
     return prompt(items), compose(items, diagnoses, seed=pick.randrange(2**31))
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
-    """A byte-level BPE over the composed texts in which every fact tag is one token.
+    """Train a byte-level BPE tokenizer on the composed texts; every fact tag is one token.
 
     Args:
         texts: prompts and explanations.
-        vocab_size: entries at most, tags and the 256 bytes included.
+        vocab_size: largest number of entries, tags and the 256 bytes included.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -105,6 +115,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedT
     core.train_from_iterator(
         texts, trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=special, initial_alphabet=alphabet)
     )
-    # tags are ordinary added tokens: decoding with skip_special_tokens must keep them
+    # tags are ordinary added tokens, so that decoding with skip_special_tokens keeps them
     core.add_tokens(list(TAGS))
     return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")

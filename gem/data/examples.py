@@ -1,4 +1,4 @@
-"""Folders and tables of records to ``Example`` lists, one function per layout; signals are read when they are asked for."""
+"""Folders and tables of records as lists of ``Example``, one function per layout; signals are read when needed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Example:
 
     Attributes:
         id: its name.
-        patient: who it is of; a split never parts what shares a patient.
-        turns: (question, answer) pairs; empty where the layout has no text.
-        record: reads the signal, or None.
+        patient: the patient; a split keeps all examples of a patient together.
+        turns: (question, answer) pairs; empty if the layout has no text.
+        record: a function that reads the signal, or None.
         picture: file of the picture, or None.
         labels: label codes.
-        fold: where the data set has folds.
+        fold: if the data set has folds.
     """
 
     id: str
@@ -60,13 +60,14 @@ def load_items(
     Args:
         layout: one of ``LAYOUTS``.
         path: its folder, or for instructions a JSON, JSONL or Parquet file or a folder of such files.
-        ecg_root, image_root: folders that the paths in instructions are relative to; the folder of ``path`` when None.
-        prompt: the question, where a layout has reports and no questions.
-        folds: only these, for PTB-XL. ``recordings`` is every recording below the folder: PTB-XL, where it is laid out as in
-            ``gem.data.ptbxl``, and each WFDB header elsewhere.
+        ecg_root: folder that the ECG paths in instructions are relative to; the folder of ``path`` when None.
+        image_root: the same for pictures.
+        prompt: the question, for layouts that have reports but no questions.
+        folds: of PTB-XL; 1-8 when None. The layout ``recordings`` takes every recording below the folder: PTB-XL's, if
+            it is laid out as in ``gem.data.ptbxl``, and each WFDB header elsewhere.
 
     Raises:
-        GemInputError: there is nothing of this layout.
+        GemInputError: an unknown layout, or no example of this layout.
     """
     base = Path(path)
     if layout == "instructions":
@@ -89,12 +90,15 @@ def load_items(
 
 
 def split(items: Sequence[Example], val_share: float, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """Training and validation part; all of a patient goes to one side, whatever else is in the list.
+    """Split examples by patient; a patient's side does not depend on the other examples.
 
     Args:
         items: the examples.
-        val_share: share of the patients that validate, 0-1.
-        seed: another seed is another split.
+        val_share: fraction of the patients that validate, 0-1.
+        seed: of the split.
+
+    Returns:
+        Training and validation part.
     """
     parts: tuple[list[Example], list[Example]] = ([], [])
     for item in items:
@@ -133,10 +137,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _instruction(row: dict[str, Any], file: Path, ecgs: Path, images: Path) -> Example:
     where = f"{file.name}: {row.get('id', '?')}"
-    said = row.get("conversations") or row.get("messages") or []
-    if isinstance(said, str):
-        said = json.loads(said)
-    turns = _turns([(m.get("from") or m.get("role"), m.get("value", m.get("content"))) for m in said], where)
+    messages = row.get("conversations") or row.get("messages") or []
+    if isinstance(messages, str):
+        messages = json.loads(messages)
+    turns = _turns([(m.get("from") or m.get("role"), m.get("value", m.get("content"))) for m in messages], where)
     ecg, image = row.get("ecg") or row.get("ecg_path"), row.get("image")
     if not ecg and not image:
         raise GemInputError("an example with neither ecg nor image", where=where)
@@ -152,26 +156,27 @@ def _instruction(row: dict[str, Any], file: Path, ecgs: Path, images: Path) -> E
     )
 
 
-def _turns(said: list[tuple[Any, Any]], where: str) -> tuple[tuple[str, str], ...]:
-    """(role, text) pairs to (question, answer) pairs, without the placeholders: they are put in front anew."""
-    said = [(role, text) for role, text in said if role not in _SYSTEM]
-    if not said or len(said) % 2 or any(_TURN.get(role) != i % 2 for i, (role, _) in enumerate(said)):
+def _turns(messages: list[tuple[Any, Any]], where: str) -> tuple[tuple[str, str], ...]:
+    """(role, text) pairs as (question, answer) pairs, without placeholders, which the processor adds."""
+    messages = [(role, text) for role, text in messages if role not in _SYSTEM]
+    ordered = all(_TURN.get(role) == i % 2 for i, (role, _) in enumerate(messages))
+    if not messages or len(messages) % 2 or not ordered:
         raise GemInputError(
             "a conversation is question, answer, question, answer ...",
             where=where,
             remedy="roles are human and gpt, or user and assistant",
         )
-    clean = [re.sub(r"<image>|<ecg>", "", str(text or "")).strip() for _, text in said]
+    clean = [re.sub(r"<image>|<ecg>", "", str(text or "")).strip() for _, text in messages]
     return tuple(zip(clean[::2], clean[1::2], strict=True))
 
 
 def _wfdb(base: Path, prompt: str) -> list[Example]:
-    """Every header below a folder; ``reports.csv`` (record, report, patient_id) beside them where there is one."""
-    told = {row["record"]: row for row in _csv(base / "reports.csv")} if (base / "reports.csv").is_file() else {}
+    """Every header below a folder, with the texts of ``reports.csv`` (record, report, patient_id) if there is one."""
+    reports = {row["record"]: row for row in _csv(base / "reports.csv")} if (base / "reports.csv").is_file() else {}
     out = []
     for path in sorted(base.rglob("*.hea")):
         name = path.relative_to(base).with_suffix("").as_posix()
-        row = told.get(name) or told.get(path.stem) or {}
+        row = reports.get(name) or reports.get(path.stem) or {}
         report = (row.get("report") or "").strip()
         out.append(Example(name, row.get("patient_id") or name, ((prompt, report),) if report else (), _reader(path)))
     return out
@@ -193,7 +198,7 @@ def _ptbxl(base: Path, prompt: str, folds: Iterable[int]) -> list[Example]:
 
 
 def _mimic(base: Path, prompt: str) -> list[Example]:
-    """``record_list.csv`` and ``machine_measurements.csv``, whose up to 18 report columns become one text."""
+    """``record_list.csv`` and ``machine_measurements.csv``, whose up to 18 report columns are joined into one text."""
     reports = {
         row["study_id"]: ". ".join(text for i in range(18) if (text := (row.get(f"report_{i}") or "").strip(" .")))
         for row in _csv(base / "machine_measurements.csv")

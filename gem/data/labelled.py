@@ -1,4 +1,4 @@
-"""Labelled recordings of whatever data set lies in a folder, as it is downloaded: PTB-XL, or a folder of the PhysioNet challenges."""
+"""Labelled recordings of a data set as it is downloaded: PTB-XL, or a folder of the PhysioNet/CinC challenges."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def load_labelled(root: str | Path, folds: Iterable[int] = (8,)) -> list[Sample]
 
     Args:
         root: PTB-XL (see ``load_ptbxl``), or a folder of the PhysioNet/CinC challenges (see ``load_challenge``).
-        folds: of PTB-XL; the challenges have none, and all their records are taken.
+        folds: of PTB-XL; the challenges have none, and all their records are used.
 
     Raises:
-        GemInputError: neither of them, or without labels.
+        GemInputError: another data set, or no labels.
     """
     base = Path(root)
     if is_ptbxl(base):
@@ -48,14 +48,15 @@ def usable(
     """The records of some folds that can be read, and why the others can't.
 
     Args:
-        root, folds: see ``load_labelled``.
-        limit: only the first so many records.
+        root: see ``load_labelled``.
+        folds: see ``load_labelled``.
+        limit: use only the first ``limit`` records.
 
     Returns:
-        samples; ``ecg_id`` -> reason for each labelled record that has no file, or one that can't be read.
+        The samples, and ``record_id`` -> reason for each labelled record whose file is missing or can't be read.
 
     Raises:
-        GemInputError: no labels, or not one record that can be read.
+        GemInputError: there are no labels, or no record can be read.
     """
     wanted = {int(fold) for fold in folds}
     samples = load_labelled(root, wanted)[:limit]

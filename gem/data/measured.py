@@ -1,6 +1,7 @@
-"""What ``grounding`` measures in a record, and the patient's age and sex, as numbers to learn beside the labels.
+"""Measurements of ``grounding``, and the patient's age and sex, as additional targets of training.
 
-A few thousand labels say little about where a wave begins; the measurement says it for every lead. Only training sees these numbers.
+A few thousand class labels say little about where a wave begins; the measurement says it for every lead. Models don't
+get these numbers as input.
 """
 
 from __future__ import annotations
@@ -20,37 +21,49 @@ PER_LEAD = (
     *("t_amplitude_mv", "t_duration_ms", "st_duration_ms", "qt_interval_ms"),
 )
 NAMES = (*GLOBAL, *(f"{lead} {name}" for lead in STANDARD_LEADS for name in PER_LEAD), "age", "male")
-OLDEST = 92.0  # PTB-XL writes 300 for "over 89"
+MAX_AGE_YEARS = 92.0  # PTB-XL writes 300 for "over 89"
 
 
 def measured(sample: Sample, millivolts: bool = False) -> NDArray[np.float32]:
-    """(len(NAMES),) float32; NaN where something could not be measured or is not known.
+    """The targets of one record.
 
-    Amplitudes are given in the unit that the encoder sees, and are not known for records in another.
+    Amplitudes are in the unit of the encoder's input, and NaN for records in another unit.
 
     Args:
         sample: the record.
-        millivolts: the encoder sees millivolts; else z-scored leads, whose amplitudes are standard deviations of the lead.
+        millivolts: the encoder's input is in mV; else it is z-scored leads, whose amplitudes are in standard deviations
+            of the lead.
+
+    Returns:
+        (len(NAMES),) float32; NaN where a value could not be measured or is not known.
     """
     values: dict[str, float | None] = {
-        "age": None if sample.age is None else min(sample.age, OLDEST),
+        "age": None if sample.age is None else min(sample.age, MAX_AGE_YEARS),
         "male": None if sample.sex is None else float(sample.sex == "male"),
     }
     try:
         result = measure(sample.record)
     except EcgError:
-        pass  # nothing of it can be measured: NaN says so
+        pass  # nothing can be measured, so that all values stay NaN
     else:
         values |= {name: result.intervals[name] for name in GLOBAL}
-        usual: Any = result.lead_features.groupby("lead").median(numeric_only=True)
+        medians: Any = result.lead_features.groupby("lead").median(numeric_only=True)
         names = [name for name in PER_LEAD if result.has_millivolts == millivolts or not name.endswith("_mv")]
-        values |= {f"{lead} {name}": float(usual.at[lead, name]) for lead in usual.index for name in names}
+        values |= {f"{lead} {name}": float(medians.at[lead, name]) for lead in medians.index for name in names}
     found = [values.get(name) for name in NAMES]
     return np.array([np.nan if value is None else value for value in found], np.float32)
 
 
 def standardize(values: NDArray[Any], limit: float = 3.0) -> NDArray[np.float32]:
-    """(records, NAMES) to zero mean and unit spread of each column, within +-``limit``; NaN stays, and so does a column without spread."""
+    """Scale each column to zero mean and unit standard deviation, clipped to +-``limit``.
+
+    Args:
+        values: (records, NAMES).
+        limit: largest absolute value.
+
+    Returns:
+        (records, NAMES); NaN where a value is missing, and in columns without spread.
+    """
     known = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     count = np.isfinite(known).sum(0)
     mean = np.where(count > 0, np.nansum(known, 0) / np.maximum(count, 1), np.nan)

@@ -1,4 +1,4 @@
-"""PTB-XL, the way it lies in a data folder: raw WFDB records, band-passed z-scored arrays, labels, patient-wise folds.
+"""PTB-XL from a folder: WFDB records, band-passed z-scored arrays, labels, patient-wise folds.
 
 References:
     Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 2020 (CC BY 4.0).
@@ -26,11 +26,11 @@ DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 def load_ptbxl(
     root: str | Path, folds: Iterable[int] = (8,), sources: Iterable[str] = ("raw", "filtered")
 ) -> list[Sample]:
-    """The records of some folds, in the order of their numbers.
+    """The records of some folds, ordered by their numbers.
 
     Args:
-        root: PTB-XL as it is downloaded (``ptbxl_database.csv``, ``scp_statements.csv``, ``records500/``), or a folder with ``ptbxl/labels.csv``,
-            ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
+        root: PTB-XL as it is downloaded (``ptbxl_database.csv``, ``scp_statements.csv``, ``records500/``), or a folder
+            with ``ptbxl/labels.csv``, ``ptbxl/records500/`` and ``ptbxl_filtered/signals_125hz.npz``.
         folds: which folds.
         sources: ``"raw"``, ``"filtered"`` or both.
 
@@ -86,7 +86,10 @@ def _raw_folder(base: Path) -> Path:
 
 
 def _downloaded_rows(base: Path) -> list[dict[str, str]]:
-    """PTB-XL's own table, its SCP statements sorted into the columns that ours has; a statement counts at any likelihood, as in PTB-XL's example code."""
+    """PTB-XL's own table, with its SCP statements in the columns of ours.
+
+    A statement counts at any likelihood, as in PTB-XL's example code.
+    """
     statements = base / STATEMENTS
     if not statements.is_file():
         raise GemInputError(f"no {STATEMENTS}", where=str(base), remedy="it is part of the download")

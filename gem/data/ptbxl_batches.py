@@ -1,4 +1,4 @@
-"""PTB-XL as batches: every record through the model's own processor once, kept in a cache that may be deleted at any time."""
+"""PTB-XL as batches: records are prepared once by the model's processor and kept in a cache."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ class PtbxlData(ResumableData):
     """Records of some folds, as ``{"ecg", "pixel_values", "classes", "index"}`` batches.
 
     Args:
-        root: a folder laid out like PTB-XL (see ``gem.data.ptbxl.load_ptbxl``).
-        train_folds, val_folds: which folds; a patient is in one fold only.
-        signal, picture: which inputs are prepared.
-        measured: also what ``grounding`` measures in each record, as ``"measured"``: see ``gem.data.measured``.
-        cache: folder for the processed records; deleting it costs time only.
+        root: a folder with PTB-XL, see ``gem.data.ptbxl.load_ptbxl``.
+        train_folds: for training; a patient is in one fold only.
+        val_folds: for validation.
+        signal: whether signals are prepared.
+        picture: whether pictures are prepared.
+        measured: whether batches hold the measurements of each training record, as ``"measured"``, see
+            ``gem.data.measured``.
+        cache: folder for the prepared records, which may be deleted at any time.
         batch_size: records of a batch.
-        limit: only the first so many training records, e.g. to see a model overfit.
+        limit: use only the first ``limit`` training records, for example to let a model overfit.
     """
 
     def __init__(
@@ -58,7 +61,11 @@ class PtbxlData(ResumableData):
         self.val: Records | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Prepare the records, or take them from the cache."""
+        """Prepare the records, or read them from the cache.
+
+        Args:
+            stage: not used.
+        """
         if self.train is not None:
             return
         model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
@@ -69,12 +76,12 @@ class PtbxlData(ResumableData):
         self.val = Records(*self._arrays(val, model), val)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Shuffled by the epoch; the last short batch is kept out unless it is the only one."""
+        """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
         assert self.train is not None
-        return self.resumable(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
+        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
 
     def val_dataloader(self) -> ResumableLoader:
-        """In order of record number."""
+        """Batches ordered by record number."""
         assert self.val is not None
         return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
 
@@ -85,22 +92,22 @@ class PtbxlData(ResumableData):
         return signal, picture
 
     def _cached(self, name: str, samples: Sequence[Sample], model: Any, contract: Any) -> NDArray[Any]:
-        asked = {"name": name, "ids": [sample.record_id for sample in samples], "contract": contract}
-        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        content = {"name": name, "ids": [sample.record_id for sample in samples], "contract": contract}
+        key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
         path = self.cache / f"{name}-{key}.npy"
         if path.is_file():
             return np.asarray(np.load(path))
         log.info("preparing %d records for %s", len(samples), path)
-        rows = [self._one(name, sample, model) for sample in samples]
+        rows = [self._prepare(name, sample, model) for sample in samples]
         self.cache.mkdir(parents=True, exist_ok=True)
-        # written beside and renamed: a killed run leaves no half cache
+        # written under a temporary name and renamed, so that a killed run leaves no incomplete file
         partial = path.with_suffix(".partial.npy")
         np.save(partial, np.stack(rows))
         partial.rename(path)
         return np.stack(rows)
 
     @staticmethod
-    def _one(name: str, sample: Sample, model: Any) -> NDArray[Any]:
+    def _prepare(name: str, sample: Sample, model: Any) -> NDArray[Any]:
         if name == "measured":
             return measured(sample, sees_millivolts(model))
         if name == "ecg":
@@ -110,12 +117,22 @@ class PtbxlData(ResumableData):
 
 
 def sees_millivolts(model: Any) -> bool:
-    """Whether the signal encoder is given millivolts."""
+    """Whether the signal encoder's input is in mV."""
     return bool((model.config.signal or {}).get("normalization") == "none")
 
 
 class Records(Dataset[dict[str, Any]]):
-    """Processed records, their classes and their place in the list."""
+    """Prepared records, their classes and their positions in the list; an index is a list of positions.
+
+    Args:
+        signal: (n, leads, samples), or None.
+        picture: (n, 3, H, W), or None.
+        samples: the n records.
+        values: (n, NAMES) measurements, or None.
+
+    Raises:
+        GemInputError: neither signal nor picture.
+    """
 
     def __init__(
         self,
@@ -125,7 +142,7 @@ class Records(Dataset[dict[str, Any]]):
         values: NDArray[Any] | None = None,
     ) -> None:
         if signal is None and picture is None:
-            raise GemInputError("neither signal nor picture is asked for", remedy="set signal or picture in the data")
+            raise GemInputError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
         given = (("ecg", signal), ("pixel_values", picture), ("measured", values))
         self.inputs = {name: array for name, array in given if array is not None}
         labels = [labels_of(sample) for sample in samples]
@@ -135,6 +152,6 @@ class Records(Dataset[dict[str, Any]]):
         return len(self.classes)
 
     def __getitem__(self, index: list[int]) -> dict[str, Any]:
-        """A batch; ``index`` stays a list, which the host reads."""
+        """A batch; ``index`` stays a list because it is used on the host."""
         row = {name: torch.from_numpy(array[index].astype(np.float32)) for name, array in self.inputs.items()}
         return {**row, "classes": self.classes[index], "index": index}

@@ -12,18 +12,21 @@ SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")  # PTB-XL's
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled record. ``record`` reads the signal when it is asked for.
+    """One labelled record, whose signal is read by ``record``.
 
     Attributes:
-        record_id: its name in the data set; PTB-XL's number.
-        patient: who it is of; the record's own name where the data set does not tell.
-        fold: 1-10 in PTB-XL, a patient is in one only; None where the data set has none.
-        age: years, or None (PTB-XL writes 300 for "over 89"; kept as it is).
+        record_id: its name in the data set; its number in PTB-XL.
+        patient: the patient; the record's name if the data set does not identify patients.
+        fold: 1-10 in PTB-XL, where a patient is in one fold only; None for data sets without folds.
+        age: years, or None (PTB-XL's 300 for "over 89" is kept).
         sex: ``"male"``, ``"female"`` or None.
-        superclasses, subclasses, form, rhythm: PTB-XL's label codes; empty where there are none.
-        scp_codes: SCP statement -> likelihood in percent (0 = stated without one).
-        report: the clinician's words, German or English.
-        source: ``"raw"`` (millivolts, 500 Hz) or ``"filtered"`` (0.5-40 Hz, z-scored per lead, 125 Hz).
+        superclasses: PTB-XL's diagnostic superclasses, may be empty.
+        subclasses: PTB-XL's diagnostic subclasses, may be empty.
+        form: PTB-XL's form statements, may be empty.
+        rhythm: PTB-XL's rhythm statements, may be empty.
+        scp_codes: SCP statement -> likelihood in percent (0 if none is given).
+        report: the clinician's text, German or English.
+        source: ``"raw"`` (mV, 500 Hz) or ``"filtered"`` (0.5-40 Hz, z-scored per lead, 125 Hz).
         read: reads the signal.
     """
 
@@ -48,5 +51,5 @@ class Sample:
 
     @property
     def record(self) -> ECGRecord:
-        """The recording, read anew at each call."""
+        """The recording, read from its file at each access."""
         return self.read()

@@ -1,4 +1,4 @@
-"""What every encoder promises, tried on one: for the tests of whoever writes an encoder."""
+"""Checks of an encoder's contract, for the tests of user-defined encoders."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from .registry import ENCODERS, Encoder, build_encoder
 
 
 def check_encoder(name: str) -> None:
-    """Build a registered encoder with its ``tiny`` arguments and try it: shapes, records apart from each other, gradient, token spans, docstring.
+    """Build a registered encoder with its ``tiny`` arguments and check it.
+
+    Checked are shapes, that records of a batch don't affect each other, gradients, token spans and the docstring.
+
+    Args:
+        name: registered name.
 
     Raises:
-        GemConfigError: it breaks a promise; the message says which.
+        GemConfigError: a check failed; the message says which.
         EcgRegistryError: no encoder has this name.
 
     Example:
@@ -49,7 +54,12 @@ def check_encoder(name: str) -> None:
 
 
 def example_input(encoder: Encoder, records: int = 3) -> Tensor:
-    """Random input of the shape that an encoder takes, from seed 0."""
+    """Random input of an encoder, from seed 0.
+
+    Args:
+        encoder: any encoder.
+        records: size of the batch.
+    """
     generator = torch.Generator().manual_seed(0)
     if encoder.kind == "vision":
         height, width = getattr(encoder, "image_size")  # noqa: B009  (vision encoders alone have one)

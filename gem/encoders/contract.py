@@ -1,4 +1,4 @@
-"""The signal contract of an encoder: what its weights expect of a recording, executed instead of hoped for."""
+"""The signal contract of an encoder: the input that its weights were trained on, and its preparation."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from ..untrusted import check_arguments
 
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 NORMALIZATIONS = ("none", "zscore", "zscore_all", "minmax")
-MOST_HZ, MOST_SAMPLES = 100_000, 1 << 22  # of a window
-INT16_NORMALIZATIONS = ("none", "zscore")  # what the device can do to int16 samples, lead by lead
+MAX_HZ, MAX_SAMPLES = 100_000, 1 << 22  # samples of a window
+INT16_NORMALIZATIONS = ("none", "zscore")  # those that the device can apply to int16 samples, lead by lead
 
 
-def leads_of(count: int) -> tuple[str, ...]:
-    """Names for so many rows where a checkpoint tells only their number: the standard order, or the eight independent leads.
+def lead_names(count: int) -> tuple[str, ...]:
+    """Lead names for a checkpoint that stores only their number: the standard order, or the eight independent leads.
+
+    Args:
+        count: number of leads.
 
     Raises:
-        GemConfigError: no ECG of the standard leads has so many.
+        GemConfigError: fewer than 1 or more than 12.
 
     Example:
-        >>> leads_of(3)
+        >>> lead_names(3)
         ('I', 'II', 'III')
     """
     if not 1 <= count <= len(STANDARD_LEADS):
@@ -48,13 +51,16 @@ class SignalContract:
         bandpass_hz: (low, high) corner of a zero-phase Butterworth filter, or None.
         filter_order: its order.
         notch_hz: mains frequency taken out before it (quality factor 30), or None.
-        baseline_s: window of a running median that is taken off after it, seconds, or None.
+        baseline_s: window of a running median that is subtracted after it, seconds, or None.
         normalization: ``"none"`` (millivolts), ``"zscore"`` per lead, ``"zscore_all"`` over all leads together, or
             ``"minmax"`` to 0..1 over all leads.
-        typical_mv: one for each lead: the standard deviation, mV, that a lead of a record without millivolts is given in an encoder of
-            millivolts, which else refuses such records. Which amplitudes were recorded is then not to be seen; ``changes`` says so.
+        typical_mv: one value per lead: the standard deviation, mV, to which each lead of a record without a mV scale is
+            brought, for encoders whose input is in mV; such a record loses its amplitudes, and ``changes`` reports it.
+            None refuses such records.
         missing_leads: ``"zero"`` fills a lead the record lacks with zeros, ``"error"`` refuses the record.
-        licence, paper, checksum: where the weights come from.
+        licence: of the weights.
+        paper: that describes them.
+        checksum: of their file.
     """
 
     fs_hz: float = 500.0
@@ -78,10 +84,10 @@ class SignalContract:
             )
         if self.fs_hz <= 0 or self.n_samples <= 0 or not self.leads:
             raise GemConfigError("a signal contract needs a positive rate and length and at least one lead")
-        if not 1 <= self.fs_hz <= MOST_HZ or self.n_samples > MOST_SAMPLES or len(set(self.leads)) < len(self.leads):
+        if not 1 <= self.fs_hz <= MAX_HZ or self.n_samples > MAX_SAMPLES or len(set(self.leads)) < len(self.leads):
             raise GemConfigError(
                 f"a signal contract of {len(self.leads)} leads x {self.n_samples} samples at {self.fs_hz:g} Hz",
-                remedy=f"leads that differ, at most {MOST_SAMPLES} samples, 1 to {MOST_HZ} Hz",
+                remedy=f"leads that differ, at most {MAX_SAMPLES} samples, 1 to {MAX_HZ} Hz",
             )
         if self.missing_leads not in ("zero", "error"):
             raise GemConfigError(f"unknown missing_leads {self.missing_leads!r}", remedy="use zero or error")
@@ -107,7 +113,14 @@ class SignalContract:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SignalContract:
-        """The contract a config stores. Raises GemConfigError on a key that no contract has."""
+        """Read a contract from a config.
+
+        Args:
+            values: as ``to_dict`` writes them; missing keys have their defaults.
+
+        Raises:
+            GemConfigError: an unknown key, or a value that can't be used.
+        """
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -130,26 +143,27 @@ class SignalContract:
 
         Args:
             record: any recording.
-            compat: do what the published code does: rows in file order, no resampling, no filter, NaN and Inf -> 0, cut or
-                zero-padded on the right. The normalization stays, it is part of the published input.
+            compat: do what the published code does: rows in file order, no resampling, no filter, NaN and Inf -> 0,
+                cut or zero-padded on the right. The normalization stays, it is part of the published input.
 
         Returns:
-            (leads, n_samples) float32, and one line for everything that was filled in or cut.
+            (leads, n_samples) float32, and one line for each thing that was filled in or cut.
 
         Raises:
             GemInputError: the lead count, leads or units don't fit.
         """
         signal, rows, notes = self._prepared(record, compat)
-        # statistics come from the samples that are there, not from the padding
+        # normalised before padding, so that the statistics are those of the recorded samples
         filled = np.zeros((len(self.leads), self.n_samples), np.float32)
         filled[rows, : signal.shape[1]] = self._normalize(signal)
         return filled, notes
 
     def execute_int16(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.int16], list[str]]:
-        """The same before its normalization, for a device that normalizes: half the bytes of float32 to copy there.
+        """``execute`` without the normalization, as int16: half the bytes of float32 to copy to the device.
 
         Args:
-            record, compat: as in ``execute``.
+            record: any recording.
+            compat: as in ``execute``.
 
         Returns:
             (leads, n_samples) in uV, -32768 where the encoder sees zeros; and the notes of ``execute``.
@@ -158,7 +172,7 @@ class SignalContract:
             GemConfigError: the normalization is over all leads.
             GemInputError: as in ``execute``, or the samples don't fit 16 bits.
         """
-        from ..kernels.ecg_front_end import MISSING, UNITS_PER_MV
+        from ..kernels.int16_samples import MISSING, UNITS_PER_MV
 
         if self.normalization not in INT16_NORMALIZATIONS:
             raise GemConfigError(
@@ -167,8 +181,9 @@ class SignalContract:
         signal, rows, notes = self._prepared(record, compat)
         units = np.rint(signal * UNITS_PER_MV)
         if np.abs(units).max(initial=0) > -MISSING - 1:
+            largest, unit = np.abs(signal).max(), record.meta.get("units", "mV")
             raise GemInputError(
-                f"a sample of {np.abs(signal).max():.5g} {record.meta.get('units', 'mV')} is more than 16 bits of uV hold",
+                f"a sample of {largest:.5g} {unit} is more than 16 bits of uV hold",
                 where=record.record_id,
                 remedy="pass float samples",
             )
@@ -177,14 +192,21 @@ class SignalContract:
         return filled, notes
 
     def changes(self, record: ECGRecord) -> list[str]:
-        """What an encoder sees otherwise than it was recorded, one line each: leads that are missing, samples bridged, another length or rate."""
+        """How the encoder's input differs from the recording.
+
+        Args:
+            record: any recording.
+
+        Returns:
+            One line each for missing leads, interpolated samples, another length and another rate.
+        """
         names = [canonical_lead(name) for name in self.leads]
         absent = [name for name in names if name not in record.leads]
         notes = []
         if self.typical_mv is not None and not record.has_millivolts:
             notes.append(
-                f"the samples are in {record.meta.get('units')}, not in mV: each lead was given the size that is typical of it, "
-                "so that a high or low voltage can't be seen"
+                f"the samples are in {record.meta.get('units')}, not in mV: each lead was given the size that is "
+                "typical of it, so that a high or low voltage can't be seen"
             )
         if absent:
             notes.append(f"lead {', '.join(absent)} is not in the record: the encoder sees zeros there")
@@ -201,7 +223,7 @@ class SignalContract:
         return notes
 
     def _prepared(self, record: ECGRecord, compat: bool) -> tuple[NDArray[np.floating[Any]], list[int], list[str]]:
-        """Rows that are there (at most n_samples long), their places among the leads, and notes."""
+        """The leads that the record has (at most n_samples long), their rows in the contract's order, and notes."""
         notes: list[str]
         if compat:
             if record.n_leads != len(self.leads):
@@ -213,7 +235,8 @@ class SignalContract:
             notes = []
             if record.fs != self.fs_hz:
                 notes.append(
-                    f"{record.fs:g} Hz where {self.fs_hz:g} Hz are expected: not resampled, as the published code does not"
+                    f"{record.fs:g} Hz where {self.fs_hz:g} Hz are expected: "
+                    "not resampled, as the published code does not"
                 )
                 warnings.warn(
                     f"{record.record_id or 'the recording'}: {notes[0]}; leave compat out, or resample first",
@@ -238,7 +261,8 @@ class SignalContract:
             )
         notes = self.changes(record)
         picked = record.select(present)
-        longest = int(np.ceil((self.n_samples / self.fs_hz + 2.0) * picked.fs))  # 2 s more, so that no edge is filtered
+        # 2 s more than the window, so that the filter's edge effects lie outside it
+        longest = int(np.ceil((self.n_samples / self.fs_hz + 2.0) * picked.fs))
         signal = fill_missing(picked.signal[:, :longest])
         clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal
         clean = self._filter(clean)
@@ -284,7 +308,7 @@ class SignalContract:
 def _unit_variance(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """(leads, samples), each lead with mean 0 and standard deviation 1; a flat lead is zero."""
     spread = signal.std(axis=1, keepdims=True)
-    # dividing rounding noise by itself would invent a signal
+    # a flat lead holds rounding noise only, which must not be scaled up
     scaled: NDArray[np.floating[Any]] = (signal - signal.mean(axis=1, keepdims=True)) / np.where(
         spread < 1e-6, np.inf, spread
     )

@@ -1,9 +1,9 @@
-"""Rhythm and beat: 1-D ResNets over the whole window beside others that look closely at the record's own average beat.
+"""Rhythm and beat: 1-D ResNets over the whole window, and others over the record's average beat.
 
-What makes a few thousand z-scored recordings enough is what need not be learned. Scaling every lead to unit variance loses the
-frontal plane's proportions, and with them the axis; since I + III = II they can be solved for again, so the limb leads come a second
-time on one scale. And most diagnoses are in the form of the beat: it is averaged over the window, aligned at the onset of its QRS,
-and read by a network of its own.
+A few thousand z-scored recordings are enough to train it, because two things need not be learned. Scaling every lead to
+unit variance loses the proportions of the limb leads, and with them the axis; they can be recovered from I + III = II,
+so the limb leads enter a second time on a common scale. And most diagnoses show in the shape of the beat: beats are
+averaged over the window, aligned at the onset of the QRS, and the average has a network of its own.
 """
 
 from __future__ import annotations
@@ -24,31 +24,34 @@ from .contract import SignalContract
 from .ecg_conv import ConvBlock, EcgConv
 from .registry import Encoder, pooled, register_encoder
 
-BEFORE_S, AFTER_S = 0.304, 0.496  # of the QRS onset
-PEAKS = 20  # beats averaged at most
-UNIT_MV = 0.15  # what millivolts are divided by: about the standard deviation of a lead
+BEFORE_S, AFTER_S = 0.304, 0.496  # the average beat's limits around the QRS onset
+MAX_BEATS = 20  # beats that are averaged
+UNIT_MV = 0.15  # mV that become 1 in the networks' input: about the standard deviation of a lead
 # standard deviation of each lead, mV: medians over 777 raw records of PTB-XL's folds 1-8, 0.5-40 Hz
 TYPICAL_MV = (0.124, 0.122, 0.091, 0.116, 0.089, 0.088, 0.148, 0.242, 0.235, 0.226, 0.200, 0.161)
 
 
 @register_encoder(name="ecg_beats")
 class EcgBeats(Encoder):
-    """Every token of the rhythm carries, behind its own channels, the vectors of the average beat.
+    """Every rhythm token carries, after its own channels, the vectors of the average beat.
 
     Sees: 12 leads, and the limb leads once more; 10 s, 0.5-40 Hz, 125 Hz; mV with ``millivolts``, else z-scored leads.
-    Architecture: a 1-D ResNet over the recording, and a smaller one over the beat averaged in 12 leads and in the directions of its loop.
+    Architecture: a 1-D ResNet over the recording, and a smaller one over the beat averaged in 12 leads and in the
+    directions of its loop.
     Source: this library; gem-nano's signal encoder.
 
     Args:
         n_samples: samples of the input; the leads are the standard twelve.
-        widths, depth: of the rhythm's networks, see ``ecg_conv``.
-        kernels: of the residual convolutions; for each there is one network of the rhythm and one of the beat. Networks that
-            learned apart err apart, and what joins them is better than any.
-        beat_width: channels of the beat network's first stage; doubled twice.
-        beat_hidden: length of each network's vector of the beat.
-        dropout: in front of and behind this vector, in training.
+        widths: channels of each stage of the rhythm networks, see ``ecg_conv``.
+        depth: blocks of each stage of the rhythm networks.
+        kernels: kernel sizes of the residual convolutions; each has one rhythm network and one beat network. Their
+            errors differ, and the ensemble is better than each of them.
+        beat_width: channels of a beat network's first stage; doubled twice.
+        beat_hidden: length of a beat network's output vector.
+        dropout: dropout rate before and after this vector.
         fs_hz: sampling rate, Hz.
-        millivolts: the input is in mV, and a record without them has the leads' typical sizes; else every lead is z-scored.
+        millivolts: the input is in mV, and a record without a mV scale is brought to the leads' typical amplitudes;
+            else every lead is z-scored.
     """
 
     tiny: ClassVar[dict[str, Any]] = {
@@ -91,23 +94,23 @@ class EcgBeats(Encoder):
         self.width = len(kernels) * (first.width + beat_hidden)
 
     def views(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the two networks look at.
+        """The inputs of the two kinds of networks.
 
         Args:
             x: (B, 12, samples), z-scored per lead or in mV.
 
         Returns:
-            (B, 18, samples): the leads (mV in units of ``UNIT_MV``), then the limb leads on their common scale; (B, 12, beat_samples): the average beat, limb
-            leads on their common scale, zero just before the QRS.
+            (B, 18, samples): the leads (mV in units of ``UNIT_MV``), then the limb leads on their common scale; (B,
+            12, beat_samples): the average beat, limb leads on their common scale, zero just before the QRS.
         """
-        with full_precision(x.device.type):  # scales and likeness are small differences of large sums
+        with full_precision(x.device.type):  # scales and correlations are small differences of large sums
             leads = x.float() / self.unit
-            limb = frontal(leads)
+            limb = limb_leads_on_one_scale(leads)
             beat = average_beat(torch.cat([limb, leads[:, 6:]], 1), self.fs_hz, self.before, self.beat_samples)
         return torch.cat([leads, limb], 1).to(x.dtype), beat.to(x.dtype)
 
     def parts(self, views: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-        """What each pair of networks makes of its views.
+        """The outputs of each pair of networks.
 
         Args:
             views: rhythm (B, 18, samples) and beat (B, 12, beat_samples) for each kernel.
@@ -125,17 +128,30 @@ class EcgBeats(Encoder):
 
     @staticmethod
     def vectors(parts: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        """One vector from each network, for those who train or compare them apart: the pooled rhythm, (B, 2 rhythm_width), and the beat,
-        (B, beat_hidden), for each kernel."""
+        """One vector per network, to train or compare the networks one by one.
+
+        Args:
+            parts: from ``parts``.
+
+        Returns:
+            For each kernel the pooled rhythm, (B, 2 rhythm_width), and the beat, (B, beat_hidden).
+        """
         return [vector for tokens, beat in parts for vector in (pooled(tokens), beat)]
 
     def join(self, parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """All parts as tokens, (B, n_tokens, width)."""
+        """All parts as tokens.
+
+        Args:
+            parts: from ``parts``.
+
+        Returns:
+            (B, n_tokens, width).
+        """
         vectors = [vector[:, None].expand(-1, self.n_tokens, -1) for _, vector in parts]
         return torch.cat([*(tokens for tokens, _ in parts), *vectors], -1)
 
     def token_spans(self) -> NDArray[np.float64]:
-        """Those of the rhythm; the beat, which every token carries, comes from the whole window."""
+        """Those of the rhythm tokens; the beat in each token comes from the whole window."""
         first: Any = self.rhythms[0]
         spans: NDArray[np.float64] = first.token_spans()
         return spans
@@ -160,7 +176,7 @@ def _beat_network(samples: int, width: int, hidden: int, dropout: float) -> nn.S
         ConvBlock(width, width, 7, 2),
         ConvBlock(width, 2 * width, 5, 2),
         ConvBlock(2 * width, 4 * width, 5, 2),
-        # every moment of the beat has weights of its own: where a bump lies is what it means
+        # no pooling: what a deflection means depends on where in the beat it lies
         nn.Flatten(),
         nn.Dropout(dropout),
         nn.Linear(4 * width * -(-samples // 8), hidden),
@@ -169,24 +185,24 @@ def _beat_network(samples: int, width: int, hidden: int, dropout: float) -> nn.S
     )
 
 
-def frontal(x: Tensor) -> Tensor:
-    """The six limb leads on one scale, solved from I + III = II.
+def limb_leads_on_one_scale(x: Tensor) -> Tensor:
+    """The six limb leads on a common scale, which follows from I + III = II.
 
     Args:
         x: (B, leads, samples), the limb leads first in standard order, each on a scale of its own.
 
     Returns:
-        (B, 6, samples); with the scales as they came where the leads don't fit together (a lead is missing, or not what it is called).
+        (B, 6, samples); unchanged for records whose leads break I + III = II (a lead is missing or mislabelled).
     """
     stacked = torch.stack([x[:, 0], -x[:, 1], x[:, 2]], -1).double()
     gram = stacked.mT @ stacked
     with torch.no_grad():
         power, mixes = torch.linalg.eigh(gram)
         fits = (power[:, 0] < 1e-3 * power[:, 1]) & (mixes[..., 0].abs() > 1e-3).all(1)
-        # stands in where nothing is solved: a flat record's own has no derivative
-        spare = torch.diag(power.new_tensor([1.0, 2.0, 3.0])).expand_as(gram)
-    # the scales are the combination of the three that vanishes
-    scale = torch.linalg.eigh(torch.where(fits[:, None, None], gram, spare))[1][..., 0].abs().to(x.dtype)
+        # replaces the matrices of records that are not solved: those of flat records have no derivative
+        substitute = torch.diag(power.new_tensor([1.0, 2.0, 3.0])).expand_as(gram)
+    # the scales are the combination of I, -II and III that is zero
+    scale = torch.linalg.eigh(torch.where(fits[:, None, None], gram, substitute))[1][..., 0].abs().to(x.dtype)
     scale = scale / scale.square().mean(1, keepdim=True).sqrt()
     i, ii, iii = (x[:, k] * scale[:, [k]] for k in range(3))
     solved = torch.stack([i, ii, iii, -(i + ii) / 2, (i - iii) / 2, (ii + iii) / 2], 1)
@@ -194,7 +210,7 @@ def frontal(x: Tensor) -> Tensor:
 
 
 def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
-    """The beats of a window, aligned to each other and averaged by how alike they are.
+    """The beats of a window, aligned to each other and averaged with their correlations as weights.
 
     Args:
         x: (B, leads, samples).
@@ -203,13 +219,13 @@ def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
         length: samples of the beat.
 
     Returns:
-        (B, leads, length), zero just before the QRS; zeros where nothing stands out.
+        (B, leads, length), zero just before the QRS; zeros where no beat was found.
     """
-    spare = round(0.128 * fs_hz)
-    moved, weight = _beats(x, fs_hz, before + spare, length + 2 * spare)
-    beat = _weighted(moved, weight)  # (B, leads, length + 2 spare)
+    margin = round(0.128 * fs_hz)
+    moved, weight = _beats(x, fs_hz, before + margin, length + 2 * margin)
+    beat = _weighted_mean(moved, weight)  # (B, leads, length + 2 margin)
     with torch.no_grad():
-        start = (_onset(beat, fs_hz, before + spare) - before).clamp(0, 2 * spare)
+        start = (_qrs_onset(beat, fs_hz, before + margin) - before).clamp(0, 2 * margin)
     place = start[:, None] + torch.arange(length, device=x.device)
     cut = beat.gather(2, place[:, None].expand(-1, x.shape[1], -1))
     level = cut[..., max(0, before - round(0.048 * fs_hz)) : before - 1].mean(-1, keepdim=True)
@@ -217,61 +233,66 @@ def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
 
 
 def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor]:
-    """Beats cut out of a window at every shift, (B, leads, shifts, K, length), and the weight of each cut, (B, shifts, K)."""
-    there, index, reach = _places(x, fs_hz, centre, length)
+    """Beats cut out at every shift, (B, leads, shifts, K, length), and the weight of each cut, (B, shifts, K)."""
+    there, index, reach = _beat_windows(x, fs_hz, centre, length)
     rows = x[:, :, None].expand(-1, -1, index.shape[2], -1).gather(3, index.expand(-1, x.shape[1], -1, -1))
     moved = rows.unfold(3, length, 1).movedim(3, 2)
     weight = there[:, None] * (torch.arange(2 * reach + 1, device=x.device) == reach)[None, :, None]
     close = moved[..., max(0, centre - round(0.16 * fs_hz)) : centre + round(0.36 * fs_hz)]
     norm = (close.var(-1, unbiased=False).mul(close.shape[-1]).sum(1) + 1e-9).sqrt()  # (B, shifts, K)
     for _ in range(2):
-        mean = _weighted(close, weight)
+        mean = _weighted_mean(close, weight)
         mean = mean - mean.mean(-1, keepdim=True)
         size = (mean.square().sum((1, 2)) + 1e-9).sqrt()[:, None, None]
-        likeness = torch.einsum("blskn,bln->bsk", close, mean) / (norm * size + 1e-6)
-        best = likeness == likeness.amax(1, keepdim=True)
-        found = best * there[:, None] * (likeness - 0.6).clamp(min=0)
-        # where no beat is like the others, all of them count
+        correlation = torch.einsum("blskn,bln->bsk", close, mean) / (norm * size + 1e-6)
+        best = correlation == correlation.amax(1, keepdim=True)
+        found = best * there[:, None] * (correlation - 0.6).clamp(min=0)
+        # where no beat correlates with the mean, all beats are averaged
         weight = torch.where(found.sum((1, 2), keepdim=True) > 0, found, weight)
     return moved, weight
 
 
 @torch.no_grad()
-def _places(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor, int]:
-    """Which of K places hold a beat (B, K), the samples to cut there (B, 1, K, length + 2 reach), and how far a cut may be shifted."""
+def _beat_windows(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor, int]:
+    """Find up to K beats.
+
+    Returns:
+        Which of K windows hold a beat (B, K), their samples (B, 1, K, length + 2 reach), and by how many samples
+        (``reach``) a beat may be shifted.
+    """
     half, reach, samples = round(0.25 * fs_hz), max(1, round(0.024 * fs_hz)), x.shape[-1]
     smooth = _odd(0.088 * fs_hz)
-    energy = F.avg_pool1d(_velocity(x).square(), smooth, 1, smooth // 2, count_include_pad=False)
+    energy = F.avg_pool1d(_slope(x).square(), smooth, 1, smooth // 2, count_include_pad=False)
     top = F.max_pool1d(energy, 2 * half + 1, 1, half)
     usual = F.max_pool1d(energy, min(samples, round(1.5 * fs_hz)), round(fs_hz))[:, 0].median(1).values[:, None]
-    # whole beats only, and room to move each of them
+    # whole beats only, with room to shift each of them
     peaks = ((energy == top)[:, 0] & (energy[:, 0] > 0.25 * usual)).float()
     peaks[:, : centre + reach] = 0
     peaks[:, max(0, samples - (length - centre) - reach) :] = 0
-    there, at = peaks.topk(min(PEAKS, samples), dim=1)  # (B, K)
+    there, at = peaks.topk(min(MAX_BEATS, samples), dim=1)  # (B, K)
     span = torch.arange(-centre - reach, length - centre + reach, device=x.device)
     index = (at[..., None] + span).clamp(0, samples - 1)[:, None]  # (B, 1, K, length + 2 reach)
     return there, index, reach
 
 
-def _onset(beat: Tensor, fs_hz: float, centre: int) -> Tensor:
-    """(B,): sample where all leads together begin to move fast, within 0.12 s of when they are fastest."""
-    speed = F.avg_pool1d(_velocity(beat), 3, 1, 1)[:, 0]
+def _qrs_onset(beat: Tensor, fs_hz: float, centre: int) -> Tensor:
+    """(B,): first sample, at most 0.12 s before the steepest one, where the slope exceeds a fifth of its maximum."""
+    slope = F.avg_pool1d(_slope(beat), 3, 1, 1)[:, 0]
     place = torch.arange(beat.shape[-1], device=beat.device)
-    speed = speed * ((place - centre).abs() <= round(0.176 * fs_hz))
-    fastest = speed.argmax(1, keepdim=True)
-    rising = speed > 0.2 * speed.amax(1, keepdim=True)
-    rising &= (place <= fastest) & (place >= fastest - round(0.12 * fs_hz))
-    return torch.where(rising, place, beat.shape[-1]).amin(1)
+    slope = slope * ((place - centre).abs() <= round(0.176 * fs_hz))
+    steepest = slope.argmax(1, keepdim=True)
+    steep = slope > 0.2 * slope.amax(1, keepdim=True)
+    steep &= (place <= steepest) & (place >= steepest - round(0.12 * fs_hz))
+    return torch.where(steep, place, beat.shape[-1]).amin(1)
 
 
-def _weighted(rows: Tensor, weight: Tensor) -> Tensor:
+def _weighted_mean(rows: Tensor, weight: Tensor) -> Tensor:
     """(B, leads, shifts, K, n) and (B, shifts, K) -> the weighted mean, (B, leads, n)."""
     return torch.einsum("blskn,bsk->bln", rows, weight) / weight.sum((1, 2)).clamp(min=1e-6)[:, None, None]
 
 
-def _velocity(x: Tensor) -> Tensor:
-    """How fast all leads together move, (B, 1, samples)."""
+def _slope(x: Tensor) -> Tensor:
+    """Length of the slope vector over all leads, (B, 1, samples)."""
     step = F.pad(x[..., 2:] - x[..., :-2], (1, 1)).clamp(-3, 3)
     return step.square().sum(1, keepdim=True).sqrt()
 

@@ -15,12 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..kernels.layer_norm import add_norm
-from .contract import SignalContract, leads_of
+from .contract import SignalContract, lead_names
 from .registry import Encoder, register_encoder
 
 
 class ResidualAttentionBlock(nn.Module):
-    """Pre-norm attention and MLP; with ``cross`` the keys come from another sequence with a norm of its own."""
+    """Pre-norm attention and MLP; with ``cross`` the keys come from another sequence, which has its own norm.
+
+    Args:
+        width: channels of a token.
+        heads: of the attention.
+        cross: attend to another sequence.
+        mlp_width: of the inner layer; four times the width when None.
+    """
 
     def __init__(self, width: int, heads: int, cross: bool = False, mlp_width: int | None = None) -> None:
         super().__init__()
@@ -35,7 +42,7 @@ class ResidualAttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, kv: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """(B, T, C), optionally (B, S, C) to look at -> (B, T, C)."""
+        """(B, T, C), optionally (B, S, C) to attend to -> (B, T, C)."""
         query = self.ln_1(x)
         key = query if kv is None else self.ln_1_kv(kv)
         x, normed = add_norm(x, self.attn(query, key, key, need_weights=False, attn_mask=mask)[0], self.ln_2)
@@ -68,8 +75,9 @@ class EcgCoca(Encoder):
         leads: rows of the input.
         n_samples: samples of the input (10 s at 500 Hz).
         patch: samples of a patch.
-        width, layers: of the transformer.
-        embed_dim: of the contrastive embedding.
+        width: channels of the transformer.
+        layers: of the transformer.
+        embed_dim: length of the contrastive embedding.
         heads: of the attention; 64 channels each when None.
         mlp_width: of the inner layer; four times the width when None.
     """
@@ -90,7 +98,7 @@ class EcgCoca(Encoder):
         super().__init__()
         self.width, self.n_tokens = width, n_samples // patch + 1
         self.contract = SignalContract(
-            leads=leads_of(leads),
+            leads=lead_names(leads),
             n_samples=n_samples,
             missing_leads="error",
             paper="arXiv 2408.08849",
@@ -112,7 +120,7 @@ class EcgCoca(Encoder):
         return self._transformed(torch.cat([cls, patches], dim=1) + self.positional_embedding)
 
     def from_int16(self, samples: Tensor, zscore: bool = False, probe: Tensor | None = None) -> Tensor:
-        """The same from int16, by the fused front end."""
+        """As ``Encoder.from_int16``, with the fused front end."""
         from ..kernels.ecg_front_end import embed_int16
 
         return self._transformed(
@@ -128,7 +136,7 @@ class EcgCoca(Encoder):
         )
 
     def token_spans(self) -> NDArray[np.float64]:
-        """The class token has no place; each patch has its own."""
+        """The class token covers no samples; every other token covers its patch."""
         patch, start = self.conv1.kernel_size[0], np.r_[0, np.arange(self.n_tokens - 1)]
         return np.stack([start, np.r_[0, start[1:] + 1]], 1) * float(patch)
 

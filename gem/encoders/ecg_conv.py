@@ -14,7 +14,14 @@ from .registry import Encoder, register_encoder
 
 
 class ConvBlock(nn.Module):
-    """Two convolutions and a short cut; halves the length when ``stride`` is 2."""
+    """Residual block: two convolutions and a shortcut.
+
+    Args:
+        inner: channels of the input.
+        outer: channels of the output.
+        kernel: size of both convolutions.
+        stride: of the first; 2 halves the length.
+    """
 
     def __init__(self, inner: int, outer: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -27,6 +34,7 @@ class ConvBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv1d(inner, outer, 1, stride, bias=False), nn.BatchNorm1d(outer))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inner, length) -> (B, outer, length / stride, rounded up)."""
         y = self.bn1(self.conv1(x)).relu()
         out: Tensor = (self.bn2(self.conv2(y)) + self.shortcut(x)).relu()
         return out
@@ -77,7 +85,7 @@ class EcgConv(Encoder):
         self.width, self.n_tokens, self.stride = inner, length, 2 ** (len(widths) + 1)
 
     def token_spans(self) -> NDArray[np.float64]:
-        """Every convolution is centred on the samples it keeps, so token i has its middle at sample i x stride."""
+        """Every convolution is centred, so token i has its middle at sample i x stride."""
         start = (np.arange(self.n_tokens) - 0.5) * self.stride
         return np.stack([start, start + self.stride], 1)
 

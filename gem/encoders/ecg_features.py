@@ -1,4 +1,4 @@
-"""No encoder: features that were computed before (MEIT's checkpoints may come without their ResNet)."""
+"""No network: features that were computed before (MEIT's checkpoints may come without their ResNet)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from .registry import Encoder, register_encoder
 
 @register_encoder(name="ecg_features")
 class EcgFeatures(Encoder):
-    """Takes (B, width) or (B, n_tokens, width) and hands it on.
+    """Passes (B, width) or (B, n_tokens, width) on unchanged.
 
     Sees: features that were computed before.
     Architecture: none, no parameters.
     Source: this library; MEIT's checkpoints may come without their ResNet.
+
+    Args:
+        width: length of a feature vector.
+        n_tokens: vectors per record.
     """
 
     tiny: ClassVar[dict[str, Any]] = {"width": 16}

@@ -1,7 +1,8 @@
-"""ECG-FM: a wav2vec 2.0 transformer over convolved samples, in the key layout of fairseq-signals. No weights come with it.
+"""ECG-FM: a wav2vec 2.0 transformer over convolved samples, in the key layout of fairseq-signals; without weights.
 
 References:
-    McKeen et al., ECG-FM, arXiv 2408.05178; Baevski et al., wav2vec 2.0. What could not be verified: docs/models/foundation.md.
+    McKeen et al., ECG-FM, arXiv 2408.05178; Baevski et al., wav2vec 2.0. What could not be verified:
+    docs/models/foundation.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .contract import SignalContract, leads_of
+from .contract import SignalContract, lead_names
 from .registry import Encoder, register_encoder
 
 
@@ -24,7 +25,7 @@ class _FeatureExtractor(nn.Module):
         inner = leads
         for i, (outer, kernel, stride) in enumerate(conv_layers):
             conv = nn.Conv1d(inner, outer, kernel, stride, bias=conv_bias)
-            # the places in the sequence carry the published keys: dropout is second, one channel a group third
+            # positions in the sequence match the published keys: dropout second, the norm per channel third
             norm = [nn.GroupNorm(outer, outer)] if i == 0 else []
             layers.append(nn.Sequential(conv, nn.Identity(), *norm, nn.GELU()))
             inner = outer
@@ -37,7 +38,7 @@ class _FeatureExtractor(nn.Module):
 
 
 class _Positions(nn.Module):
-    """A grouped convolution whose kernel has its length and its direction apart (weight norm over all but the last axis)."""
+    """A grouped convolution with weight norm: the kernel's norm and direction are separate parameters."""
 
     def __init__(self, width: int, kernel: int, groups: int) -> None:
         super().__init__()
@@ -111,8 +112,12 @@ class EcgFm(Encoder):
         n_samples: samples of the input (5 s at 500 Hz).
         conv_layers: (channels, kernel, stride) of each convolution; the first is normalised per channel.
         conv_bias: whether they have a bias.
-        width, layers, heads, mlp_width: of the transformer.
-        conv_pos, conv_pos_groups: kernel and groups of the convolution that stands for positions.
+        width: channels of the transformer.
+        layers: of the transformer.
+        heads: of its attention.
+        mlp_width: channels of its inner layers.
+        conv_pos: kernel of the convolution that replaces position embeddings.
+        conv_pos_groups: groups of this convolution.
         norm_first: normalise before attention and MLP, not after.
         normalization: of the signal, see ``SignalContract``.
     """
@@ -145,7 +150,7 @@ class EcgFm(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            leads=leads_of(leads),
+            leads=lead_names(leads),
             n_samples=n_samples,
             normalization=normalization,
             paper="arXiv 2408.05178",

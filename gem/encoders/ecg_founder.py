@@ -1,4 +1,4 @@
-"""ECGFounder: a 1-D RegNet-like network (Net1D), in the key layout of its released checkpoints. No weights come with it.
+"""ECGFounder: a 1-D RegNet-like network (Net1D), in the key layout of its released checkpoints; without weights.
 
 References:
     Li et al., ECGFounder, arXiv 2410.04133; Hong et al., Net1D. What could not be verified: docs/models/foundation.md.
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .contract import SignalContract, leads_of
+from .contract import SignalContract, lead_names
 from .registry import Encoder, register_encoder
 
 
@@ -35,7 +35,7 @@ def _same(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 class _Block(nn.Module):
-    """1x1, grouped and 1x1 convolutions, each after its activation; squeeze and excitation; a short cut without weights."""
+    """1x1, grouped and 1x1 convolutions, each after its activation; squeeze-excitation; a shortcut without weights."""
 
     def __init__(
         self, inner: int, middle: int, outer: int, kernel: int, stride: int, groups: int, **flags: bool
@@ -90,8 +90,10 @@ class EcgFounder(Encoder):
         leads: rows of the input.
         n_samples: samples of the input (10 s at 500 Hz).
         base: channels after the first convolution.
-        filters, blocks: channels and blocks of each stage.
-        kernel, stride: of the grouped convolutions; each stage's first block has the stride.
+        filters: channels of each stage.
+        blocks: number of blocks of each stage.
+        kernel: of the grouped convolutions.
+        stride: of the first block of each stage.
         groups_width: channels of a group.
         ratio: inner channels of a block as a share of its output's.
         norm: batch normalisation; the released fine-tuning code builds the network without.
@@ -120,7 +122,7 @@ class EcgFounder(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            leads=leads_of(leads),
+            leads=lead_names(leads),
             n_samples=n_samples,
             bandpass_hz=(0.67, 40.0),
             filter_order=4,
@@ -137,7 +139,7 @@ class EcgFounder(Encoder):
         stages: list[nn.Module] = []
         inner, length = base, -(-n_samples // 2)
         for i, (outer, depth) in enumerate(zip(filters, blocks, strict=True)):
-            made = [
+            stage = [
                 _Block(
                     inner if j == 0 else outer,
                     int(outer * ratio),
@@ -151,7 +153,7 @@ class EcgFounder(Encoder):
                 )
                 for j in range(depth)
             ]
-            stages.append(_Stage(made))
+            stages.append(_Stage(stage))
             inner, length = outer, -(-length // stride)
         self.stage_list = nn.ModuleList(stages)
         self.width, self.n_tokens = inner, length

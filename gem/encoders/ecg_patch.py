@@ -24,9 +24,14 @@ class EcgPatch(Encoder):
         leads: rows of the input.
         n_samples: samples of the input.
         patch: samples of a patch.
-        width, layers, heads: of the transformer.
+        width: channels of the transformer.
+        layers: of the transformer.
+        heads: of its attention.
         fs_hz: sampling rate, Hz.
-        dropout: in training.
+        dropout: dropout rate.
+
+    Raises:
+        GemConfigError: the window is not a whole number of patches.
     """
 
     tiny: ClassVar[dict[str, Any]] = {"n_samples": 500, "patch": 50, "width": 32, "layers": 1, "heads": 2, "fs_hz": 50}
@@ -62,7 +67,7 @@ class EcgPatch(Encoder):
         return self._transformed(self.stem(x).transpose(1, 2) + self.positions)
 
     def from_int16(self, samples: Tensor, zscore: bool = False, probe: Tensor | None = None) -> Tensor:
-        """The same from int16, by the fused front end."""
+        """As ``Encoder.from_int16``, with the fused front end."""
         from ..kernels.ecg_front_end import embed_int16
 
         stem = self.stem

@@ -1,4 +1,4 @@
-"""MEIT's encoder: a 1-D ResNet-50 that ends in one 2048-vector.
+"""MEIT's encoder: a 1-D ResNet-50 that ends in one vector of 2048 channels.
 
 References:
     Wan et al., MEIT, Findings of ACL 2025.
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from .contract import SignalContract, leads_of
+from .contract import SignalContract, lead_names
 from .registry import Encoder, register_encoder
 
 
@@ -47,7 +47,7 @@ class EcgResnet(Encoder):
     Args:
         leads: rows of the input.
         depths: blocks of each stage (3, 4, 6, 3 is ResNet-50).
-        widths: of each stage; a token has four times the last.
+        widths: of each stage; a token has four times the last width.
         n_samples: samples of the input at 500 Hz.
     """
 
@@ -62,7 +62,7 @@ class EcgResnet(Encoder):
     ) -> None:
         super().__init__()
         self.contract = SignalContract(
-            leads=leads_of(leads), n_samples=n_samples, normalization="minmax", paper="MEIT, Findings of ACL 2025"
+            leads=lead_names(leads), n_samples=n_samples, normalization="minmax", paper="MEIT, Findings of ACL 2025"
         )
         self.conv1 = nn.Conv1d(leads, widths[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm1d(widths[0])

@@ -1,8 +1,8 @@
-"""ECG paper, read the way a person does: in every column of pixels, where in each row is the trace?
+"""Traces from a page of ECG paper: where in each column of pixels is the trace of each row of leads?
 
-A general picture network has to find out from a few thousand records that a thin dark line matters and that its height is a voltage.
-This one starts from there: learned queries, one per row of the page, look along the height of every column for ink and return where they
-found it. What they return is a bundle of traces, and a 1-D convolutional network reads those.
+A general image network has to learn from a few thousand records that a thin dark line matters and that its height is a
+voltage. This one is built on it: learned queries, one per row of leads, attend to the ink along every column of pixels
+and return its height. The result is a set of traces, which a 1-D convolutional network reads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from .ecg_conv import EcgConv
 from .registry import Encoder, register_encoder
 
-# where our own paper (grounding.paper, 3x4 with a rhythm strip) has its rows and its first and last second, as shares of the page
+# centres of the rows, their height, and the start and end of the traces on our pages (grounding.paper, 3x4 with a
+# rhythm strip), as fractions of the page
 ROWS = (0.189, 0.409, 0.628, 0.848)
 ROW_HEIGHT = 0.22
 FIRST_S, LAST_S = 0.0644, 0.9592
@@ -31,15 +32,17 @@ class PaperTraces(Encoder):
     Architecture: a fixed front end that follows the ink of each row, then a 1-D ResNet over the traces.
     Source: this library; gem-nano's picture encoder.
 
-    The page has to look like ``grounding.render(record)``: rows of leads over a common time axis, dark ink on light paper, upright. The rows'
-    heights are where the search begins, not where it ends. Photographs and other layouts are outside what it was made for.
+    The page has to look like ``grounding.render(record)``: rows of leads over a common time axis, dark ink on light
+    paper, upright. The rows' heights are only where the search starts. It was not made for photographs and other
+    layouts.
 
     Args:
         img_size: (H, W) of the input.
-        rows: centre of each row, as a share of the height.
+        rows: centre of each row, as a fraction of the height.
         columns: leads side by side in a row.
-        samples: of a trace in one column; 128 of 2.5 s are about what 512 pixels of width hold.
-        widths, depth: see ``ecg_conv``.
+        samples: of a trace in one column; 128 for 2.5 s are about as many as 512 pixels of width resolve.
+        widths: channels of each stage, see ``ecg_conv``.
+        depth: blocks of each stage.
     """
 
     kind: ClassVar[str] = "vision"
@@ -58,7 +61,7 @@ class PaperTraces(Encoder):
         self.image_size = (int(img_size[0]), int(img_size[1]))
         self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
         self.columns, self.samples, self.rows = columns, samples, len(rows)
-        # ink is dark in the red channel, where the pink grid is as bright as the paper
+        # in the red channel the ink is dark, while the pink grid is as bright as the paper
         self.ink = nn.Conv2d(3, 1, 1)
         self.texture = nn.Sequential(nn.Conv2d(3, 8, 5, 1, 2), nn.GELU(), nn.Conv2d(8, len(rows), 3, 1, 1))
         self.centres = nn.Parameter(torch.tensor([float(row) for row in rows]))
@@ -66,11 +69,11 @@ class PaperTraces(Encoder):
         self.gain = nn.Parameter(torch.tensor(12.0))
         self.body = EcgConv(3 * len(rows) * columns, samples, widths, depth)
         self.width, self.n_tokens = self.body.width, self.body.n_tokens
-        self.start_reading()
+        self.reset_to_dark_lines()
 
     @torch.no_grad()
-    def start_reading(self) -> None:
-        """Begin as a reader of dark lines: no texture yet."""
+    def reset_to_dark_lines(self) -> None:
+        """Initialise the attention to dark ink; the texture convolutions start at zero."""
         self.ink.weight.copy_(torch.tensor([-8.0, 0.0, 0.0]).view(1, 3, 1, 1))
         bias: Any = self.ink.bias
         bias.fill_(5.0)
@@ -79,7 +82,14 @@ class PaperTraces(Encoder):
         last.bias.zero_()
 
     def traces(self, x: Tensor) -> Tensor:
-        """Where the ink is: (B, 3, H, W) -> (B, 3, rows, W), heights above each row's centre in rows: middle, top and bottom of the stroke."""
+        """The height of the ink in every column.
+
+        Args:
+            x: (B, 3, H, W).
+
+        Returns:
+            (B, 3, rows, W): middle, top and bottom of the stroke above each row's centre, in units of the row height.
+        """
         y = torch.linspace(0, 1, x.shape[-2], device=x.device, dtype=torch.float32)[:, None]
         off = (self.centres[:, None, None] - y) / ROW_HEIGHT  # (rows, H, 1), upwards
         prior = -2 * (off / self.reach[:, None, None]) ** 4
@@ -98,7 +108,7 @@ class PaperTraces(Encoder):
         middle = panels[:, :1]
         centred = middle - middle.mean(-1, keepdim=True)
         shape = centred / (centred.square().mean(-1, keepdim=True).sqrt() + 0.02)
-        # the form without its size, and the size of what rises and falls: records without millivolts have only the first
+        # the shape without its amplitude, and the amplitudes; records without a mV scale have only the first
         panels = torch.cat([shape, 5 * (panels[:, 1:] - middle.mean(-1, keepdim=True))], 1)
         read: Tensor = self.body(panels.transpose(2, 3).flatten(1, 3))
         return read

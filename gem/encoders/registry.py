@@ -18,14 +18,14 @@ from .contract import SignalContract
 
 
 class Encoder(nn.Module):
-    """What every encoder offers.
+    """Base class of the encoders.
 
     Attributes:
         kind: ``"ecg"`` or ``"vision"``.
-        contract: what an ECG encoder expects of the recording (None for vision).
+        tiny: keyword arguments with which a test builds a small one.
         width: channels of a token.
         n_tokens: tokens per record (or per picture tile).
-        kwargs: small keyword arguments a test can build the entry with.
+        contract: what an ECG encoder expects of the recording (None for vision).
     """
 
     kind: ClassVar[str] = "ecg"
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def from_int16(self, samples: Tensor, zscore: bool = False, probe: Tensor | None = None) -> Tensor:
-        """The tokens of samples that stayed 16 bits wide until they were on the device.
+        """The tokens of int16 samples, which are decoded on the encoder's device.
 
         Args:
             samples: (B, leads, samples) int16 in uV, -32768 where the encoder sees zeros.
@@ -49,14 +49,16 @@ class Encoder(nn.Module):
         Returns:
             (B, n_tokens, width), as ``forward`` gives it for the float signal.
         """
-        from ..kernels.ecg_front_end import decoded
+        from ..kernels.int16_samples import decoded
 
-        return self(decoded(samples, zscore=zscore, probe=probe).to(next(self.parameters()).dtype))  # type: ignore[no-any-return]
+        signal = decoded(samples, zscore=zscore, probe=probe)
+        return self(signal.to(next(self.parameters()).dtype))  # type: ignore[no-any-return]
 
     def token_spans(self) -> NDArray[np.float64]:
-        """Which samples of the signal each token is made of first of all, (n_tokens, 2): start and end; equal for one of none.
+        """The samples that each token stands for, (n_tokens, 2): start and end; equal for a token without samples.
 
-        Even stretches unless an encoder says otherwise. What attention or wide kernels bring in from elsewhere is not counted.
+        Segments of equal length unless an encoder overrides it. Attention and wide kernels, which mix in other
+        samples, are not counted.
 
         Raises:
             GemConfigError: the encoder takes no signal.
@@ -67,7 +69,7 @@ class Encoder(nn.Module):
         return np.stack([edges[:-1], edges[1:]], 1)
 
     def init_buffers(self) -> None:
-        """Set again what from_pretrained left uninitialised: buffers that the file does not hold."""
+        """Initialise buffers that checkpoint files do not hold, which ``from_pretrained`` leaves uninitialised."""
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "gem.encoders")
@@ -76,13 +78,22 @@ ENCODERS: Registry[type[Encoder]] = Registry("encoder", "gem.encoders")
 def register_encoder(entry: Any = None, *, name: str | None = None) -> Any:
     """Add an encoder class; use as ``@gem.register_encoder`` or ``@gem.register_encoder(name="...")``.
 
-    The entry is a ``gem.encoders.Encoder``: an nn.Module with ``kind``, ``width``, ``n_tokens`` and, for signals, ``contract``.
+    Args:
+        entry: a ``gem.encoders.Encoder``: an nn.Module with ``kind``, ``width``, ``n_tokens`` and, for signals,
+            ``contract``.
+        name: its name in configs; that of the class when None.
+
+    Returns:
+        The class.
     """
     return ENCODERS.register(entry, name=name)
 
 
 def list_encoders(pattern: str = "*") -> list[str]:
-    """Names of the registered encoders that match a shell-style pattern, sorted.
+    """Names of the registered encoders, sorted.
+
+    Args:
+        pattern: shell-style.
 
     Example:
         >>> "ecg_patch" in list_encoders("ecg*")
@@ -92,7 +103,11 @@ def list_encoders(pattern: str = "*") -> list[str]:
 
 
 def build_encoder(name: str, kwargs: dict[str, Any] | None = None) -> Encoder:
-    """An encoder from its name; ``timm/<model>`` builds a timm model.
+    """Build an encoder.
+
+    Args:
+        name: a registered name; ``timm/<model>`` builds a timm model.
+        kwargs: arguments of its class.
 
     Raises:
         EcgRegistryError: no encoder has this name.

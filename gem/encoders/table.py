@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def encoder_table() -> str:
-    """CSV with a row for each registered encoder, as it is built without arguments; empty where it can't be told."""
+    """CSV with a row for each registered encoder with default arguments; empty cells where a value is not defined."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -46,7 +46,7 @@ def _row(name: str) -> dict[str, object]:
         found = re.search(rf"^{column.capitalize()}: (.+?)(?=^\S[^:\n]*:|^$|\Z)", text, re.MULTILINE | re.DOTALL)
         row[column] = " ".join(found.group(1).split()) if found else ""
     needed = [part.name for part in inspect.signature(kind).parameters.values() if part.default is part.empty]
-    if needed:  # what it is depends on what it is given
+    if needed:  # without default arguments its sizes are not defined
         return row
     with torch.device("meta"):
         encoder = build_encoder(name)

@@ -13,8 +13,8 @@ from torch import Tensor
 from ..errors import GemConfigError
 from .registry import Encoder, register_encoder
 
-# what changes a model's sizes or its training, by plain values
-TAKEN = (
+# arguments of timm.create_model that only change sizes or rates
+ALLOWED_KWARGS = (
     "patch_size",
     "embed_dim",
     "embed_dims",
@@ -40,7 +40,7 @@ TAKEN = (
     "pos_drop_rate",
     "patch_drop_rate",
 )
-MOST_PIXELS = 2048  # of a side: positions of some models are counted pair by pair while they are built
+MAX_PIXELS = 2048  # per side; building some models takes memory that grows with the square of the number of patches
 
 
 @register_encoder(name="timm")
@@ -52,13 +52,13 @@ class TimmVision(Encoder):
     Source: timm (Apache-2.0), and the named model's own.
 
     Args:
-        model: timm's name of it (``timm/<name>`` in a config says the same); no name on a hub and no folder.
-        img_size: (H, W) of the input, or None for the model's own.
-        kwargs: sizes and rates of ``TAKEN``. ``timm.create_model`` takes more: files to read and models to fetch, which a config must not
-            name.
+        model: timm's name of it (``timm/<name>`` in a config is the same); not a name on a hub and not a folder.
+        img_size: (H, W) of the input, or None for the model's default.
+        **kwargs: sizes and rates, see ``ALLOWED_KWARGS``. ``timm.create_model`` takes more: files to read and models to
+            download, which a config must not name.
 
     Raises:
-        GemConfigError: a model or an argument that is none of these.
+        GemConfigError: an unknown model, or another argument.
     """
 
     kind: ClassVar[str] = "vision"
@@ -71,20 +71,21 @@ class TimmVision(Encoder):
         if not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)?", model) or not timm.is_model(model):
             near = difflib.get_close_matches(model, timm.list_models(), n=3)
             raise GemConfigError(f"timm has no model {model[:80]!r}", remedy=f"nearest: {', '.join(near) or 'none'}")
-        if odd := sorted(set(kwargs) - set(TAKEN)):
+        if unknown := sorted(set(kwargs) - set(ALLOWED_KWARGS)):
             raise GemConfigError(
-                f"a timm encoder does not take {', '.join(odd)[:200]}", remedy=f"it takes img_size, {', '.join(TAKEN)}"
+                f"a timm encoder does not take {', '.join(unknown)[:200]}",
+                remedy=f"it takes img_size, {', '.join(ALLOWED_KWARGS)}",
             )
-        if img_size is not None and not all(1 <= side <= MOST_PIXELS for side in img_size):
-            raise GemConfigError(f"img_size {img_size}", remedy=f"(H, W), 1 to {MOST_PIXELS} pixels each")
+        if img_size is not None and not all(1 <= side <= MAX_PIXELS for side in img_size):
+            raise GemConfigError(f"img_size {img_size}", remedy=f"(H, W), 1 to {MAX_PIXELS} pixels each")
         self.model_name, self.build_kwargs = model, dict(kwargs)
-        # only transformers take their input size when they are built
+        # only vision transformers take img_size when they are built
         self.body = self._create(timm, img_size)
         data = timm.data.resolve_model_data_config(self.body)
         self.image_size = tuple(img_size) if img_size else tuple(data["input_size"][1:])
         self.mean, self.std = tuple(data["mean"]), tuple(data["std"])
         self.width = int(self.body.num_features)  # type: ignore[arg-type]
-        self.n_tokens = self._count()
+        self.n_tokens = self._count_tokens()
 
     def _create(self, timm: Any, img_size: Sequence[int] | None) -> torch.nn.Module:
         options = {**self.build_kwargs, "num_classes": 0, "pretrained": False}
@@ -97,19 +98,19 @@ class TimmVision(Encoder):
         return timm.create_model(self.model_name, **options)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def _count(self) -> int:
-        """Tokens of a picture of ``image_size``, from a run on the meta device: no arithmetic."""
+    def _count_tokens(self) -> int:
+        """Tokens of a picture of ``image_size``, from a pass on the meta device, which only computes shapes."""
         import copy
 
-        was = copy.deepcopy(self.body).to("meta").eval()
-        probe = torch.zeros(1, 3, *self.image_size, device="meta")
-        return int(self._tokens(was, probe).shape[1])
+        body = copy.deepcopy(self.body).to("meta").eval()
+        picture = torch.zeros(1, 3, *self.image_size, device="meta")
+        return int(self._tokens(body, picture).shape[1])
 
     @staticmethod
     def _tokens(body: Any, x: Tensor) -> Tensor:
         features: Tensor = body.forward_features(x)
         if features.dim() == 4:
-            # swin and friends give (B, H, W, C), convolutional nets (B, C, H, W)
+            # Swin-like models give (B, H, W, C), convolutional networks (B, C, H, W)
             last = features.shape[-1] == body.num_features and features.shape[1] != body.num_features
             features = features.flatten(1, 2) if last else features.flatten(2).transpose(1, 2)
         return features
@@ -120,13 +121,15 @@ class TimmVision(Encoder):
 
     @torch.no_grad()
     def init_buffers(self) -> None:
+        """Copy the buffers that files do not hold from a newly built model."""
         import timm
 
-        kept = set(self.body.state_dict())
-        lost = {name: buffer for name, buffer in self.body.named_buffers() if name not in kept and not buffer.is_meta}
-        if not lost:
+        stored = set(self.body.state_dict())
+        unset = {name: buffer for name, buffer in self.body.named_buffers() if name not in stored}
+        unset = {name: buffer for name, buffer in unset.items() if not buffer.is_meta}
+        if not unset:
             return
         with torch.device("cpu"):
             fresh = dict(self._create(timm, list(self.image_size)).named_buffers())
-        for name, buffer in lost.items():
+        for name, buffer in unset.items():
             buffer.copy_(fresh[name])

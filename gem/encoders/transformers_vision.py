@@ -34,7 +34,7 @@ class _TransformersVision(Encoder):
         if layers is not None and not -layers - 1 <= select_layer <= layers:
             raise GemConfigError(f"select_layer {select_layer} of a tower with {layers} layers")
         body = AutoModel.from_config(settings)
-        # some releases of transformers wrap the tower once more; the keys stay the same without
+        # some releases of transformers wrap the tower once more, which would change the keys
         self.body = getattr(body, "vision_model", body)
         self.select_layer, self.select_feature = select_layer, select_feature
         self.width = int(settings.hidden_size)
@@ -43,7 +43,7 @@ class _TransformersVision(Encoder):
         self.patch_size = int(settings.patch_size)
         self.mean, self.std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
         grid = (self.image_size[0] // self.patch_size) * (self.image_size[1] // self.patch_size)
-        # a class token in front is CLIP's and ViT's habit; SigLIP has none, DeiT one more, others registers
+        # CLIP and ViT have a class token in front, SigLIP none, DeiT one more, others register tokens
         extra = 1 if settings.model_type == "deit" else int(getattr(settings, "num_register_tokens", 0))
         self.n_prefix = 0 if "siglip" in settings.model_type else 1 + extra
         self.n_tokens = grid + (self.n_prefix if select_feature == "cls_patch" else 0)
@@ -54,6 +54,7 @@ class _TransformersVision(Encoder):
         return hidden if self.select_feature == "cls_patch" else hidden[:, self.n_prefix :]
 
     def init_buffers(self) -> None:
+        """Number the positions."""
         import torch
 
         for module in self.body.modules():
@@ -69,6 +70,11 @@ class ClipVision(_TransformersVision):
     Sees: a picture of 336 x 336, or tiles of one.
     Architecture: vision transformer, CLIP-L/14; the patches of its second-last layer.
     Source: CLIP, ICML 2021; GEM's and PULSE's picture tower.
+
+    Args:
+        config: fields of transformers' ``CLIPVisionConfig``; CLIP-L/14 at 336 pixels when None.
+        select_layer: index of the layer whose output is taken.
+        select_feature: ``"patch"`` or ``"cls_patch"`` (with the class token).
     """
 
     tiny: ClassVar[dict[str, Any]] = {"config": _TINY, "select_layer": -2}
@@ -81,11 +87,16 @@ class ClipVision(_TransformersVision):
 
 @register_encoder(name="transformers_vision")
 class TransformersVision(_TransformersVision):
-    """A vision model of transformers: ``config`` is its config as a dict, with a ``model_type`` of ``VISION_TOWERS``.
+    """A vision model of transformers.
 
     Sees: a picture of the config's size.
     Architecture: the config's.
     Source: transformers (Apache-2.0), and the model's own.
+
+    Args:
+        config: its config as a dict, with a ``model_type`` of ``gem.untrusted.VISION_TOWERS``.
+        select_layer: index of the layer whose output is taken.
+        select_feature: ``"patch"`` or ``"cls_patch"`` (with the tokens in front).
     """
 
     tiny: ClassVar[dict[str, Any]] = {"config": {**_TINY, "model_type": "siglip_vision_model"}}

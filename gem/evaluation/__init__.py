@@ -1,4 +1,4 @@
-"""Benchmarks: what a model says, held against labels and measurements. One per file, picked by name."""
+"""Benchmarks: a model's output against labels and measurements. One per file, picked by name."""
 
 from . import classification, explanations  # noqa: F401  (they register themselves)
 from .registry import Benchmark, benchmarks, register_benchmark

@@ -1,4 +1,4 @@
-"""Superclass classification on PTB-XL: every registered metric (macro ROC-AUC, macro F1, balanced accuracy) with a bootstrap interval."""
+"""Superclass classification on PTB-XL: every registered metric, such as macro ROC-AUC, with a bootstrap interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,15 @@ Array = NDArray[np.float64]
 
 
 def targets(samples: Sequence[Sample], labels: Sequence[str] = SUPERCLASSES) -> Array:
-    """0/1 labels, (records, labels)."""
+    """Superclass labels as numbers.
+
+    Args:
+        samples: the records.
+        labels: superclasses.
+
+    Returns:
+        (records, labels), 0 or 1.
+    """
     return np.array([[label in sample.superclasses for label in labels] for sample in samples], np.float64)
 
 
@@ -39,10 +47,10 @@ def probabilities(
     """Class probabilities from the classification head, (records, superclasses).
 
     Args:
-        model: a model with ``.processor`` and a classification head that knows the superclasses.
-        samples: what to classify.
-        inputs: ``"both"``, ``"signal"`` or ``"picture"``: what the model is shown.
-        batch_size: records at once.
+        model: a model with ``.processor`` and a classification head that has the superclasses.
+        samples: the records.
+        inputs: ``"both"``, ``"signal"`` or ``"picture"``: which inputs the model gets.
+        batch_size: records per batch.
 
     Raises:
         GemInputError: unknown ``inputs``, or the head lacks a superclass.
@@ -51,7 +59,14 @@ def probabilities(
 
 
 def superclass_columns(model: GemForConditionalGeneration) -> list[int]:
-    """Where the head's superclasses are. Raises GemInputError where one is not."""
+    """The columns of the superclasses in the head's output.
+
+    Args:
+        model: a model with a classification head.
+
+    Raises:
+        GemInputError: the head lacks a superclass.
+    """
     names = list(model.config.class_names)
     missing = [label for label in SUPERCLASSES if label not in names]
     if missing:
@@ -64,7 +79,20 @@ def superclass_columns(model: GemForConditionalGeneration) -> list[int]:
 def class_logits(
     model: GemForConditionalGeneration, samples: Sequence[Sample], inputs: str = "both", batch_size: int = 16
 ) -> Array:
-    """Logits of every class of the head, (records, classes); arguments and errors as in ``probabilities``."""
+    """Logits of all classes of the classification head.
+
+    Args:
+        model: as in ``probabilities``.
+        samples: as in ``probabilities``.
+        inputs: as in ``probabilities``.
+        batch_size: as in ``probabilities``.
+
+    Returns:
+        (records, classes).
+
+    Raises:
+        GemInputError: unknown ``inputs``.
+    """
     if inputs not in INPUTS:
         raise GemInputError(f"unknown inputs {inputs!r}", remedy=f"use one of {', '.join(INPUTS)}")
     rows = []
@@ -83,7 +111,15 @@ def _sigmoid(logits: Array) -> Array:
 
 
 def class_targets(samples: Sequence[Sample], labels: Sequence[str]) -> Array:
-    """0/1 of any classes of the head, (records, labels): superclasses, subclasses, form and rhythm."""
+    """Labels as numbers, for any classes of the head: superclasses, subclasses, form and rhythm.
+
+    Args:
+        samples: the records.
+        labels: classes.
+
+    Returns:
+        (records, labels), 0 or 1.
+    """
     merged = {"ISCA": "ISC", "ISCI": "ISC"}
     rows = []
     for sample in samples:
@@ -94,21 +130,21 @@ def class_targets(samples: Sequence[Sample], labels: Sequence[str]) -> Array:
 
 
 def _share(counts: Array, rows: NDArray[np.intp]) -> float:
-    """Of (2, records) hits and answers, the share of hits over some records; NaN where nothing was answered."""
-    hit, said = counts[:, rows].sum(1)
-    return float(hit / said) if said else float("nan")
+    """The fraction of hits among answers over some records, from (2, records) counts of both; NaN without answers."""
+    hits, answers = counts[:, rows].sum(1)
+    return float(hits / answers) if answers else float("nan")
 
 
 def reliability(truth: Array, score: Array, edges: Sequence[float] = EDGES) -> list[dict[str, Any]]:
-    """How often what was given a probability is there, a row for each band of probabilities that occurs.
+    """Calibration: predicted probability and observed frequency, a row for each band of probabilities that occurs.
 
     Args:
         truth: (n,) 0 or 1.
         score: (n,) probabilities.
-        edges: of the bands, rising; the last one belongs to the band below it.
+        edges: of the bands, ascending; the last one belongs to the band below it.
 
     Returns:
-        ``low``, ``high``, ``n``, ``said`` (mean probability) and ``true`` (share that is there).
+        ``low``, ``high``, ``n``, ``said`` (mean predicted probability) and ``true`` (observed frequency).
     """
     place = np.clip(np.searchsorted(edges, score, side="right") - 1, -1, len(edges) - 2)
     place = np.where(score > edges[-1], -1, place)
@@ -116,18 +152,23 @@ def reliability(truth: Array, score: Array, edges: Sequence[float] = EDGES) -> l
     for band in range(len(edges) - 1):
         rows = place == band
         if rows.any():
-            told = {"low": edges[band], "high": edges[band + 1], "n": int(rows.sum())}
-            out.append({**told, "said": float(score[rows].mean()), "true": float(truth[rows].mean())})
+            row = {"low": edges[band], "high": edges[band + 1], "n": int(rows.sum())}
+            out.append({**row, "said": float(score[rows].mean()), "true": float(truth[rows].mean())})
     return out
 
 
 def abstention(truth: Array, score: Array, shares: Sequence[float] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)) -> dict[str, Any]:
-    """How right the answers (probability at least one half) are when the least sure records are left unanswered.
+    """Accuracy (of probabilities of at least one half) when the least certain records are left unanswered.
 
-    A record is as sure as its classes are on average, by their distance from one half.
+    The certainty of a record is the mean distance of its probabilities from one half.
+
+    Args:
+        truth: (records, classes), 0 or 1.
+        score: (records, classes), probabilities.
+        shares: fractions of the records that are answered.
 
     Returns:
-        ``share`` answered, ``accuracy`` over all classes of those, and ``exact``: the share of them with all classes right.
+        ``share`` answered, ``accuracy`` over all their classes, and ``exact``: the fraction with all classes right.
     """
     right = (score >= 0.5) == (truth > 0.5)
     order = np.argsort(-np.abs(score - 0.5).mean(1), kind="stable")
@@ -137,13 +178,15 @@ def abstention(truth: Array, score: Array, shares: Sequence[float] = (1.0, 0.9, 
 
 
 def asserted(truth: Array, score: Array) -> list[dict[str, Any]]:
-    """Of what an explanation says (probability at least one half), the share that is there, for each of its words for how sure it is.
+    """How often the diagnoses that an explanation asserts (probability at least one half) are right, by its wording.
 
     Args:
-        truth, score: (records, classes): those classes that an explanation has words for.
+        truth: (records, classes), 0 or 1, of the classes that explanations have words for.
+        score: (records, classes), probabilities.
 
     Returns:
-        The rows of ``reliability``, with ``interval``, 95 % by resampling records.
+        The rows of ``reliability``, a band for each wording of certainty, with ``interval``, 95 % by resampling
+        records.
     """
     edges = sorted({*(least for least, _ in BANDS), 1.0})
     rows = reliability(truth.ravel(), score.ravel(), edges)
@@ -155,7 +198,11 @@ def asserted(truth: Array, score: Array) -> list[dict[str, Any]]:
 
 
 def thresholds(model: GemForConditionalGeneration) -> Array:
-    """The model's own decision thresholds for the superclasses, chosen in its training; 0.5 where it has none."""
+    """The model's decision thresholds for the superclasses, chosen in its training; 0.5 if it has none.
+
+    Args:
+        model: the model.
+    """
     stored: dict[str, float] = getattr(model.config, "class_thresholds", None) or {}
     return np.array([stored.get(label, 0.5) for label in SUPERCLASSES])
 
@@ -166,9 +213,13 @@ def figures(
     """Value and 95 % bootstrap interval of every registered metric.
 
     Args:
-        score, truth: (records, labels): probabilities, and 0 or 1.
-        thresholds: (labels,), from where on a label is said.
+        score: (records, labels), probabilities.
+        truth: (records, labels), 0 or 1.
+        thresholds: (labels,), decision thresholds.
         rounds: of resampling.
+
+    Returns:
+        Metric -> (value, (low, high)).
     """
     out = {}
     for name in metrics:
@@ -199,11 +250,17 @@ def evaluate_classification(
 ) -> dict[str, Any]:
     """Every metric for both inputs, signal only and picture only.
 
+    Args:
+        model: a model with ``.processor`` and a classification head.
+        samples: labelled records.
+        rounds: of resampling.
+
     Returns:
-        ``macro_auc``, ``macro_f1``, ``balanced_accuracy`` and whatever else is registered in ``gem.metrics``: each a mapping ``both``/``signal``/``picture`` -> value;
-        ``intervals``: the same with 95 % bootstrap bounds; ``n``; ``ece`` of each superclass for each input. For both inputs:
-        ``per_class_auc`` of every class of the head that some records have, ``per_class_interval``, ``per_class_n``, ``reliability``,
-        ``abstention``, and ``asserted``: see the functions of these names.
+        ``macro_auc``, ``macro_f1``, ``balanced_accuracy`` and whatever else is registered in ``gem.metrics``: each a
+        mapping ``both``/``signal``/``picture`` -> value; ``intervals``: the same with 95 % bootstrap bounds; ``n``;
+        ``ece`` of each superclass for each input. For both inputs: ``per_class_auc`` of every class of the head that
+        some records have, ``per_class_interval``, ``per_class_n``, ``reliability``, ``abstention``, and ``asserted``:
+        see the functions of these names.
     """
     truth, limits = targets(samples), thresholds(model)
     out: dict[str, Any] = {
@@ -215,7 +272,7 @@ def evaluate_classification(
     names, columns = list(model.config.class_names), superclass_columns(model)
     for inputs in INPUTS:
         if model.config.vision_encoder is None and inputs == "picture":
-            # a model without a picture encoder has nothing to say to a picture; "both" is then its signal alone
+            # without a picture encoder there is no result for pictures, and "both" is the signal alone
             for name in metrics:
                 out[name][inputs] = out["intervals"][name][inputs] = None
             out["ece"][inputs] = None
@@ -224,16 +281,16 @@ def evaluate_classification(
         score = every[:, columns]
         for name, (value, interval) in figures(score, truth, limits, rounds).items():
             out[name][inputs], out["intervals"][name][inputs] = value, interval
-        apart = [calibration_error(truth[:, c], score[:, c]) for c in range(len(SUPERCLASSES))]
-        out["ece"][inputs] = dict(zip(SUPERCLASSES, apart, strict=True))
+        by_class = [calibration_error(truth[:, c], score[:, c]) for c in range(len(SUPERCLASSES))]
+        out["ece"][inputs] = dict(zip(SUPERCLASSES, by_class, strict=True))
         if inputs == "both":
-            out |= _classes(class_targets(samples, names), every, names, rounds)
+            out |= _by_class(class_targets(samples, names), every, names, rounds)
             out |= {"reliability": reliability(truth.ravel(), score.ravel()), "abstention": abstention(truth, score)}
     return out
 
 
-def _classes(truth: Array, score: Array, names: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Figures of every class of the head."""
+def _by_class(truth: Array, score: Array, names: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Results for every class of the head."""
     out: dict[str, Any] = {"per_class_auc": {}, "per_class_interval": {}, "per_class_n": {}}
     for column, name in enumerate(names):
         auc = MacroAUROC()

@@ -19,10 +19,10 @@ class Benchmark:
     """A registered benchmark.
 
     Attributes:
-        name: what ``gem evaluate`` calls it.
-        run: takes a model with ``.processor`` and labelled records, gives figures that JSON can hold.
-        table: the figures as text, for the terminal.
-        text: what it measures, in words.
+        name: for ``gem evaluate NAME``.
+        run: a function of a model with ``.processor`` and labelled records, whose result can be written as JSON.
+        table: a function that formats the result for the terminal.
+        text: what it measures, in one line.
     """
 
     name: str
@@ -35,7 +35,11 @@ benchmarks: Registry[Benchmark] = Registry("benchmark", "gem.benchmarks")
 
 
 def plain_table(figures: dict[str, Any]) -> str:
-    """A line for each figure that is a number."""
+    """A line for each number in the results.
+
+    Args:
+        figures: the results.
+    """
     numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
     return "\n".join(f"{name:30s}{value:>12.4g}" for name, value in numbers.items())
 
@@ -47,7 +51,7 @@ def register_benchmark(
 
     Args:
         name: for ``gem evaluate NAME``.
-        table: how the figures are printed.
+        table: a function that formats the results for the terminal.
 
     Example:
         >>> @register_benchmark("mean_age")

@@ -30,7 +30,7 @@ class EcgCocaOutput(ModelOutput):
     Attributes:
         loss: contrastive plus weighted captioning loss, when both inputs are given in pairs.
         last_hidden: (B, 1 + patches, width), what GEM feeds its LLM.
-        tokens: (B, patches, width) after the last norm, what the decoder looks at.
+        tokens: (B, patches, width) after the last norm, to which the decoder attends.
         pooled: (B, embed_dim), projected, not normalised.
         ecg_embeds: (B, embed_dim), of length one.
         text_embeds: (N, embed_dim), of length one.
@@ -65,7 +65,7 @@ class _TextTower(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """Causal self-attention blocks, each followed by a look at the ECG tokens."""
+    """Causal self-attention blocks, each followed by cross-attention to the ECG tokens."""
 
     def __init__(
         self,
@@ -93,7 +93,11 @@ class _Decoder(nn.Module):
 
 
 class EcgCocaModel(PreTrainedModel):
-    """ECG-CoCa, in the published key layout (without the ``module.`` that training put in front)."""
+    """ECG-CoCa, in the published key layout (without the prefix ``module.`` of the training code).
+
+    Args:
+        config: sizes of its towers.
+    """
 
     config: EcgCocaConfig
     config_class = EcgCocaConfig
@@ -127,7 +131,14 @@ class EcgCocaModel(PreTrainedModel):
         self.post_init()
 
     def encode_ecg(self, ecg: Tensor) -> EcgCocaOutput:
-        """(B, leads, samples), mV at 500 Hz."""
+        """Encode recordings.
+
+        Args:
+            ecg: (B, leads, samples), mV at 500 Hz.
+
+        Raises:
+            GemInputError: another shape.
+        """
         assert self.ecg.contract is not None  # for mypy: this encoder has one
         wanted = (self.ecg.conv1.in_channels, self.ecg.contract.n_samples)
         if ecg.dim() != 3 or tuple(ecg.shape[1:]) != wanted:
@@ -142,7 +153,18 @@ class EcgCocaModel(PreTrainedModel):
         return EcgCocaOutput(last_hidden=hidden, tokens=normed[:, 1:], pooled=pooled, ecg_embeds=embeds)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """(N, L) ids -> (N, embed_dim), of length one."""
+        """Encode texts.
+
+        Args:
+            input_ids: (N, L); pad id 0.
+            attention_mask: (N, L); from the pad id when None.
+
+        Returns:
+            (N, embed_dim), of length one.
+
+        Raises:
+            GemConfigError: the checkpoint has no text tower.
+        """
         return F.normalize(self._text(input_ids, attention_mask)[0], dim=-1)
 
     def _text(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -161,6 +183,9 @@ class EcgCocaModel(PreTrainedModel):
             ecg: (B, leads, samples).
             input_ids: (N, L); pad id 0.
             attention_mask: (N, L); from the pad id when None.
+
+        Raises:
+            GemInputError: neither input is given.
         """
         if ecg is None and input_ids is None:
             raise GemInputError("neither ecg nor input_ids")
@@ -174,8 +199,8 @@ class EcgCocaModel(PreTrainedModel):
         out.logits_per_ecg = self.logit_scale.exp() * out.ecg_embeds @ out.text_embeds.T
         if len(out.ecg_embeds) == len(out.text_embeds):
             target = torch.arange(len(out.ecg_embeds), device=hidden.device)
-            one = F.cross_entropy(out.logits_per_ecg, target)
-            out.loss = (one + F.cross_entropy(out.logits_per_ecg.T, target)) / 2
+            ecg_to_text = F.cross_entropy(out.logits_per_ecg, target)
+            out.loss = (ecg_to_text + F.cross_entropy(out.logits_per_ecg.T, target)) / 2
             if self.text_decoder is not None:
                 out.caption_logits = self.text_decoder(hidden[:, :-1], out.tokens)
                 caption = F.cross_entropy(
@@ -186,7 +211,16 @@ class EcgCocaModel(PreTrainedModel):
 
     @torch.no_grad()
     def zero_shot(self, ecg: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Score of each text as a label of each record, (B, N) in 0..1: a sigmoid of the scaled cosine."""
+        """Score each text as a label of each record.
+
+        Args:
+            ecg: (B, leads, samples), mV at 500 Hz.
+            input_ids: (N, L); pad id 0.
+            attention_mask: (N, L); from the pad id when None.
+
+        Returns:
+            (B, N) in 0..1: a sigmoid of the scaled cosine.
+        """
         logits = self(ecg, input_ids, attention_mask).logits_per_ecg
         return torch.sigmoid(logits)
 
@@ -194,13 +228,14 @@ class EcgCocaModel(PreTrainedModel):
     def caption(
         self, ecg: Tensor, bos_token_id: int = 101, eos_token_id: int = 102, max_new_tokens: int = 75, top_k: int = 1
     ) -> Tensor:
-        """Texts of recordings, token by token; a step runs text tower and decoder over all tokens so far.
+        """Generate texts, token by token; each step runs the text tower and the decoder over all tokens so far.
 
         Args:
             ecg: (B, leads, samples).
-            bos_token_id, eos_token_id: of the text tower's tokenizer; those of BERT's vocabularies.
-            max_new_tokens: at most.
-            top_k: 1 is greedy; more samples among the k likeliest.
+            bos_token_id: first token; the default is that of BERT's vocabularies.
+            eos_token_id: last token; likewise.
+            max_new_tokens: limit on the length.
+            top_k: 1 is greedy; otherwise a sample among the k most probable tokens.
 
         Returns:
             (B, L) ids, from ``bos_token_id`` on; 0 after ``eos_token_id``.
@@ -227,11 +262,12 @@ class EcgCocaModel(PreTrainedModel):
 
 
 def retrieval(queries: Tensor, targets: Tensor, ks: tuple[int, ...] = (1, 5, 10)) -> dict[str, float]:
-    """How high each query ranks its own partner.
+    """Retrieval: at which rank each query finds the target that belongs to it.
 
     Args:
-        queries, targets: (N, C) of length one, row i belongs to row i.
-        ks: ranks to count.
+        queries: (N, C) of length one.
+        targets: (N, C) of length one; row i belongs to query i.
+        ks: ranks for ``R@k``.
 
     Returns:
         ``R@k`` in percent, and the median rank. Equal cosines count against the query.

@@ -1,4 +1,4 @@
-"""The classification head on the fused encoder tokens: one linear layer per input, a weighted mean over the inputs that are there."""
+"""The classification head: one linear layer per input on its pooled tokens, then a weighted mean over the inputs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..encoders.registry import pooled
 
 
 class ClassificationHead(nn.Module):
-    """Mean and maximum of the projected tokens, per input.
+    """Class logits from the mean and maximum of each input's projected tokens.
 
     Args:
         hidden: channels of a projected token.
         n_classes: labels.
         inputs: names of the inputs, e.g. ``("ecg", "vision")``.
-        dropout: in training.
-        votes: weight of each input where several are there; alike where None.
+        dropout: dropout rate.
+        votes: weight of each input where several are given; equal weights when None.
     """
 
     def __init__(
@@ -39,7 +39,14 @@ class ClassificationHead(nn.Module):
         )
 
     def forward(self, tokens: dict[str, list[Tensor | None]]) -> Tensor:
-        """Per input a list over the batch of (tokens, hidden), None where absent -> (B, n_classes) logits; NaN where nothing is there."""
+        """Classify a batch.
+
+        Args:
+            tokens: per input one entry per row, (tokens, hidden), None where the row lacks this input.
+
+        Returns:
+            (B, n_classes) logits; NaN for rows without any input.
+        """
         votes: list[Tensor] = []
         weights: list[Tensor] = []
         for name, rows in tokens.items():

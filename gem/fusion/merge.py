@@ -1,4 +1,4 @@
-"""Token merge: each record's encoder tokens take the place of its one placeholder."""
+"""Token merge: each record's encoder tokens replace its one placeholder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GemInputError
-from ..kernels import chosen
+from ..kernels import kernel_selected
 from ..labels import IGNORE
 
 
@@ -21,7 +21,7 @@ class Merged:
         embeds: (B, T, hidden); zero where padded.
         attention_mask: (B, T), 1 where there is a token.
         labels: (B, T), -100 on encoder tokens and padding; None without labels.
-        position_ids: (B, T) counted from each row's first token; None where plain counting does.
+        position_ids: (B, T) counted from each row's first token; None where they are 0, 1, 2, ... for every row.
     """
 
     embeds: Tensor
@@ -38,12 +38,12 @@ def merge_tokens(
     attention_mask: Tensor | None = None,
     labels: Tensor | None = None,
 ) -> Merged:
-    """Put block ``i`` where row ``i`` has its placeholder.
+    """Replace the placeholder of each row by its encoder tokens.
 
     Args:
         input_ids: (B, L).
-        text: (B, L, hidden), embeddings of ``input_ids`` (anything at the placeholder).
-        blocks: per row (tokens, hidden), or None where the record has neither signal nor picture.
+        text: (B, L, hidden), embeddings of ``input_ids`` (any values at the placeholder).
+        blocks: per row (tokens, hidden), or None for a row with neither signal nor picture.
         placeholder: the id that marks the place.
         attention_mask: (B, L); padding may be on either side.
         labels: (B, L).
@@ -51,7 +51,7 @@ def merge_tokens(
     Raises:
         GemInputError: a placeholder without input, an input without placeholder, or two placeholders in a row.
     """
-    if chosen("merge", text, text.numel() + sum(block.numel() for block in blocks if block is not None)):
+    if kernel_selected("merge", text, text.numel() + sum(block.numel() for block in blocks if block is not None)):
         return _by_kernel(input_ids, text, blocks, placeholder, attention_mask, labels)
     keep = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
     left = bool((~keep[:, 0]).any())
@@ -97,12 +97,12 @@ def _check(places: int, given: bool, row: int, placeholder: int) -> None:
         )
 
 
-def _facts(
+def _layout(
     input_ids: Tensor, keep: Tensor, placeholder: int, counts: Sequence[int], given: Sequence[bool]
 ) -> tuple[int, bool, list[int]]:
     """Length of the longest merged row, whether rows are padded on the left, and where each row's encoder tokens begin.
 
-    The one time the host waits: it has to raise errors and to know how long the longest row is.
+    The only synchronisation with the GPU, which is needed to raise errors and to know the length of the longest row.
     """
     there = keep.bool()
     hit = there & (input_ids == placeholder)
@@ -127,7 +127,7 @@ def _by_kernel(
 
     keep = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     counts = [0 if block is None else len(block) for block in blocks]
-    length, left, _ = _facts(input_ids, keep, placeholder, counts, [block is not None for block in blocks])
+    length, left, _ = _layout(input_ids, keep, placeholder, counts, [block is not None for block in blocks])
     none = text.new_zeros(0, text.shape[-1])
     starts = _starts(counts, text)
     out = merge(
@@ -157,16 +157,21 @@ def project_and_merge(
     attention_mask: Tensor | None = None,
     labels: Tensor | None = None,
 ) -> tuple[Merged, list[Tensor | None], list[Tensor | None]]:
-    """``merge_tokens`` of tokens that are not projected yet: the dual projector writes them to their places.
+    """``merge_tokens`` for tokens that are not projected yet: the dual projector writes them to their places.
 
     Args:
-        input_ids, text, placeholder, attention_mask, labels: as in ``merge_tokens``.
+        input_ids: (B, L).
+        text: (B, L, hidden), embeddings of ``input_ids``.
         ecg: per row (tokens, ecg width) or None.
         picture: per row (tokens, width) or None.
-        ecg_layer, layers: weights as ``gem.kernels.project_both`` takes them.
+        ecg_layer: weight and bias of the ECG projector, as ``gem.kernels.project_both`` takes them.
+        layers: weights of the shared projector, likewise.
+        placeholder: the id that marks the place.
+        attention_mask: (B, L).
+        labels: (B, L).
 
     Returns:
-        The merged batch, and the projected tokens of each input: views of it.
+        The merged batch, and the projected tokens of each input, which are views of it.
 
     Raises:
         GemInputError: as ``merge_tokens``.
@@ -179,7 +184,7 @@ def project_and_merge(
     counts = [[0 if rows is None else len(rows) for rows in source] for source in (ecg, picture)]
     both = [a + b for a, b in zip(*counts, strict=True)]
     given = [a is not None or b is not None for a, b in zip(ecg, picture, strict=True)]
-    length, left, at = _facts(input_ids, keep, placeholder, both, given)
+    length, left, at = _layout(input_ids, keep, placeholder, both, given)
     width = layers[0].shape[1]
     signal = _joined(ecg, layers[0].new_zeros(0, ecg_layer[0].shape[1]))
     paper = _joined(picture, layers[0].new_zeros(0, width))

@@ -1,7 +1,7 @@
-"""MEIT's fusion: one ECG vector, through each layer's own k/v projections, as a key and value in front of the text.
+"""MEIT's fusion: one ECG vector, through each layer's k/v projections, as a key and value in front of the text.
 
-The vector carries no position, is not stored in the cache, and adds no parameters: every query sees it.
-Works through transformers' attention interface, so in any Llama-type decoder, grouped queries included.
+The vector has no position, is not stored in the cache and adds no parameters; every query attends to it. It is built
+on transformers' attention interface, and so works in any Llama-type decoder, grouped queries included.
 
 References:
     Wan et al., MEIT, Findings of ACL 2025.
@@ -30,15 +30,20 @@ def prefix_attention(
     prefix_mask: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention with one more key in front.
+    """Attention with one more key and value in front.
 
     Args:
         module: the attention layer (``k_proj``, ``v_proj``, ``head_dim``).
         query: (B, heads, L, head_dim).
-        key, value: (B, kv_heads, S, head_dim).
+        key: (B, kv_heads, S, head_dim).
+        value: (B, kv_heads, S, head_dim).
         attention_mask: (B, 1, L, S), additive or boolean; None for causal.
         prefix_vector: (B, head_dim), of unit length; None runs without ECG.
-        prefix_mask: (B,), False where a row has no ECG; None where all have.
+        prefix_mask: (B,), False where a row has no ECG; None if every row has one.
+        **kwargs: passed on to transformers' attention.
+
+    Returns:
+        (B, L, heads, head_dim), and the attention weights or None.
     """
     attend: Any = ALL_ATTENTION_FUNCTIONS["sdpa"]
     if prefix_vector is None:
@@ -70,5 +75,5 @@ def prefix_attention(
 
 
 AttentionInterface.register(NAME, prefix_attention)
-# a mask that is always there, additive: one more column can be put in front of it
+# "eager" masks are always built and additive, so that a column can be added in front
 AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])

@@ -13,7 +13,13 @@ from ..untrusted import check_arguments
 
 
 class MeitProjector(nn.Sequential):
-    """MEIT's head: Linear, BatchNorm, ReLU, Linear, BatchNorm, then unit length; (B, 1, C) -> (B, 1, d)."""
+    """MEIT's head: Linear, BatchNorm, ReLU, Linear, BatchNorm, then unit length.
+
+    Args:
+        width: channels of the input.
+        hidden: channels of the hidden layer.
+        out: channels of the output.
+    """
 
     def __init__(self, width: int, hidden: int, out: int) -> None:
         super().__init__(
@@ -21,16 +27,17 @@ class MeitProjector(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, width) -> (B, 1, out)."""
         return F.normalize(super().forward(x.flatten(0, 1)), dim=-1).view(*x.shape[:-1], -1)
 
 
 def build_projector(settings: dict[str, Any], width: int, out: int) -> nn.Module:
-    """A projector.
+    """Build a projector.
 
     Args:
         settings: ``{"type": "linear" | "mlp<N>x_gelu" | "meit" | "identity", "width": out, "hidden": ...}``.
-        width: channels that come in.
-        out: channels that leave, unless ``settings["width"]`` says otherwise.
+        width: channels of the input.
+        out: channels of the output, unless ``settings["width"]`` overrides it.
 
     Raises:
         GemConfigError: an unknown type or setting.
@@ -53,11 +60,15 @@ def build_projector(settings: dict[str, Any], width: int, out: int) -> nn.Module
 
 
 def _settings(type: str = "mlp2x_gelu", width: int | None = None, hidden: int | None = None) -> None:
-    """A projector's settings and their kinds."""
+    """A signature for ``check_arguments``: a projector's settings and their types."""
 
 
 def shared_mlp(projector: nn.Module | None) -> nn.Sequential | None:
-    """The projector, if it is exactly Linear, exact GELU, Linear with biases: what ``gem.kernels.project_both`` computes."""
+    """The projector if ``gem.kernels.project_both`` can compute it: Linear, exact GELU, Linear, with biases; else None.
+
+    Args:
+        projector: any module, or None.
+    """
     if type(projector) is not nn.Sequential or [type(layer) for layer in projector] != [nn.Linear, nn.GELU, nn.Linear]:
         return None
     first, activation, second = projector

@@ -15,7 +15,17 @@ from ..errors import GemInputError
 
 
 def best_resolution(size: tuple[int, int], pinpoints: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """The canvas (width, height) that keeps most of the picture's pixels and, among those, wastes least.
+    """The canvas that keeps most of the picture's pixels and, among those, has the least padding.
+
+    Args:
+        size: (width, height) of the picture.
+        pinpoints: (width, height) of each canvas.
+
+    Returns:
+        (width, height).
+
+    Raises:
+        GemInputError: there are no canvases.
 
     Example:
         >>> best_resolution((2200, 1700), [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)])
@@ -42,19 +52,22 @@ def merge_tiles(
     tile_px: int,
     newline: Tensor | None,
 ) -> Tensor:
-    """The tokens of one picture's tiles, base view first, as one sequence.
+    """Join the tokens of one picture's tiles into one sequence, the base view first.
 
     Args:
         tiles: (tiles, tokens, hidden), projected.
-        size: (width, height) of the picture before it was tiled; needed to take the padding off.
+        size: (width, height) of the picture before it was tiled; needed to remove the padding.
         merge: ``"flat"`` (tile after tile), ``"spatial"`` (row after row of the whole picture) or ``"spatial_unpad"``
             (the same without the padding).
         pinpoints: canvases (width, height) that a picture may be put on.
         tile_px: side of a tile.
-        newline: (hidden,), put after every row of ``"spatial_unpad"``.
+        newline: (hidden,), inserted after every row of ``"spatial_unpad"``.
 
     Returns:
         (tokens, hidden).
+
+    Raises:
+        GemInputError: a size that does not match the tiles, or a missing size or newline.
     """
     if merge == "flat":
         return tiles.flatten(0, 1)
@@ -83,7 +96,7 @@ def merge_tiles(
 
 
 def _unpad(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    """(H, W, C) without the rows or columns that only hold padding."""
+    """(H, W, C) without the rows or columns that hold only padding."""
     (width, height), (rows, columns) = size, grid.shape[:2]
     if width / height > columns / rows:
         edge = (rows - int(height * (columns / width))) // 2

@@ -1,4 +1,4 @@
-"""A teacher behind any OpenAI-compatible endpoint: plain HTTP, with time limits, retries and a bound on what is read."""
+"""A teacher behind any OpenAI-compatible endpoint: plain HTTP, with a time limit, retries and a limit on the answer."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .lessons import Lesson
 from .teachers import Teacher, TeacherConfigError, TeacherError, chat, teachers
 
 MAX_ANSWER_BYTES = 1 << 20
-# what a request may hope to get another time
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+# HTTP status codes after which a later request may succeed
+_RETRYABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True)
 class OpenAITeacher:
-    """Asks ``{url}/chat/completions``.
+    """Sends lessons to ``{url}/chat/completions``.
 
     Attributes:
-        url: up to and without ``/chat/completions``, e.g. ``http://localhost:8000/v1``.
-        model: its name there.
-        key_variable: environment variable that holds the key; the key itself is kept nowhere.
+        url: without ``/chat/completions``, e.g. ``http://localhost:8000/v1``.
+        model: its name at the endpoint.
+        key_variable: environment variable with the key, which is never stored.
         timeout_s: for one whole request, s.
-        retries: how often a request is repeated after the first.
+        retries: how often a failed request is repeated.
         wait_s: before the first repetition, s; doubled each time.
         max_tokens: of an answer.
-        concurrency: lessons asked at the same time by each worker.
+        concurrency: lessons that each worker sends at the same time.
     """
 
     url: str
@@ -48,16 +48,17 @@ class OpenAITeacher:
     name: str = "openai"
 
     def describe(self) -> dict[str, Any]:
+        """See ``Teacher``."""
         return {"teacher": self.name, "url": self.url, "model": self.model, "max_tokens": self.max_tokens}
 
     def answer(self, lesson: Lesson) -> list[str]:
         """One request per turn; see ``Teacher``."""
         written: list[str] = []
         for _ in lesson.turns:
-            written.append(self._ask(chat(lesson, written)))
+            written.append(self._request(chat(lesson, written)))
         return written
 
-    def _ask(self, messages: list[dict[str, str]]) -> str:
+    def _request(self, messages: list[dict[str, str]]) -> str:
         body = json.dumps(
             {
                 "model": self.model,
@@ -67,25 +68,25 @@ class OpenAITeacher:
                 "stream": False,
             }
         )
-        trouble = ""
+        problem = ""
         for attempt in range(self.retries + 1):
             if attempt:
                 time.sleep(min(60.0, self.wait_s * 2 ** (attempt - 1)))
             try:
-                return self._once(body.encode())
+                return self._post(body.encode())
             except urllib.error.HTTPError as error:
-                trouble = f"HTTP {error.code}"
-                if error.code not in _PASSING:
-                    said = ""
-                    with contextlib.suppress(OSError, http.client.HTTPException):  # the code alone must do
-                        said = " ".join(error.read(500).decode("utf-8", "replace").split())
+                problem = f"HTTP {error.code}"
+                if error.code not in _RETRYABLE:
+                    reply = ""
+                    with contextlib.suppress(OSError, http.client.HTTPException):  # then without the server's text
+                        reply = " ".join(error.read(500).decode("utf-8", "replace").split())
                     raise TeacherConfigError(
-                        f"the endpoint refuses with HTTP {error.code} ({said[:200]})",
+                        f"the endpoint refuses with HTTP {error.code} ({reply[:200]})",
                         where=self.url,
                         remedy=f"check --url, --model and the key in ${self.key_variable}",
                     ) from None
             except TimeoutError:
-                trouble = f"no answer within {self.timeout_s:g} s"
+                problem = f"no answer within {self.timeout_s:g} s"
             except (
                 OSError,
                 http.client.HTTPException,
@@ -95,12 +96,12 @@ class OpenAITeacher:
                 TypeError,
                 RecursionError,
             ) as error:
-                trouble = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+                problem = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise TeacherError(
-            f"no answer after {self.retries + 1} tries ({trouble})", where=self.url, remedy="run again with --retry"
+            f"no answer after {self.retries + 1} tries ({problem})", where=self.url, remedy="run again with --retry"
         )
 
-    def _once(self, body: bytes) -> str:
+    def _post(self, body: bytes) -> str:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         key = os.environ.get(self.key_variable)
         if key:
@@ -109,7 +110,7 @@ class OpenAITeacher:
         until = time.monotonic() + self.timeout_s
         received = bytearray()
         with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
-            # a socket's timeout starts anew with every byte: a server that drips must not hold a worker for ever
+            # the socket's timeout restarts with every byte, so the time for the whole reply is checked here
             while part := reply.read1(1 << 16):
                 received += part
                 if len(received) > MAX_ANSWER_BYTES:
@@ -124,7 +125,7 @@ class OpenAITeacher:
 
 @teachers.register
 def openai(*, url: str | None = None, model: str | None = None, **options: Any) -> Teacher:
-    """any OpenAI-compatible endpoint (--url, --model)"""
+    """Any OpenAI-compatible endpoint (--url, --model)."""
     if not url or not url.startswith(("http://", "https://")) or not model:
         raise EcgError(
             "an endpoint needs an address and a model",

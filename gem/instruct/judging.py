@@ -1,6 +1,6 @@
-"""Keep, mend or reject what a teacher wrote: a sentence stays only where the recording bears out all that is read in it.
+"""Keep, mend or reject a teacher's answers: a sentence is kept only if the recording supports all its statements.
 
-Numbers are stricter still: each must come from a cited fact or lie in a supported statement, else its sentence goes, whoever wrote it.
+Each number must also come from a cited fact or be part of a supported statement, or its sentence is removed.
 """
 
 from __future__ import annotations
@@ -23,30 +23,33 @@ _SENTENCE = re.compile(
     r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)(?<!\bvs\.)(?<!\bca\.)(?<!\bapprox\.)\s+|\n+", re.IGNORECASE
 )
 _MARKUP = re.compile(r"^\s*(?:[-*•]\s+|#+\s*|\d{1,2}[.)]\s+(?=\D))|\*\*|__|`")
-# lead names and "12-lead" hold digits that are no values; "V1, 3 mm" must keep its 3
+# digits in lead names and "12-lead" are not values; the 3 in "V1, 3 mm" is
 _LEADS = re.compile(
-    r"\b[Vv][1-6](?:\s*(?:-|–|to|,|and|/|&)\s*[Vv]?[1-6]\b(?!\s*(?:mm|mv|ms|s\b|sec|bpm|%|°|deg|beat|\.\d)))*|\b12[- ]lead",
+    r"\b[Vv][1-6](?:\s*(?:-|–|to|,|and|/|&)\s*[Vv]?[1-6]\b(?!\s*(?:mm|mv|ms|s\b|sec|bpm|%|°|deg|beat|\.\d)))*"
+    r"|\b12[- ]lead",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"(?<![A-Za-z])[-−]?\d+(?:[.,]\d+)?(?!\s*(?:st|nd|rd|th)\b)|[¼-¾⅐-⅞²³¹]|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
-    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|half|double|twice|minus|millivolts?)\b",
+    r"(?<![A-Za-z])[-−]?\d+(?:[.,]\d+)?(?!\s*(?:st|nd|rd|th)\b)|[¼-¾⅐-⅞²³¹]"
+    r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
+    r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+    r"|hundred|thousand|half|double|twice|minus|millivolts?)\b",
     re.IGNORECASE,
 )
-# a rule's own words are the knowledge base's, not a statement about the recording
+# the text of a criterion comes from the knowledge base and is not a statement about the recording
 _RULES = frozenset({"criterion", "measured"})
 _UNITS = {"heart_rate": "bpm", "atrial_rate_bpm": "bpm", "axis": "deg"}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of one answer.
+    """The result for one answer.
 
     Attributes:
         status: ``kept``, ``mended`` or ``rejected``.
-        text: what goes into the data; ``""`` where rejected.
-        reasons: what was taken out or changed and why.
-        claims: the statements that stand, positions in ``text``.
+        text: the accepted text; ``""`` if rejected.
+        reasons: what was removed or changed, and why.
+        claims: the accepted statements; positions are in ``text``.
         evidence: what they rest on.
     """
 
@@ -59,7 +62,7 @@ class Judgement:
 
 @dataclass
 class _Sentence:
-    """A sentence with its tags replaced: ``spans`` are the characters that facts wrote."""
+    """A sentence whose tags were replaced by facts, which are in ``spans`` with their first and last character."""
 
     text: str
     spans: list[tuple[int, int, Fact]]
@@ -68,10 +71,10 @@ class _Sentence:
 
 
 def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> list[Judgement]:
-    """Hold the answers of a lesson against the recording, sentence by sentence.
+    """Check the answers to a lesson against the recording, sentence by sentence.
 
     Args:
-        lesson: what was asked.
+        lesson: the questions.
         written: one answer per turn, with tags or plain.
         measurement: of the recording.
 
@@ -100,12 +103,12 @@ def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> l
 
 
 def _plain(text: str) -> str:
-    """Without the marks of lists, headings and bold type."""
+    """Remove the markup of lists, headings and bold type."""
     return "\n".join(_MARKUP.sub("", _MARKUP.sub("", line)).strip() for line in text.splitlines()).strip()
 
 
 def _split_key(turn: Turn, text: str) -> tuple[str, str]:
-    """(``right``, ``wrong`` or ``none``, the rest): whether an answer begins as its form asks."""
+    """Whether an answer begins as required (``right``, ``wrong``, ``missing`` or ``none``), and the rest of it."""
     if not turn.key:
         return "none", text
     lowered = text.lower()
@@ -113,12 +116,12 @@ def _split_key(turn: Turn, text: str) -> tuple[str, str]:
         return "right", text[len(turn.key) :].lstrip(" .,:;")
     letter = re.match(r"^\(?([A-H])\s*(?:[.):]|$)", text)
     if letter and turn.key.startswith(f"{letter.group(1)}."):
-        # the right letter: the option's words go with it
+        # the right letter, possibly followed by the option's words
         option = turn.key[3:]
         rest = text[letter.end() :].lstrip()
         return "right", rest[len(option) :].lstrip(" .,:;") if rest.lower().startswith(option.lower()) else rest
     first = letter.group(1).lower() if letter else (re.match(r"[a-z']+", lowered) or [""])[0]
-    if first in {rival.lower() for rival in turn.rivals}:
+    if first in {rival.lower() for rival in turn.wrong_keys}:
         return "wrong", text
     if turn.key.startswith(CANT_TELL) and lowered.startswith(CANT_TELL.lower()[:13]):
         return "right", ""
@@ -142,7 +145,7 @@ def _resolved(sentence: str, known: Mapping[str, Fact], turn: int) -> _Sentence:
 
 
 def _claims(sentences: Sequence[_Sentence], measurement: Measurement) -> list[list[Claim]]:
-    """The claims of each sentence, positions in it; one reading for all, since evaluating the criteria is what takes time."""
+    """The claims of each sentence, with positions in it; in one pass, because evaluating the criteria is slow."""
     text = "\n".join(sentence.text for sentence in sentences)
     found = check(text, measurement) if text else []
     out, begin = [], 0
@@ -160,37 +163,36 @@ def _verdict(
         return Judgement("rejected", "", (f"the answer chooses otherwise than the measurement: {turn.key!r} is right",))
     text = turn.key if not turn.key or turn.key.endswith(".") else f"{turn.key}."
     reasons = [f"the answer did not begin with {turn.key!r}"] if head == "missing" else []
-    stand: list[Claim] = []
+    accepted: list[Claim] = []
     evidence: list[Evidence] = []
     for sentence, claims in parts:
         fault = _fault(sentence, claims)
         if fault:
             reasons.append(f"left out {sentence.text!r}: {fault}")
             continue
-        said, changes = _exact(sentence, claims)
+        corrected, changes = _with_measured_values(sentence, claims)
         if changes:
-            again = check(said, measurement)
-            if any(claim.verdict != "supported" for claim in again):
+            checked = check(corrected, measurement)
+            if any(claim.verdict != "supported" for claim in checked):
                 reasons.append(f"left out {sentence.text!r}: with the measured value it does not hold")
                 continue
             reasons += changes
-            claims = again
+            claims = checked
         if text:
             text += " "
-        stand += [claim.shifted(len(text)) for claim in claims if not _in_rule(sentence, claim)]
+        accepted += [claim.shifted(len(text)) for claim in claims if not _in_rule(sentence, claim)]
         evidence += [proof for claim in claims for proof in claim.evidence]
         evidence += [proof for _, _, fact in sentence.spans for proof in fact.evidence]
-        text += said
-    bare = not stand and not evidence
-    if bare and (head != "right" or (parts and not turn.key)):
+        text += corrected
+    if not accepted and not evidence and (head != "right" or (parts and not turn.key)):
         return Judgement("rejected", "", tuple(reasons) or ("nothing was said that the recording could bear out",))
     return Judgement(
-        "mended" if reasons else "kept", text, tuple(reasons), tuple(stand), tuple(dict.fromkeys(evidence))
+        "mended" if reasons else "kept", text, tuple(reasons), tuple(accepted), tuple(dict.fromkeys(evidence))
     )
 
 
 def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
-    """Why a sentence can't stay, or ``""``."""
+    """Why a sentence is removed, or ``""``."""
     if sentence.unknown:
         return f"it cites {', '.join(sentence.unknown)}, which this recording has no value for"
     for claim in claims:
@@ -211,14 +213,14 @@ def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
 
 def _in_rule(sentence: _Sentence, claim: Claim) -> bool:
     rules = [(start, end) for start, end, fact in sentence.spans if fact.kind in _RULES]
-    # a sentence in which nothing was read is one claim as a whole: around a rule that is no fault
+    # a sentence without a known statement is one claim as a whole, which is correct around a criterion's text
     return bool(rules) and (
         claim.kind == "other" or any(start <= claim.start and claim.end <= end for start, end in rules)
     )
 
 
-def _exact(sentence: _Sentence, claims: Sequence[Claim]) -> tuple[str, list[str]]:
-    """The sentence with each number of the teacher's that is only near the measured one replaced by it, and what was changed."""
+def _with_measured_values(sentence: _Sentence, claims: Sequence[Claim]) -> tuple[str, list[str]]:
+    """The sentence with the teacher's approximate numbers replaced by the measured ones, and what was changed."""
     text, changes = sentence.text, []
     near = {
         (claim.start, claim.end): claim

@@ -1,4 +1,4 @@
-"""A teacher that runs here: any causal language model that transformers can load. torch is imported when the first answer is asked for."""
+"""A local teacher: any causal language model that transformers can load. torch is imported with the first answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TransformersTeacher:
     Attributes:
         model: name or folder, as for ``AutoModelForCausalLM.from_pretrained``.
         max_tokens: of an answer.
-        device: ``"cpu"``, ``"cuda"``, ...; the first GPU where ``None`` and there is one.
+        device: ``"cpu"``, ``"cuda"``, ...; when ``None`` the first GPU, or the CPU without one.
     """
 
     model: str
@@ -29,6 +29,7 @@ class TransformersTeacher:
     concurrency: int = 1
 
     def describe(self) -> dict[str, Any]:
+        """See ``Teacher``."""
         return {"teacher": self.name, "model": self.model, "max_tokens": self.max_tokens}
 
     def answer(self, lesson: Lesson) -> list[str]:
@@ -44,7 +45,7 @@ class TransformersTeacher:
         tokenizer, model = _loaded(self.model, self.device)
         if tokenizer.chat_template:
             prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        else:  # a plain language model: the same words, one after the other
+        else:  # a language model without chat template gets the texts one after the other
             prompt = "\n\n".join(message["content"] for message in messages) + "\n\nAnswer:"
         inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=not tokenizer.chat_template)
         inputs = {name: inputs[name].to(model.device) for name in ("input_ids", "attention_mask")}
@@ -71,7 +72,7 @@ def _loaded(name: str, device: str | None) -> tuple[Any, Any]:
 
 @teachers.register
 def transformers(*, model: str | None = None, max_tokens: int = 512, **_: Any) -> Teacher:
-    """a local language model (--model)"""
+    """A local language model (--model)."""
     if not model:
         raise GemInputError(
             "a local teacher needs a model", where="--teacher transformers", remedy="give --model NAME_OR_FOLDER"

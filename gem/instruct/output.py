@@ -1,4 +1,4 @@
-"""What is written: Parquet shards with a row per lesson, and GEM's JSON layout of what may be trained on."""
+"""Output files: Parquet shards with a row per lesson, and a JSON file in GEM's layout of those to train on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from grounding.errors import EcgError, EcgFormatError
 
 STATUSES = ("kept", "mended", "rejected", "failed", "unreadable")
 PLACEHOLDER = "<image>\n"
-# fields of the JSON beside GEM's own (id, image, ecg, conversations, report, machine_measurements)
-_BESIDE = (
+# fields of the JSON in addition to GEM's (id, image, ecg, conversations, report, machine_measurements)
+_EXTRA_FIELDS = (
     "record_id",
     "task",
     "form",
@@ -30,9 +30,9 @@ _BESIDE = (
 
 
 def schema() -> Any:
-    """The Parquet schema, a row per record and task."""
+    """The Parquet schema; a row per record and task."""
     pa = _pyarrow()
-    said = pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("reason", pa.string())]))
+    statements = pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("reason", pa.string())]))
     turns = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
     claim = pa.struct(
         [
@@ -60,16 +60,21 @@ def schema() -> Any:
             ("report", pa.string()),
             ("report_language", pa.string()),
             ("report_checkable", pa.string()),
-            ("agreement", said),
-            ("conflict", said),
-            ("not_measurable", said),
+            ("agreement", statements),
+            ("conflict", statements),
+            ("not_measurable", statements),
             ("machine_measurements", pa.string()),
         ]
     )
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """The whole file or none of it, whenever the process ends."""
+    """Write a file so that a killed process leaves the whole file or none of it.
+
+    Args:
+        path: its folder is created if it does not exist.
+        data: its content.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with part.open("wb") as file:
@@ -80,7 +85,12 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_shard(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as one Parquet file, atomically."""
+    """Write rows as one Parquet file, atomically.
+
+    Args:
+        path: of the file.
+        rows: with the columns of ``schema``.
+    """
     pa = _pyarrow()
     import pyarrow.parquet as pq
 
@@ -90,10 +100,14 @@ def write_shard(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The rows of a shard.
+    """Read the rows of a shard.
+
+    Args:
+        path: of the file.
+        columns: which columns; all when None.
 
     Raises:
-        EcgFormatError: the file is not one.
+        EcgFormatError: the file is not a shard.
     """
     _pyarrow()
     import pyarrow.parquet as pq
@@ -110,7 +124,11 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> list[dict[st
 
 
 def gem_item(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row in GEM's layout: ``id``, ``image``, ``ecg``, ``conversations``; then what else is known."""
+    """A row in GEM's layout: ``id``, ``image``, ``ecg``, ``conversations``, and further fields.
+
+    Args:
+        row: of a shard.
+    """
     out: dict[str, Any] = {"id": row["id"]}
     if row["image"]:
         out["image"] = row["image"]
@@ -119,11 +137,19 @@ def gem_item(row: Mapping[str, Any]) -> dict[str, Any]:
         out["report"] = row["report"]
     if row["machine_measurements"]:
         out["machine_measurements"] = json.loads(row["machine_measurements"])
-    return out | {name: row[name] for name in _BESIDE}
+    return out | {name: row[name] for name in _EXTRA_FIELDS}
 
 
 def write_gem_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """One JSON list in GEM's layout of the rows that were kept or mended, atomically; gives how many."""
+    """Write the rows that were kept or mended as one JSON list in GEM's layout, atomically.
+
+    Args:
+        path: of the file.
+        rows: of shards.
+
+    Returns:
+        Number of items.
+    """
     part, count = path.with_name(f".{path.name}.{os.getpid()}.tmp"), 0
     with part.open("w", encoding="utf-8") as file:
         file.write("[")
@@ -141,6 +167,9 @@ def write_gem_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 def read_gem_json(path: str | Path) -> list[dict[str, Any]]:
     """Read and check a file in GEM's layout: ours, GEM's or PULSE's.
+
+    Args:
+        path: of the file.
 
     Raises:
         EcgFormatError: an item lacks ``id``, a recording or picture, or turns of human and gpt.
@@ -180,7 +209,12 @@ def _item_fault(item: Any) -> str:
 
 
 def all_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of every shard in order."""
+    """The rows of all shards, in order.
+
+    Args:
+        folder: of the run.
+        columns: which columns; all when None.
+    """
     for path in sorted((folder / "shards").glob("*.parquet")):
         yield from read_shard(path, columns)
 

@@ -1,4 +1,4 @@
-"""Pictures for instructions, and beside each how it was drawn: layout, boxes, seed, distortions."""
+"""Pictures for instructions, each with a JSON file on how it was drawn: layout, boxes, seed, distortions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ PX_PER_MM = (4.0, 5.0, 6.0)
 
 
 def draw_picture(record: ECGRecord, folder: Path, seed: int) -> str:
-    """Draw a recording in a layout and resolution drawn by the seed; write ``pictures/<id>.png`` and ``.json``.
+    """Draw a recording in a random layout and resolution; write ``pictures/<id>.png`` and ``.json``.
+
+    Args:
+        record: the recording.
+        folder: of the run.
+        seed: of the choice.
 
     Returns:
         The picture's path relative to ``folder``.
@@ -33,7 +38,7 @@ def draw_picture(record: ECGRecord, folder: Path, seed: int) -> str:
     out = io.BytesIO()
     page.image.save(out, "PNG", compress_level=1)
     name = f"pictures/{record.record_id}.png"
-    # clean paper: the list says so, and is where a distortion would be named
+    # pages are not distorted; the empty list states that
     about = {
         "record_id": record.record_id,
         "image": name,

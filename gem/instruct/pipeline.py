@@ -1,4 +1,7 @@
-"""From recordings to instruction data: facts, teacher, check, then keep, mend or reject; record-parallel, in shards that survive a kill."""
+"""From recordings to instruction data: facts, teacher, check, then keep, mend or reject.
+
+Recordings are processed in parallel and written in shards, so that a killed run can be resumed.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,22 @@ from grounding.measurement.result import LEAD_FEATURE_COLUMNS, Measurement
 from grounding.processes import end_with_parent
 
 from .judging import Judgement, judge
-from .lessons import FORMS, Lesson, LessonCase, lesson, tasks
+from .lessons import FORMS, Lesson, LessonCase
 from .output import PLACEHOLDER, all_rows, read_shard, write_atomic, write_gem_json, write_shard
 from .pictures import draw_picture
 from .reports import ReportReview, review
 from .sources import Source
+from .tasks import lesson, tasks
 from .teachers import Composer, Teacher, TeacherConfigError, TeacherError
 
 MAX_ANSWER_CHARACTERS = 20_000
 _KILLED_WORKER = "run again, which goes on from here; with fewer --jobs if memory ran out"
-_BROKEN_RUN = "name another folder, or delete this file if the shards are those of the same options"
+_UNREADABLE_RUN = "name another folder, or delete this file if the shards are those of the same options"
 
 
 @dataclass(frozen=True)
 class InstructionPlan:
-    """What is done with every recording."""
+    """The options of a run; see ``instruct``."""
 
     out: Path
     teacher: Teacher
@@ -63,28 +67,29 @@ def instruct(
     retry: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Make instruction data; called again after a kill it goes on where it was.
+    """Make instruction data; called again after it was killed, it resumes.
 
     Args:
         sources: the recordings, see ``find_sources``.
-        out: folder to write: ``shards/*.parquet``, ``instructions.json`` (GEM's layout), ``summary.json``, ``pictures/`` on request.
-        teacher: writes the answers; the offline composer where ``None``.
-        task_names: names in ``tasks``; all where ``None``.
-        forms: which of ``closed open fill mcq multi`` are wanted.
+        out: folder to write: ``shards/*.parquet``, ``instructions.json`` (GEM's layout), ``summary.json``,
+            ``pictures/`` on request.
+        teacher: writes the answers; the offline composer when ``None``.
+        task_names: names in ``tasks``; all when ``None``.
+        forms: the allowed forms, of ``closed open fill mcq multi``.
         seed: of questions, wordings and pictures.
-        shard_size: recordings per shard; a kill costs at most this many.
+        shard_size: recordings per shard; a killed run loses at most this many.
         jobs: worker processes; inside ``joblib.parallel_config("dask")`` the work goes to the cluster.
         pictures: draw each recording on paper.
         measurements: add GEM's fourteen features per lead and beat to each item.
-        retry: ask again for what a teacher failed to answer in an earlier run.
-        progress: show a bar.
+        retry: repeat lessons that the teacher failed to answer in an earlier run.
+        progress: show a progress bar.
 
     Returns:
-        Counts: ``records``, ``status``, ``tasks``, ``forms``, ``report`` and ``items`` (how many may be trained on).
+        Counts: ``records``, ``status``, ``tasks``, ``forms``, ``report`` and ``items`` (number of items to train on).
 
     Raises:
-        EcgError: an option can't be used, or ``out`` holds the data of other options or sources.
-        TeacherConfigError: the teacher can't work as it is set up.
+        EcgError: an option can't be used, or ``out`` holds data of other options or sources.
+        TeacherConfigError: the teacher can't work with its settings.
     """
     folder = Path(out)
     names = tuple(task_names or tasks)
@@ -101,22 +106,22 @@ def instruct(
         )
         raise EcgError(what, remedy=f"forms: {', '.join(FORMS)}; a shard holds at least one of at least one recording")
     plan = InstructionPlan(folder, teacher or Composer(), names, tuple(forms), seed, pictures, measurements)
-    with _alone(folder):
-        _same_run(plan, sources, shard_size)
+    with _exclusive_lock(folder):
+        _check_same_run(plan, sources, shard_size)
         shards = {
             number: list(sources[number * shard_size : (number + 1) * shard_size])
             for number in range(math.ceil(len(sources) / shard_size))
         }
-        _own_shards(folder, shards)
-        _work(plan, shards, jobs, retry, progress)
-        _own_shards(folder, shards, finished=True)
+        _check_shards(folder, shards)
+        _process(plan, shards, jobs, retry, progress)
+        _check_shards(folder, shards, finished=True)
         items = write_gem_json(folder / "instructions.json", all_rows(folder))
         summary = summarise(folder) | {"items": items}
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
     return summary
 
 
-def _work(
+def _process(
     plan: InstructionPlan, shards: Mapping[int, Sequence[Source]], jobs: int, retry: bool, progress: bool
 ) -> None:
     from joblib import Parallel, delayed
@@ -129,13 +134,13 @@ def _work(
             todo[number] = members
         elif retry and any(row["status"] == "failed" for row in read_shard(path, ["status"])):
             kept[number] = read_shard(path)
-            again = {row["record_id"] for row in kept[number] if row["status"] == "failed"}
-            todo[number] = [source for source in members if source.id in again]
+            failed = {row["record_id"] for row in kept[number] if row["status"] == "failed"}
+            todo[number] = [source for source in members if source.id in failed]
     queue = [source for members in todo.values() for source in members]
     worker = Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
     results: Iterator[list[dict[str, Any]]] = iter(worker(delayed(rows_of)(source, plan) for source in queue))
     total = sum(map(len, shards.values()))
-    with _bar(total, total - len(queue), progress) as advance:
+    with _progress_bar(total, total - len(queue), progress) as advance:
         for number, members in todo.items():
             fresh = {}
             for source in members:
@@ -148,15 +153,23 @@ def _work(
             for row in kept.get(number, ()):
                 old.setdefault(row["record_id"], []).append(row)
             rows = [row for source in shards[number] for row in fresh.get(source.id, old.get(source.id, []))]
-            _still_there(plan.out)
+            _check_folder_exists(plan.out)
             write_shard(_shard(plan.out, number), rows)
 
 
 def rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
-    """All rows of one recording: one per task, or one that says why it can't be read or what went wrong."""
+    """All rows of one recording: one per task, or a single one with the reason why there are none.
+
+    Args:
+        source: the recording.
+        plan: options of the run.
+
+    Raises:
+        TeacherConfigError: the teacher can't work with its settings.
+    """
     try:
         return _rows_of(source, plan)
-    except TeacherConfigError:  # no recording would fare better
+    except TeacherConfigError:  # every other recording would fail likewise
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}. This looks like a fault of ours: please report it"
@@ -171,19 +184,19 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
     except EcgError as error:
         return [_row(source, plan, "", status="unreadable", reason=error.what)]
     case = LessonCase(measurement, find(measurement))
-    said = review(source.report, measurement)
+    report = _report_fields(review(source.report, measurement))
     table = json.dumps(machine_measurements(measurement), allow_nan=False) if plan.measurements else ""
     lessons = {task: lesson(case, task, plan.seed, plan.forms) for task in plan.tasks}
-    asked = [one for one in lessons.values() if one is not None]
-    if plan.teacher.concurrency > 1 and len(asked) > 1:
+    possible = [one for one in lessons.values() if one is not None]
+    if plan.teacher.concurrency > 1 and len(possible) > 1:
         with ThreadPoolExecutor(plan.teacher.concurrency) as pool:
-            replies = list(pool.map(lambda one: _ask(plan.teacher, one), asked))
+            replies = list(pool.map(lambda one: _answers(plan.teacher, one), possible))
     else:
-        replies = [_ask(plan.teacher, one) for one in asked]
-    answered = dict(zip((one.task for one in asked), replies, strict=True))
+        replies = [_answers(plan.teacher, one) for one in possible]
+    answered = dict(zip((one.task for one in possible), replies, strict=True))
     rows = []
     for task, one in lessons.items():
-        common = {"image": image, "machine_measurements": table, **_report_fields(said)}
+        common = {"image": image, "machine_measurements": table, **report}
         if one is None:
             rows.append(
                 _row(
@@ -208,8 +221,8 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
     return rows
 
 
-def _ask(teacher: Teacher, one: Lesson) -> list[str] | str:
-    """The answers, or why there are none."""
+def _answers(teacher: Teacher, one: Lesson) -> list[str] | str:
+    """The answers, or the reason why there are none."""
     try:
         written = teacher.answer(one)
     except TeacherConfigError:
@@ -220,12 +233,12 @@ def _ask(teacher: Teacher, one: Lesson) -> list[str] | str:
         return f"the teacher gave {len(written)} answers to {len(one.turns)} questions"
     if any(len(text) > MAX_ANSWER_CHARACTERS for text in written):
         return f"the answer is longer than {MAX_ANSWER_CHARACTERS} characters"
-    # half a surrogate pair is a string that no file can hold
+    # lone surrogates can't be written to a file
     return [text.encode("utf-8", "replace").decode("utf-8") for text in written]
 
 
 def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Judgement]) -> dict[str, Any]:
-    """What one lesson becomes: a dialogue goes on without the turns that were rejected while two are left."""
+    """The fields of a judged lesson; a dialogue is kept without its rejected turns if two or more are left."""
     good = [number for number, verdict in enumerate(verdicts) if verdict.status != "rejected"]
     reasons = [
         f"turn {number + 1}: {reason}" if len(verdicts) > 1 else reason
@@ -288,13 +301,20 @@ def _row(source: Source, plan: InstructionPlan, task: str, **fields: Any) -> dic
     return {**empty, **_report_fields(ReportReview(source.report)), **fields}
 
 
-def _report_fields(said: ReportReview) -> dict[str, Any]:
-    fields = asdict(said)
+def _report_fields(reviewed: ReportReview) -> dict[str, Any]:
+    fields = asdict(reviewed)
     return fields | {"report_language": fields.pop("language"), "report_checkable": fields.pop("checkable")}
 
 
 def machine_measurements(measurement: Measurement) -> dict[str, dict[str, str]]:
-    """GEM's fourteen features per lead, each as comma-separated values in the order of the beats; ``nan`` where one is missing."""
+    """GEM's fourteen features per lead, each as comma-separated values in the order of the beats.
+
+    Args:
+        measurement: of the recording.
+
+    Returns:
+        Lead -> feature -> values, ``nan`` where one is missing.
+    """
     out: dict[str, dict[str, str]] = {}
     if not len(measurement.lead_features):
         return out
@@ -316,7 +336,11 @@ def _cell(value: Any, name: str) -> str:
 
 
 def summarise(folder: str | Path) -> dict[str, Any]:
-    """Counts over the shards of a folder."""
+    """Counts over the shards of a folder.
+
+    Args:
+        folder: of a run.
+    """
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("status", "task", "form")}
     reports: Counter[str] = Counter()
     seen: set[str] = set()
@@ -340,14 +364,14 @@ def _shard(folder: Path, number: int) -> Path:
     return folder / "shards" / f"{number:05d}.parquet"
 
 
-def _same_run(plan: InstructionPlan, sources: Sequence[Source], shard_size: int) -> None:
-    """Refuse to mix two runs in one folder; clear what a killed run left half written."""
+def _check_same_run(plan: InstructionPlan, sources: Sequence[Source], shard_size: int) -> None:
+    """Refuse to mix two runs in one folder; delete incomplete files of a killed run."""
     digest = hashlib.sha256()
     for source in sources:
         digest.update(
             f"{source.id}\0{source.ecg}\0{source.report}\0{source.age}\0{source.sex}\0{source.options}\1".encode()
         )
-    # through JSON, so that a tuple and the list read back are the same
+    # through JSON, which turns tuples into lists, so that it can be compared with the file
     now = json.loads(
         json.dumps(
             {
@@ -373,9 +397,9 @@ def _same_run(plan: InstructionPlan, sources: Sequence[Source], shard_size: int)
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise EcgError(f"can't be read as JSON ({error})", where=str(path), remedy=_BROKEN_RUN) from None
+        raise EcgError(f"can't be read as JSON ({error})", where=str(path), remedy=_UNREADABLE_RUN) from None
     if not isinstance(before, dict):
-        raise EcgError("it holds no options of a run", where=str(path), remedy=_BROKEN_RUN)
+        raise EcgError("it holds no options of a run", where=str(path), remedy=_UNREADABLE_RUN)
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if changed:
         raise EcgError(
@@ -385,23 +409,23 @@ def _same_run(plan: InstructionPlan, sources: Sequence[Source], shard_size: int)
         )
 
 
-def _own_shards(folder: Path, shards: Mapping[int, Sequence[Source]], finished: bool = False) -> None:
-    """Refuse shards that are not this run's, by name and by the recordings in them; at the end, also where one is missing."""
+def _check_shards(folder: Path, shards: Mapping[int, Sequence[Source]], finished: bool = False) -> None:
+    """Refuse shards with other names or recordings than this run's and, when it has finished, missing ones."""
     paths = {_shard(folder, number): members for number, members in shards.items()}
     for path in sorted((folder / "shards").glob("*.parquet")):
         if path not in paths:
-            raise EcgError("no shard of this run", where=str(path), remedy="move it out of the folder and run again")
+            raise EcgError("not a shard of this run", where=str(path), remedy="move it out of the folder and run again")
     for path, members in paths.items():
         if path.is_file():
             held = dict.fromkeys(row["record_id"] for row in read_shard(path, ["record_id"]))
             if list(held) != [source.id for source in members]:
                 raise EcgError("a shard of other recordings", where=str(path), remedy="delete it and run again")
         elif finished:
-            _still_there(folder)
-            raise EcgError("the shard is gone", where=str(path), remedy="run again: it is made anew")
+            _check_folder_exists(folder)
+            raise EcgError("the shard is missing", where=str(path), remedy="run again, which writes it again")
 
 
-def _still_there(folder: Path) -> None:
+def _check_folder_exists(folder: Path) -> None:
     if not (folder / "run.json").is_file():
         raise EcgError(
             "the folder was removed or emptied while it was written to",
@@ -411,13 +435,13 @@ def _still_there(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One run at a time in a folder; the lock goes with the process, however it ends."""
+def _exclusive_lock(folder: Path) -> Iterator[None]:
+    """One run at a time in a folder; the lock ends with the process, even if it is killed."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             import fcntl
-        except ImportError:  # no such lock on this system
+        except ImportError:  # Windows has no fcntl
             yield
             return
         try:
@@ -430,8 +454,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bar(total: int, done: int, shown: bool) -> Iterator[Any]:
-    """A progress bar that lives in the calling process: workers come and go, results move it."""
+def _progress_bar(total: int, done: int, shown: bool) -> Iterator[Any]:
+    """A progress bar in the calling process, which advances with each result of the workers."""
     from tqdm import tqdm
 
     with tqdm(total=total, initial=done, unit="rec", disable=not shown, dynamic_ncols=True) as bar:

@@ -1,4 +1,4 @@
-"""What a written report and the measurement say to each other: agreement, conflict, or not measurable; nothing is left out."""
+"""A written report against the measurement: each of its statements is an agreement, a conflict or not measurable."""
 
 from __future__ import annotations
 
@@ -11,28 +11,33 @@ from grounding.statements import check
 if TYPE_CHECKING:
     from grounding.measurement.result import Measurement
 
-# words that an ECG report in the language can hardly do without, and that the other languages lack
-_MARKS = {
-    "en": "rhythm waves wave ecg the and with are is due left right deviation block no abnormal normal sinus bradycardia tachycardia of in atrial "
-    "ventricular leads infarct infarction fibrillation beats premature possible probable otherwise changes interval prolonged",
-    "de": "sinusrhythmus ekg bericht lagetyp linkstyp rechtstyp steiltyp normales abnorm unspezifisch unspezifisches und oder der die das nicht mit "
-    "wahrscheinlich infarkt vorhofflimmern möglich linksschenkelblock rechtsschenkelblock linkshypertrophie ueberdrehter sonst keine ableitungen "
-    "sinusbradykardie sinustachykardie arrhythmie niederspannung verdacht ischämie überdrehter schenkelblock herzfrequenz",
-    "sv": "sinusrytm sinustachykardi sinusbradykardi avvikande ospecifikt vänster höger axel normalt och med eller förmaksflimmer hjärtfrekvens",
+# words that are frequent in ECG reports of the language and do not occur in the other languages
+_TYPICAL_WORDS = {
+    "en": "rhythm waves wave ecg the and with are is due left right deviation block no abnormal normal sinus "
+    "bradycardia tachycardia of in atrial ventricular leads infarct infarction fibrillation beats premature possible "
+    "probable otherwise changes interval prolonged",
+    "de": "sinusrhythmus ekg bericht lagetyp linkstyp rechtstyp steiltyp normales abnorm unspezifisch unspezifisches "
+    "und oder der die das nicht mit wahrscheinlich infarkt vorhofflimmern möglich linksschenkelblock "
+    "rechtsschenkelblock linkshypertrophie ueberdrehter sonst keine ableitungen sinusbradykardie sinustachykardie "
+    "arrhythmie niederspannung verdacht ischämie überdrehter schenkelblock herzfrequenz",
+    "sv": "sinusrytm sinustachykardi sinusbradykardi avvikande ospecifikt vänster höger axel normalt och med eller "
+    "förmaksflimmer hjärtfrekvens",
 }
-_WORDS = {language: frozenset(words.split()) for language, words in _MARKS.items()}
+_WORDS = {language: frozenset(words.split()) for language, words in _TYPICAL_WORDS.items()}
 _NAMES = {"de": "German", "sv": "Swedish"}
 
 
 @dataclass(frozen=True)
 class ReportReview:
-    """A report held against a measurement.
+    """A report checked against a measurement; a statement is ``{"text", "verdict", "reason"}``.
 
     Attributes:
-        report: its words, as they were.
-        language: ``en``, ``de``, ``sv``, ``unknown``, or ``""`` where there is no report.
+        report: its text, unchanged.
+        language: ``en``, ``de``, ``sv``, ``unknown``, or ``""`` without a report.
         checkable: ``"checked"``, ``"no report"``, or why it could not be checked.
-        agreement, conflict, not_measurable: its statements, each ``{"text", "verdict", "reason"}``.
+        agreement: statements that the measurement supports.
+        conflict: statements that it contradicts or does not support.
+        not_measurable: statements that can't be checked.
     """
 
     report: str = ""
@@ -44,7 +49,10 @@ class ReportReview:
 
 
 def language_of(text: str) -> str:
-    """The language most of whose words a report uses, or ``"unknown"``.
+    """The language of a report, by its typical words; ``"unknown"`` if that is not clear.
+
+    Args:
+        text: of the report.
 
     Example:
         >>> language_of("sinusrhythmus normales ekg"), language_of("sinus rhythm. normal ecg."), language_of("4.46")
@@ -57,9 +65,9 @@ def language_of(text: str) -> str:
 
 
 def review(report: str, measurement: Measurement) -> ReportReview:
-    """Hold each statement of a report against the measurement.
+    """Check each statement of a report against the measurement.
 
-    A report that is not English is kept and called not checkable: the checker reads English only.
+    The checker reads English only; reports in other languages are kept and marked as not checkable.
 
     Args:
         report: free text, or ``""``.
@@ -71,9 +79,9 @@ def review(report: str, measurement: Measurement) -> ReportReview:
     if language != "en":
         name = f"the report is {_NAMES[language]}" if language in _NAMES else "the report's language is not known"
         return ReportReview(report, language, f"not checkable: {name}")
-    sorted_: dict[str, list[dict[str, Any]]] = {"agreement": [], "conflict": [], "not_measurable": []}
-    place = {"supported": "agreement", "contradicted": "conflict", "unsupported": "conflict"}
+    groups: dict[str, list[dict[str, Any]]] = {"agreement": [], "conflict": [], "not_measurable": []}
+    group_of = {"supported": "agreement", "contradicted": "conflict", "unsupported": "conflict"}
     for claim in check(report, measurement):
-        said = {"text": claim.text, "verdict": claim.verdict, "reason": claim.reason}
-        sorted_[place.get(claim.verdict, "not_measurable")].append(said)
-    return ReportReview(report, language, "checked", **{name: tuple(said) for name, said in sorted_.items()})
+        statement = {"text": claim.text, "verdict": claim.verdict, "reason": claim.reason}
+        groups[group_of.get(claim.verdict, "not_measurable")].append(statement)
+    return ReportReview(report, language, "checked", **{name: tuple(found) for name, found in groups.items()})

@@ -1,4 +1,4 @@
-"""Recordings to make instructions from: files and folders in, one ``Source`` per recording out, with its report where there is one."""
+"""Recordings to make instructions from: one ``Source`` per recording in files and folders, with its report if any."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _PTBXL_NAME = re.compile(r"^0*(\d+)_(?:hr|lr)$")
 
 @dataclass(frozen=True)
 class Source:
-    """One recording to make instructions from; ``read`` opens it when its turn comes.
+    """One recording to make instructions from, which is opened by ``read``.
 
     Attributes:
-        id: its name in the output, unlike that of any other source.
+        id: its name in the output, unique among the sources.
         path: the file (a WFDB header without ``.hea``).
-        ecg: how the output refers to the recording: a path relative to what all sources have in common.
-        report: what a clinician or a machine wrote about it, or ``""``.
-        age: years, where the table of reports says it.
-        sex: ``"female"`` or ``"male"``, where the table says it.
-        options: of ``read_record``, e.g. ``(("fs", 500.0),)``: what the file does not tell, or tells wrongly.
+        ecg: its path in the output, relative to the common folder of all sources.
+        report: by a clinician or a machine, or ``""``.
+        age: years, from the table of reports.
+        sex: ``"female"`` or ``"male"``, from the table of reports.
+        options: of ``read_record``, e.g. ``(("fs", 500.0),)``, for what is missing or wrong in the file.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Source:
     options: tuple[tuple[str, Any], ...] = ()
 
     def read(self) -> ECGRecord:
-        """The recording, under this source's name.
+        """The recording, with this source's name, age and sex.
 
         Raises:
             EcgError: it can't be read.
@@ -49,14 +49,13 @@ class Source:
         from grounding.readers import read_record
 
         record = read_record(self.path, **dict(self.options))
-        told = {"age": self.age, "sex": self.sex}
-        return replace(
-            record, record_id=self.id, meta={**record.meta, **{k: v for k, v in told.items() if v is not None}}
-        )
+        patient = {"age": self.age, "sex": self.sex}
+        known = {name: value for name, value in patient.items() if value is not None}
+        return replace(record, record_id=self.id, meta={**record.meta, **known})
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportRow:
     """A row of a table of reports."""
 
     report: str
@@ -65,13 +64,14 @@ class Told:
 
 
 def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None, **options: Any) -> list[Source]:
-    """The recordings in files and folders, each once, in the order of their names.
+    """The recordings in files and folders, each once, ordered by name.
 
     Args:
-        paths: recordings (WFDB names with or without ``.hea``) and folders, which are searched to their depth.
-        reports: a CSV with a column ``report`` and one that names the recording (``record``, ``filename_hr``, ``ecg_id``, ...); where it
-            is ``None`` a ``labels.csv`` or ``ptbxl_database.csv`` in a named folder, or in the one above it, is taken.
-        options: of ``read_record``, for every recording: ``fs``, ``leads``, ``units``, ``format``.
+        paths: recordings (WFDB names with or without ``.hea``) and folders, which are searched recursively.
+        reports: a CSV with a column ``report`` and one that names the recording (``record``, ``filename_hr``,
+            ``ecg_id``, ...); when ``None``, a ``labels.csv`` or ``ptbxl_database.csv`` in one of the folders, or in its
+            parent, is used.
+        **options: of ``read_record``, for every recording: ``fs``, ``leads``, ``units``, ``format``.
 
     Raises:
         EcgError: a path does not exist, nothing was found, or the table can't be used.
@@ -95,33 +95,36 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None,
         )
     common = Path(os.path.commonpath([str(file.parent) for file in files]))
     tables = [Path(reports).expanduser()] if reports is not None else _tables(given)
-    told: dict[str, Told] = {}
+    rows: dict[str, ReportRow] = {}
     for table in tables:
-        told |= read_reports(table)
+        rows |= read_reports(table)
     sources: dict[str, Source] = {}
     for file in sorted(files):
         shown = file.relative_to(common)
         name = shown.with_suffix("") if file.suffix.lower() == ".hea" else shown
         key = re.sub(r"[^\w.-]+", "-", "-".join(name.parts))
-        while key in sources:  # two names that only differ in a sign that a file name can't hold
+        while key in sources:  # two names that differ only in characters that were replaced
             key += "_"
-        row = _row(told, file)
+        row = rows.get(_key(file.name))
         where = str(file.with_suffix("")) if file.suffix.lower() == ".hea" else str(file)
-        # what a name that is not UTF-8 leaves of it; the file is opened by its own
+        # for names that are not UTF-8; the file is opened by its real name
         ecg = name.as_posix().encode(errors="replace").decode()
         known = ("", None, None) if row is None else (row.report, row.age, row.sex)
         sources[key] = Source(key, where, ecg, *known, tuple(sorted(options.items())))
     return list(sources.values())
 
 
-def read_reports(table: str | Path) -> dict[str, Told]:
-    """Report, age and sex by the name of the recording (its file name without extension, or the number of PTB-XL).
+def read_reports(table: str | Path) -> dict[str, ReportRow]:
+    """Report, age and sex by the name of the recording (its file name without extension, or its number in PTB-XL).
+
+    Args:
+        table: of the CSV file.
 
     Raises:
         EcgFormatError: the file is not a CSV with a ``report`` column and one that names the recording.
     """
     path = Path(table)
-    out: dict[str, Told] = {}
+    out: dict[str, ReportRow] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
@@ -134,8 +137,8 @@ def read_reports(table: str | Path) -> dict[str, Told]:
                     remedy=f"it needs a column 'report' and one of {', '.join(KEY_COLUMNS)}",
                 )
             for row in rows:
-                told = Told((row["report"] or "").strip(), _number(row.get("age")), _sex(row.get("sex")))
-                out |= {_key(row[name]): told for name in keys if row[name]}
+                known = ReportRow((row["report"] or "").strip(), _number(row.get("age")), _sex(row.get("sex")))
+                out |= {_key(row[name]): known for name in keys if row[name]}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EcgFormatError(f"can't be read ({error})", where=str(path), remedy="name a CSV file in UTF-8") from error
     return out
@@ -171,12 +174,8 @@ def _tables(given: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _row(told: dict[str, Told], file: Path) -> Told | None:
-    return told.get(_key(file.name))
-
-
 def _key(name: str) -> str:
-    """What a file and a table's row agree on: the bare name; for PTB-XL its number."""
+    """The name by which a file is found in a table: without folder and extension; for PTB-XL its number."""
     stem = re.sub(r"\.(hea|dat|mat)$", "", name.strip().replace("\\", "/").split("/")[-1], flags=re.IGNORECASE)
     match = _PTBXL_NAME.match(stem)
     return match.group(1) if match else stem

@@ -1,4 +1,4 @@
-"""Teachers write the answers; one registry holds them all. The offline composer is here, the endpoint next door, local models on the model side."""
+"""Teachers write the answers. The registry, and the offline composer; ``endpoint`` and ``local_models`` add others."""
 
 from __future__ import annotations
 
@@ -12,45 +12,54 @@ from grounding.registry import Registry
 
 from .lessons import Lesson, Turn, answers
 
-SYSTEM_PROMPT = """You write training data about 12-lead ECGs. You are given the facts of one recording, one a line, as <tag> = meaning.
-Answer the question in plain English sentences, as a cardiologist would say it.
-Cite facts by their tags: write <pr> where its value belongs. Never write a number yourself, and say nothing that the facts do not say.
-One statement per sentence. No headings, no lists, no advice."""
+SYSTEM_PROMPT = (
+    "You write training data about 12-lead ECGs. "
+    "You are given the facts of one recording, one a line, as <tag> = meaning.\n"
+    "Answer the question in plain English sentences, as a cardiologist would say it.\n"
+    "Cite facts by their tags: write <pr> where its value belongs. "
+    "Never write a number yourself, and say nothing that the facts do not say.\n"
+    "One statement per sentence. No headings, no lists, no advice."
+)
 
 
 class TeacherError(EcgError):
-    """A teacher that gave no answer this time: the lesson is recorded as failed and can be tried again."""
+    """A teacher gave no answer; the lesson is recorded as failed and can be retried."""
 
 
 class TeacherConfigError(EcgError):
-    """A teacher that will never answer as it is set up (a wrong key, model or address): the run stops."""
+    """A teacher can't work with its settings (a wrong key, model or address); the run stops."""
 
 
 class Teacher(Protocol):
-    """What answers lessons. Instances travel to worker processes, so they must be picklable.
-
-    Attributes:
-        name: written into every row.
-        concurrency: how many lessons a worker may ask at the same time.
-    """
+    """Answers lessons. Instances are sent to worker processes, so they must be picklable."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Written into every row."""
+        ...
 
     @property
-    def concurrency(self) -> int: ...
+    def concurrency(self) -> int:
+        """Number of lessons that a worker may send at the same time."""
+        ...
 
     def answer(self, lesson: Lesson) -> list[str]:
-        """One answer per turn, with tags or plain.
+        """Answer a lesson.
+
+        Args:
+            lesson: the questions and facts.
+
+        Returns:
+            One answer per turn, with tags or plain.
 
         Raises:
             TeacherError: no answer this time.
-            TeacherConfigError: there never will be one.
+            TeacherConfigError: the teacher can't work with its settings.
         """
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What a repeated run must have in common with this one; no secrets."""
+        """The settings that a resumed run must share, without secrets."""
         ...
 
 
@@ -59,40 +68,56 @@ teachers: Registry[Callable[..., Teacher]] = Registry("teacher")
 
 @dataclass(frozen=True)
 class Composer:
-    """Offline: puts the lesson's own wordings together; the same for the same seed and recording."""
+    """Offline: composes answers from the lesson's wordings; the same for the same seed and recording."""
 
     name: str = "composer"
     concurrency: int = 1
 
     def answer(self, lesson: Lesson) -> list[str]:
+        """See ``Teacher``."""
         return answers(lesson)
 
     def describe(self) -> dict[str, Any]:
+        """See ``Teacher``."""
         return {"teacher": self.name}
 
 
 @teachers.register
 def composer(**_: Any) -> Teacher:
-    """the offline composer: no network, no model"""
+    """The offline composer: no network, no model."""
     return Composer()
 
 
 def fact_lines(items: Sequence[Fact]) -> str:
-    """The facts as a language model reads them: tag and meaning, one a line."""
+    """The facts for a language model: tag and meaning, one per line.
+
+    Args:
+        items: the facts.
+    """
     return "\n".join(f"{fact.tag} = {fact.text}" for fact in items)
 
 
 def request_text(turn: Turn, items: Sequence[Fact] = ()) -> str:
-    """A turn as a language model is asked it: the facts (with the first turn), the question, and how the answer must begin."""
-    said = [f"Facts:\n{fact_lines(items)}\n"] if items else []
-    said.append(f"Question: {turn.question}")
+    """A turn for a language model: the facts (with the first turn), the question, and how the answer must begin.
+
+    Args:
+        turn: the question.
+        items: the facts.
+    """
+    lines = [f"Facts:\n{fact_lines(items)}\n"] if items else []
+    lines.append(f"Question: {turn.question}")
     if turn.key:
-        said.append(f"Begin your answer with exactly: {turn.key}")
-    return "\n".join(said)
+        lines.append(f"Begin your answer with exactly: {turn.key}")
+    return "\n".join(lines)
 
 
 def chat(lesson: Lesson, written: Sequence[str]) -> list[dict[str, str]]:
-    """The conversation up to the next question: system, facts and first question, and the answers so far."""
+    """The conversation up to the next question, as chat messages.
+
+    Args:
+        lesson: the questions and facts.
+        written: the answers so far.
+    """
     out = [{"role": "system", "content": SYSTEM_PROMPT}]
     for number, turn in enumerate(lesson.turns[: len(written) + 1]):
         out.append({"role": "user", "content": request_text(turn, () if number else lesson.items)})

@@ -1,7 +1,7 @@
-"""Kernels for the encoders and their merge, each beside the plain torch that it must equal.
+"""Triton kernels for the encoders and the token merge, each with a plain torch reference that it must equal.
 
-``use("auto")`` is the default: a kernel runs only where the committed table says that it wins on that kind of GPU. Without a GPU, or
-without a table, everything is plain torch. Kernels know nothing of ECG files.
+``use("auto")`` is the default: a kernel runs only where the committed table of measurements shows it to be faster on
+that kind of GPU. Without a GPU, or without a table, everything is plain torch. Kernels know nothing of ECG files.
 
 Example:
     >>> import gem.kernels
@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .dispatch import chosen, mode, use
+from .dispatch import kernel_selected, mode, use
 
 if TYPE_CHECKING:
     from .dual_projector import project_both
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .merge_rows import merge
     from .segment_pooling import pool_segments
 
-# opened when asked for: the torch path needs no Triton
+# imported on first use: the torch path needs no Triton
 _OPS = {
     "embed_int16": "ecg_front_end",
     "merge": "merge_rows",
@@ -35,7 +35,16 @@ _OPS = {
     "residual_layer_norm": "layer_norm",
 }
 
-__all__ = ["chosen", "embed_int16", "merge", "mode", "pool_segments", "project_both", "residual_layer_norm", "use"]
+__all__ = [
+    "embed_int16",
+    "kernel_selected",
+    "merge",
+    "mode",
+    "pool_segments",
+    "project_both",
+    "residual_layer_norm",
+    "use",
+]
 
 
 def __getattr__(name: str) -> Any:

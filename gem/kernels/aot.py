@@ -1,4 +1,7 @@
-"""Compile every kernel for GPUs that are not here, and say what each needs: ``python -m gem.kernels.aot``."""
+"""Compile every kernel ahead of time and print the resources that each needs: ``python -m gem.kernels.aot``.
+
+No GPU is needed, so kernels can be checked for architectures that are not at hand.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,17 @@ SHARED = {80: 166_912, 90: 232_448, 100: 232_448}
 
 
 def compile_for(build: Build, capability: int) -> dict[str, int]:
-    """Registers, stack (spills) and shared memory, bytes, of one build for ``sm_<capability>``.
+    """Compile one build for ``sm_<capability>``.
+
+    Args:
+        build: kernel and configuration.
+        capability: such as 90.
+
+    Returns:
+        ``registers``, ``spill_bytes`` (stack) and ``shared_bytes``.
 
     Raises:
-        GemError: in a process that interprets, or a kernel over its limits.
+        GemError: under ``TRITON_INTERPRET``, or if the kernel exceeds its limits.
     """
     import triton
     from triton.backends.compiler import GPUTarget
@@ -55,7 +65,7 @@ def compile_for(build: Build, capability: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Print one line per build and architecture; fails at the first kernel over its limits."""
+    """Print one line per build and architecture; stops at the first kernel that exceeds its limits."""
     for name in FILES:
         for build in importlib.import_module(f".{name}", __package__).builds():
             for capability in SHARED:

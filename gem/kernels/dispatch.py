@@ -1,4 +1,4 @@
-"""Which implementation runs: one switch, one table of measurements, one rule."""
+"""Which implementation runs: the mode that ``use`` sets, a table of measurements, and the rule that reads it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class DispatchEntry:
         dtype: such as ``"bfloat16"``.
         direction: ``"forward"`` or ``"both"`` (forward and backward).
         size: elements of the op's main tensor.
-        triton_ms, rival_ms: medians, ms; the rival is the fastest other implementation.
+        triton_ms: median, ms.
+        rival_ms: median of the fastest other implementation, ms.
     """
 
     op: str
@@ -46,7 +47,7 @@ class DispatchEntry:
 
     @property
     def wins(self) -> bool:
-        """Faster than every rival by more than 3 %, which is what repeated runs differ by anyway."""
+        """Faster than every other implementation by more than 3 %, the spread of repeated runs."""
         return self.triton_ms < 0.97 * self.rival_ms
 
 
@@ -66,10 +67,13 @@ class Table:
 
     @classmethod
     def read(cls, path: Path = TABLE) -> Table:
-        """The committed table; an empty one where there is no file.
+        """Read a table; an empty one if there is no file.
+
+        Args:
+            path: of the CSV; the committed one when not given.
 
         Raises:
-            GemConfigError: a column is missing or a value is no number.
+            GemConfigError: a column is missing or a value is not a number.
         """
         if not path.is_file():
             return cls()
@@ -91,7 +95,12 @@ class Table:
         return cls(entries)
 
     def write(self, path: Path, heading: str) -> None:
-        """Write it under a comment that names GPU and versions."""
+        """Write the table.
+
+        Args:
+            path: of the CSV.
+            heading: comment in the first line: GPU and versions.
+        """
         lines = [f"# {heading}", ",".join(COLUMNS)]
         lines += [
             ",".join(f"{getattr(e, c):.6g}" if c.endswith("_ms") else str(getattr(e, c)) for c in COLUMNS)
@@ -100,7 +109,15 @@ class Table:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def wins(self, op: str, device_class: str, dtype: str, direction: str, size: int) -> bool:
-        """Whether the kernel is known to win: only between measured sizes, and only if it won at both neighbours."""
+        """Whether the kernel is known to be faster: between two measured sizes, if it was faster at both.
+
+        Args:
+            op: one of ``OPS``.
+            device_class: such as ``"sm_90"``.
+            dtype: such as ``"bfloat16"``.
+            direction: ``"forward"`` or ``"both"``.
+            size: elements of the op's main tensor.
+        """
         rows = self._rows.get((op, device_class, dtype, direction), [])
         below = [won for at, won in rows if at <= size]
         above = [won for at, won in rows if at >= size]
@@ -108,7 +125,7 @@ class Table:
 
 
 class _Switch:
-    """What ``use`` returns: leaving its ``with`` block restores what was before."""
+    """What ``use`` returns: leaving its ``with`` block restores the mode before."""
 
     def __init__(self, before: str) -> None:
         self._before = before
@@ -121,10 +138,11 @@ class _Switch:
 
 
 def use(mode: str) -> _Switch:
-    """Choose the implementation of every op, for good or for a ``with`` block.
+    """Choose the implementation of every op, permanently or for a ``with`` block.
 
     Args:
-        mode: ``"auto"`` (a kernel where the table says it wins, else torch), ``"triton"`` (always the kernel) or ``"torch"``.
+        mode: ``"auto"`` (a kernel where the table says it wins, else torch), ``"triton"`` (always the kernel) or
+            ``"torch"``.
 
     Raises:
         GemConfigError: an unknown mode.
@@ -134,12 +152,12 @@ def use(mode: str) -> _Switch:
         raise GemConfigError(f"unknown kernel mode {mode!r}", remedy=f"use one of {', '.join(MODES)}")
     before, _mode = _mode, mode
     if mode == "auto":
-        _table = None  # read anew: a table may have been written meanwhile
+        _table = None  # read again, because a table may have been written meanwhile
     return _Switch(before)
 
 
 def mode() -> str:
-    """The mode that ``use`` chose."""
+    """The current mode, see ``use``."""
     return _mode
 
 
@@ -150,14 +168,14 @@ def _current() -> Table:
     return _table
 
 
-def chosen(op: str, like: Tensor, size: int, grad: bool | None = None) -> bool:
+def kernel_selected(op: str, like: Tensor, size: int, grad: bool | None = None) -> bool:
     """Whether the kernel of ``op`` runs for this input.
 
     Args:
         op: one of ``OPS``.
         like: a tensor with the dtype and device of the work.
         size: elements of the op's main tensor.
-        grad: a backward pass will follow; None asks autograd whether ``like`` may need one.
+        grad: whether a backward pass will follow; when None, whether gradients are enabled.
 
     Raises:
         GemConfigError: ``use("triton")`` where Triton can't run.
@@ -169,7 +187,7 @@ def chosen(op: str, like: Tensor, size: int, grad: bool | None = None) -> bool:
             raise GemConfigError(
                 f'use("triton") but the tensors are on {like.device.type}',
                 where=op,
-                remedy='move them to a GPU, or gem.kernels.use("auto"); TRITON_INTERPRET=1 interprets kernels for tests',
+                remedy='move them to a GPU, or gem.kernels.use("auto"); TRITON_INTERPRET=1 interprets kernels in tests',
             )
         return True
     if like.device.type != "cuda" or not _current().entries:

@@ -1,7 +1,8 @@
-"""The dual projector: ECG rows through their linear layer, then ECG and picture rows through the shared two-layer MLP, to their places.
+"""The dual projector: a linear layer for ECG rows, then a shared two-layer MLP for ECG and picture rows.
 
-Forward: one cuBLAS product for the ECG layer, two grouped launches (``grouped.py``) and one that moves the text. The hidden layer is
-kept before its GELU only, and nothing is joined: rows are read where the encoders left them and written where the decoder wants them.
+Forward: one cuBLAS product for the ECG layer, two grouped launches (``grouped.py``) and one that moves the text. Of the
+hidden layer only the values before the GELU are stored, and nothing is concatenated: rows are read where the encoders
+wrote them, and written to their places in the merged sequence.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import GemInputError
-from .dispatch import chosen
-from .grouped import back_through, builds, down, up
-from .launch import dense
-from .merge_rows import move_rows, reference_rows, return_rows
+from .dispatch import kernel_selected
+from .grouped import backward_to_first_layer, builds, first_layer, second_layer
+from .launch import contiguous
+from .merge_rows import gather_gradients, move_rows, reference_rows
 
 __all__ = ["builds", "project_both", "reference"]
 
@@ -24,8 +25,8 @@ __all__ = ["builds", "project_both", "reference"]
 @torch.library.custom_op(
     "gem::dual_projector",
     mutates_args=(),
-    schema="(Tensor ecg, Tensor picture, Tensor w1, Tensor b1, Tensor w2, Tensor b2, Tensor text, Tensor source, Tensor back, bool keep) "
-    "-> (Tensor, Tensor)",
+    schema="(Tensor ecg, Tensor picture, Tensor w1, Tensor b1, Tensor w2, Tensor b2, Tensor text, Tensor source, "
+    "Tensor back, bool keep) -> (Tensor, Tensor)",
 )
 def _op(
     ecg: Tensor,
@@ -39,14 +40,14 @@ def _op(
     back: Tensor,
     keep: bool,
 ) -> tuple[Tensor, Tensor]:
-    ecg, picture, w1, b1, w2, b2, text, source, back = dense(ecg, picture, w1, b1, w2, b2, text, source, back)
-    z, h = up(ecg, picture, w1, b1, keep)
+    ecg, picture, w1, b1, w2, b2, text, source, back = contiguous(ecg, picture, w1, b1, w2, b2, text, source, back)
+    z, h = first_layer(ecg, picture, w1, b1, keep)
     out = _outputs(ecg, picture, w1, b1, w2, b2, text, source, back, keep)[0]
     if source.numel():
         move_rows(source, text, text, text, out, only_text=True)
-        down(h, w2, b2, back[text.shape[0] * text.shape[1] :], out)
+        second_layer(h, w2, b2, back[text.shape[0] * text.shape[1] :], out)
     elif text.dim() == 2:
-        down(h, w2, b2, None, out)
+        second_layer(h, w2, b2, None, out)
     return out, z
 
 
@@ -72,8 +73,8 @@ def _outputs(
 @torch.library.custom_op(
     "gem::dual_projector_backward",
     mutates_args=(),
-    schema="(Tensor grad, Tensor ecg, Tensor picture, Tensor w1, Tensor w2, Tensor z, Tensor text, Tensor back, bool[] want) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema="(Tensor grad, Tensor ecg, Tensor picture, Tensor w1, Tensor w2, Tensor z, Tensor text, Tensor back, "
+    "bool[] want) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _op_backward(
     grad: Tensor,
@@ -86,17 +87,17 @@ def _op_backward(
     back: Tensor,
     want: list[bool],
 ) -> tuple[Tensor, ...]:
-    grad, ecg, picture, w1, w2, z, back = dense(grad, ecg, picture, w1, w2, z, back)
+    grad, ecg, picture, w1, w2, z, back = contiguous(grad, ecg, picture, w1, w2, z, back)
     n = len(ecg)
     d_text = torch.empty(text.shape if want[6] else (0, text.shape[-1]), dtype=text.dtype, device=grad.device)
     if text.dim() == 2:
         dy = grad.to(w2.dtype, copy=False)
     else:
         dy = torch.empty((n + len(picture), w2.shape[0]), dtype=w2.dtype, device=grad.device)
-        return_rows(back, grad, d_text, dy[:n], dy[n:], text.shape[0] * text.shape[1])
-    dz, h, d_b1 = back_through(dy, w2, z)
+        gather_gradients(back, grad, d_text, dy[:n], dy[n:], text.shape[0] * text.shape[1])
+    dz, h, d_b1 = backward_to_first_layer(dy, w2, z)
     none = w1.new_empty(0)
-    # plain products: cuBLAS has nothing left to fuse here
+    # plain cuBLAS products: there is nothing to fuse here
     d_ecg = dz[:n] @ w1 if want[0] else none.clone()
     d_picture = dz[n:] @ w1 if want[1] else none.clone()
     d_w1 = torch.addmm(dz[:n].T @ ecg, dz[n:].T, picture) if want[2] else none.clone()
@@ -128,7 +129,7 @@ def _(
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
     ecg, picture, w1, _, w2, _, text, _, back, _ = inputs
-    # of the text only shape and dtype: an expanded scalar holds them without keeping the rows alive
+    # only the text's shape and dtype are needed: an expanded scalar has them and keeps no rows in memory
     ctx.save_for_backward(ecg, picture, w1, w2, output[1], text.new_empty(()).expand(text.shape), back)
     ctx.mark_non_differentiable(output[1])
 
@@ -152,7 +153,7 @@ def reference(
     text: Tensor | None = None,
     source: Tensor | None = None,
 ) -> Tensor:
-    """The same in plain torch: join, project, and gather if there is a plan."""
+    """``project_both`` after the ECG layer, in plain torch: concatenate, project, and gather if there is a plan."""
     rows = F.linear(F.gelu(F.linear(torch.cat([ecg, picture]), w1, b1)), w2, b2)
     if text is None or source is None:
         return rows
@@ -170,15 +171,17 @@ def project_both(
 ) -> Tensor:
     """Project both encoders' tokens and, if there is a plan, write them to their places in the merged sequence.
 
-    float64 is always plain torch's: the kernels accumulate in float32.
+    float64 always uses plain torch, because the kernels accumulate in float32.
 
     Args:
-        ecg: (n, ecg width); (0, ecg width) without any.
-        picture: (m, width); likewise.
-        ecg_layer: weight (width, ecg width) and bias (width,) of the ECG rows' own layer; None if their width is ``width``.
+        ecg: (n, ecg width); n may be 0.
+        picture: (m, width); m may be 0.
+        ecg_layer: weight (width, ecg width) and bias (width,) of the ECG rows' own layer; None if their width is
+            ``width``.
         layers: w1 (inner, width), b1 (inner,), w2 (hidden, inner), b2 (hidden,), shared by both.
         text: (B, L, hidden), embeddings of the prompts.
-        source, back: (B, T) and (B * L + n + m,) of ``merge_plan``; both with ``text`` or none of the three.
+        source: (B, T) of ``merge_plan``; pass ``text``, ``source`` and ``back`` together or none of them.
+        back: (B * L + n + m,) of ``merge_plan``.
 
     Returns:
         (B, T, hidden), zero where padded; (n + m, hidden), ECG rows first, without a plan.
@@ -200,7 +203,7 @@ def project_both(
     if len({text is None, source is None, back is None}) > 1:
         raise GemInputError("half a plan", where="project_both", remedy="pass text, source and back, or none of them")
     rows = ecg.shape[0] + picture.shape[0]
-    if w1.dtype == torch.float64 or not chosen("dual_projector", w1, rows * w2.shape[0]):
+    if w1.dtype == torch.float64 or not kernel_selected("dual_projector", w1, rows * w2.shape[0]):
         return reference(ecg, picture, w1, b1, w2, b2, text, source)
     inputs = (ecg, picture, w1, b1, w2, b2)
     keep = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)

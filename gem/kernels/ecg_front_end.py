@@ -1,7 +1,7 @@
-"""From int16 samples to tokens: gain, missing samples, z-score, patches and their linear layer, with no float signal in memory.
+"""From int16 samples to tokens without a float signal in memory: gain, missing samples, z-score and patch embedding.
 
-Two launches forward: each lead's centre and scale, then one matrix product that decodes the samples as it reads them. The backward
-pass decodes them again, so int16 is all that stays for it.
+Two launches forward: each lead's centre and scale, then one matrix product that decodes the samples as it reads them.
+The backward pass decodes them again, so int16 is all that stays for it.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import GemInputError
-from .dispatch import chosen
-from .launch import INTERPRET, Build, blocks, dense, device_of, power_of_2, tl, triton
+from .dispatch import kernel_selected
+from .int16_samples import MISSING, UNITS_PER_MV, backward_through_zscore, reference
+from .launch import INTERPRET, Build, blocks, contiguous, device_of, power_of_2, tl, triton
 
-MISSING = -32768  # as in WFDB's 16-bit formats
-UNITS_PER_MV = 1000.0  # where no gain is given, a unit is 1 uV
-_FLAT_MV = 1e-6
 _MISSING = tl.constexpr(MISSING)
 
 
@@ -184,7 +181,7 @@ def _signal(
     AFFINE,  # (B, leads, 2) float32
     GRAD,  # (B, tokens, width)
     WEIGHT,  # (width, leads, patch)
-    D_SIGNAL,  # (B, leads, samples) float32, written but for what follows the last patch
+    D_SIGNAL,  # (B, leads, samples) float32, written up to the end of the last patch
     rows,  # B * patches
     tokens,
     samples,
@@ -225,10 +222,10 @@ def _signal(
 
 
 def _tile(rows: int, patch: int, half: bool) -> dict[str, int]:
-    """Tile of the matrix products: small ones for one record, so that more than a few processors work, and for float32, which spills."""
+    """Tile sizes of the matrix products: small for one record, for more programs, and in float32, which spills."""
     depth = max(16, min(32, power_of_2(patch)))
     side = 64 if half and rows > 256 else 32
-    # deeper tiles, or fewer warps on the larger ones, take every register there is
+    # deeper tiles, or fewer warps on the larger ones, use all registers
     return {"ROWS": side, "COLS": side, "DEPTH": depth, "CHUNKS": blocks(patch, depth), "num_warps": side // 8}
 
 
@@ -240,15 +237,19 @@ def _constants(samples: Tensor, weight: Tensor, tokens: int) -> dict[str, int]:
 @torch.library.custom_op(
     "gem::ecg_front_end",
     mutates_args=(),
-    schema="(Tensor samples, Tensor? gain, Tensor? baseline, Tensor weight, Tensor? bias, Tensor position, Tensor? cls, "
-    "Tensor? probe, bool zscore) -> (Tensor, Tensor)",
+    schema="(Tensor samples, Tensor? gain, Tensor? baseline, Tensor weight, Tensor? bias, Tensor position, "
+    "Tensor? cls, Tensor? probe, bool zscore) -> (Tensor, Tensor)",
 )
 def embed_op(
-    samples: Tensor, gain: Tensor | None, baseline: Tensor | None, weight: Tensor, bias: Tensor | None, position: Tensor,
-    cls: Tensor | None, probe: Tensor | None, zscore: bool,
+    samples: Tensor, gain: Tensor | None, baseline: Tensor | None, weight: Tensor, bias: Tensor | None,
+    position: Tensor, cls: Tensor | None, probe: Tensor | None, zscore: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Tokens (B, tokens, width), and each lead's centre and scale (B, leads, 2)."""
-    samples, weight, position = dense(samples, weight, position)
+    """``embed_int16`` by the kernels.
+
+    Returns:
+        Tokens (B, tokens, width), and each lead's centre and scale (B, leads, 2).
+    """
+    samples, weight, position = contiguous(samples, weight, position)
     out, affine = _outputs(samples, gain, baseline, weight, bias, position)
     (records, leads, length), (tokens, width) = samples.shape, position.shape
     if not records:
@@ -292,7 +293,7 @@ def _embed_backward(
     grad: Tensor, samples: Tensor, gain: Tensor | None, affine: Tensor, weight: Tensor, zscore: bool, want_weight: bool,
     want_signal: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    grad, samples, weight = dense(grad, samples, weight)
+    grad, samples, weight = contiguous(grad, samples, weight)
     d_weight, d_signal = _gradients_of(grad, samples, gain, affine, weight, zscore, want_weight, want_signal)
     (records, tokens, width), length = grad.shape, samples.shape[2]
     if not records:
@@ -318,27 +319,17 @@ def _embed_backward(
             )  # fmt: skip
             d_signal[..., patches * weight.shape[2] :] = 0
             if zscore:
-                _through_zscore(d_signal, samples, gain, affine)
+                backward_through_zscore(d_signal, samples, gain, affine)
     return d_weight, d_signal
 
 
 @_embed_backward.register_fake
 def _gradients_of(
-    grad: Tensor, samples: Tensor, gain: Any, affine: Tensor, weight: Tensor, zscore: bool, want_weight: bool, want_signal: bool
+    grad: Tensor, samples: Tensor, gain: Any, affine: Tensor, weight: Tensor, zscore: bool, want_weight: bool,
+    want_signal: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     d_weight = torch.empty(weight.shape if want_weight else (0,), dtype=weight.dtype, device=weight.device)
     return d_weight, torch.empty(samples.shape if want_signal else (0,), dtype=torch.float32, device=samples.device)
-
-
-def _through_zscore(grad: Tensor, samples: Tensor, gain: Tensor | None, affine: Tensor) -> None:
-    """In place: a gradient with respect to z-scores becomes one with respect to mV. Plain torch: nobody trains through it."""
-    centre, scale = affine[..., :1], affine[..., 1:]
-    known = samples != MISSING
-    z = ((samples.float() - centre) * scale).masked_fill(~known, 0.0)
-    count = known.sum(-1, keepdim=True).clamp(min=1)
-    mean, along = grad.sum(-1, keepdim=True) / count, (grad * z).sum(-1, keepdim=True) / count
-    per_mv = scale * (UNITS_PER_MV if gain is None else gain[..., None])
-    grad.sub_(mean).sub_(z * along).mul_(per_mv).masked_fill_(~known, 0.0)
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
@@ -360,63 +351,11 @@ def _gradients(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
         d_position = by_token.to(position)
         d_bias = by_token[skip:].sum(0).to(bias) if bias is not None else None
         d_cls = by_token[0].to(cls, copy=True) if cls is not None else None
-    return (
-        None, None, None, d_weight if wanted[3] else None, d_bias, d_position, d_cls, d_signal if wanted[7] else None, None,
-    )  # fmt: skip
+    d_weight, d_signal = d_weight if wanted[3] else None, d_signal if wanted[7] else None
+    return None, None, None, d_weight, d_bias, d_position, d_cls, d_signal, None
 
 
 embed_op.register_autograd(_gradients, setup_context=_save)
-
-
-def decoded(
-    samples: Tensor,
-    gain: Tensor | None = None,
-    baseline: Tensor | None = None,
-    zscore: bool = False,
-    probe: Tensor | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:
-    """int16 samples as the signal that an encoder takes, in plain torch; arguments as in ``embed_int16``.
-
-    Returns:
-        (B, leads, samples) mV, or z-scores; 0 where a sample or lead is missing.
-
-    Example:
-        >>> decoded(torch.tensor([[[-1500, 250, MISSING]]], dtype=torch.int16))
-        tensor([[[-1.5000,  0.2500,  0.0000]]])
-    """
-    missing = samples == MISSING
-    mv = samples.to(dtype)
-    if baseline is not None:
-        mv = mv - baseline.to(dtype)[..., None]
-    if gain is None:
-        mv = mv / UNITS_PER_MV
-    else:
-        absent = (gain == 0)[..., None]
-        mv, missing = mv / gain.to(dtype)[..., None].masked_fill(absent, 1.0), missing | absent
-    if probe is not None:
-        mv = mv + (probe - probe.detach()).to(dtype)
-    mv = mv.masked_fill(missing, 0.0)
-    if not zscore:
-        return mv
-    count = (~missing).sum(-1, keepdim=True).clamp(min=1)
-    centred = (mv - mv.sum(-1, keepdim=True) / count).masked_fill(missing, 0.0)
-    variance = centred.square().sum(-1, keepdim=True) / count
-    flat = variance < _FLAT_MV**2
-    return (centred / variance.masked_fill(flat, 1.0).sqrt()).masked_fill(flat, 0.0)
-
-
-def reference(
-    samples: Tensor, gain: Tensor | None, baseline: Tensor | None, weight: Tensor, bias: Tensor | None, position: Tensor,
-    cls: Tensor | None = None, probe: Tensor | None = None, zscore: bool = False,
-) -> Tensor:  # fmt: skip
-    """The same in plain torch: a float signal and a strided convolution."""
-    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
-    signal = decoded(samples, gain, baseline, zscore, probe, dtype).to(weight.dtype)
-    tokens = F.conv1d(signal, weight, bias, stride=weight.shape[2]).transpose(1, 2)
-    if cls is not None:
-        tokens = torch.cat([cls.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], 1)
-    return tokens + position
 
 
 def embed_int16(
@@ -437,12 +376,12 @@ def embed_int16(
         weight: (width, leads, patch), of ``Conv1d(leads, width, patch, stride=patch)``.
         bias: (width,), or None.
         position: (tokens, width), added to the tokens.
-        cls: (width,), a token put in front of the patches; then ``tokens`` is one more than there are patches.
+        cls: (width,), a token in front of the patches; ``tokens`` is then the number of patches plus one.
         gain: (leads,) or (B, leads), units per mV, 0 for an absent lead; None for 1000: a unit is 1 uV.
         baseline: of the same shape, units at 0 mV; None for 0.
         zscore: give each lead mean 0 and standard deviation 1 over the samples that are there; a flat lead becomes 0.
-        probe: (B, leads, samples) float that requires a gradient: it receives the one with respect to the signal in mV. Its
-            values are not read.
+        probe: (B, leads, samples) float that requires a gradient: it receives the gradient with respect to the signal
+            in mV. Its values are not read.
 
     Returns:
         (B, tokens, width).
@@ -461,21 +400,22 @@ def embed_int16(
     gain, baseline = (None if x is None else x.float().expand(samples.shape[:2]) for x in (gain, baseline))
     if torch.is_autocast_enabled(samples.device.type):
         weight = weight.to(torch.get_autocast_dtype(samples.device.type))
-    if weight.dtype != torch.float64 and chosen("ecg_front_end", weight, samples.numel()):
+    if weight.dtype != torch.float64 and kernel_selected("ecg_front_end", weight, samples.numel()):
         return embed_op(samples, gain, baseline, weight, bias, position, cls, probe, zscore)[0]
     return reference(samples, gain, baseline, weight, bias, position, cls, probe, zscore)
 
 
 def builds() -> list[Build]:
-    """What is compiled ahead of time: ECG-CoCa's front end in each dtype, ``ecg_patch``'s own in float32."""
+    """Kernels to compile ahead of time: ECG-CoCa's front end in each dtype, that of ``ecg_patch`` in float32."""
     fixed = {"SAMPLES": "*i16", "AFFINE": "*fp32", **dict.fromkeys(("rows", "tokens", "samples", "width"), "i32")}
     out = []
     for zscore, given in ((False, True), (True, False)):
-        signature = {"SAMPLES": "*i16", "GAIN": "*fp32", "BASELINE": "*fp32", "AFFINE": "*fp32", "channels": "i32", "samples": "i32"}  # fmt: skip
+        signature = {"SAMPLES": "*i16", "GAIN": "*fp32", "BASELINE": "*fp32", "AFFINE": "*fp32"}
+        signature |= {"channels": "i32", "samples": "i32"}
         size = {"CHANNELS": 1 if zscore else 64, "CHUNK": 8192 if zscore else 16, "CHUNKS": 1}
-        out.append(
-            Build(f"ecg_front_end statistics zscore={zscore} gain={given}", _statistics, signature, {"GIVEN": given, "ZSCORE": zscore, **size}, 8 if zscore else 4)
-        )  # fmt: skip
+        label = f"zscore={zscore} gain={given}"
+        constants: dict[str, Any] = {"GIVEN": given, "ZSCORE": zscore, **size}
+        out.append(Build(f"ecg_front_end statistics {label}", _statistics, signature, constants, 8 if zscore else 4))
     for name, rows, width, patch, skip, dtype in (
         ("coca", 101, 768, 50, 1, "bf16"),
         ("coca", 808, 768, 50, 1, "bf16"),
@@ -487,9 +427,14 @@ def builds() -> list[Build]:
         shape = {"LEADS": 12, "PATCH": patch, "SKIP": skip, **tile}
         more = dict.fromkeys(("WEIGHT", "BIAS", "POSITION", "CLS", "OUT"), p)
         label = f"{name} {rows} rows {dtype}"
-        out += [
-            Build(f"ecg_front_end forward {label}", _embed, {**fixed, **more}, {**shape, "HAS_BIAS": not skip}, warps),
-            Build(f"ecg_front_end d_weight {label}", _weight, {**fixed, "GRAD": p, "D_WEIGHT": "*fp32"}, {**shape, "TILES": 4}, warps),
-            Build(f"ecg_front_end d_signal {label}", _signal, {**fixed, "GRAD": p, "WEIGHT": p, "D_SIGNAL": "*fp32"}, {**shape, "TILES": blocks(width, tile["COLS"])}, warps),
-        ]  # fmt: skip
+        tiles = blocks(width, tile["COLS"])
+        d_weight, d_signal = {"GRAD": p, "D_WEIGHT": "*fp32"}, {"GRAD": p, "WEIGHT": p, "D_SIGNAL": "*fp32"}
+        for part, kernel, arguments, constants in (
+            ("forward", _embed, more, {"HAS_BIAS": not skip}),
+            ("d_weight", _weight, d_weight, {"TILES": 4}),
+            ("d_signal", _signal, d_signal, {"TILES": tiles}),
+        ):
+            out.append(
+                Build(f"ecg_front_end {part} {label}", kernel, {**fixed, **arguments}, {**shape, **constants}, warps)
+            )
     return out

@@ -1,8 +1,9 @@
-"""Both towers at once: two CUDA streams, recorded as a CUDA graph for each shape. Never run on a GPU so far.
+"""Both towers at once: two CUDA streams, captured in a CUDA graph for each shape. Never run on a GPU so far.
 
-At small batches a tower is hundreds of launches that each take the host longer than the GPU: a graph replays them in one call, and the
-ECG tower runs in the shadow of the picture tower. What is recorded is bound to addresses: weights that are changed in place (an
-optimiser's step, ``load_state_dict``) are seen, and anything else that changes makes a new recording.
+At small batches a tower is hundreds of launches, each of which takes the host longer than the GPU. A graph replays them
+in one call, and the ECG tower runs at the same time as the picture tower. A graph is bound to memory addresses: weights
+that are changed in place (an optimiser's step, ``load_state_dict``) take effect, and after any other change a new graph
+is captured.
 """
 
 from __future__ import annotations
@@ -22,8 +23,17 @@ from .dispatch import mode
 Function = Callable[..., tuple[Tensor, ...]]
 
 
-def beside(first: Callable[[], Any], second: Callable[[], Any], device: torch.device) -> tuple[Any, Any]:
-    """Both results; on a GPU ``first`` runs on a stream of its own while ``second`` runs on the current one."""
+def run_concurrently(first: Callable[[], Any], second: Callable[[], Any], device: torch.device) -> tuple[Any, Any]:
+    """Run two functions; on a GPU at the same time, ``first`` on a stream of its own and ``second`` on the current one.
+
+    Args:
+        first: returns a tensor.
+        second: returns anything.
+        device: where both work.
+
+    Returns:
+        Both results.
+    """
     if device.type != "cuda":
         return first(), second()
     with torch.cuda.device(device):
@@ -38,11 +48,11 @@ def beside(first: Callable[[], Any], second: Callable[[], Any], device: torch.de
 
 
 class CudaGraph:
-    """One recording of a function.
+    """One captured function.
 
     Args:
-        function: tensors -> tensors, without a look at the device from the host.
-        inputs: tensors like those that will come.
+        function: tensors -> tensors, without synchronising with the device.
+        inputs: tensors of the shapes and dtypes of later calls.
     """
 
     def __init__(self, function: Function, inputs: tuple[Tensor, ...]) -> None:
@@ -51,11 +61,18 @@ class CudaGraph:
             self.outputs = self.record(function)
 
     def record(self, function: Function) -> tuple[Tensor, ...]:
-        """Warm up and record; the outputs are those that each replay overwrites."""
+        """Warm up and capture.
+
+        Args:
+            function: as in the class.
+
+        Returns:
+            The outputs, which each replay overwrites.
+        """
         here, side = torch.cuda.current_stream(), torch.cuda.Stream()
         side.wait_stream(here)
         with torch.cuda.stream(side):
-            for _ in range(3):  # libraries choose their algorithms and take their workspaces now
+            for _ in range(3):  # libraries choose algorithms and allocate workspaces in the first calls
                 function(*self.inputs)
         here.wait_stream(side)
         self.graph, self.done = torch.cuda.CUDAGraph(), torch.cuda.Event()
@@ -68,7 +85,7 @@ class CudaGraph:
         self.graph.replay()
 
     def begin(self) -> None:
-        """Wait, on the device, until whoever came before has read the outputs, on whatever stream that was."""
+        """Wait, on the device, until the previous caller's stream has read the outputs."""
         torch.cuda.current_stream().wait_event(self.done)
 
     def end(self) -> None:
@@ -76,6 +93,7 @@ class CudaGraph:
         self.done.record()
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Copy the inputs, replay, and copy the outputs."""
         self.begin()
         for static, given in zip(self.inputs, inputs, strict=True):
             static.copy_(given)
@@ -86,11 +104,11 @@ class CudaGraph:
 
 
 class Graphs:
-    """Recordings of one function, by the shapes of its inputs and by all that a recording depends on.
+    """CUDA graphs of one function, by the shapes of its inputs and everything else that a graph depends on.
 
     Args:
-        most: recordings kept; the one used longest ago goes first.
-        recorder: makes a recording; tests hand in one that needs no GPU.
+        most: graphs that are kept; the least recently used is dropped first.
+        recorder: captures a graph; tests pass one that needs no GPU.
         device_type: where that recorder works.
     """
 
@@ -111,7 +129,11 @@ class Graphs:
         return len(self._kept)
 
     def modules(self, roots: Iterable[nn.Module]) -> list[nn.Module]:
-        """All modules under ``roots``, walked again only where one has got another child: walking hundreds takes a millisecond."""
+        """All modules under ``roots``, cached until a module's children change: walking hundreds takes a millisecond.
+
+        Args:
+            roots: the same at each call.
+        """
         roots = list(roots)
         children = [*map(id, roots), *_children(self._listed)]
         if children != self._children:
@@ -128,16 +150,17 @@ class Graphs:
     def __call__(
         self, function: Function, inputs: tuple[Tensor, ...], modules: Iterable[nn.Module], key: Hashable = ()
     ) -> tuple[Tensor, ...]:
-        """``function(*inputs)``, recorded at the first call with such inputs and replayed at later ones.
+        """``function(*inputs)``, captured at the first call with such inputs and replayed at later ones.
 
         Args:
-            function: what is recorded.
+            function: what is captured.
             inputs: on one device.
             modules: all modules whose weights the function reads.
-            key: what else the function depends on.
+            key: anything else that the function depends on.
 
         Raises:
-            GemError: it can't be recorded, under ``use("triton")``. Under ``auto`` it then runs as it is, with one warning.
+            GemError: it can't be captured, under ``use("triton")``. Under ``auto`` it then runs without a graph, and
+                warns once.
         """
         like = tuple((tuple(x.shape), x.dtype, x.device) for x in inputs)
         device = inputs[0].device.type
@@ -149,7 +172,7 @@ class Graphs:
         with self._lock:
             before, graph = self._kept.get(whole, (None, None))
             if before != state:
-                graph = None  # frees the stale recording's memory before the new one is made
+                graph = None  # frees the stale graph's memory before the new one is captured
                 self._kept.pop(whole, None)
                 try:
                     graph = self.recorder(function, inputs)
@@ -158,7 +181,7 @@ class Graphs:
                         raise GemError(
                             f"can't be recorded as a CUDA graph: {error}",
                             where="towers",
-                            remedy='an encoder looks at the device from the host, say: gem.kernels.use("torch")',
+                            remedy='an encoder synchronises with the device; use gem.kernels.use("torch")',
                         ) from error
                     self._refused.add(whole)
                     warnings.warn(f"encoders run without a CUDA graph, since recording failed: {error}", stacklevel=2)
@@ -176,7 +199,11 @@ def _children(modules: Iterable[nn.Module]) -> list[int]:
 
 
 def addresses(modules: Iterable[nn.Module]) -> list[int]:
-    """Where all weights and buffers lie, and which modules hold them: what a recording is bound to."""
+    """Addresses of all weights and buffers, and the modules that hold them: what a graph is bound to.
+
+    Args:
+        modules: all of them, submodules included.
+    """
     found: list[int] = []
     for module in modules:
         found += map(id, module._modules.values())
@@ -185,6 +212,10 @@ def addresses(modules: Iterable[nn.Module]) -> list[int]:
     return found
 
 
-def hooked(modules: Iterable[nn.Module]) -> bool:
-    """Whether someone listens to a module's forward pass, which no replay would tell."""
+def has_forward_hooks(modules: Iterable[nn.Module]) -> bool:
+    """Whether a module has forward hooks, which a replay would not call.
+
+    Args:
+        modules: all of them, submodules included.
+    """
     return any(module._forward_hooks or module._forward_pre_hooks for module in modules)

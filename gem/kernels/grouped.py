@@ -1,6 +1,6 @@
-"""The three matrix products of the dual projector, ECG and picture rows in one grid, with what else each does on its tile.
+"""The three matrix products of the dual projector, each with its elementwise work; ECG and picture rows in one grid.
 
-No autotuning: it needs a GPU at import and can't be interpreted. ``tiling`` is a table of configurations instead.
+Triton's autotuning would need a GPU at import and can't be interpreted; ``tiling`` is a fixed choice instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .launch import INTERPRET, Build, blocks, device_of, tl, triton
 
-_GROUP = tl.constexpr(8)  # row blocks whose programs run side by side and share the weight's columns in cache
+_GROUP = tl.constexpr(8)  # row blocks whose programs run at the same time and share the weight's columns in cache
 
 
 @triton.jit
@@ -104,7 +104,7 @@ def _up(
     col = c * COLS + tl.arange(0, COLS)
     z = _product(source, row, n, W, col, columns, inner, 1, inner, ROWS, COLS, INNER, STEPS, EVEN)
     z += tl.load(BIAS + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
-    # rounded as the stored value is: forward and backward must see the same number
+    # rounded like the stored value: forward and backward must use the same number
     z = z.to(Z.dtype.element_ty)
     inside = (row < n)[:, None] & (col < columns)[None, :]
     at = (first + row).to(tl.int64)[:, None] * columns + col[None, :]
@@ -176,9 +176,17 @@ def _back(
 
 
 def tiling(dtype: torch.dtype, inner: int, columns: int) -> tuple[int, int, int, int, int]:
-    """(rows, columns, inner) of a tile, warps, stages. By arithmetic and by what spills: no GPU has timed them.
+    """Tile sizes, chosen by arithmetic and register spills; they have not been timed on a GPU.
 
     128 x 256 spills in half precision, and so does 128 x 128 with the masks that odd widths need.
+
+    Args:
+        dtype: of the product.
+        inner: length of the sums.
+        columns: of the result.
+
+    Returns:
+        Rows, columns and inner length of a tile, warps, stages.
     """
     if dtype == torch.float32 or inner % 64 or columns % 128:
         return 64, 64, 32, 4, 3
@@ -193,8 +201,19 @@ def _sizes(like: Tensor, inner: int, columns: int) -> tuple[dict[str, int], dict
     return constants, {"num_warps": warps, "num_stages": stages}
 
 
-def up(ecg: Tensor, picture: Tensor, weight: Tensor, bias: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
-    """First layer of both: (n, inner), (m, inner) -> z (n + m, columns), or (0, columns) unless kept, and gelu(z)."""
+def first_layer(ecg: Tensor, picture: Tensor, weight: Tensor, bias: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+    """First layer of the MLP, for both inputs.
+
+    Args:
+        ecg: (n, inner).
+        picture: (m, inner).
+        weight: (columns, inner).
+        bias: (columns,).
+        keep: store the values before the GELU, for the backward pass.
+
+    Returns:
+        z (n + m, columns), or (0, columns) unless kept, and gelu(z) (n + m, columns).
+    """
     (columns, inner), n, m = weight.shape, len(ecg), len(picture)
     h = torch.empty((n + m, columns), dtype=weight.dtype, device=weight.device)
     z = torch.empty_like(h) if keep else h[:0].clone()
@@ -223,8 +242,16 @@ def up(ecg: Tensor, picture: Tensor, weight: Tensor, bias: Tensor, keep: bool) -
     return z, h
 
 
-def down(h: Tensor, weight: Tensor, bias: Tensor, back: Tensor | None, out: Tensor) -> None:
-    """Second layer: row ``i`` of ``h`` to row ``back[i]`` of ``out``, nowhere where that is -1; to row ``i`` without ``back``."""
+def second_layer(h: Tensor, weight: Tensor, bias: Tensor, back: Tensor | None, out: Tensor) -> None:
+    """Second layer of the MLP.
+
+    Args:
+        h: (rows, inner).
+        weight: (columns, inner).
+        bias: (columns,).
+        back: (rows,), the row of ``out`` that each row is written to, -1 for none; None for the same row.
+        out: (any, columns), written.
+    """
     (columns, inner), rows = weight.shape, len(h)
     if rows:
         sizes, options = _sizes(weight, inner, columns)
@@ -246,8 +273,17 @@ def down(h: Tensor, weight: Tensor, bias: Tensor, back: Tensor | None, out: Tens
             )
 
 
-def back_through(dy: Tensor, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Through the second layer and the GELU: gradient of ``z``, gelu(z) once more, gradient of the first bias in float32."""
+def backward_to_first_layer(dy: Tensor, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Backward pass through the second layer and the GELU.
+
+    Args:
+        dy: (rows, inner), gradient of the second layer's output.
+        weight: (inner, columns), of the second layer.
+        z: (rows, columns), before the GELU.
+
+    Returns:
+        Gradient of ``z``, gelu(z), and the gradient of the first bias in float32.
+    """
     (inner, columns), rows = weight.shape, len(dy)
     dz, h = torch.empty_like(z), torch.empty_like(z)
     sizes, options = _sizes(weight, inner, columns)
@@ -262,7 +298,7 @@ def back_through(dy: Tensor, weight: Tensor, z: Tensor) -> tuple[Tensor, Tensor,
 
 
 def builds() -> list[Build]:
-    """What is compiled ahead of time: GEM-7B in half precision, gem-nano's widths in float32, widths that fit no tile."""
+    """Kernels to compile ahead of time: GEM-7B in half precision, gem-nano in float32, widths that fit no tile."""
     out = []
     for name, dtype, widths in (
         ("bf16", torch.bfloat16, (1024, 4096, 4096)),
@@ -298,7 +334,7 @@ def builds() -> list[Build]:
         ]
         sizes, _ = _sizes(like, widths[2], widths[1])
         third = {**dict.fromkeys(("DY", "W", "Z", "DZ", "H"), p), "D_BIAS": "*fp32", **numbers}
-        # Triton 3.6 lays the product's registers out worse than 3.8 and 3.9 do
+        # Triton 3.6 and 3.7 allocate registers worse than 3.8 and 3.9
         tiled, odd = (432, 112) if triton.__version__.startswith(("3.6.", "3.7.")) else (16, 48)
         spilled = odd if "odd" in name else 0 if dtype == torch.float32 else tiled
         out.append(Build(f"dual projector back {text}", _back, third, sizes, **more, spill_bytes=spilled))

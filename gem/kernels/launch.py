@@ -1,4 +1,4 @@
-"""What every kernel file needs: Triton if it is there, block sizes, and what is compiled ahead of time."""
+"""Shared by the kernel files: Triton if it is installed, block sizes, and builds to compile ahead of time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 try:
     import triton
     import triton.language as tl
-except ImportError:  # not Linux: plain torch is all there is, and dispatch never comes here
+except ImportError:  # Triton is not available outside Linux; there dispatch always selects plain torch
 
     class _Absent:
-        """Lets the kernel files be imported; nothing of it is ever launched."""
+        """Lets the kernel files be imported without Triton; their kernels are never launched."""
 
         def jit(self, function: Any) -> Any:
             return function
@@ -25,7 +25,7 @@ except ImportError:  # not Linux: plain torch is all there is, and dispatch neve
 
     triton = tl = _Absent()
 
-__all__ = ["INTERPRET", "Build", "blocks", "dense", "device_of", "power_of_2", "tl", "triton"]
+__all__ = ["INTERPRET", "Build", "blocks", "contiguous", "device_of", "power_of_2", "tl", "triton"]
 
 # the interpreter keeps bf16 as bit patterns: kernels widen to float32 before a tl.dot
 INTERPRET = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
@@ -36,16 +36,17 @@ class Build:
     """One kernel in one configuration, to compile ahead of time.
 
     Attributes:
-        name: for people.
+        name: for readers.
         kernel: the jitted function.
         signature: argument -> Triton type, without the constants.
         constants: argument -> compile-time value.
-        warps, stages: of the launch.
-        registers: most registers a thread may use.
-        spill_bytes: most bytes of stack a thread may use.
-        aligned: pointers, and whole numbers of ``even``, are multiples of 16 bytes, as they are for the models' widths: Triton then
-            loads 16 bytes at once and copies ahead, which needs other registers and more shared memory.
-        even: arguments known to be multiples of 16 when ``aligned``.
+        warps: of the launch.
+        stages: of the launch.
+        registers: limit per thread.
+        spill_bytes: limit on a thread's stack.
+        aligned: pointers, and the arguments in ``even``, are multiples of 16 bytes, as they are for the models' widths.
+            Triton then loads 16 bytes at once and prefetches, which changes the use of registers and shared memory.
+        even: arguments that are multiples of 16 when ``aligned``.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Build:
 
 
 def blocks(total: int, each: int) -> int:
-    """Programs of ``each`` items that cover ``total``."""
+    """Number of blocks of ``each`` items that cover ``total`` items."""
     return -(-total // each)
 
 
@@ -70,11 +71,11 @@ def power_of_2(n: int) -> int:
     return 1 << max(0, n - 1).bit_length()
 
 
-def dense(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors, contiguous: kernels address rows by width alone."""
+def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors, contiguous, as the kernels' address arithmetic assumes."""
     return tuple(tensor.contiguous() for tensor in tensors)
 
 
 def device_of(tensor: Tensor) -> Any:
-    """Makes the tensor's GPU the current one, which is where Triton launches; does nothing on the CPU."""
+    """Context in which the tensor's GPU is the current one, where Triton launches; does nothing on the CPU."""
     return torch.cuda.device_of(tensor)

@@ -1,4 +1,4 @@
-"""Residual sum and LayerNorm in one pass each way, several rows per program, no atomics."""
+"""Residual sum and LayerNorm, fused forward and backward, with several rows per program and without atomics."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dispatch import chosen
-from .launch import Build, blocks, dense, device_of, power_of_2, tl, triton
+from .dispatch import kernel_selected
+from .launch import Build, blocks, contiguous, device_of, power_of_2, tl, triton
 
 
 @triton.jit
@@ -35,7 +35,7 @@ def _forward(
     total = tl.load(X + at, mask=inside, other=0.0).to(tl.float32) + tl.load(R + at, mask=inside, other=0.0).to(
         tl.float32
     )
-    # rounded as the stored sum is: the norm must see what the next layer sees
+    # rounded like the stored sum: the norm must use the same values as the next layer
     total = total.to(TOTAL.dtype.element_ty)
     tl.store(TOTAL + at, total, mask=inside)
     total = total.to(tl.float32)
@@ -95,14 +95,14 @@ def _backward(
 
 
 def _tile(width: int) -> tuple[int, int, int]:
-    """(rows per program, padded width, warps): about 8 numbers per thread: with 16, sm_90 and sm_100 spilled registers."""
+    """(rows per program, padded width, warps): about 8 numbers per thread; with 16, sm_90 and sm_100 spill."""
     padded = power_of_2(width)
     rows = max(1, min(16, 2048 // padded))
     return rows, padded, min(16, max(8, rows * padded // 256))
 
 
 def _tiles(rows: int, per_tile: int) -> int:
-    """Row tiles per backward program: enough that about 512 partial sums remain, a power of two so few kernels are built."""
+    """Row tiles per backward program: about 512 partial sums; powers of two, so that few kernels are compiled."""
     return min(16, power_of_2(blocks(rows, per_tile * 512)))
 
 
@@ -112,7 +112,7 @@ def _tiles(rows: int, per_tile: int) -> int:
     schema="(Tensor x, Tensor r, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor, Tensor)",
 )
 def _op(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x, r, weight, bias = dense(x, r, weight, bias)
+    x, r, weight, bias = contiguous(x, r, weight, bias)
     width = x.shape[-1]
     rows = x.numel() // max(1, width)
     total, y, mean, rstd = _outputs(x, r)
@@ -135,12 +135,13 @@ def _outputs(x: Tensor, r: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Ten
 @torch.library.custom_op(
     "gem::residual_layer_norm_backward",
     mutates_args=(),
-    schema="(Tensor d_total, Tensor d_y, Tensor total, Tensor weight, Tensor mean, Tensor rstd) -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor d_total, Tensor d_y, Tensor total, Tensor weight, Tensor mean, Tensor rstd) "
+    "-> (Tensor, Tensor, Tensor)",
 )
 def _op_backward(
     d_total: Tensor, d_y: Tensor, total: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    d_total, d_y, total, weight, mean, rstd = dense(d_total, d_y, total, weight, mean, rstd)
+    d_total, d_y, total, weight, mean, rstd = contiguous(d_total, d_y, total, weight, mean, rstd)
     width = total.shape[-1]
     rows = total.numel() // max(1, width)
     d_x = torch.empty_like(total)
@@ -192,7 +193,7 @@ _op.register_autograd(_gradients, setup_context=_save)
 
 
 def reference(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """The same in plain torch."""
+    """``residual_layer_norm`` in plain torch."""
     total = x + r
     return total, F.layer_norm(total, total.shape[-1:], weight, bias, eps)
 
@@ -201,30 +202,41 @@ def residual_layer_norm(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps:
     """``total = x + r`` and the LayerNorm of ``total``.
 
     Args:
-        x, r: (..., width), of one shape and dtype.
-        weight, bias: (width,).
+        x: (..., width).
+        r: of the same shape and dtype.
+        weight: (width,).
+        bias: (width,).
         eps: added to the variance.
 
     Returns:
         total (..., width), normed (..., width).
     """
-    if chosen("layer_norm", x, x.numel()):
+    if kernel_selected("layer_norm", x, x.numel()):
         total, y, _, _ = _op(x, r, weight, bias, eps)
         return total, y
     return reference(x, r, weight, bias, eps)
 
 
 def add_norm(x: Tensor, r: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    """``x + r`` and ``norm`` of it; by the module itself where the kernel isn't chosen or someone listens to the module."""
+    """``x + r`` and its LayerNorm; computed by the module itself if it has hooks or the kernel is not selected.
+
+    Args:
+        x: (..., width).
+        r: of the same shape and dtype.
+        norm: the module.
+
+    Returns:
+        Sum and normalised sum.
+    """
     plain = norm.weight is not None and norm.bias is not None and len(norm.normalized_shape) == 1
-    if plain and chosen("layer_norm", x, x.numel()) and not (norm._forward_hooks or norm._forward_pre_hooks):
+    if plain and kernel_selected("layer_norm", x, x.numel()) and not (norm._forward_hooks or norm._forward_pre_hooks):
         return residual_layer_norm(x, r, norm.weight, norm.bias, norm.eps)
     total = x + r
     return total, norm(total)
 
 
 def builds() -> list[Build]:
-    """What is compiled ahead of time: widths of gem-nano, ECG-CoCa and CLIP-L."""
+    """Kernels to compile ahead of time: widths of gem-nano, ECG-CoCa and CLIP-L."""
     out = []
     for width, dtype in ((256, "fp32"), (768, "bf16"), (1024, "bf16"), (1024, "fp16"), (4096, "bf16")):
         per, padded, warps = _tile(width)
@@ -256,7 +268,7 @@ def builds() -> list[Build]:
             "rows": "i32",
             "width": "i32",
         }
-        spills = 16 if width == 4096 else 0  # 128 registers are all that 512 threads leave; no encoder is that wide
+        spills = 16 if width == 4096 else 0  # 512 threads have 128 registers each; no encoder is that wide
         out.append(
             Build(
                 f"layer_norm backward {width} {dtype}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills

@@ -1,7 +1,7 @@
-"""Where every row of a ragged batch goes in the merged sequence: one launch, and nothing asked of the host.
+"""The place of every row of a ragged batch in the merged sequence: one launch, without synchronising with the host.
 
-Everything that depends on ids and masks stays on the device, so the op can be captured in a CUDA graph; the caller gives the output
-length, which shapes alone bound.
+Everything that depends on ids and masks stays on the device, so the op can be captured in a CUDA graph; the caller
+gives the output length, for which the shapes give a bound.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ..labels import IGNORE
-from .dispatch import chosen
-from .launch import Build, blocks, dense, device_of, power_of_2, tl, triton
+from .dispatch import kernel_selected
+from .launch import Build, blocks, contiguous, device_of, power_of_2, tl, triton
 
-TWO, UNFED, UNPLACED, LONG = 1, 2, 3, 4  # values of ``problem``
+TWO_PLACEHOLDERS, NO_TOKENS, NO_PLACEHOLDER, ROW_TOO_LONG = 1, 2, 3, 4  # values of ``problem``
 _CHUNK = 1024
 
 
 class MergePlan(NamedTuple):
-    """Where rows go; the fields are those of ``Placed``."""
+    """The place of every row; the fields are those of ``Placed``."""
 
     labels: Tensor
     mask: Tensor
@@ -38,9 +38,10 @@ class Placed(NamedTuple):
         labels: (B, T), -100 on encoder tokens and padding.
         mask: (B, T), 1 where there is a token.
         positions: (B, T), counted from each row's first token; padding repeats the nearest token's.
-        source: (B, T) int32, row of [text | ecg | picture] that stands there, -1 for padding.
-        back: (B * L + ecg rows + picture rows,) int32, where each of those rows went in B * T, -1 for nowhere.
-        problem: (B,) int32: 0, or 1 two placeholders, 2 a placeholder without tokens, 3 tokens without placeholder, 4 row too long for T.
+        source: (B, T) int32, the row of [text | ecg | picture] at each place, -1 for padding.
+        back: (B * L + ecg rows + picture rows,) int32, the place in B * T of each of those rows, -1 for none.
+        problem: (B,) int32: 0 for none, 1 two placeholders, 2 a placeholder without tokens, 3 tokens without
+            placeholder, 4 row too long for T.
     """
 
     embeds: Tensor
@@ -131,8 +132,9 @@ def _plan(
 @torch.library.custom_op(
     "gem::merge_plan",
     mutates_args=(),
-    schema="(Tensor ids, Tensor keep, Tensor labels, Tensor ecg_starts, Tensor picture_starts, SymInt n_ecg, SymInt n_picture, "
-    "int placeholder, SymInt length, bool left) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema="(Tensor ids, Tensor keep, Tensor labels, Tensor ecg_starts, Tensor picture_starts, SymInt n_ecg, "
+    "SymInt n_picture, int placeholder, SymInt length, bool left) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def plan_op(
     ids: Tensor,
@@ -146,8 +148,12 @@ def plan_op(
     length: int,
     left: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Where every row goes: labels, mask, positions (B, T), source, back and problem as in ``Placed``."""
-    ids, keep, labels, ecg_starts, picture_starts = dense(ids, keep, labels, ecg_starts, picture_starts)
+    """Plan the merge; arguments as in ``plan``.
+
+    Returns:
+        Labels, mask, positions (B, T), source, back and problem, as in ``Placed``.
+    """
+    ids, keep, labels, ecg_starts, picture_starts = contiguous(ids, keep, labels, ecg_starts, picture_starts)
     out = _planned(ids, keep, labels, ecg_starts, picture_starts, n_ecg, n_picture, placeholder, length, left)
     targets, mask, positions, source, back, problem = out
     back.fill_(-1)
@@ -202,7 +208,7 @@ def reference_plan(
     length: int,
     left: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The plan in plain torch, without a loop or a look from the host."""
+    """``plan_op`` in plain torch, without a loop and without synchronising with the host."""
     (rows, long), device = ids.shape, ids.device
     keep = keep.bool()
     hit = keep & (ids == placeholder)
@@ -219,10 +225,10 @@ def reference_plan(
     to = rank + shift + torch.where(after, used - 1, 0)
     start = (rank * first).sum(1, keepdim=True) + shift
     ok = keep & ~first & (to >= 0) & (to < length)
-    own = torch.arange(rows, device=device)[:, None]
+    record = torch.arange(rows, device=device)[:, None]
     flat = torch.arange(rows * long, device=device).view(rows, long)
     t = torch.arange(length, device=device)[None]
-    # one place too many catches the rows that go nowhere
+    # an extra last column takes the rows that have no place
     source = torch.full((rows, length + 1), -1, device=device).scatter(1, torch.where(ok, to, length), flat)[:, :length]
     targets = torch.full((rows, length + 1), IGNORE, device=device).scatter(1, torch.where(ok, to, length), labels)[
         :, :length
@@ -236,11 +242,11 @@ def reference_plan(
     targets = torch.where(inside, IGNORE, targets)
     n = rows * long + n_ecg + n_picture
     back = torch.full((n + 1,), -1, device=device)
-    back = back.scatter(0, torch.where(source >= 0, source, n).flatten(), (own * length + t).flatten())[:n]
+    back = back.scatter(0, torch.where(source >= 0, source, n).flatten(), (record * length + t).flatten())[:n]
     at = t - shift
-    problem = torch.where(size > length, LONG, 0)
-    problem = torch.where(~has & (block > 0), UNPLACED, torch.where(has & (block == 0), UNFED, problem))
-    problem = torch.where(found > 1, TWO, problem)[:, 0]
+    problem = torch.where(size > length, ROW_TOO_LONG, 0)
+    problem = torch.where(~has & (block > 0), NO_PLACEHOLDER, torch.where(has & (block == 0), NO_TOKENS, problem))
+    problem = torch.where(found > 1, TWO_PLACEHOLDERS, problem)[:, 0]
     mask = ((at >= 0) & (at < size)).long()
     return targets, mask, at.minimum(size - 1).clamp(min=0), source.int(), back.int(), problem.int()
 
@@ -258,8 +264,22 @@ def plan(
     left: bool,
     text: Tensor,
 ) -> MergePlan:
-    """The plan of ``merge`` by itself; ``text`` (B, L, hidden) only tells the dispatch how large the work is."""
-    by_kernel = chosen("merge", text, ids.shape[0] * length * text.shape[-1])
+    """Plan the merge without moving rows.
+
+    Args:
+        ids: (B, L) int64.
+        keep: (B, L), 1 where there is a token.
+        labels: (B, L) int64.
+        ecg_starts: (B + 1,) int64, first ECG row of each record, then their number.
+        picture_starts: (B + 1,) int64, the same for pictures.
+        n_ecg: number of ECG rows.
+        n_picture: number of picture rows.
+        placeholder: the id that marks the place.
+        length: T.
+        left: pad on the left.
+        text: (B, L, hidden), read for its size only, by which the implementation is selected.
+    """
+    by_kernel = kernel_selected("merge", text, ids.shape[0] * length * text.shape[-1])
     places = plan_op if by_kernel else reference_plan
     return MergePlan(
         *places(ids, keep, labels, ecg_starts, picture_starts, n_ecg, n_picture, placeholder, length, left)
@@ -267,7 +287,7 @@ def plan(
 
 
 def builds() -> list[Build]:
-    """What is compiled ahead of time: both sides of padding, both kinds of mask."""
+    """Kernels to compile ahead of time: both sides of padding, both kinds of mask."""
     plan = dict.fromkeys(("IDS", "KEEP", "LABELS", "ECG", "PICTURE"), "*i64")
     plan |= {
         "SOURCE": "*i32",

@@ -1,4 +1,4 @@
-"""The multimodal merge: text, ECG and picture tokens of a ragged batch to one padded sequence, without asking the host anything.
+"""The multimodal merge: text, ECG and picture tokens of a ragged batch in one padded sequence, without host sync.
 
 Two launches forward (plan the places, ``merge_plan.py``; move the rows), one backward.
 """
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..labels import IGNORE
-from .dispatch import chosen
-from .launch import Build, blocks, dense, device_of, power_of_2, tl, triton
+from .dispatch import kernel_selected
+from .launch import Build, blocks, contiguous, device_of, power_of_2, tl, triton
 from .merge_plan import Placed, plan
 from .merge_plan import builds as plan_builds
 
@@ -95,7 +95,16 @@ def _tile(width: int) -> tuple[int, int]:
 
 
 def move_rows(source: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, out: Tensor, only_text: bool = False) -> None:
-    """Write ``out``'s rows from the three sources; with ``only_text`` leave the encoder tokens' places alone."""
+    """Write the rows of the merged sequence.
+
+    Args:
+        source: (B, T) int32, as in ``merge_plan.Placed``.
+        text: (n_text, width).
+        ecg: (n_ecg, width).
+        picture: (n_picture, width).
+        out: (B, T, width), written.
+        only_text: leave the places of encoder tokens unwritten.
+    """
     width, rows = out.shape[-1], source.numel()
     if not out.numel():
         return
@@ -117,8 +126,17 @@ def move_rows(source: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, out: T
         )
 
 
-def return_rows(back: Tensor, grad: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, n_text: int) -> None:
-    """Write the gradients' rows of the three sources; ``text`` may be empty where nobody asks for its gradient."""
+def gather_gradients(back: Tensor, grad: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, n_text: int) -> None:
+    """Write the gradients of the three sources.
+
+    Args:
+        back: (n_text + n_ecg + n_picture,) int32, as in ``merge_plan.Placed``.
+        grad: (B, T, width).
+        text: (n_text, width), written; empty if its gradient is not needed.
+        ecg: (n_ecg, width), written.
+        picture: (n_picture, width), written.
+        n_text: rows of text.
+    """
     width = grad.shape[-1]
     first = 0 if text.numel() else n_text
     rows = len(back) - first
@@ -149,7 +167,7 @@ def return_rows(back: Tensor, grad: Tensor, text: Tensor, ecg: Tensor, picture: 
 )
 def rows_op(text: Tensor, ecg: Tensor, picture: Tensor, source: Tensor, back: Tensor) -> Tensor:
     """Move rows to their places: (B, L, hidden), (n, hidden), (m, hidden) -> (B, T, hidden)."""
-    text, ecg, picture, source = dense(text, ecg, picture, source)
+    text, ecg, picture, source = contiguous(text, ecg, picture, source)
     out = _moved(text, ecg, picture, source, back)
     move_rows(source, text, ecg, picture, out)
     return out
@@ -163,15 +181,16 @@ def _moved(text: Tensor, ecg: Tensor, picture: Tensor, source: Tensor, back: Ten
 @torch.library.custom_op(
     "gem::merge_rows_backward",
     mutates_args=(),
-    schema="(Tensor grad, Tensor back, Tensor text, Tensor ecg, Tensor picture, bool want_text) -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor grad, Tensor back, Tensor text, Tensor ecg, Tensor picture, bool want_text) "
+    "-> (Tensor, Tensor, Tensor)",
 )
 def _rows_backward(
     grad: Tensor, back: Tensor, text: Tensor, ecg: Tensor, picture: Tensor, want_text: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    grad, back = dense(grad, back)
+    grad, back = contiguous(grad, back)
     out = _returned(grad, back, text, ecg, picture, want_text)
     d_text, d_ecg, d_picture = out
-    return_rows(back, grad, d_text, d_ecg, d_picture, text.shape[0] * text.shape[1])
+    gather_gradients(back, grad, d_text, d_ecg, d_picture, text.shape[0] * text.shape[1])
     return out
 
 
@@ -186,7 +205,7 @@ def _returned(
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
     text, ecg, picture, _, back = inputs
-    # only shapes and dtypes of the sources are needed: an expanded scalar holds them without keeping the rows alive
+    # only the sources' shapes and dtypes are needed: expanded scalars have them and keep no rows in memory
     ctx.save_for_backward(back, *(x.new_empty(()).expand(x.shape) for x in (text, ecg, picture)))
 
 
@@ -199,7 +218,7 @@ rows_op.register_autograd(_gradients, setup_context=_save)
 
 
 def reference_rows(text: Tensor, ecg: Tensor, picture: Tensor, source: Tensor) -> Tensor:
-    """The move in plain torch: one concatenation, one gather."""
+    """``rows_op`` in plain torch: one concatenation, one gather."""
     table = torch.cat(
         [text.flatten(0, 1), ecg.to(text.dtype), picture.to(text.dtype), text.new_zeros(1, text.shape[-1])]
     )
@@ -219,28 +238,29 @@ def merge(
     mask: Tensor | None = None,
     labels: Tensor | None = None,
 ) -> Placed:
-    """Put each record's ECG rows, then its picture rows, in the place of its placeholder.
+    """Replace each record's placeholder by its ECG rows, then its picture rows.
 
     Args:
         ids: (B, L) int64.
         text: (B, L, hidden).
         ecg: (n, hidden), rows of all records one after another; (0, hidden) without any.
         ecg_starts: (B + 1,) int64, first row of each record, then n.
-        picture, picture_starts: the same for pictures.
+        picture: (m, hidden), the same for pictures.
+        picture_starts: (B + 1,) int64, the same for pictures.
         placeholder: the id that marks the place.
-        length: T; ``L - 1`` plus the most tokens a record has is always enough.
+        length: T; ``L - 1`` plus the largest number of tokens of a record is always enough.
         left: pad on the left.
         mask: (B, L), 1 where there is a token; None for everywhere.
-        labels: (B, L) int64; None for none to learn.
+        labels: (B, L) int64; None if no token is trained.
 
     Returns:
-        The merged batch. Nothing is raised and the host waits for nothing: ``problem`` says which rows don't fit.
+        The merged batch. To avoid synchronising with the host nothing is raised: ``problem`` marks rows that don't fit.
     """
     keep = torch.ones_like(ids) if mask is None else mask
     labels = torch.full_like(ids, IGNORE) if labels is None else labels
     more = (ids, keep, labels, ecg_starts, picture_starts, len(ecg), len(picture), placeholder, length, left)
     places = plan(*more, text)
-    if chosen("merge", text, ids.shape[0] * length * text.shape[-1]):
+    if kernel_selected("merge", text, ids.shape[0] * length * text.shape[-1]):
         embeds = rows_op(text, ecg, picture, places.source, places.back)
     else:
         embeds = reference_rows(text, ecg, picture, places.source)
@@ -248,9 +268,9 @@ def merge(
 
 
 def builds() -> list[Build]:
-    """What is compiled ahead of time: GEM-7B's width in half precision, gem-nano's in float32."""
+    """Kernels to compile ahead of time: GEM-7B's width in half precision, gem-nano's in float32."""
     out = plan_builds()
-    # what Triton is told at a launch: rows of these widths begin at multiples of 16 bytes
+    # as Triton finds at a launch: rows of these widths begin at multiples of 16 bytes
     known: dict[str, Any] = {"aligned": True, "even": ("width",)}
     for width, dtype in ((4096, "bf16"), (4096, "fp16"), (256, "fp32")):
         per, columns = _tile(width)

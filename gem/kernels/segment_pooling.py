@@ -1,7 +1,8 @@
-"""One vector per interval: the mean of the tokens that it covers, for any number of intervals per record, without atomics.
+"""One vector per segment: the mean of its tokens, for any number of segments per record, without atomics.
 
-Membership is a matrix of 0 and 1 that is made on the fly and multiplied with the tokens: each token is read once for all the intervals
-of a tile (a wave has one in each of 12 leads), and the backward pass is the transposed product, so it sums in a fixed order.
+Membership is a matrix of 0 and 1 that is computed on the fly and multiplied with the tokens: each token is read once
+for all segments of a tile (a wave has one in each of 12 leads), and the backward pass is the transposed product, so
+that it sums in a fixed order.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ..errors import GemInputError
-from .dispatch import chosen
-from .launch import INTERPRET, Build, blocks, dense, device_of, power_of_2, tl, triton
+from .dispatch import kernel_selected
+from .launch import INTERPRET, Build, blocks, contiguous, device_of, power_of_2, tl, triton
 
 
 @triton.jit
@@ -111,8 +112,8 @@ def _tile(tokens: int, width: int) -> dict[str, int]:
     schema="(Tensor tokens, Tensor starts, Tensor ends, Tensor first, SymInt most) -> Tensor",
 )
 def pool_op(tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, most: int) -> Tensor:
-    """Mean of each segment's tokens: (B, T, width) -> (n, width)."""
-    tokens, starts, ends, first = dense(tokens, starts, ends, first)
+    """Mean of each segment's tokens; arguments as in ``pool_segments``: (B, T, width) -> (n, width)."""
+    tokens, starts, ends, first = contiguous(tokens, starts, ends, first)
     out = _pooled(tokens, starts)
     records, count, width = tokens.shape
     if not out.numel():
@@ -138,7 +139,7 @@ def _pooled(tokens: Tensor, starts: Tensor, *_: Any) -> Tensor:
     schema="(Tensor grad, Tensor starts, Tensor ends, Tensor first, SymInt tokens, SymInt most) -> Tensor",
 )
 def _pool_backward(grad: Tensor, starts: Tensor, ends: Tensor, first: Tensor, tokens: int, most: int) -> Tensor:
-    grad, starts, ends, first = dense(grad, starts, ends, first)
+    grad, starts, ends, first = contiguous(grad, starts, ends, first)
     out = _spread_out(grad, starts, ends, first, tokens)
     records, _, width = out.shape
     if not out.numel():
@@ -170,7 +171,7 @@ pool_op.register_autograd(_gradients, setup_context=_save)
 
 
 def reference(tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor) -> Tensor:
-    """The same in plain torch: differences of a running sum, in float64 because they cancel."""
+    """``pool_segments`` in plain torch: differences of cumulative sums, in float64 because they cancel."""
     count, n = tokens.shape[1], len(starts)
     segment = torch.arange(n, device=tokens.device)
     record = torch.searchsorted(first[1:].contiguous(), segment, right=True)
@@ -187,10 +188,11 @@ def pool_segments(tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, m
 
     Args:
         tokens: (B, T, width), finite.
-        starts, ends: (n,) int64, token ranges ``[start, end)``, all records' segments one after another; what lies outside
-            0..T is left out, and a segment without tokens gives zeros.
-        first: (B + 1,) int64, where each record's segments begin, then n.
-        most: segments of the record that has most, where the host knows it; n is always enough.
+        starts: (n,) int64, first token of each segment, all records' segments one after another.
+        ends: (n,) int64, one after its last token. Tokens outside 0..T are left out, and a segment without tokens gives
+            zeros.
+        first: (B + 1,) int64, first segment of each record, then n.
+        most: largest number of segments of a record, if known; n when None.
 
     Returns:
         (n, width).
@@ -204,17 +206,17 @@ def pool_segments(tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, m
         tensor([2., 5., 0.])
     """
     if tokens.dim() != 3 or starts.dim() != 1 or starts.shape != ends.shape or first.shape != (len(tokens) + 1,):
+        shapes = [tuple(x.shape) for x in (tokens, starts, ends, first)]
         raise GemInputError(
-            f"tokens {tuple(tokens.shape)}, starts {tuple(starts.shape)}, ends {tuple(ends.shape)}, first {tuple(first.shape)}",
-            remedy="(B, T, width), (n,), (n,) and (B + 1,)",
+            "tokens {}, starts {}, ends {}, first {}".format(*shapes), remedy="(B, T, width), (n,), (n,) and (B + 1,)"
         )
-    if tokens.dtype != torch.float64 and chosen("segment_pooling", tokens, len(starts) * tokens.shape[2]):
+    if tokens.dtype != torch.float64 and kernel_selected("segment_pooling", tokens, len(starts) * tokens.shape[2]):
         return pool_op(tokens, starts, ends, first, len(starts) if most is None else most)
     return reference(tokens, starts, ends, first)
 
 
 def builds() -> list[Build]:
-    """What is compiled ahead of time: tokens of ECG-CoCa and of gem-nano, 576 intervals a record."""
+    """Kernels to compile ahead of time: tokens of ECG-CoCa and of gem-nano, 576 segments a record."""
     out = []
     for tokens, width, dtype in ((101, 768, "bf16"), (101, 768, "fp16"), (40, 256, "fp32"), (5000, 2, "fp32")):
         p, tile = f"*{dtype}", _tile(tokens, width)

@@ -1,7 +1,7 @@
-"""Figures over several labels, each with a bootstrap interval; what torchmetrics computes, torchmetrics computes.
+"""Multilabel metrics with bootstrap intervals, on top of torchmetrics.
 
 References:
-    PULSE and GEM print the "AUC" of hard 0/1 answers, which is balanced accuracy: it is given here under its own name.
+    PULSE and GEM report the "AUC" of hard 0/1 answers, which is balanced accuracy and has this name here.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ Kind = TypeVar("Kind", bound="type[MultilabelMetric]")
 
 
 def register_metric(name: str) -> Any:
-    """Add a metric class under a name: ``gem evaluate classification`` gives it beside the others.
+    """Add a metric class; ``gem evaluate classification`` reports it like the others.
+
+    Args:
+        name: of the metric.
 
     Example:
         >>> @register_metric("exact_match")
         ... class ExactMatch(MultilabelMetric):
-        ...     def figure(self, score, truth, said):
-        ...         return (said == truth).all(1).double().mean()
+        ...     def figure(self, score, truth, predicted):
+        ...         return (predicted == truth).all(1).double().mean()
         >>> metric = ExactMatch()
         >>> metric.update([[0.9, 0.2], [0.4, 0.3]], [[1, 0], [1, 0]])
         >>> float(metric.compute())
@@ -46,11 +49,13 @@ def register_metric(name: str) -> Any:
 
 
 class MultilabelMetric(Metric):
-    """A figure over records and labels. A subclass gives ``figure``; it works in Lightning modules and over several processes.
+    """Base of the metrics over records and labels; a subclass defines ``figure``.
+
+    It works in Lightning modules and over several processes.
 
     Args:
-        threshold: a label is said from this probability on; one number, or one per label.
-        options: see ``torchmetrics.Metric``.
+        threshold: smallest probability of a positive prediction; one number, or one per label.
+        **options: see ``torchmetrics.Metric``.
 
     Attributes:
         percent: whether the figure is in percent.
@@ -68,24 +73,29 @@ class MultilabelMetric(Metric):
         self.add_state("scores", default=[], dist_reduce_fx="cat")
         self.add_state("truths", default=[], dist_reduce_fx="cat")
 
-    def figure(self, score: Tensor, truth: Tensor, said: Tensor) -> Tensor:
+    def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """The figure, a scalar, of all records.
 
         Args:
             score: (records, labels) probabilities, float64.
             truth: (records, labels) 0 or 1.
-            said: (records, labels) 0 or 1, the hard answers.
+            predicted: (records, labels) 0 or 1, the thresholded predictions.
         """
         raise NotImplementedError
 
-    def resampled(self, score: Array, truth: Array, said: Array, times: NDArray[np.intp]) -> Array:
-        """The figure (rounds,) of resampled records.
+    def resampled(self, score: Array, truth: Array, predicted: Array, times: NDArray[np.intp]) -> Array:
+        """The figure for resampled records.
 
         Args:
-            score, truth, said: see ``figure``.
+            score: see ``figure``.
+            truth: see ``figure``.
+            predicted: see ``figure``.
             times: (rounds, records), how often each record is drawn.
+
+        Returns:
+            (rounds,).
         """
-        parts = [torch.from_numpy(np.asarray(part)) for part in (score, truth, said)]
+        parts = [torch.from_numpy(np.asarray(part)) for part in (score, truth, predicted)]
         rows = [torch.from_numpy(np.repeat(np.arange(len(score)), one)) for one in times]
         return np.array([float(self.figure(*(part[row] for part in parts))) for row in rows])
 
@@ -102,28 +112,36 @@ class MultilabelMetric(Metric):
     def compute(self) -> Tensor:
         """The figure of all records so far."""
         score, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
-        return self.figure(score, truth, self._said(score))
+        return self.figure(score, truth, self._predicted(score))
 
     def interval(self, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
-        """95 % percentile interval of the figure over resampled records."""
+        """95 % percentile interval of the figure over resampled records.
+
+        Args:
+            rounds: of resampling.
+            seed: of the draws.
+
+        Returns:
+            (low, high).
+        """
         score, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
         rng = np.random.default_rng(seed)
         n = len(score)
         times = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(rounds)])
-        given = {"score": score, "truth": truth, "said": self._said(score)}
+        given = {"score": score, "truth": truth, "predicted": self._predicted(score)}
         values = self.resampled(
             **{name: np.asarray(part.cpu(), np.float64) for name, part in given.items()}, times=times
         )
         low, high = np.nanpercentile(values, [2.5, 97.5])
         return float(low), float(high)
 
-    def _said(self, score: Tensor) -> Tensor:
+    def _predicted(self, score: Tensor) -> Tensor:
         return (score >= self.threshold.to(score.device)).long()
 
 
 @register_metric("macro_auc")
 class MacroAUROC(MultilabelMetric):
-    """Mean over labels of the ROC-AUC; a label that all or none carry is left out, NaN if that leaves none.
+    """Mean over labels of the ROC-AUC; labels that all or no records have are left out, NaN if none is left.
 
     Example:
         >>> metric = MacroAUROC()
@@ -132,19 +150,19 @@ class MacroAUROC(MultilabelMetric):
         0.75
     """
 
-    def figure(self, score: Tensor, truth: Tensor, said: Tensor) -> Tensor:
+    def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""
         mixed = (truth.sum(0) > 0) & (truth.sum(0) < len(truth))
         if not mixed.any():
             return torch.tensor(torch.nan, dtype=torch.float64)
         score, truth = score[:, mixed], truth[:, mixed]
-        if truth.shape[1] == 1:  # torchmetrics calls two labels the fewest
+        if truth.shape[1] == 1:  # torchmetrics needs at least two labels
             score, truth = score.repeat(1, 2), truth.repeat(1, 2)
         value: Tensor = multilabel_auroc(score, truth, truth.shape[1], average="macro", validate_args=False)
         return value.double()
 
-    def resampled(self, score: Array, truth: Array, said: Array, times: NDArray[np.intp]) -> Array:
-        """See ``MultilabelMetric.resampled``; all rounds at once, since torchmetrics takes 0.3 ms for each label of each."""
+    def resampled(self, score: Array, truth: Array, predicted: Array, times: NDArray[np.intp]) -> Array:
+        """See ``MultilabelMetric.resampled``; all rounds at once, which is much faster than torchmetrics for each."""
         values = []
         for column in range(score.shape[1]):
             order = np.argsort(score[:, column], kind="stable")
@@ -161,45 +179,49 @@ class MacroAUROC(MultilabelMetric):
 
 @register_metric("macro_f1")
 class MacroF1(MultilabelMetric):
-    """Mean over labels of the F1 of hard answers; a label that is neither there nor said is left out."""
+    """Mean over labels of the F1 score; labels that are neither present nor predicted are left out."""
 
-    def figure(self, score: Tensor, truth: Tensor, said: Tensor) -> Tensor:
+    def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""
-        known = (truth.sum(0) + said.sum(0)) > 0
-        values = multilabel_f1_score(*_two_labels(said, truth), average="none", validate_args=False)[: truth.shape[1]]
+        known = (truth.sum(0) + predicted.sum(0)) > 0
+        values = multilabel_f1_score(*_two_labels(predicted, truth), average="none", validate_args=False)[
+            : truth.shape[1]
+        ]
         return values[known].double().mean()
 
-    def resampled(self, score: Array, truth: Array, said: Array, times: NDArray[np.intp]) -> Array:
+    def resampled(self, score: Array, truth: Array, predicted: Array, times: NDArray[np.intp]) -> Array:
         """See ``MultilabelMetric.resampled``."""
-        hit, there, answered = times @ (truth * said), times @ truth, times @ said
+        hit, there, answered = times @ (truth * predicted), times @ truth, times @ predicted
         with np.errstate(invalid="ignore"):
             return _mean_of_known(2 * hit / (there + answered))
 
 
 @register_metric("balanced_accuracy")
 class BalancedAccuracy(MultilabelMetric):
-    """Mean over labels of (sensitivity + specificity) / 2, in percent: what PULSE and GEM call AUC."""
+    """Mean over labels of (sensitivity + specificity) / 2, in percent, which PULSE and GEM call AUC."""
 
     percent = True
 
-    def figure(self, score: Tensor, truth: Tensor, said: Tensor) -> Tensor:
+    def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""
-        counts = multilabel_stat_scores(*_two_labels(said, truth), average="none", validate_args=False)
+        counts = multilabel_stat_scores(*_two_labels(predicted, truth), average="none", validate_args=False)
         hit, false, correct, missed, _ = counts[: truth.shape[1]].double().T
         values = (hit / (hit + missed) + correct / (correct + false)) / 2
         mean: Tensor = 100 * values.nanmean()
         return mean
 
-    def resampled(self, score: Array, truth: Array, said: Array, times: NDArray[np.intp]) -> Array:
+    def resampled(self, score: Array, truth: Array, predicted: Array, times: NDArray[np.intp]) -> Array:
         """See ``MultilabelMetric.resampled``."""
         with np.errstate(invalid="ignore"):
-            sensitivity = times @ (truth * said) / (times @ truth)
-            specificity = times @ ((1 - truth) * (1 - said)) / (times @ (1 - truth))
+            sensitivity = times @ (truth * predicted) / (times @ truth)
+            specificity = times @ ((1 - truth) * (1 - predicted)) / (times @ (1 - truth))
         return 100 * _mean_of_known((sensitivity + specificity) / 2)
 
 
 class CalibrationError(MultilabelMetric):
-    """Expected calibration error of one label or of all pooled: mean distance of probability and share in ten bands, weighted by their records.
+    """Expected calibration error of one label, or of all labels pooled.
+
+    The mean difference between predicted probability and observed frequency in ten bands, weighted by their size.
 
     Example:
         >>> metric = CalibrationError()
@@ -208,7 +230,7 @@ class CalibrationError(MultilabelMetric):
         0.1
     """
 
-    def figure(self, score: Tensor, truth: Tensor, said: Tensor) -> Tensor:
+    def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""
         return binary_calibration_error(score.reshape(-1), truth.reshape(-1), n_bins=10, validate_args=False).double()
 
@@ -238,15 +260,15 @@ def _value(metric: MultilabelMetric, truth: ArrayLike, score: ArrayLike) -> floa
     return float(metric.compute())
 
 
-def _two_labels(said: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Hard answers, labels and their number as torchmetrics takes them: at least two labels."""
+def _two_labels(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Predictions, labels and the number of labels for torchmetrics, which needs at least two labels."""
     if truth.shape[1] == 1:
-        said, truth = said.repeat(1, 2), truth.repeat(1, 2)
-    return said, truth, truth.shape[1]
+        predicted, truth = predicted.repeat(1, 2), truth.repeat(1, 2)
+    return predicted, truth, truth.shape[1]
 
 
 def _mean_of_known(values: Array) -> Array:
-    """Mean (rounds,) of (rounds, labels) over the labels that have a value; NaN where none has."""
+    """Mean (rounds,) of (rounds, labels) over the labels that have a value; NaN if none has."""
     known = np.isfinite(values)
     total = np.where(known, values, 0).sum(1)
     mean: Array = np.divide(total, known.sum(1), out=np.full(len(values), np.nan), where=known.any(1))

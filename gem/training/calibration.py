@@ -1,11 +1,11 @@
-"""Probabilities that mean what they say: the heads' logits are stretched and shifted to fit labelled records.
+"""Calibration: scale and shift the logits of the classification heads so that probabilities match observed frequencies.
 
     python -m gem.training.calibration runs/gem-nano --data ROOT --folds 9 --out runs/gem-nano-calibrated
 
-Every class of each input has a slope and a shift (Platt 1999), held near one common slope where a class is rare, and both are worked into the
-weights of the classification head: a calibrated model is asked as any other. Decision thresholds, for benchmarks, and the picture's
-share of the vote are chosen behind it on the same records. The calibration error that is printed is of records that had no part in the fit: each
-half of them is judged by a fit on the other.
+Every class of each input has a slope and a shift (Platt 1999), with a penalty that keeps rare classes near a common
+slope. Both are folded into the weights of the classification head, so that a calibrated model is used like any other.
+Decision thresholds, for benchmarks, and the picture's weight in the vote are then chosen on the same records. The
+calibration error that is printed is cross-fitted: each half of the records is evaluated with a fit on the other half.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ from ..data.labelled import usable
 from ..data.samples import SUPERCLASSES, Sample
 from ..evaluation.classification import class_logits, class_targets, superclass_columns, targets
 from ..metrics.multilabel import calibration_error
-from ..terminal import say
-from .classification import choose_share, choose_thresholds
+from ..terminal import print_lines
+from .classification import choose_picture_weight, choose_thresholds
 from .start import save
 
 Array = NDArray[np.float64]
-SLOPE_SPREAD, SHIFT_SPREAD = (
-    0.3,
-    1.5,
-)  # how far a class may be expected from the common slope (of logarithms) and from no shift
+# prior standard deviations: of a class's log slope around the common one, and of its shift around 0
+SLOPE_SPREAD, SHIFT_SPREAD = 0.3, 1.5
 INPUTS = {"signal": "ecg", "picture": "vision"}
 
 
@@ -50,15 +48,15 @@ def fit(logits: Array, truth: Array) -> tuple[Array, Array]:
     classes = logits.shape[1]
 
     def loss(values: Array) -> tuple[float, Array]:
-        common, apart, shift = values[0], values[1 : 1 + classes], values[1 + classes :]
-        slope = np.exp(common + apart)
+        common, deviation, shift = values[0], values[1 : 1 + classes], values[1 + classes :]
+        slope = np.exp(common + deviation)
         z = slope * logits + shift
         error = 1 / (1 + np.exp(-z.clip(-50, 50))) - truth
-        stretched = (error * logits).sum(0) * slope
-        worth = float((np.logaddexp(0, z) - truth * z).sum())
-        worth += float(0.5 * (apart**2).sum() / SLOPE_SPREAD**2 + 0.5 * (shift**2).sum() / SHIFT_SPREAD**2)
-        return worth, np.concatenate(
-            [[stretched.sum()], stretched + apart / SLOPE_SPREAD**2, error.sum(0) + shift / SHIFT_SPREAD**2]
+        d_slope = (error * logits).sum(0) * slope
+        value = float((np.logaddexp(0, z) - truth * z).sum())
+        value += float(0.5 * (deviation**2).sum() / SLOPE_SPREAD**2 + 0.5 * (shift**2).sum() / SHIFT_SPREAD**2)
+        return value, np.concatenate(
+            [[d_slope.sum()], d_slope + deviation / SLOPE_SPREAD**2, error.sum(0) + shift / SHIFT_SPREAD**2]
         )
 
     found = minimize(loss, np.zeros(1 + 2 * classes), jac=True, method="L-BFGS-B").x
@@ -66,13 +64,30 @@ def fit(logits: Array, truth: Array) -> tuple[Array, Array]:
 
 
 def halves(n: int, seed: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Two halves of n records, each (n,) True where a record is in it."""
+    """Two random halves of n records.
+
+    Args:
+        n: number of records.
+        seed: of the split.
+
+    Returns:
+        (n,) each, True where a record is in it.
+    """
     first = np.random.default_rng(seed).permutation(n) < n // 2
     return first, ~first
 
 
 def cross_fitted(logits: Array, truth: Array, seed: int = 0) -> Array:
-    """Probabilities of each half of the records by what was fitted on the other half, (records, classes)."""
+    """Probabilities of each half of the records, calibrated on the other half.
+
+    Args:
+        logits: (records, classes).
+        truth: (records, classes), 0 or 1.
+        seed: of the split.
+
+    Returns:
+        (records, classes).
+    """
     out = np.empty_like(logits)
     for half in halves(len(logits), seed):
         slope, shift = fit(logits[~half], truth[~half])
@@ -81,10 +96,10 @@ def cross_fitted(logits: Array, truth: Array, seed: int = 0) -> Array:
 
 
 def calibrate(model: Any, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
-    """Fit each input's head of a model to some records, and choose thresholds and the picture's share of the vote.
+    """Calibrate each input's head of a model, then choose decision thresholds and the picture's weight in the vote.
 
     Args:
-        model: a model with a classification head; it is changed.
+        model: a model with a classification head; changed in place.
         samples: records that it was not trained on.
 
     Returns:
@@ -98,8 +113,8 @@ def calibrate(model: Any, samples: Sequence[Sample]) -> dict[str, dict[str, floa
         logits = class_logits(model, samples, inputs)
         slope, shift = fit(logits, truth)
         crossed = cross_fitted(logits, truth)[:, columns]
-        apart = [calibration_error(truth[:, c], crossed[:, i]) for i, c in enumerate(columns)]
-        errors[inputs] = dict(zip(SUPERCLASSES, apart, strict=True))
+        by_class = [calibration_error(truth[:, c], crossed[:, i]) for i, c in enumerate(columns)]
+        errors[inputs] = dict(zip(SUPERCLASSES, by_class, strict=True))
         fitted[inputs] = (slope * logits + shift)[:, columns]
         last = model.class_head.heads[name][-1]
         with torch.no_grad():
@@ -108,7 +123,7 @@ def calibrate(model: Any, samples: Sequence[Sample]) -> dict[str, dict[str, floa
             last.bias.copy_(last.bias * scale + move)
     both = fitted.get("signal", next(iter(fitted.values())))
     if len(fitted) == len(INPUTS):
-        share = choose_share(targets(samples), fitted["signal"], fitted["picture"])
+        share = choose_picture_weight(targets(samples), fitted["signal"], fitted["picture"])
         model.config.class_votes = {"ecg": round(1 - share, 3), "vision": share}
         model.class_head.votes = dict(model.config.class_votes)
     chosen = choose_thresholds(targets(samples), 1 / (1 + np.exp(-both)))
@@ -117,7 +132,11 @@ def calibrate(model: Any, samples: Sequence[Sample]) -> dict[str, dict[str, floa
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Calibrate a saved model and save it again."""
+    """Calibrate a saved model and save it again.
+
+    Args:
+        arguments: of the command line, see ``--help``; those of the process when None.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", help="name or folder of the model")
     parser.add_argument("--data", type=Path, required=True, help="folder with ptbxl/ and ptbxl_filtered/")
@@ -130,9 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load(options.model)
     samples, _ = usable(options.data, options.folds)
     for inputs, errors in calibrate(model, samples).items():
-        told = ", ".join(f"{label} {value:.3f}" for label, value in errors.items())
-        say(f"{inputs}: expected calibration error, cross-fitted: {told}")
-    say(f"thresholds {model.config.class_thresholds}, votes {model.config.class_votes}")
+        figures = ", ".join(f"{label} {value:.3f}" for label, value in errors.items())
+        print_lines(f"{inputs}: expected calibration error, cross-fitted: {figures}")
+    print_lines(f"thresholds {model.config.class_thresholds}, votes {model.config.class_votes}")
     if options.out is not None:
         save(model.half() if options.half else model, options.out)
 

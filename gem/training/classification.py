@@ -1,8 +1,9 @@
-"""Encoders and classification head on labelled recordings, one input at a time."""
+"""Train an encoder and its classification head on labelled recordings, one input at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,21 +23,22 @@ _PREFIX = {"signal": ("ecg", "ecg"), "picture": ("pixel_values", "vision")}
 
 
 class Classification(SeededSteps):
-    """Trains one encoder, its projector and its head; everything else stays as it is.
+    """Trains one encoder, its projector and its head; the rest of the model is not changed.
 
     Args:
-        init, model: see ``gem.training.start.start``.
+        init: folder or name of a saved model, see ``gem.training.start.start``.
+        model: arguments of ``GemConfig``, see ``gem.training.start.start``.
         inputs: ``"signal"`` or ``"picture"``.
-        output: folder the trained model is saved to.
+        output: folder that the trained model is saved to.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: of AdamW.
         strength: of the augmentation, 0-1.
-        mixup: parameter of the beta distribution; 0 for none.
-        teacher: folder of a trained model whose opinion of the same record's signal is learned beside the labels; the data then
-            have to give both inputs.
-        teacher_weight: its share, 0-1.
-        measured_weight: of the measured values that an encoder with two views learns beside the labels.
-        seed: of what is random in a step: a resumed run repeats what the uninterrupted one does.
+        mixup: parameter of the beta distribution; 0 for no mixup.
+        teacher: folder of a trained model whose probabilities for the record's signal are learned too (distillation);
+            the data must give both inputs.
+        teacher_weight: weight of these probabilities against the labels, 0-1.
+        measured_weight: weight of the measured values that the networks of an encoder with ``views`` learn too.
+        seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Classification(SeededSteps):
         super().__init__()
         self.save_hyperparameters()
         self.model = start(init, model)
-        # a saved model comes ready to be asked; trained like that, its normalisation and dropout would stand still
+        # loaded models are in eval mode, in which batch norm and dropout would not train
         self.model.train()
         self.key, name = _PREFIX[inputs]
         self.inputs, self.output, self.strength, self.mixup = inputs, output, strength, mixup
@@ -72,7 +74,7 @@ class Classification(SeededSteps):
         for module in self.trained:
             module.requires_grad_(True)
         encoder: Any = self.trained[0]
-        # an encoder that reads traces off the paper knows how already: what is learned begins behind them
+        # a front end that reads traces from the page is kept, and only the network after it is trained
         self.reads_traces = hasattr(encoder, "traces")
         if self.reads_traces:
             encoder.requires_grad_(False)
@@ -84,20 +86,29 @@ class Classification(SeededSteps):
         if hasattr(encoder, "views"):
             classes, dropout = len(self.model.config.class_names), self.model.config.class_dropout
             self.branches.extend(_Branch(size, classes, dropout) for size in encoder.vector_widths)
-        # in a list, so that it is neither trained nor saved with this module
+        # in a list, so that it is not registered, and neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
         self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
         self.kept: dict[str, dict[int, tuple[Tensor, ...]]] = {}
         self.seen: list[tuple[Tensor, ...]] = []
 
     def logits(self, batch: Tensor) -> Tensor:
-        """(B, classes) from a batch of this input."""
+        """(B, classes).
+
+        Args:
+            batch: (B, ...) of this input.
+        """
         encoded = self.model.encode(**{self.key: batch})
         assert encoded.class_logits is not None  # for mypy: one input is always there
         return encoded.class_logits
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """Binary cross entropy over all classes, on augmented and mixed records."""
+        """Binary cross entropy over all classes, on augmented and mixed records.
+
+        Args:
+            batch: ``ecg`` or ``pixel_values``, ``classes``, ``index`` and, if measured, ``measured``.
+            index: of the batch, not used.
+        """
         classes = self.targets(batch)
         if self.reads_traces:
             loss = self._traces_loss(batch, classes)
@@ -113,13 +124,18 @@ class Classification(SeededSteps):
         return loss
 
     @torch.no_grad()
-    def _once(
+    def _computed_once(
         self, name: str, batch: dict[str, Any], key: str, work: Callable[[Tensor], Sequence[Tensor]]
     ) -> list[Tensor]:
-        """What no training changes, worked out once per record and kept in memory for the epochs after.
+        """The results of a frozen part, computed once per record and kept in memory for later epochs.
 
-        ``work`` takes some rows of ``batch[key]`` and gives one or more tensors of as many rows. It is given one row at a time: a resumed
-        run first meets a record in another batch, and sums over another number of rows may differ in their last bits.
+        Args:
+            name: of the results.
+            batch: with ``index``, the positions of its records.
+            key: of the input in the batch.
+            work: some rows of the input -> one or more tensors of as many rows. It is called row by row, because sums
+                over another number of rows may differ in their last bits, and a resumed run first meets a record in
+                another batch.
         """
         kept: dict[int, tuple[Tensor, ...]] = self.kept.setdefault(name, {})
         for row, place in enumerate(batch["index"]):
@@ -129,57 +145,66 @@ class Classification(SeededSteps):
         return [torch.stack(part).to(batch[key].device) for part in parts]
 
     def targets(self, batch: dict[str, Any]) -> Tensor:
-        """(B, classes): the labels, softened by the teacher's opinion where there is one."""
+        """(B, classes): the labels, averaged with the teacher's probabilities if there is a teacher.
+
+        Args:
+            batch: see ``training_step``.
+        """
         labels: Tensor = batch["classes"]
         for teacher in self.teachers:
-            (opinion,) = self._once("opinion", batch, "ecg", lambda ecg, asked=teacher: [ask(asked, ecg)])  # type: ignore[misc]
-            labels = (1 - self.teacher_weight) * labels + self.teacher_weight * opinion
+            (soft,) = self._computed_once("soft labels", batch, "ecg", partial(_teacher_outputs, teacher))
+            labels = (1 - self.teacher_weight) * labels + self.teacher_weight * soft
         return labels
 
     def _traces_loss(self, batch: dict[str, Any], classes: Tensor) -> Tensor:
-        """Changes and mixes the traces, not the pixels: two blended pages are no page."""
+        """Augments and mixes the traces instead of the pixels, because a blend of two pages is not a page."""
         encoder, projector, head = self.trained
-        (traces,) = self._once("traces", batch, self.key, lambda page: [encoder.traces(page)])
+        (traces,) = self._computed_once("traces", batch, self.key, lambda page: [encoder.traces(page)])
         traces, classes = mix(self.mixup, augment_traces(traces, self.strength), classes)
         tokens = projector(encoder.tokens(traces))
         return F.binary_cross_entropy_with_logits(head(pooled(tokens)).float(), classes)
 
     def _views_loss(self, batch: dict[str, Any], classes: Tensor) -> Tensor:
-        """Each network learns the labels and the measured values alone; what joins them learns from the labels and from all.
+        """Each network learns labels and measured values by itself; the head on all of them labels and their mean.
 
-        Branches that don't see each other's errors make different ones, and their mean is better than any.
+        Networks that are trained independently make different errors, so their mean is better than each of them.
         """
         encoder, projector, head = self.trained
-        rhythm, beat = self._once("views", batch, self.key, encoder.views)
+        rhythm, beat = self._computed_once("views", batch, self.key, encoder.views)
         changed = []
         for _ in encoder.rhythms:
             changed += [
-                augment(rhythm, self.strength, together=6),
+                augment(rhythm, self.strength, shared_leads=6),
                 augment_beats(beat, encoder.before, self.strength),
             ]
         values = batch.get("measured", classes.new_full((len(classes), len(NAMES)), float("nan")))
         *changed, classes, values = mix(self.mixup, *changed, classes, values)
         parts = encoder.parts(list(zip(changed[::2], changed[1::2], strict=True)))
-        # no boolean index: how many values are known is not asked for on the host
-        known, loss, opinions = values.isfinite(), classes.new_zeros(()), []
+        # multiplied by the mask, because a boolean index would synchronise with the device
+        known, loss, all_logits = values.isfinite(), classes.new_zeros(()), []
         values = values.nan_to_num()
         for branch, vector in zip(self.branches, encoder.vectors(parts), strict=True):
-            logits, told = branch(vector)
+            logits, predicted = branch(vector)
             loss = loss + F.binary_cross_entropy_with_logits(logits.float(), classes)
-            apart = F.smooth_l1_loss(told.float(), values, reduction="none") * known
-            loss = loss + self.measured_weight * apart.sum() / known.sum().clamp(min=1)
-            opinions.append(logits.detach().float())
+            difference = F.smooth_l1_loss(predicted.float(), values, reduction="none") * known
+            loss = loss + self.measured_weight * difference.sum() / known.sum().clamp(min=1)
+            all_logits.append(logits.detach().float())
         joined = head(pooled(projector(encoder.join(parts).detach())))
-        aim = 0.5 * classes + 0.5 * torch.stack(opinions).mean(0).sigmoid()
-        return loss + F.binary_cross_entropy_with_logits(joined.float(), aim)
+        target = 0.5 * classes + 0.5 * torch.stack(all_logits).mean(0).sigmoid()
+        return loss + F.binary_cross_entropy_with_logits(joined.float(), target)
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """Keeps probabilities and labels for the figures at the epoch's end."""
+        """Keep probabilities and labels for the metrics at the end of the epoch.
+
+        Args:
+            batch: see ``training_step``.
+            index: of the batch, not used.
+        """
         self.seen.append((self.logits(batch[self.key]).float().sigmoid(), batch["classes"]))
 
     def on_validation_epoch_end(self) -> None:
-        """Macro ROC-AUC of the superclasses."""
-        score, truth = self._gathered()
+        """Log the macro ROC-AUC of the superclasses."""
+        score, truth = self._pop_validation()
         self.log("val_macro_auc", macro_auc(truth, score), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
@@ -193,9 +218,9 @@ class Classification(SeededSteps):
 
     @torch.no_grad()
     def on_fit_end(self) -> None:
-        """Choose on the validation folds the decision thresholds, or a picture's weight beside its teacher's signal, then save.
+        """Choose decision thresholds or the picture's weight in the vote on the validation folds, and save.
 
-        The thresholds are the signal's: a picture's logits are shifted so that they fit it too.
+        The thresholds are those of the signal; a picture's logits are shifted so that they fit the picture too.
         """
         self.eval()
         trainer: Any = self.trainer
@@ -204,30 +229,33 @@ class Classification(SeededSteps):
         for given in loaders:
             batch = self.transfer_batch_to_device(given, self.device, 0)
             self.validation_step(batch, 0)
-            signal += [ask(teacher, batch["ecg"])[:, : len(SUPERCLASSES)].logit().cpu() for teacher in self.teachers]
-        score, truth = self._gathered()
+            signal += [
+                teacher_probabilities(teacher, batch["ecg"])[:, : len(SUPERCLASSES)].logit().cpu()
+                for teacher in self.teachers
+            ]
+        score, truth = self._pop_validation()
         chosen = choose_thresholds(truth, score, trainer.datamodule.train.classes[:, : len(SUPERCLASSES)].mean(0))
         if self.inputs == "signal":
             self.model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
         elif signal:
-            share = choose_share(truth, torch.cat(signal).numpy(), np.log(score / (1 - score)))
+            share = choose_picture_weight(truth, torch.cat(signal).numpy(), np.log(score / (1 - score)))
             self.model.config.class_votes = {"ecg": 1 - share, "vision": share}
             limits: dict[str, float] = getattr(self.teachers[0].config, "class_thresholds", None) or {}
             for column, label in enumerate(SUPERCLASSES):
-                wanted, own = limits.get(label, 0.5), chosen[column]
-                self.trained[2][-1].bias[column] += np.log(wanted / (1 - wanted)) - np.log(own / (1 - own))
+                wanted, current = limits.get(label, 0.5), chosen[column]
+                self.trained[2][-1].bias[column] += np.log(wanted / (1 - wanted)) - np.log(current / (1 - current))
         model: Any = self.model
         save(model.to(memory_format=torch.contiguous_format), self.output)
 
-    def _gathered(self) -> tuple[Any, Any]:
-        """(score, truth) of the superclasses, and forget them."""
+    def _pop_validation(self) -> tuple[Any, Any]:
+        """(score, truth) of the superclasses, which are then cleared."""
         score, truth = (torch.cat(parts).cpu().numpy().astype(float) for parts in zip(*self.seen, strict=True))
         self.seen.clear()
         return score[:, : len(SUPERCLASSES)], truth[:, : len(SUPERCLASSES)]
 
 
 class _Branch(nn.Module):
-    """Labels and measured values from one branch's vector; needed in training only."""
+    """Labels and measured values from one network's vector; used in training only."""
 
     def __init__(self, size: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -241,48 +269,69 @@ class _Branch(nn.Module):
 
 
 def load_frozen(folder: str) -> Any:
-    """A trained model that is only asked."""
+    """A trained model for inference.
+
+    Args:
+        folder: of the model.
+    """
     from ..checkpoints import load
 
     return load(folder).eval().requires_grad_(False)
 
 
-def ask(teacher: Any, ecg: Tensor) -> Tensor:
-    """(B, classes): its opinion, given where the signals are; it is no part of the module, so nobody else moves it there."""
-    opinion: Tensor = teacher.to(ecg.device).classify(ecg=ecg)
-    return opinion
+def teacher_probabilities(teacher: Any, ecg: Tensor) -> Tensor:
+    """The teacher's probabilities, computed on the device of the signals.
+
+    Args:
+        teacher: a model; it is not part of a Lightning module, so it is moved to the device here.
+        ecg: (B, leads, samples).
+
+    Returns:
+        (B, classes).
+    """
+    probabilities: Tensor = teacher.to(ecg.device).classify(ecg=ecg)
+    return probabilities
 
 
-def choose_share(truth: Any, signal: Any, picture: Any) -> float:
+def _teacher_outputs(teacher: Any, ecg: Tensor) -> list[Tensor]:
+    return [teacher_probabilities(teacher, ecg)]
+
+
+def choose_picture_weight(truth: Any, signal: Any, picture: Any) -> float:
     """The picture's weight, 0.05-0.5, with the best macro ROC-AUC of both together.
 
     Args:
         truth: (records, classes), 0 or 1.
-        signal, picture: (records, classes), logits.
+        signal: (records, classes), logits.
+        picture: (records, classes), logits.
     """
 
-    def worth(share: float) -> float:
-        return macro_auc(truth, (1 - share) * signal + share * picture)
+    def auc(weight: float) -> float:
+        return macro_auc(truth, (1 - weight) * signal + weight * picture)
 
-    return max((0.05, 0.1, 0.2, 0.3, 0.4, 0.5), key=worth)
+    return max((0.05, 0.1, 0.2, 0.3, 0.4, 0.5), key=auc)
 
 
 def choose_thresholds(truth: Any, score: Any, share: Any = None) -> list[float]:
-    """Thresholds between each class's share and one half: the share to a power, the same for all classes.
+    """Decision thresholds: the prevalence of each class to a power that is the same for all classes.
 
-    The power has the best sum of macro F1 and balanced accuracy. One number is all that a few hundred records can choose: a threshold
-    for each class would fit their noise.
+    The power maximises the sum of macro F1 and balanced accuracy. With a few hundred records only one number can be
+    chosen; a threshold per class would fit their noise.
 
     Args:
         truth: (records, classes), 0 or 1.
         score: (records, classes), probabilities.
-        share: (classes,) each class's share of the records; that in ``truth`` when None. What trained knows it better, from more records.
+        share: (classes,) prevalence of each class, best from the training records, which are more; that in ``truth``
+            when None.
+
+    Returns:
+        A threshold per class.
     """
     share = (truth.mean(0) if share is None else np.asarray(share, float)).clip(0.01, 0.99)
 
-    def worth(power: float) -> float:
-        said = (score >= share**power).astype(float)
-        return float(np.nan_to_num(macro_f1(truth, said) + balanced_accuracy(truth, said) / 100))
+    def quality(power: float) -> float:
+        predicted = (score >= share**power).astype(float)
+        return float(np.nan_to_num(macro_f1(truth, predicted) + balanced_accuracy(truth, predicted) / 100))
 
-    best = max(np.linspace(0.5, 1.2, 15).tolist(), key=worth)
+    best = max(np.linspace(0.5, 1.2, 15).tolist(), key=quality)
     return [round(float(limit), 3) for limit in share**best]

@@ -19,16 +19,19 @@ MAX_LOGIT_SCALE = math.log(100)
 
 
 class Contrastive(Tuning):
-    """Trains the ECG tower, the caption decoder and the end of the text tower.
+    """Trains the ECG tower, the caption decoder and the last layers of the text tower.
 
     Args:
-        init: folder of an ECG-CoCa model; else ``model``.
-        model: the arguments of ``EcgCocaConfig``; the text tower's sizes come from ``text`` where it is given.
+        init: folder of an ECG-CoCa model, instead of ``model``.
+        model: the arguments of ``EcgCocaConfig``; with ``text`` the text tower's sizes come from there.
         text: folder of a BERT as transformers saves it, with its tokenizer (ECG-Chat: MedCPT's query encoder).
-        text_layers: how many of the text tower's last layers learn; its projection always does.
-        wander: chance that a recording gets baseline wander, and ``gaps`` that stretches of it are zeroed.
-        gaps: see ``wander``.
-        kwargs: see ``gem.training.tuning.Tuning``.
+        text_layers: number of the text tower's last layers that are trained; its projection always is.
+        wander: probability that a recording gets baseline wander.
+        gaps: probability that segments of a recording are set to zero.
+        **kwargs: see ``gem.training.tuning.Tuning``.
+
+    Raises:
+        GemConfigError: the model has no text tower, or options that this training lacks.
     """
 
     def __init__(
@@ -51,15 +54,19 @@ class Contrastive(Tuning):
             layer.requires_grad_(True)
         if self.gradient_checkpointing or self.feature_cache is not None:
             raise GemConfigError("contrastive training has no gradient_checkpointing and no feature_cache")
-        self.ready(fresh=init is None)
+        self.finish_setup(fresh=init is None)
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
-        """Symmetric InfoNCE over the records of all processes, plus the weighted captioning loss."""
+        """Symmetric InfoNCE over the records of all processes, plus the weighted captioning loss.
+
+        Args:
+            batch: ``ecg``, ``input_ids`` and ``attention_mask``, in pairs.
+        """
         out: EcgCocaOutput = self.model(batch["ecg"], batch["input_ids"], batch["attention_mask"])
         if self.trainer.world_size == 1:
             assert out.loss is not None  # for mypy: inputs come in pairs
             return out.loss
-        # every process sees all pairs; the gradient that comes back through the gathering is summed over them
+        # every process computes all pairs; all_gather sums the gradients over the processes
         gather: Any = self.all_gather
         ecg, text = (gather(x, sync_grads=True).flatten(0, 1) for x in (out.ecg_embeds, out.text_embeds))
         logits = self.model.logit_scale.exp() * ecg @ text.T
@@ -68,39 +75,63 @@ class Contrastive(Tuning):
         if out.caption_logits is not None:
             wanted = batch["input_ids"][:, 1:]
             caption = F.cross_entropy(out.caption_logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=0)
-            loss = loss + self.model.config.caption_weight * self.over_all(caption, (wanted != 0).sum())
+            loss = loss + self.model.config.caption_weight * self.weighted_over_processes(caption, (wanted != 0).sum())
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then keep the similarities' scale within 1 to 100, as CLIP and open_clip do: it must not run away."""
+        """Step, then clamp the scale of the similarities to 1-100, as CLIP and open_clip do, for stability.
+
+        Args:
+            *args: as in Lightning.
+            **kwargs: as in Lightning.
+        """
         super().optimizer_step(*args, **kwargs)
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """One batch of changed recordings."""
+        """The loss on augmented recordings.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
         if "ecg_mask" in batch:
             raise GemInputError("a text without its recording", where=str(batch["ids"]))
         ecg = zero_gaps(baseline_wander(batch["ecg"], self.wander), self.gaps)
         loss = self.loss({**batch, "ecg": ecg})
-        self.report("loss", loss, len(ecg))
+        self.log_figure("loss", loss, len(ecg))
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """The same loss, on what did not train."""
-        self.report("val_loss", self.loss(batch), len(batch["ids"]))
+        """Log the loss on validation recordings.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
+        self.log_figure("val_loss", self.loss(batch), len(batch["ids"]))
 
     def save(self, weights: dict[str, Tensor] | None = None) -> None:
-        """Weights, config and processor into a folder that ``gem.load`` reads."""
+        """Write weights, config and processor into a folder that ``gem.load`` reads.
+
+        Args:
+            weights: as in ``Tuning.save``.
+        """
         self.model.save_pretrained(self.output, state_dict=weights)
         self.model.processor.save_pretrained(self.output)
 
 
 def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None) -> EcgCocaModel:
-    """An ECG-CoCa with its processor.
+    """An ECG-CoCa model with its processor.
+
+    Args:
+        init: folder of an ECG-CoCa model, or None.
+        model: the arguments of ``EcgCocaConfig``, or None.
+        text: folder of a BERT with its tokenizer, or None.
 
     Raises:
-        GemConfigError: both or neither of init and model are given.
+        GemConfigError: both or neither of init and model are given, or a folder that does not fit.
     """
     from ..processing import GemProcessor
     from ..tokenizer import load_tokenizer
@@ -123,32 +154,32 @@ def start_coca(init: str | None, model: dict[str, Any] | None, text: str | None)
             settings["text"] = {**settings["text"], "vocab_size": len(tokenizer)}
         if settings.get("decoder"):
             settings["decoder"] = {**settings["decoder"], "vocab_size": len(tokenizer)}
-        made = EcgCocaModel(EcgCocaConfig(**settings))
+        built = EcgCocaModel(EcgCocaConfig(**settings))
     else:
         from transformers import AutoModel
 
         from ..untrusted import as_checkpoint_error
-        from .parts import take
+        from .parts import copy_weights
 
-        with as_checkpoint_error(text, "no text tower as transformers saves it"):
+        with as_checkpoint_error(text, "not a text tower as transformers saves it"):
             body: Any = AutoModel.from_pretrained(text, add_pooling_layer=False, trust_remote_code=False)
         tokenizer = load_tokenizer(Path(text), body.config)
         if tokenizer is None:
             raise GemConfigError("no tokenizer", where=text, remedy="put its files beside the text tower's")
         kept = {key: value for key, value in body.config.to_dict().items() if key not in ("architectures", "dtype")}
-        made = EcgCocaModel(EcgCocaConfig(**{**settings, "text": kept}))
-        assert made.text is not None  # for mypy: a text tower was named
-        take(made.text.transformer, body, "text")
-    made.processor = GemProcessor(made.ecg.contract, tokenizer=tokenizer)
-    return made
+        built = EcgCocaModel(EcgCocaConfig(**{**settings, "text": kept}))
+        assert built.text is not None  # for mypy: a text tower was named
+        copy_weights(built.text.transformer, body, "text")
+    built.processor = GemProcessor(built.ecg.contract, tokenizer=tokenizer)
+    return built
 
 
 def baseline_wander(ecg: Tensor, chance: float, fs_hz: float = 500.0) -> Tensor:
-    """Three slow cosines (0.01-0.2 Hz, together up to 0.5 mV, each lead with its own factor) on some of the recordings.
+    """Add three slow cosines (0.01-0.2 Hz, together up to 0.5 mV, scaled per lead) to some of the recordings.
 
     Args:
         ecg: (B, leads, samples), mV.
-        chance: of each recording.
+        chance: probability for each recording.
         fs_hz: sampling rate, Hz.
     """
     if chance == 0:
@@ -168,13 +199,13 @@ def baseline_wander(ecg: Tensor, chance: float, fs_hz: float = 500.0) -> Tensor:
 
 
 def zero_gaps(ecg: Tensor, chance: float, fs_hz: float = 500.0, count: int = 3) -> Tensor:
-    """Windows of 0.08-0.18 s that are zero in all leads, on some of the recordings.
+    """Set segments of 0.08-0.18 s to zero in all leads, in some of the recordings.
 
     Args:
         ecg: (B, leads, samples).
-        chance: of each recording.
+        chance: probability for each recording.
         fs_hz: sampling rate, Hz.
-        count: windows of a recording.
+        count: segments per recording.
     """
     if chance == 0:
         return ecg

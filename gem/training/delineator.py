@@ -1,14 +1,17 @@
-"""Train the learned delineator on cardiologists' marks (LUDB) and export it to ONNX.
+r"""Train the learned delineator on cardiologists' marks (LUDB) and export it to ONNX.
 
     python -m gem.training.delineator ../shared/data/ludb --out grounding/measurement/weights
-    python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT     # leave a fifth of the records out
-    python -m gem.training.delineator ../shared/data/ludb --teachers A/delineator.onnx B/delineator.onnx --unmarked ../shared/data/ptbxl --out OUT
+    # leave a fifth of the records out
+    python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT
+    # learn from recordings without marks too
+    python -m gem.training.delineator ../shared/data/ludb --out OUT \
+        --teachers A/delineator.onnx B/delineator.onnx --unmarked ../shared/data/ptbxl
 
-A small 1-D U-Net reads one lead at 250 Hz, scaled and in millivolts, beside three channels that all leads share (RMS and spatial
-velocity) and gives, for each 4 ms, the class none / P / QRS / T. The loss is taken only inside the stretch of a lead that cardiologists
-marked; synthetic records add P waves that no QRS follows. What is shipped is that network in whole numbers (8 bits), which takes a third
-of the time on processors that have instructions for it.
-With ``--teachers``, recordings without marks are learned from too: half of every batch has the teachers' mean probabilities as its target.
+A small 1-D U-Net takes one lead at 250 Hz, scaled and in mV, and three channels that all leads share (RMS and spatial
+velocity), and gives the class none / P / QRS / T of each 4 ms. The loss covers only the part of a lead that
+cardiologists marked; synthetic records add P waves without a QRS. The shipped network is quantised to 8 bits, which
+takes a third of the time on processors that have instructions for it. With ``--teachers``, half of every batch are
+recordings without marks, whose targets are the teachers' mean probabilities.
 """
 
 from __future__ import annotations
@@ -41,13 +44,20 @@ from ..extras import how_to_install
 
 CLASSES = ("none", "P", "QRS", "T")
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
-NEAR = 6  # samples around an edge of a synthetic wave that teach nothing
-WARP, KNOT = 0.2, 25  # standard deviation of the logarithm of time's speed, samples between its changes
+EDGE_MARGIN = 6  # samples around an edge of a synthetic wave that are left out of the loss
+WARP, KNOT = 0.2, 25  # time warping: standard deviation of the log speed, and samples between its changes
 SYMBOLS = {"p": 1, "N": 2, "t": 3}
 
 
 class DelineatorBlock(nn.Module):
-    """Two convolutions and a short cut."""
+    """Residual block: two convolutions and a shortcut.
+
+    Args:
+        n_in: channels of the input.
+        n_out: channels of the output.
+        kernel: size of both convolutions.
+        stride: of the first.
+    """
 
     def __init__(self, n_in: int, n_out: int, kernel: int = 7, stride: int = 1) -> None:
         super().__init__()
@@ -56,12 +66,17 @@ class DelineatorBlock(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm1d(n_out), nn.BatchNorm1d(n_out)])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(leads, n_in, length) -> (leads, n_out, length / stride, rounded up)."""
         x = functional.relu(self.norms[0](self.first(x)))
         return functional.relu(x + self.norms[1](self.second(x)))
 
 
 class Delineator(nn.Module):
-    """(leads, CHANNELS, samples at 250 Hz) -> class logits (leads, 4, samples); the number of samples is a multiple of 32."""
+    """A 1-D U-Net that classifies every sample of a lead.
+
+    Args:
+        widths: channels of each level.
+    """
 
     def __init__(self, widths: tuple[int, ...] = (24, 32, 40, 56, 72)) -> None:
         super().__init__()
@@ -72,6 +87,7 @@ class Delineator(nn.Module):
         self.head = nn.Conv1d(widths[0], 2 * len(CLASSES), 5, padding=2)  # two outputs per sample of the first level
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(leads, CHANNELS, samples at 250 Hz, a multiple of 32) -> class logits (leads, 4, samples)."""
         levels = []
         for block in self.down:
             x = block(x)
@@ -84,7 +100,16 @@ class Delineator(nn.Module):
 
 
 def read_marks(path: Path, n_samples: int, fs: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Class of each 4 ms per lead, and where cardiologists looked: (12, samples at 250 Hz) each."""
+    """Read the cardiologists' marks of a record of LUDB.
+
+    Args:
+        path: of the record, without extension.
+        n_samples: of the record.
+        fs: its sampling rate, Hz.
+
+    Returns:
+        The class of each 4 ms of each lead, and where the lead was marked: (12, samples at 250 Hz) each.
+    """
     length = int(np.ceil(n_samples * FS_HZ / fs))
     target, known = np.zeros((12, length), np.int64), np.zeros((12, length), bool)
     for row, lead in enumerate(LEADS):
@@ -102,10 +127,16 @@ def read_marks(path: Path, n_samples: int, fs: float) -> tuple[NDArray[np.int64]
 
 
 def synthetic_records(seeds: int = 4) -> list[tuple[Any, ...]]:
-    """Synthetic records of rhythms of which LUDB has hardly any: signal, classes, and where they count, as from ``read_marks``.
+    """Synthetic records of rhythms that are rare in LUDB: P waves without a QRS, and fibrillation without P waves.
 
-    They teach P waves that no QRS follows, and fibrillation without any. The generator's edges are not readers': what is near one of a P, and all
-    of QRS and T, counts nothing, nor do leads in which the P waves are hardly to be seen.
+    The generator's wave edges differ from those that cardiologists mark, so the loss leaves out the edges of P waves,
+    all of QRS and T, and leads in which the P wave is hardly visible.
+
+    Args:
+        seeds: records per rhythm.
+
+    Returns:
+        Signal, classes, and where they count, as from ``read_marks``.
     """
     out: list[tuple[Any, ...]] = []
     rhythms: tuple[Rhythm, ...] = ("avb2_wenckebach", "avb2_mobitz2", "avb3", "af")
@@ -125,24 +156,32 @@ def synthetic_records(seeds: int = 4) -> list[tuple[Any, ...]]:
         )
         signal = record.standard().signal
         target, known = np.zeros(signal.shape, np.int64), np.ones(signal.shape, bool)
-        known[:, : int(0.3 * FS_HZ)] = known[:, -int(0.3 * FS_HZ) :] = False  # waves that are cut off are in no list
+        known[:, : int(0.3 * FS_HZ)] = known[:, -int(0.3 * FS_HZ) :] = False  # waves cut off at the ends are not listed
         for wave, onset, offset in truth.waves[["wave", "onset", "offset"]].itertuples(index=False):
             begin, end = max(0, round(onset)), max(0, round(offset))
             if wave == "P":
                 faint = np.ptp(truth.clean[:, begin : end + 1], axis=1) < 0.04
                 target[:, begin : end + 1] = CLASSES.index("P")
-                known[faint, max(0, begin - NEAR) : end + NEAR] = False
+                known[faint, max(0, begin - EDGE_MARGIN) : end + EDGE_MARGIN] = False
                 for edge in (begin, end):
-                    known[:, max(0, edge - NEAR) : edge + NEAR] = False
+                    known[:, max(0, edge - EDGE_MARGIN) : edge + EDGE_MARGIN] = False
             else:
-                known[:, max(0, begin - 2 * NEAR) : end + 2 * NEAR] = False
+                known[:, max(0, begin - 2 * EDGE_MARGIN) : end + 2 * EDGE_MARGIN] = False
         out.append((signal, target, known))
     return out
 
 
 def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The same record with noise, wander, mains, now and then another gain, missing and inverted leads; timing is left alone."""
-    # millivolts tell readers, and the network, how far a wave is seen; now and then they are wrong
+    """Augment a record without changing its timing: gain, noise, baseline wander, mains, inverted and missing leads.
+
+    Args:
+        signal: (12, samples at 250 Hz), mV.
+        rng: source of random numbers.
+
+    Returns:
+        (12, samples).
+    """
+    # the network sees mV, which are sometimes wrong in recordings
     common = rng.uniform(-1.2, 1.2) if rng.random() < 0.3 else 0.0
     out = signal * np.exp(common + rng.normal(0, 0.1, (12, 1))).astype(np.float32)
     seconds = np.arange(signal.shape[1]) / FS_HZ
@@ -162,10 +201,17 @@ def augmented(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[
     return np.asarray(out, np.float32)
 
 
-def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
-    """Recordings without marks: signal at 250 Hz, the teachers' mean probabilities (12, 4, samples), and the leads they count in.
+def labelled_by_teachers(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
+    """Recordings without marks, with the teachers' mean probabilities as targets.
 
-    Leads and records that the quality check rules out are left out, and so is what can't be read as twelve leads in millivolts.
+    Leads and records that the quality check rejects, and recordings that are not twelve leads in mV, are left out.
+
+    Args:
+        folders: of WFDB recordings.
+        teachers: ONNX files.
+
+    Returns:
+        Signal (12, samples at 250 Hz), probabilities (12, 4, samples), and where they count (12, samples).
     """
     out: list[tuple[Any, ...]] = []
     for path in sorted(path for folder in folders for path in folder.rglob("*.hea")):
@@ -184,21 +230,43 @@ def taught(folders: list[Path], teachers: list[Path]) -> list[tuple[Any, ...]]:
     return out
 
 
-def warped(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Time from 0 to 1 (length,) whose speed changes every 0.1 s or so, so that waves come in other lengths than people's."""
+def warped_time(length: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Warped time from 0 to 1, whose speed changes about every 0.1 s, to vary the durations of waves.
+
+    Args:
+        length: samples at 250 Hz.
+        rng: source of random numbers.
+
+    Returns:
+        (length,).
+    """
     speed = np.exp(rng.normal(0, WARP, length // KNOT + 4))
     at = np.cumsum(np.interp(np.arange(length), np.arange(len(speed)) * KNOT - rng.uniform(0, KNOT), speed))
     return np.asarray((at - at[0]) / (at[-1] - at[0]))
 
 
 def is_wide(target: NDArray[np.int64]) -> bool:
-    """Whether the QRS of lead II is usually marked 112 ms long or longer."""
+    """Whether the median QRS of lead II lasts 112 ms or longer.
+
+    Args:
+        target: classes (12, samples at 250 Hz).
+    """
     edges = np.flatnonzero(np.diff(target[1] == CLASSES.index("QRS"), prepend=False))
     return len(edges) > 1 and float(np.median(np.diff(edges)[::2])) >= 0.112 * FS_HZ
 
 
 def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int, length: int) -> Any:
-    """Random windows of augmented records, stretched as a whole and here and there."""
+    """Random windows of augmented records, stretched as a whole and warped locally.
+
+    Args:
+        records: signal, target and where it counts, each.
+        rng: source of random numbers.
+        size: records per batch.
+        length: samples of a window, at 250 Hz.
+
+    Yields:
+        Inputs, targets and where they count, with the leads of all records as rows.
+    """
     order = rng.permutation(len(records))
     for start in range(0, len(records), size):
         xs, ys, ms = [], [], []
@@ -206,7 +274,7 @@ def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int,
             stretch = rng.uniform(0.8, 1.25)
             n = min(signal.shape[1], int(length * stretch))
             first = rng.integers(0, signal.shape[1] - n + 1)
-            at = first + warped(length, rng) * (n - 1)
+            at = first + warped_time(length, rng) * (n - 1)
             near = at.round().astype(int)
             low = np.floor(at).astype(int)
             high = np.minimum(low + 1, signal.shape[1] - 1)
@@ -220,7 +288,14 @@ def batches(records: list[tuple[Any, ...]], rng: np.random.Generator, size: int,
 
 
 def marked_loss(net: Delineator, x: torch.Tensor, y: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy where the class is known; the network runs in bfloat16, which takes two thirds of the time."""
+    """Mean cross-entropy where the class is known; in bfloat16, which takes two thirds of the time of float32.
+
+    Args:
+        net: the network.
+        x: its input.
+        y: classes (rows, samples), or probabilities (rows, 4, samples).
+        known: (rows, samples), where they count.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         logits = net(x)
     lost: torch.Tensor = functional.cross_entropy(logits.float(), y, reduction="none") * known
@@ -230,8 +305,17 @@ def marked_loss(net: Delineator, x: torch.Tensor, y: torch.Tensor, known: torch.
 def train(
     records: list[tuple[Any, ...]], epochs: int, seed: int = 0, unmarked: list[tuple[Any, ...]] | None = None
 ) -> Delineator:
-    """AdamW with one cosine cycle; the exponential mean of the weights is what comes out. Records with a wide QRS are few and
-    seen twice."""
+    """Train with AdamW and one cosine cycle; records with a wide QRS are rare and used twice.
+
+    Args:
+        records: signal, classes and where they count, each.
+        epochs: number of epochs.
+        seed: of all random numbers.
+        unmarked: from ``labelled_by_teachers``, or None.
+
+    Returns:
+        A network with the exponential moving average of the weights, in eval mode.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     records = records + [record for record in records if is_wide(record[1])] + synthetic_records()
@@ -259,20 +343,21 @@ def train(
             total, seen = total + loss.item(), seen + 1
         if epoch % 5 == 4:
             print(f"epoch {epoch + 1}: loss {total / seen:.4f}, {time.time() - started:.0f} s", flush=True)
-    out: Any = mean.module
-    made: Delineator = out.eval()
-    return made
+    averaged: Any = mean.module
+    trained: Delineator = averaged.eval()
+    return trained
 
 
 def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | None = None) -> None:
-    """Write the network as ONNX with a free number of leads and samples.
+    """Write the network as ONNX with a variable number of leads and samples.
 
     Args:
         net: trained.
         path: of the ONNX file.
-        examples: (leads, channels, samples) each, the network's inputs; they say between what limits values lie, and the network is written in whole
-            numbers: weights of 7 bits, so that sums fit on processors without instructions for them, and values of 8. The first layer, whose
-            inputs hold P waves beside far larger QRS, and the last stay in float32. Without examples everything stays in float32.
+        examples: inputs of the network, (leads, channels, samples) each, from which the ranges of its activations are
+            measured for quantisation: 7 bits for weights, so that sums don't overflow on processors without
+            instructions for them, and 8 for activations. The first layer, whose inputs hold small P waves and far
+            larger QRS, and the last one stay in float32. None writes everything in float32.
     """
     example = torch.zeros(2, CHANNELS, 1280)
     with tempfile.TemporaryDirectory() as folder:
@@ -297,7 +382,10 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
         shown = ({"x": x} for x in examples)
 
         class Reader(q.CalibrationDataReader):  # type: ignore[misc]
+            """Gives the examples to onnxruntime."""
+
             def get_next(self) -> Any:
+                """The next example; None at the end."""
                 return next(shown, None)
 
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
@@ -316,6 +404,11 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Train and export the delineator.
+
+    Args:
+        arguments: of the command line, see ``--help``; those of the process when None.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with LUDB's records")
     parser.add_argument("--out", type=Path, required=True, help="folder for delineator.onnx and delineator.json")
@@ -323,17 +416,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--fold", type=int, help="leave this fold of the records out (record number // 2 modulo folds)")
-    parser.add_argument(
-        "--float32", action="store_true", help="write the network as it was trained, not in whole numbers"
-    )
+    parser.add_argument("--float32", action="store_true", help="write the network as it was trained, not quantised")
     parser.add_argument("--unmarked", type=Path, nargs="+", default=[], help="folders of WFDB recordings without marks")
     parser.add_argument(
-        "--teachers", type=Path, nargs="+", default=[], help="weights (ONNX) whose mean says what is in them"
+        "--teachers", type=Path, nargs="+", default=[], help="networks (ONNX) whose mean output is their target"
     )
     options = parser.parse_args(arguments)
     if bool(options.unmarked) != bool(options.teachers):
         parser.error("--unmarked and --teachers come together")
-    if not options.float32 and importlib.util.find_spec("onnx") is None:  # said before the training, not after it
+    if not options.float32 and importlib.util.find_spec("onnx") is None:  # checked before the long training
         raise GemConfigError("8-bit numbers need the package onnx", remedy=how_to_install("onnx"))
     torch.set_num_threads(1)
     records, held_out = [], []
@@ -344,7 +435,7 @@ def main(arguments: list[str] | None = None) -> None:
         record = read_record(path).standard()
         target, known = read_marks(path.with_suffix(""), record.n_samples, record.fs)
         records.append((record.resample(FS_HZ).signal[:, : target.shape[1]], target, known))
-    unmarked = taught(options.unmarked, options.teachers)
+    unmarked = labelled_by_teachers(options.unmarked, options.teachers)
     net = train(records, options.epochs, options.seed, unmarked)
     options.out.mkdir(parents=True, exist_ok=True)
     examples = [net_input(signal[:, : signal.shape[1] // 32 * 32]) for signal, _, _ in records[::7]]

@@ -1,4 +1,4 @@
-"""ExplanationTuning tuning: the decoder learns to tell the facts of the prompt and to read a diagnosis off the encoders' tokens."""
+"""Tuning on explanations: the decoder learns to describe a prompt's facts and the diagnosis in the encoders' tokens."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from torch import Tensor
 from ..data.augmentation import augment
 from ..data.corpus import explanation, impression
 from ..labels import IGNORE
-from .start import graft, save, start, without_picture
+from .start import copy_picture_parts, save, start, without_picture
 from .tuning import CachedForward, SeededSteps
 
 
 class ExplanationTuning(SeededSteps):
-    """Trains the decoder; encoders, projectors and classification head stay as they are.
+    """Trains the decoder; encoders, projectors and classification head are not changed.
 
-    The impression a text ends with is what the classification head says to the same, augmented input: so the words mean what
-    they say ("the encoders suggest"), for either input alone too.
+    A text ends with the diagnoses of the classification head for the same augmented input, so that "the encoders
+    suggest" is true of the text, also for a single input.
 
     Args:
-        init, model: see ``gem.training.start.start``.
-        picture_from: folder of a model whose picture encoder, projector and head are taken over.
-        output: folder the trained model is saved to.
+        init: folder or name of a saved model, see ``gem.training.start.start``.
+        model: arguments of ``GemConfig``, see ``gem.training.start.start``.
+        picture_from: folder of a model whose picture encoder, projector and head are copied.
+        output: folder that the trained model is saved to.
         learning_rate: peak of the one-cycle schedule.
         strength: of the signal's augmentation, 0-1.
-        modality_dropout: chance that a record with both inputs loses one of them.
-        without_facts: share of prompts without facts.
-        seed: of the texts, and of what else is random in a step: a resumed run repeats what the uninterrupted one does.
-        half: save the weights as float16, to ship them.
-        feature_cache: folder for what the picture encoder makes of each page: it is frozen and pages are not changed, so each goes
-            through it once. Deletable at any time.
-        signal_only: leave the picture's encoder, projector and head out of what is saved: no untrained part is shipped.
+        modality_dropout: probability that a record with both inputs loses one of them.
+        without_facts: fraction of prompts without facts.
+        seed: of the texts and of the random numbers of each step, so that a resumed run equals an uninterrupted one.
+        half: save the weights as float16, for distribution.
+        feature_cache: folder for the picture encoder's tokens of each page, which are computed once because it is
+            frozen and pages are not augmented. It may be deleted at any time.
+        signal_only: save the model without the picture's encoder, projector and head, if these are not trained.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class ExplanationTuning(SeededSteps):
         self.save_hyperparameters()
         self.model = start(init, model)
         if picture_from is not None:
-            graft(self.model, picture_from)
+            copy_picture_parts(self.model, picture_from)
         self.model.config.modality_dropout = modality_dropout
         self.model.requires_grad_(False)
         self.model.language_model.requires_grad_(True)
@@ -66,15 +67,15 @@ class ExplanationTuning(SeededSteps):
         self.cache: CachedForward | None = None
         if feature_cache is not None and self.model.vision_encoder is not None:
             self.cache = CachedForward(self.model.vision_encoder, Path(feature_cache), "vision")
-        # here too: a run that goes on in the middle of an epoch is not told that one starts
-        self.modes()
+        # here too, because on_train_epoch_start is not called when a run resumes in the middle of an epoch
+        self.set_modes()
 
     def on_train_epoch_start(self) -> None:
         """Set the modes again, which validation may have changed."""
-        self.modes()
+        self.set_modes()
 
-    def modes(self) -> None:
-        """Frozen parts keep their running statistics; dropout of inputs stays on."""
+    def set_modes(self) -> None:
+        """Frozen parts in eval mode, with their running statistics; the rest, with modality dropout, in train mode."""
         self.model.train()
         for name in ("ecg_encoder", "vision_encoder", "class_head"):
             part = getattr(self.model, name)
@@ -82,7 +83,12 @@ class ExplanationTuning(SeededSteps):
                 part.eval()
 
     def loss(self, batch: dict[str, Any], pick: random.Random) -> Tensor:
-        """Cross entropy of the texts that fit what the encoders see."""
+        """Cross entropy of texts with the diagnoses of the classification head.
+
+        Args:
+            batch: ``ecg`` and ``pixel_values``, or one of them, and ``index``.
+            pick: source of random numbers for the texts.
+        """
         model, inputs = self.model, {key: batch[key] for key in ("ecg", "pixel_values") if key in batch}
         if self.cache is not None:
             self.cache.ids = [str(place) for place in batch["index"]]
@@ -93,10 +99,10 @@ class ExplanationTuning(SeededSteps):
             scores = encoded.class_logits.float().sigmoid().tolist()
         rows, starts = [], []
         for score in scores:
-            said = impression(
+            diagnoses = impression(
                 dict(zip(model.config.class_names, score, strict=True)), getattr(model.config, "class_thresholds", None)
             )
-            prompt, text = explanation(said, pick, self.without_facts)
+            prompt, text = explanation(diagnoses, pick, self.without_facts)
             ids, config = model.processor.encode_prompt(prompt), model.config.text_config
             assert config is not None  # for mypy: every model writes
             rows.append([*ids, *model.processor.tokenizer(" " + text)["input_ids"], config.eos_token_id])
@@ -104,7 +110,12 @@ class ExplanationTuning(SeededSteps):
         return answer_loss(model, rows, starts, blocks)
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """One batch; the texts follow from the seed and the step."""
+        """The loss of one batch; its texts depend on the seed and the step alone.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
         if "ecg" in batch:
             batch = {**batch, "ecg": augment(batch["ecg"], self.strength)}
         loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
@@ -112,7 +123,12 @@ class ExplanationTuning(SeededSteps):
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """The same texts at every validation."""
+        """Log the loss; the texts are the same at every validation.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch.
+        """
         loss = self.loss(batch, random.Random(index))
         self.log("val_loss", loss, prog_bar=True, batch_size=len(batch["index"]))
 
@@ -126,18 +142,18 @@ class ExplanationTuning(SeededSteps):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_end(self) -> None:
-        """Save."""
+        """Save the trained model."""
         model: Any = without_picture(self.model) if self.signal_only else self.model
         save(model.half() if self.half_precision else model, self.output)
 
 
 def answer_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:
-    """Cross entropy of token rows behind their prompts, with the encoders' tokens put in place.
+    """Cross entropy of the answers in token rows, with the encoders' tokens at the placeholders.
 
     Args:
         model: the model.
         rows: token ids, prompt and answer.
-        starts: length of each prompt; only what follows it is trained.
+        starts: length of each prompt; only the tokens after it are trained.
         blocks: encoder tokens of each row.
     """
     from ..fusion.merge import merge_tokens
@@ -148,8 +164,7 @@ def answer_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: li
     labels = torch.full_like(ids, IGNORE)
     for i, (row, begin) in enumerate(zip(rows, starts, strict=True)):
         labels[i, begin : len(row)] = ids[i, begin : len(row)]
-    # texts are made on the host, and go to the model together
-    ids, mask, labels = (made.to(model.device) for made in (ids, mask, labels))
+    ids, mask, labels = (part.to(model.device) for part in (ids, mask, labels))
     embeds = model.get_input_embeddings()(ids.clamp(min=0))
     merged = merge_tokens(ids, embeds, blocks, model.config.placeholder_token_id, mask, labels)
     out = model(

@@ -1,4 +1,4 @@
-"""Instruction tuning: conversations about recordings and pictures; the whole decoder learns, or LoRA beside it."""
+"""Instruction tuning on conversations about recordings and pictures, of the whole decoder or with LoRA."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 
 
 class Instruction(Tuning):
-    """Trains chosen parts on the answers of conversations.
+    """Trains some parts of a model on the answers of conversations.
 
     Args:
-        init, model, parts: see ``gem.training.start.start``.
-        train: the parts that learn.
-        lora: ``{"r", "alpha", "dropout", "targets"}``: the decoder learns through LoRA instead of as a whole.
-        pack_length: several conversations share a row of so many places; None pads.
+        init: folder or name of a saved model, see ``gem.training.start.start``.
+        model: arguments of ``GemConfig``, see ``gem.training.start.start``.
+        parts: folders of a model's parts, see ``gem.training.start.start``.
+        train: the parts that are trained.
+        lora: ``{"r", "alpha", "dropout", "targets"}``: train the decoder through LoRA instead of its own weights.
+        pack_length: tokens of a row that several conversations share; None pads each conversation.
         strength: of the signal's augmentation, 0-1; for z-scored signals.
-        kwargs: see ``gem.training.tuning.Tuning``.
+        **kwargs: see ``gem.training.tuning.Tuning``.
     """
 
     def __init__(
@@ -44,33 +46,51 @@ class Instruction(Tuning):
         super().__init__(**kwargs)
         self.model = start(init, model, parts)
         self.pack_length, self.strength, self.lora = pack_length, strength, lora
-        self.trains([name for name in self.learners(train) if name != "language_model" or lora is None])
+        self.train_only([name for name in self.trained_parts(train) if name != "language_model" or lora is None])
         if lora is not None:
             given = {"r": 64, "alpha": 16, "dropout": 0.05, "targets": LORA_TARGETS, **lora}
             add_lora(self.model, given["targets"], given["r"], given["alpha"], given["dropout"])
-        self.ready(fresh=init is None and parts is None)
+        self.finish_setup(fresh=init is None and parts is None)
 
-    def learners(self, train: Sequence[str]) -> Sequence[str]:
-        """The parts that learn, now that the model stands; subclasses choose and check here."""
+    def trained_parts(self, train: Sequence[str]) -> Sequence[str]:
+        """The parts that are trained, for subclasses to choose or check when the model is built.
+
+        Args:
+            train: as given to the class.
+        """
         return train
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
-        """Mean cross entropy of the answers' tokens, over all processes."""
-        self.note(batch)
+        """Mean cross entropy of the answers' tokens, over all processes.
+
+        Args:
+            batch: from ``gem.data.conversations`` with the task ``chat``.
+        """
+        self.announce_records(batch)
         mean = text_loss(self.model, batch, self.pack_length)
-        return self.over_all(mean, (batch["labels"][:, 1:] != IGNORE).sum())
+        return self.weighted_over_processes(mean, (batch["labels"][:, 1:] != IGNORE).sum())
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """One batch."""
+        """The loss of one batch, with augmented signals.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
         if self.strength and "ecg" in batch:
             batch = {**batch, "ecg": augment(batch["ecg"], self.strength)}
         loss = self.loss(batch)
-        self.report("loss", loss, len(batch["ids"]))
+        self.log_figure("loss", loss, len(batch["ids"]))
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """The same loss, on what did not train."""
-        self.report("val_loss", self.loss(batch), len(batch["ids"]))
+        """Log the loss on validation conversations.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
+        self.log_figure("val_loss", self.loss(batch), len(batch["ids"]))
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -79,5 +99,9 @@ class Instruction(Tuning):
             merge_lora(self.model.language_model)
 
     def save(self, weights: dict[str, Tensor] | None = None) -> None:
-        """Write the model; LoRA is merged."""
+        """Write the model, with LoRA merged.
+
+        Args:
+            weights: as in ``Tuning.save``.
+        """
         save(self.model, self.output, weights)

@@ -1,4 +1,4 @@
-"""The text loss, with padded rows or with several conversations packed into each row."""
+"""The text loss, for padded rows or several conversations packed into each row."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ INPUTS = ("ecg", "pixel_values", "image_sizes", "ecg_mask", "pixel_mask")
 
 
 def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None) -> Tensor:
-    """Mean cross entropy of the supervised tokens; the language head sees no other token.
+    """Mean cross entropy of the supervised tokens; logits are computed for these tokens only.
 
     Args:
         model: a GemForConditionalGeneration.
         batch: ``input_ids``, ``attention_mask``, ``labels`` (B, L) and the encoders' inputs.
-        pack_length: places of a packed row; None pads each conversation to the longest. The loss is the same either way.
+        pack_length: tokens of a packed row; None pads each conversation to the longest. The loss is the same either
+            way.
 
     Raises:
-        GemConfigError: packing with ``prefix_kv``, whose one vector belongs to a whole row.
+        GemConfigError: packing with ``prefix_kv``, whose vector applies to a whole row.
     """
     inputs = {name: batch[name] for name in INPUTS if name in batch}
     if pack_length is None:
@@ -48,7 +49,7 @@ def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None)
     )
     assert merged.labels is not None  # for mypy: labels were given
     packed = pack(merged.embeds, merged.labels, merged.attention_mask.sum(1).tolist(), pack_length)
-    # without a mask, positions that start again at zero keep transformers' attention inside each conversation
+    # without a mask, transformers separates the conversations of a row where positions restart at zero
     out = model(
         inputs_embeds=packed[0], labels=packed[1], position_ids=packed[2], supervised_only=True, use_cache=False
     )
@@ -57,18 +58,19 @@ def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None)
 
 
 def pack(embeds: Tensor, labels: Tensor, lengths: Sequence[int], length: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows that are padded on the right, joined into as few rows as first-fit finds.
+    """Join rows that are padded on the right into fewer rows, by first fit.
 
     Args:
         embeds: (B, T, hidden).
         labels: (B, T).
-        lengths: tokens of each row; none is longer than ``length``, or the longest one decides.
-        length: places of a packed row.
+        lengths: tokens of each row.
+        length: tokens of a packed row; the longest row's length if that is larger.
 
     Returns:
-        embeds (P, L, hidden), labels (P, L) and position_ids (P, L), which count anew in each conversation and in the padding.
+        embeds (P, L, hidden), labels (P, L) and position_ids (P, L), which restart at 0 in each conversation and in the
+        padding.
     """
-    rows = bins(lengths, max(length, *lengths))
+    rows = first_fit(lengths, max(length, *lengths))
     longest = max(sum(lengths[i] for i in row) for row in rows)
     out = embeds.new_zeros(len(rows), longest, embeds.shape[-1])
     targets = labels.new_full((len(rows), longest), IGNORE)
@@ -78,7 +80,7 @@ def pack(embeds: Tensor, labels: Tensor, lengths: Sequence[int], length: int) ->
         for i in row:
             n = lengths[i]
             out[r, at : at + n] = embeds[i, :n]
-            # nothing of one conversation predicts the first token of the next
+            # the first token of a conversation is not predicted from the one before
             targets[r, at + 1 : at + n] = labels[i, 1:n]
             positions[r, at : at + n] = torch.arange(n, device=embeds.device)
             at += n
@@ -86,11 +88,18 @@ def pack(embeds: Tensor, labels: Tensor, lengths: Sequence[int], length: int) ->
     return out, targets, positions
 
 
-def bins(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Indices by row: longest first, each into the first row with room for it.
+def first_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Distribute items to rows: longest first, each into the first row with room for it.
+
+    Args:
+        lengths: of each item.
+        room: of a row.
+
+    Returns:
+        The items' indices by row.
 
     Example:
-        >>> bins([3, 5, 4, 2], 7)
+        >>> first_fit([3, 5, 4, 2], 7)
         [[1, 3], [2, 0]]
     """
     rows: list[list[int]] = []

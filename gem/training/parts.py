@@ -1,4 +1,4 @@
-"""A model put together from published parts: a language model here, an ECG tower there, a picture tower from a third place."""
+"""A model assembled from published parts: a language model, an ECG tower and a picture tower from different folders."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SOURCES = ("base", "text", "ecg", "vision")
 
 
 def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForConditionalGeneration:
-    """A model from the arguments of ``GemConfig`` and the folders its weights come from; what no folder gives starts fresh.
+    """Build a model with weights from several folders; parts without a folder are initialised randomly.
 
     Args:
-        settings: arguments of ``GemConfig``; the decoder's config and the picture's come from the folders where they are absent.
-        parts: any of ``base`` (LLaVA-1.6, PULSE, GEM or one of ours: decoder, picture tower and projector, tokenizer), ``text``
-            (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa,
-            a converted ECGFounder or ECG-FM, or any model of ours with a signal encoder) and ``vision`` (a
-            picture tower as transformers saves it).
+        settings: arguments of ``GemConfig``; the settings of decoder and picture come from the folders if not given.
+        parts: any of ``base`` (LLaVA-1.6, PULSE, GEM or one of ours: decoder, picture tower and projector, tokenizer),
+            ``text`` (a causal language model as transformers saves it: decoder and tokenizer), ``ecg`` (ECG-CoCa, a
+            converted ECGFounder or ECG-FM, or any model of ours with a signal encoder) and ``vision`` (a picture tower
+            as transformers saves it).
 
     Raises:
         GemConfigError: an unknown or contradictory part, no decoder, or weights that don't fit.
-        GemCheckpointError: a folder that is not what it should be.
+        GemCheckpointError: a folder of another kind, or damaged files.
     """
     from ..checkpoints import load
     from ..configuration import GemConfig
@@ -39,7 +39,7 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     unknown = sorted(set(parts) - set(SOURCES))
     if unknown or ("base" in parts) == ("text" in parts):
         raise GemConfigError(
-            f"can't put a model together from {', '.join(sorted(parts))}",
+            f"can't assemble a model from {', '.join(sorted(parts))}",
             remedy='name "base" or "text", and "ecg" and "vision" as needed',
         )
     values, weights = dict(settings), dict[str, nn.Module]()
@@ -61,7 +61,7 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     else:
         from transformers import AutoModelForCausalLM
 
-        with as_checkpoint_error(parts["text"], "no causal language model as transformers saves it"):
+        with as_checkpoint_error(parts["text"], "not a causal language model as transformers saves it"):
             text: Any = AutoModelForCausalLM.from_pretrained(parts["text"], trust_remote_code=False)
         tokenizer = load_tokenizer(Path(parts["text"]), text.config)
         values["text_config"] = text.config
@@ -73,27 +73,32 @@ def assemble(settings: dict[str, Any], parts: dict[str, str]) -> GemForCondition
     if "vision" in parts:
         from transformers import AutoModel
 
-        with as_checkpoint_error(parts["vision"], "no picture tower as transformers saves it"):
+        with as_checkpoint_error(parts["vision"], "not a picture tower as transformers saves it"):
             body: Any = AutoModel.from_pretrained(parts["vision"], trust_remote_code=False)
         body = getattr(body, "vision_model", body)
-        take(getattr(model.vision_encoder, "body", None), body, "vision")
+        copy_weights(getattr(model.vision_encoder, "body", None), body, "vision")
     for name, source in weights.items():
         if source is not None:
-            take(getattr(model, name), source, name)
+            copy_weights(getattr(model, name), source, name)
     model.processor = GemProcessor.from_config(model.config, tokenizer)
     return model
 
 
-def take(mine: Any, theirs: nn.Module, where: str) -> None:
+def copy_weights(target: Any, source: nn.Module, where: str) -> None:
     """Copy all weights of one module into another of the same shape.
 
+    Args:
+        target: a module, changed in place; another value is an error.
+        source: the module with the weights.
+        where: name of the part, for errors.
+
     Raises:
-        GemConfigError: there is no such module here, or a key or shape differs.
+        GemConfigError: the target is not a module, or a key or shape differs.
     """
-    if not isinstance(mine, nn.Module):
+    if not isinstance(target, nn.Module):
         raise GemConfigError("the model has no such part", where=where, remedy="name its encoder in the model")
     try:
-        mine.load_state_dict(theirs.state_dict())
+        target.load_state_dict(source.state_dict())
     except RuntimeError as error:
         raise GemConfigError(
             f"the weights don't fit: {error}", where=where, remedy="check the sizes in model"

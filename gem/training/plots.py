@@ -1,4 +1,4 @@
-"""Curves of a run, from the CSV that its logger wrote.
+"""Plot the curves of a run, from the CSV of its logger.
 
 python -m gem.training.plots runs/logs/gem/version_0 --out gem.png
 """
@@ -16,13 +16,16 @@ _AXES = ("step", "epoch")
 
 
 def read_curves(path: str | Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Figure -> (steps, values).
+    """Read the logged metrics.
 
     Args:
         path: a ``metrics.csv`` or the folder that holds it.
 
+    Returns:
+        Metric -> (steps, values).
+
     Raises:
-        GemInputError: there is no such file, or nothing in it.
+        GemInputError: there is no such file, or no metric in it.
     """
     file = Path(path) / "metrics.csv" if Path(path).is_dir() else Path(path)
     if not file.is_file():
@@ -43,11 +46,17 @@ def read_curves(path: str | Path) -> dict[str, tuple[list[int], list[float]]]:
 
 
 def plot(path: str | Path, out: str | Path) -> Path:
-    """One panel per figure; a training figure and its validation twin (``loss``, ``val_loss``) share one.
+    """Plot a panel per metric; a metric and that of validation (``loss``, ``val_loss``) share one.
 
     Args:
         path: see ``read_curves``.
-        out: the picture to write; its ending decides the format.
+        out: the picture to write; its extension picks the format.
+
+    Returns:
+        The picture's path.
+
+    Raises:
+        GemInputError: see ``read_curves``, or matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

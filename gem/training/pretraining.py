@@ -1,8 +1,8 @@
-"""Self-supervised pre-training of the signal encoder: two changed views of a recording are told from all other recordings'.
+"""Self-supervised pre-training of the signal encoder: contrastive learning of two augmented views of each recording.
 
 References:
-    Chen et al., A Simple Framework for Contrastive Learning of Visual Representations (SimCLR), ICML 2020; leads as views: Kiyasseh et al.,
-    CLOCS, ICML 2021.
+    Chen et al., A Simple Framework for Contrastive Learning of Visual Representations (SimCLR), ICML 2020; leads as
+    views: Kiyasseh et al., CLOCS, ICML 2021.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from .tuning import Tuning
 
 
 class SelfSupervised(Tuning):
-    """Trains the signal encoder on recordings without labels; the rest of the model is saved as it was.
+    """Trains the signal encoder on recordings without labels; the rest of the model is not changed.
 
     Args:
-        init, model: see ``gem.training.start.start``.
+        init: folder or name of a saved model, see ``gem.training.start.start``.
+        model: arguments of ``GemConfig``, see ``gem.training.start.start``.
         strength: of the augmentation of each view, 0-1; for z-scored signals.
-        keep: share of the leads that a view keeps; each view keeps leads of its own.
-        embed_dim: width of the projections that are compared; they are not saved with the model. An encoder of several networks
-            (``ecg_beats``) has one for each of them: each has to tell the recordings apart alone, so none rests on another.
-        temperature: of the comparison.
-        kwargs: see ``gem.training.tuning.Tuning``.
+        keep: fraction of the leads that a view keeps; the two views keep different random leads.
+        embed_dim: width of the projections that are compared, which are not saved with the model. An encoder of several
+            networks (``ecg_beats``) has a projection and a loss for each, so that each network learns by itself.
+        temperature: of the InfoNCE loss.
+        **kwargs: see ``gem.training.tuning.Tuning``.
     """
 
     def __init__(
@@ -48,53 +49,68 @@ class SelfSupervised(Tuning):
         self.strength, self.keep, self.temperature = strength, keep, temperature
         if self.feature_cache is not None or self.gradient_checkpointing:
             raise GemConfigError("pre-training has no feature_cache and no gradient_checkpointing")
-        self.trains(["ecg_encoder"])
+        self.train_only(["ecg_encoder"])
         encoder: Any = self.model.ecg_encoder
-        self.apart = hasattr(encoder, "views")
-        widths = encoder.vector_widths if self.apart else [2 * encoder.width]
+        self.has_views = hasattr(encoder, "views")
+        widths = encoder.vector_widths if self.has_views else [2 * encoder.width]
         self.projections = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embed_dim)) for width in widths
         )
-        self.ready(fresh=init is None)
+        self.finish_setup(fresh=init is None)
 
     def embed(self, ecg: Tensor) -> list[Tensor]:
-        """What each network makes of two changed views of each recording.
+        """Each network's embeddings of two augmented views of each recording.
 
         Args:
             ecg: (B, leads, samples), z-scored.
 
         Returns:
-            (2 B, embed_dim) each, of length one: all first views, then all second ones. They go through in one pass, so that batch
-            norm sees the same statistics for both.
+            (2 B, embed_dim) each, of length one: all first views, then all second ones. Both are computed in one pass,
+            so that batch norm uses the same statistics.
         """
         encoder: Any = self.model.ecg_encoder
-        if self.apart:
-            # the leads are lost behind the encoder's own views: the limb leads' common scale needs all of them
+        if self.has_views:
+            # leads are removed after ``views``, which needs all limb leads for their common scale
             rhythm, beat = encoder.views(ecg)
-            pairs = [[self.changed(rhythm, beat) for _ in range(2)] for _ in encoder.rhythms]
+            pairs = [[self.augmented_view(rhythm, beat) for _ in range(2)] for _ in encoder.rhythms]
             views = [tuple(torch.cat(same) for same in zip(*pair, strict=True)) for pair in pairs]
             vectors = encoder.vectors(encoder.parts(views))
         else:
             changed = [augment(ecg, self.strength) * keep_leads(ecg, self.keep) for _ in range(2)]
             vectors = [pooled(encoder(torch.cat(changed)))]
         return [
-            F.normalize(project(seen).float(), dim=-1) for project, seen in zip(self.projections, vectors, strict=True)
+            F.normalize(project(vector).float(), dim=-1)
+            for project, vector in zip(self.projections, vectors, strict=True)
         ]
 
-    def changed(self, rhythm: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
-        """One changed view, without some leads, of the limb leads' second copy and of the beat too."""
+    def augmented_view(self, rhythm: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
+        """One augmented view, without some leads in all three inputs: leads, rescaled limb leads and average beat.
+
+        Args:
+            rhythm: (B, 18, samples), see ``EcgBeats.views``.
+            beat: (B, 12, beat_samples).
+        """
         kept, before = keep_leads(beat, self.keep), self.model.ecg_encoder.before
-        rhythm = augment(rhythm, self.strength, together=6) * torch.cat([kept, kept[:, :6]], 1)
+        rhythm = augment(rhythm, self.strength, shared_leads=6) * torch.cat([kept, kept[:, :6]], 1)
         return rhythm, augment_beats(beat, before, self.strength) * kept
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
-        """Symmetric InfoNCE between two views, over the recordings of all processes; the mean over the encoder's networks."""
+        """Symmetric InfoNCE between two views, over the recordings of all processes; mean over the encoder's networks.
+
+        Args:
+            batch: with ``ecg`` (B, leads, samples) of every example.
+        """
         if "ecg_mask" in batch:
             raise GemInputError("an example without its recording", where=str(batch["ids"]))
         return torch.stack([self.contrast(*both.chunk(2)) for both in self.embed(batch["ecg"])]).mean()
 
     def contrast(self, first: Tensor, second: Tensor) -> Tensor:
-        """InfoNCE of two views, (B, embed_dim) each."""
+        """InfoNCE of two views.
+
+        Args:
+            first: (B, embed_dim).
+            second: (B, embed_dim).
+        """
         if self.trainer.world_size > 1:
             gather: Any = self.all_gather
             first, second = (gather(part, sync_grads=True).flatten(0, 1) for part in (first, second))
@@ -103,26 +119,43 @@ class SelfSupervised(Tuning):
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """One batch, two views of each recording."""
+        """The loss of one batch.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
         loss = self.loss(batch)
-        self.report("loss", loss, len(batch["ids"]))
+        self.log_figure("loss", loss, len(batch["ids"]))
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """The same loss, on what did not train."""
-        self.report("val_loss", self.loss(batch), len(batch["ids"]))
+        """Log the loss on validation recordings.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
+        self.log_figure("val_loss", self.loss(batch), len(batch["ids"]))
 
     def save(self, weights: dict[str, Tensor] | None = None) -> None:
-        """Write the model; ``Classification(init=...)`` and ``Probe(init=...)`` go on from it."""
+        """Write the model, from which ``Classification(init=...)`` and ``Probe(init=...)`` can start.
+
+        Args:
+            weights: as in ``Tuning.save``.
+        """
         save(self.model, self.output, weights)
 
 
 def keep_leads(ecg: Tensor, share: float) -> Tensor:
-    """Which leads of each recording stay, (B, leads, 1): one or zero.
+    """A random mask of leads.
 
     Args:
         ecg: (B, leads, samples).
-        share: of the leads that stay; at least one does.
+        share: fraction of the leads that are kept; at least one is.
+
+    Returns:
+        (B, leads, 1), 1 for leads that are kept, else 0.
     """
     leads = ecg.shape[1]
     order = torch.rand(ecg.shape[:2], device=ecg.device).argsort(1).argsort(1)

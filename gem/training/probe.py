@@ -1,4 +1,4 @@
-"""Linear probe: what a frozen encoder knows, read off by one linear layer."""
+"""Linear probe: one linear layer on the features of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ from .tuning import Tuning
 
 
 class Probe(Tuning):
-    """One linear layer on frozen features, a sigmoid for each class.
+    """One linear layer on frozen features, with a sigmoid for each class.
 
-    The features are ECG-CoCa's embedding of length one, or mean and maximum of another encoder's tokens, layer-normalised.
+    The features are ECG-CoCa's embedding of length one, or the layer-normalised mean and maximum of another encoder's
+    tokens.
 
     Args:
-        init, model, parts: see ``gem.training.start.start``; ``init`` may be an ECG-CoCa folder.
-        coca: else the arguments of ``EcgCocaConfig``.
         classes: names of the labels, in the data's order.
+        init: folder or name of a saved model, see ``gem.training.start.start``, or an ECG-CoCa folder.
+        model: arguments of ``GemConfig``, see ``gem.training.start.start``.
+        parts: folders of a model's parts, see ``gem.training.start.start``.
+        coca: the arguments of ``EcgCocaConfig``, instead of the three.
         inputs: ``"signal"`` or ``"picture"``.
-        kwargs: see ``gem.training.tuning.Tuning``.
+        **kwargs: see ``gem.training.tuning.Tuning``.
+
+    Raises:
+        GemConfigError: the model has no encoder for this input.
     """
 
     def __init__(
@@ -53,16 +59,23 @@ class Probe(Tuning):
         )
         if encoder is None or (self.is_coca and inputs == "picture"):
             raise GemConfigError(f"the model has no encoder for the {inputs}")
-        self.encoder = [encoder]  # in a list: it is registered once already
+        self.encoder = [encoder]  # in a list, because it is registered as part of the model already
         width = self.model.config.embed_dim if self.is_coca else 2 * encoder.width
         self.model.requires_grad_(False)
         self.head = nn.Linear(width, len(classes))
         self.auc = MacroAUROC()
-        self.ready(fresh=init is None)
+        self.finish_setup(fresh=init is None)
 
     def features(self, batch: dict[str, Any]) -> Tensor:
-        """(B, width), without a gradient."""
-        self.note(batch)
+        """The frozen encoder's features.
+
+        Args:
+            batch: with ``ecg`` or ``pixel_values``, and ``ids``.
+
+        Returns:
+            (B, width), without a gradient.
+        """
+        self.announce_records(batch)
         with torch.no_grad():
             if self.is_coca:
                 embeds: Tensor = self.model.encode_ecg(batch["ecg"]).ecg_embeds
@@ -72,33 +85,47 @@ class Probe(Tuning):
             return F.layer_norm(vectors, vectors.shape[-1:])
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """Binary cross entropy over all classes."""
+        """Binary cross entropy over all classes.
+
+        Args:
+            batch: see ``features``, with ``classes``.
+            index: of the batch, not used.
+        """
         loss = F.binary_cross_entropy_with_logits(self.head(self.features(batch)), batch["classes"])
-        self.report("loss", loss, len(batch["ids"]))
+        self.log_figure("loss", loss, len(batch["ids"]))
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        """Counts a batch's answers."""
+        """Update the metric.
+
+        Args:
+            batch: see ``features``, with ``classes``.
+            index: of the batch, not used.
+        """
         self.auc.update(self.head(self.features(batch)).sigmoid(), batch["classes"])
 
     def on_validation_epoch_end(self) -> None:
-        """Macro ROC-AUC of the classes that occur and don't always occur, over all processes; nothing where none does."""
+        """Log the macro ROC-AUC over all processes, of the classes with positive and negative records, if any."""
         value = self.auc.compute()
         self.auc.reset()
         if not torch.isnan(value):
             self.log("val_macro_auc", value, prog_bar=True, rank_zero_only=True)
 
     def configure_model(self) -> None:
-        """A linear layer is not worth sharding.
+        """Refuse sharding, which is of no use for a linear layer.
 
         Raises:
-            GemConfigError: a strategy that shards was asked for.
+            GemConfigError: the trainer has a strategy that shards.
         """
         if self.device_mesh is not None:
             raise GemConfigError("the probe does not run under ModelParallelStrategy", remedy="use ddp")
 
     def save(self, weights: dict[str, Tensor] | None = None) -> None:
-        """``probe.safetensors`` (head.weight, head.bias) and ``probe.json`` (classes)."""
+        """Write ``probe.safetensors`` (head.weight, head.bias) and ``probe.json`` (classes).
+
+        Args:
+            weights: not used.
+        """
         from safetensors.torch import save_file
 
         folder = Path(self.output)

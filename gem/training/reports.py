@@ -1,4 +1,4 @@
-"""Report generation the way of MEIT: one ECG vector in front of every layer, the encoder learns, LoRA beside the decoder."""
+"""Report generation as in MEIT: one ECG vector in front of every layer; the encoder is trained, the decoder by LoRA."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Reports(Instruction):
     """Instruction tuning for ``prefix_kv`` models.
 
     Args:
-        train: the parts that learn as a whole.
-        noise: longest share of a recording that gets noise in training (MEIT's robustness runs: 0.05-0.2).
-        kwargs: see ``gem.training.instruction.Instruction``; without ``lora`` the decoder learns only if ``train`` names it.
+        train: the parts whose own weights are trained.
+        noise: largest fraction of a recording that gets noise in training (MEIT's robustness runs: 0.05-0.2).
+        **kwargs: see ``gem.training.instruction.Instruction``; without ``lora`` the decoder is trained only if
+            ``train`` names it.
     """
 
     def __init__(
@@ -27,27 +28,36 @@ class Reports(Instruction):
         super().__init__(train=train, **kwargs)
         self.noise = noise
 
-    def learners(self, train: Sequence[str]) -> Sequence[str]:
-        """``train``, of a model that MEIT's way fits.
+    def trained_parts(self, train: Sequence[str]) -> Sequence[str]:
+        """``train``, after a check of the model's fusion.
+
+        Args:
+            train: as given to the class.
 
         Raises:
-            GemConfigError: the model's fusion is another.
+            GemConfigError: the model's fusion is not ``prefix_kv``.
         """
         if self.model.config.fusion != "prefix_kv":
             raise GemConfigError(f"the model's fusion is {self.model.config.fusion!r}", remedy='MEIT\'s is "prefix_kv"')
         return train
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """One batch, with noise on a stretch of each recording."""
-        return super().training_step({**batch, "ecg": stretch_noise(batch["ecg"], self.noise)}, index)
+        """The loss of one batch, with noise on a segment of each recording.
+
+        Args:
+            batch: see ``Instruction.loss``.
+            index: of the batch.
+        """
+        return super().training_step({**batch, "ecg": segment_noise(batch["ecg"], self.noise)}, index)
 
 
-def stretch_noise(ecg: Tensor, share: float) -> Tensor:
-    """Gaussian noise, the same on all leads, on one stretch of each recording.
+def segment_noise(ecg: Tensor, share: float) -> Tensor:
+    """Add Gaussian noise, the same on all leads, to one segment of each recording.
 
     Args:
         ecg: (B, leads, samples), 0..1.
-        share: longest stretch; its length is uniform in 0..share of the recording, the noise's deviation in 0..0.1.
+        share: largest length of the segment as a fraction of the recording; its length is uniform in 0..share, the
+            noise's standard deviation in 0..0.1.
     """
     if share == 0:
         return ecg

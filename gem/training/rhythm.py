@@ -1,16 +1,18 @@
-"""Learn the weights by which beats and rhythms are told (``grounding/measurement/weights/rhythm.json``) from labels of whole recordings.
+"""Train the classifiers of beats and rhythms (``grounding/measurement/weights/rhythm.json``) on labelled recordings.
 
     python -m gem.training.rhythm ../shared/data UNPACKED --out grounding/measurement/weights/rhythm.json
-    python -m gem.training.rhythm ../shared/data UNPACKED --half --out OUT      # leaves PTB-XL's folds 5-9 and half of the challenges' recordings out
+    # without PTB-XL's folds 5-9 and half of the challenges' recordings
+    python -m gem.training.rhythm ../shared/data UNPACKED --half --out OUT
 
-UNPACKED is what ``../shared/data/ptbxl_more/unpack.py`` writes. Two sorts of weights:
+UNPACKED is the output of ``../shared/data/ptbxl_more/unpack.py``. There are two classifiers:
 
-* Beats. A recording is said to have ventricular (supraventricular) extrasystoles, but not which beats they are: its score is that of its highest-scoring beat
-  (logistic regression on a smooth maximum over beats).
-* Rhythm. Fibrillation, flutter or neither: a softmax of eight quantities. Flutter and fibrillation are rare, so their recordings weigh more.
+* Beats. The label says that a recording has ventricular (supraventricular) extrasystoles, but not which beats they are,
+  so the score of a recording is that of its highest-scoring beat (logistic regression on a smooth maximum over beats).
+* Rhythm. Fibrillation, flutter or neither: a softmax of eight quantities. Recordings of flutter and fibrillation have
+  larger weights, because they are rare.
 
-Prints how well it does on recordings that were left out, in nine parts between which no patient is shared. Labels are those of the sets; in PTB-XL the report counts too, which often names
-extrasystoles and fibrillation that the codes leave out.
+Prints cross-validated results, in nine parts that share no patient. Labels are those of the data sets; in PTB-XL also
+those in the report, which often names extrasystoles and fibrillation that the codes lack.
 """
 
 from __future__ import annotations
@@ -39,10 +41,11 @@ from grounding.measurement.rhythm import ATRIAL, RhythmFeatures, Weights, atrial
 PARTS, HALF = 9, 4
 SHARPNESS = 5.0  # of the smooth maximum
 DECAY = {"beats": 0.5, "rhythm": 3.0}
-RARE = np.array([1.0, 3.5, 10.0])  # weight of a recording with neither, fibrillation, flutter
-# Beats score above 0 that are called so: moved from even odds until recordings without the label are called so as often as before (1 and 2 %)
+CLASS_WEIGHTS = np.array([1.0, 3.5, 10.0])  # of a recording with neither, fibrillation, flutter
+# added to the scores, whose threshold is 0, so that 1 and 2 % of the recordings without the label exceed it
 SHIFT = {"ventricular": 0.5, "supraventricular": 1.5}
-# a beat that differs, is wide, early, followed by a pause; a beat that is early, and earlier than the next
+# initial weights: a ventricular beat has another shape, is wide, early and followed by a pause; a supraventricular beat
+# is early, and earlier than the next
 START = {"ventricular": (-6.0, 1, 1, -0.5, 0.3, -0.3, -0.3), "supraventricular": (-6.0, -1, -0.5, -1, -0.5)}
 CODES = {
     "ventricular": "PVC 427172004 17338001 164884008",
@@ -52,14 +55,21 @@ CODES = {
     "paced": "PACE 10370003",
 }
 REPORTED = {
-    "ventricular": r"(?<!supra)ventri[ck]\S*( \S+)? extrasyst|premature ventricular|ventricular (premature|extrasyst|ectop)|\bves\b",
+    "ventricular": r"(?<!supra)ventri[ck]\S*( \S+)? extrasyst|premature ventricular"
+    r"|ventricular (premature|extrasyst|ectop)|\bves\b",
     "supraventricular": r"supraventri?k?\S*( \S+)? extrasyst|premature atrial|atrial premature|\bsves\b|atrial ectop",
     "fibrillation": r"vorhofflimmern|atrial fibrillation|förmaksflimmer",
 }
 
 
 class RhythmExample(NamedTuple):
-    """What one recording shows, and what is said of it: ``labels`` as in ``CODES``; ``part`` from 1 to 9."""
+    """One recording.
+
+    Attributes:
+        features: of its beats and rhythm.
+        labels: names in ``CODES``.
+        part: 1-9, for cross-validation.
+    """
 
     features: RhythmFeatures
     labels: frozenset[str]
@@ -67,7 +77,11 @@ class RhythmExample(NamedTuple):
 
 
 def labels_of(codes: Iterable[str], report: str = "") -> frozenset[str]:
-    """The names in ``CODES`` that codes or report give.
+    """The names in ``CODES`` that a recording's codes or report give.
+
+    Args:
+        codes: SCP or SNOMED codes.
+        report: free text.
 
     Example:
         >>> sorted(labels_of(["SR"], "sinusrhythmus, ventrikulÄre extrasystole(n)"))
@@ -80,7 +94,11 @@ def labels_of(codes: Iterable[str], report: str = "") -> frozenset[str]:
 
 
 def challenge_codes(header: Path) -> set[str]:
-    """The diagnoses of a challenge's WFDB header."""
+    """The diagnoses in a WFDB header of the PhysioNet/CinC challenges.
+
+    Args:
+        header: of the file.
+    """
     line = re.search(r"^#\s*Dx:\s*(.*)$", header.read_text(), re.MULTILINE)
     return {word.strip() for word in line.group(1).split(",")} if line else set()
 
@@ -105,7 +123,14 @@ def _example(record: ECGRecord, labels: frozenset[str], part: int, weights: Weig
 
 
 def examples(shared: Path, unpacked: Path, weights: Weights, jobs: int = 1) -> list[RhythmExample]:
-    """Every recording of PTB-XL's folds 1-9 and of the challenges that can be measured."""
+    """Every recording of PTB-XL's folds 1-9 and of the challenges that can be measured.
+
+    Args:
+        shared: folder with ptbxl/, ptbxl_filtered/ and challenge/.
+        unpacked: folder with the raw PTB-XL records.
+        weights: of the classifier of ventricular beats, which the other features need.
+        jobs: worker processes.
+    """
     run = joblib.Parallel(n_jobs=jobs)
     samples = load_ptbxl(unpacked, range(1, 10), ("raw",)) + load_ptbxl(shared, range(1, 10), ("filtered",))
     found = run(joblib.delayed(_ptbxl_example)(sample, weights) for sample in samples)
@@ -115,7 +140,13 @@ def examples(shared: Path, unpacked: Path, weights: Weights, jobs: int = 1) -> l
 
 
 class BeatScore:
-    """Logistic regression of recordings on their highest-scoring beat."""
+    """Logistic regression of recordings on their highest-scoring beat.
+
+    Args:
+        beats: features of the beats of each recording, (beats, features).
+        labelled: (recordings,) whether they have the label.
+        start: initial weights, the constant first.
+    """
 
     def __init__(self, beats: Sequence[Array], labelled: NDArray[np.bool_], start: Sequence[float]) -> None:
         every = np.concatenate(beats)
@@ -127,7 +158,14 @@ class BeatScore:
         self.y, self.start = labelled.astype(np.float64), np.asarray(start, np.float64)
 
     def fit(self, used: NDArray[np.bool_]) -> Array:
-        """Weights (1 + features,) of raw features, the constant first; learned from some of the recordings."""
+        """Train on some of the recordings.
+
+        Args:
+            used: (recordings,) True for these.
+
+        Returns:
+            Weights (1 + features,) of features that are not standardised, the constant first.
+        """
 
         def loss(w: Array) -> tuple[float, Array]:
             z = self.x @ w
@@ -142,19 +180,22 @@ class BeatScore:
             return float(value), gradient
 
         w: Array = minimize(loss, self.start, jac=True, method="L-BFGS-B").x
-        return np.asarray(_raw(w[:, None], self.mean, self.spread)[:, 0])
+        return np.asarray(_for_raw_features(w[:, None], self.mean, self.spread)[:, 0])
 
 
 def fit_rhythm(x: Array, kind: NDArray[np.intp]) -> Array:
-    """Weights (1 + features, 2) of raw features for fibrillation and flutter, against neither.
+    """Train the classifier of fibrillation and flutter.
 
     Args:
         x: (recordings, features).
         kind: (recordings,) 0 for neither, 1 for fibrillation, 2 for flutter.
+
+    Returns:
+        Weights (1 + features, 2) of features that are not standardised, against neither.
     """
     mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
     z = np.column_stack([np.ones(len(x)), (x - mean) / spread])
-    wanted, weight = np.eye(3)[kind], RARE[kind]
+    wanted, weight = np.eye(3)[kind], CLASS_WEIGHTS[kind]
 
     def loss(flat: Array) -> tuple[float, Array]:
         w = np.column_stack([np.zeros(z.shape[1]), flat.reshape(-1, 2)])
@@ -168,11 +209,11 @@ def fit_rhythm(x: Array, kind: NDArray[np.intp]) -> Array:
         return float(value + DECAY["rhythm"] / 2 * (w[1:] ** 2).sum()), gradient.ravel()
 
     w: Array = minimize(loss, np.zeros(2 * z.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 2000}).x
-    return _raw(w.reshape(-1, 2), mean, spread)
+    return _for_raw_features(w.reshape(-1, 2), mean, spread)
 
 
-def _raw(w: Array, mean: Array, spread: Array) -> Array:
-    """Weights of features that were standardised, for raw ones."""
+def _for_raw_features(w: Array, mean: Array, spread: Array) -> Array:
+    """Convert weights of standardised features to those of raw features."""
     slope = w[1:] / spread[:, None]
     return np.vstack([w[:1] - mean @ slope, slope])
 
@@ -182,32 +223,33 @@ def _named(w: Array, names: Sequence[str]) -> dict[str, float]:
 
 
 def _beats(example: RhythmExample, kind: str) -> Array:
-    """Features of the beats of a recording that may be of a kind."""
-    of = example.features
+    """Features of those beats of a recording that can be of a kind."""
+    found = example.features
     if kind == "ventricular":
-        return of.ventricular
-    after = np.append(False, of.is_ventricular[:-1])
-    features = supraventricular_features(of.beats, of.is_ventricular)
-    return np.asarray(features[~(of.is_ventricular | after)])
+        return found.ventricular
+    after = np.append(False, found.is_ventricular[:-1])
+    features = supraventricular_features(found.beats, found.is_ventricular)
+    return np.asarray(features[~(found.is_ventricular | after)])
 
 
 def fit_beats(
-    kind: str, of: Sequence[RhythmExample], parts: Iterable[int]
+    kind: str, recordings: Sequence[RhythmExample], parts: Iterable[int]
 ) -> tuple[dict[str, float], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Weights of one kind of beat, and what recordings left out are called.
+    """Train the classifier of one kind of beat, with cross-validation.
 
     Args:
         kind: ``"ventricular"`` or ``"supraventricular"``.
-        of: recordings with at least one beat that may be of this kind.
+        recordings: with at least one beat that can be of this kind.
         parts: of the examples, for cross-validation.
 
     Returns:
-        The weights; (recordings,) labelled so; (recordings,) called so by weights that were learned without the recording's part.
+        The weights; (recordings,) labels; (recordings,) predictions of weights that were trained without the
+        recording's part.
     """
-    labelled = np.array([kind in example.labels for example in of])
-    part = np.array([example.part for example in of])
+    labelled = np.array([kind in example.labels for example in recordings])
+    part = np.array([example.part for example in recordings])
     names = {"ventricular": VENTRICULAR, "supraventricular": SUPRAVENTRICULAR}[kind]
-    beats = [_beats(example, kind) for example in of]
+    beats = [_beats(example, kind) for example in recordings]
     model = BeatScore(beats, labelled, START[kind])
 
     def weights(used: NDArray[np.bool_]) -> dict[str, float]:
@@ -215,12 +257,12 @@ def fit_beats(
         w[0] += SHIFT[kind]
         return _named(w, names)
 
-    called = np.zeros(len(of), bool)
+    predicted = np.zeros(len(recordings), bool)
     for one in parts:
-        told = {kind: weights(part != one)}
+        trained = {kind: weights(part != one)}
         for k in np.flatnonzero(part == one):
-            called[k] = bool((scores(kind, beats[k], told) > 0).any())
-    return weights(np.ones(len(of), bool)), labelled, called
+            predicted[k] = bool((scores(kind, beats[k], trained) > 0).any())
+    return weights(np.ones(len(recordings), bool)), labelled, predicted
 
 
 def _kind(example: RhythmExample) -> int:
@@ -228,23 +270,38 @@ def _kind(example: RhythmExample) -> int:
 
 
 def fit_atrial(
-    of: Sequence[RhythmExample], parts: Iterable[int]
+    recordings: Sequence[RhythmExample], parts: Iterable[int]
 ) -> tuple[dict[str, dict[str, float]], NDArray[np.intp], Array]:
-    """Weights of fibrillation and flutter; what recordings (n,) are labelled; and probabilities (n, 2) by weights learned without their part."""
-    x = np.array([example.features.atrial for example in of])
-    kind, part = np.array([_kind(example) for example in of]), np.array([example.part for example in of])
+    """Train the classifier of fibrillation and flutter, with cross-validation.
+
+    Args:
+        recordings: the examples.
+        parts: of the examples, for cross-validation.
+
+    Returns:
+        The weights; (recordings,) 0 for neither, 1 for fibrillation, 2 for flutter; (recordings, 2) probabilities of
+        weights that were trained without the recording's part.
+    """
+    x = np.array([example.features.atrial for example in recordings])
+    kind = np.array([_kind(example) for example in recordings])
+    part = np.array([example.part for example in recordings])
 
     def weights(used: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
         w = fit_rhythm(x[used], kind[used])
         return {"fibrillation": _named(w[:, 0], ATRIAL), "flutter": _named(w[:, 1], ATRIAL)}
 
-    probability = np.zeros((len(of), 2))
+    probability = np.zeros((len(recordings), 2))
     for one in parts:
         probability[part == one] = atrial_probabilities(x[part == one], weights(part != one))
-    return weights(np.ones(len(of), bool)), kind, probability
+    return weights(np.ones(len(recordings), bool)), kind, probability
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Train both classifiers, print cross-validated results, and write the weights.
+
+    Args:
+        arguments: of the command line, see ``--help``; those of the process when None.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shared", type=Path, help="folder with ptbxl/, ptbxl_filtered/ and challenge/")
     parser.add_argument("unpacked", type=Path, help="folder with the raw PTB-XL records, from ptbxl_more/unpack.py")
@@ -260,23 +317,23 @@ def main(arguments: list[str] | None = None) -> None:
         if example.part in parts
     ]
     plain = [example for example in first if "paced" not in example.labels and not example.features.is_paced.any()]
-    weights["ventricular"], labelled, called = fit_beats("ventricular", plain, parts)
-    _report("ventricular extrasystoles", labelled, called)
-    again = examples(
-        options.shared, options.unpacked, weights, options.jobs
-    )  # the rest rests on which beats are ventricular
-    plain = [e for e in again if e.part in parts and "paced" not in e.labels and not e.features.is_paced.any()]
-    told = [example for example in plain if example.features.atrial is not None]
-    atrial, kind, probability = fit_atrial(told, parts)
+    weights["ventricular"], labelled, predicted = fit_beats("ventricular", plain, parts)
+    _report("ventricular extrasystoles", labelled, predicted)
+    # the other features depend on which beats are ventricular
+    second = examples(options.shared, options.unpacked, weights, options.jobs)
+    plain = [e for e in second if e.part in parts and "paced" not in e.labels and not e.features.is_paced.any()]
+    with_atrial = [example for example in plain if example.features.atrial is not None]
+    atrial, kind, probability = fit_atrial(with_atrial, parts)
     weights |= atrial
     for number, name in enumerate(("fibrillation", "flutter")):
         _report(name, kind == number + 1, probability[:, number] >= 0.5)
-    calm = [example for example, p in zip(told, probability, strict=True) if p.max() < 0.5 and _kind(example) == 0]
-    calm = [example for example in calm if len(_beats(example, "supraventricular"))]
-    weights["supraventricular"], labelled, called = fit_beats("supraventricular", calm, parts)
-    _report("supraventricular extrasystoles", labelled, called)
+    others = [e for e, p in zip(with_atrial, probability, strict=True) if p.max() < 0.5 and _kind(e) == 0]
+    others = [example for example in others if len(_beats(example, "supraventricular"))]
+    weights["supraventricular"], labelled, predicted = fit_beats("supraventricular", others, parts)
+    _report("supraventricular extrasystoles", labelled, predicted)
     about = {
-        "learned_from": f"PTB-XL, folds {parts[0]}-{parts[-1]}, raw and band-passed, and the PhysioNet/CinC challenges 2020/21: {len(plain)} recordings without pacing",
+        "learned_from": f"PTB-XL, folds {parts[0]}-{parts[-1]}, raw and band-passed, and the PhysioNet/CinC challenges "
+        f"2020/21: {len(plain)} recordings without pacing",
         "by": "python -m gem.training.rhythm",
         "licence": "CC BY 4.0",
         "labelled": {name: sum(name in example.labels for example in plain) for name in CODES if name != "paced"},
@@ -285,10 +342,11 @@ def main(arguments: list[str] | None = None) -> None:
     options.out.write_text(json.dumps({"about": about, "weights": weights}, indent=1) + "\n", encoding="utf-8")
 
 
-def _report(name: str, labelled: NDArray[np.bool_], called: NDArray[np.bool_]) -> None:
+def _report(name: str, labelled: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> None:
+    hits, false_alarms = predicted[labelled], predicted[~labelled]
     print(
-        f"{name}: {called[labelled].sum()} of {labelled.sum()} ({called[labelled].mean():.1%}) told, "
-        f"{called[~labelled].sum()} of {(~labelled).sum()} others ({called[~labelled].mean():.2%}) called so (cross-validated)",
+        f"{name}: found in {hits.sum()} of {hits.size} recordings with the label ({hits.mean():.1%}), "
+        f"and in {false_alarms.sum()} of {false_alarms.size} others ({false_alarms.mean():.2%}), cross-validated",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""Where a training run begins: a saved model, or a fresh one built from a config."""
+"""The model that a training run starts from: a saved one, or a new one built from a config."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ MAX_NEW_TOKENS = 192
 
 
 def corpus_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """The tokenizer of the composed texts; the same for the same seed."""
+    """The tokenizer of the composed texts.
+
+    Args:
+        seed: of the texts that it is trained on.
+    """
     pick = random.Random(seed)
     pairs = [explanation([], pick) for _ in range(TOKENIZER_TEXTS)]
-    # every diagnosis is said once: "The encoders suggest ..."
+    # some texts with diagnoses, for the words of "The encoders suggest ..."
     pairs += [explanation(["NORM", "MI"], pick) for _ in range(TOKENIZER_TEXTS // 10)]
     return train_tokenizer(text for pair in pairs for text in pair)
 
@@ -37,9 +41,9 @@ def start(
 
     Args:
         init: folder of a saved model, or a name that ``gem.load`` knows.
-        model: without ``init`` the arguments of ``GemConfig``; vocabulary, special ids and, where none are named, classes are filled in
-            here. With ``init`` those that differ from the saved model's: see ``changed``.
-        parts: beside ``model``, folders that its weights come from; see ``gem.training.parts.assemble``.
+        model: without ``init`` the arguments of ``GemConfig``; vocabulary, special ids and, if not given, classes are
+            filled in. With ``init`` the encoders to replace, see ``with_other_encoders``.
+        parts: with ``model``, folders that its weights come from; see ``gem.training.parts.assemble``.
 
     Raises:
         GemConfigError: neither init nor model is given, or parts with init.
@@ -52,7 +56,7 @@ def start(
         from ..checkpoints import load
 
         loaded: GemForConditionalGeneration = load(init)
-        return changed(loaded, model) if model else loaded
+        return with_other_encoders(loaded, model) if model else loaded
     if parts is not None:
         from .parts import assemble
 
@@ -61,7 +65,11 @@ def start(
 
 
 def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
-    """A fresh model; the current torch seed decides its weights."""
+    """A new model; its weights depend on torch's current seed.
+
+    Args:
+        settings: arguments of ``GemConfig``.
+    """
     from ..configuration import GemConfig
     from ..modeling import GemForConditionalGeneration
     from ..processing import GemProcessor
@@ -85,12 +93,13 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
     return made
 
 
-def changed(model: GemForConditionalGeneration, settings: dict[str, Any]) -> GemForConditionalGeneration:
-    """A saved model with another encoder: what has the same name and shape keeps its weights, the rest starts fresh.
+def with_other_encoders(model: GemForConditionalGeneration, settings: dict[str, Any]) -> GemForConditionalGeneration:
+    """A saved model with other encoders; tensors of the same name and shape keep their weights, the others are new.
 
     Args:
-        model: the saved one.
-        settings: any of ``ecg_encoder`` and ``vision_encoder``, as in ``GemConfig``; what an encoder is given follows it.
+        model: the saved model.
+        settings: any of ``ecg_encoder`` and ``vision_encoder``, as in ``GemConfig``; the settings of their inputs are
+            those of the new encoders.
 
     Raises:
         GemConfigError: another setting.
@@ -103,7 +112,7 @@ def changed(model: GemForConditionalGeneration, settings: dict[str, Any]) -> Gem
     unknown = sorted(set(settings) - set(inputs))
     if unknown:
         raise GemConfigError(f"a saved model keeps its {', '.join(unknown)}", remedy="change its encoders alone")
-    fresh = {inputs[name]: None for name in settings}  # follows the encoder
+    fresh = {inputs[name]: None for name in settings}  # None: taken from the encoder
     config = GemConfig(**{**model.config.to_dict(), **fresh, **settings})
     made = GemForConditionalGeneration(config)
     shapes = {name: value.shape for name, value in made.state_dict().items()}
@@ -113,8 +122,13 @@ def changed(model: GemForConditionalGeneration, settings: dict[str, Any]) -> Gem
     return made
 
 
-def graft(model: GemForConditionalGeneration, folder: str) -> None:
-    """Take the picture encoder, its projector, its head and its weight in the vote from another model of the same shape."""
+def copy_picture_parts(model: GemForConditionalGeneration, folder: str) -> None:
+    """Copy the picture encoder, its projector, its head and its weight in the vote from another model.
+
+    Args:
+        model: changed in place.
+        folder: of a model with the same sizes.
+    """
     from ..checkpoints import load
 
     other = load(folder)
@@ -128,7 +142,11 @@ def graft(model: GemForConditionalGeneration, folder: str) -> None:
 
 
 def without_picture(model: GemForConditionalGeneration) -> GemForConditionalGeneration:
-    """The same model for signals alone."""
+    """The same model without its picture encoder, projector and head.
+
+    Args:
+        model: a model with both encoders.
+    """
     from ..configuration import GemConfig
     from ..modeling import GemForConditionalGeneration
     from ..processing import GemProcessor
@@ -143,12 +161,12 @@ def without_picture(model: GemForConditionalGeneration) -> GemForConditionalGene
 
 
 def save(model: GemForConditionalGeneration, folder: str | Path, weights: dict[str, Any] | None = None) -> None:
-    """Weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads.
+    """Write weights (safetensors), config, processor and tokenizer into a folder that ``gem.load`` reads.
 
     Args:
         model: the model.
-        folder: made where it is not there.
-        weights: a state dict in place of the model's own, whose tensors may be shards.
+        folder: created if it does not exist.
+        weights: a state dict to write instead of the model's, whose tensors may be shards.
     """
     text: Any = model.config.text_config
     model.generation_config.update(

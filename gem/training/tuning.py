@@ -1,4 +1,4 @@
-"""What the training modules share: which parts learn and how fast, seeds, feature caches, several processes, checkpoints, saving."""
+"""Base of the training modules: trained parts, learning rates, seeds, feature caches, checkpoints, saving."""
 
 from __future__ import annotations
 
@@ -30,41 +30,53 @@ FORWARD = "forward"
 
 
 class SeededSteps(lightning.LightningModule):
-    """What is random in a step follows from seed, epoch, batch and process alone: a resumed run repeats what the uninterrupted one does."""
+    """Seeds each step from seed, epoch, batch and process, so that a resumed run equals an uninterrupted one."""
 
     seed: int
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the step."""
+        """Seed the step.
+
+        Args:
+            batch: not used.
+            batch_idx: its position in the epoch.
+        """
         key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
         torch.manual_seed(key % 2**63)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the run go on at the batch that the data module's state names."""
+        """Resume at the batch that the data module's state names.
+
+        Args:
+            checkpoint: as Lightning loads it.
+        """
         data = getattr(self._trainer, "datamodule", None)
-        if isinstance(data, ResumableData):  # its state comes back later, when the weights are in place
+        if isinstance(data, ResumableData):  # its own state is restored later
             set_progress(checkpoint, checkpoint.get(type(data).__qualname__, {}))
 
 
 class Tuning(SeededSteps):
     """Base of the modules that train some parts of a model.
 
-    Subclasses build ``self.model`` and pass it on; all of this works alike for each of them.
+    Subclasses build ``self.model`` and call ``train_only`` and ``finish_setup``.
 
     Args:
-        learning_rate: peak.
-        rates: part -> peak learning rate, where it is another one.
-        weight_decay, betas, eps: of AdamW.
-        schedule: behind the warm-up.
-        warmup_ratio: share of the run that warms up; ``warmup_steps`` instead where it is given.
-        warmup_steps: optimiser steps.
-        gradient_checkpointing: keep no activations of the decoder's layers, compute them twice.
-        compile: backend of ``torch.compile`` (``"inductor"``) for each encoder and each of the decoder's layers; None for none. See
-            docs/training.md for where it pays.
-        feature_cache: folder for the outputs of frozen encoders: each record goes through them once. Deletable at any time.
-        output: folder the trained model is saved to.
-        seed: what is random in a step (dropout, augmentation) follows from it, the epoch and the batch: a resumed run repeats
-            what the uninterrupted one does.
+        learning_rate: peak learning rate.
+        rates: part -> its own peak learning rate.
+        weight_decay: of AdamW.
+        betas: of AdamW.
+        eps: of AdamW.
+        schedule: of the learning rate after the warm-up.
+        warmup_ratio: fraction of the run for the warm-up, if ``warmup_steps`` is not given.
+        warmup_steps: optimiser steps of the warm-up.
+        gradient_checkpointing: recompute the activations of the decoder's layers instead of storing them.
+        compile: backend of ``torch.compile`` (``"inductor"``) for each encoder and each of the decoder's layers; None
+            for no compilation. See docs/training.md for where it is faster.
+        feature_cache: folder for the outputs of frozen encoders, which are computed once per record. It may be deleted
+            at any time.
+        output: folder that the trained model is saved to.
+        seed: of the random numbers of each step (dropout, augmentation), together with epoch and batch, so that a
+            resumed run equals an uninterrupted one.
     """
 
     model: Any
@@ -95,11 +107,15 @@ class Tuning(SeededSteps):
         self.caches: list[CachedForward] = []
         self.strict_loading = False
 
-    def trains(self, names: Sequence[str], model_parts: Sequence[str] = PARTS) -> None:
-        """Let only these parts of the model learn.
+    def train_only(self, names: Sequence[str], model_parts: Sequence[str] = PARTS) -> None:
+        """Freeze all parts of the model but these.
+
+        Args:
+            names: the parts that are trained.
+            model_parts: all parts that a model may have.
 
         Raises:
-            GemConfigError: a name or a rate that fits no part of this model.
+            GemConfigError: a name or a learning rate of a part that the model does not have.
         """
         there = [name for name in model_parts if getattr(self.model, name, None) is not None]
         unknown = [name for name in [*names, *self.rates] if name not in there]
@@ -110,11 +126,14 @@ class Tuning(SeededSteps):
         for name in names:
             getattr(self.model, name).requires_grad_(True)
 
-    def ready(self, fresh: bool) -> None:
-        """Called by subclasses when the model stands and it is settled what learns.
+    def finish_setup(self, fresh: bool) -> None:
+        """Called by subclasses when the model is built and its trained parts are chosen.
 
         Args:
-            fresh: the weights came from the seed, not from files: checkpoints then hold the frozen ones too.
+            fresh: the weights are random and not from files, so that checkpoints must hold the frozen ones too.
+
+        Raises:
+            GemConfigError: a feature cache without a frozen encoder.
         """
         self.fresh = fresh
         if self.gradient_checkpointing:
@@ -129,34 +148,38 @@ class Tuning(SeededSteps):
         if self.backend is not None:
             for module in self.model.modules():
                 whole = isinstance(module, Encoder) or type(module).__name__ in self.model._no_split_modules
-                # in place, so that names in checkpoints stay as they are; what is read from a cache is not computed
+                # in place, so that names in checkpoints don't change; cached encoders need no compilation
                 if whole and not isinstance(module.__dict__.get(FORWARD), CachedForward):
                     module.compile(backend=self.backend, dynamic=True)
-        self.modes()
+        self.set_modes()
 
-    def modes(self) -> None:
-        """Training mode for what learns; what is frozen keeps its running statistics and drops nothing out."""
+    def set_modes(self) -> None:
+        """Train mode for trained modules, eval mode for frozen ones: fixed batch norm statistics and no dropout."""
         self.model.train()
         for module in self.model.modules():
-            own = list(module.parameters())
-            if own and not any(parameter.requires_grad for parameter in own):
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
 
     def on_train_epoch_start(self) -> None:
         """Set the modes again, which validation may have changed."""
-        self.modes()
+        self.set_modes()
 
-    def note(self, batch: dict[str, Any]) -> None:
-        """Tell the feature caches which records come."""
+    def announce_records(self, batch: dict[str, Any]) -> None:
+        """Give the ids of a batch's records to the feature caches.
+
+        Args:
+            batch: with ``ids``.
+        """
         for cache in self.caches:
             cache.ids = batch["ids"]
 
-    def over_all(self, mean: Tensor, count: Tensor) -> Tensor:
-        """A mean over this process's items, weighted so that the gradient is that of the mean over all processes' items.
+    def weighted_over_processes(self, mean: Tensor, count: Tensor) -> Tensor:
+        """Weight a mean of this process so that the gradient is that of the mean over the items of all processes.
 
         Args:
             mean: scalar.
-            count: items it is the mean of.
+            count: number of items of this mean.
         """
         if self.trainer.world_size == 1:
             return mean
@@ -164,20 +187,30 @@ class Tuning(SeededSteps):
         total: Tensor = counts.sum()
         return mean * count * self.trainer.world_size / total
 
-    def report(self, name: str, value: Tensor, size: int) -> None:
-        """Log a figure, averaged over processes."""
+    def log_figure(self, name: str, value: Tensor, size: int) -> None:
+        """Log a metric, averaged over processes: ``loss`` at each step, others at the end of the epoch.
+
+        Args:
+            name: of the metric.
+            value: scalar.
+            size: examples of the batch.
+        """
         training = name == "loss"
         self.log(name, value, prog_bar=True, on_step=training, on_epoch=not training, sync_dist=True, batch_size=size)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """One optimiser group per part and kind: norms, biases and other vectors are not decayed."""
+        """Optimiser groups by learning rate and weight decay; norms, biases and other vectors are not decayed.
+
+        Raises:
+            GemConfigError: no parameter is trained.
+        """
         groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
                 part = next((p for p in self.rates if f".{p}." in f".{name}."), "")
                 groups.setdefault((part, parameter.dim() > 1), []).append(parameter)
         if not groups:
-            raise GemConfigError("nothing learns", remedy="name the parts that train")
+            raise GemConfigError("no parameter is trained", remedy="name the parts to train")
         return [
             {
                 "params": parameters,
@@ -212,21 +245,28 @@ class Tuning(SeededSteps):
         fully_shard(self.model, mesh=mesh)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave out frozen weights that the run's own files hold; a sharded checkpoint is read back whole or not at all."""
+        """Leave out frozen weights that the model's files hold, except in sharded checkpoints, which must be complete.
+
+        Args:
+            checkpoint: as Lightning saves it.
+        """
         if self.fresh or getattr(self, "_sharded", False):
             return
         frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where it was written; refuse a checkpoint that lacks something that learns.
+        """Resume at the checkpoint's position; refuse a checkpoint that lacks trained weights.
+
+        Args:
+            checkpoint: as Lightning loads it.
 
         Raises:
-            GemConfigError: it comes from another run.
+            GemConfigError: it was written with another config.
         """
         super().on_load_checkpoint(checkpoint)
         if "state_dict" not in checkpoint:
-            return  # a sharded one: its tensors are read later, and one that is missing is an error there
+            return  # sharded: its tensors are read later, where a missing one is an error
         needed = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         missing = sorted(needed - set(checkpoint["state_dict"]))
         if missing:
@@ -236,7 +276,7 @@ class Tuning(SeededSteps):
             )
 
     def on_fit_end(self) -> None:
-        """Save, on the first process; sharded weights are gathered there first, and the others wait."""
+        """Save on the first process, which gathers sharded weights first, while the others wait."""
         self.finish()
         whole: Any = None
         if getattr(self, "_sharded", False):
@@ -248,19 +288,19 @@ class Tuning(SeededSteps):
         self.trainer.strategy.barrier("saved")
 
     def finish(self) -> None:
-        """What is done to the weights, on every process, before they are saved."""
+        """Called on every process before the weights are saved; does nothing here."""
 
     def save(self, weights: dict[str, Tensor] | None = None) -> None:
         """Write the trained model to ``output``.
 
         Args:
-            weights: in place of the model's own, which hold only this process's share where they are sharded.
+            weights: to write instead of the model's, which are only this process's part if they are sharded.
         """
         raise NotImplementedError
 
 
 class Schedule:
-    """Factor of the learning rate: linear warm-up, then cosine or a line to zero, or constant.
+    """Factor of the learning rate: linear warm-up, then cosine or linear decay to zero, or constant.
 
     Args:
         kind: ``"cosine"``, ``"linear"`` or ``"constant"``.
@@ -276,6 +316,7 @@ class Schedule:
         self.kind, self.warm, self.steps = kind, warm, steps
 
     def __call__(self, step: int) -> float:
+        """The factor at an optimiser step, counted from 0."""
         if step < self.warm:
             return step / self.warm
         done = min(1.0, (step - self.warm) / max(1, self.steps - self.warm))
@@ -283,7 +324,7 @@ class Schedule:
 
 
 class CachedForward:
-    """In place of a frozen encoder's forward: each record is encoded once and its tokens are read from a folder from then on.
+    """Replaces the forward of a frozen encoder: each record is encoded once, and later read from a folder.
 
     Args:
         encoder: the encoder; its weights are part of the folder's name.
@@ -307,7 +348,7 @@ class CachedForward:
         if len(x) != len(self.ids):
             out: Tensor = self.original(x)
             return out
-        # the input is part of the name: another signal under the same id is another record
+        # the input is part of the file's name, in case an id has another signal later
         names = [
             hashlib.sha256(name.encode() + row.detach().float().cpu().numpy().tobytes()).hexdigest()[:24]
             for name, row in zip(self.ids, x, strict=True)
@@ -315,7 +356,8 @@ class CachedForward:
         paths = [self.folder / f"{name}.npy" for name in names]
         missing = [i for i, path in enumerate(paths) if not path.is_file()]
         if missing:
-            # all rows: a run that was killed while it saved some of them meets the same batch again, and must get the same last bits
+            # always all rows, because sums over fewer rows may differ in their last bits, and a killed run that had
+            # saved some of them must give the same result
             self.runs += len(x)
             tokens = self.original(x).float().cpu().numpy()
             for i in missing:
@@ -324,7 +366,11 @@ class CachedForward:
 
 
 def weights_hash(module: nn.Module) -> str:
-    """Sixteen characters that follow from all weights and buffers."""
+    """A hash of all weights and buffers, sixteen characters.
+
+    Args:
+        module: any module.
+    """
     import hashlib
 
     digest = hashlib.sha256()
@@ -334,17 +380,17 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def add_lora(model: Any, names: Iterable[str], r: int, alpha: float, dropout: float) -> None:
-    """Put LoRA beside the named linear layers of the decoder; the decoder's own weights stay frozen.
+    """Add LoRA adapters to linear layers of the decoder and freeze the decoder's own weights.
 
     Args:
         model: the model.
         names: last parts of the layers' names, e.g. ``q_proj``.
         r: rank.
         alpha: scale; the update is multiplied by alpha / r.
-        dropout: in front of it.
+        dropout: dropout rate in front of the adapters.
 
     Raises:
-        GemConfigError: peft is missing or no layer has such a name.
+        GemConfigError: peft is not installed, or no layer has such a name.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -360,7 +406,11 @@ def add_lora(model: Any, names: Iterable[str], r: int, alpha: float, dropout: fl
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Add what LoRA learned to the weights and take the adapters out."""
+    """Add the LoRA updates to the weights and remove the adapters.
+
+    Args:
+        model: with adapters of ``add_lora``.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, module in list(model.named_modules()):

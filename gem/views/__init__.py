@@ -1,1 +1,1 @@
-"""How an explanation is shown: HTML, PDF, and the tables both share."""
+"""Views of an explanation: an HTML page, a PDF, and the tables that both share."""

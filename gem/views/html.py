@@ -1,4 +1,4 @@
-"""One self-contained HTML page: the ECG on paper, the evidence marked on it, the text, and what was measured. No script needed."""
+"""One self-contained HTML page without scripts: the ECG with its evidence marked, the text, the measurements."""
 
 from __future__ import annotations
 
@@ -30,15 +30,23 @@ MAX_PROOF_LINES = 6
 
 
 def page(explanation: Shown) -> str:
-    """The whole page."""
+    """The page as a document of its own.
+
+    Args:
+        explanation: what to show.
+    """
     return Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8")).substitute(
         title=escape(explanation.record_id), mark=mark(explanation), body=fragment(explanation)
     )
 
 
 def fragment(explanation: Shown) -> str:
-    """What a notebook shows: the same, without the document around it."""
-    # several explanations may stand in one notebook: their anchors must differ
+    """The page as a part of another document, such as a notebook.
+
+    Args:
+        explanation: what to show.
+    """
+    # a notebook may show several explanations, whose anchors must differ
     key = f"g{zlib.crc32(f'{explanation.record_id} {explanation.text}'.encode(errors='replace')):08x}"
     style = Template((TEMPLATES / "explanation.css").read_text(encoding="utf-8")).substitute(
         pairs=_pairs(key, len(explanation.statements))
@@ -53,7 +61,8 @@ def fragment(explanation: Shown) -> str:
     ]
     about = " \u00b7 ".join(facts)
     counts = "".join(
-        f'<span class="chip {name}"><b aria-hidden="true">{VERDICT_SIGNS[name]}</b> {count} {name.replace("_", " ")}</span> '
+        f'<span class="chip {name}"><b aria-hidden="true">{VERDICT_SIGNS[name]}</b> '
+        f"{count} {name.replace('_', ' ')}</span> "
         for name, count in explanation.verdict.items()
     )
     figure = _figure(key, explanation)
@@ -66,20 +75,21 @@ def fragment(explanation: Shown) -> str:
         '<div class="gem"><header>',
         f"<h1>{escape(explanation.record_id)}</h1><p>{escape(about)}</p></header>",
         figure,
-        f'<section aria-label="Explanation"><h2>Explanation</h2><p class="verdicts">{counts}</p><ol>{statements}</ol></section>',
+        f'<section aria-label="Explanation"><h2>Explanation</h2><p class="verdicts">{counts}</p>'
+        f"<ol>{statements}</ol></section>",
         '<div class="columns">',
         _measured(explanation),
         _aside(explanation),
         "</div>",
-        f"<footer><p><strong>Research software, not a medical device.</strong> Text by {escape(explanation.model)}; numbers by "
-        "measurement; verdicts by the checker.</p></footer></div>",
+        "<footer><p><strong>Research software, not a medical device.</strong> "
+        f"Text by {escape(explanation.model)}; numbers by measurement; verdicts by the checker.</p></footer></div>",
     ]
-    # half a surrogate pair, from a name that is not UTF-8, is nothing that a page can hold
+    # lone surrogates, from file names that are not UTF-8, can't be encoded
     return "\n".join(parts).encode(errors="replace").decode()
 
 
 def _pairs(key: str, count: int) -> str:
-    """Hovering or focusing a statement shows its evidence, and the other way round; without a script."""
+    """CSS that shows a statement's evidence while it is hovered or focused, and marks the statement of an evidence."""
     rules = []
     for index in range(1, count + 1):
         states = [f".gem:has(#{key}s{index}:{state})" for state in ("hover", "focus-within", "target")]
@@ -99,7 +109,7 @@ def _figure(key: str, explanation: Shown) -> str:
     page_ = draw(record)
     width, height = page_.layout.size
     buffer = io.BytesIO()
-    # 64 colours hold the grid and the grey levels of the trace: a third of the bytes
+    # 64 colours are enough for the grid and the grey levels of the trace, in a third of the bytes
     page_.image.quantize(64, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=False)
     data = base64.b64encode(buffer.getvalue()).decode()
     marks = "\n".join(
@@ -109,8 +119,8 @@ def _figure(key: str, explanation: Shown) -> str:
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
         f'<image href="data:image/png;base64,{data}" width="{width}" height="{height}"/>{marks}</svg>'
-        "<figcaption>Numbers on the paper belong to the statements below. Point at a statement, or select its number, to see all of "
-        "its evidence.</figcaption></figure>"
+        "<figcaption>Numbers on the paper belong to the statements below. "
+        "Point at a statement, or select its number, to see all of its evidence.</figcaption></figure>"
     )
 
 
@@ -119,7 +129,7 @@ def _alt(explanation: Shown, record: ECGRecord) -> str:
 
 
 def _marks(key: str, index: int, statement: ShownStatement, layout: PageLayout) -> str:
-    """All boxes of a statement (shown when asked for), and one numbered mark that is always there."""
+    """All boxes of a statement (hidden until it is hovered or selected), and one numbered mark that is always shown."""
     boxes = list(
         dict.fromkeys(box for part in statement.evidence for box in layout.evidence_boxes(part) if _placed(part))
     )
@@ -133,12 +143,12 @@ def _marks(key: str, index: int, statement: ShownStatement, layout: PageLayout) 
 
 
 def _placed(evidence: object) -> bool:
-    """Whether evidence has an address on the paper (the encoders' opinion has none)."""
+    """Whether evidence has a place on the paper; probabilities of the encoders have none."""
     return bool(getattr(evidence, "leads", ()) or getattr(evidence, "spans_s", ()))
 
 
 def _badge(key: str, index: int, boxes: Sequence[Box], layout: PageLayout) -> str:
-    """A bracket and a number; neighbouring statements take neighbouring beats, so that the marks don't pile up."""
+    """A bracket and a number; successive statements mark successive beats, so that the marks don't overlap."""
     strips = [panel.y_mm * layout.px_per_mm for panel in layout.panels if panel.rhythm]
     low = [box for box in boxes if strips and box.y0 <= strips[-1] <= box.y1] or list(boxes)
     box = low[(index - 1) % len(low)]
@@ -169,16 +179,19 @@ def _statement(key: str, index: int, statement: ShownStatement, marked: bool) ->
     lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
     proof = "".join(f"<li>{escape(line)}</li>" for line in lines[:MAX_PROOF_LINES])
     proof += f"<li>and {len(lines) - MAX_PROOF_LINES} more</li>" if len(lines) > MAX_PROOF_LINES else ""
-    # its number leads to the mark on the paper; where there is none, to the statement itself
+    # its number links to the mark on the paper or, without a mark, to the statement itself
     goal = "e" if marked else "s"
     doubts = "".join(
-        f'<li class="doubt">{escape(claim.verdict.replace("_", " "))}: \u201c{escape(claim.text)}\u201d, {escape(claim.reason)}</li>'
+        f'<li class="doubt">{escape(claim.verdict.replace("_", " "))}: \u201c{escape(claim.text)}\u201d, '
+        f"{escape(claim.reason)}</li>"
         for claim in statement.claims
         if claim.verdict != "supported"
     )
     return (
-        f'<li id="{key}s{index}" tabindex="0"><a class="number" href="#{key}{goal}{index}" aria-label="Show the evidence of statement {index}">{index}</a>'
-        f'<div><p class="said">{escape(statement.text)} {chip}{kind}</p><ul class="proof">{proof}{doubts}</ul></div></li>'
+        f'<li id="{key}s{index}" tabindex="0"><a class="number" href="#{key}{goal}{index}" '
+        f'aria-label="Show the evidence of statement {index}">{index}</a>'
+        f'<div><p class="said">{escape(statement.text)} {chip}{kind}</p>'
+        f'<ul class="proof">{proof}{doubts}</ul></div></li>'
     )
 
 
@@ -188,8 +201,10 @@ def _measured(explanation: Shown) -> str:
         for name, value, where in rows(explanation.measurement)
     )
     return (
-        '<section aria-label="Measurements"><h2>Measured</h2><table><thead><tr><th scope="col">Value</th><th scope="col"></th>'
-        f'<th scope="col">Where it was read, or why it is missing</th></tr></thead><tbody>{body}</tbody></table></section>'
+        '<section aria-label="Measurements"><h2>Measured</h2><table><thead><tr>'
+        '<th scope="col">Value</th><th scope="col"></th>'
+        '<th scope="col">Where it was read, or why it is missing</th></tr></thead>'
+        f"<tbody>{body}</tbody></table></section>"
     )
 
 
@@ -212,11 +227,13 @@ def _aside(explanation: Shown) -> str:
         for name, value in sorted(explanation.probabilities.items(), key=lambda item: -item[1])[:8]
     )
     encoders = (
-        f"<h2>{escape(explanation.model)}: probabilities <small>from the encoders, not measured</small></h2><table>{chances}</table>"
+        f"<h2>{escape(explanation.model)}: probabilities <small>from the encoders, not measured</small></h2>"
+        f"<table>{chances}</table>"
         if chances
         else f"<h2>{escape(explanation.model)}</h2><p>This model gives no probabilities.</p>"
     )
     return (
-        f'<section aria-label="Findings, quality and model"><h2>Criteria met</h2><ul class="plain">{present or "<li>none</li>"}</ul>'
+        '<section aria-label="Findings, quality and model"><h2>Criteria met</h2>'
+        f'<ul class="plain">{present or "<li>none</li>"}</ul>'
         f'<h2>Signal quality</h2><ul class="plain">{issues}</ul>{encoders}</section>'
     )

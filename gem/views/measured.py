@@ -1,4 +1,4 @@
-"""The measured values as a reader's table."""
+"""The measured values as a table for readers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from grounding.criteria.language import quantity_words
 if TYPE_CHECKING:
     from grounding import Measurement
 
-# name in Measurement -> how a reader calls it
+# name in Measurement -> name for readers
 VALUES = {
     "heart_rate": "Heart rate",
     "rr": "RR interval",
@@ -28,7 +28,7 @@ UNITS = {"deg": "\N{DEGREE SIGN}"}
 
 
 def shown(evidence: Evidence) -> str:
-    """A value with its unit, for a reader: ``"182 ms"``; ``"not measured"`` where it is missing."""
+    """A value with its unit, such as ``"182 ms"``; ``"not measured"`` where it is missing."""
     value = evidence.value
     if value is None:
         return "not measured"
@@ -47,22 +47,22 @@ def shown(evidence: Evidence) -> str:
 
 
 def name_of(quantity: str) -> str:
-    """What a reader calls a quantity."""
+    """The name of a quantity for readers."""
     if quantity in VALUES:
         return VALUES[quantity]
     try:
         return quantity_words(quantity)
-    except EcgError:  # not one that criteria read
+    except EcgError:  # a quantity that no criterion uses
         return quantity.replace("_", " ")
 
 
 def place(evidence: Evidence) -> str:
-    """Where evidence was read; all twelve leads are not listed one by one."""
+    """Where evidence was measured, with "12 leads" for the list of all twelve."""
     return evidence.address().replace(", ".join(STANDARD_LEADS), "12 leads")
 
 
 def source_line(evidence: Evidence) -> str:
-    """One line of proof: what, how much, where; why it is missing."""
+    """Evidence in one line: quantity, value, and where it was measured or why it is missing."""
     if evidence.quantity.startswith("probability_"):
         return f"{name_of(evidence.quantity)}: {shown(evidence)} (from the encoders, not measured)"
     line = f"{name_of(evidence.quantity)} {shown(evidence)} [{place(evidence)}]"
@@ -70,7 +70,7 @@ def source_line(evidence: Evidence) -> str:
 
 
 def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
-    """(name, value, where it was read or why it is missing) of every global value."""
+    """A row per global value: name, value, and where it was measured or why it is missing."""
     out = []
     for quantity, name in VALUES.items():
         try:
@@ -82,7 +82,7 @@ def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
 
 
 def quality_lines(measurement: Measurement) -> list[str]:
-    """What is wrong with the record and its leads, one line each."""
+    """Quality issues of the record and of its leads, one line each."""
     lines = [issue.replace("_", " ") for issue in measurement.issues]
     for row in measurement.quality.to_dict(orient="records"):
         issues = ", ".join(str(issue).replace("_", " ") for issue in row["issues"])

@@ -1,4 +1,4 @@
-"""The explanation as a PDF, set by typst."""
+"""The explanation as a PDF, typeset by typst."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def document(explanation: Shown) -> bytes:
-    """The PDF's bytes.
+    """The bytes of a PDF.
+
+    Args:
+        explanation: what to show.
 
     Raises:
         GemError: the ``report`` extra is not installed.
@@ -37,27 +40,27 @@ def document(explanation: Shown) -> bytes:
             page = draw(explanation.record)
             for index, statement in enumerate(explanation.statements, 1):
                 placed = [part for part in statement.evidence if part.leads and part.spans_s]
-                # one stretch of one lead per statement: all of them at once would cover the trace
+                # one segment of one lead per statement: all of them at once would cover the trace
                 first = [part for part in placed[:1] if part.spans_s[0][1] - part.spans_s[0][0] < 2.5]
                 for part in first:
-                    page = page.mark(_one(part, index), label=str(index))
+                    page = page.mark(_one_segment(part, index), label=str(index))
             page.image.save(root / "ecg.png")
-        # half a surrogate pair, from a name that is not UTF-8, is nothing that a page can hold
+        # lone surrogates, from file names that are not UTF-8, can't be encoded
         data = json.dumps(_data(explanation), ensure_ascii=False).encode(errors="replace")
         (root / "data.json").write_bytes(data)
         (root / "main.typ").write_text((TEMPLATES / "explanation.typ").read_text(encoding="utf-8"), encoding="utf-8")
         return bytes(typst.compile(str(root / "main.typ"), root=str(root)))
 
 
-def _one(evidence: Evidence, index: int) -> Evidence:
-    """The evidence cut to one lead and stretch; neighbouring statements take neighbouring beats."""
+def _one_segment(evidence: Evidence, index: int) -> Evidence:
+    """The evidence reduced to one lead and segment; successive statements take successive beats."""
     lead = "II" if "II" in evidence.leads else evidence.leads[0]
     span = evidence.spans_s[index % len(evidence.spans_s)]
     return replace(evidence, leads=(lead,), spans_s=(span,))
 
 
 def _data(explanation: Shown) -> dict[str, object]:
-    """Plain strings for the template: typst shows them as text, so nothing in them is markup."""
+    """Strings for the template, which shows them as text; markup in them has no effect."""
     measurement = explanation.measurement
     about = [f"{measurement.duration_s:g} s", f"{len(measurement.leads)} leads", f"{measurement.fs:g} Hz"]
     about += ["" if measurement.age is None else f"{measurement.age:g} years", measurement.sex or ""]

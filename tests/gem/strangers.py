@@ -1,4 +1,4 @@
-"""Model folders for the tests of what a stranger may have written: small ones that load, and ways to spoil a file of them."""
+"""Model folders for the tests of untrusted files: small ones that load, and ways to damage their files."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutated(text: str, pick: random.Random) -> str:
-    """A JSON text with one to three things wrong with it: another type, a number out of all proportion, something gone, deep nesting."""
+    """A JSON text with one to three errors: another type, a number out of range, a missing value, deep nesting."""
     kind = pick.random()
     if kind < 0.05:
         return text[: pick.randrange(len(text))]
@@ -254,5 +254,5 @@ def spoil(path: Path, pick: random.Random) -> None:
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
     header = mutated(raw[8 : 8 + length].decode(), pick).encode()
-    told = len(header) if pick.random() < 0.9 else pick.choice((0, 1, 2**32, 2**63, len(raw)))
-    path.write_bytes(told.to_bytes(8, "little") + header + raw[8 + length :])
+    stated = len(header) if pick.random() < 0.9 else pick.choice((0, 1, 2**32, 2**63, len(raw)))
+    path.write_bytes(stated.to_bytes(8, "little") + header + raw[8 + length :])

@@ -59,7 +59,10 @@ class Speaker:
         return self.tagged
 
 
-TEXT = f"The heart rate is <rate>. The PR interval is <pr>. The QRS duration is <qrs>. The encoders suggest {DIAGNOSIS_TAGS['CD']}."
+TEXT = (
+    "The heart rate is <rate>. The PR interval is <pr>. The QRS duration is <qrs>. "
+    f"The encoders suggest {DIAGNOSIS_TAGS['CD']}."
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A user's own file: docs/add_an_encoder.md as it stands, from a file through training to an explanation; metrics, benchmarks and readers."""
+"""A user's file: the encoder of docs/add_an_encoder.md, trained and explained with; metrics, benchmarks, readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each published system as a small model of the family: what must hold for all of them, whatever their encoders and fusion."""
+"""Each published system as a small model: what must hold for all of them, whatever their encoders and fusion."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_with_a_cache_it_is_as_without(family: Family) -> None:
 
 @torch.no_grad()
 def test_generation(family: Family) -> None:
-    """Left-padded rows give what they give alone; static cache, no cache and top_k=1 sampling are greedy; beams are no less likely."""
+    """Left padding changes nothing; static cache, no cache and top_k=1 are greedy; beams are no less likely."""
     model, inputs = family
     options: dict[str, Any] = {"max_new_tokens": 4, "do_sample": False}
     greedy = model.generate(**inputs, **options)[:, -4:]

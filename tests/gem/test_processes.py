@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 import gem
 import grounding
 from gem.cli import entry as cli
-from gem.forking import ForkLock, building
+from gem.forking import ForkLock, model_building_lock
 
 SAMPLES = sorted(path.with_suffix("") for path in grounding.sample_path().parent.glob("*.hea"))
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -77,7 +77,8 @@ torch.randn(1500, 1500) @ torch.randn(1500, 1500)
 context = multiprocessing.get_context("fork")
 answers = context.Queue()
 def child():
-    answers.put((gem.explain({str(SAMPLES[0])!r}).text, float((torch.ones(1500, 1500) @ torch.ones(1500, 1500)).double().sum())))
+    product = torch.ones(1500, 1500) @ torch.ones(1500, 1500)
+    answers.put((gem.explain({str(SAMPLES[0])!r}).text, float(product.double().sum())))
 children = [context.Process(target=child) for _ in range(2)]
 for one in children: one.start()
 for _ in children: assert answers.get(timeout={WAIT_S}) == (said, 1500.0**3)
@@ -119,7 +120,7 @@ def test_a_lock_that_another_thread_holds_is_free_in_the_child() -> None:
     held.wait(WAIT_S)
 
     def take() -> None:
-        with lock, building:
+        with lock, model_building_lock:
             pass
 
     child = multiprocessing.get_context("fork").Process(target=take)
@@ -150,7 +151,7 @@ def _hears() -> None:
 
 
 def stopped(words: list[str], cwd: Path, seen: str) -> tuple[int, str, str, float]:
-    """A command that gets Ctrl-C as soon as a file of this pattern is there: status, output, complaints, seconds it took to end."""
+    """A command that gets Ctrl-C when a file of this pattern exists: status, output, errors, seconds until it ended."""
     with (cwd / "out").open("w") as out, (cwd / "err").open("w") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "gem", *words],

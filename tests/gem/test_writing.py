@@ -41,7 +41,7 @@ def test_one_thread_and_the_users_own_number(nano: Any, monkeypatch: pytest.Monk
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     try:
         for own, inside in ((2, 1), (3, 3)):
-            monkeypatch.setattr(writing, "torchs_own_threads", lambda: (2, 1))
+            monkeypatch.setattr(writing, "default_thread_counts", lambda: (2, 1))
             torch.set_num_threads(own)
             with writing.one_thread(nano):
                 assert torch.get_num_threads() == inside

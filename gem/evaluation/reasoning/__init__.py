@@ -1,4 +1,4 @@
-"""ECG-Reasoning-Benchmark: multiple-choice questions, answered step by step from measurement and the benchmark's own protocols."""
+"""ECG-Reasoning-Benchmark: multiple-choice questions, answered from measurements and the benchmark's protocols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer a chain of questions; each sees only its own words and what was answered before it."""
+"""Answer a chain of questions; each answer uses only the question's text and the answers before it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from .questions import Sign, read_leads, read_ordinals, read_range, read_sign, r
 from .signs import CORNELL_MV_S, QRS_LONG_MS, QRS_OVERHANG_MS, Signs
 
 Answer = str | list[str]
+# signs that a protocol requires in at least two leads
+_IN_TWO_LEADS = (
+    *("st_elevation", "st_depression", "t_inversion", "q_wave"),
+    *("slurred_s", "monophasic_r", "dominant_s"),
+)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A question that was asked: its kind, its words, its options, and (in the history) its answer."""
+    """A question: its kind, its text, its options, and (in the history) its answer."""
 
     kind: str
     question: str
@@ -29,7 +34,7 @@ class Step:
 
 
 def _shares_scale(lead: str, others: Sequence[str]) -> bool:
-    """Whether a voltage in ``others`` says something of this lead's scale: the same lead, or both limb leads."""
+    """Whether a voltage in ``others`` shows the scale of this lead: the same lead, or both limb leads."""
     limb = {"I", "II", "III", "aVR", "aVL", "aVF"}
     return lead in others or (lead in limb and any(other in limb for other in others))
 
@@ -44,7 +49,11 @@ def load_protocols() -> tuple[Mapping[str, Any], ...]:
 
 
 def protocol_for(text: str) -> Mapping[str, Any] | None:
-    """The protocol of the diagnosis that a question names."""
+    """The protocol of the diagnosis that a question names; None if there is none.
+
+    Args:
+        text: of the question.
+    """
     low = text.lower().replace("-", " ").replace("complexes", "complex").replace("(es)", "")
     found = [(len(name), entry) for entry in load_protocols() for name in entry["names"] if name in low]
     return max(found, key=lambda pair: pair[0])[1] if found else None
@@ -54,12 +63,13 @@ class Reasoner:
     """Answers questions about one recording.
 
     Args:
-        record: the recording; without millivolts, voltages are estimated.
+        record: the recording; voltages are estimated if it has no mV scale.
 
     Example:
         >>> from grounding import read_record, sample_path
         >>> reasoner = Reasoner(read_record(sample_path()))
-        >>> step = Step("measurement_grounding", "Which range does the measured heart rate fall into?", ("Below 30 bpm", "Above 30 bpm"))
+        >>> question = "Which range does the measured heart rate fall into?"
+        >>> step = Step("measurement_grounding", question, ("Below 30 bpm", "Above 30 bpm"))
         >>> reasoner.answer(step, [])
         'Above 30 bpm'
     """
@@ -104,14 +114,14 @@ class Reasoner:
 
     @staticmethod
     def _walk(protocol: Mapping[str, Any], met: Sequence[bool]) -> str | int:
-        """Where a protocol stands after these results: the number of the next step, or a verdict."""
+        """The state of a protocol after these results: the number of the next step, or ``present`` or ``absent``."""
         steps, at = protocol["steps"], 0
-        for number, held in enumerate(met):
-            here = steps[at]
-            target = here.get("met" if held else "unmet", "next")
-            if "count" in here:
+        for number, is_met in enumerate(met):
+            step = steps[at]
+            target = step.get("met" if is_met else "unmet", "next")
+            if "count" in step:
                 counted = sum(met[: number + 1])
-                target = here["count"][min(counted, max(here["count"]))]
+                target = step["count"][min(counted, max(step["count"]))]
             if target in ("present", "absent"):
                 return str(target)
             at = at + 1 if target == "next" else next(i for i, one in enumerate(steps) if one["sign"] == target)
@@ -129,24 +139,18 @@ class Reasoner:
             return False
         met: list[bool] = []
         while isinstance(at := self._walk(protocol, met), int):
-            met.append(self._sign(self._asked(protocol["steps"][at])))
+            met.append(self._sign(self._sign_of(protocol["steps"][at])))
         return at == "present"
 
     @staticmethod
-    def _asked(step: Mapping[str, Any]) -> Sign:
+    def _sign_of(step: Mapping[str, Any]) -> Sign:
         leads = read_leads(step.get("leads", ""))
-        need = (
-            2
-            if step["sign"]
-            in ("st_elevation", "st_depression", "t_inversion", "q_wave", "slurred_s", "monophasic_r", "dominant_s")
-            else 1
-        )
-        return Sign(step["sign"], leads, need)
+        return Sign(step["sign"], leads, 2 if step["sign"] in _IN_TWO_LEADS else 1)
 
     def _criterion(self, step: Step, history: Sequence[Step]) -> str:
         protocol = protocol_for(step.question)
         at = self._walk(protocol, self._met(history)) if protocol else "absent"
-        wanted = self._asked(protocol["steps"][at]) if protocol and isinstance(at, int) else Sign("")
+        wanted = self._sign_of(protocol["steps"][at]) if protocol and isinstance(at, int) else Sign("")
         asked = {read_sign(str(one.answer)).name for one in history if one.kind == "criterion_selection"}
 
         def score(option: str) -> float:
@@ -194,15 +198,15 @@ class Reasoner:
             if early
             else None
         )
-        usual = self.signs.m.intervals["qrs"] or 100.0
-        own = float(beat["qrs_ms"]) if beat is not None and math.isfinite(beat["qrs_ms"]) else usual
-        if span is not None:  # the stretch is rounded to 10 ms at both ends
-            own = min(max(own, (span[1] - span[0]) * 1000.0 - 9.0), (span[1] - span[0]) * 1000.0 + 9.0)
-        return own > QRS_LONG_MS and own > usual + 5.0
+        median_ms = self.signs.m.intervals["qrs"] or 100.0
+        qrs_ms = float(beat["qrs_ms"]) if beat is not None and math.isfinite(beat["qrs_ms"]) else median_ms
+        if span is not None:  # both ends of the segment are rounded to 10 ms
+            qrs_ms = min(max(qrs_ms, (span[1] - span[0]) * 1000.0 - 9.0), (span[1] - span[0]) * 1000.0 + 9.0)
+        return qrs_ms > QRS_LONG_MS and qrs_ms > median_ms + 5.0
 
     @staticmethod
     def _subject(step: Step, history: Sequence[Step]) -> Sign:
-        """The sign a grounding question is about: that of the last finding."""
+        """The sign that a grounding question is about: that of the last finding."""
         last = next((one for one in reversed(history) if one.kind == "finding_identification"), None)
         return read_sign(last.question) if last else read_sign(step.question)
 
@@ -220,7 +224,7 @@ class Reasoner:
         least = min(max(sign.need, 1), len(ranked))
         return [option for option in step.options if option in (shown if len(shown) >= least else ranked[:least])]
 
-    # -- stretches and values ----------------------------------------------------------------------------------------
+    # -- segments and values -----------------------------------------------------------------------------------------
 
     @staticmethod
     def _wanted_wave(question: str) -> str:
@@ -253,11 +257,11 @@ class Reasoner:
             span = read_span(option)
             if span is None:
                 return -2.0
-            own, beat = self.signs.match(span, wave)
-            total = own - max(self.signs.match(span, other)[0] for other in ("P", "QRS", "T") if other != wave)
+            overlap, beat = self.signs.match(span, wave)
+            total = overlap - max(self.signs.match(span, other)[0] for other in ("P", "QRS", "T") if other != wave)
             if early and beat is not None:
-                rr, usual = float(self.signs.beats[beat]["rr_prev_ms"]), self.signs.m.intervals["rr"] or 1000.0
-                total += 2.0 * (1.0 - rr / usual) if math.isfinite(rr) else 0.0
+                rr, median_rr = float(self.signs.beats[beat]["rr_prev_ms"]), self.signs.m.intervals["rr"] or 1000.0
+                total += 2.0 * (1.0 - rr / median_rr) if math.isfinite(rr) else 0.0
             return total
 
         return max(step.options, key=score)
@@ -295,25 +299,25 @@ class Reasoner:
         if "pr interval" in text:
             return self._pr(history)
         if "qrs duration" in text:
-            own, span = signs.m.intervals["qrs"], self._selected(history, "QRS")
+            qrs_ms, span = signs.m.intervals["qrs"], self._selected(history, "QRS")
             if span is None:
-                return own
+                return qrs_ms
             length = (span[1] - span[0]) * 1000.0
             index = signs.match(span, "QRS")[1]
             beat = float(signs.beats[index]["qrs_ms"]) if index is not None else math.nan
-            own = beat if math.isfinite(beat) else own
-            # the stretch is rounded at both ends: its length is the value to within about 5 ms
-            return length if own is None else min(max(own - QRS_OVERHANG_MS, length - 5.0), length + 5.0)
+            qrs_ms = beat if math.isfinite(beat) else qrs_ms
+            # both ends of the segment are rounded, so that its length is the value to within about 5 ms
+            return length if qrs_ms is None else min(max(qrs_ms - QRS_OVERHANG_MS, length - 5.0), length + 5.0)
         if match := re.search(r"\b([rs]) (?:wave )?amplitude", text):
             lead = self._lead_of(history)
             return self._amplitude(lead, match[1], history) if lead else None
         return None
 
     def _amplitude(self, lead: str, wave: str, history: Sequence[Step]) -> float:
-        """R or S, mV. On an estimated scale, what was already answered about voltages corrects the scale."""
-        own = self.signs.r_mv(lead) if wave == "r" else self.signs.s_mv(lead)
+        """R or S, mV. An estimated scale is corrected by the earlier answers about voltages."""
+        amplitude = self.signs.r_mv(lead) if wave == "r" else self.signs.s_mv(lead)
         if self.signs.exact:
-            return own
+            return amplitude
         factor = 1.0
         for number, one in enumerate(history):
             before = history[:number]
@@ -329,10 +333,10 @@ class Reasoner:
                 size = (self.signs.r_mv(of) if match[1] == "r" else self.signs.s_mv(of)) if of else 0.0
                 if of and size and limits and _shares_scale(lead, (of,)):
                     factor = min(max(size * factor, limits[0]), limits[1]) / size
-        return own * factor
+        return amplitude * factor
 
     def _voltage(self, sign: Sign) -> tuple[float, float, tuple[str, ...]]:
-        """(value, limit, leads) of a voltage criterion on the scale as estimated; zeros for other signs."""
+        """(value, limit, leads) of a voltage criterion on the estimated scale; zeros for other signs."""
         signs = self.signs
         if sign.name == "sokolow":
             return signs.s_mv("V1") + max(signs.r_mv("V5"), signs.r_mv("V6")), sign.limit("", 3.5), ("V1", "V5", "V6")
@@ -352,7 +356,7 @@ class Reasoner:
 
     @staticmethod
     def _lead_of(history: Sequence[Step]) -> str | None:
-        """The lead of the value in question: named by the last wave question, or chosen before it."""
+        """The lead of the requested value: named by the last wave question, or chosen before it."""
         for one in reversed(history):
             if one.kind == "wave_grounding" and (leads := read_leads(one.question.split("?")[0])):
                 return leads[0]

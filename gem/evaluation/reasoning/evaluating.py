@@ -1,4 +1,4 @@
-"""ECG-Reasoning-Benchmark: read its folders, answer from the recordings, write its files with the answers added.
+"""ECG-Reasoning-Benchmark: read its files, answer from the recordings, and write the files with the answers added.
 
 References:
     ECG-Reasoning-Benchmark, arXiv 2603.14326.
@@ -18,7 +18,11 @@ from .answering import Reasoner, Step
 
 
 def questions(sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every question of a sample in the order it is asked."""
+    """Every question of a sample, in order.
+
+    Args:
+        sample: as in the benchmark's JSON.
+    """
     yield sample["data"]["initial_diagnostic_question"]
     for loop in sample["data"]["reasoning"]:
         for part in loop.values():
@@ -26,28 +30,38 @@ def questions(sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def answer_sample(sample: dict[str, Any], reasoner: Reasoner, own_history: bool = False) -> None:
-    """Add ``model_response`` to every question; each is answered from the true answers *before* it, as the benchmark asks.
+    """Add ``model_response`` to every question.
 
-    With ``own_history``, from the reasoner's own answers instead.
+    Args:
+        sample: as in the benchmark's JSON; changed.
+        reasoner: of the recording.
+        own_history: answer from the reasoner's own earlier answers, instead of from the true ones as in the benchmark.
     """
     history: list[Step] = []
-    for asked in questions(sample):
-        step = Step(asked["question_type"], asked["question"], tuple(asked["options"]))
-        asked["model_response"] = reasoner.answer(step, tuple(history))
-        known = asked["model_response"] if own_history else asked.get("answer")
+    for question in questions(sample):
+        step = Step(question["question_type"], question["question"], tuple(question["options"]))
+        question["model_response"] = reasoner.answer(step, tuple(history))
+        known = question["model_response"] if own_history else question.get("answer")
         history.append(Step(step.kind, step.question, step.options, known))
 
 
 def stage_accuracy(samples: Iterable[dict[str, Any]]) -> dict[str, tuple[int, int]]:
-    """(right, asked) by kind of question, and ``completion``: samples in which no question behind the first is wrong."""
+    """Number of right answers and of questions, by kind of question.
+
+    Args:
+        samples: with ``model_response``.
+
+    Returns:
+        Kind -> (right, asked), and ``completion``: samples in which every question after the first is right.
+    """
     out: dict[str, tuple[int, int]] = {}
     for sample in samples:
         rights = []
-        for asked in questions(sample):
-            right = _same(asked["answer"], asked.get("model_response"))
+        for question in questions(sample):
+            right = _same(question["answer"], question.get("model_response"))
             rights.append(right)
-            before = out.get(asked["question_type"], (0, 0))
-            out[asked["question_type"]] = (before[0] + right, before[1] + 1)
+            before = out.get(question["question_type"], (0, 0))
+            out[question["question_type"]] = (before[0] + right, before[1] + 1)
         before = out.get("completion", (0, 0))
         out["completion"] = (before[0] + all(rights[1:]), before[1] + 1)
     return out
@@ -62,7 +76,11 @@ def _same(answer: Any, response: Any) -> bool:
 
 
 def reasoning_table(figures: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
-    """Share right by stage, a column per condition of ``evaluate_reasoning``."""
+    """Percentage of right answers by stage, with a column per condition.
+
+    Args:
+        figures: from ``evaluate_reasoning``.
+    """
     stages = list(next(iter(figures.values())))
     rows = [f"{'':30}" + "".join(f"{name:>18}" for name in figures)]
     for stage in stages:
@@ -75,16 +93,17 @@ def reasoning_table(figures: Mapping[str, Mapping[str, tuple[int, int]]]) -> str
 
 
 def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """Answer all samples of a folder (``DIAGNOSIS/NNN.json``), and twice more to tell which stages need the ECG.
+    """Answer all samples of a folder (``DIAGNOSIS/NNN.json``), and twice more to find which stages need the ECG.
 
     Args:
         folder: the questions.
-        records: laid out like PTB-XL (``ptbxl/``, ``ptbxl_filtered/``).
-        out: where the answered files go, in the same layout.
+        records: PTB-XL, see ``gem.data.ptbxl.load_ptbxl``.
+        out: folder for the answered files, in the same layout.
 
     Returns:
-        ``stage_accuracy`` as the benchmark asks (``standard``, the answers written to ``out``), from the recording of another patient (``other_ecg``: what
-        stays right there needs no ECG), and with the benchmark's earlier answers hidden (``own_history``).
+        ``stage_accuracy`` as the benchmark asks (``standard``, the answers written to ``out``), from the recording of
+        another patient (``other_ecg``: what stays right there needs no ECG), and with the benchmark's earlier answers
+        hidden (``own_history``).
 
     Raises:
         GemInputError: there are no questions, or a record they ask about is missing.
@@ -104,9 +123,9 @@ def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, dict
     numbers = sorted(by_record)
     answered: dict[str, list[dict[str, Any]]] = {"standard": [], "other_ecg": [], "own_history": []}
     for number, other in zip(numbers, [*numbers[1:], numbers[0]], strict=True):
-        reasoner, stranger = Reasoner(known[number].record), Reasoner(known[other].record)
+        reasoner, on_other_ecg = Reasoner(known[number].record), Reasoner(known[other].record)
         for path in by_record[number]:
-            for name, one in (("standard", reasoner), ("other_ecg", stranger), ("own_history", reasoner)):
+            for name, one in (("standard", reasoner), ("other_ecg", on_other_ecg), ("own_history", reasoner)):
                 sample = deepcopy(samples[path])
                 answer_sample(sample, one, own_history=name == "own_history")
                 answered[name].append(sample)

@@ -1,4 +1,4 @@
-"""Read questions and options: the ECG sign they speak of, its leads, its limits, time stretches and ranges."""
+"""Parse questions and options: the ECG sign that they name, its leads and limits, time segments and ranges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from grounding.criteria.knowledge import LEAD_GROUPS
 from grounding.record import STANDARD_LEADS
 
-# the first pattern that fits names the sign; combinations and contexts stand before the plain waves they contain
+# the first pattern that matches gives the sign; combinations come before the single waves that they contain
 _SIGNS: tuple[tuple[str, str], ...] = (
     ("lv_strain", r"\blv strain|left ventricular strain"),
     ("blocked_p", r"non-?conducted p|blocked p"),
@@ -70,11 +70,12 @@ class Sign:
     """A sign that a text asks about.
 
     Attributes:
-        name: of the sign, ``""`` where none is known.
-        leads: where it is looked for; empty means anywhere.
-        need: in how many of the leads at least.
-        limits: lead -> limit in mV as the text states it (lead ``""``: any lead).
-        low, high: limits of an axis in degrees, as the text states them.
+        name: of the sign; ``""`` if it is unknown.
+        leads: that may show it; empty for any.
+        need: smallest number of these leads.
+        limits: lead -> limit in mV, as in the text (lead ``""``: any lead).
+        low: lower limit of an axis, degrees, as in the text.
+        high: upper limit of an axis, degrees, as in the text.
     """
 
     name: str
@@ -85,13 +86,21 @@ class Sign:
     high: float | None = None
 
     def limit(self, lead: str, default: float) -> float:
-        """The stated limit in a lead, mV."""
+        """The limit that the text states for a lead, mV.
+
+        Args:
+            lead: its name.
+            default: mV, if the text states none.
+        """
         known = dict(self.limits)
         return known.get(lead, known.get("", default))
 
 
 def read_leads(text: str) -> tuple[str, ...]:
-    """Leads named in a text; where none is, the leads of its region.
+    """Leads named in a text or, if there are none, the leads of the region that it names.
+
+    Args:
+        text: of a question or option.
 
     Example:
         >>> read_leads("leads II, III, and aVF"), read_leads("in anterior leads")
@@ -107,7 +116,10 @@ def read_leads(text: str) -> tuple[str, ...]:
 
 
 def read_sign(text: str) -> Sign:
-    """The sign a question or option speaks of.
+    """The sign that a question or option names.
+
+    Args:
+        text: of a question or option.
 
     Example:
         >>> sign = read_sign("Is there ST elevation in at least two of the inferior leads? It is above 0.1mV.")
@@ -135,19 +147,22 @@ def read_sign(text: str) -> Sign:
 
 
 def read_span(text: str) -> tuple[float, float] | None:
-    """A stretch such as ``[2.29s - 2.44s]``, in seconds."""
+    """A segment such as ``[2.29s - 2.44s]``, in seconds; None if the text has none."""
     match = re.search(rf"{_NUMBER}\s*s\b\s*-\s*{_NUMBER}\s*s\b", text)
     return (float(match[1]), float(match[2])) if match else None
 
 
 def read_ordinals(text: str) -> tuple[int, int] | None:
-    """Which two complexes an option such as ``[4th QRS wave - 5th QRS wave]`` names."""
+    """The numbers of the two complexes in an option such as ``[4th QRS wave - 5th QRS wave]``."""
     found = re.findall(r"(\d+)(?:st|nd|rd|th)\b", text)
     return (int(found[0]), int(found[1])) if len(found) >= 2 else None
 
 
 def read_range(text: str) -> tuple[float, float] | None:
-    """A range of values: ``Below 90ms``, ``[90ms - 100ms]``, ``Above 1.5mV``.
+    """A range of values: ``Below 90ms``, ``[90ms - 100ms]``, ``Above 1.5mV``; None if the text has none.
+
+    Args:
+        text: of an option.
 
     Example:
         >>> read_range("[-90 degrees - -30 degrees]"), read_range("Below 120ms")

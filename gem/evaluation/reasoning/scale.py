@@ -1,4 +1,4 @@
-"""Millivolts for recordings that carry none: lead algebra for the limb leads, typical sizes for what algebra can't tell."""
+"""An estimated mV scale for z-scored recordings: lead algebra for the limb leads, typical amplitudes for the rest."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 def estimate_millivolts(record: ECGRecord) -> ECGRecord:
     """A copy of a z-scored recording on an estimated scale.
 
-    I + III = II gives the limb leads' ratios exactly (so the axis is recovered); their common size and the chest leads' sizes are
-    the typical ones, so voltages are guesses by about a factor of 1.5 either way. Records with millivolts come back as they are.
+    I + III = II gives the limb leads' ratios exactly (so the axis is recovered); their common size and the chest
+    leads' sizes are the typical ones, so voltages are guesses by about a factor of 1.5 either way. Records with
+    millivolts come back as they are.
 
     Args:
         record: (leads, samples), any unit.

@@ -1,4 +1,4 @@
-"""Signs on one recording: a margin per lead (positive: present), yes or no for the whole."""
+"""ECG signs on one recording: a margin per lead (positive if present), yes or no for the recording."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from .scale import estimate_millivolts
 
 QRS_LONG_MS = 120.0
 CORNELL_MV_S = 0.244
-# our QRS is longer than the benchmark's by this much (median over its QRS stretches, development half): calibrated, not physiology
+# our QRS is longer than the benchmark's by this much (median over its QRS stretches, development half): calibrated,
+# not physiology
 QRS_OVERHANG_MS = 5.0
 
 
 class Signs:
-    """What one recording shows.
+    """The signs of one recording.
 
     Args:
-        record: any leads; without millivolts the scale is estimated (``estimate_millivolts``).
+        record: any leads; without a mV scale it is estimated (``estimate_millivolts``).
     """
 
     def __init__(self, record: ECGRecord) -> None:
@@ -37,11 +38,15 @@ class Signs:
         self.beats: list[Any] = self.m.beats.to_dict("records")
         self.findings = {finding.name: finding.present for finding in find(self.m)}
 
-    # -- whole signs -------------------------------------------------------------------------------------------------
+    # -- signs of the recording --------------------------------------------------------------------------------------
 
     def holds(self, sign: Sign) -> bool:
-        """Whether a sign is there; what can't be measured counts as not seen."""
-        whole: dict[str, Callable[[Sign], bool]] = {
+        """Whether the recording shows a sign; one that can't be measured counts as absent.
+
+        Args:
+            sign: with its leads and limits.
+        """
+        of_recording: dict[str, Callable[[Sign], bool]] = {
             "qrs_long": self._is_qrs_long,
             "pr_long": self._is_pr_long,
             "lbbb": self._is_lbbb,
@@ -61,8 +66,8 @@ class Signs:
             "cornell": self._is_cornell,
             "r_amplitude": self._is_r_amplitude,
         }
-        if sign.name in whole:
-            return bool(whole[sign.name](sign))
+        if sign.name in of_recording:
+            return bool(of_recording[sign.name](sign))
         scores = [self.margin(sign, lead) for lead in sign.leads]
         return sum(score > 0 for score in scores) >= sign.need
 
@@ -85,9 +90,9 @@ class Signs:
         )
 
     def qrs_ms(self) -> float:
-        """QRS duration as the benchmark's pipeline would measure it, ms; 0 where it is not measurable."""
-        own = self.m.intervals["qrs"]
-        return 0.0 if own is None else own - QRS_OVERHANG_MS
+        """QRS duration as the benchmark's pipeline would measure it, ms; 0 if it is not measurable."""
+        qrs_ms = self.m.intervals["qrs"]
+        return 0.0 if qrs_ms is None else qrs_ms - QRS_OVERHANG_MS
 
     def axis_deg(self) -> float | None:
         """Frontal axis from the net QRS amplitudes of I and aVF, degrees."""
@@ -149,28 +154,38 @@ class Signs:
         return any(self.r_mv(lead) > sign.limit("", 1.1 if lead == "aVL" else 1.5) for lead in sign.leads)
 
     def pauses(self) -> list[float]:
-        """Every RR interval as a multiple of the median of those before it (the first: of all)."""
+        """Every RR interval relative to the median of those before it (the first: of all)."""
         rr = [float(beat["rr_prev_ms"]) for beat in self.beats[1:]]
         return [value / float(np.median(rr[:i] or rr)) for i, value in enumerate(rr)]
 
     # -- signs in a lead ---------------------------------------------------------------------------------------------
 
     def value(self, lead: str, name: str) -> float:
-        """A column of ``lead_summary``, 0 where it is missing."""
+        """A value of ``lead_summary``; 0 if it is missing.
+
+        Args:
+            lead: its name.
+            name: of the column.
+        """
         number = self.rows.get(lead, {}).get(name)
         return float(number) if isinstance(number, int | float) and math.isfinite(number) else 0.0
 
     def r_mv(self, lead: str) -> float:
-        """The tallest R wave."""
+        """Amplitude of the tallest R wave, mV."""
         return max(self.value(lead, "r_mv"), self.value(lead, "r2_mv"))
 
     def s_mv(self, lead: str) -> float:
-        """The deepest S wave; the Q of a QS complex where there is no S."""
+        """Amplitude of the deepest S wave, or of the Q wave if there is no S, mV."""
         after = max(abs(self.value(lead, "s_mv")), abs(self.value(lead, "s2_mv")))
         return after or abs(self.value(lead, "q_mv"))
 
     def margin(self, sign: Sign, lead: str) -> float:
-        """How clearly a lead shows a sign; positive where it does."""
+        """How clearly a lead shows a sign; positive if it does.
+
+        Args:
+            sign: with its limits.
+            lead: its name.
+        """
         r, s, q = self.r_mv(lead), self.s_mv(lead), abs(self.value(lead, "q_mv"))
         size = max(r, s, q, 1e-6)
         match sign.name:
@@ -220,7 +235,7 @@ class Signs:
         return -1.0
 
     def _notch(self, lead: str) -> float:
-        """Depth of the deepest notch in the upright part of the median QRS, as a share of its height."""
+        """Depth of the deepest notch in the upright part of the median QRS, as a fraction of its height."""
         onsets = np.asarray([beat["qrs_onset"] for beat in self.beats], float)
         if lead not in self.record.leads or self.m.intervals["qrs"] is None:
             return 0.0
@@ -234,15 +249,19 @@ class Signs:
         ]
         if len(part) < 5 or part.max() <= 0 or part.max() < -part.min():
             return 0.0
-        # a valley counts by how far both sides rise above it
+        # the depth of a notch is measured from the lower of its two sides
         left, right = np.maximum.accumulate(part), np.maximum.accumulate(part[::-1])[::-1]
         depth = np.where(part > 0.2 * part.max(), np.minimum(left, right) - part, 0.0)
         return float(depth.max() / part.max())
 
-    # -- stretches ---------------------------------------------------------------------------------------------------
+    # -- segments ----------------------------------------------------------------------------------------------------
 
     def spans(self, wave: str) -> list[tuple[int, float, float]]:
-        """(beat, start, end) of a wave in seconds, boundaries over all leads."""
+        """(beat, start, end) of every wave of a kind, in seconds, with the boundaries over all leads.
+
+        Args:
+            wave: ``P``, ``QRS`` or ``T``.
+        """
         name, fs = wave.lower(), self.m.fs
         return [
             (index, float(beat[f"{name}_onset"]) / fs, float(beat[f"{name}_offset"]) / fs)
@@ -251,7 +270,15 @@ class Signs:
         ]
 
     def match(self, span: tuple[float, float], wave: str) -> tuple[float, int | None]:
-        """The best overlap (intersection over union) of a stretch with a wave, and the beat it belongs to."""
+        """The wave that overlaps a segment best.
+
+        Args:
+            span: start and end, s.
+            wave: ``P``, ``QRS`` or ``T``.
+
+        Returns:
+            Intersection over union, and the beat; 0 and None if none overlaps.
+        """
         best: tuple[float, int | None] = (0.0, None)
         for index, start, end in self.spans(wave):
             common = min(end, span[1]) - max(start, span[0])

@@ -1,4 +1,4 @@
-"""Measure every kernel on the GPU that is here: ``python -m gem.kernels.bench``.
+"""Measure every kernel on this machine's GPU: ``python -m gem.kernels.bench``.
 
 One file per op with its ``cases()``; ``FILES`` lists them in the order in which they are measured.
 """
@@ -17,7 +17,7 @@ def all_cases(ops: tuple[str, ...] = (), tiny: bool = False) -> list[BenchCase]:
 
     Args:
         ops: names as in ``dispatch.OPS``; empty for all.
-        tiny: the same cases at sizes that an interpreter can bear.
+        tiny: the same cases at sizes small enough for Triton's interpreter.
     """
     found = [case for name in FILES for case in importlib.import_module(f".{name}", __name__).cases(tiny)]
     return [case for case in found if not ops or case.op in ops]

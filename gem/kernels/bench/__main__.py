@@ -1,4 +1,4 @@
-"""The command: measures on a GPU, writes ``table.csv`` and ``table.md``; without one says what it can't do."""
+"""The command: measures on a GPU and writes ``table.csv`` and ``table.md``; without one it says what can be done."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from .timing import ceilings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the bench; see ``--help``."""
+    """Run the bench.
+
+    Args:
+        arguments: of the command line, see ``--help``; those of the process when None.
+    """
     parser = argparse.ArgumentParser(prog="python -m gem.kernels.bench", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("kernels_bench"), help="folder of table.csv and table.md")
     parser.add_argument(
-        "--minutes", type=float, default=8.0, help="nothing is started later; the whole run ends before"
+        "--minutes", type=float, default=8.0, help="limit on the whole run; no measurement is started later"
     )
     parser.add_argument(
         "--op",
@@ -31,14 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=sorted({case.op for case in all_cases()}),
         help="only this op (repeatable)",
     )
-    parser.add_argument("--adopt", action="store_true", help="also put the rows into the table that `auto` obeys")
+    parser.add_argument("--adopt", action="store_true", help="also put the rows into the table that `auto` reads")
     given = parser.parse_args(arguments)
     if not torch.cuda.is_available():
+        count = len(all_cases(tuple(given.op)))
         print(
             f"No GPU here ({heading('CPU')}): no kernel was timed and no table was written.\n"
-            f"`auto` means torch. On a machine with an NVIDIA GPU the same command measures {len(all_cases(tuple(given.op)))} cases "
+            f"`auto` means torch. On a machine with an NVIDIA GPU the same command measures {count} cases "
             f"in under {given.minutes:g} minutes.\n"
-            "What can be checked without one: tests/gem/kernels (Triton's interpreter) and python -m gem.kernels.aot (registers, spills, shared memory)."
+            "What can be checked without one: tests/gem/kernels (Triton's interpreter) and python -m gem.kernels.aot "
+            "(registers, spills, shared memory)."
         )
         return
     started = time.monotonic()
@@ -50,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in bench.run(all_cases(tuple(given.op))):
         rows.append(row)
         print(
-            f"{row.case.op}, {row.case.name}, {row.direction}: kernel {row.triton_ms:.4g} ms, {row.rival or 'no rival'} {row.rival_ms:.4g} ms",
+            f"{row.case.op}, {row.case.name}, {row.direction}: kernel {row.triton_ms:.4g} ms, "
+            f"{row.rival or 'no rival'} {row.rival_ms:.4g} ms",
             *row.notes,
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""What the bench measures: an op at one size, with everything that computes the same."""
+"""What the bench measures: an op at one size, and the other implementations of the same function."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ class BenchCase:
     """One op at one size.
 
     Attributes:
-        op: name in ``dispatch.OPS``; any other is measured, and nothing in ``auto`` depends on it.
-        name: for people, such as ``"GEM-7B, batch 8"``.
+        op: name in ``dispatch.OPS``; under any other name it is measured only, and ``auto`` does not use the result.
+        name: for readers, such as ``"GEM-7B, batch 8"``.
         dtype: of the op's main tensor.
-        size: what the op hands to ``chosen``: elements of its main tensor.
-        inputs: device, generator -> keyword arguments of ``run``; fresh random values at each call.
-        run: the public function; ``use`` decides what it does.
-        learn: names of the inputs that get a gradient; empty for an op that is never trained through.
-        forward_bytes, backward_bytes: fewest bytes to move, each input read once and each output written once.
-        forward_flop, backward_flop: floating-point operations, where the op is bound by them.
+        size: elements of the op's main tensor, as it passes them to ``kernel_selected``.
+        inputs: device, generator -> keyword arguments of ``run``; new random values at each call.
+        run: the public function; ``use`` selects the implementation.
+        learn: names of the inputs that get a gradient; empty for an op that is used in inference only.
+        forward_bytes: lower bound of the bytes moved: each input read once and each output written once.
+        backward_bytes: the same for the backward pass.
+        forward_flop: floating-point operations, where they bound the op.
+        backward_flop: the same for the backward pass.
         rivals: other implementations of the same function, by name (``"liger"``, the published loop, ...).
-        tolerance: largest ||out - ref|| / ||ref|| against float64; None for the dtype's usual one.
-        compiles: ``torch.compile`` can be asked to do it.
-        compile_s: seconds that it may take: not begun with less time left.
+        tolerance: largest ||out - ref|| / ||ref|| against float64; None for the default of the dtype.
+        compiles: whether ``torch.compile`` is measured too.
+        compile_s: seconds that compilation may take; it is skipped if less time is left.
     """
 
     op: str
@@ -50,10 +52,17 @@ class BenchCase:
 
     @property
     def directions(self) -> tuple[str, ...]:
+        """What is measured: the forward pass, and for an op with gradients the backward pass and both."""
         return ("forward", "backward", "both") if self.learn else ("forward",)
 
     def floor_s(self, direction: str, bytes_per_s: float, flop_per_s: float) -> float:
-        """Seconds below which no version comes: the slower of moving the bytes and doing the arithmetic."""
+        """Lower bound of the time, s: the slower of moving the bytes and doing the arithmetic.
+
+        Args:
+            direction: one of ``directions``.
+            bytes_per_s: that the GPU moves.
+            flop_per_s: that the GPU computes.
+        """
         n_bytes = n_flop = 0.0
         if direction in ("forward", "both"):
             n_bytes, n_flop = float(self.forward_bytes), self.forward_flop
@@ -79,15 +88,15 @@ def tensors(out: Any) -> list[Tensor]:
     return [t for item in out for t in tensors(item)] if isinstance(out, Sequence) else []
 
 
-def learning(case: BenchCase, inputs: Inputs) -> Inputs:
-    """The inputs, detached; those that learn ask for gradients."""
+def with_gradients(case: BenchCase, inputs: Inputs) -> Inputs:
+    """The inputs, detached; those of ``case.learn`` require gradients."""
     return {
         name: value.detach().requires_grad_(name in case.learn) if isinstance(value, Tensor) else value
         for name, value in inputs.items()
     }
 
 
-def doubled(inputs: Inputs) -> Inputs:
+def in_float64(inputs: Inputs) -> Inputs:
     """Floating-point inputs in float64."""
     return {
         name: value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
@@ -98,8 +107,18 @@ def doubled(inputs: Inputs) -> Inputs:
 def results(
     case: BenchCase, run: Callable[..., Any], inputs: Inputs, seed: int = 1
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Outputs, and gradients of ``case.learn`` for cotangents that depend only on ``seed``."""
-    inputs = learning(case, inputs)
+    """Run an implementation.
+
+    Args:
+        case: the case.
+        run: the implementation.
+        inputs: its arguments.
+        seed: of the random cotangents.
+
+    Returns:
+        Outputs, and gradients of the inputs ``case.learn``.
+    """
+    inputs = with_gradients(case, inputs)
     outs = tensors(run(**inputs))
     if not case.learn:
         return outs, []

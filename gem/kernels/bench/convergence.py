@@ -1,4 +1,4 @@
-"""Does a model learn the same with and without kernels? Two trainings that differ in nothing else, and a third that shows the noise."""
+"""Does a model learn the same with and without kernels? Two trainings that differ only in that, a third for noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from ..dispatch import use
 from .towers import tiny_model
 
-_NUDGE = 1e-6  # of each weight: what rounding alone could do
+_NUDGE = 1e-6  # relative change of each weight, about as much as rounding could cause
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Convergence:
     """Losses of each step.
 
     Attributes:
-        triton, torch: with and without kernels.
+        triton: with kernels.
+        torch: without kernels.
         nudged: without kernels, weights changed by a millionth before the first step.
     """
 
@@ -28,12 +29,12 @@ class Convergence:
     @property
     def difference(self) -> float:
         """Mean absolute difference between with and without, over the steps."""
-        return _apart(self.triton, self.torch)
+        return _mean_difference(self.triton, self.torch)
 
     @property
     def noise(self) -> float:
         """The same between two trainings without kernels."""
-        return _apart(self.nudged, self.torch)
+        return _mean_difference(self.nudged, self.torch)
 
     @property
     def same(self) -> bool:
@@ -42,21 +43,22 @@ class Convergence:
 
     @property
     def text(self) -> str:
-        """One line for the page."""
+        """One line for the page of measurements."""
         last = [sum(losses[-20:]) / len(losses[-20:]) for losses in (self.triton, self.torch, self.nudged)]
         return (
-            f"Convergence, {len(self.torch)} steps of a small model: loss {self.torch[0]:.4f} at first, mean of the last 20 with kernels "
-            f"{last[0]:.5f}, without {last[1]:.5f}, without and nudged by 1e-6 {last[2]:.5f}; mean difference {self.difference:.2e}, "
+            f"Convergence, {len(self.torch)} steps of a small model: loss {self.torch[0]:.4f} at first, "
+            f"mean of the last 20 with kernels {last[0]:.5f}, without {last[1]:.5f}, "
+            f"without and nudged by 1e-6 {last[2]:.5f}; mean difference {self.difference:.2e}, "
             f"noise {self.noise:.2e}: {'the same' if self.same else 'NOT the same'}."
         )
 
 
-def _apart(a: list[float], b: list[float]) -> float:
+def _mean_difference(a: list[float], b: list[float]) -> float:
     return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)
 
 
 def losses(mode: str, device: str, steps: int, nudge: float = 0.0) -> list[float]:
-    """Train GEM's wiring at a tiny size on records whose label is in their ECG.
+    """Train a tiny model of GEM's architecture on random records whose label shows in their ECG.
 
     Args:
         mode: of ``use``.
@@ -69,7 +71,7 @@ def losses(mode: str, device: str, steps: int, nudge: float = 0.0) -> list[float
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1 + nudge * torch.randn(parameter.shape, generator=generator).to(parameter))
-    # not Adam: it forgives a gradient of the wrong size
+    # not Adam, which hides gradients of the wrong scale
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     generator = torch.Generator().manual_seed(4)
     found = []
@@ -90,7 +92,12 @@ def losses(mode: str, device: str, steps: int, nudge: float = 0.0) -> list[float
 
 
 def compare(device: str, steps: int) -> Convergence:
-    """Train with kernels, without, and without from nudged weights."""
+    """Train with kernels, without, and without from nudged weights.
+
+    Args:
+        device: where.
+        steps: of each training.
+    """
     return Convergence(
         losses("triton", device, steps), losses("torch", device, steps), losses("torch", device, steps, _NUDGE)
     )

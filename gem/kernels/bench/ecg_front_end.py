@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ecg_front_end import MISSING, decoded, embed_int16
+from ..ecg_front_end import embed_int16
+from ..int16_samples import MISSING, decoded
 from .case import BenchCase, Inputs
 
 
@@ -27,7 +28,7 @@ def _inputs(
     g: torch.Generator,
 ) -> Inputs:
     samples = torch.randint(-1500, 1500, (records, leads, length), generator=g, device=device, dtype=torch.int16)
-    samples[:, :, : length // 20] = MISSING  # the electrodes came late
+    samples[:, :, : length // 20] = MISSING  # electrodes attached after the start
     signal = decoded(samples, zscore=zscore)
     if host:
         samples, signal = samples.cpu(), signal.cpu()
@@ -76,7 +77,7 @@ def _float(
     zscore: bool,
     probe: Tensor | None,
 ) -> Tensor:
-    """What the encoders do with a float32 signal that the host normalised; nothing of it is timed but the copy."""
+    """The encoders' path for a float32 signal that the host has normalised; only its copy is timed."""
     x = signal.to(weight.device, non_blocking=True).to(weight.dtype)
     tokens = F.conv1d(x, weight, bias, stride=weight.shape[2]).transpose(1, 2)
     if cls is not None:
@@ -85,7 +86,11 @@ def _float(
 
 
 def cases(tiny: bool = False) -> list[BenchCase]:
-    """ECG-CoCa in GEM-7B (12 x 5000, patch 50, width 768) and ``ecg_patch`` on gem-nano's 12 x 1250 z-scores (patch 25, width 192)."""
+    """ECG-CoCa in GEM-7B (12 x 5000, patch 50, width 768) and ``ecg_patch`` (12 x 1250 z-scores, patch 25, width 192).
+
+    Args:
+        tiny: at sizes small enough for Triton's interpreter.
+    """
     out = []
     for model, length, patch, width, dtype, cls, zscore in (
         ("GEM-7B", 5000, 50, 768, torch.bfloat16, True, False),

@@ -55,7 +55,7 @@ def _loop(
     picture_starts: Tensor,
     length: int,
 ) -> list[Tensor]:
-    """What the published code does: record by record, with the host looking on."""
+    """As the published code does it: record by record, synchronising with the host."""
     parts = zip(ecg.split(ecg_starts.diff().tolist()), picture.split(picture_starts.diff().tolist()), strict=True)
     merged = merge_tokens(ids, text, [torch.cat(pair) for pair in parts], _PLACEHOLDER, mask, labels)
     positions = (merged.attention_mask.cumsum(1) - 1).clamp(min=0)

@@ -1,4 +1,4 @@
-"""The two tables: a CSV that ``auto`` reads, a Markdown page for people."""
+"""The two tables: a CSV that ``auto`` reads, and a Markdown page for readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALWAYS = ("triton", "eager", "compile", "liger")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the figures depend on; ``"absent"`` where a package is not installed."""
+    """Versions of the packages that the figures depend on; ``"absent"`` if one is not installed."""
     found = {"python": platform.python_version(), "torch": torch.__version__, "cuda": str(torch.version.cuda)}
     for name in ("triton", "transformers", "liger-kernel"):
         try:
@@ -34,7 +34,13 @@ def heading(device: str) -> str:
 
 
 def cells(row: Row, device_class: str, limits: Ceilings) -> dict[str, str]:
-    """A row of the CSV: what ``auto`` reads first, then everything that was measured."""
+    """A row of the CSV: the columns that ``auto`` reads, then everything that was measured.
+
+    Args:
+        row: one case in one direction.
+        device_class: such as ``"sm_90"``.
+        limits: of the GPU.
+    """
     case = row.case
     floor_ms = 1e3 * case.floor_s(row.direction, limits.bytes_per_s, limits.flop_per_s.get(case.dtype, float("inf")))
     values: dict[str, str] = {
@@ -64,7 +70,13 @@ def _number(value: float | None) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """Write rows of ``cells`` under a comment line; cells that a row lacks stay empty."""
+    """Write rows of ``cells``; cells that a row lacks stay empty.
+
+    Args:
+        path: of the CSV.
+        rows: from ``cells``.
+        title: comment in the first line.
+    """
     columns = list(COLUMNS) + sorted({name for row in rows for name in row} - set(COLUMNS))
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {title}\n")
@@ -74,7 +86,14 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, str]], title: str) -> None
 
 
 def adopt(measured: Path, table: Path) -> Table:
-    """Make measured rows part of the table that ``auto`` obeys; rows of other kinds of GPU stay.
+    """Put measured rows into the table that ``auto`` reads; rows of other kinds of GPU stay.
+
+    Args:
+        measured: CSV of a run.
+        table: CSV that ``auto`` reads, changed.
+
+    Returns:
+        The new table.
 
     Raises:
         GemConfigError: either file is damaged.
@@ -89,7 +108,14 @@ def adopt(measured: Path, table: Path) -> Table:
 
 
 def markdown(rows: Sequence[Row], title: str, limits: Ceilings, more: Sequence[str] = ()) -> str:
-    """The page: one line per case and direction; times are median (p20-p80) in ms."""
+    """The page: one line per case and direction; times are median (p20-p80) in ms.
+
+    Args:
+        rows: what was measured.
+        title: GPU and versions.
+        limits: of the GPU.
+        more: paragraphs before the table.
+    """
     lines = [
         "# Kernels, measured",
         "",
@@ -104,7 +130,8 @@ def markdown(rows: Sequence[Row], title: str, limits: Ceilings, more: Sequence[s
         "",
         *more,
         "",
-        "| op | case | dtype | direction | floor | kernel | eager | torch.compile | Liger | others | achieved | peak MB kernel / best rival | held MB kernel / best rival | error | kernel against best rival |",
+        "| op | case | dtype | direction | floor | kernel | eager | torch.compile | Liger | others | achieved | "
+        "peak MB kernel / best rival | held MB kernel / best rival | error | kernel against best rival |",
         "| --- " * 15 + "|",
     ]
     for row in rows:
@@ -131,7 +158,7 @@ def markdown(rows: Sequence[Row], title: str, limits: Ceilings, more: Sequence[s
             achieved(row, "triton", limits),
             *pairs,
             (_number(row.errors.get("triton")) or "not run")
-            + ("" if row.right else " WRONG" if "triton" in row.errors else ""),
+            + ("" if row.is_correct else " WRONG" if "triton" in row.errors else ""),
             ratio,
         ]
         lines.append("| " + " | ".join(columns) + " |")

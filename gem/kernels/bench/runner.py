@@ -1,4 +1,4 @@
-"""Runs cases: checks each implementation against float64, times it, and turns the outcome into rows."""
+"""Runs the cases: checks each implementation against float64 and times it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from ..dispatch import use
-from .case import BenchCase, Inputs, cotangents, distance, doubled, learning, results, tensors
+from .case import BenchCase, Inputs, cotangents, distance, in_float64, results, tensors, with_gradients
 from .timing import Ceilings, Timing, held_mb, measure
 
-# ||out - ref|| / ||ref||: rounding of the dtype, several times over
+# largest ||out - ref|| / ||ref||: a small multiple of the dtype's rounding error
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 2e-2}
 
 
@@ -36,15 +36,15 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def right(self) -> bool:
+    def is_correct(self) -> bool:
         """Whether the kernel computes what it should."""
         limit = self.case.tolerance if self.case.tolerance is not None else TOLERANCE[self.case.dtype]
         return self.errors.get("triton", float("inf")) <= limit
 
     @property
     def triton_ms(self) -> float:
-        """Median; infinite where the kernel is wrong or did not run, so that ``auto`` never takes it."""
-        return self.timings["triton"].median if self.right and "triton" in self.timings else float("inf")
+        """Median; infinite if the kernel is wrong or did not run, so that ``auto`` never selects it."""
+        return self.timings["triton"].median if self.is_correct and "triton" in self.timings else float("inf")
 
     @property
     def rival(self) -> str:
@@ -54,7 +54,7 @@ class Row:
 
     @property
     def rival_ms(self) -> float:
-        """Its median; 0 where none ran, so that a kernel without a rival is not taken for a winner."""
+        """Its median; 0 if none ran, so that a kernel without a rival does not count as faster."""
         return self.timings[self.rival].median if self.rival else 0.0
 
 
@@ -64,10 +64,10 @@ class Bench:
 
     Attributes:
         device: ``"cuda"``; ``"cpu"`` is for tests of the bench itself.
-        deadline: ``time.monotonic()`` after which nothing more is started.
+        deadline: ``time.monotonic()`` after which no measurement is started.
         budget_s: seconds for the repetitions of one measurement.
         compiled: measure ``torch.compile`` too.
-        measure: what takes the time.
+        measure: the function that times an implementation.
     """
 
     device: str
@@ -81,14 +81,21 @@ class Bench:
         return self.deadline - time.monotonic()
 
     def run(self, cases: Iterable[BenchCase]) -> Iterator[Row]:
-        """The rows of each case, as they come; an implementation that fails is a note, not an end."""
+        """Run cases; an implementation that fails becomes a note in its rows.
+
+        Args:
+            cases: in this order.
+
+        Yields:
+            The rows of each case.
+        """
         for case in cases:
             rows = [Row(case, direction) for direction in case.directions]
             try:
                 self._run(case, rows)
-            except Exception as error:  # out of memory while inputs are made, say: the next case may fit
+            except Exception as error:  # for example out of memory while inputs are made; the next case may fit
                 for row in rows:
-                    row.notes.append(_said("case", error))
+                    row.notes.append(_error_note("case", error))
             if self.device == "cuda":
                 torch.cuda.empty_cache()
             yield from rows
@@ -97,8 +104,8 @@ class Bench:
         generator = torch.Generator(self.device).manual_seed(0)
         checked, timed = case.inputs(self.device, generator), case.inputs(self.device, generator)
         with use("torch"):
-            outs, grads = results(case, case.run, doubled(checked))
-        # kept on the host: float64 references must not count as an implementation's memory
+            outs, grads = results(case, case.run, in_float64(checked))
+        # on the host, so that the float64 references do not count as an implementation's memory
         want = [tensor.cpu() for tensor in (*outs, *grads)]
         del outs, grads
         for name, mode, run in self._implementations(case):
@@ -116,7 +123,7 @@ class Bench:
                         row.timings[name] = self._time(case, row.direction, run, timed)
             except Exception as problem:
                 for row in rows:
-                    row.notes.append(_said(name, problem))
+                    row.notes.append(_error_note(name, problem))
             if self.device == "cuda":
                 torch.cuda.empty_cache()
 
@@ -131,10 +138,10 @@ class Bench:
 
     def _time(self, case: BenchCase, direction: str, run: Callable[..., Any], inputs: Inputs) -> Timing:
         if direction == "forward":
-            fixed = learning(case, inputs)
+            fixed = with_gradients(case, inputs)
             with torch.no_grad():
                 return self.measure(lambda _: run(**fixed), self.device, budget_s=self.budget_s)
-        fixed = learning(case, inputs)
+        fixed = with_gradients(case, inputs)
         wanted = [fixed[name] for name in case.learn]
         outs = [out for out in tensors(run(**fixed)) if out.requires_grad]
         given = cotangents(outs)
@@ -154,13 +161,22 @@ class Bench:
         return Timing(timing.p20, timing.median, timing.p80, timing.repetitions, timing.peak_mb, held_mb(forward))
 
 
-def _said(name: str, error: Exception) -> str:
+def _error_note(name: str, error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{name}: {type(error).__name__}: {lines[0][:160] if lines else ''}"
 
 
 def achieved(row: Row, name: str, limits: Ceilings) -> str:
-    """Rate of an implementation in the unit of what bounds the case, such as ``"2410 GB/s"``; empty where nothing was counted."""
+    """Rate of an implementation in the unit that bounds the case, such as ``"2410 GB/s"``.
+
+    Args:
+        row: one case in one direction.
+        name: of the implementation.
+        limits: of the GPU.
+
+    Returns:
+        The rate; empty if it was not measured.
+    """
     if name not in row.timings or not row.timings[name].median:
         return ""
     n_bytes, flop = row.case.work(row.direction)

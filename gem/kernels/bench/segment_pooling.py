@@ -1,4 +1,4 @@
-"""Pooling per wave: four waves of twelve beats in twelve leads, against a product with a mask that lies in memory."""
+"""Pooling per wave: four waves of twelve beats in twelve leads, against a matrix product with a mask in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _inputs(
 
 
 def _mask(*, tokens: Tensor, starts: Tensor, ends: Tensor, first: Tensor, most: int) -> Tensor:
-    """Only right where every record has as many segments."""
+    """A product with a mask; correct only if all records have the same number of segments."""
     at = torch.arange(tokens.shape[1], device=tokens.device)
     start, end = starts.view(len(tokens), most, 1), ends.view(len(tokens), most, 1)
     covers = ((at >= start) & (at < end)).to(tokens.dtype)

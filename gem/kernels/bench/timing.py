@@ -1,4 +1,4 @@
-"""Time, memory and the two ceilings of a GPU."""
+"""Time, memory, and the two limits of a GPU: memory bandwidth and arithmetic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-_FLUSH_BYTES = 256 << 20  # more than any GPU's last cache: each repetition starts from memory
+_FLUSH_BYTES = 256 << 20  # more than any GPU's cache, so that each repetition starts from memory
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,12 @@ class Timing:
     """Milliseconds of one implementation.
 
     Attributes:
-        p20, median, p80: ms over the repetitions.
-        repetitions: how many.
-        peak_mb: memory beyond the inputs at the worst moment, MB; None on the CPU.
-        held_mb: memory that a forward pass keeps for the backward pass, outputs counted, MB; None where not asked.
+        p20: 20th percentile over the repetitions, ms.
+        median: ms.
+        p80: 80th percentile, ms.
+        repetitions: number of them.
+        peak_mb: peak memory beyond the inputs, MB; None on the CPU.
+        held_mb: memory that a forward pass keeps for the backward pass, outputs included, MB; None if not measured.
     """
 
     p20: float
@@ -55,11 +57,12 @@ def measure(
     """Repeat ``step`` for about ``budget_s`` seconds.
 
     Args:
-        step: what is timed; gets what ``prepare`` returned.
+        step: what is timed; called with the result of ``prepare``.
         device: ``"cuda"`` (events around each repetition, cache flushed before it) or ``"cpu"``.
         prepare: runs before each repetition, untimed.
-        budget_s: seconds for all repetitions together, preparation counted.
-        least, most: bounds on the number of repetitions.
+        budget_s: seconds for all repetitions together, preparation included.
+        least: smallest number of repetitions.
+        most: largest number of repetitions.
     """
     prepare = prepare or (lambda: None)
     gpu = device.startswith("cuda")
@@ -105,7 +108,7 @@ def _peak_mb(step: Callable[[Any], Any], prepare: Callable[[], Any]) -> float:
 
 
 def held_mb(forward: Callable[[], Any]) -> float:
-    """Memory that a forward pass leaves behind while its result lives, MB."""
+    """Memory that stays allocated after a forward pass while its result exists, MB."""
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     out = forward()
@@ -117,11 +120,11 @@ def held_mb(forward: Callable[[], Any]) -> float:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What the GPU reaches on plain work: the floors of all cases are counted from these.
+    """What the GPU reaches on simple work, from which the floors of all cases are computed.
 
     Attributes:
         bytes_per_s: of a large copy, bytes read plus bytes written.
-        flop_per_s: dtype -> of a large matrix product.
+        flop_per_s: dtype -> rate of a large matrix product.
     """
 
     bytes_per_s: float
@@ -129,7 +132,12 @@ class Ceilings:
 
 
 def ceilings(device: str, side: int = 8192) -> Ceilings:
-    """Measure them: a copy of ``side`` x ``side`` float64 and a product of that side (a quarter of it in float32)."""
+    """Measure the limits of a GPU.
+
+    Args:
+        device: the GPU.
+        side: of the float64 matrix that is copied and of the matrices that are multiplied (a quarter in float32).
+    """
     source = torch.randn(side, side, dtype=torch.float64, device=device)
     target = torch.empty_like(source)
     copy = measure(lambda _: target.copy_(source), device)

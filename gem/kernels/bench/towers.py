@@ -23,7 +23,7 @@ _TEXT = {
 
 
 def _build(name: str, device: str, dtype: torch.dtype) -> Any:
-    """GEM's towers and projectors with random weights in front of a decoder of one thin layer."""
+    """GEM's towers and projectors with random weights in front of a decoder of one narrow layer."""
     from ...configuration import GemConfig
     from ...modeling import GemForConditionalGeneration
 
@@ -68,7 +68,7 @@ _model = cache(_build)  # building takes seconds
 
 
 def tiny_model(device: str) -> Any:
-    """A new model of GEM's wiring, small enough for an interpreter; 12 leads x 100 samples, pictures of 28 x 28."""
+    """A new model of GEM's architecture, small enough for an interpreter; 12 leads x 100 samples, 28 x 28 pixels."""
     return _build("tiny", device, torch.float32)
 
 
@@ -87,7 +87,7 @@ def _inputs(name: str, rows: int, long: int, dtype: torch.dtype, device: str, g:
 
 
 def _encode(*, model: Any, ids: Tensor, ecg: Tensor, pixels: Tensor) -> list[Tensor]:
-    """Towers, projector and merge, as ``generate`` begins."""
+    """Towers, projector and merge: the first part of ``generate``."""
     model = _like(model, ecg)
     with torch.no_grad():
         merged = model._merge(ids, model.encode(ecg, pixels), None, None)
@@ -95,7 +95,7 @@ def _encode(*, model: Any, ids: Tensor, ecg: Tensor, pixels: Tensor) -> list[Ten
 
 
 def _step(*, model: Any, ids: Tensor, ecg: Tensor, pixels: Tensor) -> list[Tensor]:
-    """Forward and backward through everything; the loss and some gradients at both ends are the result."""
+    """Forward and backward pass of the whole model; returns the loss and some gradients at both ends."""
     model = _like(model, ecg)
     with torch.enable_grad():
         loss = model(input_ids=ids, ecg=ecg, pixel_values=pixels, labels=ids.clamp(min=0)).loss
@@ -137,12 +137,12 @@ def _case(model: str, rows: int, long: int, dtype: torch.dtype, tiny: bool, what
     name = "tiny" if tiny else model
     rows, long, shown = (min(rows, 2), 5, rows) if tiny else (rows, long, rows)
     side = {"GEM-7B": (336, 336), "gem-nano": (400, 512), "tiny": (28, 28)}[name]
-    # the least that must move: pictures in, tokens out are small beside the weights, which a batch reads once
+    # lower bound: pictures and tokens are small compared with the weights, which a batch reads once
     weights = {"GEM-7B": 303e6 + 86e6 + 21e6, "gem-nano": 11e6, "tiny": 1e5}[name]
-    # two operations a weight and token; attention's own are not counted
+    # two operations per weight and token; those of attention are not counted
     flop = {"GEM-7B": 2.0 * (303e6 * 577 + 86e6 * 101 + 21e6 * 677), "gem-nano": 0.0, "tiny": 0.0}[name] * rows
     factor = 3 if run is _step else 1
-    # through deep stacks of half precision the distance is that of the dtype times the depth
+    # errors of half precision grow with the depth of the model
     return BenchCase(
         "training step" if run is _step else "towers",
         f"{model}, batch {shown}, {what}",

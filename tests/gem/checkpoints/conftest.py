@@ -34,7 +34,7 @@ def unpack(path: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(params=["tree", "shared"])
 def published(request: pytest.FixtureRequest, tmp_path: Path) -> Published:
-    """Gives a release's folder and what its code returned: as packed in the tree, and in full where ``../shared`` lies."""
+    """A release's folder and the output of its code: the packed copy, and the full one if ``../shared`` exists."""
     if request.param == "shared":
         shared: Path = request.getfixturevalue("shared")
 

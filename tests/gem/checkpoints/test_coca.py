@@ -1,4 +1,4 @@
-"""A whole ECG-CoCa of other sizes, text tower and decoder included, against transformers' BERT and the decoder written out plainly."""
+"""A whole ECG-CoCa of other sizes, against transformers' BERT and a plain implementation of the decoder."""
 
 from __future__ import annotations
 

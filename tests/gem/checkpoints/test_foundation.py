@@ -1,4 +1,4 @@
-"""ECGFounder and ECG-FM: random checkpoints in their layouts, against a plain computation and transformers' wav2vec 2.0."""
+"""ECGFounder and ECG-FM: random checkpoints in their layouts, against plain code and transformers' wav2vec 2.0."""
 
 from __future__ import annotations
 

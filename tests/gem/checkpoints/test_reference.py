@@ -1,4 +1,4 @@
-"""Random checkpoints of other sizes and settings against the published computation written out plainly from its description."""
+"""Random checkpoints of other sizes and settings, against plain code written from the published descriptions."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ class Published:
             inner.load_state_dict({key: self.w[f"{CLIP}vision_model.{key}"] for key in inner.state_dict()})
 
     def look(self, x: Tensor) -> Tensor:
-        """(tiles, 3, H, W) -> (tiles, tokens, hidden): the layers by hand, so that no library's counting of them is trusted."""
+        """(tiles, 3, H, W) -> (tiles, tokens, hidden), layer by layer, independent of a library's layer indices."""
         body = getattr(self.clip, "vision_model", self.clip)
         states = [body.pre_layrnorm(body.embeddings(x))]
         for layer in body.encoder.layers:
@@ -418,7 +418,7 @@ def meit(
 )
 @torch.no_grad()
 def test_other_meits(tmp_path: Path, heads: int, kv: int, hidden: int, layers: int, config: dict[str, Any]) -> None:
-    """Every layer by hand: the vector, the same for each head, through the layer's own k and v, in front and without a position."""
+    """Layer by layer: the vector, the same for each head, through the layer's k and v, in front, without a position."""
     llm, w = meit(tmp_path, heads, kv, hidden, layers, **config)
     model = gem.load(tmp_path)
     ids, features, d = torch.randint(1, 70, (2, 7)), torch.randn(2, 36), hidden // heads

@@ -1,4 +1,4 @@
-"""``gem evaluate`` as a process, on the bundled records laid out like PTB-XL, with the bundled model; also on a folder with other folds and with gaps."""
+"""``gem evaluate`` as a process, with the bundled model on the bundled records laid out like PTB-XL, also with gaps."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def test_a_wrong_number_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     record = grounding.read_record(grounding.sample_path())
     measurement = grounding.measure(record)
     tally = _Tally()
-    monkeypatch.setattr(writing, "look", lambda *_: SimpleNamespace(write=lambda *_: ["The PR interval is 900 ms."]))
+    monkeypatch.setattr(
+        writing, "encode_records", lambda *_: SimpleNamespace(write=lambda *_: ["The PR interval is 900 ms."])
+    )
     suggested = [fact for fact in facts(measurement, [], {"MI": 0.9}) if fact.kind == "diagnosis"]
     tally.add(None, record, [], suggested, measurement)
     figures = tally.figures([frozenset({"MI"})])

@@ -17,7 +17,8 @@ import grounding
 from gem import terminal
 from gem.cli import entry as cli
 
-# clear the screen, colour, title, bell, back, NUL, C1's CSI, right-to-left override and isolate, line separator, half a pair
+# clear the screen, colour, title, bell, back, NUL, C1's CSI, right-to-left override and isolate, line separator, half
+# a pair
 HOSTILE = "a\x1b[2J\x1b[31mRED\x1b]0;pwn\x07\b\x00\x9b31m\u202eevil\u2066\u2028\udcffz"
 OBEYED = set("\x1b\x07\b\x00\x9b\u202e\u2066\u2028\r")
 
@@ -28,10 +29,10 @@ def assert_harmless(text: str) -> None:
 
 
 def test_plain() -> None:
-    assert_harmless(terminal.plain(HOSTILE))
-    assert terminal.plain(HOSTILE).startswith(r"a\x1b[2J\x1b[31mRED\x1b]0;pwn\x07\x08\x00\x9b31m\u202eevil")
-    assert terminal.plain("PR 160 ms, µV, °, naïve, Ωλ, 心電図") == "PR 160 ms, µV, °, naïve, Ωλ, 心電図"
-    assert all(terminal.plain(chr(code)) != chr(code) for code in [*range(32), *range(127, 160)])
+    assert_harmless(terminal.without_controls(HOSTILE))
+    assert terminal.without_controls(HOSTILE).startswith(r"a\x1b[2J\x1b[31mRED\x1b]0;pwn\x07\x08\x00\x9b31m\u202eevil")
+    assert terminal.without_controls("PR 160 ms, µV, °, naïve, Ωλ, 心電図") == "PR 160 ms, µV, °, naïve, Ωλ, 心電図"
+    assert all(terminal.without_controls(chr(code)) != chr(code) for code in [*range(32), *range(127, 160)])
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
@@ -39,9 +40,9 @@ def test_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     value = {HOSTILE: ["µ 心 \U0001f600", 1.5, None]}
-    terminal.say("µV ≥ 心", HOSTILE)
+    terminal.print_lines("µV ≥ 心", HOSTILE)
     said = raw.tell()
-    terminal.say_json(value)
+    terminal.print_json(value)
     sys.stdout.flush()
     text = raw.getvalue().decode(encoding)
     assert_harmless(text)
@@ -115,10 +116,10 @@ def test_explanations_hand_on_none(
 def test_warnings_go_through_the_same_door(capsys: pytest.CaptureFixture[str]) -> None:
     before = warnings.showwarning
     try:
-        terminal.take_warnings()
+        terminal.redirect_warnings()
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            terminal.take_warnings()
+            terminal.redirect_warnings()
             warnings.warn(HOSTILE, stacklevel=1)
     finally:
         warnings.showwarning = before
@@ -151,12 +152,12 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_say_takes_lines_and_nothing_else_breaks_them(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.say("one\ngem: error: two", "three")
+    terminal.print_lines("one\ngem: error: two", "three")
     assert capsys.readouterr().out == "one\\x0agem: error: two\nthree\n"
 
 
 def test_no_file_prints_past_the_door() -> None:
-    """The command line's own files print by ``say`` alone."""
+    """The command line's own files print by ``print_lines`` alone."""
     files = sorted(Path(cli.__file__).parent.glob("*.py"))
     assert len(files) > 4
     for path in files:
@@ -165,10 +166,10 @@ def test_no_file_prints_past_the_door() -> None:
 
 def test_numbers_are_not_touched(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"a": [1, 2.5, True, None, "µ"], "b": {}}
-    terminal.say_json(value)
+    terminal.print_json(value)
     assert json.loads(capsys.readouterr().out) == value
     with pytest.raises(ValueError, match="JSON"):
-        terminal.say_json({"a": float(np.nan)})
+        terminal.print_json({"a": float(np.nan)})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")

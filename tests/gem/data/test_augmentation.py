@@ -65,7 +65,7 @@ def test_pages_are_distorted_and_still_pages() -> None:
 def test_leads_on_one_scale_stay_on_one_scale() -> None:
     torch.manual_seed(0)
     one = torch.randn(1, 1, 500).expand(3, 6, 500)
-    out = augment(torch.cat([torch.randn(3, 12, 500), one], 1), together=6)[:, 12:]
+    out = augment(torch.cat([torch.randn(3, 12, 500), one], 1), shared_leads=6)[:, 12:]
     size = out.std(-1)
     kept = size > 0.5  # lost leads are zero but for noise and wander
     for row, there in zip(size, kept, strict=True):

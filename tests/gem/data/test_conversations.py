@@ -1,4 +1,4 @@
-"""Examples become batches: inputs from files, drawn or read; caches that may be deleted; distorted pages in training alone."""
+"""Examples become batches: inputs from files, drawn or read; caches; distorted pages in training only."""
 
 from __future__ import annotations
 

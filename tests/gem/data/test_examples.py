@@ -65,7 +65,7 @@ def test_challenge_layout(data: Path, tmp_path: Path) -> None:
 
 
 def write_challenge(folder: Path, name: str, sample: str, codes: str) -> None:
-    """A bundled record as the PhysioNet challenges store theirs: samples in a ``.mat`` file, diagnoses in the header."""
+    """A bundled record as in the PhysioNet challenges: samples in a ``.mat`` file, diagnoses in the header."""
     path = grounding.sample_path(sample)
     units = np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, 12).T
     savemat(folder / f"{name}.mat", {"val": units}, format="4")

@@ -11,7 +11,7 @@ import torch
 import grounding
 from gem import GemConfigError, GemInputError
 from gem.encoders import SignalContract
-from gem.kernels.ecg_front_end import decoded
+from gem.kernels.int16_samples import decoded
 from grounding import STANDARD_LEADS, ECGRecord
 from grounding.readers.samples import sample_names
 

@@ -8,7 +8,7 @@ import torch
 
 import grounding
 from gem.encoders import build_encoder
-from gem.encoders.ecg_beats import EcgBeats, average_beat, frontal
+from gem.encoders.ecg_beats import EcgBeats, average_beat, limb_leads_on_one_scale
 from grounding.synthetic import synthesize
 
 
@@ -30,7 +30,7 @@ def batch_of(encoder: EcgBeats, record: grounding.ECGRecord) -> torch.Tensor:
 def test_the_frontal_plane_is_solved_for_again(encoder: EcgBeats) -> None:
     record = grounding.read_record(grounding.sample_path())
     scaled = batch_of(encoder, record)
-    limb = frontal(scaled)[0].numpy()
+    limb = limb_leads_on_one_scale(scaled)[0].numpy()
     # what a filter without z-scoring leaves in millivolts
     true = record.resample(125.0).signal[:6, 100:1100].std(1)
     got = limb[:, 100:1100].std(1)
@@ -41,7 +41,7 @@ def test_the_frontal_plane_is_solved_for_again(encoder: EcgBeats) -> None:
 def test_without_a_limb_lead_nothing_is_made_up(encoder: EcgBeats) -> None:
     x = batch_of(encoder, grounding.read_record(grounding.sample_path()))
     x[:, 2] = 0.0
-    assert torch.equal(frontal(x), x[:, :6])
+    assert torch.equal(limb_leads_on_one_scale(x), x[:, :6])
 
 
 @pytest.mark.parametrize(("rate", "seed"), [(55.0, 0), (75.0, 1), (110.0, 2)])
@@ -108,10 +108,10 @@ def test_millivolts_keep_the_voltage_and_other_records_the_frontal_plane() -> No
     # where a beat is cut may move a little with its size
     assert float(beat.abs().max() / smaller_beat.abs().max()) == pytest.approx(2, rel=0.1)
     # the limb leads' own scale is theirs already
-    assert torch.allclose(frontal(whole), whole[:, :6], atol=0.01)
+    assert torch.allclose(limb_leads_on_one_scale(whole), whole[:, :6], atol=0.01)
     scored = grounding.ECGRecord.from_array(
         record.signal / record.signal.std(1, keepdims=True), record.fs, record.leads, units="zscore"
     )
-    solved = frontal(batch_of(made, scored))[0].std(1)
+    solved = limb_leads_on_one_scale(batch_of(made, scored))[0].std(1)
     true = whole[0, :6].std(1)
     assert torch.allclose(solved / solved.sum(), true / true.sum(), atol=0.02)

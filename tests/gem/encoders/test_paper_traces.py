@@ -20,7 +20,7 @@ def page() -> np.ndarray:
 
 
 def darkest(page: np.ndarray) -> np.ndarray:
-    """(rows, W): height in pixels of the ink's centre of gravity around each row, NaN where there is none; no learned part."""
+    """(rows, W): height of the ink's centre of gravity around each row, pixels, NaN without ink; nothing is learned."""
     ink = np.clip(170.0 - page[..., 0].astype(float), 0, None)
     out = []
     for centre in ROWS:

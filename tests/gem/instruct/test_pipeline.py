@@ -117,7 +117,7 @@ def test_a_folder_that_vanishes_is_an_error_that_names_it(tmp_path: Path) -> Non
 def test_a_shard_that_vanishes_is_an_error_that_names_it(tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     teacher = Meddling(lambda: shutil.rmtree(shards, ignore_errors=True))
-    with pytest.raises(EcgError, match=r"00000\.parquet: the shard is gone"):
+    with pytest.raises(EcgError, match=r"00000\.parquet: the shard is missing"):
         instruct(SOURCES, tmp_path, teacher, task_names=["report"], shard_size=1)
     assert instruct(SOURCES, tmp_path, Fake("x"), task_names=["report"], shard_size=1)["records"] == 2
 
@@ -141,7 +141,7 @@ def _no_parquet(shards: Path) -> None:
 @pytest.mark.parametrize(
     ("put", "said"),
     [
-        (_beside, r"00099\.parquet: no shard of this run"),
+        (_beside, r"00099\.parquet: not a shard of this run"),
         (_swapped, r"00001\.parquet: a shard of other recordings"),
         (_other_columns, r"00001\.parquet: not a shard of ours: it has other columns"),
         (_no_parquet, r"00001\.parquet: not a shard of ours"),

@@ -1,7 +1,8 @@
 """How kernels are tested: on a GPU where there is one, else under Triton's interpreter in a process of its own.
 
-Triton decides when it is imported whether it interprets, and the model's imports import it, so this process can't change its mind:
-``test_interpreter.py`` runs the files of kernel tests with TRITON_INTERPRET=1, and where it is among the tests, these are left to it.
+Triton decides when it is imported whether it interprets, and the model's imports import it, so this process can't
+change its mind: ``test_interpreter.py`` runs the files of kernel tests with TRITON_INTERPRET=1, and where it is among
+the tests, these are left to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bench without a GPU: its command, its statistics, its cases at tiny sizes, and the way of its table into ``auto``."""
+"""The bench without a GPU: its command, statistics and cases at tiny sizes, and its table in mode ``auto``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from gem.kernels import chosen, dispatch
+from gem.kernels import dispatch, kernel_selected
 from gem.kernels.bench import all_cases
 from gem.kernels.bench.case import BenchCase, distance
 from gem.kernels.bench.report import adopt, cells, markdown, write_csv
@@ -96,7 +96,7 @@ def test_the_names_are_those_of_the_dispatch() -> None:
 
 def test_a_table_is_written_read_back_and_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the kernel wins at sizes 10 and 100 and loses at 1000; its times come first, then eager's, then the rival's
-    monkeypatch.setattr("gem.kernels.bench.runner.Row.right", True)
+    monkeypatch.setattr("gem.kernels.bench.runner.Row.is_correct", True)
     rows: list[Row] = []
     for size, mine in ((10, 1.0), (100, 1.5), (1000, 2.0)):
         clock = fake([mine] * 3 + [3.0] * 3 + [1.9] * 3)
@@ -126,8 +126,8 @@ def test_a_table_is_written_read_back_and_obeyed(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(dispatch, "TABLE", committed)
     monkeypatch.setattr(dispatch, "device_class", lambda index: "sm_90")
     monkeypatch.setattr(dispatch, "_table", Table.read(committed))
-    assert chosen("merge", OnGpu(), 50, grad=True)  # type: ignore[arg-type]
-    assert not chosen("merge", OnGpu(), 500, grad=True)  # type: ignore[arg-type]
+    assert kernel_selected("merge", OnGpu(), 50, grad=True)  # type: ignore[arg-type]
+    assert not kernel_selected("merge", OnGpu(), 500, grad=True)  # type: ignore[arg-type]
 
     page = markdown(rows, "Some GPU; torch 1", LIMITS)
     assert "1.90x (liger)" in page

@@ -15,15 +15,15 @@ def test_the_same_loss_with_and_without(kernels: str, monkeypatch: pytest.Monkey
     import gem.kernels.dispatch as dispatch
 
     asked: set[str] = set()
-    chosen = dispatch.chosen
+    selected = dispatch.kernel_selected
 
     def spy(op: str, *args: Any, **more: Any) -> bool:
-        answer = chosen(op, *args, **more)
+        answer = selected(op, *args, **more)
         asked.update({op} if answer else ())
         return answer
 
     for file in ("dual_projector", "layer_norm", "merge_plan"):
-        monkeypatch.setattr(f"gem.kernels.{file}.chosen", spy)
+        monkeypatch.setattr(f"gem.kernels.{file}.kernel_selected", spy)
     found = compare(kernels, steps=200 if torch.cuda.is_available() else 4)
     assert asked == {"dual_projector", "layer_norm", "merge"}, "kernels were at work"
     assert found.same, found.text
@@ -40,13 +40,13 @@ def test_it_learns_and_repeats() -> None:
 def test_a_wrong_gradient_is_noticed(kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import gem.kernels.dual_projector as file
 
-    right = file.back_through
+    right = file.backward_to_first_layer
 
     def wrong(*args: Any) -> Any:
         dz, h, bias = right(*args)
         return dz * 2, h, bias
 
-    monkeypatch.setattr(file, "back_through", wrong)
+    monkeypatch.setattr(file, "backward_to_first_layer", wrong)
     found = compare(kernels, steps=4)
     assert mode() == "triton"
     assert not found.same

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gem import GemConfigError
-from gem.kernels import chosen, dispatch, mode, use
+from gem.kernels import dispatch, kernel_selected, mode, use
 from gem.kernels.dispatch import DispatchEntry, Table
 
 
@@ -24,9 +24,9 @@ def test_the_switch_goes_back() -> None:
 
 def test_without_a_gpu_auto_is_torch_and_triton_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert not chosen("merge", torch.zeros(1), 1)
+    assert not kernel_selected("merge", torch.zeros(1), 1)
     with use("triton"), pytest.raises(GemConfigError, match="cpu"):
-        chosen("merge", torch.zeros(1), 1)
+        kernel_selected("merge", torch.zeros(1), 1)
 
 
 def test_nothing_is_claimed_before_it_was_measured() -> None:
@@ -65,6 +65,6 @@ def test_auto_obeys_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     class OnGpu:
         device, dtype = torch.device("cuda", 0), torch.float32
 
-    assert chosen("merge", OnGpu(), 100, grad=True)  # type: ignore[arg-type]
-    assert not chosen("merge", OnGpu(), 100, grad=False)  # type: ignore[arg-type]
-    assert not chosen("layer_norm", OnGpu(), 100, grad=True)  # type: ignore[arg-type]
+    assert kernel_selected("merge", OnGpu(), 100, grad=True)  # type: ignore[arg-type]
+    assert not kernel_selected("merge", OnGpu(), 100, grad=False)  # type: ignore[arg-type]
+    assert not kernel_selected("layer_norm", OnGpu(), 100, grad=True)  # type: ignore[arg-type]

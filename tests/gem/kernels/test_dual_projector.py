@@ -269,11 +269,11 @@ def test_one_input_alone_and_generation(kernels: str) -> None:
 def test_adapters_and_hooks_keep_their_own_way(kernels: str) -> None:
     model = tiny().to(kernels)
     weight = model.ecg_projector.weight  # type: ignore[union-attr]
-    assert towers.grouped(model, 5, weight)
+    assert towers.uses_dual_projector(model, 5, weight)
     handle = model.vision_projector[0].register_forward_hook(lambda *_: None)  # type: ignore[index]
-    assert not towers.grouped(model, 5, weight)
+    assert not towers.uses_dual_projector(model, 5, weight)
     handle.remove()
-    assert towers.grouped(model, 5, weight)
+    assert towers.uses_dual_projector(model, 5, weight)
     model.vision_projector[2] = torch.nn.Sequential(model.vision_projector[2])  # type: ignore[index]
-    assert not towers.grouped(model, 5, weight)
-    assert not towers.grouped(tiny(share_projector=False, ecg_projector=None).to(kernels), 5, weight)
+    assert not towers.uses_dual_projector(model, 5, weight)
+    assert not towers.uses_dual_projector(tiny(share_projector=False, ecg_projector=None).to(kernels), 5, weight)

@@ -12,7 +12,8 @@ from torch import Tensor
 from gem import GemInputError
 from gem.encoders import build_encoder
 from gem.kernels import use
-from gem.kernels.ecg_front_end import MISSING, decoded, embed_int16, embed_op, reference
+from gem.kernels.ecg_front_end import embed_int16, embed_op
+from gem.kernels.int16_samples import MISSING, decoded, reference
 
 # records, leads, samples, patch, width, class token, z-score, gain and baseline
 CASES: dict[str, tuple[int, int, int, int, int, bool, bool, bool]] = {

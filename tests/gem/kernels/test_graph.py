@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gem import GemError, GemForConditionalGeneration
 from gem.kernels import use
-from gem.kernels.graph import CudaGraph, Graphs, addresses, beside, hooked
+from gem.kernels.graph import CudaGraph, Graphs, addresses, has_forward_hooks, run_concurrently
 
 
 class Recorded(CudaGraph):
@@ -127,9 +127,9 @@ def test_copies_start_anew(graphs: Graphs) -> None:
 
 def test_hooks_and_addresses() -> None:
     layer = nn.Sequential(nn.Linear(3, 2))
-    assert not hooked(layer.modules())
+    assert not has_forward_hooks(layer.modules())
     handle = layer[0].register_forward_pre_hook(lambda *_: None)
-    assert hooked(layer.modules())
+    assert has_forward_hooks(layer.modules())
     handle.remove()
     assert addresses(layer.modules()) == addresses(layer.modules())
     assert addresses(layer.modules()) != addresses(copy.deepcopy(layer).modules())
@@ -146,7 +146,10 @@ def test_modules_are_listed_anew_where_one_was_replaced() -> None:
 
 
 def test_beside_gives_both() -> None:
-    assert beside(lambda: torch.ones(1), lambda: torch.zeros(1), torch.device("cpu")) == (torch.ones(1), torch.zeros(1))
+    assert run_concurrently(lambda: torch.ones(1), lambda: torch.zeros(1), torch.device("cpu")) == (
+        torch.ones(1),
+        torch.zeros(1),
+    )
 
 
 class Model:
@@ -171,7 +174,9 @@ class Model:
 def model(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
     # recordings hold plain torch here: the merge and norm kernels are others' tests
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setattr("gem.fusion.towers.chosen", lambda op, *a, **k: op == "towers" and os.environ["MODE"] == "on")
+    monkeypatch.setattr(
+        "gem.fusion.towers.kernel_selected", lambda op, *a, **k: op == "towers" and os.environ["MODE"] == "on"
+    )
     monkeypatch.setenv("MODE", "on")
     return Model(tiny_model())
 

@@ -10,7 +10,7 @@ import torch
 from gem import GemInputError
 from gem.fusion.merge import Merged, merge_tokens
 from gem.kernels import use
-from gem.kernels.merge_plan import LONG, TWO, UNFED, UNPLACED, Placed, plan_op
+from gem.kernels.merge_plan import NO_PLACEHOLDER, NO_TOKENS, ROW_TOO_LONG, TWO_PLACEHOLDERS, Placed, plan_op
 from gem.kernels.merge_rows import merge, rows_op
 
 SIZES = {"odd": (101, 67), "one": (1, 1), "prime": (13, 577)}
@@ -99,7 +99,7 @@ def test_problems_are_told_without_asking_the_host(kernels: str) -> None:
     values["length"] = 5
     for mode in ("triton", "torch"):
         with use(mode):
-            assert merge(**values).problem.tolist() == [TWO, UNPLACED, UNFED, LONG]
+            assert merge(**values).problem.tolist() == [TWO_PLACEHOLDERS, NO_PLACEHOLDER, NO_TOKENS, ROW_TOO_LONG]
 
 
 def test_gradcheck(kernels: str) -> None:

@@ -1,7 +1,7 @@
-"""A device that is not the CPU, for machines without one: its tensors say ``meta``, hold numbers all the same, and don't mix with the CPU's.
+"""A second device for machines without a GPU: tensors on ``meta`` that hold numbers and can't be mixed with the CPU's.
 
-A training step may look at values from the host (which texts to write, how long a row is), which plain meta tensors have none of. Here
-every op is done on the CPU behind the scenes, and one that is given tensors of both devices is refused as CUDA refuses it.
+A training step may read values on the host (which texts to write, how long a row is), and plain meta tensors have no
+values. Here every op is computed on the CPU, and an op on tensors of both devices is refused as CUDA refuses it.
 """
 
 from __future__ import annotations

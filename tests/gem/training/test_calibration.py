@@ -1,4 +1,4 @@
-"""Calibration: what is known to be overconfident is brought back, rare classes stay near the rest, and the model says the fitted numbers."""
+"""Calibration: overconfidence is removed, rare classes stay near the others, and the model gives the fitted numbers."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import wfdb
 
-from gem.training.delineator import Delineator, export, main, read_marks, taught
+from gem.training.delineator import Delineator, export, labelled_by_teachers, main, read_marks
 from grounding import read_record, sample_path, synthesize
 from grounding.delineation.features import FS_HZ, net_input
 from grounding.delineation.learned import WEIGHTS, probabilities
@@ -20,7 +20,7 @@ MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
 
 
 def write_marked(folder: Path) -> None:
-    """Three records as LUDB stores them: the bundled one with its cardiologists' marks, and two synthetic ones marked by their truth."""
+    """Three records as in LUDB: the bundled one with its cardiologists' marks, and two synthetic ones."""
     for end in (".hea", ".dat"):
         text = sample_path("ludb_13").with_suffix(end).read_bytes()
         (folder / f"13{end}").write_bytes(text.replace(b"ludb_13", b"13") if end == ".hea" else text)
@@ -64,7 +64,7 @@ def test_unmarked_recordings_teach_with_the_teachers_word(tmp_path: Path) -> Non
     for name in ("ptbxl_13", "ptbxl_139"):
         for end in (".hea", ".dat"):
             shutil.copy(sample_path(name).with_suffix(end), plain)
-    rows = taught([plain], [WEIGHTS])
+    rows = labelled_by_teachers([plain], [WEIGHTS])
     assert len(rows) == 2
     signal, target, counts = rows[0]
     assert signal.shape == (12, 2500)

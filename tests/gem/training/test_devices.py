@@ -26,7 +26,7 @@ from gem.training.contrastive import Contrastive, baseline_wander, zero_gaps
 from gem.training.instruction import Instruction
 from gem.training.pretraining import SelfSupervised, keep_leads
 from gem.training.probe import Probe
-from gem.training.reports import Reports, stretch_noise
+from gem.training.reports import Reports, segment_noise
 from gem.training.start import save, start
 from gem.training.tuning import SeededSteps
 
@@ -185,13 +185,13 @@ def test_changes_are_drawn_where_the_batch_is() -> None:
     ecg, pixels = torch.empty(4, 12, 500, device="meta"), torch.empty(4, 3, 32, 40, device="meta")
     changes = (
         (ecg, augment),
-        (ecg, partial(augment, together=6)),
+        (ecg, partial(augment, shared_leads=6)),
         (ecg[..., :100], partial(augment_beats, onset=38)),
         (pixels, augment_pictures),
         (pixels, augment_traces),
         (ecg, partial(baseline_wander, chance=0.5)),
         (ecg, partial(zero_gaps, chance=0.5)),
-        (ecg, partial(stretch_noise, share=0.1)),
+        (ecg, partial(segment_noise, share=0.1)),
     )
     for batch, change in changes:
         out = change(batch)

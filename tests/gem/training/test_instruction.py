@@ -1,4 +1,4 @@
-"""What learns and how fast: whole decoder, LoRA, frozen towers, rates by part; checkpointing, accumulation, bfloat16, caches and packing."""
+"""Trained parts and rates: decoder, LoRA, frozen towers; checkpointing, accumulation, bfloat16, caches, packing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-supervised pre-training: the loss falls below chance, nothing but the encoder learns, and others go on from it."""
+"""Self-supervised pre-training: the loss falls below chance, only the encoder is trained, and others start from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chains of resumed runs, cut off anywhere and as often as one likes, end with the weights of one that was never cut off."""
+"""Chains of resumed runs, interrupted anywhere and repeatedly, end with the weights of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Numbers(ResumableData):
         self.count, self.batch, self.validates, self.workers = count, batch, validates, workers
 
     def train_dataloader(self) -> ResumableLoader:
-        return self.resumable(ResumableLoader(Rows(self.count), GlobalBatches(self.count, self.batch), self.workers))
+        return self.resumable_loader(
+            ResumableLoader(Rows(self.count), GlobalBatches(self.count, self.batch), self.workers)
+        )
 
     def val_dataloader(self) -> Any:
         return ResumableLoader(Rows(3), GlobalBatches(3, 2, shuffle=False)) if self.validates else []
@@ -234,7 +236,7 @@ def ptbxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["signal", "picture", "explanation"])
 def test_gem_nanos_modules_in_chains(kind: str, ptbxl: Path, tmp_path: Path) -> None:
-    """Views, opinions and pages that are worked out once are worked out again after a cut, and are the same to the last bit."""
+    """Cached views, teacher probabilities and pages are recomputed in a resumed run, equal to the last bit."""
     encoder = {"name": "ecg_beats", "kwargs": {"widths": [8], "depth": 1, "beat_width": 4, "beat_hidden": 8}}
     model = {**TINY, "ecg_encoder": encoder}
     torch.manual_seed(3)

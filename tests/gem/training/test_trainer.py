@@ -58,7 +58,7 @@ class Rows(Dataset[dict[str, Tensor]]):
 
 
 def stepped(model: Any, data: Any, batch: int, folder: Path) -> dict[str, Tensor]:
-    """The weights after the one optimizer step over four rows, in batches of ``batch``; plain SGD, so that the gradient's size shows."""
+    """The weights after one step of SGD, which shows the gradient's scale, over four rows in batches of ``batch``."""
     arguments = transformers.TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=batch,
@@ -164,7 +164,7 @@ class Pairs(Dataset[dict[str, Tensor]]):
 
 
 def test_ecg_coca_takes_the_mean_over_its_batches(tmp_path: Path) -> None:
-    """Records are told from those of their own batch: two batches of two are the mean of their losses, not one batch of four."""
+    """Records are contrasted within their batch: two batches of two give the mean of their losses, not one of four."""
 
     def made() -> EcgCocaModel:
         torch.manual_seed(0)

@@ -15,7 +15,7 @@ import gem
 from gem.cli.train import CONFIGS, find_config
 from gem.data.ptbxl_batches import PtbxlData
 from gem.errors import GemConfigError
-from gem.training.classification import Classification, choose_share, choose_thresholds
+from gem.training.classification import Classification, choose_picture_weight, choose_thresholds
 from gem.training.explanation import ExplanationTuning
 from gem.training.start import start
 
@@ -130,8 +130,8 @@ def test_a_picture_is_heard_as_far_as_it_helps() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, (400, 2)).astype(float)
     good, poor = truth + rng.normal(0, 0.7, truth.shape), truth + rng.normal(0, 7.0, truth.shape)
-    assert choose_share(truth, good, poor) == 0.05
-    assert choose_share(truth, good, truth + rng.normal(0, 0.7, truth.shape)) >= 0.4
+    assert choose_picture_weight(truth, good, poor) == 0.05
+    assert choose_picture_weight(truth, good, truth + rng.normal(0, 0.7, truth.shape)) >= 0.4
 
 
 def test_rhythm_and_beat_learn_apart_and_their_heads_are_not_saved(ptbxl_like: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was; two processes do what one does; packed rows have the loss of padded ones."""
+"""A killed run resumes where it was; two processes equal one; packed rows have the loss of padded ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_killed_run_loses_no_finished_step(data: Path, tmp_path: Path) -> None
 
 
 def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
-    """DDP and FSDP2 (gloo, float32): the losses and the saved weights of one process; FSDP2 with LoRA goes on from a checkpoint."""
+    """DDP and FSDP2 (gloo, float32) have the losses and weights of one process; FSDP2 with LoRA resumes."""
     _, one = tiny.run(data, tmp_path / "one", 4, batch=4)
     root, out = Path(__file__).resolve().parents[3], tmp_path / "two"
     out.mkdir()

@@ -1,4 +1,4 @@
-"""Tiny models and a tiny instruction set for the training tests; also a program that trains, for tests that need processes."""
+"""Tiny models and a tiny instruction set for the training tests; also a program that trains, for separate processes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def write_data(folder: Path, count: int = 8) -> Path:
 
 
 def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
-    """A folder laid out as ``gem.data.ptbxl`` reads it: one raw record of fold 8 and one filtered, the others of folds 1-7."""
+    """A folder that ``gem.data.ptbxl`` reads: one raw record of fold 8 and one filtered, the others of folds 1-7."""
     records = folder / "ptbxl" / "records500" / "00000"
     records.mkdir(parents=True)
     (folder / "ptbxl_filtered").mkdir()

@@ -104,7 +104,8 @@ def _av_block(number: int, prolonged: str, segments: list[str], values: list[str
     name = "first degree AV block"
     conducted = _loop(
         (
-            "Regarding the criterion you selected, looking at the overall rhythm, is every P wave, excluding those following premature beats, consistently followed by a QRS complex on this ECG?",
+            "Regarding the criterion you selected, looking at the overall rhythm, is every P wave, excluding those "
+            "following premature beats, consistently followed by a QRS complex on this ECG?",
             "Yes",
         ),
         (
@@ -122,17 +123,20 @@ def _av_block(number: int, prolonged: str, segments: list[str], values: list[str
     word = "prolonged" if prolonged == "Yes" else "non-prolonged"
     late = _loop(
         (
-            "Regarding the criterion you selected, is the PR interval prolonged on this ECG? Note that a PR interval is considered to be prolonged if it is greater than 200 milliseconds.",
+            "Regarding the criterion you selected, is the PR interval prolonged on this ECG? Note that a PR interval "
+            "is considered to be prolonged if it is greater than 200 milliseconds.",
             prolonged,
         ),
         (
-            f"In addition to the finding you just identified, which other diagnostic criterion should be evaluated to diagnose {name}?",
+            "In addition to the finding you just identified, which other diagnostic criterion should be evaluated "
+            f"to diagnose {name}?",
             ["Prolongation of the PR interval", "Shortened PR intervals", "Prolongation of the QT interval"],
         ),
         [
             _question(
                 "wave_grounding",
-                f"In which of the following segments can you observe a P wave that demonstrates a {word} PR interval? {SEGMENT}",
+                "In which of the following segments can you observe a P wave that demonstrates "
+                f"a {word} PR interval? {SEGMENT}",
                 sorted(segments),
                 segments[0],
             ),
@@ -153,7 +157,8 @@ def _right_block(number: int, segments: list[str]) -> dict[str, object]:
     name = "complete right bundle branch block"
     wide = _loop(
         (
-            "Regarding the criterion you selected, is the QRS duration prolonged on this ECG? Note that a QRS duration is considered to be prolonged if it is greater than 120 milliseconds.",
+            "Regarding the criterion you selected, is the QRS duration prolonged on this ECG? Note that a QRS duration "
+            "is considered to be prolonged if it is greater than 120 milliseconds.",
             "Yes",
         ),
         (
@@ -167,7 +172,8 @@ def _right_block(number: int, segments: list[str]) -> dict[str, object]:
         [
             _question(
                 "wave_grounding",
-                f"In which of the following segments can you observe a QRS wave that demonstrates the prolonged QRS duration? {SEGMENT}",
+                "In which of the following segments can you observe a QRS wave that demonstrates "
+                f"the prolonged QRS duration? {SEGMENT}",
                 sorted(segments),
                 segments[0],
             ),
