@@ -265,6 +265,8 @@ def run_command(words: list[str]) -> int:
     return 0
 
 
+GROUPS = ("grounding.delineators", "gem.benchmarks")  # of entry points, where they are no modules
+WRITTEN = ("gem/kernels/table.csv",)  # by commands that a page describes
 PUBLIC = (
     "grounding grounding.readers grounding.delineation grounding.criteria grounding.paper "
     "gem gem.encoders gem.metrics gem.evaluation gem.kernels"
@@ -304,6 +306,34 @@ def test_the_reasons_not_to_run_are_few_and_plain() -> None:
     comments = [line for page in PAGES for line in re.findall(r"<!--.*?-->", page.read_text())]
     unknown = [line for line in comments if not MARK.fullmatch(line) and "exits with" not in line]
     assert unknown == []
+
+
+def test_what_the_pages_name_is_there() -> None:
+    """Dotted names of this library, and files of it."""
+    wrong = []
+    for page in PAGES:
+        text = page.read_text()
+        paths = re.findall(r"`((?:grounding|gem|tests|benchmarks|docs)/[\w/.*]+)`", text)
+        gone = [path for path in paths if path not in WRITTEN and not list(ROOT.glob(path.rstrip("/")))]
+        gone += [name for name in re.findall(r"`((?:grounding|gem)(?:\.\w+)+)[(`]", text) if not exists(name)]
+        wrong += [f"{page.relative_to(ROOT)}: {name}" for name in gone]
+    assert wrong == []
+
+
+def exists(path: str) -> bool:
+    """Whether there is a module, or something in one, of this dotted name."""
+    parts = path.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for name in parts[cut:]:
+            if not hasattr(found, name):
+                return path in GROUPS
+            found = getattr(found, name)
+        return True
+    return False
 
 
 @pytest.mark.slow
