@@ -301,6 +301,17 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    "command", ["explain", "measure", "render", "check", "info", "evaluate", "convert", "instruct"]
+)
+def test_every_option_is_on_the_page_of_the_command_line(command: str) -> None:
+    page = (DOCS / "cli.md").read_text()
+    parser = _parser([command])
+    subparsers = next(action for action in parser._actions if action.choices)
+    options = set(subparsers.choices[command]._option_string_actions) - {"-h"}  # type: ignore[index]
+    assert [option for option in sorted(options) if not re.search(rf"`[^`]*{option}\b", page)] == []
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)", page.read_text()):
