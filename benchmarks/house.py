@@ -1,8 +1,9 @@
-"""How large the house is, and how far a recording walks through it: files, lines, functions entered, rooms, import times.
+"""Files, lines, import times, and the functions that a recording and a batch enter on their way.
 
     python benchmarks/house.py [TREE]
 
-TREE is a checkout, this one where none is given. ``docs/architecture.md`` has the figures before and after the rooms were made.
+TREE is a checkout, this one where none is given. ``docs/architecture.md`` has the figures before and after the rooms
+were made.
 """
 
 from __future__ import annotations

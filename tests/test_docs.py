@@ -1,8 +1,10 @@
 """The pages of docs, tried as they stand.
 
-Page by page, in order and in one temporary folder: Python blocks run, ``gem`` commands run in this process, and what a ``text`` block below them shows is
-compared with what they print. A line such as `` `my_reader.py`: `` above a block makes it that file. In the folder lies ``PTBXL``: nine records, laid out as PTB-XL is
-downloaded. What can't run here says so in an HTML comment above the block (``<!-- needs a GPU -->``); it has to parse, and its commands are held against the parsers.
+Page by page, in order and in one temporary folder: Python blocks run, ``gem`` commands run in this process, and what
+a ``text`` block below them shows is compared with what they print. A line such as `` `my_reader.py`: `` above a block
+makes it that file. In the folder lies ``PTBXL``: nine records, laid out as PTB-XL is downloaded. What can't run here
+says so in an HTML comment above the block (``<!-- needs a GPU -->``); it has to parse, and its commands are held
+against the parsers.
 """
 
 from __future__ import annotations
@@ -92,7 +94,10 @@ def blocks_of(path: Path) -> list[Block]:
 
 
 def commands_of(text: str, folder: Path) -> list[list[str]]:
-    """The commands that a shell block runs, in their order, with loops and variables expanded: bash itself tells, with stand-ins for the programs."""
+    """The commands that a shell block runs, in their order, with loops and variables expanded.
+
+    Bash itself runs the block, with stand-ins for the programs.
+    """
     out = folder / ".commands"
     out.unlink(missing_ok=True)
     names = "gem python pip source torchrun srun tensorboard make sphinx-build pytest"

@@ -1,4 +1,4 @@
-"""Pack the published code's checkpoints and outputs (``../shared/parity``) into a folder: ``python make.py PARITY OUT``.
+"""Pack the published code's checkpoints and outputs into a folder: ``python make.py ../shared/parity OUT``.
 
 What is left out, so that all six fit into 5 MB, is said in README.md.
 """
