@@ -39,7 +39,7 @@ def test_protocols(diagnosis: str, met: list[bool], state: str | int) -> None:
 def test_every_protocol_ends_and_names_known_signs(reasoner: Reasoner) -> None:
     for protocol in load_protocols():
         for step in protocol["steps"]:
-            sign = Reasoner._asked(step)
+            sign = Reasoner._sign_of(step)
             assert isinstance(reasoner._sign(sign), bool)
             assert sign.leads or hasattr(reasoner.signs, f"_is_{sign.name}") or sign.name.startswith("premature"), step
         assert isinstance(reasoner._diagnose(protocol["names"][0]), bool)
