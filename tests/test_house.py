@@ -115,7 +115,7 @@ LAYERS = (
     {"gem.encoders"},
     {"gem.fusion", "gem.outputs"},
     {"gem.modeling", "gem.processing"},
-    {"gem.auto", "gem.checkpoints", "gem.saliency"},
+    {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},
     {"gem.explaining"},
     {"gem"},
     # the laboratory
