@@ -56,6 +56,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "presets":
+        return importlib.import_module(".presets", __name__)
     if name in _LAZY_MODULES:
         module = importlib.import_module(f".{_LAZY_MODULES[name]}", __name__)
         value = getattr(module, name)

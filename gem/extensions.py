@@ -47,7 +47,8 @@ def load_extension(name: str) -> ModuleType | None:
     known = sys.modules.get(key)
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known
-    if known is not None or importlib.util.find_spec(key) is not None:
+    other = importlib.util.find_spec(key) if known is None else known.__spec__
+    if known is not None or (other is not None and other.origin != str(path)):
         raise GemInputError(f"a module {key} is there already", where=name, remedy="call the file something else")
     spec = importlib.util.spec_from_file_location(key, path)
     assert spec is not None  # for mypy: a .py file has one

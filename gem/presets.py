@@ -1,6 +1,6 @@
-"""The published systems and ours as configs: numbers alone, one function each, so that two of them can be read side by side.
+"""The published systems and ours as configs: numbers alone, one function each, to read side by side.
 
-    model = gem.GemForConditionalGeneration(gem.presets.gem_7b())      # random weights; on the meta device to count them
+    model = gem.GemForConditionalGeneration(gem.presets.gem_7b())  # random weights
 
 A published folder is loaded by ``gem.load``, whose config comes from the folder; these say what such a folder holds.
 

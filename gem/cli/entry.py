@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import grounding
 from grounding import EcgError
 
+from ..errors import GemInputError
 from ..extensions import load_extension
 from ..extras import how_to_install
 from ..terminal import Parser, print_error, print_json, print_lines, print_traceback, redirect_warnings
@@ -106,6 +107,8 @@ def _with_extensions(words: Sequence[str]) -> list[str]:
     for word in waiting:
         if word == "--import" or word.startswith("--import="):
             name = next(waiting, "") if word == "--import" else word.partition("=")[2]
+            if not name or name.startswith("-"):
+                raise GemInputError("--import without a file", remedy="--import my_encoder.py")
             load_extension(name)
         else:
             left.append(word)
@@ -149,6 +152,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     sub = command("measure", _measure, "measure a recording", reading)
     sub.add_argument("record", metavar="REC", help="a recording")
     sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
+    sub.add_argument(
+        "--delineator", default="auto", help="learned, classical, nk_dwt, ..., or one of your own (--import)"
+    )
     sub.add_argument(
         "--second-opinion",
         action="store_true",
@@ -301,7 +307,7 @@ def _print_explanation(explanation: Any) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    measurement = grounding.measure(_read(args.record, args), second_opinion=args.second_opinion)
+    measurement = grounding.measure(_read(args.record, args), args.delineator, second_opinion=args.second_opinion)
     if args.json:
         print_json(measurement.to_dict())
         return

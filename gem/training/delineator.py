@@ -1,6 +1,6 @@
 r"""Train the learned delineator on cardiologists' marks (LUDB) and export it to ONNX.
 
-    python -m gem.training.delineator ../shared/data/ludb --out grounding/measurement/weights
+    python -m gem.training.delineator ../shared/data/ludb --out grounding/delineation/weights
     # leave a fifth of the records out
     python -m gem.training.delineator ../shared/data/ludb --fold 0 --folds 5 --out OUT
     # learn from recordings without marks too

@@ -29,7 +29,9 @@ value, leads, seconds.
 
 ## Adding a finding
 
-Add one entry to a file of the knowledge base: `name label group when source`, and where they apply `unless` with
+A finding of your own needs no change to the library: a YAML file with such an entry, given to
+`grounding.criteria.add_findings` or to `--import` ([extend](extend.md)). To add one to the library, add one entry to a
+file of the knowledge base: `name label group when source`, and where they apply `unless` with
 `unless_reason`, `adaptation` (how the rule differs from the source, and why), `limits` of its own, `shows` (further
 values given as evidence, beside those that the rule reads), `terms` (names of the finding in texts, which
 `grounding.check` recognises) and `weakness`. The criterion in words is generated from `when`, so that it says what is

@@ -124,7 +124,7 @@ def load_knowledge() -> Mapping[str, FindingEntry]:
     Raises:
         CriterionError: an entry can't be read.
     """
-    return {**_bundled(), **_added} if _added else _bundled()
+    return {**bundled_knowledge(), **_added} if _added else bundled_knowledge()
 
 
 def add_findings(path: str | Path) -> tuple[str, ...]:
@@ -156,8 +156,8 @@ def add_findings(path: str | Path) -> tuple[str, ...]:
         raise CriterionError("not a list of entries", where=str(path), remedy="see docs/extend.md")
     new_entries: dict[str, FindingEntry] = {}
     for raw_entry in raw:
-        entry = _entry(raw_entry, {**_bundled(), **_added, **new_entries}.keys())
-        if entry.name in _bundled() or entry.name in new_entries:
+        entry = _entry(raw_entry, {**bundled_knowledge(), **_added, **new_entries}.keys())
+        if entry.name in bundled_knowledge() or entry.name in new_entries:
             raise CriterionError("an entry of this name is there already", where=f"{path}: {entry.name}")
         new_entries[entry.name] = entry
     _added.update(new_entries)
@@ -168,7 +168,8 @@ _added: dict[str, FindingEntry] = {}
 
 
 @lru_cache(maxsize=1)
-def _bundled() -> Mapping[str, FindingEntry]:
+def bundled_knowledge() -> Mapping[str, FindingEntry]:
+    """The entries that come with the library, by name."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

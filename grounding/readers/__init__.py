@@ -19,8 +19,9 @@ from . import (  # noqa: F401  (each registers itself)
     scp,
     wfdb,
 )
+from .channels import Channels
 from .reading import read_record
 from .registry import Reader, readers, register_reader
 from .samples import sample_names, sample_path
 
-__all__ = ["Reader", "read_record", "readers", "register_reader", "sample_names", "sample_path"]
+__all__ = ["Channels", "Reader", "read_record", "readers", "register_reader", "sample_names", "sample_path"]

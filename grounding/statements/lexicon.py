@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-from ..criteria.knowledge import LEAD_GROUPS, load_knowledge
+from ..criteria.knowledge import LEAD_GROUPS, bundled_knowledge, load_knowledge
 from ..record import STANDARD_LEADS
 from .tokens import _TOKEN, normalised, word_of
 
@@ -295,7 +295,8 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
     found: dict[tuple[str, ...], Term] = {}
     filler: set[str] = set()
     abbreviations: set[str] = set()
-    for entry in map(load_knowledge().__getitem__, findings):
+    entries, bundled = load_knowledge(), bundled_knowledge()
+    for entry in map(entries.__getitem__, findings):
         if entry.name in _BY_CATEGORY:
             continue
         for phrase in (entry.label, *entry.terms):
@@ -310,6 +311,10 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
             for form in _forms(phrase):
                 listed[form] = term
         found = {**found, **listed} if name == FILES[0] else {**listed, **found}
+    for name in findings:
+        if name not in bundled:  # a user's finding has the last word
+            for phrase in (entries[name].label, *entries[name].terms):
+                found[phrase_words(phrase)] = Term("finding", subject=((name,),))
     for form, term in list(found.items()):
         if term.kind in ("finding", "unmodelled") and not form[-1].endswith("s") and form[-1].isalpha():
             found.setdefault((*form[:-1], form[-1] + "s"), term)

@@ -177,3 +177,16 @@ def test_an_installed_package_offers_its_encoders(tmp_path: Path, monkeypatch: p
         assert issubclass(ENCODERS["ecg_plugged"], Encoder)
     assert "ecg_plugged" in gem.list_encoders()
     assert isinstance(ENCODERS, Registry)
+
+
+def test_a_file_on_the_path_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``python -m gem`` has the working folder on its path."""
+    (tmp_path / "found_twice.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_extension(str(tmp_path / "found_twice.py")) is not None
+
+
+def test_import_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["info", "--import"], ["info", "--import="], ["info", "--import", "--json"]):
+        assert main(words) == 2
+        assert "--import without a file" in capsys.readouterr().err

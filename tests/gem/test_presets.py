@@ -1,4 +1,4 @@
-"""The published systems as numbers: their sizes are those that were published, and gem-nano's preset is the bundled model."""
+"""The presets have the published sizes, and gem-nano's is the bundled model."""
 
 from __future__ import annotations
 

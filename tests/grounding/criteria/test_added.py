@@ -80,3 +80,15 @@ def test_what_is_wrong_is_said_and_nothing_is_added(text: str, said: str, tmp_pa
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(CriterionError, match="check the path"):
         add_findings(tmp_path / "gone.yaml")
+
+
+def test_its_words_win_over_the_bundled_lists(tmp_path: Path, measured: grounding.Measurement) -> None:
+    """The bundled lists know the words, and have no criterion for them."""
+    (before,) = grounding.check("Interatrial block.", measured)
+    assert before.verdict == "not_checkable"
+    path = tmp_path / "mine.yaml"
+    path.write_text("- {name: iab, label: interatrial block, group: p, when: p > 120, source: this test}")
+    add_findings(path)
+    again = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    (after,) = grounding.check("Interatrial block.", again)
+    assert after.verdict == "supported"
