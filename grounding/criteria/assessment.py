@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
-from .expressions import Value, evaluate, kleene_all, kleene_any, kleene_not, names
+from .expressions import Value, compiled, kleene_all, kleene_any, kleene_not, names
 from .knowledge import CONTIGUOUS, Condition, FindingEntry, leads_of, load_knowledge
 from .language import criterion_words, quantity_words
-from .limits import ADULT_YEARS, Category, category, load_limits, over_patients, rounded, shown
+from .limits import ADULT_YEARS, Category, category, over_patients, rounded, shown
 from .quantities import Quantities
 
 if TYPE_CHECKING:
@@ -142,9 +142,10 @@ class Assessment:
 
     def _expression(self, entry: FindingEntry, text: str, lead: str | None) -> _Outcome:
         reasons: list[str] = []
-        limits = {**load_limits(), **entry.limits}
+        limits = entry.all_limits
         read = [(named or lead, name) for named, name in names(text)]
         used = [limits[name] for _, name in read if name in limits]
+        criterion = compiled(text)
 
         def decide(sex: str | None, age: float | None) -> bool | None:
             def value_of(named: str | None, name: str) -> Value:
@@ -163,7 +164,8 @@ class Assessment:
                     reasons.append(reason)
                 return value
 
-            return evaluate(text, value_of)
+            holds = criterion(value_of)
+            return None if holds is None else bool(holds)
 
         m = self.quantities.measurement
         holds, depends = over_patients(used, m.sex, m.age, decide)

@@ -149,44 +149,100 @@ def evaluate(text: str, read: Reader) -> bool | None:
     Returns:
         True, False, or None where a decisive value is missing.
     """
-    value = _value(parse(text), read)
+    value = compiled(text)(read)
     return None if value is None else bool(value)
 
 
-def _value(node: ast.expr, read: Reader) -> Any:
+@lru_cache(maxsize=4096)
+def compiled(text: str) -> Callable[[Reader], Any]:
+    """A criterion as a function of the values: the syntax tree is walked once, not at every evaluation.
+
+    Args:
+        text: the criterion.
+
+    Raises:
+        CriterionError: the text is not in this language.
+    """
+    return _function(parse(text))
+
+
+def _function(node: ast.expr) -> Callable[[Reader], Any]:
     match node:
         case ast.Constant(value=value):
-            return value
+            return lambda read: value
         case ast.Name(id=name):
-            return read(None, name)
+            return lambda read: read(None, name)
         case ast.Attribute(value=ast.Name(id=lead), attr=name):
-            return read(lead, name)
+            return lambda read: read(lead, name)
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_value(item, read) for item in items]
-        case ast.BoolOp(op=op, values=parts):
-            held = [_truth(_value(part, read)) for part in parts]
-            return kleene_all(held) if isinstance(op, ast.And) else kleene_any(held)
-        case ast.UnaryOp(op=ast.Not(), operand=part):
-            return kleene_not(_truth(_value(part, read)))
-        case ast.UnaryOp(operand=part):
-            value = _value(part, read)
-            return None if value is None else -value
+            parts = [_function(item) for item in items]
+            return lambda read: [part(read) for part in parts]
+        case ast.BoolOp(op=op, values=items):
+            parts = [_function(item) for item in items]
+            join = kleene_all if isinstance(op, ast.And) else kleene_any
+            return lambda read: join([_truth(part(read)) for part in parts])
+        case ast.UnaryOp(op=ast.Not(), operand=item):
+            part = _function(item)
+            return lambda read: kleene_not(_truth(part(read)))
+        case ast.UnaryOp(operand=item):
+            return _negative(_function(item))
         case ast.BinOp(left=left, op=op, right=right):
-            a, b = _value(left, read), _value(right, read)
-            if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
-                return None
-            return _ARITHMETIC[type(op)](a, b)
+            return _arithmetic(_function(left), type(op), _function(right))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            values = [_value(item, read) for item in arguments]
-            return None if None in values else _FUNCTIONS[name](*values)
+            return _call(_FUNCTIONS[name], [_function(item) for item in arguments])
         case ast.Compare(left=left, ops=ops, comparators=others):
-            values = [_value(item, read) for item in (left, *others)]
-            held = [
-                None if a is None or b is None else bool(_COMPARE[type(op)](a, b))
-                for op, a, b in zip(ops, values, values[1:], strict=False)
-            ]
-            return kleene_all(held)
+            return _comparison([_function(item) for item in (left, *others)], [_COMPARE[type(op)] for op in ops])
     raise CriterionError(f"{type(node).__name__} has no value")
+
+
+def _negative(part: Callable[[Reader], Any]) -> Callable[[Reader], Any]:
+    def negative(read: Reader) -> Any:
+        value = part(read)
+        return None if value is None else -value
+
+    return negative
+
+
+def _arithmetic(
+    left: Callable[[Reader], Any], kind: type[ast.AST], right: Callable[[Reader], Any]
+) -> Callable[[Reader], Any]:
+    operation, divides = _ARITHMETIC[kind], kind is ast.Div
+
+    def result(read: Reader) -> Any:
+        a, b = left(read), right(read)
+        return None if a is None or b is None or (divides and b == 0) else operation(a, b)
+
+    return result
+
+
+def _call(function: Callable[..., Any], parts: list[Callable[[Reader], Any]]) -> Callable[[Reader], Any]:
+    def result(read: Reader) -> Any:
+        values = [part(read) for part in parts]
+        return None if None in values else function(*values)
+
+    return result
+
+
+def _comparison(
+    parts: list[Callable[[Reader], Any]], compare: list[Callable[[Any, Any], bool]]
+) -> Callable[[Reader], Any]:
+    if len(parts) == 2:
+        (left, right), (holds,) = parts, compare
+
+        def single(read: Reader) -> Any:
+            a, b = left(read), right(read)
+            return None if a is None or b is None else bool(holds(a, b))
+
+        return single
+
+    def chained(read: Reader) -> Any:
+        values = [part(read) for part in parts]
+        return kleene_all(
+            None if a is None or b is None else bool(one(a, b))
+            for one, a, b in zip(compare, values, values[1:], strict=False)
+        )
+
+    return chained
 
 
 def _truth(value: Any) -> bool | None:

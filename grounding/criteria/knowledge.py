@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ..record import STANDARD_LEADS
 from .expressions import CriterionError, names
-from .limits import Limit, limit
+from .limits import Limit, limit, load_limits
 
 Condition = str | Mapping[str, Any]
 
@@ -71,6 +71,11 @@ class FindingEntry:
     shows: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     weakness: str = ""
+
+    @cached_property
+    def all_limits(self) -> Mapping[str, Limit]:
+        """The limits that its rule may name: the shared ones and its own."""
+        return {**load_limits(), **self.limits}
 
     def parts(self) -> list[Condition]:
         """Every condition of the rule, including nested ones."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..evidence import Evidence
 from .expressions import CriterionError, parse
-from .limits import Limit, load_limits, shown, unit_of
+from .limits import Limit, shown, unit_of
 
 if TYPE_CHECKING:
     from .knowledge import Condition
@@ -171,7 +171,7 @@ def criterion_words(name: str, sex: str | None = None, age: float | None = None)
     from .knowledge import load_knowledge
 
     entry = load_knowledge()[name]
-    limits = {key: limit.for_patient(sex, age) for key, limit in {**load_limits(), **entry.limits}.items()}
+    limits = {key: limit.for_patient(sex, age) for key, limit in entry.all_limits.items()}
     return _condition(entry.when, limits)
 
 

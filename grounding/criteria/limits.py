@@ -209,6 +209,8 @@ def over_patients(
         The result and ``None``; or, where it is not the same for all, ``None`` and the reason.
     """
     rules = [rule for one in limits for rule in one.rules]
+    if not any("sex" in rule or "age_from" in rule or "age_below" in rule for rule in rules):
+        return decide(sex, age), None
     sexes: tuple[str | None, ...] = SEXES if sex is None and any("sex" in rule for rule in rules) else (sex,)
     borders = sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule})
     adult = [ADULT_YEARS, *(border for border in borders if border > ADULT_YEARS)]

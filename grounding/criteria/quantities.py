@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..evidence import Evidence
+from ..measurement.result import rows_of
 from .expressions import Value
 from .limits import rounded, unit_of
 
@@ -33,14 +34,9 @@ class Quantities:
 
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
-        table: Any = measurement.lead_summary
-        self.rows: dict[str, dict[str, Any]] = (
-            {row["lead"]: row for row in table.to_dict("records")} if len(table) else {}
-        )
-        quality: Any = measurement.quality
-        self.usable = {row["lead"]: bool(row["usable"]) for row in quality.to_dict("records")} if len(quality) else {}
-        beats: Any = measurement.beats
-        self.beats: list[dict[str, Any]] = beats.to_dict("records") if len(measurement.beats) else []
+        self.rows = {row["lead"]: row for row in rows_of(measurement.lead_summary)}
+        self.usable = {row["lead"]: bool(row["usable"]) for row in rows_of(measurement.quality)}
+        self.beats = rows_of(measurement.beats)
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         self._evidence: dict[tuple[str | None, str], Evidence] = {}
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}

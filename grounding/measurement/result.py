@@ -228,13 +228,18 @@ class Measurement:
         return places[key]
 
     def _place_of(self, columns: tuple[str, str]) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
-        whole = self.beats[["qrs_onset", "t_offset"]].notna().all(axis=1).to_numpy(bool)
-        table = self.beats[usual_beats(self.beats["type"], whole)].dropna(subset=list(columns))
+        ends = {
+            name: self.beats[name].to_numpy(np.float64, na_value=np.nan)
+            for name in dict.fromkeys(("qrs_onset", "t_offset", *columns))
+        }
+        whole = ~(np.isnan(ends["qrs_onset"]) | np.isnan(ends["t_offset"]))
+        first, last = (ends[name] for name in columns)
+        kept = usual_beats(self.beats["type"].tolist(), whole) & ~np.isnan(first) & ~np.isnan(last)
         spans = tuple(
-            (round(float(a) / self.fs, 3), round(float(b) / self.fs, 3))
-            for a, b in zip(table[columns[0]], table[columns[1]], strict=True)
+            (round(a / self.fs, 3), round(b / self.fs, 3))
+            for a, b in zip(first[kept].tolist(), last[kept].tolist(), strict=True)
         )
-        return tuple(int(b) for b in table["beat"]), spans
+        return tuple(int(beat) for beat in self.beats["beat"].to_numpy()[kept].tolist()), spans
 
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
         """A JSON-ready dictionary, in which NaN is ``None``.
@@ -260,11 +265,15 @@ class Measurement:
             "reasons": dict(self.reasons),
             "methods": dict(self.methods),
             "version": __version__,
-            "quality": _rows(self.quality),
-            "lead_summary": _rows(self.lead_summary),
+            "quality": rows_of(self.quality),
+            "lead_summary": rows_of(self.lead_summary),
         }
         if tables:
-            out |= {"beats": _rows(self.beats), "waves": _rows(self.waves), "lead_features": _rows(self.lead_features)}
+            out |= {
+                "beats": rows_of(self.beats),
+                "waves": rows_of(self.waves),
+                "lead_features": rows_of(self.lead_features),
+            }
         return {key: _plain(value) for key, value in out.items()}
 
     @classmethod
@@ -358,8 +367,16 @@ def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bo
     return normal if enough else np.ones(len(kinds), bool)
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict(orient="records")]
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries of Python values; several times faster than ``to_dict("records")``.
+
+    Args:
+        table: with columns of different names.
+    """
+    names = [str(name) for name in table.columns]
+    return [
+        dict(zip(names, row, strict=True)) for row in zip(*(part.tolist() for _, part in table.items()), strict=True)
+    ]
 
 
 def _plain(value: Any) -> Any:
