@@ -114,7 +114,7 @@ def test_a_table_is_written_read_back_and_obeyed(tmp_path: Path, monkeypatch: py
         assert won == [10, 50, 100]
 
     committed = tmp_path / "table.csv"
-    Table([dispatch.Entry("merge", "sm_80", "float32", "both", 9, 1.0, 2.0)]).write(committed, "Another GPU")
+    Table([dispatch.DispatchEntry("merge", "sm_80", "float32", "both", 9, 1.0, 2.0)]).write(committed, "Another GPU")
     adopt(csv, committed)
     adopt(csv, committed)  # a second run replaces the first
     assert len(Table.read(committed).entries) == 10
