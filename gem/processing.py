@@ -82,6 +82,18 @@ class GemProcessor:
             compat,
         )
 
+    def __repr__(self) -> str:
+        """The steps that it takes, a line each."""
+        lines = ["GemProcessor"]
+        if self.contract is not None:
+            lines += [f"  signal, {name}: {what}" for name, what in self.contract.steps()]
+        if self.picture is not None:
+            size = "x".join(map(str, self.picture["size"]))
+            lines.append(f"  picture: {self.picture.get('mode', 'letterbox')} to {size}")
+        if self.tokenizer is not None:
+            lines.append(f"  text: {type(self.tokenizer).__name__}, {len(self.tokenizer)} tokens, {self.placeholder!r}")
+        return "\n".join(lines)
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``gem_processor.json`` and the tokenizer's files.
 

@@ -138,6 +138,48 @@ class SignalContract:
         """Plain values, for JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
+    def steps(self) -> tuple[tuple[str, str], ...]:
+        """What ``execute`` does to a recording, in its order: the name of each step and its settings in words.
+
+        Example:
+            >>> for name, what in SignalContract(fs_hz=125, n_samples=1250, bandpass_hz=(0.5, 40)).steps():
+            ...     print(f"{name}: {what}")
+            leads: I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6, by name; zeros where one is missing
+            gaps: bridged by straight lines
+            rate: 125 Hz
+            bandpass: 0.5-40 Hz, order 3, forwards and backwards
+            window: the first 10 s, 1250 samples; zeros behind a shorter recording
+            unit: mV; a recording without is refused
+        """
+        absent = "zeros where one is missing" if self.missing_leads == "zero" else "refused where one is missing"
+        out = [
+            ("leads", f"{', '.join(self.leads)}, by name; {absent}"),
+            ("gaps", "bridged by straight lines"),
+            ("rate", f"{self.fs_hz:g} Hz"),
+        ]
+        if self.notch_hz is not None:
+            out.append(("notch", f"{self.notch_hz:g} Hz, quality factor 30"))
+        if self.bandpass_hz is not None:
+            low, high = self.bandpass_hz
+            out.append(("bandpass", f"{low:g}-{high:g} Hz, order {self.filter_order}, forwards and backwards"))
+        if self.baseline_s is not None:
+            out.append(("baseline", f"running median over {self.baseline_s:g} s taken off"))
+        seconds = self.n_samples / self.fs_hz
+        out.append(("window", f"the first {seconds:g} s, {self.n_samples} samples; zeros behind a shorter recording"))
+        out.append(("unit", self._unit()))
+        return tuple(out)
+
+    def _unit(self) -> str:
+        if self.normalization == "zscore":
+            return "each lead with mean 0 and standard deviation 1"
+        if self.normalization == "zscore_all":
+            return "all leads together with mean 0 and standard deviation 1"
+        if self.normalization == "minmax":
+            return "all leads together scaled to 0..1"
+        return "mV; a recording without is " + (
+            "refused" if self.typical_mv is None else "given each lead's typical size"
+        )
+
     def execute(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
         """Bring a recording to what the encoder expects.
 

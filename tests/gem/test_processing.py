@@ -128,3 +128,12 @@ def test_nothing_to_look_at(model: GemForConditionalGeneration) -> None:
         model.processor([None, None], prompt=["what"])
     with pytest.raises(GemInputError, match="float64"):
         model.processor(picture=np.zeros((3, 3, 3)))
+
+
+def test_a_processor_shows_its_steps_in_the_order_they_are_taken() -> None:
+    shown = repr(gem.load("gem-nano").processor).splitlines()
+    names = [line.split(",")[1].split(":")[0].strip() for line in shown if line.startswith("  signal")]
+    assert names == ["leads", "gaps", "rate", "bandpass", "window", "unit"]
+    assert "given each lead's typical size" in shown[6]
+    assert any(line.startswith("  picture: letterbox to 400x512") for line in shown)
+    assert any("543 tokens" in line for line in shown)
