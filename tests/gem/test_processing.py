@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import gem
 import grounding
 from gem import GemConfigError, GemForConditionalGeneration, GemInputError, GemProcessor
 from gem.processing import prepare_picture
