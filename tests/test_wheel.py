@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gem.cli.entry import ELSEWHERE
+from gem.cli.entry import COMMAND_MODULES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gem", "grounding")
-COMMANDS = ("explain", "measure", "render", "check", "info", *ELSEWHERE)
+COMMANDS = ("explain", "measure", "render", "check", "info", *COMMAND_MODULES)
 
 
 def tree() -> set[str]:

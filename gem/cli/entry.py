@@ -123,7 +123,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     shared = Parser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # only for the help: the option is removed before the words are parsed, see _with_extensions
-    shared.add_argument("--import", metavar="FILE", help="import a .py file or module first, for what it registers")
+    shared.add_argument("--import", metavar="FILE", help="import a .py file or module first, or a .yaml of findings")
     reading = Parser(add_help=False)
     group = reading.add_argument_group("what a file does not tell, or tells wrongly")
     group.add_argument("--fs", type=float, help="sampling rate, Hz")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+from grounding import EcgError
 
 from ..data.labelled import usable
 from ..errors import GemInputError
@@ -17,8 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("benchmark", choices=[*benchmarks.list(), "reasoning"], help="what to measure")
     parser.add_argument("questions", nargs="?", type=Path, help="reasoning: folder with DIAGNOSIS/NNN.json")
     parser.add_argument("--out", type=Path, help="reasoning: folder for the answered questions")
-    parser.add_argument("--records", type=Path, required=True, help="folder with ptbxl/ and ptbxl_filtered/")
-    parser.add_argument("--folds", type=int, action="append", help="PTB-XL fold, may be repeated (default: 8)")
+    parser.add_argument(
+        "--records", type=Path, required=True, help="PTB-XL or a folder of the challenges, as downloaded"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        action="append",
+        help="PTB-XL fold, may be repeated (default: 8, on which gem-nano was trained)",
+    )
     parser.add_argument("--model", default="gem-nano", help="name or folder of a model (default: gem-nano)")
     parser.add_argument("--limit", type=int, help="only the first N records")
     parser.add_argument("--json", type=Path, help="write the figures there")
@@ -41,15 +51,32 @@ def run(args: argparse.Namespace) -> int:
     samples, skipped = usable(args.records, folds, args.limit)
     model = load(args.model)
     benchmark = benchmarks[args.benchmark]
-    figures = benchmark.run(model, samples)
+    try:
+        figures = benchmark.run(model, samples)
+    except EcgError:
+        raise
+    except Exception as error:
+        home = benchmark.run.__module__
+        if home.startswith("gem."):
+            raise
+        raise GemInputError(
+            f"it raised {type(error).__name__}: {error}",
+            where=f"benchmark {benchmark.name} ({home})",
+            remedy="--debug shows where",
+        ) from error
     result = {"model": str(args.model), "folds": folds, **figures, "skipped": skipped}
     print_lines(*benchmark.table(result).splitlines())
     if skipped:
         number, reason = next(iter(skipped.items()))
         print_lines(f"left out: {len(skipped)} records, {number} first: {reason}")
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(result, indent=1, default=_plain) + "\n", encoding="utf-8")
     return 0
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and their numbers, which a user's own benchmark may give, as JSON holds them."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _reasoning(args: argparse.Namespace) -> int:

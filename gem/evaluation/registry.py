@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from grounding.registry import Registry
 
 from ..data.samples import Sample
@@ -40,7 +42,7 @@ def plain_table(figures: dict[str, Any]) -> str:
     Args:
         figures: the results.
     """
-    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float | np.number)}
     return "\n".join(f"{name:30s}{value:>12.4g}" for name, value in numbers.items())
 
 

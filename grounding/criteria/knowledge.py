@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..errors import EcgError
 from ..record import STANDARD_LEADS
 from .expressions import CriterionError, names
 from .limits import Limit, limit, load_limits
@@ -161,7 +162,10 @@ def add_findings(path: str | Path) -> tuple[str, ...]:
         raise CriterionError("not a list of entries", where=str(path), remedy="see docs/extend.md")
     new_entries: dict[str, FindingEntry] = {}
     for raw_entry in raw:
-        entry = _entry(raw_entry, {**bundled_knowledge(), **_added, **new_entries}.keys())
+        try:
+            entry = _entry(raw_entry, {**bundled_knowledge(), **_added, **new_entries}.keys())
+        except EcgError as error:
+            raise CriterionError(f"{raw_entry.get('name', 'an entry')}: {error}", where=str(path)) from None
         if entry.name in bundled_knowledge() or entry.name in new_entries:
             raise CriterionError("an entry of this name is there already", where=f"{path}: {entry.name}")
         new_entries[entry.name] = entry
@@ -197,7 +201,9 @@ def _entry(raw: Mapping[str, Any], known: Collection[str]) -> FindingEntry:
         raise CriterionError(f"an entry has no {', '.join(map(str, unknown))}", where=where)
     missing = [name for name in ("name", "label", "group", "when", "source") if not raw.get(name)]
     if missing:
-        raise CriterionError(f"an entry without {', '.join(missing)}", where=where, remedy="each has these five")
+        raise CriterionError(
+            f"an entry without {', '.join(missing)}", where=where, remedy="each has name, label, group, when and source"
+        )
     try:
         limits = {key: limit(key, **settings) for key, settings in raw.get("limits", {}).items()}
         entry = FindingEntry(

@@ -120,6 +120,8 @@ def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterato
     for match in _TOKEN.finditer(text):
         raw = match.group()
         start, end = match.span()
+        if raw == "'" and text[start - 1 : start + 2].lower() == "n't" and not text[start + 2 : start + 3].isalpha():
+            continue  # "can't", "isn't": the word lists have their two parts, "can t"
         if raw not in _ENDS and raw[0] != "\n":
             words.append(known(raw) or word_of(raw))
             starts.append(start)

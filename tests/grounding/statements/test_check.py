@@ -199,3 +199,25 @@ def test_one_changed_word_or_number_is_noticed(mutations: ModuleType) -> None:
     assert sum(flagged.values()) >= 0.99 * sum(made.values()), wrong
     assert plain["texts_with_alarm"] == 0, wrong
     assert plain["supported"] > 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LBBB can't be excluded.",
+        "LBBB CAN'T BE EXCLUDED.",
+        "LBBB can\u2019t be ruled out.",
+        "Can't exclude LBBB.",
+        "Could not exclude LBBB.",
+        "LBBB cannot be excluded.",
+    ],
+)
+def test_what_cannot_be_excluded_is_possible_and_not_denied(inferior: Any, text: str) -> None:
+    (claim,) = grounding.check(text, inferior)
+    assert (claim.kind, claim.verdict) == ("possible_finding", "unsupported")
+
+
+@pytest.mark.parametrize("text", ["There isn't any LBBB.", "It doesn't show LBBB."])
+def test_a_contracted_not_denies(inferior: Any, text: str) -> None:
+    (claim,) = grounding.check(text, inferior)
+    assert (claim.kind, claim.verdict) == ("finding", "supported")
