@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from transformers import AutoConfig, PreTrainedConfig
 
 from .errors import GemConfigError
+from .measured import NAMES
 from .untrusted import DECODERS, TEXT_TOWERS, check_arguments, check_numbers, common_settings, transformers_config
 
 FUSIONS = ("tokens", "prefix_kv", "none")
@@ -33,8 +34,10 @@ class GemConfig(PreTrainedConfig):
         class_names: labels of the classification head; empty for none.
         class_loss_weight: weight of the classification loss, relative to the text loss.
         class_dropout: dropout rate in front of the classification head.
-        class_votes: weight of ``"ecg"`` and ``"vision"`` in the classification head where both are given; equal
-            weights when None.
+        class_votes: weight of ``"ecg"``, ``"vision"`` and ``"measured"`` in the classification head where several are
+            given; equal weights when None.
+        measured: ``{"names", "hidden", "members"}``: which measured values (``gem.measured.NAMES``) the classification
+            head takes, in their order, and the sizes of its networks; None for a head without them.
         modality_dropout: probability, in training, that a sample with both inputs loses one of them.
         signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
         picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
@@ -67,6 +70,7 @@ class GemConfig(PreTrainedConfig):
         class_loss_weight: float = 1.0,
         class_dropout: float = 0.0,
         class_votes: dict[str, float] | None = None,
+        measured: dict[str, Any] | None = None,
         modality_dropout: float = 0.0,
         signal: dict[str, Any] | None = None,
         picture: dict[str, Any] | None = None,
@@ -90,6 +94,10 @@ class GemConfig(PreTrainedConfig):
             raise GemConfigError(f"unknown merge {merge!r}", remedy=f"use one of {', '.join(MERGES)}")
         if picture is not None:
             check_picture(picture)
+        if measured is not None:
+            check_measured(measured)
+            if not class_names or fusion == "prefix_kv":
+                raise GemConfigError("measured values need a classification head", remedy="name class_names")
         if not 0.0 <= modality_dropout <= 1.0:
             raise GemConfigError(f"modality_dropout {modality_dropout} is not a probability")
         check_prompt(placeholder, conversation)
@@ -106,6 +114,7 @@ class GemConfig(PreTrainedConfig):
         self.class_loss_weight = class_loss_weight
         self.class_dropout = class_dropout
         self.class_votes = class_votes
+        self.measured = measured
         self.modality_dropout = modality_dropout
         self.signal = signal
         self.picture = picture
@@ -198,6 +207,43 @@ def _picture_settings(
     shortest_edge: int | None = None,
 ) -> None:
     """A signature for ``check_arguments``: the settings of ``picture`` and their types."""
+
+
+def check_measured(measured: dict[str, Any]) -> None:
+    """Check the names and sizes of a head on measured values.
+
+    Args:
+        measured: ``{"names", "hidden", "members"}``.
+
+    Raises:
+        GemConfigError: an unknown setting, names that ``check_names`` refuses, or a size below 1.
+    """
+    check_arguments(_measured, measured, "measured")
+    check_names(measured.get("names", ()))
+    if min(measured.get("hidden", 1), measured.get("members", 1)) < 1:
+        raise GemConfigError("measured: hidden and members are at least 1")
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check names of measured values.
+
+    Args:
+        names: of ``gem.measured.NAMES``.
+
+    Raises:
+        GemConfigError: none, one that is unknown, or one there twice.
+    """
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        raise GemConfigError(
+            f"unknown measured value {', '.join(map(repr, unknown[:5]))}", remedy="gem.measured.NAMES lists them"
+        )
+    if not names or len(set(names)) < len(names):
+        raise GemConfigError("measured: no names, or one of them twice", remedy="name each value once")
+
+
+def _measured(names: Sequence[str] = (), hidden: int = 128, members: int = 4) -> None:
+    """The settings of ``measured`` and their types."""
 
 
 def check_prompt(placeholder: str, conversation: str | None) -> None:

@@ -85,7 +85,10 @@ def _explanations(
     silences = [reason_for_silence(model, measurement) for measurement in measurements]
     with_beats = [row for row, measurement in enumerate(measurements) if len(measurement.beats)]
     with one_thread(model):
-        encoded = encode_records(model, [records[row] for row in with_beats]) if with_beats else None
+        encoded = None
+        if with_beats:
+            measured = [measurements[row] for row in with_beats]
+            encoded = encode_records(model, [records[row] for row in with_beats], measured)
         predicted = dict(zip(with_beats, encoded.probabilities(), strict=True)) if encoded is not None else {}
         items = [
             facts(measurement, tuple(assessment.findings.values()), {} if silence else predicted.get(row, {}))

@@ -99,7 +99,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if config.class_names:
             inputs = tuple(name for name in ("ecg", "vision") if getattr(self, f"{name}_encoder") is not None)
             size = len(config.class_names)
-            self.class_head = ClassificationHead(hidden, size, inputs, config.class_dropout, config.class_votes)
+            votes, measured = config.class_votes, config.measured
+            self.class_head = ClassificationHead(hidden, size, inputs, config.class_dropout, votes, measured)
         # keep the encoders' and projectors' own initialisation; on the meta device there is none to keep
         for parameter in self.parameters():
             if parameter.device.type != "meta":
@@ -169,8 +170,9 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_sizes: Any = None,
         ecg_mask: Tensor | None = None,
         pixel_mask: Tensor | None = None,
+        measured: Tensor | None = None,
     ) -> Encoded:
-        """Run the encoders and projectors.
+        """Run the encoders, the projectors and the classification head.
 
         Args:
             ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with
@@ -179,11 +181,13 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             image_sizes: (width, height) of each picture before tiling.
             ecg_mask: (B,) bool, False for rows without a recording.
             pixel_mask: (B,) bool, False for rows without a picture.
+            measured: (B, values) in the order of ``config.measured["names"]``, NaN where something was not measured;
+                for the classification head alone.
 
         Raises:
-            GemInputError: the shapes don't fit the encoders, or an input has no encoder.
+            GemInputError: the shapes don't fit the encoders or the head, or an input has no encoder or head.
         """
-        return self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
+        return self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, measured)
 
     def _encode(
         self,
@@ -192,22 +196,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_sizes: Any,
         ecg_mask: Tensor | None,
         pixel_mask: Tensor | None,
+        measured: Tensor | None = None,
         to_merge: bool = False,
     ) -> Encoded:
         """``encode``; with ``to_merge`` the tokens may stay unprojected, because the merge will project them."""
-        out = Encoded()
-        size = None
-        if ecg is not None:
-            towers.check_ecg(self, ecg)
-            size = len(ecg)
-        if pixel_values is not None:
-            towers.check_pictures(self, pixel_values)
-            if size not in (None, len(pixel_values)):
-                raise GemInputError(f"{size} recordings but {len(pixel_values)} pictures in one batch")
-            size = len(pixel_values)
-        for name, mask in (("ecg_mask", ecg_mask), ("pixel_mask", pixel_mask)):
-            if mask is not None and mask.shape != (size,):
-                raise GemInputError(f"{name} has shape {tuple(mask.shape)}, not ({size},)")
+        out = Encoded(measured=measured)
+        towers.check_batch(self, ecg, pixel_values, measured, {"ecg_mask": ecg_mask, "pixel_mask": pixel_mask})
         out.raw = to_merge and towers.can_defer_projection(self, ecg, pixel_values)
         tokens, pictures = towers.tokens(self, ecg, pixel_values, out.raw)
         if tokens is not None:
@@ -218,7 +212,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             drop_modalities(out, self.config.modality_dropout)
         if self.config.class_names and self.config.fusion != "prefix_kv":
             rows = {name: getattr(out, name) for name in ("ecg", "vision") if getattr(out, name) is not None}
-            out.class_logits = self.class_head(rows) if any(r is not None for v in rows.values() for r in v) else None
+            if measured is not None or any(row is not None for given in rows.values() for row in given):
+                out.class_logits = self.class_head(rows, measured)
         return out
 
     def tower_modules(self) -> list[nn.Module]:
@@ -232,7 +227,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         pixel_values: Pictures | None = None,
         image_sizes: Any = None,
         encoded: Encoded | None = None,
-        **masks: Any,
+        **more: Any,
     ) -> Tensor:
         """Probability of each of ``config.class_names``.
 
@@ -243,20 +238,20 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             pixel_values: as in ``encode``.
             image_sizes: as in ``encode``.
             encoded: the result of ``encode``, instead of the inputs.
-            **masks: ``ecg_mask`` and ``pixel_mask``, as in ``encode``.
+            **more: ``ecg_mask``, ``pixel_mask`` and ``measured``, as in ``encode``.
 
         Returns:
             (B, labels).
 
         Raises:
             GemConfigError: the model has no classification head.
-            GemInputError: neither input is given.
+            GemInputError: no input is given.
         """
         if not self.config.class_names:
             raise GemConfigError("this model has no classification head", remedy="its config lists no class_names")
         with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
             if encoded is None:
-                encoded = self.encode(ecg, pixel_values, image_sizes, **masks)
+                encoded = self.encode(ecg, pixel_values, image_sizes, **more)
             logits = encoded.class_logits
             if logits is None:
                 raise GemInputError("neither ecg nor pixel_values to classify")
@@ -332,6 +327,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         num_items_in_batch: Tensor | int | None = None,
         prefix_vector: Tensor | None = None,
         prefix_mask: Tensor | None = None,
+        measured: Tensor | None = None,
         **kwargs: Any,
     ) -> GemOutput:
         """Forward pass.
@@ -357,15 +353,16 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 mean over this batch.
             prefix_vector: (B, head_dim), the ECG under ``prefix_kv``, which ``generate`` passes on.
             prefix_mask: (B,), False for rows without ECG.
+            measured: as in ``encode``.
             **kwargs: passed on to the decoder (``use_cache``, ``output_hidden_states``, ...).
 
         Raises:
             GemInputError: inputs that don't fit the model or each other.
         """
         encoded = Encoded()
-        if ecg is not None or pixel_values is not None:
+        if ecg is not None or pixel_values is not None or measured is not None:
             prompted = input_ids is not None and inputs_embeds is None
-            encoded = self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, to_merge=prompted)
+            encoded = self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, measured, prompted)
         out = GemOutput(class_logits=encoded.class_logits)
         if class_labels is not None:
             if encoded.class_logits is None:
@@ -429,6 +426,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         ecg_mask: Tensor | None = None,
         pixel_mask: Tensor | None = None,
         encoded: Encoded | None = None,
+        measured: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """Generate text as transformers does (greedy, sampling, beams, any cache), with the inputs of ``forward``.
@@ -442,6 +440,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             ecg_mask: as in ``encode``.
             pixel_mask: as in ``encode``.
             encoded: the result of ``encode``, instead of recordings and pictures, so that they are encoded only once.
+            measured: accepted because the processor gives it, and not used: the text does not depend on it.
             **kwargs: as in transformers.
 
         Returns:

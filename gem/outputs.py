@@ -66,12 +66,14 @@ class Encoded:
     Attributes:
         ecg: per row (tokens, hidden).
         vision: per row (tokens, hidden).
+        measured: (B, values) that were measured, NaN where something was not.
         class_logits: (B, labels) of the classification head.
         raw: the tokens are not projected yet; the merge projects them.
     """
 
     ecg: list[Tensor | None] | None = None
     vision: list[Tensor | None] | None = None
+    measured: Tensor | None = None
     class_logits: Tensor | None = None
     raw: bool = False
 

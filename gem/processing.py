@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from grounding import ECGRecord
+from grounding import ECGRecord, Measurement
 
-from .configuration import GemConfig, check_picture, check_prompt
+from . import measured as measuring
+from .configuration import GemConfig, check_names, check_picture, check_prompt
 from .encoders.contract import SignalContract
 from .errors import GemConfigError, GemInputError
 from .fusion.tiles import best_resolution
@@ -37,9 +38,10 @@ class GemProcessor:
         placeholder_token_id: its id.
         conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
         compat: do what the published code does: rows in file order, no resampling, centre crop.
+        measured: names of the measured values that the model takes (``gem.measured.NAMES``), or None.
 
     Raises:
-        GemConfigError: a contract, picture settings or template that can't be used.
+        GemConfigError: a contract, picture settings, names or template that can't be used.
     """
 
     def __init__(
@@ -51,11 +53,15 @@ class GemProcessor:
         placeholder_token_id: int = -200,
         conversation: str | None = None,
         compat: bool = False,
+        measured: Sequence[str] | None = None,
     ) -> None:
         self.contract = SignalContract.from_dict(signal) if isinstance(signal, dict) else signal
         if picture is not None:
             check_picture(picture)
         check_prompt(placeholder, conversation)
+        if measured is not None:
+            check_names(measured)
+        self.measured = None if measured is None else tuple(measured)
         self.picture = picture
         self.tokenizer = tokenizer
         self.placeholder = placeholder
@@ -80,6 +86,7 @@ class GemProcessor:
             config.placeholder_token_id,
             config.conversation,
             compat,
+            config.measured["names"] if config.measured else None,
         )
 
     def __repr__(self) -> str:
@@ -109,6 +116,7 @@ class GemProcessor:
             "placeholder": self.placeholder,
             "placeholder_token_id": self.placeholder_token_id,
             "conversation": self.conversation,
+            "measured": None if self.measured is None else list(self.measured),
         }
         (path / FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         if self.tokenizer is not None:
@@ -142,6 +150,7 @@ class GemProcessor:
         prompt: str | Sequence[str] | None = None,
         compat: bool | None = None,
         int16: bool = False,
+        measurement: Measurement | Sequence[Measurement | None] | bool | None = None,
     ) -> dict[str, Any]:
         """Prepare one sample, or a batch given as lists.
 
@@ -152,17 +161,21 @@ class GemProcessor:
             compat: overrides the processor's own setting.
             int16: give ``ecg`` in 16-bit uV, which the model decodes and normalises on its device: half the bytes to
                 copy there.
+            measurement: of the recording(s); None measures a recording if the model takes measured values; False
+                passes none.
 
         Returns:
             Keyword arguments for the model: ``ecg`` (B, leads, samples), ``pixel_values`` (B, 3, H, W) or B tensors
-            (tiles, 3, H, W) with ``image_sizes``, ``input_ids``, ``attention_mask`` (B, L), padded on the left, and
-            ``ecg_mask``/``pixel_mask`` (B,) where some rows lack an input.
+            (tiles, 3, H, W) with ``image_sizes``, ``measured`` (B, values), NaN where something was not measured,
+            ``input_ids``, ``attention_mask`` (B, L), padded on the left, and ``ecg_mask``/``pixel_mask`` (B,) where
+            some rows lack an input.
 
         Raises:
-            GemInputError: nothing to look at, lists of different lengths, or a recording outside the contract.
+            GemInputError: nothing to look at, lists of different lengths, a recording outside the contract, or a
+                measurement of another recording.
         """
         compat = self.compat if compat is None else compat
-        many = [value for value in (record, picture, prompt) if isinstance(value, list | tuple)]
+        many = [value for value in (record, picture, prompt, measurement) if isinstance(value, list | tuple)]
         size = len(many[0]) if many else 1
         if any(len(value) != size for value in many):
             raise GemInputError(f"lists of {' and '.join(str(len(v)) for v in many)} in one batch")
@@ -183,6 +196,8 @@ class GemProcessor:
                 for item, image in zip(records, pictures, strict=True)
             ]
             out |= self._pictures(drawn, compat)
+        if self.measured is not None and measurement is not False:
+            out |= self._measured(records, _as_list(measurement, size))
         if not ("ecg" in out or "pixel_values" in out):
             raise GemInputError("neither a recording nor a picture that this model can look at")
         if prompt is not None:
@@ -207,6 +222,23 @@ class GemProcessor:
         if self.contract is None:
             raise GemConfigError("this model has no signal contract", remedy="it looks at pictures only")
         return self.contract.execute(record, compat)
+
+    def _measured(self, records: Sequence[Any], measurements: Sequence[Any]) -> dict[str, Tensor]:
+        """``measured``; nothing where there is neither a recording nor a measurement."""
+        assert self.measured is not None  # for mypy
+        if all(item is None for item in (*records, *measurements)):
+            return {}
+        rows = []
+        for record, measurement in zip(records, measurements, strict=True):
+            if measurement is None and record is not None:
+                rows.append(measuring.values_of_record(record, self.measured))
+            elif measurement is None:
+                rows.append(np.full(len(self.measured), np.nan, np.float32))
+            elif record is not None and record.record_id != measurement.record_id:
+                raise GemInputError(f"the measurement is of {measurement.record_id}", where=record.record_id)
+            else:
+                rows.append(measuring.measured_values(measurement, self.measured))
+        return {"measured": torch.from_numpy(np.stack(rows))}
 
     def _pictures(self, images: Sequence[Any], compat: bool) -> dict[str, Any]:
         assert self.picture is not None  # for mypy

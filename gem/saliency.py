@@ -189,7 +189,7 @@ def _signal(model: Any, record: ECGRecord) -> tuple[Encoder, Tensor]:
     encoder = model.ecg_encoder
     if encoder is None or model.processor.contract is None:
         raise GemConfigError("this model has no ECG encoder", remedy="it looks at pictures only")
-    return encoder, model.processor(record=record, picture=False)["ecg"].to(model.device)
+    return encoder, model.processor(record=record, picture=False, measurement=False)["ecg"].to(model.device)
 
 
 def _rate_hz(model: Any, record: ECGRecord) -> float:

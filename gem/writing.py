@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from grounding import ECGRecord
+from grounding import ECGRecord, Measurement
 from grounding.facts import Fact, prompt
 
 MAX_NEW_TOKENS = 320
@@ -26,12 +26,14 @@ class EncodedRecords:
         records: the recordings.
         inputs: the processor's tensors, on the model's device.
         encoded: what the model's encoders made of them; ``None`` for a model without ``encode``.
+        measurements: of the recordings, if the model takes measured values; ``None`` if it does not.
     """
 
     model: Any
     records: Sequence[ECGRecord]
     inputs: dict[str, Any]
     encoded: Any
+    measurements: Sequence[Measurement] | None = None
 
     def probabilities(self) -> list[dict[str, float]]:
         """Class -> probability of the classification head, for each recording; empty where the model has none."""
@@ -55,7 +57,7 @@ class EncodedRecords:
 
         processor, prompts = self.model.processor, [prompt(facts) for facts in items]
         if self.encoded is None:
-            inputs = _to_device(self.model, processor(record=list(self.records), prompt=prompts))
+            inputs = _to_device(self.model, _prepared(self.model, self.records, self.measurements, prompt=prompts))
         else:
             inputs = _to_device(self.model, processor.encode_prompts(prompts)) | {"encoded": self.encoded}
         with torch.inference_mode():
@@ -64,21 +66,35 @@ class EncodedRecords:
         return [str(processor.decode(row[start:])) for row in ids]
 
 
-def encode_records(model: Any, records: Sequence[ECGRecord]) -> EncodedRecords:
+def encode_records(
+    model: Any, records: Sequence[ECGRecord], measurements: Sequence[Measurement] | None = None
+) -> EncodedRecords:
     """Prepare recordings for a model, and encode them once for classification and text if it has ``encode``.
 
     Args:
         model: a model from ``gem.load``.
         records: the recordings of one batch.
+        measurements: of these recordings; a model that takes measured values measures them itself when None.
     """
     import torch
 
-    inputs = _to_device(model, model.processor(record=list(records)))
+    measurements = measurements if getattr(model.processor, "measured", None) else None
+    inputs = _to_device(model, _prepared(model, records, measurements))
     encoded = None
     if hasattr(model, "encode") and getattr(model.config, "fusion", "none") != "none":
         with torch.inference_mode():
             encoded = model.encode(**inputs)
-    return EncodedRecords(model, records, inputs, encoded)
+    return EncodedRecords(model, records, inputs, encoded, measurements)
+
+
+def _prepared(
+    model: Any, records: Sequence[ECGRecord], measurements: Sequence[Measurement] | None, **more: Any
+) -> dict[str, Any]:
+    """The processor's tensors; a processor of other models need not know of measurements."""
+    if measurements is not None:
+        more["measurement"] = list(measurements)
+    inputs: dict[str, Any] = model.processor(record=list(records), **more)
+    return inputs
 
 
 def _to_device(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:

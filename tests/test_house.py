@@ -110,7 +110,7 @@ LAYERS = (
     {"grounding"},
     # gem at run time
     {"gem.errors", "gem.labels", "gem.extras", "gem.forking", "gem.terminal", "gem.extensions", "gem.views"},
-    {"gem.untrusted", "gem.explanation", "gem.writing"},
+    {"gem.untrusted", "gem.explanation", "gem.writing", "gem.measured"},
     {"gem.configuration", "gem.tokenizer", "gem.kernels"},
     {"gem.encoders"},
     {"gem.fusion", "gem.outputs"},

@@ -125,6 +125,9 @@ def check_fit(model: Any, folder: Path) -> None:
         raise GemCheckpointError(
             f"the processor makes pictures of {size}, the encoder takes {vision.image_size}", where=str(folder)
         )
+    names = (getattr(model.config, "measured", None) or {}).get("names")
+    if processor.measured is not None and list(processor.measured) != names:
+        raise GemCheckpointError("the processor and the config name different measured values", where=str(folder))
     table = model.text if coca else getattr(model, "language_model", None)
     if table is not None and processor.tokenizer is not None:
         rows = int((table.transformer if coca else table).config.vocab_size)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from .. import measured as measuring
 from ..encoders import SignalContract
 from ..errors import GemInputError
 from .batches import GlobalBatches, ResumableData, ResumableLoader
@@ -36,6 +37,8 @@ class PtbxlData(ResumableData):
         picture: whether pictures are prepared.
         measured: whether batches hold the measurements of each training record, as ``"measured"``, see
             ``gem.data.measured``.
+        measured_values: whether batches hold what a measured head takes, as ``"measured_values"``, NaN where something
+            was not measured, see ``gem.measured``.
         cache: folder for the prepared records, which may be deleted at any time.
         batch_size: records of a batch.
         limit: use only the first ``limit`` training records, for example to let a model overfit.
@@ -49,6 +52,7 @@ class PtbxlData(ResumableData):
         signal: bool = True,
         picture: bool = False,
         measured: bool = False,
+        measured_values: bool = False,
         cache: str = "cache",
         batch_size: int = 32,
         limit: int | None = None,
@@ -57,6 +61,7 @@ class PtbxlData(ResumableData):
         self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
         self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
         self.signal, self.picture, self.measured = signal, picture, measured
+        self.measured_values = measured_values
         self.train: Records | None = None
         self.val: Records | None = None
 
@@ -71,9 +76,10 @@ class PtbxlData(ResumableData):
         model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
         train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
         unit = "mV" if sees_millivolts(model) else "zscore"
-        values = standardize(self._cached("measured", train, model, [*NAMES, unit])) if self.measured else None
-        self.train = Records(*self._arrays(train, model), train, values)
-        self.val = Records(*self._arrays(val, model), val)
+        self.train, self.val = Records(self._arrays(train, model), train), Records(self._arrays(val, model), val)
+        if self.measured:
+            targets = standardize(self._cached("measured", train, model, [*NAMES, unit]))
+            self.train.inputs["measured"] = targets
 
     def train_dataloader(self) -> ResumableLoader:
         """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
@@ -85,11 +91,14 @@ class PtbxlData(ResumableData):
         assert self.val is not None
         return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
 
-    def _arrays(self, samples: Sequence[Sample], model: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16."""
-        signal = self._cached("ecg", samples, model, model.config.signal) if self.signal else None
-        picture = self._cached("pixel_values", samples, model, model.config.picture) if self.picture else None
-        return signal, picture
+    def _arrays(self, samples: Sequence[Sample], model: Any) -> dict[str, NDArray[Any]]:
+        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16; measured values (n, names), float32."""
+        asked = {
+            "ecg": (self.signal, model.config.signal),
+            "pixel_values": (self.picture, model.config.picture),
+            "measured_values": (self.measured_values, list(measuring.NAMES)),
+        }
+        return {name: self._cached(name, samples, model, about) for name, (wanted, about) in asked.items() if wanted}
 
     def _cached(self, name: str, samples: Sequence[Sample], model: Any, contract: Any) -> NDArray[Any]:
         content = {"name": name, "ids": [sample.record_id for sample in samples], "contract": contract}
@@ -110,9 +119,11 @@ class PtbxlData(ResumableData):
     def _prepare(name: str, sample: Sample, model: Any) -> NDArray[Any]:
         if name == "measured":
             return measured(sample, sees_millivolts(model))
+        if name == "measured_values":
+            return measuring.values_of_record(sample.record)
         if name == "ecg":
             return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
-        encoded = model.processor(record=sample.record)
+        encoded = model.processor(record=sample.record, measurement=False)
         return np.asarray(encoded["pixel_values"][0], np.float16)
 
 
@@ -125,26 +136,19 @@ class Records(Dataset[dict[str, Any]]):
     """Prepared records, their classes and their positions in the list; an index is a list of positions.
 
     Args:
-        signal: (n, leads, samples), or None.
-        picture: (n, 3, H, W), or None.
+        inputs: key of a batch -> (n, ...) array.
         samples: the n records.
-        values: (n, NAMES) measurements, or None.
 
     Raises:
-        GemInputError: neither signal nor picture.
+        GemInputError: no input.
     """
 
-    def __init__(
-        self,
-        signal: NDArray[Any] | None,
-        picture: NDArray[Any] | None,
-        samples: Sequence[Sample],
-        values: NDArray[Any] | None = None,
-    ) -> None:
-        if signal is None and picture is None:
-            raise GemInputError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
-        given = (("ecg", signal), ("pixel_values", picture), ("measured", values))
-        self.inputs = {name: array for name, array in given if array is not None}
+    def __init__(self, inputs: dict[str, NDArray[Any]], samples: Sequence[Sample]) -> None:
+        if not inputs:
+            raise GemInputError(
+                "neither signal nor picture is prepared", remedy="set signal, picture or measured_values in the data"
+            )
+        self.inputs = inputs
         labels = [labels_of(sample) for sample in samples]
         self.classes = torch.tensor([[float(name in row) for name in CLASS_LABELS] for row in labels])
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from ..modeling import GemForConditionalGeneration
 
 INPUTS = ("both", "signal", "picture")
+# the model's tensors that each choice of inputs gives it; what is measured in the signal belongs to the signal
+TENSORS = {
+    "both": ("ecg", "pixel_values", "image_sizes", "measured"),
+    "signal": ("ecg", "measured"),
+    "picture": ("pixel_values", "image_sizes"),
+    "signal_encoder": ("ecg",),
+    "measured": ("measured",),
+}
 EDGES = tuple(np.linspace(0, 1, 11).round(1).tolist())  # bands of probability
 Array = NDArray[np.float64]
 
@@ -49,7 +57,8 @@ def probabilities(
     Args:
         model: a model with ``.processor`` and a classification head that has the superclasses.
         samples: the records.
-        inputs: ``"both"``, ``"signal"`` or ``"picture"``: which inputs the model gets.
+        inputs: ``"both"``, ``"signal"`` or ``"picture"``: which inputs the model gets. The signal comes with what is
+            measured in it, if the model takes that; ``"signal_encoder"`` and ``"measured"`` are the two apart.
         batch_size: records per batch.
 
     Raises:
@@ -93,17 +102,40 @@ def class_logits(
     Raises:
         GemInputError: unknown ``inputs``.
     """
-    if inputs not in INPUTS:
-        raise GemInputError(f"unknown inputs {inputs!r}", remedy=f"use one of {', '.join(INPUTS)}")
-    rows = []
+    return logits_by_inputs(model, samples, [inputs], batch_size)[inputs]
+
+
+def logits_by_inputs(
+    model: GemForConditionalGeneration, samples: Sequence[Sample], choices: Sequence[str], batch_size: int = 16
+) -> dict[str, Array]:
+    """``class_logits`` for several choices of inputs; each record is read, measured and drawn only once.
+
+    Args:
+        model: as in ``probabilities``.
+        samples: as in ``probabilities``.
+        choices: each as ``inputs`` in ``probabilities``.
+        batch_size: as in ``probabilities``.
+
+    Returns:
+        Choice -> (records, classes); NaN where a record has none of these inputs.
+
+    Raises:
+        GemInputError: unknown inputs.
+    """
+    unknown = [choice for choice in choices if choice not in TENSORS]
+    if unknown:
+        raise GemInputError(f"unknown inputs {unknown[0]!r}", remedy=f"use one of {', '.join(TENSORS)}")
+    wanted = {name for choice in choices for name in TENSORS[choice]}
+    rows: dict[str, list[Array]] = {choice: [] for choice in choices}
     for start in range(0, len(samples), batch_size):
         records = [sample.record for sample in samples[start : start + batch_size]]
-        encoded = model.processor(record=records, picture=False if inputs == "signal" else None)
-        if inputs == "picture":
-            encoded.pop("ecg", None)
-        with torch.inference_mode():
-            rows.append(model.classify(**encoded).double().logit(1e-12))
-    return np.concatenate([np.asarray(block.cpu(), np.float64) for block in rows])
+        picture, measurement = (None if name in wanted else False for name in ("pixel_values", "measured"))
+        inputs = model.processor(record=records, picture=picture, measurement=measurement)
+        for choice in choices:
+            given = {name: inputs[name] for name in TENSORS[choice] if name in inputs}
+            with torch.inference_mode():
+                rows[choice].append(np.asarray(model.classify(**given).double().logit(1e-12).cpu(), np.float64))
+    return {choice: np.concatenate(blocks) for choice, blocks in rows.items()}
 
 
 def _sigmoid(logits: Array) -> Array:
@@ -270,14 +302,16 @@ def evaluate_classification(
         "ece": {},
     }
     names, columns = list(model.config.class_names), superclass_columns(model)
+    # without a picture encoder there is no result for pictures, and "both" is the signal alone
+    choices = [inputs for inputs in INPUTS if model.config.vision_encoder is not None or inputs != "picture"]
+    logits = logits_by_inputs(model, samples, choices)
     for inputs in INPUTS:
-        if model.config.vision_encoder is None and inputs == "picture":
-            # without a picture encoder there is no result for pictures, and "both" is the signal alone
+        if inputs not in logits:
             for name in metrics:
                 out[name][inputs] = out["intervals"][name][inputs] = None
             out["ece"][inputs] = None
             continue
-        every = _sigmoid(class_logits(model, samples, inputs))
+        every = _sigmoid(logits[inputs])
         score = every[:, columns]
         for name, (value, interval) in figures(score, truth, limits, rounds).items():
             out[name][inputs], out["intervals"][name][inputs] = value, interval

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -73,6 +73,49 @@ def check_pictures(model: Any, pixel_values: Tensor | Sequence[Tensor]) -> None:
                 where=f"row {i}",
                 remedy="(B, 3, H, W), or a list of (tiles, 3, H, W); model.processor makes them",
             )
+
+
+def check_batch(
+    model: Any,
+    ecg: Tensor | None,
+    pixel_values: Tensor | Sequence[Tensor] | None,
+    measured: Tensor | None,
+    masks: Mapping[str, Tensor | None],
+) -> None:
+    """Check the shapes of a batch's inputs, and that all have as many rows.
+
+    Args:
+        model: a ``GemForConditionalGeneration``.
+        ecg: see ``check_ecg``; None where there is none.
+        pixel_values: see ``check_pictures``.
+        measured: should be (B, values) with the values of the config.
+        masks: name -> should be (B,).
+
+    Raises:
+        GemInputError: they don't fit the model or each other, or the model has no head for measured values.
+    """
+    if ecg is not None:
+        check_ecg(model, ecg)
+    if pixel_values is not None:
+        check_pictures(model, pixel_values)
+    if measured is not None:
+        names = (model.config.measured or {}).get("names")
+        if names is None:
+            raise GemInputError("this model takes no measured values", remedy="leave measured out")
+        if measured.dim() != 2 or measured.shape[1] != len(names):
+            raise GemInputError(
+                f"measured has shape {tuple(measured.shape)}, the head takes (batch, {len(names)})",
+                remedy="let model.processor measure the recording",
+            )
+    given = (("recordings", ecg), ("pictures", pixel_values), ("rows of measured values", measured))
+    counts = {name: len(rows) for name, rows in given if rows is not None}
+    if len(set(counts.values())) > 1:
+        said = " but ".join(f"{count} {name}" for name, count in counts.items())
+        raise GemInputError(f"{said} in one batch")
+    size = next(iter(counts.values()), None)
+    for name, mask in masks.items():
+        if mask is not None and mask.shape != (size,):
+            raise GemInputError(f"{name} has shape {tuple(mask.shape)}, not ({size},)")
 
 
 def uses_dual_projector(model: Any, tokens: int, weight: Tensor) -> bool:

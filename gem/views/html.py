@@ -227,7 +227,7 @@ def _aside(explanation: Shown) -> str:
         for name, value in sorted(explanation.probabilities.items(), key=lambda item: -item[1])[:8]
     )
     encoders = (
-        f"<h2>{escape(explanation.model)}: probabilities <small>from the encoders, not measured</small></h2>"
+        f"<h2>{escape(explanation.model)}: probabilities <small>estimated by the model, not measured</small></h2>"
         f"<table>{chances}</table>"
         if chances
         else f"<h2>{escape(explanation.model)}</h2><p>This model gives no probabilities.</p>"

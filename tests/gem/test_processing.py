@@ -138,3 +138,46 @@ def test_a_processor_shows_its_steps_in_the_order_they_are_taken() -> None:
     assert "given each lead's typical size" in shown[6]
     assert any(line.startswith("  picture: letterbox to 400x512") for line in shown)
     assert any("543 tokens" in line for line in shown)
+
+
+@pytest.fixture(scope="module")
+def measuring(tiny_model: Callable[..., GemForConditionalGeneration]) -> GemProcessor:
+    model = tiny_model(measured={"names": ["qrs_ms", "V1 s_mv"], "hidden": 4})
+    return GemProcessor.from_config(model.config)
+
+
+def test_a_measurement_is_taken_or_made(measuring: GemProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_424"))
+    measurement = grounding.measure(record)
+    made = measuring(record, picture=False)["measured"]
+    assert made.shape == (1, 2)
+    assert made[0].tolist() == pytest.approx(
+        [measurement.intervals["qrs"], measurement.lead_summary.set_index("lead").at["V1", "s_mv"]], rel=1e-5
+    )
+
+    def never(*_: object) -> None:
+        raise AssertionError("measured a second time")
+
+    monkeypatch.setattr("gem.measured.measure", never)
+    given = measuring(record, picture=False, measurement=measurement)["measured"]
+    assert torch.equal(made, given)
+    assert "measured" not in measuring(record, picture=False, measurement=False)
+
+
+def test_rows_without_a_measurement_are_nan(measuring: GemProcessor) -> None:
+    good = grounding.read_record(grounding.sample_path("ptbxl_424"))
+    bad = ECGRecord.from_array(np.zeros((12, 20), np.float32), 500.0, good.leads)
+    paper = Image.new("RGB", (400, 300), "white")
+    ready = measuring([good, bad, None], picture=[paper, paper, paper])
+    assert ready["measured"].isfinite().tolist() == [[True, True], [False, False], [False, False]]
+    assert "measured" not in measuring(picture=paper)
+
+
+def test_a_measurement_of_another_record_is_refused(measuring: GemProcessor, record: ECGRecord) -> None:
+    other = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_424")))
+    with pytest.raises(GemInputError, match="ptbxl_424"):
+        measuring(record, measurement=other)
+
+
+def test_a_model_without_measured_values_is_given_none(model: GemForConditionalGeneration, record: ECGRecord) -> None:
+    assert "measured" not in model.processor(record)
