@@ -1,10 +1,11 @@
 """Calibration of a model's probabilities on records not used for it: each half of a fold with a fit on the other half.
 
-    python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--json OUT]
+    python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--baseline MODEL] [--json OUT]
 
 Slope and shift of each class, fitted as in ``gem.training.calibration``, and the decision thresholds come from the
 other half. This is also fair for a model that was calibrated on these records: fitting again undoes its calibration,
-except for the regularisation of the fit.
+except for the regularisation of the fit. With another model as baseline, differences on the same records are told, with
+intervals by resampling these records for both models at once.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import gem
 from gem.data.labelled import usable
 from gem.data.samples import SUPERCLASSES
 from gem.evaluation.classification import (
+    TENSORS,
     Array,
     abstention,
     asserted,
-    class_logits,
     class_targets,
+    logits_by_inputs,
     reliability,
     superclass_columns,
 )
@@ -77,21 +80,52 @@ def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) ->
     return {**out, "abstention": abstention(there, said)}
 
 
+def differences(truth: Array, logits: Array, before: Array, columns: list[int]) -> dict[str, list[float]]:
+    """Differences in ROC-AUC from another model, with 95 % intervals over resampled records.
+
+    Args:
+        truth: (records, classes), 0 or 1.
+        logits: (records, classes).
+        before: (records, classes) of the other model.
+        columns: places of the superclasses.
+
+    Returns:
+        ``macro_auc`` and each superclass -> difference, lower and upper bound.
+    """
+    out = {}
+    for name, some in {"macro_auc": columns, **dict(zip(SUPERCLASSES, ([c] for c in columns), strict=True))}.items():
+
+        def gained(rows: NDArray[np.intp], some: list[int] = some) -> float:
+            at = np.ix_(rows, some)
+            return macro_auc(truth[at], logits[at]) - macro_auc(truth[at], before[at])
+
+        out[name] = [gained(np.arange(len(truth))), *bootstrap(gained, len(truth))]
+    return out
+
+
 def main() -> None:
     """Ask, judge, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folds", type=int, nargs="+", default=[9])
     parser.add_argument("--model", default="gem-nano")
-    parser.add_argument("--inputs", choices=["both", "signal", "picture"], nargs="+", default=["both", "signal"])
+    parser.add_argument("--baseline", help="another model, whose ROC-AUC is compared on the same records")
+    parser.add_argument("--inputs", choices=list(TENSORS), nargs="+", default=["both", "signal"])
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     model = gem.load(chosen.model)
     samples, _ = usable(chosen.data, chosen.folds)
     names = list(model.config.class_names)
-    truth, result = class_targets(samples, names), {}
-    for inputs in chosen.inputs:
-        result[inputs] = judged(truth, class_logits(model, samples, inputs), names, superclass_columns(model))
+    truth, columns, result = class_targets(samples, names), superclass_columns(model), {}
+    baseline = gem.load(chosen.baseline) if chosen.baseline else None
+    if baseline is not None and list(baseline.config.class_names) != names:
+        parser.error("the baseline has other classes")
+    own = [inputs for inputs in chosen.inputs if inputs != "measured" or baseline is None or baseline.config.measured]
+    before = {} if baseline is None else logits_by_inputs(baseline, samples, own)
+    for inputs, logits in logits_by_inputs(model, samples, chosen.inputs).items():
+        result[inputs] = judged(truth, logits, names, columns)
+        if inputs in before:
+            result[inputs]["gained"] = differences(truth, logits, before[inputs], columns)
         print(inputs, json.dumps(result[inputs], indent=1), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

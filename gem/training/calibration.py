@@ -4,14 +4,15 @@
 
 Every class of each input has a slope and a shift (Platt 1999), with a penalty that keeps rare classes near a common
 slope. Both are folded into the weights of the classification head, so that a calibrated model is used like any other.
-Decision thresholds, for benchmarks, and the picture's weight in the vote are then chosen on the same records. The
-calibration error that is printed is cross-fitted: each half of the records is evaluated with a fit on the other half.
+Decision thresholds, for benchmarks, and the picture's weight in the vote are then chosen on the same records; the
+weight of the measured values against the signal encoder stays as it is. The calibration error that is printed is
+cross-fitted: each half of the records is evaluated with a fit on the other half.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..data.labelled import usable
 from ..data.samples import SUPERCLASSES, Sample
-from ..evaluation.classification import class_logits, class_targets, superclass_columns, targets
+from ..evaluation.classification import class_targets, logits_by_inputs, superclass_columns, targets
 from ..metrics.multilabel import calibration_error
 from ..terminal import print_lines
 from .classification import choose_picture_weight, choose_thresholds
@@ -30,7 +31,7 @@ from .start import save
 Array = NDArray[np.float64]
 # prior standard deviations: of a class's log slope around the common one, and of its shift around 0
 SLOPE_SPREAD, SHIFT_SPREAD = 0.3, 1.5
-INPUTS = {"signal": "ecg", "picture": "vision"}
+HEADS = {"signal_encoder": "ecg", "measured": "measured", "picture": "vision"}
 
 
 def fit(logits: Array, truth: Array) -> tuple[Array, Array]:
@@ -98,37 +99,62 @@ def cross_fitted(logits: Array, truth: Array, seed: int = 0) -> Array:
 def calibrate(model: Any, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     """Calibrate each input's head of a model, then choose decision thresholds and the picture's weight in the vote.
 
+    The thresholds are those of the signal: of its encoder's and the measured values' vote.
+
     Args:
         model: a model with a classification head; changed in place.
         samples: records that it was not trained on.
 
     Returns:
-        Input -> superclass -> expected calibration error by cross-fitting.
+        Input (a key of ``HEADS``, and ``"signal"`` for the vote) -> superclass -> expected calibration error by
+        cross-fitting.
     """
     truth, columns = class_targets(samples, model.config.class_names), superclass_columns(model)
-    fitted, errors = {}, {}
-    for inputs, name in INPUTS.items():
-        if name not in model.class_head.heads:
-            continue
-        logits = class_logits(model, samples, inputs)
-        slope, shift = fit(logits, truth)
-        crossed = cross_fitted(logits, truth)[:, columns]
-        by_class = [calibration_error(truth[:, c], crossed[:, i]) for i, c in enumerate(columns)]
-        errors[inputs] = dict(zip(SUPERCLASSES, by_class, strict=True))
-        fitted[inputs] = (slope * logits + shift)[:, columns]
-        last = model.class_head.heads[name][-1]
-        with torch.no_grad():
-            scale, move = (torch.from_numpy(value).to(last.weight) for value in (slope, shift))
-            last.weight.mul_(scale[:, None])
-            last.bias.copy_(last.bias * scale + move)
-    both = fitted.get("signal", next(iter(fitted.values())))
-    if len(fitted) == len(INPUTS):
-        share = choose_picture_weight(targets(samples), fitted["signal"], fitted["picture"])
-        model.config.class_votes = {"ecg": round(1 - share, 3), "vision": share}
-        model.class_head.votes = dict(model.config.class_votes)
-    chosen = choose_thresholds(targets(samples), 1 / (1 + np.exp(-both)))
+    heads = {inputs: name for inputs, name in HEADS.items() if name in model.class_head.heads}
+    fitted: dict[str, Array] = {}
+    for inputs, logits in logits_by_inputs(model, samples, list(heads)).items():
+        known = np.isfinite(logits).all(1)  # nothing may have been measured
+        slope, shift = fit(logits[known], truth[known])
+        model.class_head.rescale(heads[inputs], torch.from_numpy(slope), torch.from_numpy(shift))
+        fitted[heads[inputs]] = slope * logits + shift
+    votes = {name: float(model.class_head.votes.get(name, 1.0)) for name in fitted}
+    signal = weighted_mean({name: rows for name, rows in fitted.items() if name != "vision"}, votes)
+    if "vision" in fitted and len(fitted) > 1:
+        share = choose_picture_weight(targets(samples), signal[:, columns], fitted["vision"][:, columns])
+        others = sum(vote for name, vote in votes.items() if name != "vision")
+        votes = {name: round((1 - share) * vote / others, 3) for name, vote in votes.items()} | {"vision": share}
+    if len(fitted) > 1:
+        model.config.class_votes, model.class_head.votes = votes, dict(votes)
+    said = signal if len(fitted) > 1 or "vision" not in fitted else fitted["vision"]
+    chosen = choose_thresholds(targets(samples), 1 / (1 + np.exp(-said[:, columns])))
     model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
-    return errors
+    judged = {inputs: fitted[name] for inputs, name in heads.items()} | {"signal": said}
+    return {inputs: _errors(rows, truth, columns) for inputs, rows in judged.items()}
+
+
+def _errors(logits: Array, truth: Array, columns: Sequence[int]) -> dict[str, float]:
+    """Superclass -> expected calibration error by cross-fitting; records without this input are left out."""
+    known = np.isfinite(logits).all(1)
+    crossed = cross_fitted(logits[known], truth[known])
+    return {
+        label: calibration_error(truth[known][:, column], crossed[:, column])
+        for label, column in zip(SUPERCLASSES, columns, strict=True)
+    }
+
+
+def weighted_mean(logits: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
+    """The vote of several inputs, as the classification head counts it.
+
+    Args:
+        logits: input -> (records, classes), NaN where a record lacks this input.
+        weights: input -> its weight.
+
+    Returns:
+        (records, classes).
+    """
+    known = {name: np.isfinite(rows) * weights[name] for name, rows in logits.items()}
+    total = sum(np.nan_to_num(rows) * known[name] for name, rows in logits.items())
+    return np.asarray(total / sum(known.values()), np.float64)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -94,12 +94,14 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
 
 
 def with_other_encoders(model: GemForConditionalGeneration, settings: dict[str, Any]) -> GemForConditionalGeneration:
-    """A saved model with other encoders; tensors of the same name and shape keep their weights, the others are new.
+    """A saved model with other encoders, or another head on measured values.
+
+    Tensors of the same name and shape keep their weights, the others are new.
 
     Args:
         model: the saved model.
-        settings: any of ``ecg_encoder`` and ``vision_encoder``, as in ``GemConfig``; the settings of their inputs are
-            those of the new encoders.
+        settings: any of ``ecg_encoder``, ``vision_encoder`` and ``measured``, as in ``GemConfig``; the settings of the
+            encoders' inputs are those of the new encoders.
 
     Raises:
         GemConfigError: another setting.
@@ -109,10 +111,10 @@ def with_other_encoders(model: GemForConditionalGeneration, settings: dict[str, 
     from ..processing import GemProcessor
 
     inputs = {"ecg_encoder": "signal", "vision_encoder": "picture"}
-    unknown = sorted(set(settings) - set(inputs))
+    unknown = sorted(set(settings) - {*inputs, "measured"})
     if unknown:
         raise GemConfigError(f"a saved model keeps its {', '.join(unknown)}", remedy="change its encoders alone")
-    fresh = {inputs[name]: None for name in settings}  # None: taken from the encoder
+    fresh = {inputs[name]: None for name in settings if name in inputs}  # None: taken from the encoder
     config = GemConfig(**{**model.config.to_dict(), **fresh, **settings})
     made = GemForConditionalGeneration(config)
     shapes = {name: value.shape for name, value in made.state_dict().items()}

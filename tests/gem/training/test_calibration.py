@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gem
 from gem.data.ptbxl import load_ptbxl
-from gem.evaluation.classification import calibration_error, class_logits, class_targets
-from gem.training.calibration import calibrate, cross_fitted, fit, main
+from gem.evaluation.classification import calibration_error, class_logits, class_targets, logits_by_inputs
+from gem.training.calibration import calibrate, cross_fitted, fit, main, weighted_mean
 from gem.training.start import build
 
 from .test_training import TINY
@@ -47,9 +48,9 @@ def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None
     model = build(TINY).eval()
     samples = load_ptbxl(ptbxl_like, range(1, 11))
     truth = class_targets(samples, model.config.class_names)
-    before = {inputs: class_logits(model, samples, inputs) for inputs in ("signal", "picture")}
+    before = {inputs: class_logits(model, samples, inputs) for inputs in ("signal_encoder", "picture")}
     errors = calibrate(model, samples)
-    assert set(errors) == {"signal", "picture"}
+    assert set(errors) == {"signal_encoder", "picture", "signal"}
     for inputs, logits in before.items():
         slope, shift = fit(logits, truth)
         assert class_logits(model, samples, inputs) == pytest.approx(slope * logits + shift, abs=1e-3)
@@ -57,6 +58,35 @@ def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None
     assert votes["ecg"] + votes["vision"] == pytest.approx(1)
     assert model.class_head.votes == votes
     assert set(model.config.class_thresholds) == {"NORM", "MI", "STTC", "CD", "HYP"}
+
+
+def test_three_inputs_are_calibrated_apart_and_keep_the_weight_of_what_was_measured(ptbxl_like: Path) -> None:
+    torch.manual_seed(0)
+    model = build({**TINY, "measured": {"names": ["qrs_ms", "V1 s_mv", "pr_ms"], "hidden": 8}}).eval()
+    head = model.class_head.heads["measured"]
+    head.centre.copy_(torch.tensor([100.0, -0.8, 170.0]))
+    head.scale.copy_(torch.tensor([20.0, 0.5, 30.0]))
+    model.class_head.votes = {"ecg": 0.25, "measured": 0.75, "vision": 0.1}
+    samples = [sample for sample in load_ptbxl(ptbxl_like, range(1, 11)) if sample.source == "raw"]
+    truth = class_targets(samples, model.config.class_names)
+    before = logits_by_inputs(model, samples, ["signal_encoder", "measured", "picture"])
+    assert set(calibrate(model, samples)) == {*before, "signal"}
+    after = logits_by_inputs(model, samples, [*before, "signal", "both"])
+    for inputs, logits in before.items():
+        slope, shift = fit(logits, truth)
+        assert after[inputs] == pytest.approx(slope * logits + shift, abs=1e-3)
+    votes = model.config.class_votes
+    assert sum(votes.values()) == pytest.approx(1, abs=2e-3)
+    assert votes["measured"] / votes["ecg"] == pytest.approx(3, rel=0.02)
+    signal = 0.25 * after["signal_encoder"] + 0.75 * after["measured"]
+    assert after["signal"] == pytest.approx(signal, abs=0.02)
+    both = (1 - votes["vision"]) * after["signal"] + votes["vision"] * after["picture"]
+    assert after["both"] == pytest.approx(both, abs=0.02)
+
+
+def test_a_vote_leaves_out_what_is_missing() -> None:
+    logits = {"a": np.array([[1.0], [2.0]]), "b": np.array([[3.0], [np.nan]])}
+    assert weighted_mean(logits, {"a": 1.0, "b": 3.0}).tolist() == [[2.5], [2.0]]
 
 
 def test_the_command_writes_a_model_that_loads(

@@ -17,6 +17,7 @@ import yaml
 from torch import Tensor
 
 import gem.training
+from gem import measured
 from gem.cli.train import CONFIGS
 from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
 from gem.data.conversations import EcgData
@@ -24,6 +25,7 @@ from gem.data.ptbxl_batches import NAMES
 from gem.training.classification import Classification
 from gem.training.contrastive import Contrastive, baseline_wander, zero_gaps
 from gem.training.instruction import Instruction
+from gem.training.measured import MeasuredClassification
 from gem.training.pretraining import SelfSupervised, keep_leads
 from gem.training.probe import Probe
 from gem.training.reports import Reports, segment_noise
@@ -52,6 +54,13 @@ def ptbxl_batch(module: Any, measured: bool = False) -> dict[str, Any]:
     return {**batch, "classes": (torch.rand(3, len(config.class_names)) < 0.3).float()}
 
 
+def measured_batch(module: Any) -> dict[str, Any]:
+    """What ``PtbxlData`` gives with ``measured_values``, of noise."""
+    torch.manual_seed(1)
+    values = torch.randn(3, len(measured.NAMES)).masked_fill(torch.rand(3, len(measured.NAMES)) < 0.5, float("nan"))
+    return {"measured_values": values, "classes": (torch.rand(3, len(module.model.config.class_names)) < 0.3).float()}
+
+
 def text_batch(module: Any, data: Path, **options: Any) -> dict[str, Any]:
     """What ``EcgData`` gives, of the tiny instruction set."""
     source = EcgData(str(data), val_share=0.0, max_length=512, classes=["NORM", "MI"], **options)
@@ -72,6 +81,10 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
         "Classification beats": (
             partial(nano, model={**TINY, "ecg_encoder": BEATS}),
             partial(ptbxl_batch, measured=True),
+        ),
+        "MeasuredClassification": (
+            partial(MeasuredClassification, model=TINY, output=str(folder), hidden=8, members=2),
+            measured_batch,
         ),
         "Classification picture": (partial(nano, model=TINY, inputs="picture"), ptbxl_batch),
         "Classification traces": (
