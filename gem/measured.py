@@ -169,7 +169,9 @@ def _lead_values(measurement: Measurement) -> dict[str, Array]:
     """Name of ``PER_LEAD`` -> (12,) values in the order of ``LEADS``, NaN for leads that are missing or unusable."""
     usable = _usable_leads(measurement)
     rows = {row["lead"]: row for row in measurement.lead_summary.to_dict("records")}
-    words = {name: [rows[lead][name] if lead in usable and lead in rows else None for lead in LEADS] for name in FORMS}
+    words = {
+        name: [str(rows[lead][name]) if lead in usable and lead in rows else "" for lead in LEADS] for name in FORMS
+    }
     out = {name: np.full(len(LEADS), math.nan) for name in (*AMPLITUDES, *WIDTHS, *BEAT_MEDIANS)}
     beats: Any = measurement.lead_features.groupby("lead")[list(BEAT_MEDIANS)].median()
     for table, names in ((rows, (*AMPLITUDES, *WIDTHS)), (beats.to_dict("index"), BEAT_MEDIANS)):

@@ -4,9 +4,11 @@
 
 Every class of each input has a slope and a shift (Platt 1999), with a penalty that keeps rare classes near a common
 slope. Both are folded into the weights of the classification head, so that a calibrated model is used like any other.
-Decision thresholds, for benchmarks, and the picture's weight in the vote are then chosen on the same records; the
-weight of the measured values against the signal encoder stays as it is. The calibration error that is printed is
-cross-fitted: each half of the records is evaluated with a fit on the other half.
+The vote of the signal encoder and the measured values is then calibrated once more, because the mean of two opinions is
+less extreme than it should be; each of them alone is a little too extreme afterwards. Decision thresholds, for
+benchmarks, and the picture's weight in the vote are chosen on the same records; the weight of the measured values
+against the signal encoder stays as it is. The calibration error that is printed is cross-fitted: each half of the
+records is evaluated with a fit on the other half.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from ..data.samples import SUPERCLASSES, Sample
 from ..evaluation.classification import class_targets, logits_by_inputs, superclass_columns, targets
 from ..metrics.multilabel import calibration_error
 from ..terminal import print_lines
-from .classification import choose_picture_weight, choose_thresholds
+from .classification import choose_picture_weight, choose_thresholds, votes_with_picture
 from .start import save
 
 Array = NDArray[np.float64]
@@ -118,11 +120,16 @@ def calibrate(model: Any, samples: Sequence[Sample]) -> dict[str, dict[str, floa
         model.class_head.rescale(heads[inputs], torch.from_numpy(slope), torch.from_numpy(shift))
         fitted[heads[inputs]] = slope * logits + shift
     votes = {name: float(model.class_head.votes.get(name, 1.0)) for name in fitted}
-    signal = weighted_mean({name: rows for name, rows in fitted.items() if name != "vision"}, votes)
+    parts = [name for name in fitted if name != "vision"]
+    signal = weighted_mean({name: fitted[name] for name in parts}, votes)
+    if len(parts) > 1:
+        slope, shift = fit(signal, truth)
+        signal = slope * signal + shift
+        for name in parts:
+            model.class_head.rescale(name, torch.from_numpy(slope), torch.from_numpy(shift))
     if "vision" in fitted and len(fitted) > 1:
         share = choose_picture_weight(targets(samples), signal[:, columns], fitted["vision"][:, columns])
-        others = sum(vote for name, vote in votes.items() if name != "vision")
-        votes = {name: round((1 - share) * vote / others, 3) for name, vote in votes.items()} | {"vision": share}
+        votes = votes_with_picture(votes, share)
     if len(fitted) > 1:
         model.config.class_votes, model.class_head.votes = votes, dict(votes)
     said = signal if len(fitted) > 1 or "vision" not in fitted else fitted["vision"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -239,7 +239,8 @@ class Classification(SeededSteps):
             self.model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
         elif signal:
             share = choose_picture_weight(truth, torch.cat(signal).numpy(), np.log(score / (1 - score)))
-            self.model.config.class_votes = {"ecg": 1 - share, "vision": share}
+            before = {name: self.model.class_head.votes.get(name, 1.0) for name in self.model.class_head.heads}
+            self.model.config.class_votes = votes_with_picture(before, share)
             limits: dict[str, float] = getattr(self.teachers[0].config, "class_thresholds", None) or {}
             for column, label in enumerate(SUPERCLASSES):
                 wanted, current = limits.get(label, 0.5), chosen[column]
@@ -310,6 +311,20 @@ def choose_picture_weight(truth: Any, signal: Any, picture: Any) -> float:
         return macro_auc(truth, (1 - weight) * signal + weight * picture)
 
     return max((0.05, 0.1, 0.2, 0.3, 0.4, 0.5), key=auc)
+
+
+def votes_with_picture(votes: Mapping[str, float], share: float) -> dict[str, float]:
+    """Give the picture a share of the vote; the other inputs keep their weights against each other.
+
+    Args:
+        votes: input -> weight.
+        share: of the picture, 0-1.
+
+    Returns:
+        Input -> weight; they add up to 1.
+    """
+    others = sum(weight for name, weight in votes.items() if name != "vision")
+    return {name: round((1 - share) * weight / others, 3) for name, weight in votes.items()} | {"vision": share}
 
 
 def choose_thresholds(truth: Any, score: Any, share: Any = None) -> list[float]:

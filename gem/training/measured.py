@@ -124,7 +124,8 @@ class MeasuredClassification(SeededSteps):
         groups: Any = self.groups
         gone = torch.rand(*values.shape[:2], len(groups), device=values.device) < self.missing_group
         everything = torch.rand(*values.shape[:2], 1, device=values.device) < self.missing_all
-        return (gone.float() @ groups > 0) | (torch.rand_like(values) < self.missing_value) | everything
+        missing: Tensor = (gone.float() @ groups > 0) | (torch.rand_like(values) < self.missing_value) | everything
+        return missing
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         """Collect probabilities and labels for the figures at the end of the epoch.

@@ -60,7 +60,7 @@ def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None
     assert set(model.config.class_thresholds) == {"NORM", "MI", "STTC", "CD", "HYP"}
 
 
-def test_three_inputs_are_calibrated_apart_and_keep_the_weight_of_what_was_measured(ptbxl_like: Path) -> None:
+def test_three_inputs_are_calibrated_apart_and_the_signals_two_once_more_together(ptbxl_like: Path) -> None:
     torch.manual_seed(0)
     model = build({**TINY, "measured": {"names": ["qrs_ms", "V1 s_mv", "pr_ms"], "hidden": 8}}).eval()
     head = model.class_head.heads["measured"]
@@ -72,9 +72,14 @@ def test_three_inputs_are_calibrated_apart_and_keep_the_weight_of_what_was_measu
     before = logits_by_inputs(model, samples, ["signal_encoder", "measured", "picture"])
     assert set(calibrate(model, samples)) == {*before, "signal"}
     after = logits_by_inputs(model, samples, [*before, "signal", "both"])
+    calibrated = {}
     for inputs, logits in before.items():
         slope, shift = fit(logits, truth)
-        assert after[inputs] == pytest.approx(slope * logits + shift, abs=1e-3)
+        calibrated[inputs] = slope * logits + shift
+    assert after["picture"] == pytest.approx(calibrated["picture"], abs=1e-3)
+    vote = 0.25 * calibrated["signal_encoder"] + 0.75 * calibrated["measured"]
+    slope, shift = fit(vote, truth)
+    assert after["signal"] == pytest.approx(slope * vote + shift, abs=0.02)
     votes = model.config.class_votes
     assert sum(votes.values()) == pytest.approx(1, abs=2e-3)
     assert votes["measured"] / votes["ecg"] == pytest.approx(3, rel=0.02)
