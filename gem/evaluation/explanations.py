@@ -91,9 +91,12 @@ def evaluate_explanations(
     labels = [frozenset(sample.superclasses) for sample in samples]
     tallies = {name: _Tally() for name in (CONDITIONS if swaps else CONDITIONS[:1])}
     records = [sample.record for sample in samples]
-    predicted = [encode_records(model, [record]).probabilities()[0] for record in records]
-    for position, record in enumerate(records):
-        measurement = grounding.measure(record)
+    measurements = [grounding.measure(record) for record in records]
+    predicted = [
+        encode_records(model, [record], [own]).probabilities()[0]
+        for record, own in zip(records, measurements, strict=True)
+    ]
+    for position, measurement in enumerate(measurements):
         silence = reason_for_silence(model, measurement)
         measured = facts(measurement, grounding.find(measurement))
         for name, tally in tallies.items():
@@ -102,7 +105,7 @@ def evaluate_explanations(
             # a text may cite the facts of the prompt, and the encoders' diagnoses of the input that they got
             opinions = [] if silence else facts(measurement, (), predicted[seen])
             suggested = [fact for fact in opinions if fact.kind == "diagnosis"]
-            tally.add(model, records[seen], given, suggested, measurement)
+            tally.add(model, records[seen], given, suggested, measurement, measurements[seen])
     commonest = Counter(labels).most_common(1)[0][0]
     conditions = {name: tally.figures(labels) for name, tally in tallies.items()}
     return {
@@ -121,16 +124,23 @@ class _Tally:
         self.named: list[frozenset[str]] = []
 
     def add(
-        self, model: Any, shown: ECGRecord, given: list[Fact], suggested: list[Fact], measurement: Measurement
+        self,
+        model: Any,
+        shown: ECGRecord,
+        given: list[Fact],
+        suggested: list[Fact],
+        measurement: Measurement,
+        measured_in_shown: Measurement | None = None,
     ) -> None:
-        """Have one text written from the facts ``given`` while the encoders get ``shown``; check it."""
+        """Have one text written from the facts ``given`` while the model gets the recording ``shown``; check it."""
         from grounding.criteria import assess
         from grounding.facts import report
 
         from ..explaining import checked_statements
         from ..writing import encode_records
 
-        text = encode_records(model, [shown]).write([given])[0]
+        measured = None if measured_in_shown is None else [measured_in_shown]
+        text = encode_records(model, [shown], measured).write([given])[0]
         parts = checked_statements(report(text, [*given, *suggested], assess(measurement)), measurement)
         self.named.append(frozenset(fact.label for fact in suggested) & frozenset(SUPERCLASSES))
         for claim in (claim for part in parts for claim in part.claims):
