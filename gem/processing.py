@@ -97,6 +97,8 @@ class GemProcessor:
         if self.picture is not None:
             size = "x".join(map(str, self.picture["size"]))
             lines.append(f"  picture: {self.picture.get('mode', 'letterbox')} to {size}")
+        if self.measured is not None:
+            lines.append(f"  measured: {len(self.measured)} values, {self.measured[0]!r} to {self.measured[-1]!r}")
         if self.tokenizer is not None:
             lines.append(f"  text: {type(self.tokenizer).__name__}, {len(self.tokenizer)} tokens, {self.placeholder!r}")
         return "\n".join(lines)
