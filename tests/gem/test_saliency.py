@@ -123,8 +123,8 @@ def test_int16_gives_the_same_answer(model: Any, record: ECGRecord) -> None:
     mixed = model.processor([record, None], picture=[None, np.full((400, 512, 3), 255, np.uint8)], int16=True)
     assert mixed["ecg"].dtype == torch.int16
     assert torch.isfinite(model.classify(**mixed)).all()
-    both = torch.cat([narrow["ecg"], narrow["ecg"]])
-    torch.testing.assert_close(model.classify(ecg=both)[1:], model.classify(**narrow), atol=1e-5, rtol=1e-4)
+    both = {name: torch.cat([values, values]) for name, values in narrow.items()}  # measured values too
+    torch.testing.assert_close(model.classify(**both)[1:], model.classify(**narrow), atol=1e-5, rtol=1e-4)
 
 
 def test_int16_is_refused_where_all_leads_are_normalised_together(model: Any, record: ECGRecord) -> None:
