@@ -17,12 +17,16 @@ from .samples import SUPERCLASSES, Sample
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# classes of the classification head: the superclasses, then every frequent subclass, form and rhythm label
+# PTB-XL's diagnostic statements with 20 or more records in folds 1-8 that are not a class of their own as a subclass
+STATEMENTS = (*("ASMI", "ALMI", "ILMI", "INJAS", "ISC_", "ISCAL", "ISCAS", "ISCIL", "ISCIN", "LAFB", "LPFB"),)
+# classes of the classification head: the superclasses, then every frequent subclass, form and rhythm label, and the
+# statements within a subclass
 CLASS_LABELS = (
     *SUPERCLASSES,
     *("AMI", "IMI", "LMI", "ISC", "CLBBB", "CRBBB", "IRBBB", "LAFB/LPFB", "AVB", "IVCD", "LVH", "LAO/LAE"),
     *("NST", "NDT", "ABQRS", "STD", "PVC", "PAC", "LOWT", "QWAVE", "LPR", "INVT", "VCLVH", "LVOLT"),
-    *("SR", "AFIB", "SARRH", "STACH", "SBRAD", "SVARR"),
+    *("SR", "AFIB", "SARRH", "STACH", "SBRAD", "SVARR", "PACE", "NT", "DIG"),
+    *STATEMENTS,
 )
 _MERGED = {"ISCA": "ISC", "ISCI": "ISC"}
 _WORDS = {
@@ -37,9 +41,16 @@ _GROUPS = ("rate", "conduction", "axis", "hypertrophy", "infarction", "ischaemia
 
 
 def labels_of(sample: Sample) -> set[str]:
-    """The labels of a record that are classes of the classification head."""
-    words = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
-    return {_MERGED.get(word, word) for word in words} & set(CLASS_LABELS)
+    """The labels of a record, at any likelihood: superclasses, subclasses, form, rhythm and SCP statements.
+
+    PTB-XL's ``NST_`` is ``NST`` here, and ``ISC`` is any of the subclasses ``ISC_``, ``ISCA`` and ``ISCI``; the
+    statements are called as in PTB-XL.
+
+    Args:
+        sample: the record.
+    """
+    kinds = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
+    return {_MERGED.get(kind, kind) for kind in (kind.rstrip("_") for kind in kinds)} | set(sample.scp_codes)
 
 
 def random_facts(pick: random.Random) -> list[Fact]:

@@ -18,7 +18,7 @@ from .. import measured as measuring
 from ..encoders import SignalContract
 from ..errors import GemInputError
 from .batches import GlobalBatches, ResumableData, ResumableLoader
-from .corpus import CLASS_LABELS, labels_of
+from .corpus import labels_of
 from .measured import NAMES, measured, standardize
 from .ptbxl import load_ptbxl
 from .samples import Sample
@@ -76,7 +76,8 @@ class PtbxlData(ResumableData):
         model: Any = self.trainer.lightning_module.model  # type: ignore[union-attr]
         train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
         unit = "mV" if sees_millivolts(model) else "zscore"
-        self.train, self.val = Records(self._arrays(train, model), train), Records(self._arrays(val, model), val)
+        classes = model.config.class_names
+        self.train, self.val = (Records(self._arrays(part, model), part, classes) for part in (train, val))
         if self.measured:
             targets = standardize(self._cached("measured", train, model, [*NAMES, unit]))
             self.train.inputs["measured"] = targets
@@ -138,19 +139,20 @@ class Records(Dataset[dict[str, Any]]):
     Args:
         inputs: key of a batch -> (n, ...) array.
         samples: the n records.
+        class_names: labels of the classification head, see ``labels_of``.
 
     Raises:
         GemInputError: no input.
     """
 
-    def __init__(self, inputs: dict[str, NDArray[Any]], samples: Sequence[Sample]) -> None:
+    def __init__(self, inputs: dict[str, NDArray[Any]], samples: Sequence[Sample], class_names: Sequence[str]) -> None:
         if not inputs:
             raise GemInputError(
                 "neither signal nor picture is prepared", remedy="set signal, picture or measured_values in the data"
             )
         self.inputs = inputs
         labels = [labels_of(sample) for sample in samples]
-        self.classes = torch.tensor([[float(name in row) for name in CLASS_LABELS] for row in labels])
+        self.classes = torch.tensor([[float(name in row) for name in class_names] for row in labels])
 
     def __len__(self) -> int:
         return len(self.classes)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from grounding.facts import DIAGNOSES
 from grounding.facts.opinion import BANDS
 
+from ..data.corpus import labels_of
 from ..data.samples import SUPERCLASSES, Sample
 from ..errors import GemInputError
 from ..metrics import MacroAUROC, metrics
@@ -143,7 +144,7 @@ def _sigmoid(logits: Array) -> Array:
 
 
 def class_targets(samples: Sequence[Sample], labels: Sequence[str]) -> Array:
-    """Labels as numbers, for any classes of the head: superclasses, subclasses, form and rhythm.
+    """Labels as numbers, for any classes of the head, see ``gem.data.corpus.labels_of``.
 
     Args:
         samples: the records.
@@ -152,13 +153,7 @@ def class_targets(samples: Sequence[Sample], labels: Sequence[str]) -> Array:
     Returns:
         (records, labels), 0 or 1.
     """
-    merged = {"ISCA": "ISC", "ISCI": "ISC"}
-    rows = []
-    for sample in samples:
-        words = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
-        there = {merged.get(word, word) for word in words}
-        rows.append([label in there for label in labels])
-    return np.array(rows, np.float64)
+    return np.array([[label in there for label in labels] for there in map(labels_of, samples)], np.float64)
 
 
 def _share(counts: Array, rows: NDArray[np.intp]) -> float:

@@ -118,6 +118,17 @@ class ClassificationHead(nn.Module):
             sizes = {name: value for name, value in measured.items() if name != "names"}
             self.heads["measured"] = MeasuredHead(len(measured["names"]), n_classes, **sizes)
 
+    def last(self, name: str) -> tuple[tuple[Tensor, int], tuple[Tensor, int]]:
+        """Weight and bias of one input's last layer, each with the axis of its classes.
+
+        Args:
+            name: of the input.
+        """
+        head: Any = self.heads[name]
+        if isinstance(head, MeasuredHead):
+            return (head.weights[-1], 2), (head.biases[-1], 2)
+        return (head[-1].weight, 0), (head[-1].bias, 0)
+
     def rescale(self, name: str, slope: Tensor, shift: Tensor) -> None:
         """Stretch and shift one input's logits, by changing the weights of its last layer.
 
@@ -126,11 +137,9 @@ class ClassificationHead(nn.Module):
             slope: (n_classes,).
             shift: (n_classes,).
         """
-        head: Any = self.heads[name]
-        measured = isinstance(head, MeasuredHead)
-        weight, bias = (head.weights[-1], head.biases[-1]) if measured else (head[-1].weight, head[-1].bias)
+        (weight, axis), (bias, _) = self.last(name)
         with torch.no_grad():
-            weight.mul_((slope if measured else slope[:, None]).to(weight))
+            weight.mul_((slope if axis else slope[:, None]).to(weight))
             bias.mul_(slope.to(bias)).add_(shift.to(bias))
 
     def forward(self, tokens: Mapping[str, list[Tensor | None]], measured: Tensor | None = None) -> Tensor:

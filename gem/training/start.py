@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.nn import Module
 
 from ..data.corpus import CLASS_LABELS, explanation, train_tokenizer
@@ -94,14 +95,15 @@ def build(settings: dict[str, Any]) -> GemForConditionalGeneration:
 
 
 def with_other_encoders(model: GemForConditionalGeneration, settings: dict[str, Any]) -> GemForConditionalGeneration:
-    """A saved model with other encoders, or another head on measured values.
+    """A saved model with other encoders, another head on measured values, or other classes.
 
-    Tensors of the same name and shape keep their weights, the others are new.
+    Tensors of the same name and shape keep their weights, and so does the last layer's row of a class of the same name;
+    the others are new.
 
     Args:
         model: the saved model.
-        settings: any of ``ecg_encoder``, ``vision_encoder`` and ``measured``, as in ``GemConfig``; the settings of the
-            encoders' inputs are those of the new encoders.
+        settings: any of ``ecg_encoder``, ``vision_encoder``, ``measured`` and ``class_names``, as in ``GemConfig``; the
+            settings of the encoders' inputs are those of the new encoders.
 
     Raises:
         GemConfigError: another setting.
@@ -111,17 +113,34 @@ def with_other_encoders(model: GemForConditionalGeneration, settings: dict[str, 
     from ..processing import GemProcessor
 
     inputs = {"ecg_encoder": "signal", "vision_encoder": "picture"}
-    unknown = sorted(set(settings) - {*inputs, "measured"})
+    unknown = sorted(set(settings) - {*inputs, "measured", "class_names"})
     if unknown:
-        raise GemConfigError(f"a saved model keeps its {', '.join(unknown)}", remedy="change its encoders alone")
+        raise GemConfigError(
+            f"a saved model keeps its {', '.join(unknown)}", remedy="change its encoders, its classes or measured alone"
+        )
     fresh = {inputs[name]: None for name in settings if name in inputs}  # None: taken from the encoder
     config = GemConfig(**{**model.config.to_dict(), **fresh, **settings})
     made = GemForConditionalGeneration(config)
     shapes = {name: value.shape for name, value in made.state_dict().items()}
     kept = {name: value for name, value in model.state_dict().items() if shapes.get(name) == value.shape}
     made.load_state_dict(kept, strict=False)
+    if config.class_names != model.config.class_names:
+        _copy_classes(model, made)
     made.processor = GemProcessor.from_config(config, model.processor.tokenizer)
     return made
+
+
+@torch.no_grad()
+def _copy_classes(model: GemForConditionalGeneration, made: GemForConditionalGeneration) -> None:
+    """Copy each input's weights of the classes that both models have."""
+    before, after = (list(one.config.class_names) for one in (model, made))
+    shared = [name for name in after if name in before]
+    old, new = ([names.index(name) for name in shared] for names in (before, after))
+    for name in set(model.class_head.heads) & set(made.class_head.heads):
+        if name == "measured" and model.config.measured != made.config.measured:
+            continue
+        for (source, axis), (target, _) in zip(model.class_head.last(name), made.class_head.last(name), strict=True):
+            target.index_copy_(axis, torch.tensor(new), source.index_select(axis, torch.tensor(old)).to(target.dtype))
 
 
 def copy_picture_parts(model: GemForConditionalGeneration, folder: str) -> None:
