@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self
 
 Verdict = Literal["supported", "contradicted", "unsupported", "not_checkable"]
 Origin = Literal["asserted", "inserted"]
@@ -86,8 +86,39 @@ class Evidence:
         return f"{leads}; {first}" + (f" and {len(self.spans_s) - 1} more" if len(self.spans_s) > 1 else "")
 
 
+class _WithEvidence:
+    """What has evidence, which may be collected when it is first asked for: most of it never is."""
+
+    evidence: tuple[Evidence, ...]
+
+    @classmethod
+    def deferred(cls, evidence: Callable[[], tuple[Evidence, ...]], **others: Any) -> Self:
+        """The object, with its evidence still to be collected.
+
+        Args:
+            evidence: collects it.
+            others: the other attributes.
+        """
+        made = cls(**others)
+        del made.__dict__["evidence"]
+        made.__dict__["_collect"] = evidence
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        attributes = self.__dict__
+        if name != "evidence" or not attributes.keys() & {"_collect", "evidence"}:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if (collect := attributes.get("_collect")) is not None:  # another thread may have collected it just now
+            attributes["evidence"] = collect()
+            attributes.pop("_collect", None)  # it holds the measurement
+        return attributes["evidence"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"evidence": self.evidence, **{key: value for key, value in vars(self).items() if key != "_collect"}}
+
+
 @dataclass(frozen=True)
-class Finding:
+class Finding(_WithEvidence):
     """Whether a finding is present, by which criterion, and the evidence.
 
     Attributes:
@@ -106,7 +137,7 @@ class Finding:
     name: str
     present: bool | None
     criterion: str
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Evidence, ...] = field(default_factory=tuple)  # a default would be found before __getattr__
     source: str = ""
     label: str = ""
     group: str = ""
@@ -124,7 +155,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(_WithEvidence):
     """One statement found in a text, and how it compares with the recording.
 
     Attributes:
@@ -143,7 +174,7 @@ class Claim:
     end: int
     kind: str
     verdict: Verdict
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Evidence, ...] = field(default_factory=tuple)
     reason: str = ""
     text: str = ""
     origin: Origin = "asserted"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
-from .expressions import Value, compiled, kleene_all, kleene_any, kleene_not, names
-from .knowledge import CONTIGUOUS, Condition, FindingEntry, leads_of, load_knowledge
+from .expressions import Value, kleene_all, kleene_any, kleene_not
+from .knowledge import CONTIGUOUS, Condition, FindingEntry, Rule, additions, leads_of, load_knowledge
 from .language import criterion_words, quantity_words
 from .limits import ADULT_YEARS, Category, category, over_patients, rounded, shown
 from .quantities import Quantities
@@ -24,11 +25,18 @@ FOR_ADULTS = frozenset({"hypertrophy", "infarction", "ischaemia", "voltage"})
 
 @dataclass
 class _Outcome:
-    """Result of one condition: its truth value, the quantities it read, and why it is unknown."""
+    """Result of one condition.
+
+    Attributes:
+        holds: its truth value.
+        read: the quantities that it read: those of a rule, and the lead in question.
+        others: the findings that it referred to.
+        reasons: why it is unknown.
+    """
 
     holds: bool | None
-    read: dict[tuple[str | None, str], None] = field(default_factory=dict)
-    evidence: list[Evidence] = field(default_factory=list)
+    read: list[tuple[Rule, str | None]] = field(default_factory=list)
+    others: list[Finding] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -94,22 +102,19 @@ class Assessment:
     def _finding(self, entry: FindingEntry) -> Finding:
         m = self.measurement
         outcome = self._condition(entry, entry.when)
-        present, reasons = outcome.holds, outcome.reasons
-        read = {(None, name): None for name in entry.shows} | dict(outcome.read)
+        present, reasons, read = outcome.holds, outcome.reasons, outcome.read
         if entry.unless is not None:
             excluding = self._condition(entry, entry.unless)
             if excluding.holds is True:
                 present, reasons = None, [entry.unless_reason]
-                read |= excluding.read
+                read = read + excluding.read
         if entry.group in FOR_ADULTS and m.age is not None and m.age < ADULT_YEARS:
             present, reasons = None, [f"its criterion is one for adults, and the patient is {m.age:g} years old"]
-        evidence = [self.quantities.evidence(lead, name) for lead, name in read]
-        evidence += [part for part in outcome.evidence if part not in evidence]
-        return Finding(
+        return Finding.deferred(
+            partial(_collected, self.quantities, entry.shows, read, outcome.others),
             name=entry.name,
             present=present,
             criterion=criterion_words(entry.name, m.sex, m.age),
-            evidence=tuple(evidence),
             source=entry.source,
             label=entry.label,
             group=entry.group,
@@ -118,13 +123,13 @@ class Assessment:
 
     def _condition(self, entry: FindingEntry, condition: Condition) -> _Outcome:
         if isinstance(condition, str):
-            return self._expression(entry, condition, None)
+            return self._expression(entry.rule(condition))
         if "leads" in condition:
-            return self._leads(entry, condition)
+            return self._leads(entry.rule(condition["where"]), condition)
         if "finding" in condition:
             other = self.findings[condition["finding"]]
             reason = [f"{other.label}: {other.reason}"] if other.present is None else []
-            return _Outcome(other.present, evidence=list(other.evidence), reasons=reason)
+            return _Outcome(other.present, others=[other], reasons=reason)
         key = next(name for name in ("all", "any", "none") if name in condition)
         parts = [self._condition(entry, part) for part in condition[key]]
         held = [part.holds for part in parts]
@@ -140,46 +145,55 @@ class Assessment:
         shown = [part for part in parts if part.holds in wanted] if holds is not None else parts
         return _Outcome(holds, *_merged(shown), [r for part in parts if part.holds is None for r in part.reasons])
 
-    def _expression(self, entry: FindingEntry, text: str, lead: str | None) -> _Outcome:
-        reasons: list[str] = []
-        limits = entry.all_limits
-        read = [(named or lead, name) for named, name in names(text)]
-        used = [limits[name] for _, name in read if name in limits]
-        criterion = compiled(text)
+    def _holds(self, rule: Rule, lead: str | None) -> bool | None:
+        """Whether an expression holds; ``lead`` is the lead in question, where there is one."""
+        m = self.measurement
+        if not rule.depends_on_patient:
+            return self._decide(rule, lead, m.sex, m.age)
+        return over_patients(rule.limits.values(), m.sex, m.age, partial(self._decide, rule, lead))[0]
+
+    def _decide(self, rule: Rule, lead: str | None, sex: str | None, age: float | None) -> bool | None:
+        """Whether an expression holds if the patient is of this sex and age."""
+        limits, value_of = rule.limits, self.quantities.value
+
+        def read(named: str | None, name: str) -> Value:
+            limit = limits.get(name)
+            return value_of(named or lead, name)[0] if limit is None else limit.value(named or lead, sex, age)
+
+        holds = rule.criterion(read)
+        return None if holds is None else bool(holds)
+
+    def _reasons(self, rule: Rule, lead: str | None) -> list[str]:
+        """Why an expression is unknown: what it reads and has no value, in the order of the text."""
+        m, reasons = self.measurement, []
 
         def decide(sex: str | None, age: float | None) -> bool | None:
-            def value_of(named: str | None, name: str) -> Value:
+            for named, name in rule.leaves:
                 at = named or lead
-                if name in limits:
-                    limit = limits[name].value(at, sex, age)
-                    if limit is None:
-                        reasons.append(
-                            f"no limit is known for a patient of {age:g} years"
-                            if age is not None
-                            else "no limit is known"
-                        )
-                    return limit
-                value, reason = self.quantities.value(at, name)
-                if value is None and reason:
-                    reasons.append(reason)
-                return value
+                if name not in rule.limits:
+                    value, reason = self.quantities.value(at, name)
+                    reasons.extend([reason] if value is None and reason else [])
+                elif rule.limits[name].value(at, sex, age) is None:
+                    reasons.append(f"no limit is known{f' for a patient of {age:g} years' if age is not None else ''}")
+            return self._decide(rule, lead, sex, age)
 
-            holds = criterion(value_of)
-            return None if holds is None else bool(holds)
+        depends = over_patients(rule.limits.values(), m.sex, m.age, decide)[1]
+        return [depends] if depends else reasons
 
-        m = self.quantities.measurement
-        holds, depends = over_patients(used, m.sex, m.age, decide)
-        keys = {(at, name): None for at, name in read if name not in limits}
-        return _Outcome(holds, keys, [], ([depends] if depends else reasons) if holds is None else [])
+    def _expression(self, rule: Rule) -> _Outcome:
+        holds = self._holds(rule, None)
+        return _Outcome(holds, [(rule, None)], [], self._reasons(rule, None) if holds is None else [])
 
-    def _leads(self, entry: FindingEntry, condition: Mapping[str, Any]) -> _Outcome:
-        need = int(condition.get("at_least", 1))
-        states = {lead: self._expression(entry, condition["where"], lead) for lead in leads_of(condition)}
-        truth = {lead: state.holds for lead, state in states.items()}
-        holds = enough_leads(truth, need, bool(condition.get("contiguous", False)))
-        shown = [states[lead] for lead, held in truth.items() if held is True] if holds else list(states.values())
+    def _leads(self, rule: Rule, condition: Mapping[str, Any]) -> _Outcome:
+        truth = {lead: self._holds(rule, lead) for lead in leads_of(condition)}
+        holds = enough_leads(truth, int(condition.get("at_least", 1)), bool(condition.get("contiguous", False)))
+        shown = [lead for lead, held in truth.items() if held or not holds]
+        unknown = [lead for lead, held in truth.items() if held is None] if holds is None else []
         return _Outcome(
-            holds, *_merged(shown), [r for state in states.values() if state.holds is None for r in state.reasons]
+            holds,
+            [(rule, lead) for lead in shown],
+            [],
+            [text for lead in unknown for text in self._reasons(rule, lead)],
         )
 
     def lead_states(self, entry: FindingEntry, leads: Iterable[str] = ()) -> dict[str, bool | None]:
@@ -195,17 +209,30 @@ class Assessment:
         for part in entry.parts():
             if not isinstance(part, str) and "leads" in part:
                 asked = tuple(leads) or leads_of(part)
-                return {lead: self._expression(entry, part["where"], lead).holds for lead in asked}
+                rule = entry.rule(part["where"])
+                return {lead: self._holds(rule, lead) for lead in asked}
         return {}
 
 
-def _merged(parts: Iterable[_Outcome]) -> tuple[dict[tuple[str | None, str], None], list[Evidence]]:
-    read: dict[tuple[str | None, str], None] = {}
-    evidence: list[Evidence] = []
-    for part in parts:
-        read |= part.read
-        evidence += [item for item in part.evidence if item not in evidence]
-    return read, evidence
+def _merged(parts: Iterable[_Outcome]) -> tuple[list[tuple[Rule, str | None]], list[Finding]]:
+    parts = list(parts)
+    return [one for part in parts for one in part.read], [one for part in parts for one in part.others]
+
+
+def _collected(
+    quantities: Quantities,
+    shows: Iterable[str],
+    read: Iterable[tuple[Rule, str | None]],
+    others: Iterable[Finding],
+) -> tuple[Evidence, ...]:
+    """The evidence of a finding: that of the values it shows or read, and that of the findings it refers to."""
+    keys: dict[tuple[str | None, str], None] = {(None, name): None for name in shows}
+    for rule, lead in read:
+        keys |= {(named or lead, name): None for named, name in rule.quantities}
+    evidence = [quantities.evidence(lead, name) for lead, name in keys]
+    for other in others:
+        evidence += [part for part in other.evidence if part not in evidence]
+    return tuple(evidence)
 
 
 def enough_leads(truth: Mapping[str, bool | None], need: int, contiguous: bool) -> bool | None:
@@ -239,6 +266,8 @@ def enough_leads(truth: Mapping[str, bool | None], need: int, contiguous: bool) 
 def assess(measurement: Measurement) -> Assessment:
     """Evaluate the knowledge base; the result is kept with the measurement, and returned again at the next call.
 
+    It is evaluated again after ``add_findings``.
+
     Args:
         measurement: of one recording.
 
@@ -258,10 +287,12 @@ def assess(measurement: Measurement) -> Assessment:
         raise EcgError(
             f"the measurement is {type(measurement).__name__}", remedy="pass what grounding.measure(record) gives"
         )
-    if "assessment" not in measurement.derived:
-        measurement.derived["assessment"] = Assessment(measurement)
-    assessment: Assessment = measurement.derived["assessment"]
-    return assessment
+    version, assessment = measurement.derived.get("assessment", (None, None))
+    if assessment is None or version != additions():
+        assessment = Assessment(measurement)
+        measurement.derived["assessment"] = additions(), assessment
+    found: Assessment = assessment
+    return found
 
 
 def find(measurement: Measurement) -> list[Finding]:

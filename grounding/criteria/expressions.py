@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -139,6 +139,33 @@ def names(text: str) -> tuple[tuple[str | None, str], ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4096)
+def leaves(text: str) -> tuple[tuple[str | None, str], ...]:
+    """The names that a criterion reads, in the order of the text, with repetition.
+
+    Args:
+        text: the criterion.
+
+    Returns:
+        (lead or None, quantity) of each.
+    """
+
+    def below(node: ast.AST) -> Iterator[tuple[str | None, str]]:
+        match node:
+            case ast.Attribute(value=ast.Name(id=lead), attr=name):
+                yield lead, name
+            case ast.Name(id=name):
+                yield None, name
+            case ast.Call(args=arguments):
+                for argument in arguments:
+                    yield from below(argument)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    yield from below(child)
+
+    return tuple(below(parse(text)))
+
+
 def evaluate(text: str, read: Reader) -> bool | None:
     """Whether a criterion holds.
 
@@ -178,9 +205,7 @@ def _function(node: ast.expr) -> Callable[[Reader], Any]:
             parts = [_function(item) for item in items]
             return lambda read: [part(read) for part in parts]
         case ast.BoolOp(op=op, values=items):
-            parts = [_function(item) for item in items]
-            join = kleene_all if isinstance(op, ast.And) else kleene_any
-            return lambda read: join([_truth(part(read)) for part in parts])
+            return _joined([_function(item) for item in items], decisive=isinstance(op, ast.Or))
         case ast.UnaryOp(op=ast.Not(), operand=item):
             part = _function(item)
             return lambda read: kleene_not(_truth(part(read)))
@@ -193,6 +218,22 @@ def _function(node: ast.expr) -> Callable[[Reader], Any]:
         case ast.Compare(left=left, ops=ops, comparators=others):
             return _comparison([_function(item) for item in (left, *others)], [_COMPARE[type(op)] for op in ops])
     raise CriterionError(f"{type(node).__name__} has no value")
+
+
+def _joined(parts: list[Callable[[Reader], Any]], decisive: bool) -> Callable[[Reader], Any]:
+    """Kleene's "or" (``decisive`` True) or "and" (False) of parts; those after a decisive one are not evaluated."""
+
+    def joined(read: Reader) -> Any:
+        known = True
+        for part in parts:
+            value = part(read)
+            if value is None:
+                known = False
+            elif bool(value) is decisive:
+                return decisive
+        return not decisive if known else None
+
+    return joined
 
 
 def _negative(part: Callable[[Reader], Any]) -> Callable[[Reader], Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import itertools
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import EcgError
 from ..record import STANDARD_LEADS
-from .expressions import CriterionError, names
+from .expressions import CriterionError, Reader, compiled, leaves, names
 from .limits import Limit, limit, load_limits
 
 Condition = str | Mapping[str, Any]
@@ -39,6 +40,24 @@ CONTIGUOUS: tuple[tuple[str, ...], ...] = (
 )
 FILES = ("rhythm.yaml", "conduction.yaml", "axis.yaml", "hypertrophy.yaml", "infarction.yaml", "repolarisation.yaml")
 _KEYS = {"all", "any", "none", "leads", "at_least", "contiguous", "where", "finding"}
+
+
+class Rule(NamedTuple):
+    """One expression of an entry, ready to be evaluated on any measurement.
+
+    Attributes:
+        criterion: the expression as a function of the values.
+        limits: name -> limit, for those that it reads.
+        depends_on_patient: whether one of them has a rule for a sex or an age.
+        quantities: (lead, or ``None`` for the lead in question or the record; name) of each measured value it reads.
+        leaves: the same of each name, limits included, in the order of the text.
+    """
+
+    criterion: Callable[[Reader], Any]
+    limits: Mapping[str, Limit]
+    depends_on_patient: bool
+    quantities: tuple[tuple[str | None, str], ...]
+    leaves: tuple[tuple[str | None, str], ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,28 @@ class FindingEntry:
     def all_limits(self) -> Mapping[str, Limit]:
         """The limits that its rule may name: the shared ones and its own."""
         return {**load_limits(), **self.limits}
+
+    def rule(self, text: str) -> Rule:
+        """One of its expressions, compiled once per process.
+
+        Args:
+            text: the expression.
+        """
+        if text not in self._rules:
+            read = names(text)
+            limits = {name: self.all_limits[name] for _, name in read if name in self.all_limits}
+            self._rules[text] = Rule(
+                compiled(text),
+                limits,
+                any(one.depends_on_patient for one in limits.values()),
+                tuple((lead, name) for lead, name in read if name not in limits),
+                leaves(text),
+            )
+        return self._rules[text]
+
+    @cached_property
+    def _rules(self) -> dict[str, Rule]:
+        return {}
 
     def parts(self) -> list[Condition]:
         """Every condition of the rule, including nested ones."""
@@ -170,10 +211,22 @@ def add_findings(path: str | Path) -> tuple[str, ...]:
             raise CriterionError("an entry of this name is there already", where=f"{path}: {entry.name}")
         new_entries[entry.name] = entry
     _added.update(new_entries)
+    _added_as.update({name: next(_serial) for name in new_entries})
     return tuple(new_entries)
 
 
+def additions() -> tuple[tuple[str, int], ...]:
+    """What ``add_findings`` has added, as a key for what is computed from the knowledge base and kept.
+
+    Returns:
+        Name and serial number of each finding; a finding that is added again gets a new number.
+    """
+    return tuple([(name, _added_as[name]) for name in _added])
+
+
 _added: dict[str, FindingEntry] = {}
+_added_as: dict[str, int] = {}
+_serial = itertools.count()
 
 
 @lru_cache(maxsize=1)

@@ -155,7 +155,6 @@ def value_words(evidence: Evidence) -> str:
     return shown(value, evidence.unit, evidence.uncertainty) if name in RECORD_WORDS or len(evidence.leads) == 1 else ""
 
 
-@lru_cache(maxsize=4096)
 def criterion_words(name: str, sex: str | None = None, age: float | None = None) -> str:
     """A finding's rule in words, with the limits that apply to a patient.
 
@@ -168,6 +167,13 @@ def criterion_words(name: str, sex: str | None = None, age: float | None = None)
         >>> criterion_words("prolonged_qtc"), criterion_words("prolonged_qtc", "male", 60.0)
         ('QTc (Fridericia) at least 460 ms in women, 450 ms in men', 'QTc (Fridericia) at least 450 ms')
     """
+    from .knowledge import additions
+
+    return _criterion_words(name, sex, age, additions())
+
+
+@lru_cache(maxsize=8192)
+def _criterion_words(name: str, sex: str | None, age: float | None, _: tuple[tuple[str, int], ...]) -> str:
     from .knowledge import load_knowledge
 
     entry = load_knowledge()[name]

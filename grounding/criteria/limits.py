@@ -6,9 +6,9 @@ A value is compared with a limit after it is rounded as texts show it, so that "
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -44,6 +44,11 @@ class Limit:
     rules: tuple[Mapping[str, Any], ...]
     source: str = ""
     adaptation: str = ""
+
+    @cached_property
+    def depends_on_patient(self) -> bool:
+        """Whether a rule of it names a sex or an age."""
+        return any(not rule.keys().isdisjoint(("sex", "age_from", "age_below")) for rule in self.rules)
 
     def value(self, lead: str | None, sex: str | None, age: float | None) -> float | None:
         """The limit for one patient.
@@ -194,8 +199,32 @@ def load_categories() -> Mapping[str, Mapping[str, str]]:
     return _tables()[1]
 
 
+def possible_patients(
+    limits: Collection[Limit], sex: str | None, age: float | None
+) -> tuple[tuple[str | None, ...], tuple[float | None, ...]]:
+    """The sexes and ages for which limits have to be tried, where the patient's are not known.
+
+    Args:
+        limits: those that a rule reads.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        age: years; ``None`` is taken for an adult.
+    """
+    if sex is not None and age is not None:
+        return (sex,), (age,)
+    rules = [rule for one in limits if one.depends_on_patient for rule in one.rules]
+    sexes: tuple[str | None, ...] = SEXES if sex is None and any("sex" in rule for rule in rules) else (sex,)
+    if age is not None:
+        return sexes, (age,)
+    borders = sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule})
+    adult = (ADULT_YEARS, *(border for border in borders if border > ADULT_YEARS))
+    return sexes, adult if borders else (None,)
+
+
 def over_patients(
-    limits: list[Limit], sex: str | None, age: float | None, decide: Callable[[str | None, float | None], bool | None]
+    limits: Collection[Limit],
+    sex: str | None,
+    age: float | None,
+    decide: Callable[[str | None, float | None], bool | None],
 ) -> tuple[bool | None, str | None]:
     """Evaluate a rule for a patient; where sex or age is not known, for all possible ones.
 
@@ -208,13 +237,9 @@ def over_patients(
     Returns:
         The result and ``None``; or, where it is not the same for all, ``None`` and the reason.
     """
-    rules = [rule for one in limits for rule in one.rules]
-    if not any("sex" in rule or "age_from" in rule or "age_below" in rule for rule in rules):
-        return decide(sex, age), None
-    sexes: tuple[str | None, ...] = SEXES if sex is None and any("sex" in rule for rule in rules) else (sex,)
-    borders = sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule})
-    adult = [ADULT_YEARS, *(border for border in borders if border > ADULT_YEARS)]
-    ages = tuple(adult) if age is None and borders else (age,)
+    sexes, ages = possible_patients(limits, sex, age)
+    if len(sexes) == len(ages) == 1:
+        return decide(sexes[0], ages[0]), None
     answers = {(who, years): decide(who, years) for who, years in itertools.product(sexes, ages)}
     if len(set(answers.values())) == 1:
         return next(iter(answers.values())), None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..evidence import Evidence
-from ..measurement.result import rows_of
 from .expressions import Value
 from .limits import rounded, unit_of
 
@@ -34,12 +34,32 @@ class Quantities:
 
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
-        self.rows = {row["lead"]: row for row in rows_of(measurement.lead_summary)}
-        self.usable = {row["lead"]: bool(row["usable"]) for row in rows_of(measurement.quality)}
-        self.beats = rows_of(measurement.beats)
+        quality = measurement.quality
+        self.usable = dict(zip(quality["lead"].tolist(), map(bool, quality["usable"].tolist()), strict=True))
+        self._row = {lead: row for row, lead in enumerate(measurement.lead_summary["lead"].tolist())}
+        self._summary: dict[str, list[Any]] = {}
+        self._beats: dict[str, list[Any]] = {}
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         self._evidence: dict[tuple[str | None, str], Evidence] = {}
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
+
+    def beats(self, column: str) -> list[Any]:
+        """A column of ``Measurement.beats`` as Python values; columns are converted when they are first read.
+
+        Args:
+            column: its name.
+        """
+        if column not in self._beats:
+            self._beats[column] = self.measurement.beats[column].tolist()
+        return self._beats[column]
+
+    def _cell(self, lead: str, name: str) -> Any:
+        """A value of ``Measurement.lead_summary``; None where the table has no such column."""
+        if name not in self._summary:
+            table = self.measurement.lead_summary
+            self._summary[name] = table[name].tolist() if name in table.columns else []
+        column = self._summary[name]
+        return column[self._row[lead]] if column else None
 
     def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
         """One value.
@@ -52,10 +72,12 @@ class Quantities:
             The value, rounded as texts show it, and, if it is None, the reason.
         """
         key = (lead if name not in RECORD_QUANTITIES else None, name)
-        if key not in self._cache:
+        found = self._cache.get(key)
+        if found is None:
             value, reason = self._lead_value(lead, name) if key[0] else self._global_value(name)
-            self._cache[key] = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
-        return self._cache[key]
+            found = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
+            self._cache[key] = found
+        return found
 
     def _global_value(self, name: str) -> tuple[Value, str | None]:
         m = self.measurement
@@ -82,30 +104,39 @@ class Quantities:
 
     def _lead_value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
         assert lead is not None
-        row = self.rows.get(lead)
-        if row is None:
+        if lead not in self._row:
             return None, f"lead {lead} was not recorded"
         if not self.usable.get(lead, True):
             return None, f"lead {lead} is not usable"
         if name == "net_rel":
-            net = _clean(_net(row))
+            net = self._net(lead)
             return net, None if net is not None else f"no QRS was measured in lead {lead}"
         if name.endswith("_rel"):
-            size = max((abs(x) for part in _QRS_PARTS if (x := _number(row.get(part))) is not None), default=None)
-            value = _number(row.get(name.removesuffix("_rel") + "_mv"))
+            size = max((abs(part) for part in self._qrs_parts(lead) if part is not None), default=None)
+            value = _number(self._cell(lead, name.removesuffix("_rel") + "_mv"))
             if size is None or value is None or size == 0:
-                return self._absent(lead, name.removesuffix("_rel"), row)
+                return self._absent(lead, name.removesuffix("_rel"))
             return value / size, None
-        if name not in row:
+        if name not in self.measurement.lead_summary.columns:
             return None, f"{name} is not measured"
         if name.endswith("_mv") and not self.measurement.has_millivolts:
             return None, NO_VOLTAGE
-        cell = _clean(row[name])
-        return (cell, None) if cell is not None else self._absent(lead, name.rsplit("_", 1)[0], row)
+        cell = _clean(self._cell(lead, name))
+        return (cell, None) if cell is not None else self._absent(lead, name.rsplit("_", 1)[0])
 
-    def _absent(self, lead: str, wave: str, row: Mapping[str, Any]) -> tuple[Value, str | None]:
+    def _qrs_parts(self, lead: str) -> list[float | None]:
+        """Amplitudes of Q, R, S, R' and S' in a lead, None where absent."""
+        return [_number(self._cell(lead, part)) for part in _QRS_PARTS]
+
+    def _net(self, lead: str) -> float | None:
+        """The largest R less the deepest negative deflection, as a share of the larger of the two."""
+        q, r, s, r2, s2 = (abs(part or 0.0) for part in self._qrs_parts(lead))
+        up, down = max(r, r2), max(q, s, s2)
+        return (up - down) / max(up, down) if max(up, down) > 0 else None
+
+    def _absent(self, lead: str, wave: str) -> tuple[Value, str | None]:
         """The value of a missing wave: 0 for a part of a measured QRS, else None with the reason."""
-        if wave in ("q", "r", "s", "r2", "s2") and any(_number(row.get(part)) is not None for part in _QRS_PARTS):
+        if wave in ("q", "r", "s", "r2", "s2") and any(part is not None for part in self._qrs_parts(lead)):
             return 0.0, None
         return None, f"{wave} is not measurable in lead {lead}"
 
@@ -162,25 +193,33 @@ class Quantities:
         """
         head = name.split("_")[0]
         wave = _WAVE_OF.get(head, "ST" if head.startswith("st") or head == "j" else "QRS")
-        if not self._spans:
-            self._index_spans()
-        return self._spans.get((lead, wave), ())
+        if (lead, wave) not in self._spans:
+            self._spans[(lead, wave)] = self._spans_of(lead, wave)
+        return self._spans[(lead, wave)]
 
-    def _index_spans(self) -> None:
-        table, fs = self.measurement.waves, self.measurement.fs
-        found: dict[tuple[str, str], list[tuple[float, float]]] = {("", ""): []}
-        ends: dict[tuple[str, Any], float] = {}
-        for lead, beat, wave, onset, offset in zip(
-            *(table[name].tolist() for name in ("lead", "beat", "wave", "onset", "offset")), strict=True
+    def _spans_of(self, lead: str, wave: str) -> tuple[tuple[float, float], ...]:
+        fs = self.measurement.fs
+        if wave == "ST":  # from the end of the QRS to the end of the T
+            ends = {beat: offset for beat, _, offset in self._waves.get((lead, "QRS"), ())}
+            pairs = [(ends.get(beat, math.nan), offset) for beat, _, offset in self._waves.get((lead, "T"), ())]
+        else:
+            pairs = [(onset, offset) for _, onset, offset in self._waves.get((lead, wave), ())]
+        return tuple(
+            (round(first / fs, 3), round(last / fs, 3))
+            for first, last in pairs
+            if math.isfinite(first) and math.isfinite(last) and last > first
+        )
+
+    @cached_property
+    def _waves(self) -> dict[tuple[str, str], list[tuple[Any, float, float]]]:
+        """(beat, onset, offset) of every wave, by lead and kind; samples."""
+        table = self.measurement.waves
+        found: dict[tuple[str, str], list[tuple[Any, float, float]]] = {}
+        for lead, wave, beat, onset, offset in zip(
+            *(table[name].tolist() for name in ("lead", "wave", "beat", "onset", "offset")), strict=True
         ):
-            if wave == "QRS":
-                ends[(lead, beat)] = offset
-            if math.isfinite(onset) and math.isfinite(offset) and offset > onset:
-                found.setdefault((lead, wave), []).append((round(onset / fs, 3), round(offset / fs, 3)))
-            start = ends.get((lead, beat))
-            if wave == "T" and start is not None and math.isfinite(start) and math.isfinite(offset) and offset > start:
-                found.setdefault((lead, "ST"), []).append((round(start / fs, 3), round(offset / fs, 3)))
-        self._spans = {key: tuple(spans) for key, spans in found.items()}
+            found.setdefault((lead, wave), []).append((beat, onset, offset))
+        return found
 
     def marked(self, name: str) -> tuple[int, ...]:
         """Indices of the beats that a count includes.
@@ -189,7 +228,9 @@ class Quantities:
             name: a key of ``BEAT_KINDS``.
         """
         kinds = BEAT_KINDS.get(name, ())
-        return tuple(int(beat["beat"]) for beat in self.beats if beat["type"] in kinds)
+        return tuple(
+            int(beat) for beat, kind in zip(self.beats("beat"), self.beats("type"), strict=True) if kind in kinds
+        )
 
     def beat_span(self, index: int) -> tuple[float, float] | None:
         """Start and end of a beat's QRS, s; 0.1 s around its R where the boundaries are not known.
@@ -197,13 +238,15 @@ class Quantities:
         Args:
             index: of the beat.
         """
-        for beat in self.beats:
-            if int(beat["beat"]) == index:
-                ends = (_number(beat.get("qrs_onset")), _number(beat.get("qrs_offset")))
-                if ends[0] is not None and ends[1] is not None:
-                    return round(ends[0] / self.measurement.fs, 3), round(ends[1] / self.measurement.fs, 3)
-                return round(float(beat["r_s"]) - 0.05, 3), round(float(beat["r_s"]) + 0.05, 3)
-        return None
+        numbers = [int(beat) for beat in self.beats("beat")]
+        if index not in numbers:
+            return None
+        row, fs = numbers.index(index), self.measurement.fs
+        first, last = (_number(self.beats(name)[row]) for name in ("qrs_onset", "qrs_offset"))
+        if first is not None and last is not None:
+            return round(first / fs, 3), round(last / fs, 3)
+        r_s = float(self.beats("r_s")[row])
+        return round(r_s - 0.05, 3), round(r_s + 0.05, 3)
 
 
 BEAT_KINDS: dict[str, tuple[str, ...]] = {
@@ -221,14 +264,16 @@ _NO_BEATS = "no beats were found"
 
 def _count(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
     def counted(q: Quantities) -> tuple[Value, str | None]:
-        return (sum(b["type"] in kinds for b in q.beats), None) if q.beats else (None, _NO_BEATS)
+        types = q.beats("type")
+        return (sum(kind in kinds for kind in types), None) if types else (None, _NO_BEATS)
 
     return counted
 
 
 def _share(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
     def shared(q: Quantities) -> tuple[Value, str | None]:
-        return (sum(b["type"] in kinds for b in q.beats) / len(q.beats), None) if q.beats else (None, _NO_BEATS)
+        types = q.beats("type")
+        return (sum(kind in kinds for kind in types) / len(types), None) if types else (None, _NO_BEATS)
 
     return shared
 
@@ -237,9 +282,9 @@ def _pattern(period: int) -> Callable[[Quantities], tuple[Value, str | None]]:
     """Longest run of groups of ``period - 1`` ordinary beats and one premature beat."""
 
     def run(q: Quantities) -> tuple[Value, str | None]:
-        if not q.beats:
+        premature = _premature(q)
+        if not premature:
             return None, _NO_BEATS
-        premature = [str(b["type"]).startswith("premature") for b in q.beats]
         best = 0
         for start in range(len(premature)):
             count, at = 0, start
@@ -255,8 +300,12 @@ def _pattern(period: int) -> Callable[[Quantities], tuple[Value, str | None]]:
     return run
 
 
+def _premature(q: Quantities) -> list[bool]:
+    return [str(kind).startswith("premature") for kind in q.beats("type")]
+
+
 def _n_beats(q: Quantities) -> tuple[Value, str | None]:
-    return len(q.beats), None
+    return len(q.beats("type")), None
 
 
 def _r_progression(q: Quantities) -> tuple[Value, str | None]:
@@ -272,9 +321,7 @@ def _r_progression(q: Quantities) -> tuple[Value, str | None]:
 def _p_share(q: Quantities) -> tuple[Value, str | None]:
     share = q.measurement.rhythm.get("p_share")
     if share is None:
-        known = [
-            bool(b["p_present"]) for b in q.beats if b["p_present"] is not None and b["p_present"] == b["p_present"]
-        ]
+        known = [bool(seen) for seen in q.beats("p_present") if seen is not None and seen == seen]
         share = sum(known) / len(known) if known else None
     return (
         (float(share), None)
@@ -286,10 +333,11 @@ def _p_share(q: Quantities) -> tuple[Value, str | None]:
 def _normal_rr_cv(q: Quantities) -> tuple[Value, str | None]:
     """Coefficient of variation of the RR intervals that do not begin or end with a premature beat."""
     ordinary = []
-    for before, beat in zip(q.beats, q.beats[1:], strict=False):
-        rr = _number(beat.get("rr_prev_ms"))
-        if rr and not str(beat["type"]).startswith("premature") and not str(before["type"]).startswith("premature"):
-            ordinary.append(rr)
+    premature = _premature(q)
+    for rr, before, this in zip(q.beats("rr_prev_ms")[1:], premature, premature[1:], strict=False):
+        rr_ms = _number(rr)
+        if rr_ms and not this and not before:
+            ordinary.append(rr_ms)
     if len(ordinary) < 4:
         return None, "fewer than four RR intervals between ordinary beats"
     mean = sum(ordinary) / len(ordinary)
@@ -320,11 +368,3 @@ def _number(value: Any) -> float | None:
 
 def _clean(value: Any) -> Value:
     return value if isinstance(value, str) and value else _number(value)
-
-
-def _net(row: Mapping[str, Any]) -> float | None:
-    """The largest R less the deepest negative deflection, as a share of the larger of the two."""
-    parts = {name: _number(row.get(name)) or 0.0 for name in _QRS_PARTS}
-    up = max(abs(parts["r_mv"]), abs(parts["r2_mv"]))
-    down = max(abs(parts["q_mv"]), abs(parts["s_mv"]), abs(parts["s2_mv"]))
-    return (up - down) / max(up, down) if max(up, down) > 0 else None

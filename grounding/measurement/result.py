@@ -177,9 +177,9 @@ class Measurement:
         value, unit = self._global(quantity)
         beats, spans = self._place(quantity)
         if "usable_leads" not in self.derived:
-            table = self.quality
+            leads, usable_flags = (self.quality[name].tolist() for name in ("lead", "usable"))
             self.derived["usable_leads"] = (
-                tuple(table.loc[table["usable"].astype(bool), "lead"]) if len(table) else self.leads
+                tuple(lead for lead, flag in zip(leads, usable_flags, strict=True) if flag) if leads else self.leads
             )
         usable: tuple[str, ...] = self.derived["usable_leads"]
         limb = ("I", "II", "III", "aVR", "aVL", "aVF")
@@ -228,18 +228,23 @@ class Measurement:
         return places[key]
 
     def _place_of(self, columns: tuple[str, str]) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
-        ends = {
-            name: self.beats[name].to_numpy(np.float64, na_value=np.nan)
-            for name in dict.fromkeys(("qrs_onset", "t_offset", *columns))
-        }
-        whole = ~(np.isnan(ends["qrs_onset"]) | np.isnan(ends["t_offset"]))
-        first, last = (ends[name] for name in columns)
-        kept = usual_beats(self.beats["type"].tolist(), whole) & ~np.isnan(first) & ~np.isnan(last)
+        if "usual_beats" not in self.derived:
+            whole = ~(np.isnan(self._beat_column("qrs_onset")) | np.isnan(self._beat_column("t_offset")))
+            self.derived["usual_beats"] = usual_beats(self.beats["type"].tolist(), whole)
+        first, last = (self._beat_column(name) for name in columns)
+        kept = self.derived["usual_beats"] & ~np.isnan(first) & ~np.isnan(last)
         spans = tuple(
             (round(a / self.fs, 3), round(b / self.fs, 3))
             for a, b in zip(first[kept].tolist(), last[kept].tolist(), strict=True)
         )
-        return tuple(int(beat) for beat in self.beats["beat"].to_numpy()[kept].tolist()), spans
+        return tuple(map(int, self._beat_column("beat")[kept].tolist())), spans
+
+    def _beat_column(self, name: str) -> NDArray[np.float64]:
+        """A column of ``beats`` as numbers, (beats,), NaN where there is none; it is converted once."""
+        columns: dict[str, NDArray[np.float64]] = self.derived.setdefault("beat_columns", {})
+        if name not in columns:
+            columns[name] = self.beats[name].to_numpy(np.float64, na_value=np.nan)
+        return columns[name]
 
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
         """A JSON-ready dictionary, in which NaN is ``None``.

@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-from ..criteria.knowledge import LEAD_GROUPS, bundled_knowledge, load_knowledge
+from ..criteria.knowledge import LEAD_GROUPS, additions, bundled_knowledge, load_knowledge
 from ..record import STANDARD_LEADS
 from .tokens import _TOKEN, normalised, word_of
 
@@ -284,11 +284,11 @@ def subject_of(name: str) -> Subject:
 
 def lexicon() -> Lexicon:
     """The lexicon of both languages; the language of a text need not be known."""
-    return _lexicon(tuple(load_knowledge()))
+    return _lexicon(additions())
 
 
 @lru_cache(maxsize=2)
-def _lexicon(findings: tuple[str, ...]) -> Lexicon:
+def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
     import yaml
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -296,7 +296,7 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
     filler: set[str] = set()
     abbreviations: set[str] = set()
     entries, bundled = load_knowledge(), bundled_knowledge()
-    for entry in map(entries.__getitem__, findings):
+    for entry in entries.values():
         if entry.name in _BY_CATEGORY:
             continue
         for phrase in (entry.label, *entry.terms):
@@ -311,7 +311,7 @@ def _lexicon(findings: tuple[str, ...]) -> Lexicon:
             for form in _forms(phrase):
                 listed[form] = term
         found = {**found, **listed} if name == FILES[0] else {**listed, **found}
-    for name in findings:
+    for name in entries:
         if name not in bundled:  # a user's finding has the last word
             for phrase in (entries[name].label, *entries[name].terms):
                 found[phrase_words(phrase)] = Term("finding", subject=((name,),))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from ..criteria.assessment import assess
@@ -94,13 +95,23 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
     return _Checker(text, measurement).claims()
 
 
+class _EvidenceOf:
+    """The evidence of several findings, collected when it is iterated over."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = findings
+
+    def __iter__(self) -> Iterator[Evidence]:
+        return (part for finding in self.findings for part in finding.evidence)
+
+
 class _Checker:
     def __init__(self, text: str, measurement: Measurement) -> None:
         self.text = text
         self.measurement = measurement
         self.evaluation = assess(measurement)
         self.statements = read_statements(text)
-        self.known: dict[object, tuple[Verdict, str, tuple[Evidence, ...]]] = {}
+        self.known: dict[object, tuple[Verdict, str, Callable[[], tuple[Evidence, ...]]]] = {}
 
     def claims(self) -> list[Claim]:
         """A claim per statement."""
@@ -111,10 +122,22 @@ class _Checker:
                 verdict, reason, evidence = self._cached_verdict(statement, name)
                 kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
                 words = self.text[statement.start : statement.end]
-                out.append(Claim(statement.start, statement.end, kind, verdict, evidence, reason, words))
+                out.append(
+                    Claim.deferred(
+                        evidence,
+                        start=statement.start,
+                        end=statement.end,
+                        kind=kind,
+                        verdict=verdict,
+                        reason=reason,
+                        text=words,
+                    )
+                )
         return out
 
-    def _cached_verdict(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, tuple[Evidence, ...]]:
+    def _cached_verdict(
+        self, statement: ParsedStatement, name: str
+    ) -> tuple[Verdict, str, Callable[[], tuple[Evidence, ...]]]:
         """Verdict, reason and evidence; computed once for equal statements."""
         number = statement.number
         key = (
@@ -134,7 +157,7 @@ class _Checker:
             verdict, reason, evidence = (
                 ("not_checkable", statement.exclusion, ()) if statement.exclusion else self._verify(statement, name)
             )
-            self.known[key] = (verdict, reason, tuple(evidence))
+            self.known[key] = (verdict, reason, cache(partial(tuple, evidence)))
         return self.known[key]
 
     def _verify(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
@@ -260,8 +283,11 @@ class _Checker:
         held = [self._any(group) for group in groups]
         wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
         if wrong is not None:
-            evidence = [part for finding in wrong[:3] for part in finding.evidence]
-            return self._verdict(statement, False), f"criteria are not met: {wrong[0].criterion}", evidence
+            return (
+                self._verdict(statement, False),
+                f"criteria are not met: {wrong[0].criterion}",
+                _EvidenceOf(wrong[:3]),
+            )
         unknown = next(
             (
                 finding
@@ -273,13 +299,13 @@ class _Checker:
             None,
         )
         if unknown is not None:
-            return "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", unknown.evidence
+            return "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", _EvidenceOf([unknown])
         shown = [finding for group in groups for finding in group if finding.present]
         named = " or ".join(dict.fromkeys(finding.label for finding in shown[:3]))
         return (
             self._verdict(statement, True),
             f"{named} is there: {shown[0].criterion}",
-            [part for finding in shown[:3] for part in finding.evidence],
+            _EvidenceOf(shown[:3]),
         )
 
     @staticmethod
@@ -326,7 +352,7 @@ class _Checker:
     ) -> tuple[Verdict, str, Iterable[Evidence]] | None:
         """Check a finding in certain leads; None where the leads do not matter."""
         states: dict[str, bool | None] = {}
-        evidence: list[Evidence] = []
+        placed: list[Finding] = []
         for finding in findings:
             entry = load_knowledge().get(finding.name)
             if entry is None or entry.group == "voltage":  # low voltage concerns all leads
@@ -338,9 +364,10 @@ class _Checker:
             for lead, held in present.items():
                 before = states.get(lead, held)
                 states[lead] = True if True in (held, before) else None if None in (held, before) else False
-            evidence += finding.evidence
+            placed.append(finding)
         if not states:
             return None
+        evidence = _EvidenceOf(placed)
         yes = [lead for lead, held in states.items() if held is True]
         no = [lead for lead, held in states.items() if held is False]
         named = findings[0].label
@@ -406,8 +433,12 @@ class _Checker:
             if placed is not None:
                 return placed
         if finding.present is None:
-            return "not_checkable", f"{finding.label} can't be told: {finding.reason}", finding.evidence
-        return self._verdict(statement, finding.present), f"{finding.label}: {finding.criterion}", finding.evidence
+            return "not_checkable", f"{finding.label} can't be told: {finding.reason}", _EvidenceOf([finding])
+        return (
+            self._verdict(statement, finding.present),
+            f"{finding.label}: {finding.criterion}",
+            _EvidenceOf([finding]),
+        )
 
     def _abnormal(self) -> list[Finding]:
         return [
@@ -418,7 +449,7 @@ class _Checker:
         abnormal = self._abnormal()
         if abnormal:
             reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
-            return self._verdict(statement, False), reason, [part for finding in abnormal for part in finding.evidence]
+            return self._verdict(statement, False), reason, _EvidenceOf(abnormal)
         # an ECG called abnormal is not clearly normal because no criterion is met
         return (
             self._verdict(statement, True, clear=False),
@@ -454,7 +485,7 @@ class _Checker:
         return (
             self._verdict(statement, False),
             f"found besides: {', '.join(finding.label for finding in left[:4])}",
-            [part for finding in left for part in finding.evidence],
+            _EvidenceOf(left),
         )
 
     def _borderline(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
