@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
-from .expressions import Value, kleene_all, kleene_any, kleene_not
+from .expressions import kleene_all, kleene_any, kleene_not
 from .knowledge import CONTIGUOUS, Condition, FindingEntry, Rule, additions, leads_of, load_knowledge
 from .language import criterion_words, quantity_words
 from .limits import ADULT_YEARS, Category, category, over_patients, rounded, shown
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FOR_ADULTS = frozenset({"hypertrophy", "infarction", "ischaemia", "voltage"})
 
 
-@dataclass
+@dataclass(slots=True)
 class _Outcome:
     """Result of one condition.
 
@@ -35,9 +35,9 @@ class _Outcome:
     """
 
     holds: bool | None
-    read: list[tuple[Rule, str | None]] = field(default_factory=list)
-    others: list[Finding] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    read: list[tuple[Rule, str | None]]
+    others: list[Finding]
+    reasons: list[str]
 
 
 class Assessment:
@@ -101,10 +101,10 @@ class Assessment:
 
     def _finding(self, entry: FindingEntry) -> Finding:
         m = self.measurement
-        outcome = self._condition(entry, entry.when)
+        outcome = _condition(entry, "when")(self)
         present, reasons, read = outcome.holds, outcome.reasons, outcome.read
         if entry.unless is not None:
-            excluding = self._condition(entry, entry.unless)
+            excluding = _condition(entry, "unless")(self)
             if excluding.holds is True:
                 present, reasons = None, [entry.unless_reason]
                 read = read + excluding.read
@@ -121,30 +121,6 @@ class Assessment:
             reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
         )
 
-    def _condition(self, entry: FindingEntry, condition: Condition) -> _Outcome:
-        if isinstance(condition, str):
-            return self._expression(entry.rule(condition))
-        if "leads" in condition:
-            return self._leads(entry.rule(condition["where"]), condition)
-        if "finding" in condition:
-            other = self.findings[condition["finding"]]
-            reason = [f"{other.label}: {other.reason}"] if other.present is None else []
-            return _Outcome(other.present, others=[other], reasons=reason)
-        key = next(name for name in ("all", "any", "none") if name in condition)
-        parts = [self._condition(entry, part) for part in condition[key]]
-        held = [part.holds for part in parts]
-        holds = kleene_all(held) if key == "all" else kleene_any(held)
-        if key == "none":
-            holds = kleene_not(holds)
-        # the decisive parts are the evidence: the true ones of a true "any", the false ones of a false "all"
-        wanted: tuple[bool | None, ...] = (True, False)
-        if key == "any" and holds is True:
-            wanted = (True,)
-        elif key == "all" and holds is False:
-            wanted = (False,)
-        shown = [part for part in parts if part.holds in wanted] if holds is not None else parts
-        return _Outcome(holds, *_merged(shown), [r for part in parts if part.holds is None for r in part.reasons])
-
     def _holds(self, rule: Rule, lead: str | None) -> bool | None:
         """Whether an expression holds; ``lead`` is the lead in question, where there is one."""
         m = self.measurement
@@ -154,13 +130,7 @@ class Assessment:
 
     def _decide(self, rule: Rule, lead: str | None, sex: str | None, age: float | None) -> bool | None:
         """Whether an expression holds if the patient is of this sex and age."""
-        limits, value_of = rule.limits, self.quantities.value
-
-        def read(named: str | None, name: str) -> Value:
-            limit = limits.get(name)
-            return value_of(named or lead, name)[0] if limit is None else limit.value(named or lead, sex, age)
-
-        holds = rule.criterion(read)
+        holds = rule.criterion(self.quantities.values(lead, sex, age))
         return None if holds is None else bool(holds)
 
     def _reasons(self, rule: Rule, lead: str | None) -> list[str]:
@@ -184,17 +154,16 @@ class Assessment:
         holds = self._holds(rule, None)
         return _Outcome(holds, [(rule, None)], [], self._reasons(rule, None) if holds is None else [])
 
-    def _leads(self, rule: Rule, condition: Mapping[str, Any]) -> _Outcome:
-        truth = {lead: self._holds(rule, lead) for lead in leads_of(condition)}
-        holds = enough_leads(truth, int(condition.get("at_least", 1)), bool(condition.get("contiguous", False)))
-        shown = [lead for lead, held in truth.items() if held or not holds]
+    def _leads(self, rule: Rule, leads: tuple[str, ...], need: int, contiguous: bool) -> _Outcome:
+        truth = {lead: self._holds(rule, lead) for lead in leads}
+        holds = enough_leads(truth, need, contiguous)
+        shown: list[tuple[Rule, str | None]] = [(rule, lead) for lead, held in truth.items() if held or not holds]
         unknown = [lead for lead, held in truth.items() if held is None] if holds is None else []
-        return _Outcome(
-            holds,
-            [(rule, lead) for lead in shown],
-            [],
-            [text for lead in unknown for text in self._reasons(rule, lead)],
-        )
+        return _Outcome(holds, shown, [], [text for lead in unknown for text in self._reasons(rule, lead)])
+
+    def _other(self, name: str) -> _Outcome:
+        other = self.findings[name]
+        return _Outcome(other.present, [], [other], [f"{other.label}: {other.reason}"] if other.present is None else [])
 
     def lead_states(self, entry: FindingEntry, leads: Iterable[str] = ()) -> dict[str, bool | None]:
         """Which leads show a finding whose rule is evaluated lead by lead.
@@ -214,9 +183,47 @@ class Assessment:
         return {}
 
 
-def _merged(parts: Iterable[_Outcome]) -> tuple[list[tuple[Rule, str | None]], list[Finding]]:
-    parts = list(parts)
-    return [one for part in parts for one in part.read], [one for part in parts for one in part.others]
+@lru_cache(maxsize=1024)
+def _condition(entry: FindingEntry, part: str) -> Callable[[Assessment], _Outcome]:
+    """The condition ``when`` or ``unless`` of an entry as a function, made once per process."""
+    return _compiled(entry, getattr(entry, part))
+
+
+def _compiled(entry: FindingEntry, condition: Condition) -> Callable[[Assessment], _Outcome]:
+    if isinstance(condition, str):
+        rule = entry.rule(condition)
+        return lambda assessment: assessment._expression(rule)
+    if "leads" in condition:
+        rule, leads = entry.rule(condition["where"]), leads_of(condition)
+        need, contiguous = int(condition.get("at_least", 1)), bool(condition.get("contiguous", False))
+        return lambda assessment: assessment._leads(rule, leads, need, contiguous)
+    if "finding" in condition:
+        name = condition["finding"]
+        return lambda assessment: assessment._other(name)
+    key = next(name for name in ("all", "any", "none") if name in condition)
+    parts = [_compiled(entry, part) for part in condition[key]]
+    return lambda assessment: _joined(key, [part(assessment) for part in parts])
+
+
+def _joined(key: str, parts: list[_Outcome]) -> _Outcome:
+    """``all``, ``any`` or ``none`` of several conditions."""
+    held = [part.holds for part in parts]
+    holds = kleene_all(held) if key == "all" else kleene_any(held)
+    if key == "none":
+        holds = kleene_not(holds)
+    # the decisive parts are the evidence: the true ones of a true "any", the false ones of a false "all"
+    shown, reasons = parts, []
+    if key == "any" and holds is True:
+        shown = [part for part in parts if part.holds]
+    elif key == "all" and holds is False:
+        shown = [part for part in parts if part.holds is False]
+    elif holds is not None:
+        shown = [part for part in parts if part.holds is not None]
+    else:
+        reasons = [text for part in parts if part.holds is None for text in part.reasons]
+    return _Outcome(
+        holds, [one for part in shown for one in part.read], [one for part in shown for one in part.others], reasons
+    )
 
 
 def _collected(

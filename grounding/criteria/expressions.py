@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from ..errors import EcgError
 
 Value = float | int | str | bool | None
-Reader = Callable[[str | None, str], Value]
+Values = Mapping[tuple[str | None, Hashable], Value]  # (lead or None, quantity or limit) -> value
+Criterion = Callable[[Values], Any]
 
 _ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -166,7 +168,7 @@ def leaves(text: str) -> tuple[tuple[str | None, str], ...]:
     return tuple(below(parse(text)))
 
 
-def evaluate(text: str, read: Reader) -> bool | None:
+def evaluate(text: str, read: Callable[[str | None, str], Value]) -> bool | None:
     """Whether a criterion holds.
 
     Args:
@@ -176,57 +178,64 @@ def evaluate(text: str, read: Reader) -> bool | None:
     Returns:
         True, False, or None where a decisive value is missing.
     """
-    value = compiled(text)(read)
+    value = compiled(text, {})({key: read(*key) for key in names(text)})
     return None if value is None else bool(value)
 
 
-@lru_cache(maxsize=4096)
-def compiled(text: str) -> Callable[[Reader], Any]:
+def compiled(text: str, limits: Mapping[str, Hashable]) -> Criterion:
     """A criterion as a function of the values: the syntax tree is walked once, not at every evaluation.
 
     Args:
         text: the criterion.
+        limits: name -> what stands for it in the keys of the values.
+
+    Returns:
+        A function of a mapping. Its keys are (lead or None, name or limit), as in ``names``; values are ``None`` where
+        unknown. It returns the value of the criterion, ``None`` where that depends on what is unknown.
 
     Raises:
         CriterionError: the text is not in this language.
     """
-    return _function(parse(text))
+    return _function(parse(text), limits)
 
 
-def _function(node: ast.expr) -> Callable[[Reader], Any]:
+def _function(node: ast.expr, limits: Mapping[str, Hashable]) -> Criterion:
+    def function(item: ast.expr) -> Criterion:
+        return _function(item, limits)
+
     match node:
         case ast.Constant(value=value):
-            return lambda read: value
+            return lambda values: value
         case ast.Name(id=name):
-            return lambda read: read(None, name)
+            return itemgetter((None, limits.get(name, name)))
         case ast.Attribute(value=ast.Name(id=lead), attr=name):
-            return lambda read: read(lead, name)
+            return itemgetter((lead, limits.get(name, name)))
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            parts = [_function(item) for item in items]
-            return lambda read: [part(read) for part in parts]
+            parts = [function(item) for item in items]
+            return lambda values: [part(values) for part in parts]
         case ast.BoolOp(op=op, values=items):
-            return _joined([_function(item) for item in items], decisive=isinstance(op, ast.Or))
+            return _joined([function(item) for item in items], decisive=isinstance(op, ast.Or))
         case ast.UnaryOp(op=ast.Not(), operand=item):
-            part = _function(item)
-            return lambda read: kleene_not(_truth(part(read)))
+            part = function(item)
+            return lambda values: kleene_not(_truth(part(values)))
         case ast.UnaryOp(operand=item):
-            return _negative(_function(item))
+            return _negative(function(item))
         case ast.BinOp(left=left, op=op, right=right):
-            return _arithmetic(_function(left), type(op), _function(right))
+            return _arithmetic(function(left), type(op), function(right))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _call(_FUNCTIONS[name], [_function(item) for item in arguments])
+            return _call(_FUNCTIONS[name], [function(item) for item in arguments])
         case ast.Compare(left=left, ops=ops, comparators=others):
-            return _comparison([_function(item) for item in (left, *others)], [_COMPARE[type(op)] for op in ops])
+            return _comparison([function(item) for item in (left, *others)], [_COMPARE[type(op)] for op in ops])
     raise CriterionError(f"{type(node).__name__} has no value")
 
 
-def _joined(parts: list[Callable[[Reader], Any]], decisive: bool) -> Callable[[Reader], Any]:
+def _joined(parts: list[Criterion], decisive: bool) -> Criterion:
     """Kleene's "or" (``decisive`` True) or "and" (False) of parts; those after a decisive one are not evaluated."""
 
-    def joined(read: Reader) -> Any:
+    def joined(values: Values) -> Any:
         known = True
         for part in parts:
-            value = part(read)
+            value = part(values)
             if value is None:
                 known = False
             elif bool(value) is decisive:
@@ -236,51 +245,47 @@ def _joined(parts: list[Callable[[Reader], Any]], decisive: bool) -> Callable[[R
     return joined
 
 
-def _negative(part: Callable[[Reader], Any]) -> Callable[[Reader], Any]:
-    def negative(read: Reader) -> Any:
-        value = part(read)
+def _negative(part: Criterion) -> Criterion:
+    def negative(values: Values) -> Any:
+        value = part(values)
         return None if value is None else -value
 
     return negative
 
 
-def _arithmetic(
-    left: Callable[[Reader], Any], kind: type[ast.AST], right: Callable[[Reader], Any]
-) -> Callable[[Reader], Any]:
+def _arithmetic(left: Criterion, kind: type[ast.AST], right: Criterion) -> Criterion:
     operation, divides = _ARITHMETIC[kind], kind is ast.Div
 
-    def result(read: Reader) -> Any:
-        a, b = left(read), right(read)
+    def result(values: Values) -> Any:
+        a, b = left(values), right(values)
         return None if a is None or b is None or (divides and b == 0) else operation(a, b)
 
     return result
 
 
-def _call(function: Callable[..., Any], parts: list[Callable[[Reader], Any]]) -> Callable[[Reader], Any]:
-    def result(read: Reader) -> Any:
-        values = [part(read) for part in parts]
-        return None if None in values else function(*values)
+def _call(function: Callable[..., Any], parts: list[Criterion]) -> Criterion:
+    def result(values: Values) -> Any:
+        arguments = [part(values) for part in parts]
+        return None if None in arguments else function(*arguments)
 
     return result
 
 
-def _comparison(
-    parts: list[Callable[[Reader], Any]], compare: list[Callable[[Any, Any], bool]]
-) -> Callable[[Reader], Any]:
+def _comparison(parts: list[Criterion], compare: list[Callable[[Any, Any], bool]]) -> Criterion:
     if len(parts) == 2:
         (left, right), (holds,) = parts, compare
 
-        def single(read: Reader) -> Any:
-            a, b = left(read), right(read)
+        def single(values: Values) -> Any:
+            a, b = left(values), right(values)
             return None if a is None or b is None else bool(holds(a, b))
 
         return single
 
-    def chained(read: Reader) -> Any:
-        values = [part(read) for part in parts]
+    def chained(values: Values) -> Any:
+        found = [part(values) for part in parts]
         return kleene_all(
             None if a is None or b is None else bool(one(a, b))
-            for one, a, b in zip(compare, values, values[1:], strict=False)
+            for one, a, b in zip(compare, found, found[1:], strict=False)
         )
 
     return chained

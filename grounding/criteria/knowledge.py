@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import EcgError
 from ..record import STANDARD_LEADS
-from .expressions import CriterionError, Reader, compiled, leaves, names
+from .expressions import Criterion, CriterionError, compiled, leaves, names
 from .limits import Limit, limit, load_limits
 
 Condition = str | Mapping[str, Any]
@@ -46,21 +46,21 @@ class Rule(NamedTuple):
     """One expression of an entry, ready to be evaluated on any measurement.
 
     Attributes:
-        criterion: the expression as a function of the values.
+        criterion: the expression as a function of ``limits.Values``.
         limits: name -> limit, for those that it reads.
         depends_on_patient: whether one of them has a rule for a sex or an age.
         quantities: (lead, or ``None`` for the lead in question or the record; name) of each measured value it reads.
         leaves: the same of each name, limits included, in the order of the text.
     """
 
-    criterion: Callable[[Reader], Any]
+    criterion: Criterion
     limits: Mapping[str, Limit]
     depends_on_patient: bool
     quantities: tuple[tuple[str | None, str], ...]
     leaves: tuple[tuple[str | None, str], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FindingEntry:
     """One finding.
 
@@ -107,7 +107,7 @@ class FindingEntry:
             read = names(text)
             limits = {name: self.all_limits[name] for _, name in read if name in self.all_limits}
             self._rules[text] = Rule(
-                compiled(text),
+                compiled(text, limits),
                 limits,
                 any(one.depends_on_patient for one in limits.values()),
                 tuple((lead, name) for lead, name in read if name not in limits),

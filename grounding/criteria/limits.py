@@ -6,13 +6,13 @@ A value is compared with a limit after it is rounded as texts show it, so that "
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from .expressions import CriterionError, Value, evaluate, names
+from .expressions import Criterion, CriterionError, Value, compiled, names
 
 ADULT_YEARS = 16.0
 DECIMALS = {"ms": 0, "bpm": 0, "deg": 0, "mV": 2}
@@ -26,7 +26,7 @@ class Category(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is a key of the values that a compiled criterion reads
 class Limit:
     """One limit.
 
@@ -96,6 +96,29 @@ class Limit:
         return replace(self, rules=tuple(kept))
 
 
+class Values(dict[tuple[str | None, Hashable], Value]):
+    """The values that a compiled criterion reads for one patient, each looked up once.
+
+    Args:
+        read: the value of a quantity in a lead (``None``: of the record), ``None`` where unknown.
+        lead: the lead in question, for names without a lead.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        age: years, or ``None``.
+    """
+
+    def __init__(
+        self, read: Callable[[str | None, str], Value], lead: str | None, sex: str | None, age: float | None
+    ) -> None:
+        super().__init__()
+        self.read, self.lead, self.sex, self.age = read, lead, sex, age
+
+    def __missing__(self, key: tuple[str | None, Hashable]) -> Value:
+        lead, name = key[0] or self.lead, key[1]
+        value = name.value(lead, self.sex, self.age) if isinstance(name, Limit) else self.read(lead, str(name))
+        self[key] = value
+        return value
+
+
 def rounded(value: float, unit: str) -> float:
     """Round a value as texts show it: whole ms, bpm and degrees, hundredths of a millivolt; other units unchanged.
 
@@ -130,6 +153,7 @@ def shown(value: float, unit: str, uncertainty: float | None = None) -> str:
     return f"{number:.{digits}f}{spread} {'degrees' if unit == 'deg' else unit}".strip()
 
 
+@lru_cache(maxsize=1024)
 def unit_of(name: str) -> str:
     """The unit of a measured quantity.
 
@@ -199,25 +223,13 @@ def load_categories() -> Mapping[str, Mapping[str, str]]:
     return _tables()[1]
 
 
-def possible_patients(
-    limits: Collection[Limit], sex: str | None, age: float | None
-) -> tuple[tuple[str | None, ...], tuple[float | None, ...]]:
-    """The sexes and ages for which limits have to be tried, where the patient's are not known.
-
-    Args:
-        limits: those that a rule reads.
-        sex: ``"female"``, ``"male"`` or ``None``.
-        age: years; ``None`` is taken for an adult.
-    """
-    if sex is not None and age is not None:
-        return (sex,), (age,)
-    rules = [rule for one in limits if one.depends_on_patient for rule in one.rules]
-    sexes: tuple[str | None, ...] = SEXES if sex is None and any("sex" in rule for rule in rules) else (sex,)
-    if age is not None:
-        return sexes, (age,)
+@lru_cache(maxsize=1024)
+def _distinctions(limits: tuple[Limit, ...]) -> tuple[bool, tuple[float, ...]]:
+    """Whether limits differ between the sexes, and the adult ages from which on they differ, () for none."""
+    rules = [rule for one in limits for rule in one.rules]
     borders = sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule})
     adult = (ADULT_YEARS, *(border for border in borders if border > ADULT_YEARS))
-    return sexes, adult if borders else (None,)
+    return any("sex" in rule for rule in rules), adult if borders else ()
 
 
 def over_patients(
@@ -237,15 +249,17 @@ def over_patients(
     Returns:
         The result and ``None``; or, where it is not the same for all, ``None`` and the reason.
     """
-    sexes, ages = possible_patients(limits, sex, age)
+    by_sex, borders = _distinctions(tuple(limits))
+    sexes: tuple[str | None, ...] = SEXES if sex is None and by_sex else (sex,)
+    ages: tuple[float | None, ...] = borders if age is None and borders else (age,)
     if len(sexes) == len(ages) == 1:
         return decide(sexes[0], ages[0]), None
     answers = {(who, years): decide(who, years) for who, years in itertools.product(sexes, ages)}
     if len(set(answers.values())) == 1:
         return next(iter(answers.values())), None
-    by_sex = any(len({answers[who, years] for who in sexes}) > 1 for years in ages)
-    by_age = any(len({answers[who, years] for years in ages}) > 1 for who in sexes)
-    on = " and ".join(word for word, depends in (("sex", by_sex), ("age", by_age)) if depends)
+    differ_by_sex = any(len({answers[who, years] for who in sexes}) > 1 for years in ages)
+    differ_by_age = any(len({answers[who, years] for years in ages}) > 1 for who in sexes)
+    on = " and ".join(word for word, depends in (("sex", differ_by_sex), ("age", differ_by_age)) if depends)
     return None, f"it depends on the patient's {on}, which the record does not say"
 
 
@@ -269,10 +283,15 @@ def category(name: str, value: float, sex: str | None = None, age: float | None 
         Category(word='', reason="it depends on the patient's sex, which the record does not say")
     """
     key = "qtc" if name.startswith("qtc") else name
+    return _category(key, rounded(value, unit_of(name)), sex, age)
+
+
+@lru_cache(maxsize=4096)
+def _category(key: str, value: float, sex: str | None, age: float | None) -> Category:
     limits, categories = _tables()
     why = None
     for word, rule in categories.get(key, {}).items():
-        holds, reason = holds_for(rule, {key: rounded(value, unit_of(name))}, sex, age)
+        holds, reason = holds_for(rule, {key: value}, sex, age)
         if holds:
             return Category(word)
         why = why or reason
@@ -300,12 +319,17 @@ def holds_for(
     Returns:
         True, False or None, and why it is None.
     """
-    limits = load_limits()
-    used = [limits[name] for _, name in names(rule) if name in limits]
+    criterion, used = _criterion(rule)
 
     def decide(who: str | None, years: float | None) -> bool | None:
-        return evaluate(
-            rule, lambda lead, name: limits[name].value(lead, who, years) if name in limits else values.get(name)
-        )
+        holds = criterion(Values(lambda _, name: values.get(name), None, who, years))
+        return None if holds is None else bool(holds)
 
     return over_patients(used, sex, age, decide)
+
+
+@lru_cache(maxsize=1024)
+def _criterion(rule: str) -> tuple[Criterion, tuple[Limit, ...]]:
+    """A rule over the shared limits, compiled, and the limits that it reads."""
+    limits = load_limits()
+    return compiled(rule, limits), tuple(limits[name] for _, name in names(rule) if name in limits)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._version import __version__
 from ..evidence import Evidence
 from .expressions import Value
-from .limits import rounded, unit_of
+from .limits import Values, rounded, unit_of
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
@@ -37,11 +37,27 @@ class Quantities:
         quality = measurement.quality
         self.usable = dict(zip(quality["lead"].tolist(), map(bool, quality["usable"].tolist()), strict=True))
         self._row = {lead: row for row, lead in enumerate(measurement.lead_summary["lead"].tolist())}
+        self._columns = set(measurement.lead_summary.columns.tolist())
         self._summary: dict[str, list[Any]] = {}
+        self._parts: dict[str, list[float | None]] = {}
         self._beats: dict[str, list[Any]] = {}
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         self._evidence: dict[tuple[str | None, str], Evidence] = {}
+        self._values: dict[tuple[str | None, str | None, float | None], Values] = {}
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
+
+    def values(self, lead: str | None, sex: str | None, age: float | None) -> Values:
+        """What criteria read, for a patient of a sex and an age.
+
+        Args:
+            lead: the lead in question, or ``None``.
+            sex: ``"female"``, ``"male"`` or ``None``.
+            age: years, or ``None``.
+        """
+        key = (lead, sex, age)
+        if key not in self._values:
+            self._values[key] = Values(lambda at, name: self.value(at, name)[0], lead, sex, age)
+        return self._values[key]
 
     def beats(self, column: str) -> list[Any]:
         """A column of ``Measurement.beats`` as Python values; columns are converted when they are first read.
@@ -50,14 +66,15 @@ class Quantities:
             column: its name.
         """
         if column not in self._beats:
-            self._beats[column] = self.measurement.beats[column].tolist()
+            table = self.measurement.beats
+            self._beats[column] = table[column].tolist() if len(table) else []
         return self._beats[column]
 
     def _cell(self, lead: str, name: str) -> Any:
         """A value of ``Measurement.lead_summary``; None where the table has no such column."""
         if name not in self._summary:
             table = self.measurement.lead_summary
-            self._summary[name] = table[name].tolist() if name in table.columns else []
+            self._summary[name] = table[name].tolist() if name in self._columns else []
         column = self._summary[name]
         return column[self._row[lead]] if column else None
 
@@ -117,7 +134,7 @@ class Quantities:
             if size is None or value is None or size == 0:
                 return self._absent(lead, name.removesuffix("_rel"))
             return value / size, None
-        if name not in self.measurement.lead_summary.columns:
+        if name not in self._columns:
             return None, f"{name} is not measured"
         if name.endswith("_mv") and not self.measurement.has_millivolts:
             return None, NO_VOLTAGE
@@ -126,7 +143,9 @@ class Quantities:
 
     def _qrs_parts(self, lead: str) -> list[float | None]:
         """Amplitudes of Q, R, S, R' and S' in a lead, None where absent."""
-        return [_number(self._cell(lead, part)) for part in _QRS_PARTS]
+        if lead not in self._parts:
+            self._parts[lead] = [_number(self._cell(lead, part)) for part in _QRS_PARTS]
+        return self._parts[lead]
 
     def _net(self, lead: str) -> float | None:
         """The largest R less the deepest negative deflection, as a share of the larger of the two."""

@@ -177,10 +177,8 @@ class Measurement:
         value, unit = self._global(quantity)
         beats, spans = self._place(quantity)
         if "usable_leads" not in self.derived:
-            leads, usable_flags = (self.quality[name].tolist() for name in ("lead", "usable"))
-            self.derived["usable_leads"] = (
-                tuple(lead for lead, flag in zip(leads, usable_flags, strict=True) if flag) if leads else self.leads
-            )
+            judged = list(zip(self.quality["lead"].tolist(), self.quality["usable"].tolist(), strict=True))
+            self.derived["usable_leads"] = tuple(lead for lead, flag in judged if flag) if judged else self.leads
         usable: tuple[str, ...] = self.derived["usable_leads"]
         limb = ("I", "II", "III", "aVR", "aVL", "aVF")
         leads = tuple(name for name in limb if name in usable) if quantity.startswith("axis") else usable

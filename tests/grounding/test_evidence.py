@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,3 +47,35 @@ def test_evidence_is_shaded_on_a_plot_of_its_leads() -> None:
     other = figure.add_subplot()
     Evidence("r", "pr", 160, "ms", ("V1",), (), ((0.1, 0.2),)).shade(other, lead="II")
     assert not other.patches
+
+
+def test_evidence_is_collected_when_it_is_first_asked_for() -> None:
+    collected: list[int] = []
+
+    def collect() -> tuple[Evidence, ...]:
+        collected.append(1)
+        return (Evidence("r", "pr", 210.0, "ms"),)
+
+    finding = Finding.deferred(collect, name="long_pr", present=True, criterion="pr > 200")
+    assert (finding.name, finding.present, collected) == ("long_pr", True, [])
+    assert finding.evidence[0].value == 210.0
+    assert finding.evidence is finding.evidence
+    assert collected == [1]
+
+
+def test_deferred_evidence_is_like_any_other() -> None:
+    proof = (Evidence("r", "pr", 210.0, "ms"),)
+    plain = Finding("long_pr", True, "pr > 200", proof)
+
+    def deferred() -> Finding:
+        return Finding.deferred(lambda: proof, name="long_pr", present=True, criterion="pr > 200")
+
+    assert deferred() == plain
+    assert hash(deferred()) == hash(plain)
+    assert repr(deferred()) == repr(plain)
+    assert deferred().to_dict() == plain.to_dict()
+    assert replace(deferred(), doubt="close").evidence == proof
+    assert pickle.loads(pickle.dumps(deferred())) == plain
+    assert copy.deepcopy(deferred()) == plain
+    with pytest.raises(AttributeError, match="'Finding' object has no attribute 'proof'"):
+        deferred().proof  # noqa: B018

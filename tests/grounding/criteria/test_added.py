@@ -92,3 +92,26 @@ def test_its_words_win_over_the_bundled_lists(tmp_path: Path, measured: groundin
     again = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
     (after,) = grounding.check("Interatrial block.", again)
     assert after.verdict == "supported"
+
+
+def test_what_was_assessed_before_is_assessed_again(tmp_path: Path, measured: grounding.Measurement) -> None:
+    before = len(grounding.find(measured))
+    path = tmp_path / "mine.yaml"
+    path.write_text(ENTRY)
+    add_findings(path)
+    assert [finding.name for finding in grounding.find(measured)[before:]] == ["long_pr_at_a_normal_rate"]
+
+
+def test_a_file_that_is_added_again_with_other_rules_and_words(tmp_path: Path, measured: grounding.Measurement) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(ENTRY)
+    add_findings(path)
+    assert grounding.find(measured)[-1].present is True
+    assert grounding.check("Lazy AV node.", measured)[0].verdict == "supported"
+    path.write_text(ENTRY.replace("[200]", "[300]").replace("lazy av node", "tired av node"))
+    add_findings(path)
+    finding = grounding.find(measured)[-1]
+    assert finding.present is False
+    assert "300 ms" in finding.criterion
+    assert grounding.check("Tired AV node.", measured)[0].verdict == "contradicted"
+    assert grounding.check("Lazy AV node.", measured)[0].kind == "other"
