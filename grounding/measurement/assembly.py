@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..delineation.features import FS_HZ
 from ..delineation.fusion import clinical_boundaries, corrected_qt, frontal_axis, interquartile_mean, row_medians
 from ..delineation.types import Array, Boundaries
-from ..record import ECGRecord, fill_missing
+from ..record import ECGRecord, fill_missing, lead_groups
 from ..signal.gaps import Spans
 from .atrial import ATRIAL_KEYS, atrial_rhythm
 from .result import (
@@ -26,7 +26,7 @@ from .result import (
     usual_beats,
 )
 from .rhythm import Rhythm
-from .shapes import median_beat, segments, summarise
+from .shapes import median_beats, segments, summarise
 
 Signal = NDArray[np.float32]
 
@@ -234,22 +234,37 @@ class Assembly:
             ).tolist()
             for table in (self.found.p, self.found.t)
         ]
-        rows = []
-        for row, lead in enumerate(self.record.leads):
-            beat = None
-            if self.usable[row] and len(at):
-                signal = fill_missing(self.record.signal[row : row + 1])[0]
-                if not self.present[row].all():
-                    index = (np.arange(len(signal)) / self.to_fs).astype(np.intp)
-                    signal[~self.present[row, np.minimum(index, self.present.shape[1] - 1)]] = np.nan
-                beat = median_beat(signal, at[self._shows_both_ends(row, onsets[chosen], ends[chosen])], self.record.fs)
-            if beat is None:
-                rows.append({"lead": lead})
-                continue
-            rows.append(
-                {"lead": lead, **summarise(beat, self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
-            )
-        return rows
+        medians = self._median_beats(at, onsets[chosen], ends[chosen]) if len(at) else {}
+        return [
+            {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
+            if row in medians
+            else {"lead": lead}
+            for row, lead in enumerate(self.record.leads)
+        ]
+
+    def _median_beats(self, at: NDArray[np.intp], onsets: Array, ends: Array) -> dict[int, Array]:
+        """The median beat of each usable lead, by its row; leads without a gap are computed together.
+
+        Args:
+            at: (n,) QRS onsets in samples of the record.
+            onsets: (n,) the same at 250 Hz.
+            ends: (n,) QRS ends at 250 Hz.
+        """
+        out: dict[int, Array] = {}
+        whole = np.asarray(self.present.all(axis=1))
+        together = np.flatnonzero(self.usable & whole)
+        for group in lead_groups(len(together), self.record.n_samples):
+            beats = median_beats(fill_missing(self.record.signal[together[group]]), at, self.record.fs)
+            if beats is not None:
+                out |= dict(zip(together[group].tolist(), beats, strict=True))
+        for row in np.flatnonzero(self.usable & ~whole).tolist():
+            signal = fill_missing(self.record.signal[row : row + 1])
+            index = (np.arange(signal.shape[1]) / self.to_fs).astype(np.intp)
+            signal[0, ~self.present[row, np.minimum(index, self.present.shape[1] - 1)]] = np.nan
+            beats = median_beats(signal, at[self._shows_both_ends(row, onsets, ends)], self.record.fs)
+            if beats is not None:
+                out[row] = beats[0]
+        return out
 
     def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
         """GEM's fourteen features per lead and beat; amplitudes are relative to the level at the beat's QRS onset."""
@@ -330,6 +345,8 @@ class Assembly:
 
     def _shows_both_ends(self, row: int, begin: Array, end: Array) -> NDArray[np.bool_]:
         """Whether a lead was recorded at both ends of stretches (n,)."""
+        if self.present[row].all():
+            return np.ones(len(begin), bool)
         last = self.present.shape[1] - 1
         ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))
         return np.asarray(np.logical_and.reduce([self.present[row, x] for x in ends]))

@@ -15,7 +15,7 @@ from ..delineation import delineators
 from ..delineation.averaged_p import add_p_waves
 from ..delineation.existence import drop_unclear_waves
 from ..delineation.features import FS_HZ, without_mains
-from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, steepness
+from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, row_medians, steepness
 from ..delineation.learned import WEIGHTS
 from ..delineation.paced import mark_paced
 from ..delineation.types import Array, Boundaries
@@ -199,9 +199,11 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     present = presence(bad, signal.shape[1], FS_HZ / record.fs)
     present[~usable] = False
     whole = bool(present[usable].all())
-    signal -= np.stack(
-        [np.median(lead if whole else _present_samples(lead, part)) for lead, part in zip(signal, present, strict=True)]
-    )[:, None]
+    if whole:
+        signal -= row_medians(signal)[:, None]
+    else:
+        parts = zip(signal, present, strict=True)
+        signal -= np.stack([np.median(_present_samples(lead, part)) for lead, part in parts])[:, None]
     signal[~usable] = 0.0
     for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
         signal[row] = without_mains(signal[row])

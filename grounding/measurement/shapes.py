@@ -69,29 +69,35 @@ def segments(signal: NDArray[np.float32], rows: NDArray[np.intp], begins: Lead, 
         yield Segments(chosen, values, at < length[:, None], first, length)
 
 
-def median_beat(lead: NDArray[np.float32], onsets: NDArray[np.intp], fs: float) -> Lead | None:
+def median_beats(leads: NDArray[np.float32], onsets: NDArray[np.intp], fs: float) -> Lead | None:
     """The sample-wise median of beats aligned at the QRS onset, relative to the level before the onset.
 
     Args:
-        lead: (samples,).
+        leads: (leads, samples).
         onsets: (n,) QRS onsets, samples.
         fs: sampling rate, Hz.
 
     Returns:
-        (samples,) from ``BEFORE_S`` before the onset to ``AFTER_S`` after it; ``None`` where no beat fits completely
-        into the recording.
+        (leads, samples) from ``BEFORE_S`` before the onset to ``AFTER_S`` after it; ``None`` where no beat fits
+        completely into the recording.
     """
     before, after = int(BEFORE_S * fs), int(AFTER_S * fs)
-    onsets = onsets[(onsets >= before) & (onsets + after <= len(lead))]
+    onsets = onsets[(onsets >= before) & (onsets + after <= leads.shape[1])]
     if len(onsets) == 0:
         return None
-    level = row_medians(lead[onsets[:, None] + np.arange(-max(1, int(0.016 * fs)), 0)])
-    step = max(1, VALUES_AT_ONCE // len(onsets))  # in parts, so that a day of beats fits into memory
-    out = np.empty(before + after)
-    for start in range(0, len(out), step):
-        at = np.arange(start, min(len(out), start + step)) - before
-        out[at + before] = row_medians(lead[at[:, None] + onsets] - level)
+    level = _medians(leads[:, onsets[:, None] + np.arange(-max(1, int(0.016 * fs)), 0)])
+    step = max(1, VALUES_AT_ONCE // (len(onsets) * len(leads)))  # in parts, so that a day of beats fits into memory
+    out = np.empty((len(leads), before + after))
+    for start in range(0, before + after, step):
+        at = np.arange(start, min(before + after, start + step)) - before
+        out[:, at + before] = _medians(leads[:, at[:, None] + onsets] - level[:, None])
     return out
+
+
+def _medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Medians along the last of three axes."""
+    medians: NDArray[np.float32] = row_medians(values.reshape(-1, values.shape[2])).reshape(values.shape[:2])
+    return medians
 
 
 def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: tuple[float, float]) -> dict[str, Any]:

@@ -24,10 +24,10 @@ def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
         px_per_mm: resolution.
 
     Returns:
-        (height, width, 3), RGB; read-only, since pictures share it.
+        (height, width, 4), RGB and 255; read-only, since pictures share it.
     """
-    image = np.empty((height, width, 3), np.uint8)
-    image[:] = PAPER
+    image = np.empty((height, width, 4), np.uint8)
+    image[:] = (*PAPER, 255)
     # below 3 pixels per mm the 1 mm lines would fill the paper, so only those of 5 mm are drawn
     steps = [(1, FINE)] * (px_per_mm >= 3) + [(5, BOLD)]
     for step, colour in steps:
@@ -37,9 +37,9 @@ def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
             for offset in range(thick):
                 lines = at[at + offset < size] + offset
                 if axis == 0:
-                    image[lines] = colour
+                    image[lines, :, :3] = colour
                 else:
-                    image[:, lines] = colour
+                    image[:, lines, :3] = colour
     image.setflags(write=False)
     return image
 
@@ -63,22 +63,26 @@ def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.fl
     if not x.size:
         return
     reach = int(np.ceil(radius + 0.5))
-    column, line = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
-    dx, dy = x - column - 0.5, y - line - 0.5
-    flat = coverage.reshape(-1)
+    margin = 2 * reach + 1  # discs may lie outside by as much
+    wide = width + 2 * margin
+    padded = np.zeros((height + 2 * margin, wide), np.uint8)
+    flat = padded.reshape(-1)
+    column, line = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
+    dx, dy = x - column - np.float32(0.5), y - line - np.float32(0.5)
+    place = (line + margin) * wide + column + margin
     offsets = range(-reach, reach + 1)
-    across = [(dx - step) ** 2 for step in offsets]
-    for down in offsets:
-        distance_y = (dy - down) ** 2
-        row = line + down
-        row_fits = (row >= 0) & (row < height)
-        for index, side in enumerate(offsets):
-            ink = radius + 0.5 - np.sqrt(across[index] + distance_y)
-            column_at = column + side
-            keep = (ink > 0) & row_fits & (column_at >= 0) & (column_at < width)
-            if keep.any():
-                value = (np.minimum(ink[keep], 1.0) * 255).astype(np.uint8)
-                np.maximum.at(flat, row[keep] * width + column_at[keep], value)
+    across, down = ([(part - step) ** 2 for step in offsets] for part in (dx, dy))
+    edge = (radius + 0.5) ** 2
+    for row, distance_y in zip(offsets, down, strict=True):
+        for side, distance_x in zip(offsets, across, strict=True):
+            if max(abs(row) - 0.5, 0.0) ** 2 + max(abs(side) - 0.5, 0.0) ** 2 > edge:
+                continue  # no disc reaches so far, wherever in its pixel its centre lies
+            squared = distance_x + distance_y
+            near = np.flatnonzero(squared < edge)
+            ink = radius + 0.5 - np.sqrt(squared[near])
+            value = (ink.clip(0.0, 1.0) * 255).astype(np.uint8)
+            np.maximum.at(flat, place[near] + (row * wide + side), value)
+    np.maximum(coverage, padded[margin : margin + height, margin : margin + width], out=coverage)
 
 
 def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -107,14 +111,17 @@ def blend(image: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: tuple[i
     """Draw a coverage mask in one colour over an image.
 
     Args:
-        image: (height, width, 3), RGB, changed in place.
+        image: (height, width, 4), RGB and 255, contiguous, changed in place.
         coverage: (height, width), 0-255.
         colour: RGB.
     """
-    pixels = np.flatnonzero(coverage)
-    share = coverage.reshape(-1)[pixels].astype(np.float32)[:, None] / 255
-    flat = image.reshape(-1, 3)
-    flat[pixels] = np.round(flat[pixels] * (1 - share) + np.asarray(colour, np.float32) * share).astype(np.uint8)
+    pixels = np.flatnonzero(coverage.reshape(-1) != 0)
+    flat = image.view(np.uint32).reshape(-1)  # a pixel at a time
+    share = coverage.reshape(-1)[pixels].astype(np.uint16)[:, None]
+    total = flat[pixels].view(np.uint8).reshape(-1, 4) * (255 - share) + np.array((*colour, 255), np.uint16) * share
+    total += 128
+    total += total >> 8  # and with the next shift, division by 255, rounded
+    flat[pixels] = (total >> 8).astype(np.uint8).view(np.uint32)[:, 0]
 
 
 @lru_cache(maxsize=32)

@@ -127,7 +127,8 @@ def examine(record: ECGRecord) -> Examination:
         )
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
     ]
-    table = pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
+    columns = (list(values) for values in zip(*rows, strict=True))
+    table = pd.DataFrame(dict(zip(QUALITY_COLUMNS, columns, strict=True)))
     good_leads = {}
     for row, (name, usable, *_) in enumerate(rows):
         if usable:

@@ -10,7 +10,7 @@ import numpy as np
 
 from grounding.criteria.assessment import find
 from grounding.measurement import measure
-from grounding.measurement.shapes import AFTER_S, BEFORE_S, median_beat
+from grounding.measurement.shapes import AFTER_S, BEFORE_S, median_beats
 from grounding.record import ECGRecord, fill_missing
 
 from .questions import Sign
@@ -240,9 +240,10 @@ class Signs:
         if lead not in self.record.leads or self.m.intervals["qrs"] is None:
             return 0.0
         row = fill_missing(self.record.signal)[self.record.leads.index(lead)].astype(np.float64)
-        beat = median_beat(row, onsets[np.isfinite(onsets)].round().astype(np.intp), self.record.fs)
-        if beat is None:
+        beats = median_beats(row[None], onsets[np.isfinite(onsets)].round().astype(np.intp), self.record.fs)
+        if beats is None:
             return 0.0
+        beat = beats[0]
         start = int(BEFORE_S * self.record.fs)
         part = beat[
             start : start + min(int(self.m.intervals["qrs"] * self.record.fs / 1000.0), int(AFTER_S * self.record.fs))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from grounding.measurement.shapes import BEFORE_S, median_beat, segments, summarise
+from grounding.measurement.shapes import BEFORE_S, median_beats, segments, summarise
 
 FS = 500.0
 START = int(BEFORE_S * FS)
@@ -108,10 +108,19 @@ def test_the_median_beat_forgives_a_stray_one_and_starts_level() -> None:
     one = beat((10, 60, 1.0), (200, 160, 0.3)).astype(np.float32)
     lead = np.concatenate([one + level for level in (0.0, 0.5, -0.3)] + [one * 5])
     onsets = START + len(one) * np.arange(4)
-    found = median_beat(lead, onsets, FS)
+    found = median_beats(np.stack([lead, -lead]), onsets, FS)
     assert found is not None
-    np.testing.assert_allclose(found, np.median([one, one, one, 5 * one], axis=0), atol=1e-6)
-    assert median_beat(lead[: START // 2], onsets, FS) is None
+    expected = np.median([one, one, one, 5 * one], axis=0)
+    np.testing.assert_allclose(found, [expected, -expected], atol=1e-6)
+    assert median_beats(lead[None, : START // 2], onsets, FS) is None
+
+
+def test_median_beats_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    leads = np.random.default_rng(0).normal(size=(3, 4000)).astype(np.float32)
+    onsets = np.array([600, 1200, 1900, 2500])
+    at_once = median_beats(leads, onsets, FS)
+    monkeypatch.setattr("grounding.measurement.shapes.VALUES_AT_ONCE", 100)
+    np.testing.assert_array_equal(median_beats(leads, onsets, FS), at_once)
 
 
 def test_pieces_lie_inside_the_lead() -> None:
