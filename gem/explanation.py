@@ -117,8 +117,12 @@ class Explanation:
             parts.append(f"{sum(counts.values())} claims {about}" + (f" ({details})" if details else ""))
         return f"Checked against the recording: {'; '.join(parts)}."
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; the samples are not in it."""
+    def to_dict(self, tables: bool = True) -> dict[str, Any]:
+        """A JSON-ready dictionary; the samples are not in it.
+
+        Args:
+            tables: include the measurement's tables with a row per beat.
+        """
         return {
             "record_id": self.record_id,
             "model": self.model,
@@ -132,7 +136,7 @@ class Explanation:
             "statements": [_statement_dict(statement) for statement in self.statements],
             "claims": [claim.to_dict() for claim in self.claims],
             "findings": [finding.to_dict() for finding in self.findings],
-            "measurement": self.measurement.to_dict(),
+            "measurement": self.measurement.to_dict(tables),
         }
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,26 @@ def load_extension(name: str) -> ModuleType | None:
         GemInputError: it does not exist, or raises an error while it is imported.
         CriterionError: a finding is not valid.
     """
+    module = _load(name)
+    loaded[name] = None
+    return module
+
+
+loaded: dict[str, None] = {}  # the names, in order: worker processes load the same
+
+
+def load_extensions(names: Iterable[str]) -> None:
+    """Load those that this process has not loaded: in a worker, what its parent had loaded.
+
+    Args:
+        names: as in ``load_extension``.
+    """
+    for name in names:
+        if name not in loaded:
+            load_extension(name)
+
+
+def _load(name: str) -> ModuleType | None:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         from grounding.criteria import add_findings

@@ -117,6 +117,7 @@ LAYERS = (
     {"gem.modeling", "gem.processing"},
     {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},
     {"gem.explaining"},
+    {"gem.batch"},
     {"gem"},
     # the laboratory
     {"gem.kernels.bench", "gem.metrics", "gem.data", "gem.instruct"},

@@ -48,6 +48,7 @@ PACKAGES = (
     "onnxruntime",
     "typst",
 )
+READING = ("fs", "leads", "units", "age", "sex", "format")  # options of read_record
 STOPPED = 130  # exit status of shells: 128 + SIGINT
 
 
@@ -142,15 +143,37 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         return sub
 
     sub = command("explain", _explain, "explain recordings, with the evidence", reading)
-    sub.add_argument("records", nargs="*", metavar="REC", help="a recording; a bundled one where none is given")
+    sub.add_argument(
+        "records",
+        nargs="*",
+        metavar="REC",
+        help="recordings, folders, lists of names (.txt), or - for names from the standard input; "
+        "a bundled one where none is given",
+    )
     sub.add_argument("--model", default="gem-nano", help="name or folder of a model (default: %(default)s)")
     sub.add_argument(
         "--html", type=Path, metavar="OUT", help="page to write, or a folder (default: <record>.html here)"
     )
     sub.add_argument("--pdf", type=Path, metavar="OUT", help="also write a PDF, or PDFs into a folder")
     sub.add_argument("--json", action="store_true", help="print JSON, and write a page only with --html")
-    sub = command("measure", _measure, "measure a recording", reading)
-    sub.add_argument("record", metavar="REC", help="a recording")
+    sub.add_argument(
+        "--jsonl",
+        type=Path,
+        metavar="OUT",
+        help="write a line of JSON for each, and nothing else; resumes after a kill",
+    )
+    sub.add_argument("--jobs", type=int, metavar="N", help="with --jsonl: processes, -1 for all cores (default: 1)")
+    sub = command("measure", _measure, "measure a recording, or many to a table", reading)
+    sub.add_argument(
+        "records",
+        nargs="+",
+        metavar="REC",
+        help="a recording; or folders, lists of names (.txt), or - for names from the standard input",
+    )
+    sub.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="table of many: .csv, or .parquet; resumes after a kill"
+    )
+    sub.add_argument("--jobs", type=int, metavar="N", help="of many: processes, -1 for all cores (default: 1)")
     sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
     sub.add_argument(
         "--delineator", default="auto", help="learned, classical, nk_dwt, ..., or one of your own (--import)"
@@ -217,14 +240,21 @@ def _one_line(error: BaseException) -> str:
 
 
 def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
-    given = {name: getattr(args, name) for name in ("fs", "leads", "units", "age", "sex", "format")}
-    return grounding.read_record(path, **given)
+    return grounding.read_record(path, **{name: getattr(args, name) for name in READING})
 
 
 def _explain(args: argparse.Namespace) -> int:
+    from ..batch import explain_to_jsonl
     from ..views.files import PageFiles
 
-    paths = args.records or [grounding.sample_path()]
+    names = _names(args.records)
+    if args.jsonl is not None:
+        return _counted(explain_to_jsonl(names or [grounding.sample_path()], args.jsonl, _options(args), _jobs(args)))
+    if args.jobs is not None:
+        raise GemInputError("--jobs without --jsonl", remedy="--jsonl out.jsonl")
+    paths = [Path(name) for name in names] or [grounding.sample_path()]
+    if len(paths) > 1 or _is_many(paths[0], args):
+        paths = grounding.readers.find_recordings(paths, missing=True)
     many, failed, pages = len(paths) > 1, 0, PageFiles()
     results: list[dict[str, Any]] = []
     for option in (args.html, args.pdf):
@@ -253,31 +283,43 @@ def _explain(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _explained(paths: Sequence[str | Path], args: argparse.Namespace) -> Iterator[tuple[str | Path, Any]]:
-    """Each recording with its explanation or its error; the first alone, then in batches of up to ``BATCH_SIZE``."""
-    import gem
-    from gem.explaining import BATCH_SIZE
+def _explained(paths: Sequence[Path], args: argparse.Namespace) -> Iterator[tuple[Path, Any]]:
+    """Each recording with its explanation or its error; the first alone, then in batches."""
+    from ..batch import RECORDS_AT_ONCE, explained
 
     first, size = 0, 1
     while first < len(paths):
-        found: dict[int, Any] = {}
-        for at, path in enumerate(paths[first : first + size]):
-            try:
-                found[at] = _read(path, args)
-            except EcgError as error:
-                found[at] = error
-        records = {at: record for at, record in found.items() if not isinstance(record, EcgError)}
-        try:
-            found |= dict(zip(records, gem.explain(list(records.values()), model=args.model), strict=True))
-        except EcgError:  # one by one, to find the recording with the error
-            for at, record in records.items():
-                try:
-                    found[at] = gem.explain(record, model=args.model)
-                except EcgError as error:
-                    found[at] = error
-        for at in sorted(found):
-            yield paths[first + at], found[at]
-        first, size = first + size, min(2 * size, BATCH_SIZE)
+        yield from explained(paths[first : first + size], lambda path: _read(path, args), args.model)
+        first, size = first + size, min(2 * size, RECORDS_AT_ONCE)
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    """The recordings named on the command line; ``-`` stands for the lines of the standard input."""
+    given: list[str] = []
+    for word in words:
+        given += [line.strip() for line in sys.stdin if line.strip()] if word == "-" else [word]
+    return given
+
+
+def _options(args: argparse.Namespace) -> Any:
+    from ..batch import Options
+
+    given = {name: getattr(args, name) for name in READING}
+    return Options(given, getattr(args, "delineator", "auto"), getattr(args, "model", "gem-nano"))
+
+
+def _jobs(args: argparse.Namespace) -> int:
+    if args.jobs == 0:
+        raise GemInputError("0 worker processes", where="--jobs", remedy="1 or more; -1 takes every core")
+    return 1 if args.jobs is None else int(args.jobs)
+
+
+def _counted(counts: Any) -> int:
+    """Print what a run over many recordings did; its exit status."""
+    kept = f", {counts.kept} of them by an earlier run" if counts.kept else ""
+    failed = f", {counts.failed} with an error" if counts.failed else ""
+    print_lines(f"{counts.records} recordings{kept}{failed}", to=sys.stderr)
+    return 1 if counts.failed else 0
 
 
 def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
@@ -306,11 +348,14 @@ def _print_explanation(explanation: Any) -> None:
     print_lines(f"  {explanation.verdict_line}")
 
 
-def _measure(args: argparse.Namespace) -> None:
-    measurement = grounding.measure(_read(args.record, args), args.delineator, second_opinion=args.second_opinion)
+def _measure(args: argparse.Namespace) -> int:
+    names = _names(args.records)
+    if args.out is not None or len(names) != 1 or args.records == ["-"] or _is_many(Path(names[0]), args):
+        return _measure_many(names, args)
+    measurement = grounding.measure(_read(names[0], args), args.delineator, second_opinion=args.second_opinion)
     if args.json:
         print_json(measurement.to_dict())
-        return
+        return 0
     from ..views.measured import VALUES, place, quality_lines, shown
 
     print_lines(
@@ -324,6 +369,31 @@ def _measure(args: argparse.Namespace) -> None:
             print_lines(f"  {name:<18} {shown(evidence)}{why}")
     for line in quality_lines(measurement):
         print_lines(f"  quality: {line}")
+    return 0
+
+
+def _is_many(path: Path, args: argparse.Namespace) -> bool:
+    """Whether a name is of a folder or a list, not of a recording."""
+    if path.is_dir():
+        return True
+    return (
+        args.format is None
+        and path.is_file()
+        and grounding.readers.find_recordings([path]) != [path]
+        and (path.suffix.lower() not in (".dat", ".mat"))
+    )
+
+
+def _measure_many(names: Sequence[str], args: argparse.Namespace) -> int:
+    from ..batch import measure_to_table
+
+    for option in ("json", "second_opinion"):
+        if getattr(args, option):
+            raise GemInputError(
+                f"--{option.replace('_', '-')} is for one recording",
+                remedy="name one, or leave it out: the table is CSV",
+            )
+    return _counted(measure_to_table(names, args.out, _options(args), _jobs(args)))
 
 
 def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:

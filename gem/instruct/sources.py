@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from grounding.errors import EcgError, EcgFormatError
+from grounding.readers.listing import NOT_RECORDINGS, find_recordings
 from grounding.record import ECGRecord
 
-TABLE_NAMES = ("labels.csv", "ptbxl_database.csv")
 KEY_COLUMNS = ("record", "record_id", "id", "name", "filename_hr", "filename_lr", "filename", "file", "path", "ecg_id")
 _PTBXL_NAME = re.compile(r"^0*(\d+)_(?:hr|lr)$")
 
@@ -83,10 +83,7 @@ def find_sources(paths: Iterable[str | Path], reports: str | Path | None = None,
         ('ludb_13', 10)
     """
     given = [Path(path).expanduser() for path in paths]
-    files: dict[Path, None] = {}
-    for path in given:
-        for file in _files(path):
-            files.setdefault(file, None)
+    files = [file.resolve() for file in find_recordings(given)]
     if not files:
         raise EcgError(
             "no recording was found",
@@ -144,33 +141,9 @@ def read_reports(table: str | Path) -> dict[str, ReportRow]:
     return out
 
 
-def _files(path: Path) -> list[Path]:
-    from grounding.readers import readers
-
-    if path.is_dir():
-        known = {extension for name in readers for extension in readers[name].extensions} - {".dat", ".mat"}
-        return [
-            file.resolve()
-            for file in path.rglob("*")
-            if file.suffix.lower() in known
-            and file.name not in TABLE_NAMES
-            and file.is_file()
-            and not (file.suffix.lower() == ".csv" and file.parent.joinpath(file.stem + ".hea").is_file())
-        ]
-    header = path.with_name(path.name + ".hea")
-    if not path.is_file() and header.is_file():
-        return [header.resolve()]
-    beside = path.with_suffix(".hea")
-    if path.suffix.lower() in {".dat", ".mat"} and beside.is_file():
-        return [beside.resolve()]
-    if path.is_file():
-        return [path.resolve()]
-    raise EcgError("there is no such file or folder", where=str(path), remedy="check the path")
-
-
 def _tables(given: Sequence[Path]) -> list[Path]:
     folders = [folder for path in given for folder in (path.resolve(), path.resolve().parent)]
-    found = [folder / name for folder in folders for name in TABLE_NAMES if (folder / name).is_file()]
+    found = [folder / name for folder in folders for name in NOT_RECORDINGS if (folder / name).is_file()]
     return list(dict.fromkeys(found))
 
 

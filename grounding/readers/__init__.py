@@ -20,8 +20,18 @@ from . import (  # noqa: F401  (each registers itself)
     wfdb,
 )
 from .channels import Channels
+from .listing import find_recordings
 from .reading import read_record
 from .registry import Reader, readers, register_reader
 from .samples import sample_names, sample_path
 
-__all__ = ["Channels", "Reader", "read_record", "readers", "register_reader", "sample_names", "sample_path"]
+__all__ = [
+    "Channels",
+    "Reader",
+    "find_recordings",
+    "read_record",
+    "readers",
+    "register_reader",
+    "sample_names",
+    "sample_path",
+]
