@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 Verdict = Literal["supported", "contradicted", "unsupported", "not_checkable"]
@@ -45,7 +45,7 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; ``from_dict`` gives the same evidence back."""
-        return asdict(self)
+        return dict(vars(self))  # asdict would copy every number on its own
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
@@ -113,6 +113,10 @@ class _WithEvidence:
             attributes.pop("_collect", None)  # it holds the measurement
         return attributes["evidence"]
 
+    def _to_dict(self) -> dict[str, Any]:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        return {**values, "evidence": [part.to_dict() for part in self.evidence]}
+
     def __getstate__(self) -> dict[str, Any]:
         return {"evidence": self.evidence, **{key: value for key, value in vars(self).items() if key != "_collect"}}
 
@@ -146,7 +150,7 @@ class Finding(_WithEvidence):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; ``from_dict`` gives the same finding back."""
-        return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}
+        return self._to_dict()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finding:
@@ -181,7 +185,7 @@ class Claim(_WithEvidence):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; ``from_dict`` gives the same claim back."""
-        return {**asdict(self), "evidence": [part.to_dict() for part in self.evidence]}
+        return self._to_dict()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Claim:
