@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 from .errors import EcgError, EcgFormatError, EcgRegistryError, EcgSignalError
 from .evidence import Claim, Evidence, Finding
-from .record import STANDARD_LEADS, ECGRecord
 
 if TYPE_CHECKING:
     from .criteria import find
     from .measurement import Measurement, hrv, measure, measure_many
     from .paper import render
     from .readers import read_record, sample_path
+    from .record import STANDARD_LEADS, ECGRecord
     from .statements import check
     from .synthetic import synthesize
 
-# subpackages are imported on first use, so that `import grounding` does not import pandas, SciPy or Pillow
+# modules are imported on first use, so that `import grounding` does not import NumPy, pandas, SciPy or Pillow
 _ROOMS = {
+    "ECGRecord": "record",
+    "STANDARD_LEADS": "record",
     "measure": "measurement",
     "measure_many": "measurement",
     "Measurement": "measurement",

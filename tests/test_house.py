@@ -42,7 +42,7 @@ def test_no_gpl_delineator_is_imported() -> None:
 def test_opening_the_doors_is_cheap() -> None:
     script = (
         "import sys, grounding, gem;"
-        "heavy = {'torch', 'pandas', 'neurokit2', 'scipy', 'PIL', 'lightning', 'timm'} & set(sys.modules);"
+        "heavy = {'numpy', 'torch', 'pandas', 'neurokit2', 'scipy', 'PIL', 'lightning', 'timm'} & set(sys.modules);"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
