@@ -5,10 +5,10 @@
     python benchmarks/speed.py --out benchmarks/speed.csv # and write the table
 
 Each row is the median over pairs: our work and its peer's, one right after the other, in processor time of one thread,
-so that other programs on the machine change little. The peer is another library where it is
-installed (NeuroKit2, ecgdeli, matplotlib), else the part that can't be left out: the bare network, filling the memory,
-importing torch. Where there is neither, it is a fixed piece of Python. A row that is a fifth worse than in the table is
-measured twice more before it counts. The bundled recordings; about four minutes.
+so that other programs on the machine change little. The peer is another library where it is installed (NeuroKit2,
+ecgdeli, matplotlib), else the part that can't be left out: the bare network, importing torch. Where there is neither,
+it is a fixed piece of Python. A row that is a fifth worse than in the table is measured twice more before it counts.
+The bundled recordings; about four minutes.
 """
 
 from __future__ import annotations
@@ -166,12 +166,7 @@ def check_again() -> Row:
 
 
 def render() -> Row:
-    """1650 x 1275, against filling as much memory."""
-    return Row(pairs(grounding.render, lambda: np.full((1275, 1650, 3), 200, np.uint8), records() * 2), "memory", 12)
-
-
-def render_matplotlib() -> Row:
-    """Against a typical figure of the same size: one axes, line collections as the grid, a line per panel."""
+    """1650 x 1275, against a typical figure: one axes, line collections as the grid, a line per panel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
@@ -321,14 +316,13 @@ ROWS = (
     check,
     check_again,
     render,
-    render_matplotlib,
     table,
     instruct,
     day,
     import_grounding,
     import_gem,
 )
-NEEDS = {measure_neurokit: "neurokit2", measure_ecgdeli: "ecgdeli", render_matplotlib: "matplotlib"}
+NEEDS = {measure_neurokit: "neurokit2", measure_ecgdeli: "ecgdeli", render: "matplotlib"}
 
 
 def measured(row: Callable[[], Row]) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def explained_rows(paths: Sequence[Path], options: Options) -> list[dict[str, An
 
 
 def _short(explanation: Explanation) -> dict[str, Any]:
-    """What a line holds: claims in their statements alone, the findings that are present, no table with a row a beat."""
+    """What a line holds: claims in their statements alone, the findings that are present, no tables of beats."""
     line = explanation.to_dict(tables=False)
     del line["claims"]
     line["findings"] = [finding.to_dict() for finding in explanation.findings if finding.present]

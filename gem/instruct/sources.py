@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from grounding.errors import EcgError, EcgFormatError
-from grounding.readers.listing import NOT_RECORDINGS, find_recordings
+from grounding.readers.listing import find_recordings
 from grounding.record import ECGRecord
 
+TABLE_NAMES = ("labels.csv", "ptbxl_database.csv")
 KEY_COLUMNS = ("record", "record_id", "id", "name", "filename_hr", "filename_lr", "filename", "file", "path", "ecg_id")
 _PTBXL_NAME = re.compile(r"^0*(\d+)_(?:hr|lr)$")
 
@@ -143,7 +144,7 @@ def read_reports(table: str | Path) -> dict[str, ReportRow]:
 
 def _tables(given: Sequence[Path]) -> list[Path]:
     folders = [folder for path in given for folder in (path.resolve(), path.resolve().parent)]
-    found = [folder / name for folder in folders for name in NOT_RECORDINGS if (folder / name).is_file()]
+    found = [folder / name for folder in folders for name in TABLE_NAMES if (folder / name).is_file()]
     return list(dict.fromkeys(found))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import EcgError
 from .registry import readers
 
-NOT_RECORDINGS = ("labels.csv", "ptbxl_database.csv")  # tables that data sets keep beside their recordings
+NOT_RECORDINGS = (
+    "labels.csv",
+    "ptbxl_database.csv",
+    "scp_statements.csv",
+)  # tables that data sets keep beside their recordings
 
 
 def find_recordings(paths: Iterable[str | Path], missing: bool = False) -> list[Path]:
@@ -43,12 +48,23 @@ def _in_folder(folder: Path) -> list[Path]:
     extensions = {extension for name in readers for extension in readers[name].extensions} - {".dat", ".mat"}
     return sorted(
         file
-        for file in folder.rglob("*")
+        for file in _files(folder)
         if file.suffix.lower() in extensions
         and file.name not in NOT_RECORDINGS
         and file.is_file()
         and not (file.suffix.lower() == ".csv" and file.parent.joinpath(file.stem + ".hea").is_file())
     )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder, those behind links to folders too, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(place) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(place))
+        yield from (Path(place, name) for name in names)
 
 
 def _of_name(path: Path, missing: bool) -> list[Path]:

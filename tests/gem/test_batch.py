@@ -52,6 +52,15 @@ def test_a_header_and_its_data_are_one_recording(folder: Path) -> None:
     assert [path.name for path in find_recordings(several)] == ["ptbxl_13.hea", "broken.hea", "ptbxl_330.hea"]
 
 
+def test_links_to_folders_are_followed_once(folder: Path, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    (outer / "one").symlink_to(folder)
+    (outer / "around").symlink_to(outer)
+    (outer / "scp_statements.csv").write_text("a,b\n1,2\n")
+    assert [path.name for path in find_recordings([outer])] == ["broken.hea", "ptbxl_13.hea", "ptbxl_330.hea"]
+
+
 def test_a_list_names_recordings_beside_it_or_from_here(folder: Path) -> None:
     listed = folder / "RECORDS"
     listed.write_text("ptbxl_330\n\nptbxl_13\ngone\n")
