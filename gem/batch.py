@@ -55,7 +55,7 @@ ROWS_PER_PART = 500  # of a Parquet table: a killed run measures at most so many
 RECORDS_AT_ONCE = 16  # texts that are decoded together
 
 
-class Options(NamedTuple):
+class BatchOptions(NamedTuple):
     """How recordings are read and measured; for worker processes.
 
     Attributes:
@@ -75,7 +75,7 @@ class Options(NamedTuple):
         return grounding.read_record(path, **self.reading)
 
 
-DEFAULTS = Options()
+DEFAULTS = BatchOptions()
 
 
 class Counts(NamedTuple):
@@ -87,7 +87,7 @@ class Counts(NamedTuple):
 
 
 def measure_to_table(
-    paths: Iterable[str | Path], out: str | Path | None, options: Options = DEFAULTS, jobs: int | None = None
+    paths: Iterable[str | Path], out: str | Path | None, options: BatchOptions = DEFAULTS, jobs: int | None = None
 ) -> Counts:
     """Measure recordings to a table with a row for each, in their order.
 
@@ -110,7 +110,7 @@ def measure_to_table(
 
 
 def explain_to_jsonl(
-    paths: Iterable[str | Path], out: str | Path, options: Options = DEFAULTS, jobs: int | None = None
+    paths: Iterable[str | Path], out: str | Path, options: BatchOptions = DEFAULTS, jobs: int | None = None
 ) -> Counts:
     """Explain recordings, a line of JSON for each, in their order: ``file``, and a shorter ``Explanation.to_dict``.
 
@@ -134,7 +134,7 @@ def explain_to_jsonl(
         return _run(files, sink, explained_rows, options, jobs, RECORDS_AT_ONCE)
 
 
-def measured_rows(paths: Sequence[Path], options: Options) -> list[dict[str, Any]]:
+def measured_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str, Any]]:
     """A row of ``COLUMNS`` for each recording, whatever happens.
 
     Args:
@@ -145,7 +145,7 @@ def measured_rows(paths: Sequence[Path], options: Options) -> list[dict[str, Any
     return [_guarded(path, lambda file: _values(file, options)) for path in paths]
 
 
-def _values(path: Path, options: Options) -> dict[str, Any]:
+def _values(path: Path, options: BatchOptions) -> dict[str, Any]:
     m = grounding.measure(options.read(path), options.delineator)
     quality = zip(m.quality["lead"].tolist(), m.quality["usable"].tolist(), strict=True)
     return {
@@ -167,7 +167,7 @@ def _values(path: Path, options: Options) -> dict[str, Any]:
     }
 
 
-def explained_rows(paths: Sequence[Path], options: Options) -> list[dict[str, Any]]:
+def explained_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str, Any]]:
     """A dictionary for each recording, whatever happens.
 
     Args:
@@ -264,8 +264,8 @@ class _Sink(NamedTuple):
 def _run(
     files: Sequence[Path],
     table: _Table | _Sink,
-    work: Callable[[Sequence[Path], Options], list[dict[str, Any]]],
-    options: Options,
+    work: Callable[[Sequence[Path], BatchOptions], list[dict[str, Any]]],
+    options: BatchOptions,
     jobs: int | None,
     at_once: int,
 ) -> Counts:

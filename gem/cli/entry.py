@@ -302,10 +302,10 @@ def _names(words: Sequence[str]) -> list[str]:
 
 
 def _options(args: argparse.Namespace) -> Any:
-    from ..batch import Options
+    from ..batch import BatchOptions
 
     given = {name: getattr(args, name) for name in READING}
-    return Options(given, getattr(args, "delineator", "auto"), getattr(args, "model", "gem-nano"))
+    return BatchOptions(given, getattr(args, "delineator", "auto"), getattr(args, "model", "gem-nano"))
 
 
 def _jobs(args: argparse.Namespace) -> int:
