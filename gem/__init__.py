@@ -13,6 +13,8 @@ from grounding._version import __version__
 from .errors import GemCheckpointError, GemConfigError, GemError, GemInputError
 
 if TYPE_CHECKING:
+    from .answer import Answer
+    from .asking import ask
     from .checkpoints import load
     from .configuration import GemConfig
     from .encoders import list_encoders, register_encoder
@@ -30,6 +32,8 @@ _LAZY_MODULES = {
     "load": "checkpoints",
     "list_encoders": "encoders",
     "register_encoder": "encoders",
+    "ask": "asking",
+    "Answer": "answer",
     "explain": "explaining",
     "Explanation": "explanation",
     "evidence_vectors": "saliency",
@@ -37,6 +41,7 @@ _LAZY_MODULES = {
 }
 
 __all__ = [
+    "Answer",
     "Explanation",
     "GemCheckpointError",
     "GemConfig",
@@ -46,6 +51,7 @@ __all__ = [
     "GemInputError",
     "GemProcessor",
     "__version__",
+    "ask",
     "evidence_vectors",
     "explain",
     "list_encoders",

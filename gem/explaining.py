@@ -51,19 +51,32 @@ def explain(
         GemError: the model can't be loaded, or wrote nothing.
     """
     many = [record_or_path] if isinstance(record_or_path, ECGRecord | str | Path) else list(record_or_path)
-    name = (
-        str(model) if isinstance(model, str | Path) else str(getattr(model, "name_or_path", "") or type(model).__name__)
-    )
     records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
-    loaded = _load(str(model)) if isinstance(model, str | Path) else model
+    loaded = load_once(str(model)) if isinstance(model, str | Path) else model
     out: list[Explanation] = []
     for first in range(0, len(records), BATCH_SIZE):
         batch = records[first : first + BATCH_SIZE]
-        out += _explanations(batch, [grounding.measure(record) for record in batch], loaded, Path(name).name)
+        out += _explanations(batch, [grounding.measure(record) for record in batch], loaded, model_name(model))
     return out[0] if isinstance(record_or_path, ECGRecord | str | Path) else out
 
 
-def _load(name: str) -> Any:
+def model_name(model: Any) -> str:
+    """The name of a model, as explanations give it.
+
+    Args:
+        model: a name, a folder, or a model from ``gem.load``.
+    """
+    if isinstance(model, str | Path):
+        return Path(model).name
+    return Path(str(getattr(model, "name_or_path", "") or type(model).__name__)).name
+
+
+def load_once(name: str) -> Any:
+    """A model by name or folder, which is loaded once per process.
+
+    Args:
+        name: as for ``gem.load``.
+    """
     with model_building_lock:  # a second thread waits here, and then finds the model in the cache
         return _loaded(name)
 
@@ -125,17 +138,21 @@ def _explanations(
     return out
 
 
-def checked_statements(sentences: Sequence[ReportSentence], measurement: Measurement) -> tuple[Statement, ...]:
+def checked_statements(
+    sentences: Sequence[ReportSentence], measurement: Measurement, read_as: Sequence[str] | None = None
+) -> tuple[Statement, ...]:
     """Check the sentences of a report.
 
     Args:
         sentences: in the order of the report.
         measurement: of the recording that they are about.
+        read_as: what the checker reads in place of each sentence, of the same length: with spaces for what is quoted.
 
     Returns:
         Each sentence with its place in the whole text and the claims that the checker found in it.
     """
-    claims = grounding.check(" ".join(sentence.text for sentence in sentences), measurement)
+    texts = [sentence.text for sentence in sentences] if read_as is None else list(read_as)
+    claims = grounding.check(" ".join(texts), measurement)
     statements, start = [], 0
     for sentence in sentences:
         end = start + len(sentence.text)

@@ -133,7 +133,7 @@ class Explanation:
             "verdict_inserted": self.verdict_of("inserted"),
             "probabilities": dict(self.probabilities),
             "silence": self.silence,
-            "statements": [_statement_dict(statement) for statement in self.statements],
+            "statements": [statement_dict(statement) for statement in self.statements],
             "claims": [claim.to_dict() for claim in self.claims],
             "findings": [finding.to_dict() for finding in self.findings],
             "measurement": self.measurement.to_dict(tables),
@@ -219,7 +219,12 @@ class Explanation:
         return f"Explanation({self.record_id!r}, {len(self.statements)} statements, {self.verdict})"
 
 
-def _statement_dict(statement: Statement) -> dict[str, Any]:
+def statement_dict(statement: Statement) -> dict[str, Any]:
+    """A statement as a JSON-ready dictionary.
+
+    Args:
+        statement: of an explanation or answer.
+    """
     return {
         **asdict(statement),
         "tags": list(statement.tags),

@@ -275,6 +275,19 @@ class GemProcessor:
             "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
         }
 
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a text without the placeholder, for what is written without the encoders' tokens.
+
+        Args:
+            text: the prompt.
+
+        Raises:
+            GemConfigError: there is no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise GemConfigError("the model came without a tokenizer", remedy="set model.processor.tokenizer")
+        return list(self.tokenizer(text)["input_ids"])
+
     def encode_prompt(self, text: str) -> list[int]:
         """Token ids of one prompt, with the placeholder's id in it once.
 

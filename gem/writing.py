@@ -87,6 +87,27 @@ def encode_records(
     return EncodedRecords(model, records, inputs, encoded, measurements)
 
 
+def write_answers(model: Any, prompts: Sequence[str]) -> list[str]:
+    """The model's tagged answers to prompts with questions, without the encoders' tokens; greedy decoding.
+
+    Args:
+        model: a model from ``gem.load`` that knows the tags of answers.
+        prompts: from ``grounding.questions.question_prompt``.
+    """
+    import torch
+
+    processor = model.processor
+    rows, pad = [processor.encode_text(text) for text in prompts], processor.tokenizer.pad_token_id or 0
+    longest = max(map(len, rows))
+    inputs = {
+        "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
+        "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
+    }
+    with torch.inference_mode():
+        ids = model.generate(**_to_device(model, inputs), max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+    return [str(processor.decode(row[longest:])).strip() for row in ids]
+
+
 def _prepared(
     model: Any, records: Sequence[ECGRecord], measurements: Sequence[Measurement] | None, **more: Any
 ) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..errors import GemInputError
 from ..extensions import load_extension
 from ..extras import how_to_install
 from ..terminal import Parser, print_error, print_json, print_lines, print_traceback, redirect_warnings
+from .statements import print_explanation, print_statements
 
 if TYPE_CHECKING:
     from grounding import ECGRecord, Evidence, Measurement
@@ -163,6 +164,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         help="write a line of JSON for each, and nothing else; resumes after a kill",
     )
     sub.add_argument("--jobs", type=int, metavar="N", help="with --jsonl: processes, -1 for all cores (default: 1)")
+    sub = command("ask", _ask, "answer questions about a recording, with the evidence", reading)
+    sub.add_argument("record", metavar="REC", help="a recording")
+    sub.add_argument("questions", nargs="+", metavar="QUESTION", help="a question; later ones may follow up on it")
+    sub.add_argument("--model", default="gem-nano", help="name or folder of a model (default: %(default)s)")
+    sub.add_argument("--json", action="store_true", help="print JSON")
     sub = command("measure", _measure, "measure a recording, or many to a table", reading)
     sub.add_argument(
         "records",
@@ -272,7 +278,7 @@ def _explain(args: argparse.Namespace) -> int:
             results.append(explanation.to_dict())
             if not args.json:
                 print_lines(*[""] * (len(results) > 1), explanation.record_id)
-                _print_explanation(explanation)
+                print_explanation(explanation)
                 sys.stdout.flush()
     except KeyboardInterrupt:
         if args.json and many:
@@ -331,21 +337,23 @@ def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
         print_lines(f"wrote {written}", to=sys.stderr)
 
 
-def _print_explanation(explanation: Any) -> None:
-    """Print each statement with its evidence, then the verdict."""
-    from ..views.measured import source_line
+def _ask(args: argparse.Namespace) -> None:
+    import gem
 
-    for statement in explanation.statements:
-        print_lines(f"  {statement.text}")
-        lines = list(dict.fromkeys(source_line(part) for part in statement.evidence))
-        for line in lines[:6]:
-            print_lines(f"      {line}")
-        if len(lines) > 6:
-            print_lines(f"      and {len(lines) - 6} more")
-        for claim in statement.claims:
-            if claim.verdict != "supported":
-                print_lines(f"      ! {claim.verdict.replace('_', ' ')}: {claim.text!r}: {claim.reason}")
-    print_lines(f"  {explanation.verdict_line}")
+    record = _read(args.record, args)
+    measurement = grounding.measure(record)
+    history: list[tuple[str, str]] = []
+    results: list[dict[str, Any]] = []
+    for question in args.questions:
+        answer = gem.ask(record, question, model=args.model, measurement=measurement, history=history)
+        history.append((question, answer.text))
+        results.append(answer.to_dict())
+        if not args.json:
+            print_lines(*[question] * (len(args.questions) > 1))
+            print_statements(answer.statements)
+            sys.stdout.flush()
+    if args.json:
+        print_json(results if len(results) > 1 else results[0])
 
 
 def _measure(args: argparse.Namespace) -> int:

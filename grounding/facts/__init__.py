@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .composing import compose
 from .facts import (
+    CATEGORY_WORDS,
     DIAGNOSIS_TAGS,
     FINDING_TAGS,
     ORDINARY,
@@ -20,6 +21,7 @@ from .opinion import DIAGNOSES, agreement, opinion_words, suggested
 from .report import report
 
 __all__ = [
+    "CATEGORY_WORDS",
     "DIAGNOSES",
     "DIAGNOSIS_TAGS",
     "FINDING_TAGS",

@@ -45,6 +45,19 @@ def measured_amplitude(quantities: Quantities, wave: str, lead: str) -> tuple[fl
     ] or proofs[:1]
 
 
+def measured_sum(quantities: Quantities, name: str) -> tuple[float | None, list[Evidence], str]:
+    """The measured sum of two amplitudes.
+
+    Args:
+        quantities: of the measurement.
+        name: ``sokolow`` or ``cornell``.
+
+    Returns:
+        mV, or None; the evidence; and why it is None.
+    """
+    return _sum(_SUMS[name], quantities)
+
+
 def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tuple[bool | None, str, Iterable[Evidence]]:
     """Compare a stated amplitude with the measured one.
 
@@ -90,6 +103,16 @@ def _verify_sum(
     number = statement.number
     assert number is not None
     parts = _SUMS.get(statement.subject[0]) or tuple((part,) for part in statement.subject)
+    total, proofs, why = _sum(parts, quantities)
+    if total is None:
+        return None, why, proofs
+    low, high = abs(number.low), abs(number.high)
+    fits = _fits(total, low, high, max(SUM_TOLERANCE_MV, 0.1 * total) * factor, number.compare)
+    return fits, f"the measured sum is {total:.2f} mV", proofs
+
+
+def _sum(parts: tuple[tuple[str, ...], ...], quantities: Quantities) -> tuple[float | None, list[Evidence], str]:
+    """The sum of the largest of each part's choices, such as ``s:V1``; None, with the reason, where one is missing."""
     total, proofs = 0.0, []
     for choices in parts:
         sizes = []
@@ -97,18 +120,13 @@ def _verify_sum(
             wave, lead = choice.split(":")
             value, evidence = measured_amplitude(quantities, wave, lead) if lead else (None, [])
             if value is None:
-                return (
-                    None,
-                    f"{wave.upper()} amplitude is not measurable in {lead or 'a lead that is not named'}",
-                    evidence,
-                )
+                where = lead or "a lead that is not named"
+                return None, evidence, f"{wave.upper()} amplitude is not measurable in {where}"
             sizes.append((abs(value), evidence))
         size, evidence = max(sizes, key=lambda pair: pair[0])
         total += size
         proofs += evidence
-    low, high = abs(number.low), abs(number.high)
-    fits = _fits(total, low, high, max(SUM_TOLERANCE_MV, 0.1 * total) * factor, number.compare)
-    return fits, f"the measured sum is {total:.2f} mV", proofs
+    return total, proofs, ""
 
 
 def _fits(size: float, low: float, high: float, tolerance: float, compare: str) -> bool:

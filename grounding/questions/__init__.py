@@ -1,0 +1,24 @@
+"""Questions about a recording: what they ask, the facts for an answer, answers by rule, and the check of an answer."""
+
+from __future__ import annotations
+
+from .answers import compose_answer, declines, faults
+from .facts import ANSWER_TAGS, Asked, Plan, encoder_opinion, plan, question_prompt
+from .reading import MAX_CHARACTERS, Link, Option, Question, read_question
+
+__all__ = [
+    "ANSWER_TAGS",
+    "MAX_CHARACTERS",
+    "Asked",
+    "Link",
+    "Option",
+    "Plan",
+    "Question",
+    "compose_answer",
+    "declines",
+    "encoder_opinion",
+    "faults",
+    "plan",
+    "question_prompt",
+    "read_question",
+]

@@ -1,0 +1,384 @@
+"""What a question asks, read with the vocabulary of ``grounding.statements``: no model is needed for it.
+
+A phrase that names something is a link, and becomes a tag in the question ("Is there <q1>?"); a finding, value and lead
+are thereby known before a model sees the question, and it can't mistake one for another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from ..errors import EcgError
+from ..statements.items import Phrase, items_of
+from ..statements.lexicon import lexicon
+from ..statements.naming import AMPLITUDE_OF
+from ..statements.numbers import Number
+from ..statements.parsed import NO_CRITERION, ParsedStatement
+from ..statements.parsing import read_statements
+from ..statements.tokens import normalised, sentences
+
+MAX_CHARACTERS = 2000
+MAX_LINKS, MAX_OPTIONS = 6, 8
+_MAX_FOLLOW_UP_WORDS = 8
+_CLAIMS = frozenset({"finding", "category", "regularity", "number", "amplitude"})
+_OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?([A-H])[.):]\s+")
+_INSTRUCTIONS = re.compile(
+    r"(?:please )?(?:answer|reply|respond)(?: with| by)? yes(?:,)?(?: or)? no[^.?!\n]*[.?!]?|"
+    r"(?<=\?) *yes or no\??|, yes or no(?=\?)",
+    re.I,
+)
+_PLACE_BLANK = re.compile(r"\bin _{2,}", re.I)
+_NORMAL_ECG = re.compile(
+    r"\b(?:(?:this|the|that|his|her)\s+)?(?:12[- ]lead\s+)?(?:ecg|ekg|tracing|recording|electrocardiogram)\s+"
+    r"(?:is\s+|looks?\s+)?"
+    r"(?:(?P<normal>normal|ok|okay|fine|unremarkable|within normal limits)|abnormal|pathological)\b",
+    re.I,
+)
+_TRIM = " \t\n?.!,;:"
+_NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
+_CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A phrase of a question and what it names.
+
+    Attributes:
+        start: index of its first character in the question.
+        end: index after its last character.
+        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``, or
+            ``outside`` (not measured here).
+        words: the phrase.
+        names: quantities, or the wave or sum of an amplitude.
+        leads: asked about; empty for all.
+        statement: what a ``claim`` says.
+        reason: why an ``outside`` thing can't be told.
+    """
+
+    start: int
+    end: int
+    kind: str
+    words: str
+    names: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
+    statement: ParsedStatement | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the answers to choose from.
+
+    Attributes:
+        letter: ``A`` to ``H``.
+        text: of the option.
+        kind: ``claim``, ``number``, ``category``, ``missing``, ``none`` (none of the others), ``yes``, ``no``, or
+            ``""`` where it is not understood.
+        link: of a ``claim``.
+        number: of a ``number``.
+        word: of a ``category``.
+    """
+
+    letter: str
+    text: str
+    kind: str
+    link: Link | None = None
+    number: Number | None = None
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, read.
+
+    Attributes:
+        text: as it was asked, without options and instructions on the form of the answer, in words of the vocabulary.
+        links: what it names, in order.
+        options: to choose from.
+        wants: of ``where``, ``why``, ``value``, ``rhythm``, ``report``.
+        carried: the links come from an earlier question.
+        topic: why the whole question can't be answered from a recording, or ``""``.
+    """
+
+    text: str
+    links: tuple[Link, ...] = ()
+    options: tuple[Option, ...] = ()
+    wants: frozenset[str] = frozenset()
+    carried: bool = False
+    topic: str = ""
+
+    @property
+    def tagged(self) -> str:
+        """The question with a tag in place of each linked phrase: ``"Is there <q1>?"``."""
+        out, last = "", 0
+        for number, link in enumerate(self.links, 1):
+            if link.start >= last and link.end > link.start:
+                out += self.text[last : link.start] + f"<q{number}>"
+                last = link.end
+        return " ".join((out + self.text[last:]).split())
+
+
+@lru_cache(maxsize=1)
+def _words() -> Mapping[str, Any]:
+    import yaml
+
+    raw: Mapping[str, Any] = yaml.safe_load((files(__package__) / "words.yaml").read_text(encoding="utf-8"))
+    compiled = {
+        section: {name: _pattern(phrases) for name, phrases in raw[section].items()}
+        for section in ("wants", "general", "spoken")
+    }
+    topics = [(_pattern(topic["phrases"]), str(topic["reason"])) for topic in raw["topics"]]
+    return {**compiled, "topics": topics}
+
+
+@lru_cache(maxsize=1)
+def topic_phrases() -> tuple[str, ...]:
+    """The phrases of what an ECG recording does not tell."""
+    import yaml
+
+    raw = yaml.safe_load((files(__package__) / "words.yaml").read_text(encoding="utf-8"))
+    return tuple(str(phrase) for topic in raw["topics"] for phrase in topic["phrases"])
+
+
+def _pattern(phrases: Sequence[str]) -> re.Pattern[str]:
+    longest_first = sorted((str(phrase) for phrase in phrases), key=len, reverse=True)
+    choices = "|".join(re.escape(phrase).replace(r"\ ", r"[\s-]+") for phrase in longest_first)
+    return re.compile(rf"(?<!\w)(?:{choices})(?!\w)", re.I)
+
+
+def read_question(text: str, history: Sequence[tuple[str, str]] = ()) -> Question:
+    """Read a question.
+
+    Args:
+        text: in English or German; options are lines (or parts) that begin with ``A.``, ``B.``, ...
+        history: earlier questions and answers about the same recording. Where the question names nothing ("why?"), or
+            only leads ("and in V2?"), it is about what the last question named.
+
+    Returns:
+        The question; without links, wants and topic if nothing in it is known.
+
+    Raises:
+        EcgError: it is empty, longer than ``MAX_CHARACTERS``, or not a str.
+
+    Example:
+        >>> question = read_question("Is there AV block? Which lead shows it best?")
+        >>> question.tagged, sorted(question.wants)
+        ('Is there <q1>? Which lead shows it best?', ['where'])
+        >>> read_question("And in V2?", [("Is there ST elevation in V1?", "No.")]).links[0].words
+        'ST elevation in V2'
+    """
+    if not isinstance(text, str):
+        raise EcgError(f"the question is {type(text).__name__}", remedy="pass a str")
+    if not re.search(r"\w", text):
+        raise EcgError("the question is empty", remedy='ask something, such as "Is there AV block?"')
+    if len(text) > MAX_CHARACTERS:
+        raise EcgError(
+            f"the question has {len(text):,} characters", remedy=f"ask in at most {MAX_CHARACTERS:,} characters"
+        )
+    question = _read(text)
+    names_something = any(link.kind != "lead" for link in question.links)
+    if names_something or question.topic or question.options or not history:
+        return question
+    is_short = len(question.text.split()) <= _MAX_FOLLOW_UP_WORDS
+    if not question.links and (question.wants & {"rhythm", "report"} or not (is_short or question.wants)):
+        return question
+    for earlier, _ in reversed(history[-8:]):
+        if not isinstance(earlier, str) or not earlier.strip():
+            continue
+        before = _read(earlier[:MAX_CHARACTERS])
+        named = [link for link in before.links if link.kind != "lead"]
+        if named:
+            return _carried(question, named)
+    return question
+
+
+def _carried(question: Question, named: Sequence[Link]) -> Question:
+    """The question about what an earlier one named, in its own leads if it names some."""
+    leads = tuple(dict.fromkeys(lead for link in question.links for lead in link.leads))
+    at = question.links[0] if question.links else None
+    out: list[Link] = []
+    for link in named:
+        moved = replace(link, start=at.start if at else 0, end=at.end if at and not out else (at.start if at else 0))
+        if leads and link.kind in ("claim", "amplitude"):
+            moved = _in_leads(moved, leads)
+        out.append(moved)
+    # "and in V2?" asks again what was asked; a claim that was asked for its place is asked for itself
+    return replace(question, links=tuple(out), carried=True)
+
+
+def _in_leads(link: Link, leads: tuple[str, ...]) -> Link:
+    statement = replace(link.statement, leads=leads, region=False) if link.statement is not None else None
+    bare = re.sub(r"\s+(?:in|over|across)\b.*$", "", link.words)
+    return replace(link, leads=leads, statement=statement, words=f"{bare} in {_listed(leads)}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def _read(text: str) -> Question:
+    text = normalised(text)
+    for phrase, pattern in _words()["spoken"].items():
+        text = pattern.sub(phrase, text)
+    stem, raw_options = _split_options(text)
+    stem = _INSTRUCTIONS.sub(" ", stem).strip()
+    words = _words()
+    wants = {name for name, pattern in words["wants"].items() if pattern.search(stem)}
+    if _PLACE_BLANK.search(stem):
+        wants = (wants - {"value"}) | {"where"}
+    topic = next((reason for pattern, reason in words["topics"] if pattern.search(stem)), "")
+    links = list(_links(stem, wants))
+    rhythm = words["general"]["rhythm"].search(stem)
+    if rhythm and not any(link.start < rhythm.end() and rhythm.start() < link.end for link in links):
+        asks_for_a_finding = any(link.kind == "claim" for link in links)
+        if not asks_for_a_finding:
+            links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
+            links.sort(key=lambda link: link.start)
+    if words["general"]["whole"].search(stem) and not any(link.kind == "claim" for link in links):
+        links, wants = [], wants | {"report"}
+    if words["general"]["report"].search(stem) and not links:
+        wants.add("report")
+    if topic:
+        links = [replace(link, reason=topic) if link.kind == "outside" else link for link in links]
+    else:
+        outside = [link for link in links if link.kind == "outside"]
+        topic = outside[0].reason if outside and len(outside) == len(links) else ""
+    options = tuple(_option(letter, option, links) for letter, option in raw_options)
+    if any(link.kind != "lead" for link in links):
+        links = [link for link in links if link.kind != "lead"]
+    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic=topic)
+
+
+def _split_options(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """The question before its options, and (letter, text) of these."""
+    marks = list(_OPTION.finditer(text))
+    for first, mark in enumerate(marks):
+        run = marks[first:]
+        letters = "".join(one[1] for one in run)
+        if mark[1] == "A" and len(run) >= 2 and letters == "ABCDEFGH"[: len(run)]:
+            ends = [one.start() for one in run[1:]] + [len(text)]
+            return text[: mark.start()], [
+                (one[1], text[one.end() : end].strip(_TRIM)) for one, end in zip(run, ends, strict=True)
+            ]
+    return text, []
+
+
+def _links(stem: str, wants: set[str]) -> Iterator[Link]:
+    """The links of a question, in order; what the parser reads as a statement first, then what is only named."""
+    found = [link for statement in read_statements(stem) if (link := _claim(stem, statement, wants)) is not None]
+    found = _without_doubles(found)
+    whole = _NORMAL_ECG.search(stem)  # "Is this ECG normal?", where a report would say "normal ECG"
+    if whole and not any(link.start < whole.end() and whole.start() < link.end for link in found):
+        said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
+        found.append(Link(whole.start(), whole.end(), "claim", whole.group(), statement=said))
+    taken = [(link.start, link.end) for link in found]
+    words = lexicon()
+    for sentence in sentences(stem, words.abbreviations):
+        items = items_of(sentence, words)
+        for number, item in enumerate(items):
+            start, end = sentence.starts[item.first], sentence.ends[item.last]
+            if any(start < b and a < end for a, b in taken):
+                continue
+            link = _named(stem, item, items[number + 1 :], items[:number], sentence)
+            if link is not None:
+                found.append(link)
+                taken.append((link.start, link.end))
+    yield from sorted(found, key=lambda link: link.start)
+
+
+def _without_doubles(links: list[Link]) -> list[Link]:
+    """Of an amount and its finding ("2 mm ST elevation") only the first."""
+    out: list[Link] = []
+    for link in links:
+        kinds = {one.statement.kind for one in (link,) if one.statement is not None}
+        inside = [
+            one
+            for one in out
+            if one.start < link.end
+            and link.start < one.end
+            and one.statement is not None
+            and {one.statement.kind, *kinds} == {"amplitude", "finding"}
+        ]
+        if not inside:
+            out.append(link)
+    return out
+
+
+def _claim(stem: str, statement: ParsedStatement, wants: set[str]) -> Link | None:
+    start, end = statement.start, statement.end
+    words = stem[start:end].rstrip(_TRIM)
+    end = start + len(words)
+    if statement.kind == "missing" and statement.subject[:1] and statement.subject[0]:
+        return Link(start, end, "quantity", words, statement.subject)
+    if statement.kind not in _CLAIMS or statement.subject == ("",):
+        return None
+    if statement.kind == "finding" and not statement.findings:
+        return Link(start, end, "outside", words, reason="there is no criterion for it here")
+    if statement.exclusion == NO_CRITERION:
+        return Link(start, end, "outside", words, reason="there is no criterion for it here")
+    # "What is the PR interval, and is it normal?": the value is shown with its category
+    if statement.kind == "category" and "value" in wants and statement.subject:
+        return Link(start, end, "quantity", words, statement.subject)
+    clean = replace(statement, exclusion="", uncertain=False)
+    wave = AMPLITUDE_OF.get(statement.findings[0][0]) if statement.findings else None
+    if (
+        wave
+        and "value" in wants
+        and "where" not in wants
+        and re.search(r"\bhow\b|amplitude|millivolt|\bmv\b", stem, re.I)
+    ):
+        return Link(start, end, "amplitude", words, (wave,), statement.leads)
+    return Link(start, end, "claim", words, statement.subject, statement.leads, clean)
+
+
+def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Phrase], sentence: Any) -> Link | None:
+    start, end = sentence.starts[item.first], sentence.ends[item.last]
+    kind, values = item.term.kind, item.term.values
+    words = stem[start:end]
+    if kind == "quantity":
+        near = [one for one in (*after[:1], *before[-1:]) if one.term.kind == "formula"]
+        if near and values[0] in ("qt", "qtc"):  # "QTc (Bazett)"
+            values, end = near[0].term.values, max(end, sentence.ends[near[0].last])
+        return Link(start, end, "quantity", stem[start:end], values)
+    if kind in ("wave", "wavelead", "sum"):
+        leads: tuple[str, ...] = values[1:] if kind == "wavelead" else ()
+        near = [one for one in after if one.term.kind == "lead"] or [one for one in before if one.term.kind == "lead"]
+        if not leads and near:
+            leads = near[0].term.values
+            if near[0].first > item.last and near[0].first - item.last <= 3:
+                end = sentence.ends[near[0].last]
+        if values[0] in ("st_t", "progression"):
+            return None
+        return Link(start, end, "amplitude", stem[start:end], values[:1], leads)
+    if kind == "unmeasured":
+        return Link(start, end, "outside", words, reason=f"{words} is not measured here")
+    if kind == "unmodelled":
+        return Link(start, end, "outside", words, reason="there is no criterion for it here")
+    if kind == "lead" and values != ("same",):
+        return Link(start, end, "lead", words, ("lead",), values)
+    return None
+
+
+def _option(letter: str, text: str, links: Sequence[Link]) -> Option:
+    lower = text.lower()
+    if lower in ("yes", "ja", "no", "nein"):
+        return Option(letter, text, "yes" if lower in ("yes", "ja") else "no")
+    if _NOTHING_MORE.search(text):
+        return Option(letter, text, "none")
+    if _CANT.search(text):
+        return Option(letter, text, "missing")
+    items = [item for sentence in sentences(text) for item in items_of(sentence, lexicon())]
+    numbers = [item.number for item in items if item.number is not None]
+    statements = [one for one in read_statements(text) if one.kind in _CLAIMS and one.subject != ("",)]
+    if statements:
+        one = replace(statements[0], exclusion="", uncertain=False)
+        return Option(letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one))
+    if numbers:
+        return Option(letter, text, "number", number=numbers[0])
+    quality = next((item.term.values[0] for item in items if item.term.kind in ("quality", "regularity")), "")
+    return Option(letter, text, "category" if quality else "", word=quality)
