@@ -344,6 +344,7 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
         near = [one for one in (*after[:1], *before[-1:]) if one.term.kind == "formula"]
         if near and values[0] in ("qt", "qtc"):  # "QTc (Bazett)"
             values, end = near[0].term.values, max(end, sentence.ends[near[0].last])
+            end += stem[start:end].count("(") > stem[start:end].count(")") and stem[end : end + 1] == ")"
         return Link(start, end, "quantity", stem[start:end], values)
     if kind in ("wave", "wavelead", "sum"):
         leads: tuple[str, ...] = values[1:] if kind == "wavelead" else ()

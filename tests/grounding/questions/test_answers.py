@@ -1,0 +1,131 @@
+"""The facts for an answer, the rule's answer, and what the check finds in a model's."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import grounding
+from grounding import Measurement
+from grounding.facts import resolve
+from grounding.questions import Asked, Plan, compose_answer, declines, faults, plan, question_prompt, read_question
+
+
+@pytest.fixture(scope="module")
+def blocked() -> Measurement:
+    """Complete right bundle branch block, PR 166 ms."""
+    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_424")))
+
+
+def said(text: str, measurement: Measurement) -> str:
+    made = plan(read_question(text), measurement)
+    tagged = compose_answer(made)
+    assert not faults(tagged, made)
+    return " ".join(sentence.text for sentence in resolve(tagged, made.items))
+
+
+def test_presence_follows_the_findings(blocked: Measurement) -> None:
+    assert said("Any bundle branch block?", blocked).startswith(
+        "Yes, the recording shows complete right bundle branch block. Measured: QRS duration "
+    )
+    assert said("LBBB?", blocked).startswith("No, the recording shows no complete left bundle branch block.")
+    for name, finding in grounding.criteria.assess(blocked).findings.items():
+        state = plan(read_question(f"Is there {finding.label}?"), blocked).asked
+        if finding.group in ("hypertrophy", "infarction") and state:
+            expected = {True: "present", False: "absent", None: "unknown"}[finding.present]
+            assert state[0].state == expected, name
+
+
+def test_values_are_those_of_the_measurement(blocked: Measurement) -> None:
+    assert said("What is the PR interval?", blocked) == f"The PR interval is {blocked.intervals['pr']:.0f} ms (normal)."
+    row = blocked.lead_summary.set_index("lead").loc["V5"]
+    assert f"{row['r_mv']:.2f} mV" in said("How high is the R wave in V5?", blocked)
+    assert said("Is the QRS wide?", blocked).startswith("Yes. The QRS duration is ")
+
+
+def test_the_best_lead_is_the_one_with_the_largest_deflection() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    measurement = grounding.measure(record)
+    found = next(f for f in grounding.find(measurement) if f.name == "t_wave_inversion")
+    assert found.present
+    sizes = {p.leads[0]: -float(p.value) for p in found.evidence if p.quantity == "t_mv" and len(p.leads) == 1}  # type: ignore[arg-type]
+    states = grounding.criteria.lead_states(measurement, "t_wave_inversion")
+    best = max((lead for lead in sizes if states.get(lead)), key=lambda lead: sizes[lead])
+    assert f"It is seen best in {best} " in said("Which lead shows the T wave inversion best?", measurement)
+
+
+def test_the_prompt_has_no_number_and_no_name(blocked: Measurement) -> None:
+    made = plan(read_question("Is there AV block, and what is the PR interval?"), blocked)
+    text = question_prompt(made)
+    assert (
+        text
+        == "Facts: <q1> absent <c1> <e1> <q2> measured <v2>. Question: Is there <q1>, and what is the <q2>? Answer:"
+    )
+
+
+def test_options_are_judged(blocked: Measurement) -> None:
+    pr = blocked.intervals["pr"]
+    assert pr is not None
+    question = f"The PR interval is\nA. {pr + 60:.0f} ms\nB. {pr - 1:.0f} ms\nC. {pr - 70:.0f} ms"
+    assert said(question, blocked).startswith(f"B) {pr - 1:.0f} ms.")
+    assert said("What is seen?\nA. LBBB\nB. RBBB\nC. none of these", blocked) == "B) RBBB."
+    assert said("What is seen?\nA. LBBB\nB. atrial flutter\nC. none of these", blocked) == "C) none of these."
+    assert said("How is the PR interval?\nA. prolonged\nB. normal", blocked).startswith("B) normal.")
+
+
+def test_missing_lead_and_recording_without_beats() -> None:
+    record = grounding.read_record(grounding.sample_path()).select(["I", "II"])
+    answer = said("How high is the R wave in V5?", grounding.measure(record))
+    assert answer.startswith("The R-wave amplitude in V5 can't be measured here: ")
+    flat = grounding.ECGRecord.from_array([[0.0] * 5000] * 12, 500, grounding.STANDARD_LEADS)
+    for question in ("What is the heart rate?", "What is the rhythm?", "LVH?", "Describe V1"):
+        assert "can't be" in said(question, grounding.measure(flat)), question
+
+
+WRONG = [
+    ("LVH?", "absent", "qce", "Yes, the recording shows <q1>.", "yes"),
+    ("LVH?", "present", "qce", "No, the recording shows no <q1>. Measured: <e1>.", "no"),
+    ("LVH?", "present", "qce", "Yes, the recording shows no <q1>.", "absent"),
+    ("LVH?", "present", "qce", "Yes, the recording shows <q2>.", "does not exist"),
+    ("LVH?", "present", "qc", "Yes, the recording shows <q1>. Measured: <e1>.", "does not exist"),
+    ("LVH?", "present", "qce", "Yes, the recording shows <q1>, of 3 mV.", "number of its own"),
+    ("LVH?", "present", "qce", "Yes, the recording shows <q1> and fibrillation.", "fibrillation"),
+    ("LVH? Which lead shows it best?", "present", "qcel", "Yes, the recording shows <q1>.", "<l1> is missing"),
+    ("Why LVH?", "present", "qcel", "Yes, the recording shows <q1>. Measured: <e1>.", "<c1> is missing"),
+    ("PR?", "measured", "qv", "Yes, the <q1> is <v1>.", "yes"),
+    ("PR?", "measured", "qv", "The recording shows <q1>.", "<v1> is missing"),
+    ("PR?", "missing", "qr", "The <q1> is not measurable in this recording.", "reason"),
+    ("PR?", "measured", "qv", "", "empty"),
+]
+
+
+@pytest.mark.parametrize(("question", "state", "has", "text", "fault"), WRONG)
+def test_faults_are_found(question: str, state: str, has: str, text: str, fault: str) -> None:
+    found = faults(text, Plan(read_question(question), (Asked(1, state, has),)))
+    assert any(fault in one for one in found), found
+
+
+def test_the_wrong_option_is_found() -> None:
+    made = Plan(read_question("Which?\nA. LBBB\nB. RBBB"), options={"A": "false", "B": "true"})
+    assert faults("B) <o2>.", made) == []
+    for text in ("A) <o1>.", "A) <o2>.", "A) <o1>. B) <o2>.", "<o2>."):
+        assert faults(text, made)
+
+
+def test_every_wording_of_the_rule_passes_the_check() -> None:
+    from gem.data.questions import WEIGHTS, random_plan, random_question
+
+    pick = random.Random(0)
+    for kind in WEIGHTS:
+        for _ in range(40):
+            made = random_plan(random_question(kind, pick), pick)
+            text = compose_answer(made, pick)
+            if not made.is_report:
+                assert faults(text, made) == [], (made.question.text, text)
+
+
+def test_what_declines() -> None:
+    assert declines("That can't be told from an ECG recording.")
+    assert declines("<q1> can't be told from this recording: <r1>.")
+    assert not declines("The <q1> is <v1>.")
