@@ -144,7 +144,9 @@ class _Sheet:
         self.rows.append((item, right, is_right(item, alone.text, alone.declined), answer.source))
         self.verdicts.update(claim.verdict for claim in answer.claims)
         self.faults.update(re.sub(r"<(\w)\d>", r"<\1>", fault) for fault in answer.faults[:1])
-        self.without_evidence += sum(has_bare_number(one.text, bool(one.evidence)) for one in answer.statements)
+        # notes say what the encoders were given ("resampled from 500 to 125 Hz"), nothing of the ECG
+        said = [one for one in answer.statements if one.kind != "note"]
+        self.without_evidence += sum(has_bare_number(one.text, bool(one.evidence)) for one in said)
         could = item.kind in ("number", "where", "choice", "report") or item.truth[:1] in (("yes",), ("no",))
         self.wrongly_declined += could and answer.declined and item.truth[:1] != ("unknown",)
         if not right and len(self.wrong) < 60:
@@ -159,7 +161,7 @@ class _Sheet:
         by_kind: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
         for item, right, alone, source in self.rows:
             by_task[item.task, item.form].append((right, alone, source))
-            if item.task != "clinicians":
+            if not item.task.startswith("clinicians"):
                 by_kind["numeric" if item.kind in ("number", "missing") else item.kind].append((right, alone))
         return {
             "by_task": [

@@ -348,30 +348,50 @@ def clinicians_exam(measurement: Measurement) -> list[ExamItem]:
 
 
 def _by_hand(entry: Mapping[str, Any], measurement: Measurement) -> ExamItem:
+    task = "clinicians 2" if entry.get("set") == "second" else "clinicians"
+    history = tuple((earlier, "") for earlier in [entry.get("after")] if earlier)
+    form, kind, truth = _truth_by_hand(entry, measurement)
+    return ExamItem(task, form, entry["ask"], kind, truth, history)
+
+
+def _truth_by_hand(entry: Mapping[str, Any], measurement: Measurement) -> tuple[str, str, tuple[str, ...]]:
+    """Form, kind of truth, and truth of a hand-written question."""
     known, quantities = assess(measurement).findings, assess(measurement).quantities
-    text, history = entry["ask"], tuple((earlier, "") for earlier in [entry.get("after")] if earlier)
     if entry.get("decline"):
-        return ExamItem("clinicians", "open", text, "declined", ())
+        return "open", "declined", ()
     if entry.get("report") or entry.get("rhythm"):
         named = [one.label for one in known.values() if one.present and one.group == "rhythm"]
-        return ExamItem("clinicians", "open", text, "report", tuple(named[:1]))
+        return "open", "report", tuple(named[:1])
+    if "where" in entry:
+        return "open", "where", _where(known[entry["where"]], measurement)
+    states: list[bool | None] | None = None
     if "presence" in entry:
         states = [known[name].present for name in entry["presence"]]
-        truth = "yes" if True in states else "unknown" if None in states else "no"
-        return ExamItem("clinicians", "closed", text, "presence", (truth,))
-    if "category" in entry:
+    elif "presence_all" in entry:
+        there = [known[name].present for name in entry["presence_all"]]
+        states = [False if False in there else None if None in there else True]
+    elif "lead_presence" in entry:
+        name, *leads = entry["lead_presence"]
+        by_lead = assess(measurement).lead_states(load_knowledge()[name], leads)
+        enough = sum(state is True for state in by_lead.values()) >= 2
+        states = [None if known[name].present is None else enough]
+    elif "category" in entry:
         quantity, *words = entry["category"]
         word = assess(measurement).category(quantity).word
-        truth = "unknown" if not word else "yes" if word in words else "no"
-        return ExamItem("clinicians", "closed", text, "presence", (truth,))
-    if "where" in entry:
-        finding = known[entry["where"]]
-        return ExamItem("clinicians", "open", text, "where", _where(finding, measurement))
-    if "amplitude" in entry:
-        value, _ = measured_amplitude(quantities, *entry["amplitude"])
-        kind, truths = ("missing", ()) if value is None else ("number", (shown(value, "mV"),))
-        return ExamItem("clinicians", "open", text, kind, truths, history)
+        states = [None if not word else word in words]
+    elif "above" in entry:
+        value = quantities.value(None, entry["above"][0])[0]
+        states = [value > entry["above"][1] if isinstance(value, float) else None]
+    if states is not None:
+        return "closed", "presence", ("yes" if True in states else "unknown" if None in states else "no",)
+    if "amplitude" in entry or "amplitude_sum" in entry:
+        size = (
+            measured_amplitude(quantities, *entry["amplitude"])[0]
+            if "amplitude" in entry
+            else measured_sum(quantities, entry["amplitude_sum"])[0]
+        )
+        return ("open", "missing", ()) if size is None else ("open", "number", (shown(size, "mV"),))
     proof = quantities.evidence(None, entry["number"])
     if not isinstance(proof.value, int | float):
-        return ExamItem("clinicians", "open", text, "missing", ())
-    return ExamItem("clinicians", "open", text, "number", (shown(float(proof.value), proof.unit, proof.uncertainty),))
+        return "open", "missing", ()
+    return "open", "number", (shown(float(proof.value), proof.unit, proof.uncertainty),)

@@ -27,6 +27,7 @@ class AnswerTuning(ExplanationTuning):
 
     Args:
         init: folder or name of a saved model; the tags of answers become new tokens of its tokenizer.
+        model: with ``init`` None, the arguments of ``GemConfig``; see ``gem.training.start.start``.
         answers: questions in each step, beside the explanations of the batch.
         explanations: weight of the explanations' loss.
         recordings: number of training recordings that are measured, and in which a third of the questions is looked
@@ -41,7 +42,8 @@ class AnswerTuning(ExplanationTuning):
 
     def __init__(
         self,
-        init: str = "gem-nano",
+        init: str | None = "gem-nano",
+        model: dict[str, Any] | None = None,
         answers: int = 56,
         explanations: float = 0.5,
         recordings: int = 100,
@@ -54,6 +56,7 @@ class AnswerTuning(ExplanationTuning):
     ) -> None:
         super().__init__(
             init=init,
+            model=model,
             output=output,
             learning_rate=learning_rate,
             strength=strength,

@@ -52,7 +52,7 @@ def test_every_task_composes_the_same_question_again() -> None:
     for task in TASKS:
         for seed in range(8):
             assert compose_exam(task, measurement, seed) == compose_exam(task, measurement, seed)
-    assert len(clinicians_exam(measurement)) == 60
+    assert len(clinicians_exam(measurement)) == 90
 
 
 def test_the_bundled_model_on_bundled_records() -> None:

@@ -22,6 +22,7 @@ from gem.cli.train import CONFIGS
 from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
 from gem.data.conversations import EcgData
 from gem.data.ptbxl_batches import NAMES
+from gem.training.answers import AnswerTuning
 from gem.training.classification import Classification
 from gem.training.contrastive import Contrastive, baseline_wander, zero_gaps
 from gem.training.instruction import Instruction
@@ -102,6 +103,10 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
         ),
         "ExplanationTuning cached": (
             partial(gem.training.explanation.ExplanationTuning, model=TINY, feature_cache=str(folder / "cache")),
+            ptbxl_batch,
+        ),
+        "AnswerTuning": (
+            partial(AnswerTuning, init=None, model={**TINY, "ecg_encoder": BEATS}, recordings=0),
             ptbxl_batch,
         ),
         "Contrastive": (partial(Contrastive, model=tiny.COCA, wander=1.0, gaps=1.0), partial(chat, task="caption")),
