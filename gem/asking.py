@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from .explanation import Statement
 
-NOT_UNDERSTOOD = "it names nothing that is measured here"
+UNTELLABLE, NOT_HERE = "That can't be told from an ECG recording", "That can't be answered here"
+NOT_UNDERSTOOD = "the question names nothing that is measured, or not in words that are known"
 UNTRAINED = "the model has not learned to answer questions"
 _UNTOLD = frozenset({"outside", "missing", "unknown"})
 _QUOTED = frozenset(
@@ -197,7 +198,8 @@ def put_together(
         found = [UNTRAINED]
     source = "model" if statements is not None and not found else "rule"
     if source == "rule":
-        rule = f"That can't be told from an ECG recording: {reason}." if nothing_asked else compose_answer(made)
+        rule = f"{NOT_HERE if reason == NOT_UNDERSTOOD else UNTELLABLE}: {reason}." if nothing_asked else ""
+        rule = rule or compose_answer(made)
         statements = _statements(rule, made, measurement, view)
     assert statements is not None  # for mypy
     return Answer(

@@ -132,7 +132,7 @@ def _words() -> Mapping[str, Any]:
         section: {name: _pattern(phrases) for name, phrases in raw[section].items()}
         for section in ("wants", "general", "spoken")
     }
-    topics = [(_pattern(topic["phrases"]), str(topic["reason"])) for topic in raw["topics"]]
+    topics = [(_pattern(topic["phrases"]), str(topic["reason"]), "mild" in topic) for topic in raw["topics"]]
     return {**compiled, "topics": topics}
 
 
@@ -231,8 +231,10 @@ def _read(text: str) -> Question:
     wants = {name for name, pattern in words["wants"].items() if pattern.search(stem)}
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
-    topic = next((reason for pattern, reason in words["topics"] if pattern.search(stem)), "")
     links = list(_links(stem, wants))
+    found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(stem)]
+    wanted = bool(links or words["general"]["report"].search(stem))
+    topic = next((reason for reason, mild in found if not (mild and wanted)), "")
     rhythm = words["general"]["rhythm"].search(stem)
     if rhythm and not any(link.start < rhythm.end() and rhythm.start() < link.end for link in links):
         asks_for_a_finding = any(link.kind == "claim" for link in links)
@@ -249,8 +251,12 @@ def _read(text: str) -> Question:
         outside = [link for link in links if link.kind == "outside"]
         topic = outside[0].reason if outside and len(outside) == len(links) else ""
     options = tuple(_option(letter, option, links) for letter, option in raw_options)
-    if any(link.kind != "lead" for link in links):
+    apart = [link for link in links if link.kind == "lead"]
+    if len(apart) < len(links):
         links = [link for link in links if link.kind != "lead"]
+        placeable = links[0].kind in ("claim", "amplitude") and not links[0].leads and "where" not in wants
+        if apart and len(links) == 1 and placeable:  # "ST elevation, how much in V3?"
+            links = [_in_leads(links[0], apart[0].leads)]
     return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic=topic)
 
 
