@@ -103,13 +103,12 @@ def plan(question: Question, measurement: Measurement) -> Plan:
     asked: list[Asked] = []
     items: list[Fact] = []
     for number, link in enumerate(question.links, 1):
-        state, texts, evidence = look.link(link)
+        state, texts, evidence, places = look.link(link)
         kept = {kind: text for kind, text in texts.items() if text}
         asked.append(Asked(number, state, "".join(kind for kind in KINDS if kind in kept)))
-        quoted = "measured" if state in ("present", "absent", "unknown") else "number"
-        kinds = {"v": "number", "e": quoted, "l": "measured", "c": "criterion", "r": "missing", "q": "finding"}
+        kinds = _fact_kinds(state, link)
         for kind, text in kept.items():
-            proof = () if kind == "r" and state == "outside" else evidence
+            proof = places if kind == "l" else evidence
             items.append(Fact(f"<{kind}{number}>", text, state, proof, kinds[kind], link.words))
     options = option_states(question, measurement)
     for number, (option, (_, evidence)) in enumerate(zip(question.options, options, strict=True), 1):
@@ -118,22 +117,32 @@ def plan(question: Question, measurement: Measurement) -> Plan:
     return Plan(question, tuple(asked), states, (*items, *base), base)
 
 
+def _fact_kinds(state: str, link: Link) -> dict[str, str]:
+    """Kind of a tag -> kind of its fact; what is quoted from a criterion's evidence is ``measured``."""
+    named = {"missing": "missing", "outside": "missing", "measured": "number", "seen": "number"}.get(state, "finding")
+    value = "number"
+    if link.kind == "rhythm" and state == "measured":
+        named = value = "rhythm"
+    quoted = "measured" if state in ("present", "absent", "unknown") else "number"
+    return {"q": named, "v": value, "e": quoted, "l": "measured", "c": "criterion", "r": "missing"}
+
+
 class _Lookup:
     def __init__(self, assessment: Assessment, base: Sequence[Fact]) -> None:
         self.assessment, self.measurement = assessment, assessment.measurement
         self.quantities, self.base = assessment.quantities, {fact.tag: fact for fact in base}
 
-    def link(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
-        """State, texts of the tags by kind, and evidence of one link."""
-        if link.kind == "outside":
-            return "outside", {"q": link.words, "r": link.reason}, ()
+    def link(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...], tuple[Evidence, ...]]:
+        """State, texts of the tags by kind, evidence, and that of the leads that show it best."""
         if link.kind == "claim":
             return self._claim(link)
+        if link.kind == "outside":
+            return "outside", {"q": link.words, "r": link.reason}, (), ()
         if link.kind == "rhythm":
-            return self._rhythm()
+            return *self._rhythm(), ()
         if link.kind == "lead":
-            return self._lead(link)
-        return self._amplitude(link) if link.kind == "amplitude" else self._quantity(link)
+            return *self._lead(link), ()
+        return *(self._amplitude(link) if link.kind == "amplitude" else self._quantity(link)), ()
 
     # --- values
 
@@ -159,7 +168,7 @@ class _Lookup:
             if text:
                 return "measured", {"q": words, "v": text}, proofs
             return "missing", {"q": words, "r": _reason(proof.reason)}, proofs
-        title = " and ".join(dict.fromkeys(words for words, _, _ in found)) if len(found) == 2 else "list of values"
+        title = " and ".join(dict.fromkeys(words for words, _, _ in found)) if len(found) == 2 else "set of intervals"
         if not known:
             return "missing", {"q": title, "r": _reason(found[0][2].reason)}, proofs
         text = ", ".join(f"{words} {text}" for words, text in known)
@@ -198,7 +207,8 @@ class _Lookup:
         rhythm, rate = self.base.get("<rhythm>"), self.base.get("<rate>")
         if rhythm is None:
             proof = self.quantities.evidence(None, "rr_cv")
-            return "missing", {"q": "rhythm", "r": _reason(self.measurement.reasons.get("rhythm") or proof.reason)}, ()
+            why = _reason(self.measurement.reasons.get("rhythm") or proof.reason)
+            return "missing", {"q": "rhythm", "r": why}, (proof,)
         text = rhythm.text + (f", at {rate.text}" if rate is not None else "")
         return "measured", {"q": "rhythm", "v": text}, (*rhythm.evidence, *(rate.evidence if rate else ()))
 
@@ -222,7 +232,7 @@ class _Lookup:
 
     # --- what is true or false
 
-    def _claim(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
+    def _claim(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...], tuple[Evidence, ...]]:
         statement = link.statement
         assert statement is not None  # for mypy: every claim has one
         truth, reason, evidence = holds(statement, self.measurement)
@@ -234,25 +244,27 @@ class _Lookup:
                 if value and len(evidence) == 1 and proof.quantity == evidence[0].quantity:
                     text = f"the {words} is {value}"
             if truth is None:
-                return "unknown", {"q": link.words, "r": _reason(reason), "e": ""}, evidence
-            texts = {"q": link.words, "e": text}
+                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
+            texts, places = {"q": link.words, "e": text}, tuple[Evidence, ...]()
             if truth and statement.kind == "category":
-                texts["l"] = self._wave_lead(_WAVE_OF.get(statement.subject[0], ""))
-            return "true" if truth else "false", texts, evidence
+                texts["l"], places = self._wave_lead(_WAVE_OF.get(statement.subject[0], ""))
+            return "true" if truth else "false", texts, evidence, places
         names = [name for group in statement.findings for name in group]
         known = self.assessment.findings
         if is_clause(link):
             if truth is None:
-                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence
+                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
             if statement.negated and names[0] not in _CLAUSES:
                 labels = [known[name].label for name in names if name in known and (truth or known[name].present)]
                 reason = f"the recording shows {'no ' if truth else ''}{' or '.join(labels)}"
-            return "true" if truth else "false", {"q": link.words, "e": reason}, evidence
+            return "true" if truth else "false", {"q": link.words, "e": reason}, evidence, ()
         about = [
             known["pathological_q_waves" if name == "q_waves" else name]
             for name in names
             if name in known or name == "q_waves"
         ]
+        # asked of several leads, a finding in one of them is there
+        truth = truth or self._in_some_lead(about, statement.leads) or truth
         undecided = [finding for finding in about if finding.present is None]
         if truth and about and len(undecided) == len(about):
             truth = None  # seen in the leads asked about, where another finding forbids to conclude from it
@@ -263,10 +275,18 @@ class _Lookup:
         texts = {"q": words, "c": criterion, "e": values}
         if truth is None:
             why = next((finding.reason for finding in undecided if finding.reason), None)
-            return "unknown", texts | {"r": _reason(why or reason)}, evidence
+            return "unknown", texts | {"r": _reason(why or reason)}, evidence, ()
         if not truth:
-            return "absent", texts, evidence
-        return "present", texts | {"l": self.best_lead(about, statement.leads)}, evidence
+            return "absent", texts, evidence, ()
+        texts["l"], places = self.best_lead(about, statement.leads)
+        return "present", texts, evidence, places
+
+    def _in_some_lead(self, about: Sequence[Finding], leads: Sequence[str]) -> bool:
+        there = [finding for finding in about if finding.present] if len(leads) > 1 else []
+        return any(
+            held for finding in there
+            for held in self.assessment.lead_states(load_knowledge()[finding.name], leads).values()
+        )  # fmt: skip
 
     def _named(self, link: Link, about: Sequence[Finding], truth: bool | None) -> str:
         """The words for a finding: labels of what is present, else the label or the words of the question."""
@@ -297,7 +317,7 @@ class _Lookup:
             near = tuple(part for lead in leads for part in measured_amplitude(self.quantities, wave, lead)[1])
         return near or evidence
 
-    def best_lead(self, about: Sequence[Finding], leads: Sequence[str] = ()) -> str:
+    def best_lead(self, about: Sequence[Finding], leads: Sequence[str] = ()) -> tuple[str, tuple[Evidence, ...]]:
         """The leads that show a finding best, with their values, the strongest first; ``""`` where no lead does."""
         there = [finding for finding in about if finding.present] or list(about)
         found: dict[str, Evidence] = {}
@@ -316,19 +336,20 @@ class _Lookup:
         if not found:
             return self._wave_lead(_wave_of(there))
         best = sorted(found.values(), key=lambda part: -abs(float(part.value or 0)))[:3]
-        return listed([f"{part.leads[0]} ({measured_words([part]).rsplit(' in ', 1)[0]})" for part in best])
+        words = [f"{part.leads[0]} ({measured_words([part]).rsplit(' in ', 1)[0]})" for part in best]
+        return listed(words), tuple(best)
 
-    def _wave_lead(self, wave: str) -> str:
+    def _wave_lead(self, wave: str) -> tuple[str, tuple[Evidence, ...]]:
         """The lead with the largest wave, for what is judged over all leads."""
         sizes = []
         for lead in STANDARD_LEADS if wave else ():
-            value, _ = measured_amplitude(self.quantities, wave, lead)
+            value, proofs = measured_amplitude(self.quantities, wave, lead)
             if value is not None and lead != "aVR":
-                sizes.append((abs(value), lead, value))
+                sizes.append((abs(value), lead, value, tuple(proofs)))
         if not sizes:
-            return ""
-        _, lead, value = max(sizes)
-        return f"{lead}, which has the largest {wave.upper()} wave ({shown(value, 'mV')})"
+            return "", ()
+        _, lead, value, evidence = max(sizes, key=lambda one: one[0])
+        return f"{lead}, which has the largest {wave.upper()} wave ({shown(value, 'mV')})", evidence
 
 
 def _wave_of(about: Sequence[Finding]) -> str:
