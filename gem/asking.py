@@ -192,8 +192,12 @@ def put_together(
         found = faults(tagged, made)
         if not found:
             statements = _statements(tagged, made, measurement, view)
-            found = [f"contradicted: {claim.text}" for one in statements for claim in one.claims
-                     if claim.verdict == "contradicted" and one.kind != "diagnosis"]  # fmt: skip
+            found = [
+                f"contradicted: {claim.text}"
+                for one in statements
+                for claim in one.claims
+                if claim.verdict == "contradicted" and one.kind != "diagnosis"
+            ]
     elif wants_model(made, measurement):
         found = [UNTRAINED]
     source = "model" if statements is not None and not found else "rule"

@@ -151,9 +151,14 @@ class _Sheet:
         self.wrongly_declined += could and answer.declined and item.truth[:1] != ("unknown",)
         if not right and len(self.wrong) < 60:
             self.wrong.append(
-                {"task": item.task, "question": item.question, "truth": [item.kind, *item.truth], "answer": answer.text,
-                 "record": answer.record_id}
-            )  # fmt: skip
+                {
+                    "task": item.task,
+                    "question": item.question,
+                    "truth": [item.kind, *item.truth],
+                    "answer": answer.text,
+                    "record": answer.record_id,
+                }
+            )
 
     def figures(self) -> dict[str, Any]:
         """The results as a dictionary that JSON holds."""

@@ -184,9 +184,10 @@ def _rhythm(measurement: Measurement, pick: random.Random) -> ExamItem:
 def _choice_finding(task: str, groups: frozenset[str]) -> Composer:
     def make(measurement: Measurement, pick: random.Random) -> ExamItem:
         found = [
-            finding for name, finding in assess(measurement).findings.items()
+            finding
+            for name, finding in assess(measurement).findings.items()
             if name in bundled_knowledge() and name not in ORDINARY | {"sinus_rhythm"} and finding.group in groups
-        ]  # fmt: skip
+        ]
         there = [one.label for one in found if one.present]
         absent = [one.label for one in found if one.present is False]
         if len(absent) < 3:

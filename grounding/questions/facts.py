@@ -284,9 +284,10 @@ class _Lookup:
     def _in_some_lead(self, about: Sequence[Finding], leads: Sequence[str]) -> bool:
         there = [finding for finding in about if finding.present] if len(leads) > 1 else []
         return any(
-            held for finding in there
+            held
+            for finding in there
             for held in self.assessment.lead_states(load_knowledge()[finding.name], leads).values()
-        )  # fmt: skip
+        )
 
     def _named(self, link: Link, about: Sequence[Finding], truth: bool | None) -> str:
         """The words for a finding: labels of what is present, else the label or the words of the question."""
