@@ -197,6 +197,8 @@ def put_together(
                 for one in statements
                 for claim in one.claims
                 if claim.verdict == "contradicted" and one.kind != "diagnosis"
+                # a report has sentences of code, too, whose measured values may be read amiss
+                if claim.origin == "asserted" or not made.is_report
             ]
     elif wants_model(made, measurement):
         found = [UNTRAINED]
