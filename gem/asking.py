@@ -119,7 +119,7 @@ def _read(question: str, history: Sequence[tuple[str, str]]) -> Any:
 
 
 def _needs_encoders(made: Plan) -> bool:
-    return made.is_report or any(asks_encoders(link) for link in made.question.links)
+    return made.is_report or (bool(made.asked) and any(asks_encoders(link) for link in made.question.links))
 
 
 def wants_model(made: Plan, measurement: Measurement) -> bool:

@@ -424,7 +424,7 @@ def encoder_opinion(
     """
     findings = assess(measurement).findings
     out: list[ReportSentence] = []
-    for link in made.question.links:
+    for link in made.question.links if made.asked else ():
         label = _class_of(link) if asks_encoders(link) else None
         if label is None:
             continue
