@@ -53,6 +53,7 @@ def move_decoder(source: str | Path, target: str | Path) -> int:
     configs[1]["text_config"] = new
     partial = here / f"{WEIGHTS}.partial"
     save_file(moved | kept, partial, metadata={"format": "pt"})
+    shutil.copymode(here / CONFIG, partial)
     partial.rename(here / WEIGHTS)
     (here / CONFIG).write_text(json.dumps(configs[1], indent=2, sort_keys=True) + "\n", encoding="utf-8")
     for name in TOKENIZER_FILES:
