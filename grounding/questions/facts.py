@@ -18,7 +18,7 @@ from ..facts.report import measured_words
 from ..record import STANDARD_LEADS
 from ..statements.amplitudes import measured_amplitude, measured_sum
 from ..statements.naming import AMPLITUDE_OF
-from ..statements.verification import holds
+from ..statements.truth import holds
 from .options import option_states
 from .reading import MAX_LINKS, MAX_OPTIONS, Link, Question
 
@@ -37,6 +37,7 @@ _WAVE_NAMES = {"st": "ST level", "p": "P-wave amplitude", "q": "Q-wave amplitude
 _WAVE_NAMES |= {"s": "S-wave amplitude", "t": "T-wave amplitude"}
 _SUM_NAMES = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
 _WAVE_OF = {"pr": "p", "qrs": "r", "qt": "t", "qtc": "t", "heart_rate": "r"}
+REPORT_QUESTION = "Write a clinical report for this ECG."
 _NO_REASON = "it was not measured"
 
 
@@ -186,7 +187,7 @@ class _Lookup:
             return "measured", {"q": _SUM_NAMES[name], "v": shown(total, "mV")}, (proof, *proofs)
         place = f" in {listed(link.leads)}" if link.leads else ""
         words, known, missing = f"{_WAVE_NAMES[name]}{place}", [], []
-        for lead in link.leads or [lead for lead in STANDARD_LEADS if lead in self.quantities.rows]:
+        for lead in link.leads or [lead for lead in STANDARD_LEADS if lead in self.measurement.leads]:
             value, proofs = measured_amplitude(self.quantities, name, lead)
             if value is None:
                 missing += proofs
@@ -321,11 +322,20 @@ class _Lookup:
     def best_lead(self, about: Sequence[Finding], leads: Sequence[str] = ()) -> tuple[str, tuple[Evidence, ...]]:
         """The leads that show a finding best, with their values, the strongest first; ``""`` where no lead does."""
         there = [finding for finding in about if finding.present] or list(about)
+        # by deflection; by duration where the rule reads none ("Q wave at least 30 ms")
+        best = self._largest(there, leads, "mV") or self._largest(there, leads, "ms")
+        if not best:
+            return self._wave_lead(_wave_of(there))
+        words = [f"{part.leads[0]} ({measured_words([part]).rsplit(' in ', 1)[0]})" for part in best]
+        return listed(words), tuple(best)
+
+    def _largest(self, there: Sequence[Finding], leads: Sequence[str], unit: str) -> list[Evidence]:
+        """The three largest values in single leads that show a finding, one of each lead."""
         found: dict[str, Evidence] = {}
         for finding in there:
             states = self.assessment.lead_states(load_knowledge()[finding.name])
             for part in finding.evidence:
-                if len(part.leads) != 1 or part.quantity in RECORD_WORDS or part.unit != "mV":
+                if len(part.leads) != 1 or part.quantity in RECORD_WORDS or part.unit != unit:
                     continue
                 lead = part.leads[0]
                 if (leads and lead not in leads) or not isinstance(part.value, int | float):
@@ -334,11 +344,7 @@ class _Lookup:
                     continue
                 if lead not in found or abs(float(part.value)) > abs(float(found[lead].value or 0)):
                     found[lead] = part
-        if not found:
-            return self._wave_lead(_wave_of(there))
-        best = sorted(found.values(), key=lambda part: -abs(float(part.value or 0)))[:3]
-        words = [f"{part.leads[0]} ({measured_words([part]).rsplit(' in ', 1)[0]})" for part in best]
-        return listed(words), tuple(best)
+        return sorted(found.values(), key=lambda part: -abs(float(part.value or 0)))[:3]
 
     def _wave_lead(self, wave: str) -> tuple[str, tuple[Evidence, ...]]:
         """The lead with the largest wave, for what is judged over all leads."""
@@ -397,7 +403,8 @@ def question_prompt(made: Plan) -> str:
     Args:
         made: from ``plan``.
     """
-    text = made.question.tagged[:300]
+    # that a report is asked for is known; how, need not be
+    text = REPORT_QUESTION if made.is_report else made.question.tagged[:300]
     if made.asked or made.options:
         known = " ".join(
             " ".join([one.tag("q"), one.state, *(one.tag(kind) for kind in one.has if kind != "q")])

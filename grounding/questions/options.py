@@ -8,7 +8,7 @@ from ..criteria import assess
 from ..evidence import Evidence
 from ..statements.parsed import ParsedStatement
 from ..statements.tolerances import TOLERANCES
-from ..statements.verification import holds
+from ..statements.truth import holds
 from .reading import Option, Question
 
 if TYPE_CHECKING:
@@ -48,9 +48,14 @@ def _quantity(question: Question) -> str:
     """The quantity that the question is about, ``""`` if none."""
     for link in question.links:
         names = link.names or (link.statement.subject if link.statement is not None else ())
-        if link.kind in ("quantity", "claim") and names and names[0] in TOLERANCES:
+        if link.kind in ("quantity", "claim") and names and _kind(names[0]) in TOLERANCES:
             return names[0]
     return "rr_cv" if any(link.kind == "rhythm" for link in question.links) else ""
+
+
+def _kind(quantity: str) -> str:
+    """The name of its tolerance: a QTc by any formula is a QTc."""
+    return "qtc" if quantity.startswith("qtc") else quantity
 
 
 def _state(option: Option, question: Question, measurement: Measurement) -> State:
@@ -97,4 +102,4 @@ def _nearest(numbers: list[int], question: Question, measurement: Measurement) -
         return min(gap, abs(360 - gap)) if quantity.startswith("axis") else gap
 
     best = min(numbers, key=distance)
-    return best if distance(best) <= TOLERANCES.get(quantity, 0.0) else None
+    return best if distance(best) <= TOLERANCES.get(_kind(quantity), 0.0) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -93,7 +92,7 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
     """
     if not isinstance(text, str):
         raise EcgError(f"the text is {type(text).__name__}", remedy="pass a str")
-    return _Checker(text, measurement).claims()
+    return Checker(text, measurement).claims()
 
 
 class _EvidenceOf:
@@ -106,27 +105,9 @@ class _EvidenceOf:
         return (part for finding in self.findings for part in finding.evidence)
 
 
-def holds(statement: ParsedStatement, measurement: Measurement) -> tuple[bool | None, str, tuple[Evidence, ...]]:
-    """Whether one statement is true of a recording, as ``check`` decides it; doubt in its words does not count.
+class Checker:
+    """The statements of a text, held against one recording."""
 
-    Args:
-        statement: without exclusion.
-        measurement: of the recording.
-
-    Returns:
-        True, False, or None where it can't be told; the reason, for a reader; the measured values behind it.
-    """
-    plain = replace(statement, uncertain=False, exclusion="")
-    checker = _Checker("", measurement)
-    names = ("pr", "qrs", "qtc") if plain.subject == ("intervals",) else plain.subject[:1]
-    results = [checker._verify(plain, name) for name in (names if plain.kind in ("category", "missing") else ("",))]
-    truths = [{"supported": True, "not_checkable": None}.get(verdict, False) for verdict, _, _ in results]
-    truth = False if False in truths else None if None in truths else True
-    reasons = [reason for (_, reason, _), one in zip(results, truths, strict=True) if one is truth]
-    return truth, "; ".join(reasons), tuple(dict.fromkeys(part for _, _, parts in results for part in parts))
-
-
-class _Checker:
     def __init__(self, text: str, measurement: Measurement) -> None:
         self.text = text
         self.measurement = measurement
@@ -176,12 +157,13 @@ class _Checker:
         )
         if key not in self.known:
             verdict, reason, evidence = (
-                ("not_checkable", statement.exclusion, ()) if statement.exclusion else self._verify(statement, name)
+                ("not_checkable", statement.exclusion, ()) if statement.exclusion else self.verify(statement, name)
             )
             self.known[key] = (verdict, reason, cache(partial(tuple, evidence)))
         return self.known[key]
 
-    def _verify(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+    def verify(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """Verdict, reason and evidence of one statement, about one of its quantities."""
         ways: dict[str, Callable[[ParsedStatement, str], tuple[Verdict, str, Iterable[Evidence]]]] = {
             "number": self._number,
             "amplitude": self._amplitude,
