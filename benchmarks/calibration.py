@@ -80,20 +80,20 @@ def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) ->
     return {**out, "abstention": abstention(there, said)}
 
 
-def differences(truth: Array, logits: Array, before: Array, columns: list[int]) -> dict[str, list[float]]:
+def differences(truth: Array, logits: Array, before: Array) -> dict[str, list[float]]:
     """Differences in ROC-AUC from another model, with 95 % intervals over resampled records.
 
     Args:
-        truth: (records, classes), 0 or 1.
-        logits: (records, classes).
-        before: (records, classes) of the other model.
-        columns: places of the superclasses.
+        truth: (records, superclasses), 0 or 1.
+        logits: (records, superclasses).
+        before: (records, superclasses) of the other model.
 
     Returns:
         ``macro_auc`` and each superclass -> difference, lower and upper bound.
     """
     out = {}
-    for name, some in {"macro_auc": columns, **dict(zip(SUPERCLASSES, ([c] for c in columns), strict=True))}.items():
+    each = {name: [column] for column, name in enumerate(SUPERCLASSES)}
+    for name, some in {"macro_auc": list(range(len(SUPERCLASSES))), **each}.items():
 
         def gained(rows: NDArray[np.intp], some: list[int] = some) -> float:
             at = np.ix_(rows, some)
@@ -118,14 +118,14 @@ def main() -> None:
     names = list(model.config.class_names)
     truth, columns, result = class_targets(samples, names), superclass_columns(model), {}
     baseline = gem.load(chosen.baseline) if chosen.baseline else None
-    if baseline is not None and list(baseline.config.class_names) != names:
-        parser.error("the baseline has other classes")
     own = [inputs for inputs in chosen.inputs if inputs != "measured" or baseline is None or baseline.config.measured]
     before = {} if baseline is None else logits_by_inputs(baseline, samples, own)
     for inputs, logits in logits_by_inputs(model, samples, chosen.inputs).items():
         result[inputs] = judged(truth, logits, names, columns)
-        if inputs in before:
-            result[inputs]["gained"] = differences(truth, logits, before[inputs], columns)
+        if baseline is not None and inputs in before:
+            result[inputs]["gained"] = differences(
+                truth[:, columns], logits[:, columns], before[inputs][:, superclass_columns(baseline)]
+            )
         print(inputs, json.dumps(result[inputs], indent=1), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
