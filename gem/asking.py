@@ -91,8 +91,8 @@ def ask(
     Example:
         >>> import gem, grounding
         >>> answer = gem.ask(grounding.sample_path("ptbxl_424"), "Is there bundle branch block?")
-        >>> answer.text.split(". ")[0], answer.declined
-        ('Yes, the recording shows complete right bundle branch block', False)
+        >>> answer.text.split(",")[0], "complete right bundle branch block" in answer.text, answer.declined
+        ('Yes', True, False)
     """
     asked = _read(question, history)
     record = record_or_path if isinstance(record_or_path, ECGRecord) else grounding.read_record(record_or_path)

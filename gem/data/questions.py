@@ -129,7 +129,7 @@ def fill(kind: str, pick: random.Random, split: Split = "train", **fixed: str) -
 
     Example:
         >>> fill("where", random.Random(1), f="ST elevation")
-        'Where is ST elevation most marked?'
+        'In which leads is there ST elevation?'
     """
     choices = templates()[split][kind]
     fitting = [text for text in choices if all(f"{{{slot}}}" in text for slot in fixed)]
