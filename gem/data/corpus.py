@@ -41,7 +41,7 @@ _GROUPS = ("rate", "conduction", "axis", "hypertrophy", "infarction", "ischaemia
 
 
 def labels_of(sample: Sample) -> set[str]:
-    """The labels of a record, at any likelihood: superclasses, subclasses, form, rhythm and SCP statements.
+    """The labels of a record, at any likelihood: superclasses, subclasses, form and rhythm, and other SCP statements.
 
     PTB-XL's ``NST_`` is ``NST`` here, and ``ISC`` is any of the subclasses ``ISC_``, ``ISCA`` and ``ISCI``; the
     statements are called as in PTB-XL.
@@ -50,7 +50,9 @@ def labels_of(sample: Sample) -> set[str]:
         sample: the record.
     """
     kinds = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
-    return {_MERGED.get(kind, kind) for kind in (kind.rstrip("_") for kind in kinds)} | set(sample.scp_codes)
+    groups = {_MERGED.get(kind, kind) for kind in (kind.rstrip("_") for kind in kinds)}
+    # a code that is called like a group, such as AMI, is one of several that make it
+    return groups | (set(sample.scp_codes) - (set(CLASS_LABELS) - set(STATEMENTS)))
 
 
 def random_facts(pick: random.Random) -> list[Fact]:
