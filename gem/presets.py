@@ -85,7 +85,7 @@ def gem_nano() -> GemConfig:
         vision_projector={"type": "linear"},
         text_config={
             "model_type": "llama",
-            "vocab_size": 543,
+            "vocab_size": 587,
             "hidden_size": 256,
             "intermediate_size": 688,
             "num_hidden_layers": 4,

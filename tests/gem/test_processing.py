@@ -137,7 +137,7 @@ def test_a_processor_shows_its_steps_in_the_order_they_are_taken() -> None:
     assert names == ["leads", "gaps", "rate", "bandpass", "window", "unit"]
     assert "given each lead's typical size" in shown[6]
     assert any(line.startswith("  picture: letterbox to 400x512") for line in shown)
-    assert any("543 tokens" in line for line in shown)
+    assert any("587 tokens" in line for line in shown)
     assert any(line.startswith("  measured: 521 values, 'heart_rate_bpm'") for line in shown)
 
 
