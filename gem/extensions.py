@@ -27,7 +27,7 @@ def load_extension(name: str) -> ModuleType | None:
         CriterionError: a finding is not valid.
     """
     module = _load(name)
-    loaded[name] = None
+    loaded[_key(name)] = None
     return module
 
 
@@ -41,8 +41,13 @@ def load_extensions(names: Iterable[str]) -> None:
         names: as in ``load_extension``.
     """
     for name in names:
-        if name not in loaded:
+        if _key(name) not in loaded:
             load_extension(name)
+
+
+def _key(name: str) -> str:
+    """A file's whole path, so that a worker, or this process in another folder, finds it again."""
+    return str(Path(name).resolve()) if Path(name).suffix in (".py", ".yaml", ".yml") else name
 
 
 def _load(name: str) -> ModuleType | None:

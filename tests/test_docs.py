@@ -29,6 +29,7 @@ from typing import Any
 
 import pytest
 
+from gem import extensions
 from gem.cli import main
 from gem.cli.entry import _parser, _with_extensions
 from gem.encoders import ENCODERS
@@ -176,6 +177,7 @@ def folder(ptbxl_like: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for registry, entries in zip(registries, before, strict=True):
         registry._entries = entries  # type: ignore[attr-defined]
     knowledge._added.clear()
+    extensions.loaded.clear()
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]

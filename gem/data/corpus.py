@@ -43,14 +43,14 @@ _GROUPS = ("rate", "conduction", "axis", "hypertrophy", "infarction", "ischaemia
 def labels_of(sample: Sample) -> set[str]:
     """The labels of a record, at any likelihood: superclasses, subclasses, form and rhythm, and other SCP statements.
 
-    PTB-XL's ``NST_`` is ``NST`` here, and ``ISC`` is any of the subclasses ``ISC_``, ``ISCA`` and ``ISCI``; the
-    statements are called as in PTB-XL.
+    PTB-XL's ``NST_`` is ``NST`` here, ``_AVB`` is ``AVB``, and ``ISC`` is any of the subclasses ``ISC_``, ``ISCA`` and
+    ``ISCI``; the statements are called as in PTB-XL.
 
     Args:
         sample: the record.
     """
     kinds = {*sample.superclasses, *sample.subclasses, *sample.form, *sample.rhythm}
-    groups = {_MERGED.get(kind, kind) for kind in (kind.rstrip("_") for kind in kinds)}
+    groups = {_MERGED.get(kind, kind) for kind in (kind.strip("_") for kind in kinds)}
     # a code that is called like a group, such as AMI, is one of several that make it
     return groups | (set(sample.scp_codes) - (set(CLASS_LABELS) - set(STATEMENTS)))
 

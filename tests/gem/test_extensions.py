@@ -17,7 +17,7 @@ from gem.cli import main
 from gem.data.corpus import CLASS_LABELS
 from gem.encoders import ENCODERS
 from gem.evaluation import benchmarks
-from gem.extensions import load_extension
+from gem.extensions import load_extension, loaded
 from gem.metrics import metrics
 from grounding.readers import readers
 
@@ -32,6 +32,7 @@ def nothing_stays() -> Iterator[None]:
     yield
     for registry, entries in zip(registries, before, strict=True):
         registry._entries = entries  # type: ignore[attr-defined]
+    loaded.clear()
     for name in set(sys.modules) - modules:
         if getattr(sys.modules[name], "__file__", None) and "pytest" in str(sys.modules[name].__file__):
             del sys.modules[name]
@@ -191,3 +192,14 @@ def test_import_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["info", "--import"], ["info", "--import="], ["info", "--import", "--json"]):
         assert main(words) == 2
         assert "--import without a file" in capsys.readouterr().err
+
+
+def test_a_file_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_extension.py").write_text("VALUE = 1\n")
+    monkeypatch.chdir(tmp_path)
+    load_extension("some_extension.py")
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    assert list(loaded) == [str(tmp_path / "some_extension.py")]
+    load_extension(next(iter(loaded)))

@@ -49,8 +49,8 @@ def test_labels_are_ptbxls_statements_and_groups() -> None:
             read=lambda: None,  # type: ignore[arg-type, return-value]
         )
 
-    found = labels_of(sample(sub="AMI ISC_ LAFB/LPFB", form="NST_ NT_", codes="ASMI ISC_ LAFB NST_ NT_"))
-    assert found & set(CLASS_LABELS) == {"MI", "AMI", "ASMI", "ISC", "ISC_", "LAFB/LPFB", "LAFB", "NST", "NT"}
+    found = labels_of(sample(sub="AMI ISC_ LAFB/LPFB _AVB", form="NST_ NT_", codes="ASMI ISC_ LAFB NST_ NT_ 1AVB"))
+    assert found & set(CLASS_LABELS) == {"MI", "AMI", "ASMI", "ISC", "ISC_", "LAFB/LPFB", "LAFB", "AVB", "NST", "NT"}
     # an ischaemia of another place is no unspecific one
     assert "ISC_" not in labels_of(sample(sub="ISCA", form="", codes="ISCAL"))
     assert set(STATEMENTS) < set(CLASS_LABELS)
