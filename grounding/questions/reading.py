@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..errors import EcgError
+from ..facts import listed
 from ..statements.items import Phrase, items_of
 from ..statements.lexicon import lexicon
 from ..statements.naming import AMPLITUDE_OF
@@ -214,11 +215,7 @@ def _carried(question: Question, named: Sequence[Link]) -> Question:
 def _in_leads(link: Link, leads: tuple[str, ...]) -> Link:
     statement = replace(link.statement, leads=leads, region=False) if link.statement is not None else None
     bare = re.sub(r"\s+(?:in|over|across)\b.*$", "", link.words)
-    return replace(link, leads=leads, statement=statement, words=f"{bare} in {_listed(leads)}")
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+    return replace(link, leads=leads, statement=statement, words=f"{bare} in {listed(leads)}")
 
 
 def _read(text: str) -> Question:
