@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .answer import Answer
     from .asking import ask
     from .checkpoints import load
+    from .comparing import TextComparison, compare
     from .configuration import GemConfig
     from .encoders import list_encoders, register_encoder
     from .explaining import explain
@@ -33,6 +34,8 @@ _LAZY_MODULES = {
     "list_encoders": "encoders",
     "register_encoder": "encoders",
     "ask": "asking",
+    "compare": "comparing",
+    "TextComparison": "comparing",
     "Answer": "answer",
     "explain": "explaining",
     "Explanation": "explanation",
@@ -50,8 +53,10 @@ __all__ = [
     "GemForConditionalGeneration",
     "GemInputError",
     "GemProcessor",
+    "TextComparison",
     "__version__",
     "ask",
+    "compare",
     "evidence_vectors",
     "explain",
     "list_encoders",

@@ -12,9 +12,10 @@ import grounding
 from grounding import Claim, ECGRecord
 from grounding.criteria.limits import ADULT_YEARS
 
-from .errors import GemError
+from .errors import GemError, GemInputError
 from .explanation import Explanation, Statement
 from .forking import model_building_lock
+from .grounded import ground
 from .writing import encode_records, one_thread
 
 if TYPE_CHECKING:
@@ -27,13 +28,17 @@ MIN_LEADS_FRACTION, MIN_WINDOW_FRACTION = 2 / 3, 0.5
 
 
 @overload
-def explain(record_or_path: ECGRecord | str | Path, model: Any = ...) -> Explanation: ...
+def explain(record_or_path: ECGRecord | str | Path, model: Any = ..., text: str | None = ...) -> Explanation: ...
 @overload
-def explain(record_or_path: list[ECGRecord | str | Path], model: Any = ...) -> list[Explanation]: ...
 def explain(
-    record_or_path: ECGRecord | str | Path | list[ECGRecord | str | Path], model: Any = "gem-nano"
+    record_or_path: list[ECGRecord | str | Path], model: Any = ..., text: list[str] | str | None = ...
+) -> list[Explanation]: ...
+def explain(
+    record_or_path: ECGRecord | str | Path | list[ECGRecord | str | Path],
+    model: Any = "gem-nano",
+    text: str | list[str] | None = None,
 ) -> Explanation | list[Explanation]:
-    """Measure a recording, let a model describe it, and check what the model wrote.
+    """Measure a recording, let a model describe it, and check what the model wrote; or check a given text.
 
     The model writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
 
@@ -42,22 +47,49 @@ def explain(
             decoded in batches, which is several times faster.
         model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per
             process.
+        text: somebody's text about the recording, in English or German, which is explained instead of a model's; no
+            model is loaded. For a list of recordings, one for each.
 
     Returns:
         An Explanation; for a list, a list of them.
 
     Raises:
         EcgError: a recording can't be read or used.
-        GemError: the model can't be loaded, or wrote nothing.
+        GemError: the model can't be loaded, or wrote nothing; or the text is not a str.
+
+    Example:
+        >>> import gem, grounding
+        >>> said = gem.explain(grounding.sample_path("ptbxl_286"), text="LBBB, rate 75. No LBBB.")
+        >>> [(claim.text, claim.verdict) for claim in said.claims]
+        [('LBBB', 'supported'), ('rate 75', 'supported'), ('LBBB', 'contradicted')]
     """
-    many = [record_or_path] if isinstance(record_or_path, ECGRecord | str | Path) else list(record_or_path)
+    single = isinstance(record_or_path, ECGRecord | str | Path)
+    many: list[Any] = [record_or_path] if single else list(record_or_path)  # type: ignore[arg-type]
+    if text is not None:
+        return _grounded(many, text, single)
     records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
     loaded = load_once(str(model)) if isinstance(model, str | Path) else model
     out: list[Explanation] = []
     for first in range(0, len(records), BATCH_SIZE):
         batch = records[first : first + BATCH_SIZE]
         out += _explanations(batch, [grounding.measure(record) for record in batch], loaded, model_name(model))
-    return out[0] if isinstance(record_or_path, ECGRecord | str | Path) else out
+    return out[0] if single else out
+
+
+def _grounded(many: list[Any], text: Any, single: bool) -> Explanation | list[Explanation]:
+    texts = [text] if single else text
+    if not isinstance(texts, list | tuple) or len(texts) != len(many):
+        raise GemInputError(
+            f"{len(many)} recordings and {len(texts) if isinstance(texts, list | tuple) else 1} texts",
+            where="text",
+            remedy="pass a list with a text for each recording",
+        )
+    for one in texts:  # before anything is measured
+        if not isinstance(one, str):
+            raise GemInputError(f"the text is {type(one).__name__}", where="text", remedy="pass a str")
+    records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
+    out = [ground(record, one) for record, one in zip(records, texts, strict=True)]
+    return out[0] if single else out
 
 
 def model_name(model: Any) -> str:

@@ -33,7 +33,7 @@ class Statement:
         evidence: what its numbers and findings rest on.
         claims: what the checker found in it; positions are in ``Explanation.text``.
         kind: ``summary``, ``number``, ``rhythm``, ``finding``, ``diagnosis`` (from the encoders), ``missing``,
-            ``note`` or ``uncited``.
+            ``note`` or ``uncited``; of a text that was given, ``given``, or ``unread`` where no claim was read in it.
         tags: the facts the model cited.
         inserted: characters of ``text`` that code put there from what was measured; the rest is asserted by a model.
     """
@@ -67,9 +67,11 @@ class Explanation:
         findings: of the criteria, absent and undecided ones included.
         probabilities: class -> probability (0-1) from the encoders; empty where the model has no classification head,
             or was not used.
-        silence: why the encoders were not used, or ``None``.
-        model: name of the model.
+        model: name of the model, or who wrote the text.
         record: the samples; ``None`` after ``from_json`` without a record.
+        silence: why the encoders were not used, or ``None``.
+        given: the text that was grounded, as it was given or as a model wrote it freely; ``None`` where the statements
+            were put together from facts.
     """
 
     record_id: str
@@ -80,11 +82,12 @@ class Explanation:
     model: str
     record: ECGRecord | None = None
     silence: str | None = None
+    given: str | None = None
 
     @property
     def text(self) -> str:
         """All sentences."""
-        return " ".join(statement.text for statement in self.statements)
+        return self.given if self.given is not None else " ".join(statement.text for statement in self.statements)
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -128,6 +131,7 @@ class Explanation:
             "model": self.model,
             "version": __version__,
             "text": self.text,
+            "given": self.given is not None,
             "verdict": self.verdict,
             "verdict_asserted": self.verdict_of("asserted"),
             "verdict_inserted": self.verdict_of("inserted"),
@@ -168,7 +172,8 @@ class Explanation:
             raise GemInputError(
                 f"the explanation is about {name}", where=record.record_id, remedy="give the record that it explains"
             )
-        return cls(name, statements, measurement, findings, chances, model, record, data.get("silence"))
+        given = str(data["text"]) if data.get("given") else None
+        return cls(name, statements, measurement, findings, chances, model, record, data.get("silence"), given)
 
     def save(self, path: str | Path) -> Path:
         """Write the explanation.

@@ -172,6 +172,9 @@ class Claim(_WithEvidence):
         text: the words of the statement.
         origin: ``inserted`` where code put the words there from what was measured, so that they are right by
             construction; else ``asserted``.
+        topic: what it is about, in the same words whoever wrote it: ``"PR interval"``, ``"T-wave inversion in V1"``;
+            empty where nothing that is known is named.
+        denied: the text says that it is not so.
     """
 
     start: int
@@ -182,6 +185,8 @@ class Claim(_WithEvidence):
     reason: str = ""
     text: str = ""
     origin: Origin = "asserted"
+    topic: str = ""
+    denied: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; ``from_dict`` gives the same claim back."""

@@ -309,7 +309,8 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["explain", "measure", "render", "check", "info", "evaluate", "convert", "instruct"]
+    "command",
+    ["explain", "ground", "compare", "measure", "render", "check", "info", "evaluate", "convert", "instruct"],
 )
 def test_every_option_is_on_the_page_of_the_command_line(command: str) -> None:
     page = (DOCS / "cli.md").read_text()

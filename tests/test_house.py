@@ -112,12 +112,14 @@ LAYERS = (
     # gem at run time
     {"gem.errors", "gem.labels", "gem.extras", "gem.forking", "gem.terminal", "gem.extensions", "gem.views"},
     {"gem.untrusted", "gem.explanation", "gem.answer", "gem.writing", "gem.measured"},
+    {"gem.grounded"},
     {"gem.configuration", "gem.tokenizer", "gem.kernels"},
     {"gem.encoders"},
     {"gem.fusion", "gem.outputs"},
     {"gem.modeling", "gem.processing"},
     {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},
     {"gem.explaining", "gem.asking"},
+    {"gem.comparing"},
     {"gem.batch"},
     {"gem"},
     # the laboratory

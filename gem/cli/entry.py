@@ -21,15 +21,17 @@ from ..errors import GemInputError
 from ..extensions import load_extension
 from ..extras import how_to_install
 from ..terminal import Parser, print_error, print_json, print_lines, print_traceback, redirect_warnings
-from .statements import print_explanation, print_statements
+from .reading import READING, add_reading_options, read, read_text
+from .statements import print_explanation, print_statements, save_pages
 
 if TYPE_CHECKING:
-    from grounding import ECGRecord, Evidence, Measurement
+    from grounding import Evidence, Measurement
 
-    from ..views.files import PageFiles
 
 # commands in modules of their own: name -> (module with add_arguments(parser) and run(args), description)
 COMMAND_MODULES = {
+    "ground": ("gem.cli.ground", "hold a text that somebody wrote against a recording, with the evidence"),
+    "compare": ("gem.cli.compare", "put texts and models side by side, claim by claim"),
     "instruct": ("gem.cli.instruct", "make instruction data from recordings"),
     "train": ("gem.cli.train", "train a model by a config"),
     "evaluate": ("gem.cli.evaluate", "measure a model on a benchmark"),
@@ -49,7 +51,6 @@ PACKAGES = (
     "onnxruntime",
     "typst",
 )
-READING = ("fs", "leads", "units", "age", "sex", "format")  # options of read_record
 STOPPED = 130  # exit status of shells: 128 + SIGINT
 
 
@@ -127,13 +128,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     # only for the help: the option is removed before the words are parsed, see _with_extensions
     shared.add_argument("--import", metavar="FILE", help="import a .py file or module first, or a .yaml of findings")
     reading = Parser(add_help=False)
-    group = reading.add_argument_group("what a file does not tell, or tells wrongly")
-    group.add_argument("--fs", type=float, help="sampling rate, Hz")
-    group.add_argument("--leads", help="channels to take, or names for all of them, e.g. I,II,V1")
-    group.add_argument("--units", help="what the samples are in: mV, uV, V, zscore, adu")
-    group.add_argument("--age", type=float, help="the patient's age, years")
-    group.add_argument("--sex", help="female or male")
-    group.add_argument("--format", help="name of a reader, where the file does not tell")
+    add_reading_options(reading)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str, *parents: Any) -> Any:
@@ -201,7 +196,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     sub.add_argument("record", metavar="REC", help="a recording")
     source = sub.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", help="the text")
-    source.add_argument("--file", type=Path, help="a text file")
+    source.add_argument("--file", help="a text file, or - for the standard input")
     sub.add_argument("--json", action="store_true", help="print JSON")
     sub.add_argument("--exit-zero", action="store_true", help="exit with 0 also where a statement is contradicted")
     sub = command("info", _info, "versions, device, weights and registries")
@@ -245,10 +240,6 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {about}. This looks like a fault of ours: run again with --debug and report it."
 
 
-def _read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
-    return grounding.read_record(path, **{name: getattr(args, name) for name in READING})
-
-
 def _explain(args: argparse.Namespace) -> int:
     from ..batch import explain_to_jsonl
     from ..views.files import PageFiles
@@ -274,7 +265,7 @@ def _explain(args: argparse.Namespace) -> int:
                 print_error(f"{explanation}" if str(path) in str(explanation) else f"{path}: {explanation}")
                 failed += 1
                 continue
-            _save(explanation, args, pages)
+            save_pages(explanation, args.html, args.pdf, page_wanted=not args.json, pages=pages)
             results.append(explanation.to_dict())
             if not args.json:
                 print_lines(*[""] * (len(results) > 1), explanation.record_id)
@@ -295,7 +286,7 @@ def _explained(paths: Sequence[Path], args: argparse.Namespace) -> Iterator[tupl
 
     first, size = 0, 1
     while first < len(paths):
-        yield from explained(paths[first : first + size], lambda path: _read(path, args), args.model)
+        yield from explained(paths[first : first + size], lambda path: read(path, args), args.model)
         first, size = first + size, min(2 * size, RECORDS_AT_ONCE)
 
 
@@ -328,19 +319,10 @@ def _counted(counts: Any) -> int:
     return 1 if counts.failed else 0
 
 
-def _save(explanation: Any, args: argparse.Namespace, pages: PageFiles) -> None:
-    outputs = [(args.html, ".html")] if args.html is not None or not args.json else []
-    outputs += [(args.pdf, ".pdf")] if args.pdf is not None else []
-    for given, suffix in outputs:
-        one_file = given is not None and given.suffix and not given.is_dir()
-        written = explanation.save(given) if one_file else pages.save(explanation, given or Path(), suffix)
-        print_lines(f"wrote {written}", to=sys.stderr)
-
-
 def _ask(args: argparse.Namespace) -> None:
     import gem
 
-    record = _read(args.record, args)
+    record = read(args.record, args)
     measurement = grounding.measure(record)
     history: list[tuple[str, str]] = []
     results: list[dict[str, Any]] = []
@@ -360,7 +342,7 @@ def _measure(args: argparse.Namespace) -> int:
     names = _names(args.records)
     if args.out is not None or len(names) != 1 or args.records == ["-"] or _is_many(Path(names[0]), args):
         return _measure_many(names, args)
-    measurement = grounding.measure(_read(names[0], args), args.delineator, second_opinion=args.second_opinion)
+    measurement = grounding.measure(read(names[0], args), args.delineator, second_opinion=args.second_opinion)
     if args.json:
         print_json(measurement.to_dict())
         return 0
@@ -414,7 +396,7 @@ def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:
 def _render(args: argparse.Namespace) -> None:
     from grounding.paper import draw
 
-    record = _read(args.record, args)
+    record = read(args.record, args)
     if args.show is not None:
         record.select(args.show)  # raises for a missing lead, which would be drawn as a blank panel
     page = draw(record, args.layout, leads=args.show, start_s=args.start, dpi=args.dpi)
@@ -431,11 +413,8 @@ def _render(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    try:
-        text = args.text if args.text is not None else args.file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise EcgError("the file is not UTF-8 text", where=str(args.file), remedy="save it as UTF-8") from None
-    claims = grounding.check(text, grounding.measure(_read(args.record, args)))
+    text = args.text if args.text is not None else read_text(args.file)
+    claims = grounding.check(text, grounding.measure(read(args.record, args)))
     if args.json:
         print_json([claim.to_dict() for claim in claims])
     else:

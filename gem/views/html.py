@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 VERDICT_SIGNS = {"supported": "\u2713", "contradicted": "\u2715", "unsupported": "?", "not_checkable": "\u2013"}
-KINDS = {"diagnosis": "from the encoders", "note": "note", "uncited": "no evidence cited", "missing": "not measured"}
+KINDS = {
+    "diagnosis": "from the encoders",
+    "note": "note",
+    "uncited": "no evidence cited",
+    "missing": "not measured",
+    "unread": "no claim was read in it",
+}
 MAX_PROOF_LINES = 6
 
 
@@ -230,6 +236,8 @@ def _aside(explanation: Shown) -> str:
         f"<h2>{escape(explanation.model)}: probabilities <small>estimated by the model, not measured</small></h2>"
         f"<table>{chances}</table>"
         if chances
+        else ""
+        if explanation.given is not None
         else f"<h2>{escape(explanation.model)}</h2><p>This model gives no probabilities.</p>"
     )
     return (

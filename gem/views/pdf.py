@@ -72,6 +72,7 @@ def _data(explanation: Shown) -> dict[str, object]:
         "mark": mark(explanation),
         "verdict": explanation.verdict_line,
         "picture": explanation.record is not None,
+        "encoders": bool(top) or explanation.given is None,
         "statements": [
             {
                 "text": part.text,

@@ -70,6 +70,10 @@ class Shown(Protocol):
         """Name of the model."""
 
     @property
+    def given(self) -> str | None:
+        """The text, where it was not put together from facts."""
+
+    @property
     def verdict(self) -> Mapping[str, int]:
         """Number of claims by verdict."""
 

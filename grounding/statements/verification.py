@@ -26,6 +26,7 @@ from .tolerances import (
     in_category,
     is_clearly_wrong,
 )
+from .topics import QUANTITIES, topic_of
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
@@ -53,18 +54,6 @@ _NOT_WITH_SINUS = frozenset(
         "junctional_rhythm",
     }
 )
-_SHOWN = {
-    "heart_rate": "heart rate",
-    "pr": "PR interval",
-    "qrs": "QRS duration",
-    "qt": "QT interval",
-    "axis": "axis",
-    "rr": "RR interval",
-    "p": "P duration",
-    "atrial_rate_bpm": "atrial rate",
-    "axis_p": "P axis",
-    "axis_t": "T axis",
-}
 # findings that follow from a named one: the wide QRS in "LBBB, otherwise normal"
 _IMPLIED = {
     "conduction": frozenset(
@@ -133,6 +122,8 @@ class Checker:
                         verdict=verdict,
                         reason=reason,
                         text=words,
+                        topic=topic_of(statement, name),
+                        denied=statement.negated,
                     )
                 )
         return out
@@ -194,7 +185,7 @@ class Checker:
         assert number is not None
         proofs = self._quantities(statement, name)
         known = [(proof, float(proof.value)) for proof in proofs if isinstance(proof.value, int | float)]
-        title = _SHOWN.get(name, "QTc")
+        title = QUANTITIES.get(name, "QTc")
         if not known:
             return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
         tolerance = TOLERANCES[name] * (APPROXIMATE_FACTOR if number.approximate else 1.0)
@@ -227,7 +218,7 @@ class Checker:
 
     def _category(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         quantity = "qtc" if name == "qt" else name
-        title = _SHOWN.get(quantity, "QTc")
+        title = QUANTITIES.get(quantity, "QTc")
         proof = self._quantities(statement, quantity)[0]
         if not isinstance(proof.value, int | float):
             return "not_checkable", f"{title} is not measurable: {proof.reason}", (proof,)

@@ -1,0 +1,57 @@
+"""What a statement is about, in the same words whoever wrote it: two texts are compared by it."""
+
+from __future__ import annotations
+
+from ..criteria.knowledge import load_knowledge
+from .parsed import ParsedStatement
+
+QUANTITIES = {
+    "heart_rate": "heart rate",
+    "pr": "PR interval",
+    "qrs": "QRS duration",
+    "qt": "QT interval",
+    "axis": "axis",
+    "rr": "RR interval",
+    "p": "P duration",
+    "atrial_rate_bpm": "atrial rate",
+    "axis_p": "P axis",
+    "axis_t": "T axis",
+}
+_SUMS = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
+
+
+def topic_of(statement: ParsedStatement, quantity: str = "") -> str:
+    """What a statement is about: a quantity, a wave's amplitude or findings, with the leads that it names.
+
+    Args:
+        statement: from ``read_statements``.
+        quantity: which one, of a statement about several.
+
+    Returns:
+        A few words; empty where nothing that is known is named.
+
+    Example:
+        >>> from grounding.statements.parsing import read_statements
+        >>> [topic_of(one) for one in read_statements("PR is 160 ms. No LBBB. T inversion in V1.")]
+        ['PR interval', 'complete left bundle branch block', 'T-wave inversion in V1']
+    """
+    names = statement.subject
+    if statement.kind in ("number", "category", "missing"):
+        name = quantity or (names[0] if names else "")
+        name = "qtc" if statement.kind == "category" and name == "qt" else name
+        return QUANTITIES.get(name, "QTc" if name.startswith("qtc") else name.replace("_", " "))
+    if statement.kind == "regularity":
+        return "regularity of the rhythm"
+    if statement.kind == "amplitude":
+        parts = [_SUMS.get(name, f"{name.split(':')[0].upper()} amplitude") for name in names]
+        return _in_leads(" + ".join(parts), statement.leads)
+    knowledge = load_knowledge()
+    groups = [
+        " or ".join(knowledge[name].label if name in knowledge else name.replace("_", " ") for name in group)
+        for group in statement.findings
+    ]
+    return _in_leads(" and ".join(groups), statement.leads)
+
+
+def _in_leads(words: str, leads: tuple[str, ...]) -> str:
+    return f"{words} in {', '.join(leads)}" if words and leads else words
