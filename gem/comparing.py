@@ -17,6 +17,7 @@ from .errors import GemError, GemInputError
 from .explaining import explain, model_name
 from .explanation import Explanation
 from .grounded import ground
+from .subjects import read_subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,14 +179,14 @@ def _verdict(claims: Sequence[Claim]) -> str:
 
 
 def compare(
-    record_or_path: ECGRecord | str | Path,
+    record_or_path: Any,
     texts: Sequence[Any] | Mapping[str, Any],
     measurement: Measurement | None = None,
 ) -> TextComparison:
     """Put texts or models side by side, claim by claim, each held against the recording.
 
     Args:
-        record_or_path: a recording, or a file that ``grounding.read_record`` reads.
+        record_or_path: as in ``gem.explain``.
         texts: two or more, as a list, or as a mapping of the name that each is to have. Each is a text; an
             ``Explanation`` of this recording; or a model to ask: a ``Path`` of a folder, a model from ``gem.load``, or
             a str that is a bundled model's name or a folder's.
@@ -206,7 +207,7 @@ def compare(
     """
     if isinstance(texts, str | Path) or not isinstance(texts, Sequence | Mapping) or len(texts) < 2:
         raise GemInputError("fewer than two texts", where="texts", remedy="gem.compare(record, [one, another])")
-    record = record_or_path if isinstance(record_or_path, ECGRecord) else grounding.read_record(record_or_path)
+    record = read_subject(record_or_path, {}).record
     measured = grounding.measure(record) if measurement is None else measurement
     named = texts if isinstance(texts, Mapping) else _named(texts)
     if taken := {"topic", "verdicts", "measured"} & {str(name) for name in named}:

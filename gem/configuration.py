@@ -44,6 +44,9 @@ class GemConfig(PreTrainedConfig):
         merge: ``"flat"``, ``"spatial"`` or ``"spatial_unpad"``: how the tiles of a picture become a sequence
             (LLaVA-1.6).
         conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
+        asking: ``{"prompt", "stop", "max_new_tokens", "max_length"}``: what the model is asked where no prompt is
+            given, texts at which its answer ends, and the most tokens of the answer, or of prompt and answer. None for
+            a model that writes from facts, or has no question of its own.
         tune: free notes on where the weights come from (licence, paper, command); never read by the code.
         **kwargs: settings that every transformers config has (``dtype``, ``architectures``, ...).
 
@@ -76,6 +79,7 @@ class GemConfig(PreTrainedConfig):
         picture: dict[str, Any] | None = None,
         merge: str = "flat",
         conversation: str | None = None,
+        asking: dict[str, Any] | None = None,
         tune: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +105,9 @@ class GemConfig(PreTrainedConfig):
         if not 0.0 <= modality_dropout <= 1.0:
             raise GemConfigError(f"modality_dropout {modality_dropout} is not a probability")
         check_prompt(placeholder, conversation)
+        if asking is not None:
+            check_asking(asking)
+        self.asking = asking
         self.ecg_encoder = ecg_encoder
         self.vision_encoder = vision_encoder
         self.text_config: Any = text
@@ -246,17 +253,38 @@ def _measured(names: Sequence[str] = (), hidden: int = 128, members: int = 4) ->
     """The settings of ``measured`` and their types."""
 
 
-def check_prompt(placeholder: str, conversation: str | None) -> None:
+def check_asking(asking: dict[str, Any]) -> None:
+    """Check how a model is asked.
+
+    Args:
+        asking: as in ``GemConfig.asking``.
+
+    Raises:
+        GemConfigError: an unknown setting, or one of the wrong type or out of range.
+    """
+    check_arguments(_asking, asking, "asking")
+    lengths = [asking[name] for name in ("max_new_tokens", "max_length") if asking.get(name) is not None]
+    if any(not 1 <= length <= 1 << 20 for length in lengths) or "" in asking.get("stop", ()):
+        raise GemConfigError("asking: a length below 1 or an empty stop word", remedy="1 or more tokens")
+
+
+def _asking(
+    prompt: str = "", stop: Sequence[str] = (), max_new_tokens: int | None = None, max_length: int | None = None
+) -> None:
+    """The settings of ``asking`` and their types."""
+
+
+def check_prompt(placeholder: str | None, conversation: str | None) -> None:
     """Check the texts around a prompt.
 
     Args:
-        placeholder: text that marks where the encoder tokens go.
+        placeholder: text that marks where the encoder tokens go; None where they don't go into the prompt.
         conversation: template with ``{prompt}`` in it, or None.
 
     Raises:
         GemConfigError: an empty placeholder, or a template without exactly one ``{prompt}``.
     """
-    if not placeholder:
+    if placeholder == "":
         raise GemConfigError(
             "the placeholder is empty", remedy="it marks the recording's place in a prompt, e.g. <ecg>"
         )

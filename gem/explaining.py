@@ -12,84 +12,184 @@ import grounding
 from grounding import Claim, ECGRecord
 from grounding.criteria.limits import ADULT_YEARS
 
-from .errors import GemError, GemInputError
+from .errors import GemConfigError, GemError, GemInputError
 from .explanation import Explanation, Statement
 from .forking import model_building_lock
 from .grounded import ground
-from .writing import encode_records, one_thread
+from .subjects import Subject, read_subject
+from .writing import SMALL_MODEL, encode_records, one_thread
 
 if TYPE_CHECKING:
     from grounding import Measurement
     from grounding.facts import ReportSentence
 
 BATCH_SIZE = 16  # recordings whose texts are decoded together
+FREE_BATCH_SIZE = 4  # of a large model, whose answers are long: 7 B and 3,900 tokens take 2 GB each in 16 bit
+DEFAULT_PROMPT = "Interpret this ECG."
 # fractions of the leads and of the window that the encoders were trained on; with fewer, they are not used
 MIN_LEADS_FRACTION, MIN_WINDOW_FRACTION = 2 / 3, 0.5
 
 
 @overload
-def explain(record_or_path: ECGRecord | str | Path, model: Any = ..., text: str | None = ...) -> Explanation: ...
+def explain(
+    record_or_path: list[Any], model: Any = ..., text: list[str] | None = ..., prompt: str | None = ..., **reading: Any
+) -> list[Explanation]: ...
 @overload
 def explain(
-    record_or_path: list[ECGRecord | str | Path], model: Any = ..., text: list[str] | str | None = ...
-) -> list[Explanation]: ...
+    record_or_path: Any, model: Any = ..., text: str | None = ..., prompt: str | None = ..., **reading: Any
+) -> Explanation: ...
 def explain(
-    record_or_path: ECGRecord | str | Path | list[ECGRecord | str | Path],
+    record_or_path: Any,
     model: Any = "gem-nano",
     text: str | list[str] | None = None,
+    prompt: str | None = None,
+    **reading: Any,
 ) -> Explanation | list[Explanation]:
     """Measure a recording, let a model describe it, and check what the model wrote; or check a given text.
 
-    The model writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
+    gem-nano writes sentences that cite facts by tags; numbers come from the measurement, diagnoses from the encoders.
+    A published model (GEM, PULSE, ECG-Chat, MEIT) is asked as its authors ask it, in its own conversation, and its free
+    answer is held against the recording sentence by sentence, as a given text is.
 
     Args:
-        record_or_path: a recording, or a file that ``grounding.read_record`` reads; or a list of them, whose texts are
-            decoded in batches, which is several times faster.
+        record_or_path: a recording; a file that ``grounding.read_record`` reads; an array (leads, samples) with ``fs``
+            and ``leads``; a PIL picture of an ECG; or a list of these, whose texts are decoded in batches, which is
+            several times faster.
         model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``. A name or folder is loaded once per
             process.
         text: somebody's text about the recording, in English or German, which is explained instead of a model's; no
             model is loaded. For a list of recordings, one for each.
+        prompt: what a published model is asked; its family's own question when None.
+        **reading: options of ``grounding.read_record``: ``fs`` (Hz), ``leads``, ``units``, ``age``, ``sex``,
+            ``format``.
 
     Returns:
         An Explanation; for a list, a list of them.
 
     Raises:
         EcgError: a recording can't be read or used.
-        GemError: the model can't be loaded, or wrote nothing; or the text is not a str.
+        GemError: the model can't be loaded, can't write, or wrote nothing; text or prompt is no str, or both are given.
 
     Example:
         >>> import gem, grounding
-        >>> said = gem.explain(grounding.sample_path("ptbxl_286"), text="LBBB, rate 75. No LBBB.")
+        >>> said = gem.explain(grounding.sample_path("ptbxl_286"), text="LBBB. No LBBB.")
         >>> [(claim.text, claim.verdict) for claim in said.claims]
-        [('LBBB', 'supported'), ('rate 75', 'supported'), ('LBBB', 'contradicted')]
+        [('LBBB', 'supported'), ('LBBB', 'contradicted')]
     """
-    single = isinstance(record_or_path, ECGRecord | str | Path)
-    many: list[Any] = [record_or_path] if single else list(record_or_path)  # type: ignore[arg-type]
-    if text is not None:
-        return _grounded(many, text, single)
-    records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
-    loaded = load_once(str(model)) if isinstance(model, str | Path) else model
-    out: list[Explanation] = []
-    for first in range(0, len(records), BATCH_SIZE):
-        batch = records[first : first + BATCH_SIZE]
-        out += _explanations(batch, [grounding.measure(record) for record in batch], loaded, model_name(model))
-    return out[0] if single else out
-
-
-def _grounded(many: list[Any], text: Any, single: bool) -> Explanation | list[Explanation]:
-    texts = [text] if single else text
-    if not isinstance(texts, list | tuple) or len(texts) != len(many):
+    several = isinstance(record_or_path, list | tuple)
+    many = list(record_or_path) if several else [record_or_path]
+    if prompt is not None and (text is not None or not isinstance(prompt, str)):
         raise GemInputError(
-            f"{len(many)} recordings and {len(texts) if isinstance(texts, list | tuple) else 1} texts",
+            "a prompt beside a text" if text is not None else f"the prompt is {type(prompt).__name__}",
+            where="prompt",
+            remedy="a given text is grounded, and no model is asked" if text is not None else "pass a str",
+        )
+    texts = None if text is None else _texts(text, len(many), several)
+    subjects = [read_subject(item, reading) for item in many]
+    if texts is not None:
+        out = [ground(subject.record, one) for subject, one in zip(subjects, texts, strict=True)]
+        return out if several else out[0]
+    loaded = load_once(str(model)) if isinstance(model, str | Path) else model
+    free = prompt is not None or not writes_from_facts(loaded)
+    if free:
+        check_can_write(loaded)
+    explanations: list[Explanation] = []
+    size = FREE_BATCH_SIZE if free and is_large(loaded) else BATCH_SIZE
+    for first in range(0, len(subjects), size):
+        batch = subjects[first : first + size]
+        records = [subject.record for subject in batch]
+        measurements = [grounding.measure(record) for record in records]
+        if free:
+            explanations += _free_explanations(batch, measurements, loaded, prompt, model_name(model))
+        else:
+            explanations += _explanations(records, measurements, loaded, model_name(model))
+    return explanations if several else explanations[0]
+
+
+def _texts(text: Any, count: int, several: bool) -> list[str]:
+    texts = text if several else [text]
+    if not isinstance(texts, list | tuple) or len(texts) != count:
+        raise GemInputError(
+            f"{count} recordings and {len(texts) if isinstance(texts, list | tuple) else 1} texts",
             where="text",
             remedy="pass a list with a text for each recording",
         )
-    for one in texts:  # before anything is measured
+    for one in texts:
         if not isinstance(one, str):
             raise GemInputError(f"the text is {type(one).__name__}", where="text", remedy="pass a str")
-    records = [item if isinstance(item, ECGRecord) else grounding.read_record(item) for item in many]
-    out = [ground(record, one) for record, one in zip(records, texts, strict=True)]
-    return out[0] if single else out
+    return list(texts)
+
+
+def writes_from_facts(model: Any) -> bool:
+    """Whether a model cites facts by tags, as gem-nano does, and not a family's own free answers.
+
+    Args:
+        model: a model from ``gem.load``.
+    """
+    if not hasattr(model.processor, "tokenizer"):
+        return True
+    tokenizer = model.processor.tokenizer
+    return tokenizer is not None and "<pr>" in tokenizer.get_vocab()
+
+
+def check_can_write(model: Any) -> None:
+    """Check that a model can be asked about a recording.
+
+    Args:
+        model: a model from ``gem.load``.
+
+    Raises:
+        GemConfigError: what it lacks: a language model, a tokenizer, or the encoder that its features come from.
+    """
+    config = model.config
+    if getattr(config, "fusion", None) is None or config.fusion == "none":
+        raise GemConfigError(
+            "this model writes no answers",
+            where=model_name(model),
+            remedy="model.classify() gives probabilities, an ECG-CoCa's zero_shot() and caption() compare with texts",
+        )
+    if model.processor.tokenizer is None:
+        raise GemConfigError(
+            "the model came without a tokenizer",
+            where=model_name(model),
+            remedy="put the tokenizer's files of its language model into the folder, or set model.processor.tokenizer",
+        )
+    if (config.ecg_encoder or {}).get("name") == "ecg_features":
+        width = (config.ecg_encoder.get("kwargs") or {}).get("width")
+        raise GemConfigError(
+            f"this MEIT folder holds no ECG encoder: its model takes {width} features of MEIT's ResNet for a recording",
+            where=model_name(model),
+            remedy="add the encoder's weights (ecg_encoder.*), or call model.generate(input_ids, ecg=features)",
+        )
+
+
+def is_large(model: Any) -> bool:
+    """Whether a batch of ``BATCH_SIZE`` free answers may need more memory than there is.
+
+    Args:
+        model: a model from ``gem.load``.
+    """
+    return bool(sum(part.numel() for part in model.parameters()) > SMALL_MODEL)
+
+
+def _free_explanations(
+    subjects: Sequence[Subject], measurements: Sequence[Measurement], model: Any, prompt: str | None, name: str
+) -> list[Explanation]:
+    asked = prompt or (getattr(model.config, "asking", None) or {}).get("prompt") or DEFAULT_PROMPT
+    records = [subject.record for subject in subjects]
+    seen = [subject.picture for subject in subjects] if any(one.picture is not None for one in subjects) else None
+    with one_thread(model):
+        encoded = encode_records(model, records, measurements, seen)
+        chances = encoded.probabilities()
+        texts = encoded.answer([asked] * len(records))
+    out = []
+    for record, measurement, text, chance in zip(records, measurements, texts, chances, strict=True):
+        if not text:
+            raise GemError("the model wrote nothing", where=record.record_id, remedy="try another prompt or model")
+        silence = reason_for_silence(model, measurement)
+        grounded = ground(record, text, measurement, name)
+        out.append(replace(grounded, probabilities={} if silence else chance, silence=silence))
+    return out
 
 
 def model_name(model: Any) -> str:

@@ -34,7 +34,7 @@ class GemProcessor:
         signal: contract of the ECG encoder, or None.
         picture: ``{"mode", "size", "mean", "std", "background", "grid_pinpoints"}``, or None.
         tokenizer: a transformers tokenizer, or None for encoders alone.
-        placeholder: text that marks where the encoder tokens go.
+        placeholder: text that marks where the encoder tokens go; None where they don't go into the prompt (MEIT).
         placeholder_token_id: its id.
         conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
         compat: do what the published code does: rows in file order, no resampling, centre crop.
@@ -49,7 +49,7 @@ class GemProcessor:
         signal: SignalContract | dict[str, Any] | None = None,
         picture: dict[str, Any] | None = None,
         tokenizer: Any = None,
-        placeholder: str = "<ecg>",
+        placeholder: str | None = "<ecg>",
         placeholder_token_id: int = -200,
         conversation: str | None = None,
         compat: bool = False,
@@ -82,7 +82,7 @@ class GemProcessor:
             config.signal if config.ecg_encoder else None,
             config.picture if config.vision_encoder else None,
             tokenizer,
-            config.placeholder,
+            None if config.fusion == "prefix_kv" else config.placeholder,
             config.placeholder_token_id,
             config.conversation,
             compat,
@@ -203,8 +203,7 @@ class GemProcessor:
         if not ("ecg" in out or "pixel_values" in out):
             raise GemInputError("neither a recording nor a picture that this model can look at")
         if prompt is not None:
-            texts = [str(text) for text in _as_list(prompt, size)]
-            out |= self.encode_prompts(texts)
+            out |= self.encode_prompts(_texts(_as_list(prompt, size)))
         return out
 
     def signal(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
@@ -302,6 +301,8 @@ class GemProcessor:
             raise GemConfigError(
                 "the model came without a tokenizer", remedy="set model.processor.tokenizer, or pass input_ids yourself"
             )
+        if self.placeholder is None:
+            return self.encode_text(text if self.conversation is None else self.conversation.replace("{prompt}", text))
         if self.placeholder not in text:
             text = f"{self.placeholder}\n{text}"
         if self.conversation is not None:
@@ -355,6 +356,17 @@ class GemProcessor:
         """
         values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
         return str(self.tokenizer.decode([value for value in values if value >= 0], skip_special_tokens=True))
+
+
+def _texts(prompts: Sequence[Any]) -> list[str]:
+    for one in prompts:
+        if isinstance(one, dict):
+            raise GemInputError(
+                "a message is not a prompt", where="prompt", remedy="use processor.apply_chat_template(messages)"
+            )
+        if not isinstance(one, str):
+            raise GemInputError(f"a prompt is {type(one).__name__}", where="prompt", remedy="pass a str for each row")
+    return list(prompts)
 
 
 def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> Tensor:

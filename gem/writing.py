@@ -27,6 +27,7 @@ class EncodedRecords:
         inputs: the processor's tensors, on the model's device.
         encoded: what the model's encoders made of them; ``None`` for a model without ``encode``.
         measurements: of the recordings, if the model takes measured values; ``None`` if it does not.
+        pictures: of the recordings, ``None`` for one that is drawn.
     """
 
     model: Any
@@ -34,6 +35,7 @@ class EncodedRecords:
     inputs: dict[str, Any]
     encoded: Any
     measurements: Sequence[Measurement] | None = None
+    pictures: Sequence[Any] | None = None
 
     def probabilities(self) -> list[dict[str, float]]:
         """Class -> probability of the classification head, for each recording; empty where the model has none."""
@@ -53,21 +55,70 @@ class EncodedRecords:
         Args:
             items: the facts of each recording, from which its prompt is made.
         """
+        return self._generated([prompt(facts) for facts in items], max_new_tokens=MAX_NEW_TOKENS)
+
+    def answer(self, prompts: Sequence[str]) -> list[str]:
+        """The model's free answers, decoded greedily in the family's own conversation, up to its own stop words.
+
+        Args:
+            prompts: one for each recording.
+        """
+        asking = getattr(self.model.config, "asking", None) or {}
+        stop, tokenizer = list(asking.get("stop") or ()), self.model.processor.tokenizer
+        limits: dict[str, Any] = {"max_new_tokens": asking.get("max_new_tokens") or MAX_NEW_TOKENS}
+        if asking.get("max_length"):  # counted with the prompt
+            longest = max(len(self.model.processor.encode_prompt(text)) for text in prompts)
+            limits["max_new_tokens"] = max(1, asking["max_length"] - longest)
+        if tokenizer.eos_token_id is not None and self.model.generation_config.eos_token_id is None:
+            limits["eos_token_id"] = tokenizer.eos_token_id
+        if stop:
+            limits["stopping_criteria"] = stop_at(stop, tokenizer)
+        texts = self._generated(prompts, **limits)
+        for word in stop:
+            texts = [text.partition(word)[0] for text in texts]
+        return [text.strip() for text in texts]
+
+    def _generated(self, prompts: Sequence[str], **options: Any) -> list[str]:
         import torch
 
-        processor, prompts = self.model.processor, [prompt(facts) for facts in items]
+        processor = self.model.processor
         if self.encoded is None:
-            inputs = _to_device(self.model, _prepared(self.model, self.records, self.measurements, prompt=prompts))
+            more: dict[str, Any] = {} if self.pictures is None else {"picture": list(self.pictures)}
+            inputs = _prepared(self.model, self.records, self.measurements, prompt=list(prompts), **more)
+            inputs = _to_device(self.model, inputs)
         else:
             inputs = _to_device(self.model, processor.encode_prompts(prompts)) | {"encoded": self.encoded}
         with torch.inference_mode():
-            ids = self.model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+            ids = self.model.generate(**inputs, do_sample=False, **options)
         start = inputs["input_ids"].shape[1]  # the prompt comes first
         return [str(processor.decode(row[start:])) for row in ids]
 
 
+def stop_at(words: Sequence[str], tokenizer: Any) -> Any:
+    """Stopping criteria for ``generate``: a row ends where one of some words is written.
+
+    Args:
+        words: such as ``"</s>"``.
+        tokenizer: of the model.
+    """
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    last = max(map(len, words)) + 4  # a token has at least one character
+
+    class StopWords(StoppingCriteria):
+        def __call__(self, input_ids: Any, scores: Any, **options: Any) -> Any:
+            tails = [tokenizer.decode([one for one in row[-last:].tolist() if one >= 0]) for row in input_ids]
+            return torch.tensor([any(word in tail for word in words) for tail in tails], device=input_ids.device)
+
+    return StoppingCriteriaList([StopWords()])
+
+
 def encode_records(
-    model: Any, records: Sequence[ECGRecord], measurements: Sequence[Measurement] | None = None
+    model: Any,
+    records: Sequence[ECGRecord],
+    measurements: Sequence[Measurement] | None = None,
+    pictures: Sequence[Any] | None = None,
 ) -> EncodedRecords:
     """Prepare recordings for a model, and encode them once for classification and text if it has ``encode``.
 
@@ -75,16 +126,18 @@ def encode_records(
         model: a model from ``gem.load``.
         records: the recordings of one batch.
         measurements: of these recordings; a model that takes measured values measures them itself when None.
+        pictures: of these recordings, as they were taken; None draws them on ECG paper if the model takes pictures.
     """
     import torch
 
     measurements = measurements if getattr(model.processor, "measured", None) else None
-    inputs = _to_device(model, _prepared(model, records, measurements))
+    more: dict[str, Any] = {} if pictures is None else {"picture": list(pictures)}
+    inputs = _to_device(model, _prepared(model, records, measurements, **more))
     encoded = None
     if hasattr(model, "encode") and getattr(model.config, "fusion", "none") != "none":
         with torch.inference_mode():
             encoded = model.encode(**inputs)
-    return EncodedRecords(model, records, inputs, encoded, measurements)
+    return EncodedRecords(model, records, inputs, encoded, measurements, pictures)
 
 
 def write_answers(model: Any, prompts: Sequence[str]) -> list[str]:

@@ -112,7 +112,7 @@ LAYERS = (
     # gem at run time
     {"gem.errors", "gem.labels", "gem.extras", "gem.forking", "gem.terminal", "gem.extensions", "gem.views"},
     {"gem.untrusted", "gem.explanation", "gem.answer", "gem.writing", "gem.measured"},
-    {"gem.grounded"},
+    {"gem.grounded", "gem.subjects"},
     {"gem.configuration", "gem.tokenizer", "gem.kernels"},
     {"gem.encoders"},
     {"gem.fusion", "gem.outputs"},

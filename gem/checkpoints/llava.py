@@ -21,6 +21,24 @@ CONVERSATION = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, "
     "and polite answers to the human's questions. USER: {prompt} ASSISTANT:"
 )
+# those of LLaVA-1.6's other decoders, with the texts at which an answer ends
+CONVERSATIONS = {
+    "llama": (CONVERSATION, "</s>"),
+    "mistral": ("[INST] {prompt} [/INST]", "</s>"),
+    "qwen2": (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n{prompt}<|im_end|>\n"
+        "<|im_start|>assistant\n",
+        "<|im_end|>",
+    ),
+}
+# GEM's question is the one its data was made with; the others' releases hold no fixed one
+QUESTIONS = {
+    "GEM": "Interpret the provided ECG image, identify key features and abnormalities in each lead, and generate a "
+    "clinical diagnosis that is supported by the observed evidence.",
+    "ECG-Chat": "Provide the report for this ECG.",
+    "PULSE / LLaVA-1.6": "Write a clinical report based on this ECG image.",
+}
+LONGEST_ANSWER = 1024  # tokens, in the published evaluations
 TEXT_KEYS = (
     "vocab_size",
     "max_position_embeddings",
@@ -121,7 +139,9 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
     ignored = {key for key in shapes if BUFFERS.search(key)}
     if merge != "spatial_unpad" or not has_vision:
         ignored |= {"model.image_newline"} & set(shapes)
-    text = text_config(config, shapes, "", DECODERS.get(config.get("model_type", ""), "llama"))
+    decoder = DECODERS.get(config.get("model_type", ""), "llama")
+    text = text_config(config, shapes, "", decoder)
+    conversation, stop = CONVERSATIONS[decoder]
     if text.get("tie_word_embeddings"):
         ignored |= {"lm_head.weight"} & set(shapes)
     image = _picture_projector(config, shapes)
@@ -142,7 +162,8 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
             placeholder="<image>" if has_vision else "<ecg>",
             picture=_picture(folder, config, shapes, vision) if has_vision else None,
             merge=merge,
-            conversation=CONVERSATION,
+            conversation=conversation,
+            asking={"prompt": QUESTIONS[source], "stop": [stop], "max_new_tokens": LONGEST_ANSWER},
             tune={
                 "source": source,
                 "licence": "none stated (ECG-Chat)"

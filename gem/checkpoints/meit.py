@@ -9,6 +9,11 @@ from ..configuration import GemConfig
 from ..errors import GemCheckpointError
 from .llava import BUFFERS, PublishedLayout, Shapes, text_config
 
+QUESTION = (
+    "Given the ECG signal embeddings, please help me to generate an accurate description for this ECG signal "
+    "embeddings."
+)
+
 
 def rename(key: str) -> str:
     """Our name of a published key.
@@ -61,6 +66,8 @@ def read_layout(folder: Path, config: dict[str, Any], shapes: Shapes) -> Publish
         text_config=text,
         fusion="prefix_kv",
         ecg_projector={"type": "meit", "hidden": hidden},
+        # every report was trained with one fixed instruction, and decoded in 128 tokens with the prompt
+        asking={"prompt": QUESTION, "stop": [], "max_length": 128},
         conversation="<|user|>\n{prompt}\n<|assistant|>\n",
         tune={"source": "MEIT", "licence": "Apache-2.0"},
     )

@@ -95,18 +95,17 @@ def coca(folder: Path) -> Path:
     return folder
 
 
-def published(folder: Path) -> Path:
-    """GEM's published layout."""
+def published(folder: Path, ecg: bool = True) -> Path:
+    """GEM's published layout; without the ECG tower PULSE's."""
     torch.manual_seed(0)
-    model = GemForConditionalGeneration(
-        GemConfig(
-            ecg_encoder={"name": "ecg_coca", "kwargs": {"width": 64, "layers": 1, "embed_dim": 16}},
-            vision_encoder={"name": "clip_vision", "kwargs": {"config": CLIP}},
-            text_config=TEXT,
-            ecg_projector={"type": "linear", "width": 32},
-            share_projector=True,
-        )
-    )
+    signal = {
+        "ecg_encoder": {"name": "ecg_coca", "kwargs": {"width": 64, "layers": 1, "embed_dim": 16}},
+        "ecg_projector": {"type": "linear", "width": 32},
+        "share_projector": True,
+    }
+    vision = {"name": "clip_vision", "kwargs": {"config": CLIP}}
+    settings: dict[str, Any] = signal if ecg else {}
+    model = GemForConditionalGeneration(GemConfig(vision_encoder=vision, text_config=TEXT, **settings))
     tensors = {}
     for key, value in model.state_dict().items():
         mine, theirs = next(pair for pair in LLAVA_KEYS if key.startswith(pair[0]))
@@ -121,8 +120,7 @@ def published(folder: Path) -> Path:
         "mm_vision_select_layer": -2,
         "mm_vision_select_feature": "patch",
         "mm_patch_merge_type": "flat",
-        "mm_ecg_tower": "somewhere.pt",
-        "ecg_projector_type": "linear",
+        **({"mm_ecg_tower": "somewhere.pt", "ecg_projector_type": "linear"} if ecg else {}),
         "image_aspect_ratio": "anyres",
         "image_grid_pinpoints": "[(28, 56), (56, 28)]",
         "rope_theta": 10000.0,
@@ -144,6 +142,26 @@ def published(folder: Path) -> Path:
             }
         )
     )
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def meit(folder: Path, encoder: bool = True) -> Path:
+    """MEIT's layout, with or without its ResNet."""
+    torch.manual_seed(0)
+    settings = {"name": "ecg_resnet"} if encoder else {"name": "ecg_features", "kwargs": {"width": 2048}}
+    head = {"type": "meit", "hidden": 16}
+    model = GemForConditionalGeneration(
+        GemConfig(ecg_encoder=settings, ecg_projector=head, fusion="prefix_kv", text_config=TEXT)
+    )
+    keys = (("language_model.", "llm."), ("ecg_projector.", "proj_ecg."), ("ecg_encoder.", "ecg_encoder."))
+    tensors = {}
+    for key, value in model.state_dict().items():
+        mine, theirs = next(pair for pair in keys if key.startswith(pair[0]))
+        tensors[theirs + key.removeprefix(mine)] = value.contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({"llama": TEXT, "ecg_layers": "all"}))
     tokenizer().save_pretrained(folder)
     return folder
 
