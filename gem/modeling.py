@@ -20,12 +20,12 @@ from transformers import (
 from . import forking  # noqa: F401  (a forked child can use a model)
 from .configuration import GemConfig
 from .encoders.contract import SignalContract
-from .encoders.registry import Encoder, build_encoder
+from .encoders.registry import Encoder, build_kind
 from .errors import GemConfigError, GemInputError
 from .extras import how_to_install
 from .fusion import prefix, towers
 from .fusion.heads import ClassificationHead
-from .fusion.merge import Merged, merge_tokens, project_and_merge
+from .fusion.merge import Merged, gather_places, merge_tokens, project_and_merge
 from .fusion.projectors import build_projector
 from .kernels.graph import Graphs
 from .labels import IGNORE
@@ -70,8 +70,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise GemConfigError("the config names neither an ecg_encoder nor a vision_encoder")
         if config.fusion != "none" and config.text_config is None:
             raise GemConfigError(f"fusion {config.fusion!r} needs a text_config", remedy='or set fusion to "none"')
-        self.ecg_encoder = _encoder(config.ecg_encoder, "ecg")
-        self.vision_encoder = _encoder(config.vision_encoder, "vision")
+        self.ecg_encoder = build_kind(config.ecg_encoder, "ecg")
+        self.vision_encoder = build_kind(config.vision_encoder, "vision")
         self.ecg_projector: nn.Module | None = None
         self.vision_projector: nn.Module | None = None
         hidden = config.hidden_size
@@ -267,7 +267,12 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
     ) -> Merged | None:
         """The merged sequence; None if there is neither input nor placeholder."""
         if len(encoded) not in (0, len(input_ids)):
-            raise GemInputError(f"{len(input_ids)} prompts but {len(encoded)} recordings or pictures")
+            if labels is not None or int((input_ids == self.config.placeholder_token_id).sum()) != len(encoded):
+                raise GemInputError(f"{len(input_ids)} prompts but {len(encoded)} recordings or pictures")
+            place, mask = self.config.placeholder_token_id, attention_mask
+            blocks = encoded.blocks(with_ecg=self.config.fusion == "tokens")
+            ids, mask, rows = gather_places(input_ids, mask, blocks, self._embed, place)
+            return merge_tokens(ids, self._embed(ids), rows, place, mask, None)
         sources = (encoded.ecg if self.config.fusion == "tokens" else None, encoded.vision)
         nothing = all(row is None for rows in sources for row in rows or [])
         if nothing and not bool((input_ids == self.config.placeholder_token_id).any()):
@@ -333,7 +338,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Forward pass.
 
         Args:
-            input_ids: (B, L), one placeholder per row that has a recording or picture.
+            input_ids: (B, L), one placeholder per row that has a recording or picture. Without ``labels``, rows may
+                have several: ``ecg`` and ``pixel_values`` then have an entry for each, in the placeholders' order.
             attention_mask: (B, L).
             ecg: (B, leads, samples), or None.
             pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W), or None.
@@ -361,7 +367,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         encoded = Encoded()
         if ecg is not None or pixel_values is not None or measured is not None:
-            prompted = input_ids is not None and inputs_embeds is None
+            rows = None if input_ids is None else len(input_ids)
+            prompted = inputs_embeds is None and rows == len(pixel_values or () if ecg is None else ecg)
             encoded = self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, measured, prompted)
         out = GemOutput(class_logits=encoded.class_logits)
         if class_labels is not None:
@@ -480,17 +487,6 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
 # Any, because transformers types it for a protocol that only its own classes match
 _transformers_generate: Any = GenerationMixin.generate
-
-
-def _encoder(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
-    if settings is None:
-        return None
-    if "name" not in settings:
-        raise GemConfigError(f"{kind}_encoder has no name", remedy="gem.list_encoders() lists them")
-    encoder = build_encoder(settings["name"], settings.get("kwargs"))
-    if encoder.kind != kind:
-        raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")
-    return encoder
 
 
 for _auto in (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText):

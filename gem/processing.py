@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from transformers import BatchFeature, ProcessorMixin
 
 from grounding import ECGRecord, Measurement
 
@@ -19,7 +20,9 @@ from . import measured as measuring
 from .configuration import GemConfig, check_names, check_picture, check_prompt
 from .encoders.contract import SignalContract
 from .errors import GemConfigError, GemInputError
-from .fusion.tiles import best_resolution
+from .messages import read_messages, rendered
+from .pictures import drawn, prepare_picture, rgb
+from .snapshots import local_folder
 from .tokenizer import load_tokenizer
 from .untrusted import as_checkpoint_error, check_arguments, check_numbers, read_json
 
@@ -27,7 +30,7 @@ FILE = "gem_processor.json"
 Picture = Image.Image | NDArray[np.uint8]
 
 
-class GemProcessor:
+class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
     """Executes the signal contract, prepares the picture, tokenises the prompt.
 
     Args:
@@ -68,6 +71,7 @@ class GemProcessor:
         self.placeholder_token_id = placeholder_token_id
         self.conversation = conversation
         self.compat = compat
+        self.chat_template = None  # of transformers' own processors; ours is ``conversation``
 
     @classmethod
     def from_config(cls, config: GemConfig, tokenizer: Any = None, compat: bool = False) -> GemProcessor:
@@ -103,13 +107,24 @@ class GemProcessor:
             lines.append(f"  text: {type(self.tokenizer).__name__}, {len(self.tokenizer)} tokens, {self.placeholder!r}")
         return "\n".join(lines)
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(  # type: ignore[override,unused-ignore]
+        self, save_directory: str | Path, push_to_hub: bool = False, **options: Any
+    ) -> None:
         """Write ``gem_processor.json`` and the tokenizer's files.
 
         Args:
-            folder: created if it does not exist.
+            save_directory: created if it does not exist.
+            push_to_hub: not done here.
+            **options: accepted because transformers' ``Trainer`` passes them, and not used.
+
+        Raises:
+            GemConfigError: ``push_to_hub``.
         """
-        path = Path(folder)
+        if push_to_hub:
+            raise GemConfigError(
+                "nothing is sent from here", remedy="save to a folder, and upload it by the hub's tools"
+            )
+        path = Path(save_directory)
         path.mkdir(parents=True, exist_ok=True)
         values = {
             "signal": self.contract.to_dict() if self.contract else None,
@@ -125,18 +140,23 @@ class GemProcessor:
             self.tokenizer.save_pretrained(path)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **options: Any) -> GemProcessor:
+    def from_pretrained(  # type: ignore[override,unused-ignore]
+        cls, pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> GemProcessor:
         """Read what ``save_pretrained`` wrote.
 
         Args:
-            folder: a local folder; nothing is downloaded.
-            **options: accepted because ``AutoProcessor`` passes them, and not used.
+            pretrained_model_name_or_path: a folder, or a repository of the hub that lies in its local cache; nothing is
+                downloaded.
+            **options: ``cache_dir`` and ``revision`` of the local cache; others are accepted because ``AutoProcessor``
+                passes them, and not used.
 
         Raises:
             GemConfigError: the folder holds no processor.
             GemCheckpointError: its files can't be read, or hold settings that no processor has.
         """
-        path = Path(folder)
+        names = ("cache_dir", "revision")
+        path = local_folder(pretrained_model_name_or_path, **{name: options.get(name) for name in names})
         if not (path / FILE).is_file():
             raise GemConfigError(f"no {FILE}", where=str(path), remedy="save it with processor.save_pretrained")
         values = read_json(path / FILE)
@@ -145,7 +165,7 @@ class GemProcessor:
             check_numbers(values, "the processor")
             return cls(**values, tokenizer=load_tokenizer(path))
 
-    def __call__(
+    def __call__(  # type: ignore[override,unused-ignore]
         self,
         record: ECGRecord | Sequence[ECGRecord | None] | None = None,
         picture: Picture | Sequence[Picture | None] | bool | None = None,
@@ -153,7 +173,8 @@ class GemProcessor:
         compat: bool | None = None,
         int16: bool = False,
         measurement: Measurement | Sequence[Measurement | None] | bool | None = None,
-    ) -> dict[str, Any]:
+        **options: Any,
+    ) -> BatchFeature:
         """Prepare one sample, or a batch given as lists.
 
         Args:
@@ -165,17 +186,20 @@ class GemProcessor:
                 copy there.
             measurement: of the recording(s); None measures a recording if the model takes measured values; False
                 passes none.
+            **options: ``images`` and ``text``, transformers' names of ``picture`` and ``prompt``; ``return_tensors``,
+                which is ``"pt"``.
 
         Returns:
-            Keyword arguments for the model: ``ecg`` (B, leads, samples), ``pixel_values`` (B, 3, H, W) or B tensors
-            (tiles, 3, H, W) with ``image_sizes``, ``measured`` (B, values), NaN where something was not measured,
-            ``input_ids``, ``attention_mask`` (B, L), padded on the left, and ``ecg_mask``/``pixel_mask`` (B,) where
-            some rows lack an input.
+            Keyword arguments for the model, as a ``BatchFeature``: ``ecg`` (B, leads, samples), ``pixel_values``
+            (B, 3, H, W) or B tensors (tiles, 3, H, W) with ``image_sizes``, ``measured`` (B, values), NaN where
+            something was not measured, ``input_ids``, ``attention_mask`` (B, L), padded on the left, and
+            ``ecg_mask``/``pixel_mask`` (B,) where some rows lack an input.
 
         Raises:
             GemInputError: nothing to look at, lists of different lengths, a recording outside the contract, or a
                 measurement of another recording.
         """
+        picture, prompt = _by_their_names(picture, prompt, options)
         compat = self.compat if compat is None else compat
         many = [value for value in (record, picture, prompt, measurement) if isinstance(value, list | tuple)]
         size = len(many[0]) if many else 1
@@ -193,18 +217,77 @@ class GemProcessor:
             if any(item is None for item in records):
                 out["ecg_mask"] = torch.tensor([item is not None for item in records])
         if self.picture is not None and picture is not False:
-            drawn = [
-                _draw(item) if image is None and item is not None else image
+            pages = [
+                drawn(item) if image is None and item is not None else image
                 for item, image in zip(records, pictures, strict=True)
             ]
-            out |= self._pictures(drawn, compat)
+            out |= self._pictures(pages, compat)
         if self.measured is not None and measurement is not False:
             out |= self._measured(records, _as_list(measurement, size))
         if not ("ecg" in out or "pixel_values" in out):
             raise GemInputError("neither a recording nor a picture that this model can look at")
         if prompt is not None:
             out |= self.encode_prompts(_texts(_as_list(prompt, size)))
-        return out
+        return BatchFeature(out)
+
+    def apply_chat_template(  # type: ignore[override,unused-ignore]
+        self,
+        conversation: Any,
+        tokenize: bool = False,
+        add_generation_prompt: bool = True,
+        return_dict: bool = True,
+        return_tensors: str | None = "pt",
+        compat: bool | None = None,
+        **options: Any,
+    ) -> Any:
+        """Messages with ECGs and pictures as a text in the family's template, or as what the model takes.
+
+        Args:
+            conversation: messages (``{"role", "content"}``), or a list of conversations. Content is a str, or a list of
+                parts: ``{"type": "text", "text": ...}``, ``{"type": "ecg", "ecg": ...}`` (a record, path or array),
+                ``{"type": "image", "image": ...}`` (a PIL picture or path); several of them in one conversation, too.
+            tokenize: whether to prepare inputs, instead of the text.
+            add_generation_prompt: the model is to answer; False for a conversation that ends with an answer.
+            return_dict: with ``tokenize``, all inputs, and not the ids alone.
+            return_tensors: ``"pt"``.
+            compat: as in ``__call__``.
+            **options: of transformers' templates; none of them (``tools``, ``documents``, ...) is supported.
+
+        Returns:
+            A str (or a list of them), a ``BatchFeature`` for ``model.generate``, or ids (B, L).
+
+        Raises:
+            GemInputError: messages of another form, or parts that the model can't look at.
+        """
+        _refuse(options, return_tensors)
+        several = (
+            isinstance(conversation, Sequence) and bool(conversation) and isinstance(conversation[0], list | tuple)
+        )
+        place, end = self.placeholder or "<ecg>", getattr(self.tokenizer, "eos_token", None) or ""
+        rows = [read_messages(one, place) for one in (conversation if several else [conversation])]
+        texts = [rendered(messages, self.conversation, end, add_generation_prompt) for messages in rows]
+        shown = [[pair for message in messages for pair in message.shown] for messages in rows]
+        if self.placeholder is None:
+            if any(len(pairs) > 1 for pairs in shown):
+                raise GemInputError("several ECGs", where="messages", remedy="this family takes one for a conversation")
+            texts = [text.replace(f"{place}\n", "") for text in texts]
+        if not tokenize:
+            return texts if several else texts[0]
+        ids = self._padded([self._ids(text) for text in texts])
+        pairs = [pair for row in shown for pair in row]
+        if not return_dict:
+            return ids["input_ids"]
+        if not pairs:
+            return BatchFeature(ids)
+        self._check_shown(pairs)
+        records, pictures = (list(one) for one in zip(*pairs, strict=True))
+        picture = pictures if any(one is not None for one in pictures) else None
+        return BatchFeature({**self(records, picture, compat=compat, measurement=False), **ids})
+
+    def _check_shown(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        for record, picture in pairs:
+            if picture is not None and self.picture is None and record is None:
+                raise GemInputError("this model takes no pictures", where="messages", remedy="show it the ECG")
 
     def signal(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
         """The recording as the encoder expects it.
@@ -248,12 +331,12 @@ class GemProcessor:
         mode = self.picture.get("mode", "letterbox")
         if compat:
             mode = self.picture.get("compat_mode", mode)
-        ready = [None if image is None else prepare_picture(_rgb(image), self.picture, mode) for image in images]
+        ready = [None if image is None else prepare_picture(rgb(image), self.picture, mode) for image in images]
         empty = torch.zeros_like(next(item for item in ready if item is not None))
         rows = [empty if item is None else item for item in ready]
         out: dict[str, Any] = {"pixel_values": rows if mode == "anyres" else torch.cat(rows)}
         if mode == "anyres":
-            out["image_sizes"] = [(1, 1) if image is None else _rgb(image).size for image in images]
+            out["image_sizes"] = [(1, 1) if image is None else rgb(image).size for image in images]
         if any(image is None for image in images):
             out["pixel_mask"] = torch.tensor([image is not None for image in images])
         return out
@@ -267,7 +350,9 @@ class GemProcessor:
         Returns:
             ``input_ids`` and ``attention_mask`` (B, L), padded on the left.
         """
-        rows = [self.encode_prompt(text) for text in texts]
+        return self._padded([self.encode_prompt(text) for text in texts])
+
+    def _padded(self, rows: Sequence[list[int]]) -> dict[str, Tensor]:
         longest, pad = max(map(len, rows)), self.tokenizer.pad_token_id or 0
         return {
             "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
@@ -307,19 +392,28 @@ class GemProcessor:
             text = f"{self.placeholder}\n{text}"
         if self.conversation is not None:
             text = self.conversation.replace("{prompt}", text)
-        parts = text.split(self.placeholder)
-        if len(parts) != 2:
-            raise GemInputError(f"{len(parts) - 1} placeholders {self.placeholder!r} in one prompt", remedy="use one")
-        first = list(self.tokenizer(parts[0])["input_ids"])
-        second = list(self.tokenizer(parts[1])["input_ids"])
+        places = text.count(self.placeholder)
+        if places != 1:
+            raise GemInputError(f"{places} placeholders {self.placeholder!r} in one prompt", remedy="use one")
+        return self._ids(text)
+
+    def _ids(self, text: str) -> list[int]:
+        """Token ids of a whole text, with the placeholder's id wherever it stands."""
+        if self.tokenizer is None:
+            raise GemConfigError("the model came without a tokenizer", remedy="set model.processor.tokenizer")
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        if first and end is not None and first[-1] == end:
-            first.pop()  # some tokenizers end every text with eos, which must not stand inside the prompt
-        if second and end is not None and second[-1] == end:
-            second.pop()
-        if second and begin is not None and second[0] == begin:
-            second.pop(0)
-        return [*first, self.placeholder_token_id, *second]
+        parts = [text] if self.placeholder is None else text.split(self.placeholder)
+        ids: list[int] = []
+        for number, part in enumerate(parts):
+            found = list(self.tokenizer(part)["input_ids"])
+            # some tokenizers end every text with eos, which must not stand inside the prompt
+            if found and end is not None and found[-1] == end and not part.endswith(str(self.tokenizer.eos_token)):
+                found.pop()
+            if number:
+                ids.append(self.placeholder_token_id)
+                found = found[1:] if found and begin is not None and found[0] == begin else found
+            ids += found
+        return ids
 
     def texts(self, texts: Sequence[str], longest: int = 77) -> dict[str, Tensor]:
         """Tokenise texts for ECG-CoCa's text tower: lower case, padded with 0 on the right.
@@ -348,14 +442,48 @@ class GemProcessor:
             "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
         }
 
-    def decode(self, ids: Tensor | Sequence[int]) -> str:
+    def decode(self, ids: Tensor | Sequence[int], **options: Any) -> str:  # type: ignore[override,unused-ignore]
         """Text of generated ids, without special tokens and the placeholder.
 
         Args:
             ids: (L,).
+            **options: of the tokenizer's ``decode``.
         """
         values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
-        return str(self.tokenizer.decode([value for value in values if value >= 0], skip_special_tokens=True))
+        options = {"skip_special_tokens": True, **options}
+        return str(self.tokenizer.decode([value for value in values if value >= 0], **options))
+
+    def batch_decode(  # type: ignore[override,unused-ignore]
+        self, ids: Tensor | Sequence[Sequence[int]], **options: Any
+    ) -> list[str]:
+        """``decode`` of each row.
+
+        Args:
+            ids: (B, L).
+            **options: of the tokenizer's ``decode``.
+        """
+        return [self.decode(row, **options) for row in ids]
+
+
+def _by_their_names(picture: Any, prompt: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Picture and prompt, which transformers calls ``images`` and ``text``."""
+    given = {name: options.pop(name) for name in ("images", "text") if options.get(name) is not None}
+    _refuse({name: value for name, value in options.items() if name not in ("images", "text")}, "pt")
+    for ours, theirs, value in (("picture", "images", picture), ("prompt", "text", prompt)):
+        if value is not None and theirs in given:
+            raise GemInputError(f"{ours} and {theirs} are the same", remedy="pass one of them")
+    return given.get("images", picture), given.get("text", prompt)
+
+
+def _refuse(options: dict[str, Any], return_tensors: Any) -> None:
+    """Raise an error for what is not supported; padding is on the left whatever is asked for."""
+    tensors = options.get("return_tensors", return_tensors)
+    if tensors not in ("pt", None):
+        raise GemInputError(f"return_tensors={tensors!r}", remedy='torch tensors alone: "pt"')
+    harmless = {"return_tensors", "padding", "padding_side"}
+    unknown = [name for name, value in options.items() if name not in harmless and value not in (None, False)]
+    if unknown:
+        raise GemInputError(f"{', '.join(sorted(unknown))} is not supported", where="processor", remedy="leave it out")
 
 
 def _texts(prompts: Sequence[Any]) -> list[str]:
@@ -367,97 +495,6 @@ def _texts(prompts: Sequence[Any]) -> list[str]:
         if not isinstance(one, str):
             raise GemInputError(f"a prompt is {type(one).__name__}", where="prompt", remedy="pass a str for each row")
     return list(prompts)
-
-
-def prepare_picture(image: Image.Image, settings: dict[str, Any], mode: str) -> Tensor:
-    """Resize, crop or tile a picture, and normalise it.
-
-    Args:
-        image: RGB.
-        settings: ``size`` (H, W), ``mean``, ``std``, ``grid_pinpoints`` (width, height), ``background``, and CLIP's
-            ``shortest_edge`` where it is not the height.
-        mode: ``"letterbox"`` (whole picture, background bars), ``"pad"`` (a square on the mean colour, then CLIP's
-            processing: LLaVA-1.5), ``"ori"`` (shortest side, centre crop: CLIP and the published GEM) or ``"anyres"``
-            (LLaVA-1.6 tiles).
-
-    Returns:
-        (tiles, 3, H, W), one tile except for ``anyres``.
-    """
-    height, width = settings["size"]
-    mean, std = settings["mean"], settings["std"]
-    edge = int(settings.get("shortest_edge") or height)
-    if mode == "ori":
-        tiles = [_centre_crop(image, edge, height)]
-    elif mode == "pad":
-        tiles = [_centre_crop(_squared(image, tuple(int(255 * value) for value in mean)), edge, height)]
-    elif mode == "anyres":
-        tiles = [
-            _centre_crop(tile, edge, height) for tile in _tiles(image, settings.get("grid_pinpoints", []), edge, height)
-        ]
-    else:
-        tiles = [_letterbox(image, width, height, tuple(settings.get("background", (255, 255, 255))))]
-    stacked = np.stack([np.asarray(tile, dtype=np.float32) for tile in tiles]) / np.float32(255)
-    normal = (stacked - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(normal.transpose(0, 3, 1, 2), dtype=np.float32))
-
-
-def _centre_crop(image: Image.Image, edge: int, size: int) -> Image.Image:
-    """CLIP's own processing: the shortest side to ``edge``, then the middle ``size`` x ``size``."""
-    width, height = image.size
-    # CLIP rounds the longer side down
-    wide, high = (edge, edge * height // width) if width <= height else (edge * width // height, edge)
-    resized = image.resize((wide, high), Image.Resampling.BICUBIC)
-    left, top = (wide - size) // 2, (high - size) // 2
-    return resized.crop((left, top, left + size, top + size))
-
-
-def _squared(image: Image.Image, color: tuple[int, ...]) -> Image.Image:
-    side = max(image.size)
-    canvas = Image.new("RGB", (side, side), color)
-    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return canvas
-
-
-def _letterbox(image: Image.Image, width: int, height: int, color: tuple[int, ...]) -> Image.Image:
-    scale = min(width / image.width, height / image.height)
-    wide, high = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    canvas = Image.new("RGB", (width, height), color)
-    canvas.paste(image.resize((wide, high), Image.Resampling.BICUBIC), ((width - wide) // 2, (height - high) // 2))
-    return canvas
-
-
-def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], edge: int, side: int) -> list[Image.Image]:
-    width, height = best_resolution(image.size, pinpoints)
-    scale = min(width / image.width, height / image.height)
-    by_width = width / image.width <= height / image.height
-    wide = width if by_width else min(int(np.ceil(image.width * scale)), width)
-    high = min(int(np.ceil(image.height * scale)), height) if by_width else height
-    canvas = Image.new("RGB", (width, height), (0, 0, 0))
-    # LLaVA-1.6 resizes with Pillow's default, bicubic
-    canvas.paste(image.resize((wide, high), Image.Resampling.BICUBIC), ((width - wide) // 2, (height - high) // 2))
-    boxes = [(x, y, x + side, y + side) for y in range(0, height, side) for x in range(0, width, side)]
-    base = image.resize((edge, edge), Image.Resampling.BICUBIC)  # without keeping the aspect ratio
-    return [base, *(canvas.crop(box) for box in boxes)]
-
-
-def _rgb(image: Any) -> Image.Image:
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3):
-            raise GemInputError(
-                f"a picture of {image.dtype} with {image.ndim} axes",
-                remedy="pass uint8, height x width x 3, or a PIL image",
-            )
-        image = Image.fromarray(image)
-    if not isinstance(image, Image.Image):
-        raise GemInputError(f"a picture is a PIL image or a uint8 array, not {type(image).__name__}")
-    return image.convert("RGB")
-
-
-def _draw(record: ECGRecord) -> Image.Image:
-    from grounding import render
-
-    drawn: Image.Image = render(record)
-    return drawn
 
 
 def _as_list(value: Any, size: int) -> list[Any]:

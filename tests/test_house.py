@@ -112,10 +112,11 @@ LAYERS = (
     # gem at run time
     {"gem.errors", "gem.labels", "gem.extras", "gem.forking", "gem.terminal", "gem.extensions", "gem.views"},
     {"gem.untrusted", "gem.explanation", "gem.answer", "gem.writing", "gem.measured"},
-    {"gem.grounded", "gem.subjects"},
-    {"gem.configuration", "gem.tokenizer", "gem.kernels"},
+    {"gem.grounded", "gem.subjects", "gem.snapshots"},
+    {"gem.configuration", "gem.tokenizer", "gem.kernels", "gem.messages"},
     {"gem.encoders"},
     {"gem.fusion", "gem.outputs"},
+    {"gem.pictures"},
     {"gem.modeling", "gem.processing"},
     {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},
     {"gem.explaining", "gem.asking"},

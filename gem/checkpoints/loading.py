@@ -11,6 +11,7 @@ from ..encoders.contract import SignalContract
 from ..errors import GemCheckpointError
 from ..forking import model_building_lock
 from ..processing import FILE, GemProcessor
+from ..snapshots import local_folder
 from ..tokenizer import load_tokenizer
 from ..untrusted import as_checkpoint_error, read_json
 
@@ -24,7 +25,8 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
     headers of its weights before a model is built. Several threads may load at once.
 
     Args:
-        name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout.
+        name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout;
+            or ``owner/name`` of a repository that lies in the hub's local cache.
         device: where to put it; the CPU when None.
         dtype: of the weights; when None float32 for our layout, and the files' own dtype for a published one.
 
@@ -48,7 +50,7 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
 
 
 def _folder(name_or_path: str | Path) -> Path:
-    folder = Path(name_or_path)
+    folder = local_folder(name_or_path)
     if not folder.exists() and (WEIGHTS / str(name_or_path)).is_dir():
         folder = WEIGHTS / str(name_or_path)
     if not folder.is_dir():

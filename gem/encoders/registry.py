@@ -130,3 +130,23 @@ def build_encoder(name: str, kwargs: dict[str, Any] | None = None) -> Encoder:
 def pooled(tokens: Tensor) -> Tensor:
     """(B, T, C) -> (B, 2C): mean and maximum over the tokens."""
     return torch.cat([tokens.mean(1), tokens.amax(1)], dim=-1)
+
+
+def build_kind(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
+    """The encoder that a config names.
+
+    Args:
+        settings: ``{"name", "kwargs"}``, or None for none.
+        kind: ``"ecg"`` or ``"vision"``.
+
+    Raises:
+        GemConfigError: no name, or an encoder of the other kind.
+    """
+    if settings is None:
+        return None
+    if "name" not in settings:
+        raise GemConfigError(f"{kind}_encoder has no name", remedy="gem.list_encoders() lists them")
+    encoder = build_encoder(settings["name"], settings.get("kwargs"))
+    if encoder.kind != kind:
+        raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")
+    return encoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +77,44 @@ def merge_tokens(
         labels=_pad(targets, IGNORE, side) if labels is not None else None,
         position_ids=(mask.cumsum(1) - 1).clamp(min=0) if left else None,
     )
+
+
+def gather_places(
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    blocks: Sequence[Tensor | None],
+    embed: Callable[[Tensor], Tensor],
+    placeholder: int,
+) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """Rows with several placeholders as rows with one, whose block holds the text between them too.
+
+    Args:
+        input_ids: (B, L).
+        attention_mask: (B, L), or None for all.
+        blocks: one for each placeholder, in the order of the rows.
+        embed: ids (n,) -> vectors (n, hidden).
+        placeholder: the id that marks a place.
+
+    Returns:
+        Ids and mask (B, shorter), padded on the left, and a block for each row; None where it has no placeholder.
+
+    Raises:
+        GemInputError: a placeholder without a block.
+    """
+    waiting, rows, joined = iter(blocks), [], []
+    for number, row in enumerate(input_ids):
+        kept = row if attention_mask is None else row[attention_mask[number].bool()]
+        at = (kept == placeholder).nonzero().flatten().tolist()
+        parts: list[Tensor] = []
+        for place, before in zip(at, [None, *at], strict=False):
+            block = next(waiting)
+            _check(1, block is not None, number, placeholder)
+            assert block is not None  # for mypy: just checked
+            parts += [block] if before is None else [embed(kept[before + 1 : place]).to(block.dtype), block]
+        rows.append(torch.cat([kept[: at[0] + 1], kept[at[-1] + 1 :]]) if at else kept)
+        joined.append(torch.cat(parts) if parts else None)
+    masks = [torch.ones_like(row) for row in rows]
+    return _pad(rows, 0, "left"), _pad(masks, 0, "left"), joined
 
 
 def _check(places: int, given: bool, row: int, placeholder: int) -> None:

@@ -1,0 +1,48 @@
+"""Folders of models: as they are, or as the hub's local cache lays them out. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import GemCheckpointError
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def local_folder(name: str | Path, cache_dir: str | Path | None = None, revision: str | None = None) -> Path:
+    """The folder that a name stands for.
+
+    Args:
+        name: a folder; a folder of the hub's cache (``models--owner--name``); or ``owner/name`` of a repository in the
+            cache.
+        cache_dir: of the hub; its default when None.
+        revision: branch, tag or commit in the cache; ``main`` when None.
+
+    Returns:
+        The folder with the files; ``name`` itself if it is nothing of the hub.
+
+    Raises:
+        GemCheckpointError: the cache holds no such revision.
+    """
+    path = Path(name)
+    root = path if (path / "snapshots").is_dir() and (path / "refs").is_dir() else None
+    if root is None and not path.exists() and _REPOSITORY.fullmatch(str(name)):
+        if cache_dir is None:
+            from huggingface_hub.constants import HF_HUB_CACHE
+
+            cache_dir = HF_HUB_CACHE
+        kept = Path(cache_dir) / f"models--{str(name).replace('/', '--')}"
+        root = kept if kept.is_dir() else None
+    if root is None:
+        return path
+    wanted = revision or "main"
+    ref = root / "refs" / wanted
+    if "/" in wanted or ".." in wanted:
+        raise GemCheckpointError(f"no revision is called {wanted!r}", where=str(root))
+    folder = root / "snapshots" / (ref.read_text(encoding="utf-8").strip() if ref.is_file() else wanted)
+    if not folder.is_dir():
+        raise GemCheckpointError(
+            f"the hub's cache holds no revision {wanted!r}", where=str(root), remedy="fetch it by the hub's own tools"
+        )
+    return folder
