@@ -146,10 +146,8 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
         """Read what ``save_pretrained`` wrote.
 
         Args:
-            pretrained_model_name_or_path: a folder, or a repository of the hub that lies in its local cache; nothing is
-                downloaded.
-            **options: ``cache_dir`` and ``revision`` of the local cache; others are accepted because ``AutoProcessor``
-                passes them, and not used.
+            pretrained_model_name_or_path: a folder, or a repository in the hub's local cache; nothing is downloaded.
+            **options: ``cache_dir`` and ``revision`` of the cache; others, which ``AutoProcessor`` passes, are unused.
 
         Raises:
             GemConfigError: the folder holds no processor.

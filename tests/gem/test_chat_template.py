@@ -209,7 +209,6 @@ def test_a_snapshot_of_the_hub(folders: Path, tmp_path: Path, records: Any) -> N
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(os.path.relpath(blobs / f"{number}", link.parent))
     for place in (snapshot, root):
-        assert gem.explain(records[0], text="LBBB").claims
         assert gem.load(place).processor.placeholder == "<image>"
     whole = gem.load(snapshot)
     whole.processor.save_pretrained(tmp_path / "ours")
