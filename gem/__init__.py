@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .checkpoints import load
     from .comparing import TextComparison, compare
     from .configuration import GemConfig
+    from .dialogue import Chat, chat
     from .encoders import list_encoders, register_encoder
     from .explaining import explain
     from .explanation import Explanation
@@ -35,6 +36,8 @@ _LAZY_MODULES = {
     "register_encoder": "encoders",
     "ask": "asking",
     "compare": "comparing",
+    "chat": "dialogue",
+    "Chat": "dialogue",
     "TextComparison": "comparing",
     "Answer": "answer",
     "explain": "explaining",
@@ -45,6 +48,7 @@ _LAZY_MODULES = {
 
 __all__ = [
     "Answer",
+    "Chat",
     "Explanation",
     "GemCheckpointError",
     "GemConfig",
@@ -56,6 +60,7 @@ __all__ = [
     "TextComparison",
     "__version__",
     "ask",
+    "chat",
     "compare",
     "evidence_vectors",
     "explain",

@@ -12,6 +12,7 @@ from grounding._version import __version__
 from grounding.evidence import VERDICTS
 
 from .explanation import Statement, statement_dict
+from .tools import ToolCall
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,13 @@ class Answer:
         statements: its sentences, each with its evidence and claims.
         declined: nothing that was asked for could be told from this recording.
         reason: why, or ``None``.
-        source: who put it together: ``model``, or ``rule`` where the question was declined by code, the model can't
-            answer questions, or its answer had faults.
+        source: who put it together: ``model``; ``rule`` where the question was declined by code, the model can't
+            answer questions, or its answer had faults; or ``tools`` where code wrote down what a tool gave.
         faults: what was wrong with the model's answer.
         model: name of the model.
         probabilities: class -> probability (0-1) from the encoders, if they were asked.
+        calls: of tools, in a conversation.
+        withheld: sentences of the model that were left out, each with the reason.
     """
 
     record_id: str
@@ -43,6 +46,8 @@ class Answer:
     faults: tuple[str, ...] = ()
     model: str = ""
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    calls: tuple[ToolCall, ...] = ()
+    withheld: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:
@@ -79,6 +84,8 @@ class Answer:
             "version": __version__,
             "verdict": self.verdict,
             "probabilities": dict(self.probabilities),
+            "calls": [call.to_dict() for call in self.calls],
+            "withheld": [list(pair) for pair in self.withheld],
             "statements": [statement_dict(statement) for statement in self.statements],
         }
 

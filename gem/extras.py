@@ -20,6 +20,7 @@ EXTRAS = {
     "google": "published",
     "sentencepiece": "published",
     "dask": "cluster",
+    "bm25s": "retrieval",
 }
 # what models need, and the install without them leaves out (requirements-light.txt)
 FULL = ("lightning", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")

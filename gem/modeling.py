@@ -367,8 +367,9 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         encoded = Encoded()
         if ecg is not None or pixel_values is not None or measured is not None:
-            rows = None if input_ids is None else len(input_ids)
-            prompted = inputs_embeds is None and rows == len(pixel_values or () if ecg is None else ecg)
+            shown = pixel_values if ecg is None else ecg
+            one_each = input_ids is not None and (shown is None or len(shown) == len(input_ids))
+            prompted = inputs_embeds is None and one_each
             encoded = self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, measured, prompted)
         out = GemOutput(class_logits=encoded.class_logits)
         if class_labels is not None:

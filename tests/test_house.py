@@ -111,6 +111,7 @@ LAYERS = (
     {"grounding"},
     # gem at run time
     {"gem.errors", "gem.labels", "gem.extras", "gem.forking", "gem.terminal", "gem.extensions", "gem.views"},
+    {"gem.retrieval", "gem.endpoint", "gem.tools"},
     {"gem.untrusted", "gem.explanation", "gem.answer", "gem.writing", "gem.measured"},
     {"gem.grounded", "gem.subjects", "gem.snapshots"},
     {"gem.configuration", "gem.tokenizer", "gem.kernels", "gem.messages"},
@@ -120,7 +121,7 @@ LAYERS = (
     {"gem.modeling", "gem.processing"},
     {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},
     {"gem.explaining", "gem.asking"},
-    {"gem.comparing"},
+    {"gem.comparing", "gem.dialogue"},
     {"gem.batch"},
     {"gem"},
     # the laboratory
