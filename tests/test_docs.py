@@ -218,9 +218,21 @@ def as_downloaded(ptbxl_like: Path, root: Path) -> None:
             table.writerow(row | {"strat_fold": fold, "filename_hr": name})
 
 
+def releases(folder: Path) -> None:
+    """Small folders with random weights, laid out as the published models are."""
+    strangers = runpy.run_path(str(ROOT / "tests" / "gem" / "strangers.py"))
+    strangers["published"](folder / "GEM")
+    strangers["published"](folder / "PULSE", ecg=False)
+    strangers["meit"](folder / "MEIT")
+    strangers["coca"](folder / "ECG-CoCa", samples=5000)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
 def test_page(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = blocks_of(page)
+    if page.stem == "use_with_your_model":
+        releases(folder)
+        assert all(len(block.text.splitlines()) < 12 for block in blocks if block.language == "python")
     if any(block.language in SHELL for block in blocks) and os.name != "posix":
         pytest.skip("shell blocks are read by bash")
     namespace: dict[str, Any] = {"__name__": "__main__"}
@@ -310,7 +322,7 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["explain", "ground", "compare", "measure", "render", "check", "info", "evaluate", "convert", "instruct"],
+    ["explain", "ground", "compare", "chat", "measure", "render", "check", "info", "evaluate", "convert", "instruct"],
 )
 def test_every_option_is_on_the_page_of_the_command_line(command: str) -> None:
     page = (DOCS / "cli.md").read_text()

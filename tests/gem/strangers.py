@@ -76,7 +76,7 @@ def ours(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def coca(folder: Path) -> Path:
+def coca(folder: Path, samples: int = 500) -> Path:
     """An ECG-CoCa in our layout."""
     torch.manual_seed(0)
     text = {
@@ -87,7 +87,7 @@ def coca(folder: Path) -> Path:
         "num_attention_heads": 1,
         "intermediate_size": 64,
     }
-    ecg = {"n_samples": 500, "width": 64, "layers": 1}
+    ecg = {"n_samples": samples, "width": 64, "layers": 1}
     decoder = {"width": 64, "heads": 1, "layers": 1, "vocab_size": 300}
     model = EcgCocaModel(EcgCocaConfig(ecg=ecg, text=text, decoder=decoder, embed_dim=16))
     model.save_pretrained(folder)
