@@ -9,7 +9,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,17 @@ class ChatEndpoint:
     wait_s: float = 1.0
     max_tokens: int = 1024
 
-    def complete(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, Any]:
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        accept: Callable[[dict[str, Any]], None] = lambda message: None,
+        **options: Any,
+    ) -> dict[str, Any]:
         """The next message.
 
         Args:
             messages: the conversation, in the protocol's form.
+            accept: raises ValueError or LookupError for a message that is asked for once more.
             **options: further fields of the request: ``tools``, ``tool_choice``, ...
 
         Returns:
@@ -71,7 +77,9 @@ class ChatEndpoint:
             if attempt:
                 time.sleep(min(60.0, self.wait_s * 2 ** (attempt - 1)))
             try:
-                return self._post(body)
+                message = self._post(body)
+                accept(message)
+                return message
             except urllib.error.HTTPError as error:
                 problem = f"HTTP {error.code}"
                 if error.code not in _RETRYABLE:
