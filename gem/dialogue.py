@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +33,12 @@ SYSTEM_PROMPT = (
     "look_up ends with its address in square brackets, e.g. [kb:sinus_rhythm]. Answer in short plain sentences, "
     "without lists or advice. If the tools can't tell, say so."
 )
-_NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\d+(?:[.,]\d+)?")
+_NUMBER = re.compile(
+    r"((?<![\w.])[-\u2212]?\d+(?:[.,]\d+)?|[\u00bc-\u00be\u2150-\u215f])"
+    r"(?:\s?(%|percent|ms|msec|milliseconds|s|sec|seconds|mV|mm|bpm|/min|°|deg|degrees)(?![A-Za-z]))?"
+)
+_UNITS = {"percent": "%", "msec": "ms", "milliseconds": "ms", "sec": "s", "seconds": "s", "/min": "bpm"}
+_UNITS |= {"°": "deg", "degrees": "deg"}
 _NAMES = re.compile(r"\bV[1-9]R?\b|\b\d+[- ]lead\b|\[[^\[\]]*\]|\b(?:ptbxl_)\d+\b", re.I)
 _ADDRESS = re.compile(r"\[[^\[\]\n]*\]")
 _COMPARES = re.compile(
@@ -217,8 +223,10 @@ class Chat:
             if why is not None:
                 withheld.append((one.text, why))
                 continue
-            numbers = _numbers_in(one.text)
-            from_tools = [part for call in calls if numbers & _numbers_of(call) for part in call.evidence]
+            values = {value for value, _ in _numbers_in(one.text)}
+            from_tools = [
+                part for call in calls if values & {value for value, _ in _numbers_of(call)} for part in call.evidence
+            ]
             evidence = tuple(dict.fromkeys([*one.evidence, *from_tools]))
             claims = tuple(claim.shifted(at - one.start) for claim in one.claims)
             kept.append(replace(one, start=at, end=at + len(one.text), evidence=evidence, claims=claims))
@@ -226,7 +234,7 @@ class Chat:
         return kept, withheld
 
 
-def _reason_against(statement: Statement, told: set[str], passages: Mapping[str, Passage]) -> str | None:
+def _reason_against(statement: Statement, told: set[tuple[str, str]], passages: Mapping[str, Passage]) -> str | None:
     """Why a sentence is not kept; None for one that is."""
     for claim in statement.claims:
         if claim.verdict == "contradicted":
@@ -239,28 +247,43 @@ def _reason_against(statement: Statement, told: set[str], passages: Mapping[str,
         if claim.verdict == "supported":
             start, end = claim.start - statement.start, claim.end - statement.start
             rest = rest[:start] + " " * (end - start) + rest[end:]
-    unknown = sorted(_numbers_in(rest) - told)
+    unknown = _unknown(_numbers_in(rest), told)
     return f"no evidence for {', '.join(unknown)}" if unknown else None
 
 
-def _numbers_in(text: str) -> set[str]:
-    """The numbers of a text, without signs and trailing zeros; names of leads are no numbers."""
-    found = (one.replace(",", ".").lstrip("-\u2212") for one in _NUMBER.findall(_NAMES.sub(" ", text)))
-    return {f"{float(one):g}" for one in found}
+def _numbers_in(text: str) -> set[tuple[str, str]]:
+    """The numbers of a text, without signs and trailing zeros, with their units; names of leads are no numbers."""
+    found = set()
+    for number, unit in _NUMBER.findall(_NAMES.sub(" ", text)):
+        value = unicodedata.numeric(number) if len(number) == 1 else float(number.replace(",", ".").lstrip("-\u2212"))
+        found.add((f"{value:g}", _UNITS.get(unit.lower(), unit.lower())))
+    return found
 
 
-def _numbers_of(call: ToolCall) -> set[str]:
-    """The numbers that a tool gave; the places in ``where`` are for reading only."""
-    found: set[str] = set()
-    waiting: list[Any] = [] if call.failed else [dict(call.result)]
+def _unknown(numbers: set[tuple[str, str]], told: set[tuple[str, str]]) -> list[str]:
+    """The numbers for which there is no evidence; one without a unit may be any that was told."""
+    values = {value for value, _ in told}
+    return sorted(
+        f"{value} {unit}".strip()
+        for value, unit in numbers
+        if (unit and (value, unit) not in told) or (not unit and value not in values)
+    )
+
+
+def _numbers_of(call: ToolCall) -> set[tuple[str, str]]:
+    """The numbers that a tool gave, with their units; the places in ``where`` are for reading only."""
+    found: set[tuple[str, str]] = set()
+    waiting: list[tuple[Any, str]] = [] if call.failed else [(dict(call.result), "")]
     while waiting:
-        one = waiting.pop()
+        one, unit = waiting.pop()
         if isinstance(one, dict):
-            waiting += [value for key, value in one.items() if key not in ("where", "score", "address")]
+            of_row = one["now"].get("unit") if isinstance(one.get("now"), dict) else one.get("unit")
+            kept = {key: value for key, value in one.items() if key not in ("where", "score", "address")}
+            waiting += [(value, "s" if key == "seconds" else of_row or unit) for key, value in kept.items()]
         elif isinstance(one, list):
-            waiting += one
+            waiting += [(value, unit) for value in one]
         elif isinstance(one, int | float) and not isinstance(one, bool):
-            found.add(f"{abs(one):g}")
+            found.add((f"{abs(one):g}", _UNITS.get(unit.lower(), unit.lower())))
         elif isinstance(one, str):
             found |= _numbers_in(one)
     return found

@@ -228,10 +228,11 @@ def releases(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
-def test_page(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_page(page: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = blocks_of(page)
     if page.stem == "use_with_your_model":
         releases(folder)
+        monkeypatch.setattr("gem.checkpoints.llava.LONGEST_ANSWER", 40)  # random weights seldom end an answer
         assert all(len(block.text.splitlines()) < 12 for block in blocks if block.language == "python")
     if any(block.language in SHELL for block in blocks) and os.name != "posix":
         pytest.skip("shell blocks are read by bash")

@@ -208,6 +208,29 @@ def test_lies_are_left_out(server: Server, measurement: Measurement) -> None:
     assert "don't hold" in server.requests[1]["messages"][-1]["content"]  # it was asked once more
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "P waves last ½ s.",
+        "83 % of the beats are ectopic.",
+        "At 171 the rhythm changes.",
+        "Rate: 1.71e2 bpm.",
+        "The patient is 44 years old.",
+        "The QT is ３３３ ms.",
+        "The rate is one hundred and seventy-one.",
+        "U waves of 0.2 mV.",
+        "PR 245 ms, QRS 245 ms.",
+    ],
+)
+def test_a_number_of_a_tool_does_not_serve_for_another(server: Server, said: str) -> None:
+    every = [("measure", json.dumps({"quantity": name})) for name in ("pr", "qrs", "heart_rate")]
+    server.speak = script(calls(*every), {"content": said}, {"content": said})
+    answer = server.chat().ask("How long is the PR interval?")
+    assert answer.source == "rule"
+    assert said not in answer.text
+    assert answer.withheld
+
+
 def test_it_may_mend_its_answer(server: Server) -> None:
     server.speak = script({"content": "Left bundle branch block."}, {"content": "No left bundle branch block."})
     answer = server.chat().ask("LBBB?")
