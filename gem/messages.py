@@ -152,3 +152,62 @@ def rendered(messages: Sequence[Message], template: str | None, end: str, answer
     for one in told:
         text += turn.replace("{prompt}", one.text) if one.role == "user" else f"{gap}{one.text.strip()}{end}"
     return text
+
+
+def by_our_names(picture: Any, prompt: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Picture and prompt, which transformers calls ``images`` and ``text``.
+
+    Args:
+        picture: as it was given.
+        prompt: as it was given.
+        options: the others that were given.
+
+    Raises:
+        GemInputError: an option that is not supported, or one by both names.
+    """
+    given = {name: options.pop(name) for name in ("images", "text") if options.get(name) is not None}
+    refuse_options({name: value for name, value in options.items() if name not in ("images", "text")}, "pt")
+    for ours, theirs, value in (("picture", "images", picture), ("prompt", "text", prompt)):
+        if value is not None and theirs in given:
+            raise GemInputError(f"{ours} and {theirs} are the same", remedy="pass one of them")
+    return given.get("images", picture), given.get("text", prompt)
+
+
+def refuse_options(options: dict[str, Any], return_tensors: Any) -> None:
+    """Raise an error for what is not supported; padding is on the left whatever is asked for.
+
+    Args:
+        options: of a transformers processor.
+        return_tensors: what was asked for.
+
+    Raises:
+        GemInputError: an option that would change the result.
+    """
+    options = {**options, **(options.get("processor_kwargs") or {})}
+    options.pop("processor_kwargs", None)
+    tensors = options.get("return_tensors", return_tensors)
+    if tensors not in ("pt", None):
+        raise GemInputError(f"return_tensors={tensors!r}", remedy='torch tensors alone: "pt"')
+    harmless = {"return_tensors", "padding", "padding_side"}
+    unknown = [name for name, value in options.items() if name not in harmless and value not in (None, False)]
+    if unknown:
+        raise GemInputError(f"{', '.join(sorted(unknown))} is not supported", where="processor", remedy="leave it out")
+
+
+def checked_prompts(prompts: Sequence[Any]) -> list[str]:
+    """Prompts of a batch.
+
+    Args:
+        prompts: what was given.
+
+    Raises:
+        GemInputError: messages, or something else that is no str.
+    """
+    for one in prompts:
+        if isinstance(one, dict):
+            raise GemInputError(
+                "a message is not a prompt", where="prompt", remedy="use processor.apply_chat_template(messages)"
+            )
+        if not isinstance(one, str):
+            raise GemInputError(f"a prompt is {type(one).__name__}", where="prompt", remedy="pass a str for each row")
+    return list(prompts)

@@ -460,6 +460,8 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         if self.config.fusion == "none":
             raise GemConfigError("this model has no language model", remedy="use classify() or encode()")
+        if kwargs.get("assistant_model") is not None:
+            raise GemConfigError("an assistant_model can't see the ECG", remedy="leave it out")
         if input_ids is None:
             return _transformers_generate(self, attention_mask=attention_mask, **kwargs)
         if attention_mask is None:

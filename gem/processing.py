@@ -20,7 +20,7 @@ from . import measured as measuring
 from .configuration import GemConfig, check_names, check_picture, check_prompt
 from .encoders.contract import SignalContract
 from .errors import GemConfigError, GemInputError
-from .messages import read_messages, rendered
+from .messages import by_our_names, checked_prompts, read_messages, refuse_options, rendered
 from .pictures import drawn, prepare_picture, rgb
 from .snapshots import local_folder
 from .tokenizer import load_tokenizer
@@ -197,7 +197,7 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
             GemInputError: nothing to look at, lists of different lengths, a recording outside the contract, or a
                 measurement of another recording.
         """
-        picture, prompt = _by_their_names(picture, prompt, options)
+        picture, prompt = by_our_names(picture, prompt, options)
         compat = self.compat if compat is None else compat
         many = [value for value in (record, picture, prompt, measurement) if isinstance(value, list | tuple)]
         size = len(many[0]) if many else 1
@@ -225,7 +225,7 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
         if not ("ecg" in out or "pixel_values" in out):
             raise GemInputError("neither a recording nor a picture that this model can look at")
         if prompt is not None:
-            out |= self.encode_prompts(_texts(_as_list(prompt, size)))
+            out |= self.encode_prompts(checked_prompts(_as_list(prompt, size)))
         return BatchFeature(out)
 
     def apply_chat_template(  # type: ignore[override,unused-ignore]
@@ -257,7 +257,7 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
         Raises:
             GemInputError: messages of another form, or parts that the model can't look at.
         """
-        _refuse(options, return_tensors)
+        refuse_options(options, return_tensors)
         several = (
             isinstance(conversation, Sequence) and bool(conversation) and isinstance(conversation[0], list | tuple)
         )
@@ -462,37 +462,17 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
         """
         return [self.decode(row, **options) for row in ids]
 
+    def post_process_image_text_to_text(  # type: ignore[override,unused-ignore]
+        self, generated_outputs: Any, skip_special_tokens: bool = True, **options: Any
+    ) -> list[str]:
+        """``batch_decode``, as transformers' pipeline calls it.
 
-def _by_their_names(picture: Any, prompt: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Picture and prompt, which transformers calls ``images`` and ``text``."""
-    given = {name: options.pop(name) for name in ("images", "text") if options.get(name) is not None}
-    _refuse({name: value for name, value in options.items() if name not in ("images", "text")}, "pt")
-    for ours, theirs, value in (("picture", "images", picture), ("prompt", "text", prompt)):
-        if value is not None and theirs in given:
-            raise GemInputError(f"{ours} and {theirs} are the same", remedy="pass one of them")
-    return given.get("images", picture), given.get("text", prompt)
-
-
-def _refuse(options: dict[str, Any], return_tensors: Any) -> None:
-    """Raise an error for what is not supported; padding is on the left whatever is asked for."""
-    tensors = options.get("return_tensors", return_tensors)
-    if tensors not in ("pt", None):
-        raise GemInputError(f"return_tensors={tensors!r}", remedy='torch tensors alone: "pt"')
-    harmless = {"return_tensors", "padding", "padding_side"}
-    unknown = [name for name, value in options.items() if name not in harmless and value not in (None, False)]
-    if unknown:
-        raise GemInputError(f"{', '.join(sorted(unknown))} is not supported", where="processor", remedy="leave it out")
-
-
-def _texts(prompts: Sequence[Any]) -> list[str]:
-    for one in prompts:
-        if isinstance(one, dict):
-            raise GemInputError(
-                "a message is not a prompt", where="prompt", remedy="use processor.apply_chat_template(messages)"
-            )
-        if not isinstance(one, str):
-            raise GemInputError(f"a prompt is {type(one).__name__}", where="prompt", remedy="pass a str for each row")
-    return list(prompts)
+        Args:
+            generated_outputs: (B, L) ids.
+            skip_special_tokens: as in the tokenizer's ``decode``.
+            **options: likewise.
+        """
+        return self.batch_decode(generated_outputs, skip_special_tokens=skip_special_tokens, **options)
 
 
 def _as_list(value: Any, size: int) -> list[Any]:

@@ -89,7 +89,7 @@ class EncodedRecords:
         else:
             inputs = _to_device(self.model, processor.encode_prompts(prompts)) | {"encoded": self.encoded}
         with torch.inference_mode():
-            ids = self.model.generate(**inputs, do_sample=False, **options)
+            ids = self.model.generate(**inputs, do_sample=False, max_length=None, **options)
         start = inputs["input_ids"].shape[1]  # the prompt comes first
         return [str(processor.decode(row[start:])) for row in ids]
 

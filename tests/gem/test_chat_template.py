@@ -225,3 +225,24 @@ def test_a_snapshot_of_the_hub(folders: Path, tmp_path: Path, records: Any) -> N
         whole.processor.save_pretrained(tmp_path / "x", push_to_hub=True)
     with pytest.raises(gem.GemCheckpointError, match="no such model"):
         gem.load("nobody/nothing")
+
+
+def test_transformers_own_ways(model: Any, records: Any) -> None:
+    """Its pipeline, a streamer, the Auto class; an assistant model can't see the ECG."""
+    from transformers import AutoModelForImageTextToText, TextIteratorStreamer, pipeline
+
+    inputs = model.processor(records[0], prompt="Why?")
+    streamer = TextIteratorStreamer(model.processor.tokenizer)
+    ids = model.generate(**inputs, max_new_tokens=4, do_sample=False, streamer=streamer)
+    assert "".join(streamer) == model.processor.tokenizer.decode(ids[0, -4:])
+    with pytest.raises(gem.GemConfigError, match="assistant_model"):
+        model.generate(**inputs, assistant_model=model)
+    assert AutoModelForImageTextToText._model_mapping[type(model.config)] is gem.GemForConditionalGeneration
+    pipe: Any = pipeline("image-text-to-text", model=model, processor=model.processor)
+    page = grounding.render(records[0], dpi=50)
+    for shown in ({"type": "image", "image": page}, ecg(records[0])):
+        turns = [user(shown, "Why?")]
+        said = pipe(turns, max_new_tokens=4, do_sample=False, return_full_text=False)[0]["generated_text"]
+        given = model.processor.apply_chat_template(turns, tokenize=True)
+        own = model.generate(**given, max_new_tokens=4, do_sample=False)
+        assert said == model.processor.decode(own[0, given["input_ids"].shape[1] :])

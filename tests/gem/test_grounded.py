@@ -77,6 +77,16 @@ def test_a_physicians_report(record: ECGRecord) -> None:
     assert "a given text" in page
 
 
+def test_its_pdf(record: ECGRecord, tmp_path: Path) -> None:
+    pytest.importorskip("typst")
+    pypdf = pytest.importorskip("pypdf")
+    path = gem.explain(record, text="LBBB. PR interval 245 ms. #strong[x]").save(tmp_path / "x.pdf")
+    words = " ".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    assert "PR interval 245 ms" in words
+    assert "#strong[x]" in words
+    assert "gives no probabilities" not in words
+
+
 @pytest.mark.parametrize(
     "text",
     [
