@@ -90,7 +90,13 @@ def explain(
         out = [ground(subject.record, one) for subject, one in zip(subjects, texts, strict=True)]
         return out if several else out[0]
     loaded = load_once(str(model)) if isinstance(model, str | Path) else model
-    free = prompt is not None or not writes_from_facts(loaded)
+    free = not writes_from_facts(loaded)
+    if prompt is not None and not free:
+        raise GemInputError(
+            f"{model_name(model)} writes from facts and takes no prompt",
+            where="prompt",
+            remedy="gem.ask(record, question) asks it; a prompt is for published models",
+        )
     if free:
         check_can_write(loaded)
     explanations: list[Explanation] = []

@@ -179,6 +179,8 @@ def test_a_prompt_that_is_none(record: grounding.ECGRecord) -> None:
     for wrong in (3, ["a"], {"role": "user"}):
         with pytest.raises(gem.GemInputError, match="prompt"):
             gem.explain(record, prompt=wrong)  # type: ignore[call-overload]
+    with pytest.raises(gem.GemInputError, match=r"gem\.ask"):
+        gem.explain(record, prompt="Is there AV block?")
     with pytest.raises(gem.GemInputError, match="beside a text"):
         gem.explain(record, text="LBBB", prompt="why")
 
