@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from .errors import GemCheckpointError
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def _cache() -> Path:
+    """The hub's cache, by the environment variables that its own library reads."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
 def local_folder(name: str | Path, cache_dir: str | Path | None = None, revision: str | None = None) -> Path:
@@ -28,11 +35,7 @@ def local_folder(name: str | Path, cache_dir: str | Path | None = None, revision
     path = Path(name)
     root = path if (path / "snapshots").is_dir() and (path / "refs").is_dir() else None
     if root is None and not path.exists() and _REPOSITORY.fullmatch(str(name)):
-        if cache_dir is None:
-            from huggingface_hub.constants import HF_HUB_CACHE
-
-            cache_dir = HF_HUB_CACHE
-        kept = Path(cache_dir) / f"models--{str(name).replace('/', '--')}"
+        kept = (Path(cache_dir) if cache_dir is not None else _cache()) / f"models--{str(name).replace('/', '--')}"
         root = kept if kept.is_dir() else None
     if root is None:
         return path

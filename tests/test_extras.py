@@ -157,12 +157,20 @@ def test_a_reader_without_its_library(
         grounding.read_record(tmp_path / f"x{suffix}")
 
 
+def test_looking_up_without_bm25s(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "bm25s")
+    talk = gem.chat(grounding.sample_path("ptbxl_13"))
+    assert "bm25s" in talk.tools.call("look_up", {"query": "sinus rhythm"}).result["error"]
+    with pytest.raises(gem.GemError, match=r"gem-ecg\[retrieval\]"):
+        talk.tools.library.search("sinus rhythm")
+
+
 def test_a_pdf_without_typst_at_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     from gem.cli import entry as cli
 
     without(monkeypatch, "typst")
     record = grounding.ECGRecord.from_array(np.zeros((1, 5000)), 500, ["I"], record_id="flat")
-    monkeypatch.setattr(cli, "_read", lambda path, args: record)
+    monkeypatch.setattr(cli, "read", lambda path, args: record)
     monkeypatch.chdir(tmp_path)
     status = cli.main(["explain", "x", "--json", "--pdf", "x.pdf"])
     assert status == 2

@@ -219,6 +219,9 @@ def test_a_snapshot_of_the_hub(folders: Path, tmp_path: Path, records: Any) -> N
     shutil.copytree(tmp_path / "ours", cache / "models--me--mine" / "snapshots" / "v1")
     mine = gem.GemProcessor.from_pretrained("me/mine", cache_dir=cache, revision="v1")
     assert mine.contract == again.contract
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_CACHE", str(cache))
+        assert gem.load("someone/GEM").config.placeholder == "<image>"
     with pytest.raises(gem.GemCheckpointError, match="no revision 'main'"):
         gem.GemProcessor.from_pretrained("me/mine", cache_dir=cache)
     with pytest.raises(gem.GemConfigError, match="nothing is sent"):
