@@ -193,7 +193,11 @@ def _short(explanation: Explanation) -> dict[str, Any]:
 
 
 def explained(
-    paths: Sequence[Path], read: Callable[[Path], ECGRecord], model: Any, caught: type[Exception] = EcgError
+    paths: Sequence[Path],
+    read: Callable[[Path], ECGRecord],
+    model: Any,
+    caught: type[Exception] = EcgError,
+    prompt: str | None = None,
 ) -> Iterator[tuple[Path, Any]]:
     """Explain recordings together.
 
@@ -202,6 +206,7 @@ def explained(
         read: reads one.
         model: as in ``gem.explain``.
         caught: errors that belong to a recording; others end the run.
+        prompt: as in ``gem.explain``.
 
     Yields:
         Each path with its explanation or its error.
@@ -216,11 +221,11 @@ def explained(
             found[path] = error
     records = {path: record for path, record in found.items() if not isinstance(record, Exception)}
     try:
-        found |= dict(zip(records, explain(list(records.values()), model=model), strict=True))
+        found |= dict(zip(records, explain(list(records.values()), model=model, prompt=prompt), strict=True))
     except caught:  # one by one, to find the recording with the error
         for path, record in records.items():
             try:
-                found[path] = explain(record, model=model)
+                found[path] = explain(record, model=model, prompt=prompt)
             except caught as error:
                 found[path] = error
     yield from found.items()

@@ -148,6 +148,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         "a bundled one where none is given",
     )
     sub.add_argument("--model", default="gem-nano", help="name or folder of a model (default: %(default)s)")
+    sub.add_argument("--prompt", help="what a published model is asked (default: its family's own question)")
     sub.add_argument(
         "--html", type=Path, metavar="OUT", help="page to write, or a folder (default: <record>.html here)"
     )
@@ -246,6 +247,8 @@ def _explain(args: argparse.Namespace) -> int:
     from ..views.files import PageFiles
 
     names = _names(args.records)
+    if args.jsonl is not None and args.prompt is not None:
+        raise GemInputError("--prompt with --jsonl", remedy="leave one of them out")
     if args.jsonl is not None:
         return _counted(explain_to_jsonl(names or [grounding.sample_path()], args.jsonl, _options(args), _jobs(args)))
     if args.jobs is not None:
@@ -287,7 +290,7 @@ def _explained(paths: Sequence[Path], args: argparse.Namespace) -> Iterator[tupl
 
     first, size = 0, 1
     while first < len(paths):
-        yield from explained(paths[first : first + size], lambda path: read(path, args), args.model)
+        yield from explained(paths[first : first + size], lambda path: read(path, args), args.model, prompt=args.prompt)
         first, size = first + size, min(2 * size, RECORDS_AT_ONCE)
 
 

@@ -192,3 +192,14 @@ def test_messages_are_no_prompts(folders: Path, record: grounding.ECGRecord) -> 
         processor([record] * 2, prompt=messages)
     with pytest.raises(gem.GemInputError, match="a prompt is int"):
         processor(record, prompt=3)
+
+
+def test_the_command_asks(folders: Path, said: Any, capsys: Any) -> None:
+    from gem.cli import main
+
+    words = ["explain", str(grounding.sample_path()), "--model", str(folders / "GEM"), "--json"]
+    words += ["--prompt", "Is it wide?"]
+    assert main(words) == 0
+    assert SAID in capsys.readouterr().out
+    assert "Is it wide? ASSISTANT:" in said[0]["text"]
+    assert main([*words, "--jsonl", "x.jsonl"]) == 2
