@@ -77,6 +77,20 @@ def test_a_physicians_report(record: ECGRecord) -> None:
     assert "a given text" in page
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "St.p. Hinterwandinfarkt.",
+        "Zust. n. Infarkt",
+        "Z. n. Vorderwandinfarkt",
+        "S/p inferior MI.",
+        "Status nach Infarkt",
+    ],
+)
+def test_a_history_is_no_finding(measurement: Measurement, text: str) -> None:
+    assert [claim.verdict for claim in grounding.check(text, measurement)] == ["not_checkable"]
+
+
 def test_its_pdf(record: ECGRecord, tmp_path: Path) -> None:
     pytest.importorskip("typst")
     pypdf = pytest.importorskip("pypdf")
