@@ -64,17 +64,19 @@ class _Majority:
         return self.commonest[item.kind, tuple(sorted(item.options))]
 
 
-@dataclass(frozen=True)
 class _Random:
-    """A label drawn for each question; of questions with several labels, each with probability one half."""
+    """A label drawn for each question; of several labels, each with probability one half; another item's text."""
 
-    seed: int
-    parallel: int = 1
+    parallel = 1
+
+    def __init__(self, items: Sequence[Item], seed: int) -> None:
+        self.seed = seed
+        self.texts = [item.truth[0] for item in items if not item.options]
 
     def answer(self, item: Item, inputs: Inputs) -> str:
         draw = random.Random(hashlib.sha256(f"{self.seed}:{item.item_id}".encode()).hexdigest())
         if not item.options:
-            return ""
+            return draw.choice(self.texts)
         drawn = [option for option in item.options if draw.random() < 0.5] if item.multiple else []
         return ", ".join(drawn or [draw.choice(item.options)])
 
@@ -141,7 +143,7 @@ def answerer(name: str, benchmark: ItemBenchmark, items: Sequence[Item], seed: i
     if name == "majority":
         return _Majority(items)
     if name == "random":
-        return _Random(seed)
+        return _Random(items, seed)
     if name.startswith("openai:"):
         return _Endpoint(ChatEndpoint.parse(name))
     return _Model(name)

@@ -85,6 +85,15 @@ class Inputs:
         return None
 
 
+def is_ptbxl_name(name: str) -> bool:
+    """Whether a name has the number of a PTB-XL record in it, as in ``ptb-report-07190_hr-0``.
+
+    Args:
+        name: of an item, a recording or a picture.
+    """
+    return _PTBXL_NAME.search(name) is not None
+
+
 def _number(name: str) -> str:
     found = _PTBXL_NAME.search(name)
     return str(int(found[1])) if found else name
