@@ -13,7 +13,7 @@ from grounding.questions import plan, read_question
 
 from .noise import NOISES, has_noise, noise_figures
 from .numeric import NORMAL_MS, is_abnormal, numeric_features
-from .reading import Asked, read
+from .reading import AttributeQuestion, read
 
 if TYPE_CHECKING:
     from grounding import ECGRecord, Measurement
@@ -77,7 +77,7 @@ class _Ecg:
     def measurement(self) -> Measurement:
         return self._inputs.measurement(self._name)
 
-    def shows(self, what: str, asked: Asked, lead: str | None) -> bool:
+    def shows(self, what: str, asked: AttributeQuestion, lead: str | None) -> bool:
         """Whether an attribute is there, or a numeric feature abnormal."""
         if what in NORMAL_MS:
             return is_abnormal(what, self.features[what])
@@ -102,7 +102,7 @@ def _noise(name: str, inputs: Inputs) -> NoiseFigures | None:
     return noise_figures(inputs.record(name))
 
 
-def _subject(item: Item, asked: Asked) -> str:
+def _subject(item: Item, asked: AttributeQuestion) -> str:
     if asked.about == "numeric":
         return asked.features[0] if asked.features else ""
     if asked.about == "noise":
@@ -112,20 +112,20 @@ def _subject(item: Item, asked: Asked) -> str:
     return axis or (found["what"] if found else item.question.rstrip("?"))
 
 
-def _holds(what: str, asked: Asked, ecgs: list[_Ecg]) -> bool:
+def _holds(what: str, asked: AttributeQuestion, ecgs: list[_Ecg]) -> bool:
     """Whether an attribute has the state, or the change, that is asked for."""
     last = ecgs[-1].shows(what, asked, asked.lead) == asked.after
     return last and (asked.before is None or ecgs[0].shows(what, asked, asked.lead) == asked.before)
 
 
-def _label_holds(label: str, asked: Asked, item: Item, ecgs: list[_Ecg]) -> bool:
+def _label_holds(label: str, asked: AttributeQuestion, item: Item, ecgs: list[_Ecg]) -> bool:
     if asked.which_leads and label.removeprefix("lead ") in STANDARD_LEADS:
         lead = label.removeprefix("lead ")
         return ecgs[-1].shows(_subject(item, asked), asked, lead) == asked.after
     return _holds(label, asked, ecgs)
 
 
-def _range_of(asked: Asked, ecg: _Ecg, labels: list[str]) -> str:
+def _range_of(asked: AttributeQuestion, ecg: _Ecg, labels: list[str]) -> str:
     """``below``, ``within`` or ``above the normal range``."""
     name = asked.features[0] if asked.features else "rr interval"
     value, (low, high) = ecg.features[name], NORMAL_MS[name]

@@ -40,7 +40,7 @@ _NO_LONGER = re.compile(
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttributeQuestion:
     """A question, read.
 
     Attributes:
@@ -62,7 +62,7 @@ class Asked:
     features: tuple[str, ...]
 
 
-def read(question: str, ecgs: int = 1) -> Asked:
+def read(question: str, ecgs: int = 1) -> AttributeQuestion:
     """Read a question.
 
     Args:
@@ -89,7 +89,7 @@ def read(question: str, ecgs: int = 1) -> Asked:
         before, abnormal = _change(question, about, abnormal)
     found = _LEAD.search(question)
     lead = next((name for name in _LEADS if found and name.lower() == found[1].lower()), None)
-    return Asked(about, before, abnormal, lead, bool(_WHICH_LEADS.search(question)), noises, features)
+    return AttributeQuestion(about, before, abnormal, lead, bool(_WHICH_LEADS.search(question)), noises, features)
 
 
 def _change(question: str, about: str, after: bool) -> tuple[bool, bool]:
