@@ -6,13 +6,12 @@ statements by ``grounding.statements``: what it says to be there against what th
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grounding import find
-from grounding.statements.parsing import read_statements
 
+from ...metrics.texts import agreeing, stated_findings
 from ..items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, register_item_benchmark
 from ..labels import refuses
 from .files import SOURCE, read_file
@@ -21,27 +20,6 @@ if TYPE_CHECKING:
     from ..inputs import Inputs
 
 NAME = "ptb-test-report"
-
-
-@lru_cache(4096)
-def stated_findings(text: str) -> tuple[tuple[str, ...], ...]:
-    """The findings that a text says to be there.
-
-    Args:
-        text: a report.
-
-    Returns:
-        For each, the names in the knowledge base of which one must be present.
-
-    Example:
-        >>> stated_findings("No LVH. Atrial fibrillation.")
-        (('atrial_fibrillation',),)
-    """
-    there: set[tuple[str, ...]] = set()
-    for one in read_statements(text):
-        if one.kind == "finding" and not one.negated and not one.exclusion:
-            there |= {tuple(group) for group in one.findings}
-    return tuple(sorted(there))
 
 
 def load(path: Path) -> list[Item]:
@@ -67,18 +45,13 @@ def claim_score(item: Item, answer: str) -> Score:
     labels = tuple("|".join(group) for group in said)
     if not true:  # nothing in the reference that is known
         return Score({}, None, labels)
-    recall = _share(true, said)
-    precision = _share(said, true) if said else 0.0
+    recall = agreeing(true, said) / len(true)
+    precision = agreeing(said, true) / len(said) if said else 0.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     reason = None
     if f1 < 1:
         reason = REFUSED if not said and refuses(answer) else WRONG_VALUE if said else WRONG_FORMAT
     return Score({"f1": f1, "precision": precision, "recall": recall}, reason, labels)
-
-
-def _share(some: tuple[tuple[str, ...], ...], others: tuple[tuple[str, ...], ...]) -> float:
-    """Share of statements that agree with one of the others: "sinus rhythm" and "sinus bradycardia" do."""
-    return sum(any(set(one) & set(other) for other in others) for one in some) / len(some)
 
 
 def report_by_rules(item: Item, inputs: Inputs) -> str:

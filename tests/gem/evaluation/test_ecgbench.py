@@ -14,9 +14,9 @@ from gem.evaluation.answerers import answerer
 from gem.evaluation.ecgbench.choices import published_letter, published_list_score, stated_letter
 from gem.evaluation.ecgbench.files import read_file
 from gem.evaluation.ecgbench.multilabel import statistics, substring_labels
-from gem.evaluation.ecgbench.report import stated_findings
 from gem.evaluation.inputs import Inputs
 from gem.evaluation.running import summarise
+from gem.metrics import stated_findings
 
 SETS = {
     "ecgbench-ptb": ("ptb-test", ["NORM", "MI", "MI, STTC", "CD", "HYP"]),
