@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=int, help="only the first N records or questions")
     parser.add_argument("--seed", type=int, default=0, help="of random and of the intervals (default: 0)")
+    parser.add_argument(
+        "--control", help="of questions: give noise, a flat line or an other patient's ECG: noise, flat, other"
+    )
     parser.add_argument("--retry", action="store_true", help="ask again where an endpoint gave no answer")
     parser.add_argument("--json", type=Path, help="write the figures there")
 
@@ -113,7 +116,15 @@ def _items(args: argparse.Namespace) -> int:
     if not args.data.exists():
         raise GemInputError("no such file or folder", where=str(args.data), remedy="check --data")
     figures = run_benchmark(
-        args.benchmark, args.model, args.data, args.records, args.out, args.limit, args.seed, args.retry
+        args.benchmark,
+        args.model,
+        args.data,
+        args.records,
+        args.out,
+        args.limit,
+        args.seed,
+        args.retry,
+        args.control,
     )
     print_lines(*figures_table(figures).splitlines())
     _write_json(args.json, figures)

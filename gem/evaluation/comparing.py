@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import GemInputError
 
 ROUNDS = 2000
+HARDLY_FALLS = 0.9  # share of a score that is left with a control
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -65,7 +66,9 @@ def compare_runs(one: Path, other: Path, rounds: int = ROUNDS, seed: int = 0) ->
     for scoring in pairs[0][0]["scores"]:
         names = pairs[0][0]["scores"][scoring]["values"]
         scorings[scoring] = {name: _paired(pairs, scoring, name, rounds, seed) for name in names}
-    return {"benchmark": first["benchmark"], "models": [first["model"], second["model"]], "scorings": scorings}
+    controls = [first.get("control"), second.get("control")]
+    models = [first["model"], second["model"]]
+    return {"benchmark": first["benchmark"], "models": models, "controls": controls, "scorings": scorings}
 
 
 def _paired(pairs: Sequence[tuple[Any, Any]], scoring: str, name: str, rounds: int, seed: int) -> dict[str, Any]:
@@ -107,14 +110,26 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
     Args:
         compared: from ``compare_runs``.
     """
-    one, other = compared["models"]
-    lines = [f"{compared['benchmark']}: {one} and {other}"]
+    names = [
+        model + (f" given {control}" if control else "")
+        for model, control in zip(compared["models"], compared["controls"], strict=True)
+    ]
+    lines = [f"{compared['benchmark']}: {names[0]} and {names[1]}"]
     for scoring, metrics in compared["scorings"].items():
         for name, cell in metrics.items():
             lines.append(
                 f"{scoring:10s}{name:14s}n {cell['n']:5d}  {cell['one']:.3f}  {cell['other']:.3f}  difference "
                 f"{cell['difference']:+.3f} [{cell['low']:+.3f} {cell['high']:+.3f}]  p {cell['p']:.3g}"
             )
+    if compared["controls"][0] is None and compared["controls"][1]:
+        kept = [
+            f"{scoring} {name}"
+            for scoring, metrics in compared["scorings"].items()
+            for name, cell in metrics.items()
+            if cell["other"] > HARDLY_FALLS * cell["one"]
+        ]
+        if kept:
+            lines.append(f"hardly falls without the ECG, and does not come from it: {', '.join(kept)}")
     return "\n".join(lines)
 
 

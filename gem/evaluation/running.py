@@ -39,6 +39,7 @@ def run_benchmark(
     limit: int | None = None,
     seed: int = 0,
     retry: bool = False,
+    control: str | None = None,
 ) -> dict[str, Any]:
     """Answer and score the items of a benchmark.
 
@@ -51,6 +52,7 @@ def run_benchmark(
         limit: only the first ``limit`` items.
         seed: of ``random`` and of the bootstrap.
         retry: ask again where no answer could be had.
+        control: what is given in place of the recordings, see ``Inputs``.
 
     Returns:
         ``benchmark``, ``model``, ``n``, ``not_scored`` (reason -> number), ``scorings``: scoring -> kind -> metric ->
@@ -65,8 +67,8 @@ def run_benchmark(
     items = every[:limit]
     if not items:
         raise GemInputError("no items", where=str(data), remedy=f"{name} is offered at {benchmark.source}")
-    inputs = Inputs(records)
-    settings = _settings(benchmark, model, every, len(items), seed)
+    inputs = Inputs(records, control)
+    settings = {**_settings(benchmark, model, every, len(items), seed), "control": control}
     done: list[Row] = []
     if out is not None:
         done = _resume(Path(out), settings, retry)

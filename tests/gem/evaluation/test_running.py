@@ -170,3 +170,27 @@ def test_show_compare_list_and_leaderboard(data: Path, tmp_path: Path, capsys: p
     assert {"ecg-qa", "classification", "reasoning"} <= set(capsys.readouterr().out.split())
     assert main(["evaluate", "show", str(tmp_path)]) == 2
     assert main(["evaluate", "compare", str(runs[0])]) == 2
+
+
+def test_controls_tell_scores_that_need_no_ecg(
+    tmp_path: Path, ptbxl_like: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gem.evaluation.inputs import Inputs
+
+    real, other = Inputs(ptbxl_like), Inputs(ptbxl_like, "other")
+    assert other.record("13").record_id != real.record("13").record_id
+    assert not Inputs(ptbxl_like, "flat").record("13").signal.any()
+    noise = Inputs(ptbxl_like, "noise").record("13").signal
+    assert (noise == Inputs(ptbxl_like, "noise").record("13").signal).all()
+    with pytest.raises(GemInputError, match="unknown control"):
+        Inputs(ptbxl_like, "silence")
+    row = {"template_id": 1, "question_type": "single-verify", "question": "Does this ECG show noise?"}
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([{**row, "ecg_id": [number], "answer": ["no"]} for number in (13, 424)]))
+    words = ["evaluate", "ecg-qa", "--model", "majority", "--data", str(path), "--records", str(ptbxl_like)]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    assert main([*words, "--out", str(tmp_path / "control"), "--control", "other"]) == 0
+    assert main(["evaluate", "compare", str(tmp_path / "run"), str(tmp_path / "control")]) == 0
+    out = capsys.readouterr().out
+    assert "given other" in out
+    assert "hardly falls without the ECG" in out
