@@ -20,7 +20,8 @@ _WHICH_LEADS = re.compile(
 _NUMERIC = re.compile(r"\bnumeric(?:al)?\b|\bquantitative\b|\bintervals? and durations?\b", re.I)
 _NOISE = re.compile(r"\bnois\w*", re.I)
 _ABNORMAL = re.compile(
-    r"\b(?:abnormal\w*|atypical|irregular\w*|unusual|anomalous|deviat\w*|not (?:normal|typical|regular|standard)"
+    r"\b(?:abnormal\w*|atypical|irregular\w*|unusual|anomalous|deviat\w*"
+    r"|not (?:still )?(?:normal|typical|regular|standard)"
     r"|(?:out|outside) (?:of )?(?:the )?normal|beyond (?:the )?normal|non-?normal)\b",
     re.I,
 )
@@ -34,7 +35,7 @@ _FROM_TO = re.compile(
     re.I,
 )
 _NO_LONGER = re.compile(
-    r"\b(?:no longer|not still|not any ?more|ceased to be)\W+(?:\w+\W+){0,2}?" + _STATE.format(name="before") + r"\b",
+    r"\b(?:no longer|not any ?more|ceased to be)\W+(?:\w+\W+){0,2}?" + _STATE.format(name="before") + r"\b",
     re.I,
 )
 

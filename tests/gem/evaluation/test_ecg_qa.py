@@ -51,7 +51,7 @@ def write(folder: Path, *questions: dict[str, Any]) -> Path:
         ("Which numerical features in the second ECG are no longer abnormal?", True, False),
         ("Which numeric measurements in the second ECG are now considered stable compared to the first?", True, False),
         ("Which numeric values of the second ECG are newly considered abnormal compared to the first?", False, True),
-        ("Which numerical features of the second ECG are not still normal compared to the first ECG?", False, True),
+        ("Which numerical features of the second ECG are not still normal compared to the first ECG?", True, True),
         ("What numerical measurements in the second ECG deviate from the normal range of the first?", False, True),
         ("What numerical measurements of the second ECG are still not normal compared to the first?", True, True),
         ("Which numerical factors of the second ECG continue to be abnormal?", True, True),
