@@ -1,7 +1,8 @@
 """ECG-QA's six numeric features, by the definitions that its answers follow.
 
-The features of ECG-QA are not the clinical intervals. Its answers on PTB-XL agree, in every question looked at, with a
-wavelet delineation (Martinez et al. 2004, with NeuroKit2's choices of peaks) of lead II alone: the QRS "duration"
+The features of ECG-QA are not the clinical intervals. Its answers on raw records of PTB-XL agree (99.2 to 100 % of the
+states that the questions of folds 1-8 tell, by feature; these questions were used to find the method) with a wavelet
+delineation (Martinez et al. 2004, with NeuroKit2's choices of peaks) of lead II alone: the QRS "duration"
 runs from the Q peak to the S peak, QT begins at the Q peak, and QTc is the median of QT / sqrt(RR before it). A
 benchmark of these answers measures agreement with these definitions, so they are computed here; ``grounding.measure``
 keeps the clinical ones.
