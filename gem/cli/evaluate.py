@@ -1,4 +1,4 @@
-"""``gem evaluate``: benchmarks by name, printed and written as JSON."""
+"""``gem evaluate``: benchmarks by name, printed and written as JSON; runs of them, shown and compared."""
 
 from __future__ import annotations
 
@@ -11,26 +11,42 @@ from grounding import EcgError
 
 from ..data.labelled import usable
 from ..errors import GemInputError
-from ..evaluation import benchmarks
+from ..evaluation import benchmarks, item_benchmarks
 from ..terminal import print_lines
+
+ACTIONS = ("list", "show", "compare", "leaderboard")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gem evaluate``."""
-    parser.add_argument("benchmark", choices=[*benchmarks.list(), "reasoning"], help="what to measure")
-    parser.add_argument("questions", nargs="?", type=Path, help="reasoning: folder with DIAGNOSIS/NNN.json")
-    parser.add_argument("--out", type=Path, help="reasoning: folder for the answered questions")
+    names = [*benchmarks.list(), "reasoning", *item_benchmarks.list(), *ACTIONS]
     parser.add_argument(
-        "--records", type=Path, required=True, help="PTB-XL or a folder of the challenges, as downloaded"
+        "benchmark", choices=names, metavar="NAME", help="a benchmark; list, show, compare, leaderboard"
     )
+    parser.add_argument(
+        "paths", nargs="*", type=Path, help="reasoning: folder with DIAGNOSIS/NNN.json; show, compare: folders of runs"
+    )
+    parser.add_argument("--out", type=Path, help="folder of the run, which continues after a kill; page to write")
+    parser.add_argument("--records", type=Path, help="PTB-XL or a folder of the challenges, as downloaded")
+    parser.add_argument("--data", type=Path, help="the benchmark's own files, as its authors publish them")
     parser.add_argument(
         "--folds",
         type=int,
         action="append",
         help="PTB-XL fold, may be repeated (default: 8, on which gem-nano was trained)",
     )
-    parser.add_argument("--model", default="gem-nano", help="name or folder of a model (default: gem-nano)")
-    parser.add_argument("--limit", type=int, help="only the first N records")
+    parser.add_argument(
+        "--model",
+        default="gem-nano",
+        help="name or folder of a model (default: gem-nano); of questions also rules, majority, random, "
+        "openai:URL#MODEL",
+    )
+    parser.add_argument("--limit", type=int, help="only the first N records or questions")
+    parser.add_argument("--seed", type=int, default=0, help="of random and of the intervals (default: 0)")
+    parser.add_argument(
+        "--control", help="of questions: give noise, a flat line or an other patient's ECG: noise, flat, other"
+    )
+    parser.add_argument("--retry", action="store_true", help="ask again where an endpoint gave no answer")
     parser.add_argument("--json", type=Path, help="write the figures there")
 
 
@@ -43,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0.
     """
+    if args.benchmark in ACTIONS:
+        return _action(args)
+    if args.benchmark in item_benchmarks:
+        return _items(args)
+    if args.records is None:
+        raise GemInputError(f"{args.benchmark} needs recordings", remedy="give their folder with --records")
     if args.benchmark == "reasoning":
         return _reasoning(args)
     from ..checkpoints import load
@@ -69,9 +91,13 @@ def run(args: argparse.Namespace) -> int:
     if skipped:
         number, reason = next(iter(skipped.items()))
         print_lines(f"left out: {len(skipped)} records, {number} first: {reason}")
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1, default=_plain) + "\n", encoding="utf-8")
+    _write_json(args.json, result)
     return 0
+
+
+def _write_json(path: Path | None, result: Any) -> None:
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1, default=_plain) + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -79,15 +105,73 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
+def _items(args: argparse.Namespace) -> int:
+    from ..evaluation.running import figures_table, run_benchmark
+
+    if args.data is None:
+        source = item_benchmarks[args.benchmark].source
+        raise GemInputError(
+            f"{args.benchmark} needs its own files", remedy=f"give them with --data; its authors offer them at {source}"
+        )
+    if not args.data.exists():
+        raise GemInputError("no such file or folder", where=str(args.data), remedy="check --data")
+    figures = run_benchmark(
+        args.benchmark,
+        args.model,
+        args.data,
+        args.records,
+        args.out,
+        args.limit,
+        args.seed,
+        args.retry,
+        args.control,
+    )
+    print_lines(*figures_table(figures).splitlines())
+    _write_json(args.json, figures)
+    return 0
+
+
+def _action(args: argparse.Namespace) -> int:
+    from ..evaluation import comparing, run_page
+
+    if args.benchmark == "list":
+        known = [(name, benchmarks[name].text) for name in benchmarks.list()]
+        known += [(name, item_benchmarks[name].text) for name in item_benchmarks.list()]
+        known += [("reasoning", "chains of reasoning questions (ECG-Reasoning-Benchmark), answered by measurement")]
+        print_lines(*(f"{name:20s}{text}" for name, text in sorted(known)))
+        return 0
+    wanted = {"show": 1, "compare": 2}.get(args.benchmark, len(args.paths) or 1)
+    if len(args.paths) != wanted:
+        folders = " ".join(["RUN"] * wanted)
+        raise GemInputError(
+            f"{args.benchmark} needs {wanted} folders of runs", remedy=f"gem evaluate {args.benchmark} {folders}"
+        )
+    if args.benchmark == "show":
+        out = args.out or args.paths[0] / "run.html"
+        run_page.write_page(args.paths[0], out, args.records)
+        print_lines(f"wrote {out}")
+    elif args.benchmark == "compare":
+        compared = comparing.compare_runs(args.paths[0], args.paths[1], seed=args.seed)
+        print_lines(*comparing.comparison_table(compared).splitlines())
+        _write_json(args.json, compared)
+    else:
+        page = comparing.leaderboard(args.paths)
+        if args.out is None:
+            print_lines(*page.splitlines())
+        else:
+            args.out.write_text(page, encoding="utf-8")
+    return 0
+
+
 def _reasoning(args: argparse.Namespace) -> int:
     from ..evaluation.reasoning import evaluate_reasoning, reasoning_table
 
-    if args.questions is None or args.out is None:
+    if len(args.paths) != 1 or args.out is None:
         raise GemInputError(
             "reasoning needs QUESTIONS and --out",
             remedy="gem evaluate reasoning QUESTIONS --records ROOT --out ANSWERS",
         )
-    figures = evaluate_reasoning(args.questions, args.records, args.out)
+    figures = evaluate_reasoning(args.paths[0], args.records, args.out)
     for line in reasoning_table(figures).splitlines():
         print_lines(line)
     print_lines(f"answered {figures['standard']['completion'][1]} samples: {args.out}")

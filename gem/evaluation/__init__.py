@@ -1,6 +1,18 @@
 """Benchmarks: a model's output against labels and measurements. One per file, picked by name."""
 
-from . import answers, classification, explanations  # noqa: F401  (they register themselves)
+from . import answers, classification, ecg_qa, ecgbench, explanations  # noqa: F401  (they register themselves)
+from .items import Item, ItemBenchmark, Score, item_benchmarks, register_item_benchmark
 from .registry import Benchmark, benchmarks, register_benchmark
+from .running import run_benchmark
 
-__all__ = ["Benchmark", "benchmarks", "register_benchmark"]
+__all__ = [
+    "Benchmark",
+    "Item",
+    "ItemBenchmark",
+    "Score",
+    "benchmarks",
+    "item_benchmarks",
+    "register_benchmark",
+    "register_item_benchmark",
+    "run_benchmark",
+]

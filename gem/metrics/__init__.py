@@ -9,13 +9,31 @@ from .multilabel import (
     metrics,
     register_metric,
 )
+from .texts import (
+    CiderD,
+    LeadAgreement,
+    NumericError,
+    StatedFindings,
+    SupportedClaims,
+    cider_d,
+    stated_findings,
+    stated_numbers,
+)
 
 __all__ = [
     "BalancedAccuracy",
     "CalibrationError",
+    "CiderD",
+    "LeadAgreement",
     "MacroAUROC",
     "MacroF1",
     "MultilabelMetric",
+    "NumericError",
+    "StatedFindings",
+    "SupportedClaims",
+    "cider_d",
     "metrics",
     "register_metric",
+    "stated_findings",
+    "stated_numbers",
 ]

@@ -1,0 +1,133 @@
+"""Benchmarks of items: a question about recordings, its true answer, and functions that score what a model says.
+
+Reasons of a score, which programs can read: a model refused, its answer has the wrong format or value, the judge or the
+request failed, or the recording is missing. The last three say nothing of the model, and are counted apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grounding.registry import Registry
+
+if TYPE_CHECKING:
+    from .inputs import Inputs
+
+REFUSED, WRONG_FORMAT, WRONG_VALUE = "model_refused", "wrong_format", "wrong_value"
+JUDGE_FAILED, REQUEST_FAILED, INPUT_MISSING = "judge_failed", "request_failed", "input_missing"
+INSTRUMENT = frozenset({JUDGE_FAILED, REQUEST_FAILED, INPUT_MISSING})  # reasons that are not the model's
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of a benchmark.
+
+    Attributes:
+        item_id: unique in the benchmark.
+        kind: group that results are given for, such as ``single-verify``.
+        question: as the benchmark's authors wrote it.
+        prompt: what a language model gets, with the options and the form of the answer.
+        truth: the true answer: labels, or a single text.
+        options: the possible labels; empty for open questions.
+        records: the recordings that it is about, see ``Inputs.record``.
+        multiple: whether an answer may have several labels.
+    """
+
+    item_id: str
+    kind: str
+    question: str
+    prompt: str
+    truth: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    multiple: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an answer is worth.
+
+    Attributes:
+        values: metric -> value, the main one first.
+        reason: why it is not fully right: one of this module's constants, or ``None``.
+        labels: what was read in the answer.
+    """
+
+    values: Mapping[str, float]
+    reason: str | None = None
+    labels: tuple[str, ...] = ()
+
+
+Scorer = Callable[[Item, str], Score]
+Rules = Callable[[Item, "Inputs"], str]
+Statistic = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, float]]
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean of every metric of some scores.
+
+    Args:
+        rows: scores as stored, with ``values``.
+
+    Example:
+        >>> means([{"values": {"exact": 1.0}}, {"values": {"exact": 0.0}}])
+        {'exact': 0.5}
+    """
+    names = dict.fromkeys(name for row in rows for name in row["values"])
+    return {
+        name: sum(row["values"][name] for row in rows if name in row["values"])
+        / sum(name in row["values"] for row in rows)
+        for name in names
+    }
+
+
+@dataclass(frozen=True)
+class ItemBenchmark:
+    """A benchmark of items.
+
+    Attributes:
+        name: for ``gem evaluate NAME``.
+        text: what it measures, in one line.
+        load: reads the items from a folder or file in the layout of its authors.
+        scorers: ``strict`` and, where its authors define one, ``published``.
+        rules: answers an item by measurement and knowledge base alone; ``None`` where no rule can.
+        source: where its authors offer the files.
+        statistics: scoring -> a function of the scores, where the mean of each is not what is reported.
+    """
+
+    name: str
+    text: str
+    load: Callable[[Path], list[Item]]
+    scorers: Mapping[str, Scorer]
+    rules: Rules | None = None
+    source: str = ""
+    statistics: Mapping[str, Statistic] = field(default_factory=dict)
+
+
+item_benchmarks: Registry[ItemBenchmark] = Registry("benchmark", "gem.item_benchmarks")
+
+
+def register_item_benchmark(benchmark: ItemBenchmark) -> ItemBenchmark:
+    """Add a benchmark of items.
+
+    Args:
+        benchmark: with a new name.
+    """
+    item_benchmarks.register(benchmark, name=benchmark.name)
+    return benchmark
+
+
+def missing_file(benchmark: str, where: Path, source: str) -> Exception:
+    """The error for files that are not there.
+
+    Args:
+        benchmark: whose.
+        where: they were looked for.
+        source: where its authors offer them.
+    """
+    from ..errors import GemInputError
+
+    return GemInputError(f"no files of {benchmark}", where=str(where), remedy=f"its authors offer them at {source}")

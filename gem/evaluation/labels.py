@@ -1,0 +1,89 @@
+"""Reading labels in the answers of language models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from .items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, Score
+
+_REFUSAL = re.compile(
+    r"\b(?:can(?:not|['\u2019]t| not)|unable to|won['\u2019]t|am not able to|not qualified to)\b[^.]{0,40}"
+    r"\b(?:answer\w*|tell|told|say|determine\w*|provide|help|assist|interpret|analy[sz]e|diagnose|view|see)\b"
+    r"|\bas an ai\b|\bconsult a (?:doctor|physician|cardiologist)\b",
+    re.I,
+)
+
+
+def jaccard(one: Collection[str], other: Collection[str]) -> float:
+    """Size of the intersection of two sets of labels over that of their union; 1 if both are empty.
+
+    Args:
+        one: labels.
+        other: labels.
+
+    Example:
+        >>> jaccard(["a", "b"], ["b"])
+        0.5
+    """
+    first, second = set(one), set(other)
+    return len(first & second) / len(first | second) if first | second else 1.0
+
+
+def refuses(answer: str) -> bool:
+    """Whether an answer says that it can't be given.
+
+    Args:
+        answer: any text.
+
+    Example:
+        >>> refuses("I'm unable to interpret medical images."), refuses("No.")
+        (True, False)
+    """
+    return _REFUSAL.search(answer) is not None
+
+
+def named_labels(answer: str, options: Sequence[str]) -> tuple[str, ...]:
+    """The options that an answer names as whole words; a longer one hides the shorter ones in it.
+
+    Args:
+        answer: any text; what follows the last "answer:" counts, if it has one.
+        options: the labels.
+
+    Example:
+        >>> named_labels("Answer: QT corrected, pr interval.", ["pr interval", "qt corrected", "none"])
+        ('pr interval', 'qt corrected')
+        >>> named_labels("abnormal", ["normal", "abnormal"])
+        ('abnormal',)
+    """
+    text = re.split(r"\banswers?(?: is| are)?\s*:", answer, flags=re.I)[-1]
+    found = []
+    for option in sorted(options, key=len, reverse=True):
+        pattern = re.compile(rf"(?<!\w){re.escape(option)}(?!\w)", re.I)
+        if option and pattern.search(text):
+            found.append(option)
+            text = pattern.sub(" ", text)
+    return tuple(sorted(found))
+
+
+def choice_score(item: Item, answer: str) -> Score:
+    """Compare the labels that an answer names with the true ones.
+
+    Yes-or-no questions are decided by the first yes or no.
+
+    Args:
+        item: with options.
+        answer: any text.
+
+    Returns:
+        ``exact`` and ``jaccard``.
+    """
+    labels = named_labels(answer, item.options)
+    if len(labels) > 1 and not item.multiple and not {"yes", "no"}.isdisjoint(labels):
+        first = re.search(r"\b(yes|no)\b", answer, re.I)
+        labels = (first[1].lower(),) if first else labels
+    right = set(labels) == set(item.truth)
+    reason = None
+    if not right:
+        reason = REFUSED if refuses(answer) and not labels else WRONG_VALUE if labels else WRONG_FORMAT
+    return Score({"exact": float(right), "jaccard": jaccard(labels, item.truth)}, reason, labels)

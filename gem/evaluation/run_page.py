@@ -1,0 +1,87 @@
+"""A page of one run: figures, reasons, and every item with the worst first; one file, no scripts, no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from grounding import EcgError
+
+from .comparing import read_run
+from .inputs import Inputs
+from .items import item_benchmarks
+from .running import figures_table, summarise
+
+MAX_ITEMS, MAX_PICTURES = 500, 20
+_STYLE = """body{font:15px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
+pre{background:#f5f5f2;padding:.8rem;overflow:auto;white-space:pre-wrap}
+article{border-top:1px solid #ccc;padding:.6rem 0}img{max-width:100%}b.r{color:#a02020}"""
+
+
+def write_page(folder: Path, out: Path, records: Path | None = None) -> None:
+    """Write the page of a run.
+
+    Args:
+        folder: of the run.
+        out: file to write.
+        records: folder of the recordings, to draw those of the worst items; None draws none.
+
+    Raises:
+        GemInputError: the folder holds no run.
+    """
+    described, rows = read_run(folder)
+    figures = {**described, **summarise(item_benchmarks[described["benchmark"]], rows, described["seed"])}
+    worst = sorted(rows, key=_worth)[:MAX_ITEMS]
+    inputs = None if records is None else Inputs(records)
+    parts = [_item(row, inputs if place < MAX_PICTURES else None) for place, row in enumerate(worst)]
+    title = html.escape(f"{described['benchmark']} by {described['model']}")
+    note = f"<p>The {len(worst)} worst of {len(rows)} items, worst first.</p>"
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1><pre>{html.escape(figures_table(figures))}</pre>"
+        f"<details><summary>what was run</summary><pre>{html.escape(json.dumps(described, indent=1))}</pre></details>"
+        f"{note}{''.join(parts)}</html>\n"
+    )
+    out.write_text(page, encoding="utf-8")
+
+
+def _worth(row: dict[str, Any]) -> tuple[float, str]:
+    """Items that were not scored come first, then those with the lowest mean of their main scoring's metrics."""
+    if not row["scores"]:
+        return (-1.0, row["id"])
+    values = next(iter(row["scores"].values()))["values"].values()
+    return (sum(values) / max(len(values), 1), row["id"])
+
+
+def _item(row: dict[str, Any], inputs: Inputs | None) -> str:
+    cells = [
+        ("asked", row["prompt"]),
+        ("answered", row["answer"]),
+        ("true", ", ".join(row["truth"])),
+        ("problem", row["problem"]),
+    ]
+    cells += [
+        (scoring, ", ".join(f"{name} {value:.2f}" for name, value in score["values"].items()))
+        for scoring, score in row["scores"].items()
+    ]
+    text = "\n".join(f"{name}: {value}" for name, value in cells if value is not None)
+    reason = f'<b class="r">{html.escape(row["reason"])}</b>' if row["reason"] else "right"
+    pictures = "".join(_picture(name, inputs) for name in row["records"]) if inputs is not None else ""
+    return f"<article>{html.escape(row['id'])}: {reason}<pre>{html.escape(text)}</pre>{pictures}</article>"
+
+
+def _picture(name: str, inputs: Inputs) -> str:
+    import grounding
+
+    try:
+        picture = grounding.render(inputs.record(name), dpi=70)
+    except EcgError as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    file = io.BytesIO()
+    picture.convert("P").save(file, "PNG")
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<figure><img alt="ECG {html.escape(name)}" src="data:image/png;base64,{data}"></figure>'
