@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import grounding
 from grounding import EcgError
 from grounding.measurement.result import INTERVALS
-from grounding.processes import end_with_parent
+from grounding.processes import results_in_order
 
 from .errors import GemInputError
 from .extensions import load_extensions, loaded
@@ -317,17 +317,15 @@ def _run(
     jobs: int | None,
     at_once: int,
 ) -> Counts:
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
     todo = [file for file in files if _name(file) not in table.done]
     options = options._replace(extensions=tuple(loaded))
     parts = (todo[first : first + at_once] for first in range(0, len(todo), at_once))
-    worker = Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
     failed, kept = 0, len(files) - len(todo)
     with tqdm(total=len(files), initial=kept, unit=" records", disable=not sys.stderr.isatty()) as progress:
         try:
-            for rows in worker(delayed(work)(part, options) for part in parts):
+            for rows in results_in_order(work, ((part, options) for part in parts), jobs):
                 for row in rows:
                     table.add(row)
                     failed += "error" in row

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import EcgError
-from ..processes import end_with_parent
+from ..processes import results_in_order
 from ..record import ECGRecord
 from .measuring import measure
 from .result import BEAT_COLUMNS, EXTENT_COLUMNS, Measurement
@@ -71,8 +70,6 @@ def measure_parts(
         >>> [(part.start_s, part.end_s, len(part.beats)) for part in measure_parts(read_record(sample_path()))]
         [(0.0, 10.0, 13)]
     """
-    from joblib import Parallel, delayed
-
     if not part_s >= 6 * OVERLAP_S:
         raise EcgError(f"parts of {part_s:g} s", remedy=f"take {6 * OVERLAP_S:g} s or more")
     n = max(1, round(record.duration_s / part_s))
@@ -81,8 +78,7 @@ def measure_parts(
         (max(0.0, start - OVERLAP_S), min(record.duration_s, end + OVERLAP_S))
         for start, end in zip([0.0, *ends[:-1]], ends, strict=True)
     ]
-    worker = Parallel(n_jobs=n_jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
-    measured = worker(delayed(measure)(record.crop(*span), delineator) for span in spans)
+    measured = results_in_order(measure, ((record.crop(*span), delineator) for span in spans), n_jobs)
     start, n_beats = 0, 0
     for measurement, (first_s, last_s), end_s in zip(measured, spans, ends, strict=True):
         first, last = round(first_s * record.fs), min(record.n_samples, round(last_s * record.fs))
