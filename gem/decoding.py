@@ -3,12 +3,17 @@
 A step of such a decoder is a millisecond of products; the calls of a general decoder around them take five more. Here
 a step is the products alone, with a cache that is allocated once. ``can_decode`` says for which models and options that
 gives the tokens of transformers' ``generate``, which decodes everything else.
+
+A step reads all weights, for one token or for ten. So a single text is guessed on, from the texts that the decoder
+wrote before in this process; one step checks the guess, and what the decoder itself would have written is kept
+(speculative decoding: Leviathan et al., ICML 2023).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 MAX_PARAMETERS = 50_000_000  # in a larger decoder the products take nearly all of the time
 OPTIONS = {"max_new_tokens", "do_sample"}
+CONTEXT, LONGEST_GUESS, MOST_CONTEXTS = 4, 12, 50_000  # tokens before a guess and in it; contexts that are remembered
 # settings of a generation config that change nothing here
 HARMLESS = {"max_new_tokens", "max_length", "bos_token_id", "eos_token_id", "pad_token_id", "use_cache"}
 HARMLESS |= {"output_attentions", "output_hidden_states", "transformers_version", "_from_model_config"}
@@ -75,18 +81,54 @@ def decode(model: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int) -> Ten
     ends = torch.tensor([] if ends is None else ends, dtype=torch.long).flatten()
     if pad is None:
         pad = int(ends[0]) if len(ends) else 0
+    if len(embeds) == 1:
+        return torch.tensor([_decode_one(decoder, embeds, mask, max_new_tokens, set(ends.tolist()))])
     steps = _DecodingSteps(decoder, mask, max_new_tokens)
-    table, head = decoder.model.embed_tokens.weight, decoder.lm_head
     open_rows = torch.ones(len(embeds), dtype=torch.bool)
     tokens: list[Tensor] = []
     while len(tokens) < max_new_tokens:
-        token = head(steps(embeds)).argmax(-1).where(open_rows, pad)
+        token = decoder.lm_head(steps(embeds, 1)[:, 0]).argmax(-1).where(open_rows, pad)
         tokens.append(token)
         open_rows = open_rows & ~torch.isin(token, ends)
         if not open_rows.any():
             break
-        embeds = F.embedding(token, table)[:, None]
+        embeds = F.embedding(token, decoder.model.embed_tokens.weight)[:, None]
     return torch.stack(tokens, 1)
+
+
+def _decode_one(
+    decoder: LlamaForCausalLM, embeds: Tensor, mask: Tensor, max_new_tokens: int, ends: set[int]
+) -> list[int]:
+    """The tokens of one text, several a step where the guess is right."""
+    known = _followers.setdefault(decoder, {})
+    steps = _DecodingSteps(decoder, mask, max_new_tokens + LONGEST_GUESS)
+    written: list[int] = []
+    guess: list[int] = []
+    while True:
+        found: list[int] = decoder.lm_head(steps(embeds, len(guess) + 1)[0]).argmax(-1).tolist()
+        right = next((place for place, token in enumerate(guess) if token != found[place]), len(guess))
+        steps.read -= len(guess) - right  # what followed the first wrong token is read over
+        for token in found[: right + 1]:
+            if len(known) < MOST_CONTEXTS:
+                known[tuple(written[-CONTEXT:])] = token
+            written.append(token)
+            if token in ends or len(written) == max_new_tokens:
+                return written
+        guess = _guess(known, written)
+        embeds = F.embedding(torch.tensor([written[-1], *guess]), decoder.model.embed_tokens.weight)[None]
+
+
+# decoder -> the token that followed each few tokens in the texts that it wrote in this process
+_followers: WeakKeyDictionary[Any, dict[tuple[int, ...], int]] = WeakKeyDictionary()
+
+
+def _guess(known: Mapping[tuple[int, ...], int], written: Sequence[int]) -> list[int]:
+    """How a text goes on, if it does as earlier ones did."""
+    text = list(written[-CONTEXT:])
+    first = len(text)
+    while len(text) < first + LONGEST_GUESS and (token := known.get(tuple(text[-CONTEXT:]))) is not None:
+        text.append(token)
+    return text[first:]
 
 
 class _DecodingSteps:
@@ -112,8 +154,8 @@ class _DecodingSteps:
         shape = (len(self.layers), batch, self.heads, length + more, 2 * half)
         self.keys, self.values, self.read = torch.empty(shape), torch.empty(shape), 0
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Read vectors (B, L, hidden), and give the last one's state (B, hidden)."""
+    def __call__(self, x: Tensor, last: int) -> Tensor:
+        """Read vectors (B, L, hidden), and give the states of the last ones (B, last, hidden)."""
         batch, length, _ = x.shape
         here = slice(self.read, self.read + length)
         cos, sin, mask = self.cos[:, here], self.sin[:, here], self._mask(here)
@@ -131,19 +173,17 @@ class _DecodingSteps:
             gate, up = F.linear(F.rms_norm(x, x.shape[-1:], layer.feed_norm, self.eps), layer.gate_up).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, layer.down)
         self.read = here.stop
-        return F.rms_norm(x[:, -1], x.shape[-1:], self.norm, self.eps)
+        return F.rms_norm(x[:, -last:], x.shape[-1:], self.norm, self.eps)
 
     def _mask(self, here: slice) -> Tensor | None:
-        """(B, 1, L, T) of the positions that each vector sees; None where it is all before it."""
-        if not self.padded:
-            return None
-        known = self.known[:, None, None, : here.stop]
+        """(B, 1, L, T) of the positions that each vector sees; None where it is all up to its own."""
         length = here.stop - here.start
-        if length == 1:
-            return known
-        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        if not self.padded and (length == 1 or here.start == 0):
+            return None
+        own = torch.arange(here.start, here.stop)[:, None]
+        position = torch.arange(here.stop)
         # a padding vector sees itself, since attention to nothing is NaN
-        return (known & causal) | torch.eye(length, dtype=torch.bool)
+        return (self.known[:, None, None, : here.stop] & (position <= own)) | (position == own)
 
 
 def _is_changed(part: nn.Module) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from gem import GemForConditionalGeneration, modeling
+from gem import GemForConditionalGeneration, decoding, modeling
 from gem.decoding import can_decode
 
 from .conftest import TEXT
@@ -102,3 +102,28 @@ def test_nano_is_decoded_here() -> None:
     import gem
 
     assert can_decode(gem.load("gem-nano"), {"max_new_tokens": 320, "do_sample": False})
+
+
+def test_a_guess_changes_nothing(loud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that are guessed in full, in part and wrongly are those of transformers; the guess saves steps."""
+    loud.generation_config.eos_token_id = None
+    steps = []
+    call = decoding._DecodingSteps.__call__
+    monkeypatch.setattr(decoding._DecodingSteps, "__call__", lambda self, x, n: steps.append(n) or call(self, x, n))
+    prompts = [torch.tensor([[3, 5, 9, number]]) for number in (30, 30, 31, 32, 30)]
+    for prompt in prompts:
+        ours, theirs = both(loud, {"input_ids": prompt}, monkeypatch)
+        assert ours.tolist() == theirs.tolist()
+    assert len(steps) < 4 * 40
+    known = decoding._followers[loud.language_model]
+    for context in list(known):
+        known[context] = (known[context] + 1) % 64  # what was remembered is all wrong
+    ours, theirs = both(loud, {"input_ids": prompts[0]}, monkeypatch)
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_what_is_remembered_is_bounded(loud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_CONTEXTS", 5)
+    for number in range(3, 9):
+        loud.generate(input_ids=torch.tensor([[3, 5, 9, number]]), **GREEDY)
+    assert len(decoding._followers[loud.language_model]) == 5
