@@ -1,4 +1,7 @@
-"""Many recordings, measured to a table or explained to JSON lines: in processes, resumed after a kill, a row each."""
+"""Many recordings, measured to a table or explained to JSON lines: in processes, resumed after a kill, a row each.
+
+A long recording becomes a table with a row for each beat.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import grounding
 from grounding import EcgError
 from grounding.measurement.result import INTERVALS
-from grounding.processes import end_with_parent
+from grounding.processes import results_in_order
 
 from .errors import GemInputError
 from .extensions import load_extensions, loaded
 
 if TYPE_CHECKING:
     from grounding import ECGRecord
+    from grounding.measurement import Part
 
     from .explanation import Explanation
 
@@ -107,6 +111,45 @@ def measure_to_table(
     files = grounding.readers.find_recordings(paths, missing=True)
     with _table(out) as table:
         return _run(files, table, measured_rows, options, jobs, 1)
+
+
+def beats_to_parquet(
+    path: str | Path, out: str | Path, options: BatchOptions = DEFAULTS, jobs: int | None = None
+) -> Iterator[Part]:
+    """Measure a long recording in parts of ten minutes, to a table with a row for each beat.
+
+    The table is written part by part, and has its name when it is complete.
+
+    Args:
+        path: of the recording.
+        out: a ``.parquet`` file, with the columns of ``Measurement.beats``, counted and placed in the whole recording.
+        options: how to read and measure.
+        jobs: as in ``measure_to_table``.
+
+    Yields:
+        Each part, once it is written.
+
+    Raises:
+        EcgError: the recording can't be read, or ``out`` is not ``.parquet``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from grounding.measurement.result import BEAT_COLUMNS
+
+    out = Path(out)
+    if out.suffix.lower() != ".parquet":
+        raise GemInputError("the table of beats is .parquet", where=str(out), remedy="end its name with it")
+    record = options.read(Path(path))
+    kinds = {"beat": pa.int64(), "type": pa.string(), "p_present": pa.bool_(), "p_known": pa.bool_()}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in BEAT_COLUMNS])
+    partial = out.with_suffix(".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(partial, schema) as writer:
+        for part in grounding.measure_parts(record, delineator=options.delineator, n_jobs=jobs):
+            writer.write_table(pa.Table.from_pandas(part.beats, schema, preserve_index=False))
+            yield part
+    os.replace(partial, out)
 
 
 def explain_to_jsonl(
@@ -274,17 +317,15 @@ def _run(
     jobs: int | None,
     at_once: int,
 ) -> Counts:
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
     todo = [file for file in files if _name(file) not in table.done]
     options = options._replace(extensions=tuple(loaded))
     parts = (todo[first : first + at_once] for first in range(0, len(todo), at_once))
-    worker = Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
     failed, kept = 0, len(files) - len(todo)
     with tqdm(total=len(files), initial=kept, unit=" records", disable=not sys.stderr.isatty()) as progress:
         try:
-            for rows in worker(delayed(work)(part, options) for part in parts):
+            for rows in results_in_order(work, ((part, options) for part in parts), jobs):
                 for row in rows:
                     table.add(row)
                     failed += "error" in row

@@ -19,6 +19,7 @@ from transformers import (
 
 from . import forking  # noqa: F401  (a forked child can use a model)
 from .configuration import GemConfig
+from .decoding import can_decode, decode
 from .encoders.contract import SignalContract
 from .encoders.registry import Encoder, build_kind
 from .errors import GemConfigError, GemInputError
@@ -476,9 +477,11 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         embeds, mask = (
             (self._embed(prompt), prompt_mask) if merged is None else left_padded(merged.embeds, merged.attention_mask)
         )
-        result = _transformers_generate(
-            self, inputs_embeds=embeds, attention_mask=mask, **self._prefix(encoded), **kwargs
-        )
+        if can_decode(self, kwargs):
+            result: Any = decode(self, embeds, mask, kwargs["max_new_tokens"])
+        else:
+            kwargs |= self._prefix(encoded)
+            result = _transformers_generate(self, inputs_embeds=embeds, attention_mask=mask, **kwargs)
         new = result if isinstance(result, Tensor) else result.sequences
         repeats = len(new) // len(input_ids)
         sequences = torch.cat([input_ids.repeat_interleave(repeats, 0), new], dim=1)

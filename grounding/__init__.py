@@ -14,7 +14,7 @@ from .evidence import Claim, Evidence, Finding
 
 if TYPE_CHECKING:
     from .criteria import find
-    from .measurement import Measurement, hrv, measure, measure_many
+    from .measurement import Measurement, hrv, measure, measure_many, measure_parts
     from .paper import render
     from .readers import read_record, sample_path
     from .record import STANDARD_LEADS, ECGRecord
@@ -27,6 +27,7 @@ _ROOMS = {
     "STANDARD_LEADS": "record",
     "measure": "measurement",
     "measure_many": "measurement",
+    "measure_parts": "measurement",
     "Measurement": "measurement",
     "hrv": "measurement",
     "read_record": "readers",
@@ -65,6 +66,7 @@ __all__ = [
     "hrv",
     "measure",
     "measure_many",
+    "measure_parts",
     "read_record",
     "render",
     "sample_path",

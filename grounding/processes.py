@@ -6,8 +6,13 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
 
 _LOOK_EVERY_S = 0.5
+_AT_ONCE = 32  # tasks, where the workers can't be waited for one by one
 
 
 def end_with_parent(parent: int) -> None:
@@ -29,3 +34,30 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
+def results_in_order(
+    function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], n_jobs: int | None
+) -> Iterator[Any]:
+    """Run a function on many tasks with joblib, and give each result as soon as it and those before it are there.
+
+    Args:
+        function: of the values of a task.
+        tasks: the arguments of each call; taken a few ahead of the results.
+        n_jobs: processes; -1 for all cores; ``None`` for the setting of ``joblib.parallel_config``, by default one.
+
+    Yields:
+        The results, in the order of the tasks.
+    """
+    from joblib import Parallel, delayed
+
+    workers = partial(Parallel, n_jobs=n_jobs, initializer=end_with_parent, initargs=(os.getpid(),))
+    calls = (delayed(function)(*task) for task in tasks)
+    try:
+        worker = workers(return_as="generator")
+    except ValueError:  # Ray's workers, for one, are only waited for together
+        worker = workers()
+        while part := list(islice(calls, _AT_ONCE)):
+            yield from worker(part)
+    else:
+        yield from worker(calls)

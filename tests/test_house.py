@@ -116,7 +116,7 @@ LAYERS = (
     {"gem.grounded", "gem.subjects", "gem.snapshots"},
     {"gem.configuration", "gem.tokenizer", "gem.kernels", "gem.messages"},
     {"gem.encoders"},
-    {"gem.fusion", "gem.outputs"},
+    {"gem.fusion", "gem.outputs", "gem.decoding"},
     {"gem.pictures"},
     {"gem.modeling", "gem.processing"},
     {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},

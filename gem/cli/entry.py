@@ -178,6 +178,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     sub.add_argument("--jobs", type=int, metavar="N", help="of many: processes, -1 for all cores (default: 1)")
     sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
+    sub.add_argument("--beats", type=Path, metavar="OUT", help="of a long one: a row per beat (.parquet), in parts")
     sub.add_argument(
         "--delineator", default="auto", help="learned, classical, nk_dwt, ..., or one of your own (--import)"
     )
@@ -344,6 +345,8 @@ def _ask(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace) -> int:
     names = _names(args.records)
+    if args.beats is not None:
+        return _measure_beats(names, args)
     if args.out is not None or len(names) != 1 or args.records == ["-"] or _is_many(Path(names[0]), args):
         return _measure_many(names, args)
     measurement = grounding.measure(read(names[0], args), args.delineator, second_opinion=args.second_opinion)
@@ -388,6 +391,17 @@ def _measure_many(names: Sequence[str], args: argparse.Namespace) -> int:
                 remedy="name one, or leave it out: the table is CSV",
             )
     return _counted(measure_to_table(names, args.out, _options(args), _jobs(args)))
+
+
+def _measure_beats(names: Sequence[str], args: argparse.Namespace) -> int:
+    from ..batch import beats_to_parquet
+    from ..views.measured import part_line
+
+    if len(names) != 1 or args.json or args.second_opinion or args.out is not None:
+        raise GemInputError("--beats is for one recording", remedy="name one, without --json, -o and --second-opinion")
+    for part in beats_to_parquet(names[0], args.beats, _options(args), _jobs(args)):
+        print_lines(part_line(part))
+    return 0
 
 
 def _evidence(measurement: Measurement, quantity: str) -> Evidence | None:

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from grounding.criteria import find
 from grounding.errors import EcgError
 from grounding.measurement import measure
 from grounding.measurement.result import LEAD_FEATURE_COLUMNS, Measurement
-from grounding.processes import end_with_parent
+from grounding.processes import results_in_order
 
 from .judging import Judgement, judge
 from .lessons import FORMS, Lesson, LessonCase
@@ -124,8 +123,6 @@ def instruct(
 def _process(
     plan: InstructionPlan, shards: Mapping[int, Sequence[Source]], jobs: int, retry: bool, progress: bool
 ) -> None:
-    from joblib import Parallel, delayed
-
     kept: dict[int, list[dict[str, Any]]] = {}
     todo: dict[int, Sequence[Source]] = {}
     for number, members in shards.items():
@@ -137,8 +134,7 @@ def _process(
             failed = {row["record_id"] for row in kept[number] if row["status"] == "failed"}
             todo[number] = [source for source in members if source.id in failed]
     queue = [source for members in todo.values() for source in members]
-    worker = Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent, initargs=(os.getpid(),))
-    results: Iterator[list[dict[str, Any]]] = iter(worker(delayed(rows_of)(source, plan) for source in queue))
+    results: Iterator[list[dict[str, Any]]] = results_in_order(rows_of, ((source, plan) for source in queue), jobs)
     total = sum(map(len, shards.values()))
     with _progress_bar(total, total - len(queue), progress) as advance:
         for number, members in todo.items():

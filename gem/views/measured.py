@@ -9,6 +9,7 @@ from grounding.criteria.language import quantity_words
 
 if TYPE_CHECKING:
     from grounding import Measurement
+    from grounding.measurement import Part
 
 # name in Measurement -> name for readers
 VALUES = {
@@ -79,6 +80,22 @@ def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
             continue
         out.append((name, shown(evidence), place(evidence) if evidence.value is not None else evidence.reason or ""))
     return out
+
+
+def part_line(part: Part) -> str:
+    """A part of a long recording in one line: when, how many beats, rate and intervals."""
+    measured = part.measurement.intervals
+    values = [f"{name.upper()} {measured[name]:.0f} ms" for name in ("pr", "qrs", "qt") if measured[name] is not None]
+    rate = part.measurement.heart_rate
+    if rate is not None:
+        values.insert(0, f"{rate:.0f} bpm")
+    span = f"{_clock(part.start_s)} to {_clock(part.end_s)}"
+    return f"{span}: {len(part.beats)} beats{''.join(f', {value}' for value in values)}"
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def quality_lines(measurement: Measurement) -> list[str]:

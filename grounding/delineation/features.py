@@ -88,7 +88,13 @@ def stacked(inputs: NetworkChannels, first: int, last: int) -> NDArray[np.float3
     out[:, 1] = _compressed(lead, LEAD_MV)
 
     def shifted(x: NDArray[np.floating[Any]], step: int) -> NDArray[np.floating[Any]]:
-        return x[:, np.clip(np.arange(first, last) + step, 0, n - 1)]
+        """The samples ``step`` later, with the first or the last one repeated beyond the recording's ends."""
+        inside = x[:, max(0, first + step) : max(0, last + step)]
+        if not 0 < inside.shape[1] < last - first:
+            return inside if inside.shape[1] else x[:, np.clip(np.arange(first, last) + step, 0, n - 1)]
+        missing = last - first - inside.shape[1]
+        end = np.repeat(x[:, :1] if step < 0 else x[:, -1:], missing, axis=1)
+        return np.concatenate([end, inside] if step < 0 else [inside, end], axis=1)
 
     out[:, 2] = _compressed(shifted(inputs.lead, SLOPE_REACH) - shifted(inputs.lead, -SLOPE_REACH), SLOPE_MV)
     out[:, 3] = _compressed(
@@ -187,8 +193,19 @@ def _interpolated(size: NDArray[np.float32], n: int, first: int, last: int) -> N
     if size.shape[1] == 1:
         return size
     middle = np.add(*_bounds(n)) / 2
-    at = np.arange(first, last)
-    return np.stack([np.interp(at, middle, row) for row in size]).astype(np.float32)
+    if not np.isfinite(size).all():
+        return np.stack([np.interp(np.arange(first, last), middle, row) for row in size]).astype(np.float32)
+    # np.interp, block by block instead of sample by sample
+    out = np.empty((len(size), last - first), np.float32)
+    begins = np.clip(np.ceil(middle).astype(np.intp), first, last) - first
+    out[:, : begins[0]], out[:, begins[-1] :] = size[:, :1], size[:, -1:]
+    known = size.astype(np.float64)
+    slope = np.diff(known, axis=1) / np.diff(middle)
+    for k in np.flatnonzero(begins[1:] > begins[:-1]):
+        here = slice(begins[k], begins[k + 1])
+        at = np.arange(first + here.start, first + here.stop) - middle[k]
+        out[:, here] = slope[:, k, None] * at + known[:, k, None]
+    return out
 
 
 def _bounds(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

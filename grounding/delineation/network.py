@@ -80,11 +80,21 @@ def _windows(inputs: NetworkChannels, weights: Path, window: int) -> Any:
         end = min(n, start + window)
         first, last = max(0, start - REACH), min(n, end + REACH)
         x = stacked(inputs, first, last)
-        x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % STRIDE)), mode="edge")
+        if x.shape[2] % STRIDE:
+            x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % STRIDE)), mode="edge")
         probs = _session(weights).run(None, {"x": x})[0][:, :, max(0, start - 1) - first : end - first]
-        np.exp(probs - probs.max(axis=1, keepdims=True), out=probs)
-        probs /= probs.sum(axis=1, keepdims=True)
+        probs -= _over_classes(np.maximum, probs)
+        np.exp(probs, out=probs)
+        probs /= _over_classes(np.add, probs)
         yield start, end, probs
+
+
+def _over_classes(combine: np.ufunc, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``combine.reduce`` over the axis of the four classes, which NumPy does slowly, (leads, 1, samples)."""
+    out: NDArray[np.float32] = combine(values[:, :1], values[:, 1:2])
+    for kind in (2, 3):
+        combine(out, values[:, kind : kind + 1], out=out)
+    return out
 
 
 def probabilities(signal: NDArray[np.floating[Any]], weights: Path) -> NDArray[np.float32]:

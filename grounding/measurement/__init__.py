@@ -6,6 +6,7 @@ from ..delineation import delineators
 from ..signal.quality import assess
 from .hrv import hrv
 from .measuring import measure, measure_many
+from .parts import Part, measure_parts
 from .result import Measurement
 
-__all__ = ["Measurement", "assess", "delineators", "hrv", "measure", "measure_many"]
+__all__ = ["Measurement", "Part", "assess", "delineators", "hrv", "measure", "measure_many", "measure_parts"]

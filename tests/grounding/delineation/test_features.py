@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import grounding
-from grounding.delineation.features import channels, net_input, stacked, without_mains
+from grounding.delineation.features import _bounds, _interpolated, channels, net_input, stacked, without_mains
 
 
 @pytest.mark.parametrize("tone", [50.0, 50.05, 60.0])
@@ -83,3 +83,25 @@ def test_without_voltages_on_many_records(shared: Path) -> None:
     assert len(moved) >= 12
     assert np.abs(np.mean(moved, axis=0)).max() < 3
     assert np.abs(moved).max() < 16
+
+
+@pytest.mark.parametrize("n", [2499, 5000, 7499, 60_001])
+def test_sizes_between_blocks_are_those_of_numpy_interp(n: int) -> None:
+    begins, ends = _bounds(n)
+    size = np.random.default_rng(0).uniform(0.1, 2.0, (3, len(begins))).astype(np.float32)
+    for first, last in ((0, n), (0, n // 3), (n // 5, n), (n // 2, n // 2 + 1), (n - 100, n)):
+        expected = [np.interp(np.arange(first, last), (begins + ends) / 2, row) for row in size]
+        found = np.broadcast_to(_interpolated(size, n, first, last), (3, last - first))
+        assert np.array_equal(found, np.asarray(expected, np.float32))
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 9, 700])
+def test_a_window_at_any_place_is_a_part_of_the_whole_input(n: int) -> None:
+    signal = np.random.default_rng(1).normal(size=(2, n)).astype(np.float32)
+    inputs = channels(signal)
+    whole = net_input(signal)
+    for first, last in ((0, n), (0, max(1, n // 2)), (n // 3, n), (n // 3, n // 3 + 1), (max(0, n - 2), n)):
+        assert np.array_equal(stacked(inputs, first, last), whole[:, :, first:last])
+    edge = np.arange(n)
+    slope = inputs.lead[:, np.minimum(edge + 4, n - 1)] - inputs.lead[:, np.maximum(edge - 4, 0)]
+    assert np.allclose(whole[:, 2], 0.5 * np.arcsinh(slope / 0.01), atol=1e-4)

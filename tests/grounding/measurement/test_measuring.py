@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import wfdb
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,7 @@ from grounding.measurement.result import (
     LEAD_FEATURE_COLUMNS,
     LEAD_SUMMARY_COLUMNS,
     WAVE_COLUMNS,
+    rows_of,
 )
 
 MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
@@ -195,6 +197,24 @@ def test_ludb_boundaries_agree_with_cardiologists(shared: Path) -> None:
     assert result["total"]["se40"] > 90
     assert result["total"]["ppv40"] > 90
     assert result["intervals"]["pr"]["mae_ms"] < 15
+
+
+def test_rows_hold_plain_values() -> None:
+    table = pd.DataFrame(
+        {
+            "x": [1.5, np.nan, np.inf],
+            "n": np.arange(3),
+            "word": ["a", None, "b"],
+            "flag": [True, False, True],
+            "spans": [((0.0, np.nan),), (), (np.float32(1),)],
+            "mixed": [np.float64("nan"), "a", np.int64(3)],
+        }
+    )
+    rows = rows_of(table)
+    assert rows[0] == {"x": 1.5, "n": 0, "word": "a", "flag": True, "spans": [[0.0, None]], "mixed": None}
+    assert rows[1] == {"x": None, "n": 1, "word": None, "flag": False, "spans": [], "mixed": "a"}
+    assert rows[2] == {"x": None, "n": 2, "word": "b", "flag": True, "spans": [1.0], "mixed": 3}
+    assert {type(value) for row in rows for value in row.values()} <= {float, int, str, bool, list, type(None)}
 
 
 def test_a_measurement_comes_back_from_json(measured: grounding.Measurement) -> None:

@@ -12,7 +12,7 @@ import pytest
 from grounding import ECGRecord, measure, read_record, sample_path
 from grounding.measurement.result import QUALITY_COLUMNS
 from grounding.readers import sample_names
-from grounding.signal.quality import assess, quality_score
+from grounding.signal.quality import _longest_run, _low_quantile, assess, quality_score
 
 T = np.arange(5000) / 500
 
@@ -222,3 +222,21 @@ def test_what_is_no_ecg_by_name_is_not_measured_beside_one() -> None:
         assert m.heart_rate == pytest.approx(alone.heart_rate, abs=0.1)
         assert m.intervals["qt"] == pytest.approx(alone.intervals["qt"], abs=1)
     assert measure(ECGRecord.from_array([record.lead("II")], record.fs, ["PLETH"])).quality["usable"].all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_low_quantile_is_that_of_numpy(dtype: type[np.floating]) -> None:
+    rng = np.random.default_rng(0)
+    for length in (1, 2, 3, 4, 11, 50, 51):
+        for shape in ((4, length), (3, length, 2)):
+            values = (rng.normal(size=shape) * 10.0 ** rng.uniform(-3, 3)).astype(dtype)
+            expected = np.quantile(values, 0.3, axis=1)
+            np.testing.assert_allclose(_low_quantile(values), expected, rtol=4 * np.finfo(dtype).eps)
+    values[1, 0] = np.nan
+    assert np.isnan(_low_quantile(values)[1]).any()
+
+
+def test_longest_runs() -> None:
+    flags = np.array([[1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 0, 1, 1, 0]], bool)
+    assert _longest_run(flags).tolist() == [3, 0, 6, 2]
+    assert _longest_run(flags[:, :0]).tolist() == [0, 0, 0, 0]

@@ -1,0 +1,125 @@
+"""A long recording measured part by part: in bounded memory, with results that can be used while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import EcgError
+from ..processes import results_in_order
+from ..record import ECGRecord
+from .measuring import measure
+from .result import BEAT_COLUMNS, EXTENT_COLUMNS, Measurement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PART_S = 600.0
+OVERLAP_S = 10.0  # on either side, so that every beat has neighbours; a filter's start has faded by then
+POSITIONS = ("r_sample", *EXTENT_COLUMNS, *EXTENT_COLUMNS.values())
+
+
+class Part(NamedTuple):
+    """A part of a long recording.
+
+    Attributes:
+        start_s: where the part begins in the recording, s; between two beats.
+        end_s: where it ends, s.
+        offset_s: where the time of ``measurement`` begins in the recording, s.
+        measurement: of the part and the overlap with its neighbours, in its own time: intervals, rhythm and quality of
+            these minutes, for ``find`` and ``check``.
+        beats: as ``Measurement.beats``: the beats of the part, counted and placed in the whole recording.
+        waves: as ``Measurement.waves``, likewise.
+        lead_features: as ``Measurement.lead_features``, likewise.
+    """
+
+    start_s: float
+    end_s: float
+    offset_s: float
+    measurement: Measurement
+    beats: pd.DataFrame
+    waves: pd.DataFrame
+    lead_features: pd.DataFrame
+
+
+def measure_parts(
+    record: ECGRecord, part_s: float = PART_S, delineator: str = "auto", n_jobs: int | None = None
+) -> Iterator[Part]:
+    """Measure a long recording, such as a day of Holter, part by part.
+
+    Memory depends on the length of a part, not on that of the recording. Quality, whether P waves are the rule, and the
+    beat that others are compared with are judged within each part, so that a few values differ from those of
+    ``measure``, which judges the whole recording by one rule.
+
+    Args:
+        record: any leads, any rate, any length.
+        part_s: about how long a part is, s.
+        delineator: as in ``measure``.
+        n_jobs: processes; -1 for all cores; ``None`` for the setting of ``joblib.parallel_config``, by default one.
+
+    Yields:
+        The parts, in order.
+
+    Raises:
+        EcgError: parts shorter than a minute, or as in ``measure``.
+
+    Example:
+        >>> from grounding import measure_parts, read_record, sample_path
+        >>> [(part.start_s, part.end_s, len(part.beats)) for part in measure_parts(read_record(sample_path()))]
+        [(0.0, 10.0, 13)]
+    """
+    if not part_s >= 6 * OVERLAP_S:
+        raise EcgError(f"parts of {part_s:g} s", remedy=f"take {6 * OVERLAP_S:g} s or more")
+    n = max(1, round(record.duration_s / part_s))
+    ends = [k * part_s for k in range(1, n)] + [record.duration_s]
+    spans = [
+        (max(0.0, start - OVERLAP_S), min(record.duration_s, end + OVERLAP_S))
+        for start, end in zip([0.0, *ends[:-1]], ends, strict=True)
+    ]
+    measured = results_in_order(measure, ((record.crop(*span), delineator) for span in spans), n_jobs)
+    start, n_beats = 0, 0
+    for measurement, (first_s, last_s), end_s in zip(measured, spans, ends, strict=True):
+        first, last = round(first_s * record.fs), min(record.n_samples, round(last_s * record.fs))
+        end = last if end_s == record.duration_s else _between_beats(measurement, first, round(end_s * record.fs), last)
+        part = _part(measurement, first, start, end, n_beats)
+        start, n_beats = end, n_beats + len(part.beats)
+        yield part
+
+
+def _between_beats(measurement: Measurement, first: int, near: int, last: int) -> int:
+    """The middle between the beats on either side of a sample; both parts that meet there find the same beats."""
+    beats = measurement.beats["r_sample"].to_numpy(np.float64) + first
+    before = float(beats[beats <= near].max(initial=2 * near - last))
+    after = float(beats[beats > near].min(initial=last))
+    return round((before + after) / 2)
+
+
+def _part(measurement: Measurement, first: int, start: int, end: int, n_beats: int) -> Part:
+    """The part from one sample to another of a measurement that begins at the sample ``first``."""
+    fs = measurement.fs
+    place = measurement.beats["r_sample"].to_numpy(np.float64) + first
+    kept = np.flatnonzero((place >= start) & (place < end))
+    number = np.full(len(place), -1)
+    number[kept] = n_beats + np.arange(len(kept))
+
+    def of_part(table: pd.DataFrame, positions: tuple[str, ...]) -> pd.DataFrame:
+        beat = number[table["beat"].to_numpy(np.intp)]
+        out: pd.DataFrame = table[beat >= 0].reset_index(drop=True)
+        out["beat"] = beat[beat >= 0]
+        for name in positions:
+            out[name] += first
+        return out
+
+    beats = of_part(measurement.beats[list(BEAT_COLUMNS)], POSITIONS)
+    beats["r_s"] = beats["r_s"] + first / fs
+    return Part(
+        start / fs,
+        end / fs,
+        first / fs,
+        measurement,
+        beats,
+        of_part(measurement.waves, ("onset", "peak", "offset")),
+        of_part(measurement.lead_features, ()),
+    )
