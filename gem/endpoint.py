@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import GemError
+from .errors import GemError, GemInputError
 
 MAX_ANSWER_BYTES = 1 << 20
 # HTTP status codes after which a later request may succeed
@@ -49,6 +49,25 @@ class ChatEndpoint:
     retries: int = 2
     wait_s: float = 1.0
     max_tokens: int = 1024
+
+    @classmethod
+    def parse(cls, text: str) -> ChatEndpoint:
+        """From ``openai:URL#MODEL``.
+
+        Args:
+            text: as given on the command line.
+
+        Raises:
+            GemInputError: a part is missing.
+
+        Example:
+            >>> ChatEndpoint.parse("openai:http://localhost:8000/v1#qwen").model
+            'qwen'
+        """
+        url, _, model = text.removeprefix("openai:").partition("#")
+        if not url.startswith(("http://", "https://")) or not model:
+            raise GemInputError("not an endpoint", where=text, remedy="write openai:http://HOST:PORT/v1#MODEL")
+        return cls(url.rstrip("/"), model)
 
     def complete(
         self,

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..endpoint import ChatEndpoint, EndpointError, EndpointRefusal
 from ..errors import GemInputError
-from .chat_endpoint import ChatEndpoint
 from .items import Item, ItemBenchmark
 
 if TYPE_CHECKING:
@@ -118,7 +118,17 @@ class _Endpoint:
             url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
             content.append({"type": "image_url", "image_url": {"url": url}})
         content.append({"type": "text", "text": item.prompt})
-        return self.endpoint.ask([{"role": "user", "content": content}])
+        try:
+            message = self.endpoint.complete([{"role": "user", "content": content}], _with_text)
+        except (EndpointError, EndpointRefusal) as error:
+            raise ConnectionError(" ".join(str(error).split())) from error
+        return str(message["content"])
+
+
+def _with_text(message: dict[str, Any]) -> None:
+    """Refuse a message without text, so that it is asked for once more."""
+    if not isinstance(message["content"], str) or not message["content"].strip():
+        raise ValueError("the reply is empty")
 
 
 def answerer(name: str, benchmark: ItemBenchmark, items: Sequence[Item], seed: int = 0) -> Answerer:

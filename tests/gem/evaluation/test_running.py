@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from gem.cli.entry import main
+from gem.endpoint import ChatEndpoint
 from gem.errors import GemInputError
 from gem.evaluation import answerers, run_benchmark
-from gem.evaluation.chat_endpoint import ChatEndpoint
 from gem.evaluation.comparing import compare_runs
 
 N = 60
