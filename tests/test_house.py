@@ -102,6 +102,7 @@ LAYERS = (
     {"grounding.errors", "grounding._version", "grounding.units", "grounding.processes"},
     {"grounding.leads", "grounding.registry", "grounding.evidence", "grounding.lead_algebra"},
     {"grounding.record"},
+    {"grounding.photographs"},
     {"grounding.readers", "grounding.paper", "grounding.synthetic", "grounding.signal"},
     {"grounding.delineation"},
     {"grounding.measurement"},

@@ -15,6 +15,7 @@ from . import (  # noqa: F401  (each registers itself)
     numpy,
     parquet,
     philips,
+    picture,
     schiller,
     scp,
     wfdb,

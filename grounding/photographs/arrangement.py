@@ -1,0 +1,200 @@
+"""Which lead, second and millivolt each part of a page is: calibration pulses, beginning of the rows, columns and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..errors import EcgSignalError
+
+Array = NDArray[np.float64]
+MM_PER_PERIOD = 5.0
+HEIGHTS, WIDTHS = (4.0, 2.0, 1.0), (1.0, 0.8, 1.2, 0.5)  # of a pulse, in grid periods of 5 mm
+STRIP_LEADS = ("II", "V1", "V5")  # of rhythm strips, the usual one first
+MAX_SHIFT_PX = 8
+MIN_COVERAGE = 0.6  # of a pulse's roof, and of its whole outline
+STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
+SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
+TWELVE = tuple((lead,) for lead in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
+LAYOUTS = {"3x4": STANDARD, "6x2": SIX, "12x1": TWELVE}
+ROWS = {3: ("3x4", 0), 4: ("3x4", 1), 5: ("3x4", 2), 6: ("6x2", 0), 7: ("6x2", 1), 12: ("12x1", 0)}
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """The calibration pulses of a page: 1 mV high, all at the same columns.
+
+    Attributes:
+        start: column of their rising edges.
+        end: column of their falling edges.
+        height: pixels.
+        rows: how many rows have one.
+        coverage: share of the outline that is ink, 0-1.
+    """
+
+    start: float
+    end: float
+    height: float
+    rows: int
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where one stretch of one lead is.
+
+    Attributes:
+        lead: its name.
+        row: number of the row, from the top.
+        start: first column, pixels.
+        end: the column after the last.
+        start_s: seconds from the beginning of the rows.
+    """
+
+    lead: str
+    row: int
+    start: float
+    end: float
+    start_s: float
+
+
+def find_pulses(ink: NDArray[np.bool_], baselines: Sequence[float], period: int) -> Pulse | None:
+    """The rectangular pulses at the beginning or end of the rows, or None.
+
+    Args:
+        ink: (rows, columns), True where there is trace.
+        baselines: heights of the rows, pixels.
+        period: of the grid, pixels.
+    """
+    wide = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=1)
+    thick = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=0)
+    down, across = (np.cumsum(np.pad(part, ((1, 0), (1, 0))), axis=axis) for part, axis in ((wide, 0), (thick, 1)))
+    down, across = down[:, 1:], across[1:]
+    best: Pulse | None = None
+    for height in HEIGHTS:
+        for width in WIDTHS:
+            h, w = round(height * period), round(width * period)
+            each = []
+            for baseline in baselines:
+                y = np.arange(max(h, int(baseline - 1.2 * period)), min(ink.shape[0] - 1, int(baseline + 1.2 * period)))
+                if len(y):
+                    each.append(_outline(ink, down, across, y, h, w))
+            if not each:
+                continue
+            table = ndimage.maximum_filter1d(np.stack(each), 7, axis=1)
+            mean = table.mean(0)
+            # the middle of the best columns, which the filter has widened
+            at = int(np.flatnonzero(mean >= mean.max() - 0.01)[:8].mean()) if mean.max() > 0 else 0
+            rows = int((table[:, at] > MIN_COVERAGE).sum())
+            # a lower pulse has its sides within those of a higher one
+            better = best is None or mean[at] > best.coverage + (0.02 if h == best.height else 0.2)
+            if rows and better:
+                best = Pulse(float(at), float(at + w), float(h), rows, float(mean[at]))
+    return best
+
+
+def _outline(ink: NDArray[np.bool_], down: Array, across: Array, y: NDArray[np.intp], h: int, w: int) -> Array:
+    """Share of a pulse's outline that is ink, for each column of its rising edge; the best of all heights ``y``."""
+    side = (down[y] - down[y - h]) / h
+    roof = (across[y - h, w:] - across[y - h, :-w]) / w
+    n = roof.shape[1] - 1
+    inside = ndimage.uniform_filter1d(ink[y - h // 2].astype(np.float32), max(1, w - 10), axis=1)
+    # one side may be missed where it runs along a line of the grid
+    left, right, roof = side[:, :n], side[:, w : w + n], roof[:, :n]
+    score = np.where(roof > MIN_COVERAGE, 0.5 * roof + 0.35 * np.maximum(left, right) + 0.15 * np.minimum(left, right), 0.0)
+    return np.asarray((score - 0.5 * np.roll(inside, -(w // 2), axis=1)[:, :n]).max(0))
+
+
+def arrange(lines: Sequence[Array], start: float, end: float, period: int, layout: str | None = None) -> list[Cell]:
+    """The stretches of leads on a page.
+
+    Args:
+        lines: (columns,) of each row: heights in millivolts, NaN where there is no line.
+        start: column at which the rows begin.
+        end: column at which they end.
+        period: of the grid, pixels.
+        layout: a name in ``LAYOUTS``, with ``+n`` for n rhythm strips; inferred from the number of rows when None.
+
+    Raises:
+        EcgSignalError: the rows fit no layout.
+    """
+    if layout is None:
+        if len(lines) not in ROWS:
+            known = ", ".join(str(number) for number in ROWS)
+            raise EcgSignalError(
+                f"the page has {len(lines)} rows of traces, and layouts of {known} rows are known",
+                remedy='name its layout, for example layout="3x4+1"',
+            )
+        name, strips = ROWS[len(lines)]
+        if len(lines) == 6 and _is_three_by_four(lines, start, end):
+            name, strips = "3x4", 3
+    else:
+        name, _, more = layout.partition("+")
+        if name not in LAYOUTS or (more and not more.isdigit()):
+            raise EcgSignalError(f"no layout is called {layout!r}", remedy=f"use {', '.join(LAYOUTS)}, or 3x4+1")
+        strips = int(more or 0)
+    table = LAYOUTS[name]
+    if len(lines) != len(table) + strips:
+        raise EcgSignalError(
+            f"{name} with {strips} rhythm strips has {len(table) + strips} rows, and {len(lines)} are seen",
+            remedy="name another layout",
+        )
+    width = (end - start) / len(table[0])
+    seconds = (end - start) / period * MM_PER_PERIOD / 25.0
+    cells = [
+        Cell(lead, row, start + column * width, start + (column + 1) * width, column * seconds / len(leads))
+        for row, leads in enumerate(table)
+        for column, lead in enumerate(leads)
+    ]
+    for row in range(len(table), len(lines)):
+        cells.append(Cell(_strip_lead(lines, row, cells), row, start, end, 0.0))
+    return cells
+
+
+def _part(line: Array, start: float, end: float) -> Array:
+    values = line[max(0, round(start)) : round(end)]
+    return values - np.nanmedian(values) if np.isfinite(values).any() else values
+
+
+def _misfit(one: Array, other: Array) -> float:
+    """Power of the difference against the power of both; 0 for equal stretches, about 1 for unrelated ones."""
+    n = min(len(one), len(other))
+    both = np.isfinite(one[:n]) & np.isfinite(other[:n])
+    if both.sum() < 0.5 * n:
+        return 1.0
+    a, b = one[:n][both], other[:n][both]
+    a, b = a - a.mean(), b - b.mean()
+    return float(((a - b) ** 2).sum() / max(1e-12, (a**2).sum() + (b**2).sum()))
+
+
+def _is_three_by_four(lines: Sequence[Array], start: float, end: float) -> bool:
+    """Six rows: whether the first quarter obeys I + III = II and the second aVR + aVL + aVF = 0."""
+    quarter = (end - start) / 4
+    one, two, three = (_part(line, start + quarter, start + 2 * quarter) for line in lines[:3])
+    augmented = _misfit(one, -(two + three))
+    return augmented < _misfit(one + three, two)
+
+
+def _strip_lead(lines: Sequence[Array], row: int, cells: Sequence[Cell]) -> str:
+    """The lead of a rhythm strip: the one that it equals at the same time; II where none fits clearly better."""
+    taken = {cell.lead for cell in cells if cell.row >= row}
+    fits: dict[str, float] = {}
+    for cell in cells:
+        if cell.row >= row or cell.lead in taken:
+            continue
+        one = _part(lines[cell.row], cell.start, cell.end)
+        # the two rows may be shifted against each other where the paper is bent
+        shifts = range(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2)
+        fits[cell.lead] = min(
+            _misfit(_part(lines[row], cell.start + shift, cell.end + shift), one) for shift in shifts
+        )
+    usual = [lead for lead in STRIP_LEADS if lead in fits]
+    if not usual:
+        return min(fits, key=lambda lead: fits[lead])
+    best = min(usual, key=lambda lead: fits[lead])
+    # two leads may look alike, so that another than the usual one needs a clear reason
+    return best if fits[best] < 0.35 and fits[usual[0]] > 0.75 else usual[0]

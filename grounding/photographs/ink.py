@@ -1,0 +1,79 @@
+"""Which points of a flat page are trace: a small network, which does not see text, separators and the grid as trace."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+PX_PER_PERIOD = 40  # of the flat page that the network reads: 8 per millimetre
+MULTIPLE = 16  # of the sides of the network's input
+WEIGHTS = Path(__file__).parent / "weights" / "traces.onnx"
+
+
+def absorbance(flat: NDArray[np.float32], period: int = PX_PER_PERIOD) -> NDArray[np.float32]:
+    """How much light is absorbed by what is printed, without the paper's own shade and shadows.
+
+    Args:
+        flat: (rows, columns, 3), 0-1.
+        period: of the grid, pixels.
+
+    Returns:
+        (rows, columns, 3): 0 for paper, the natural logarithm of the loss.
+    """
+    size = int(0.5 * period) | 1
+    out = np.empty_like(flat)
+    for channel in range(flat.shape[-1]):
+        # thin dark lines are closed, shadows stay
+        smooth = ndimage.uniform_filter(flat[..., channel], 3)
+        closed = ndimage.minimum_filter(ndimage.maximum_filter(smooth, size), size)
+        paper = ndimage.gaussian_filter(closed, period / 10)
+        out[..., channel] = -np.log(np.clip(flat[..., channel] / np.maximum(paper, 0.02), 0.05, 1))
+    return out
+
+
+def network_input(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(5, rows, columns): absorbance of red, green and blue, and the grid's phase across and down.
+
+    Args:
+        flat: (rows, columns, 3), 0-1, with grid lines at multiples of ``PX_PER_PERIOD``.
+    """
+    rows, columns = flat.shape[:2]
+    across, down = (np.cos(2 * np.pi * np.arange(n) / PX_PER_PERIOD, dtype=np.float32) for n in (columns, rows))
+    return np.concatenate(
+        [
+            absorbance(flat).transpose(2, 0, 1),
+            np.broadcast_to(across[None, None, :], (1, rows, columns)),
+            np.broadcast_to(down[None, :, None], (1, rows, columns)),
+        ]
+    ).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def _session(weights: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 0
+    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+
+
+def trace_probability(flat: NDArray[np.float32], weights: Path = WEIGHTS) -> NDArray[np.float32]:
+    """Probability of each point to be trace.
+
+    Args:
+        flat: (rows, columns, 3), 0-1, with grid lines at multiples of ``PX_PER_PERIOD``.
+        weights: ONNX file.
+
+    Returns:
+        (rows, columns).
+    """
+    x = network_input(flat)
+    rows, columns = x.shape[1:]
+    x = np.pad(x, ((0, 0), (0, -rows % MULTIPLE), (0, -columns % MULTIPLE)), mode="edge")
+    (logits,) = _session(weights).run(None, {"page": x[None]})
+    return np.asarray(1 / (1 + np.exp(-logits[0, 0, :rows, :columns])), np.float32)

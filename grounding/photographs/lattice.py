@@ -1,0 +1,238 @@
+"""The grid of a photographed ECG as a smooth map: which point of the paper (in grid periods) lies at which pixel.
+
+Printed lines at equal distances are a two-dimensional carrier wave. In each window of the picture two frequencies and
+two phases say how the grid runs there; neighbouring windows are joined by continuity, so that perspective, folds and
+crumpled paper all become one displacement field, without a model of any of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from ..errors import EcgSignalError
+
+Array = NDArray[np.float64]
+PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
+WINDOW = 7.0  # periods
+MIN_COHERENCE = 0.06
+MAX_INK = 0.5  # so that traces and text do not outweigh the grid
+SEED_PX = 256  # side of the windows in which the grid is first looked for
+MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
+MIN_NODES = 40
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where the grid lies in a picture.
+
+    Attributes:
+        x: (rows, columns) pixels of the nodes.
+        y: the same, downwards.
+        u: (rows, columns) grid periods across the page at each node; lines are at whole numbers. NaN where no grid is
+            seen.
+        v: the same, down the page.
+        period_px: median distance of two lines.
+        coherence: (rows, columns), 0-1, how much of what is dark there is grid.
+    """
+
+    x: Array
+    y: Array
+    u: Array
+    v: Array
+    period_px: float
+    coherence: Array
+
+
+def find_lattice(lines: Array) -> Lattice:
+    """Find the grid of a picture.
+
+    Args:
+        lines: (height, width), larger where there is ink; paper is 0.
+
+    Raises:
+        EcgSignalError: there is no regular grid.
+    """
+    lines = np.minimum(lines, MAX_INK)
+    first, second, period = _seed_frequencies(lines)
+    zoom = PERIOD_PX / period
+    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, max(0.0, 0.35 / zoom - 0.3)), zoom, order=1)
+    found = _grow(scaled, np.array([first, second]) / zoom)
+    ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
+    coarse = Lattice(
+        found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence
+    )
+    return coarse
+
+
+def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
+    """The grid's two frequencies (cycles per pixel, x and y) where it is seen best, and its period in pixels."""
+    height, width = lines.shape
+    size = min(SEED_PX, height, width)
+    window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
+    best: tuple[float, Array, Array] | None = None
+    for top in np.linspace(0, height - size, 5).astype(int):
+        for left in np.linspace(0, width - size, 6).astype(int):
+            patch = lines[top : top + size, left : left + size]
+            found = _peaks((patch - patch.mean()) * window)
+            if found is not None and (best is None or found[0] > best[0]):
+                best = found
+    if best is None:
+        raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
+    _, first, second = best
+    period = 2 / (np.hypot(*first) + np.hypot(*second))
+    return first, second, float(period)
+
+
+def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
+    """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
+    size = len(patch)
+    spectrum = np.abs(fft.fftshift(fft.fft2(patch, (2 * size, 2 * size), workers=1)))
+    freq = fft.fftshift(fft.fftfreq(2 * size))
+    fx, fy = np.meshgrid(freq, freq)
+    radius = np.hypot(fx, fy)
+    level = np.median(spectrum[(radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)])
+    usable = (radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)
+    axes = []
+    for across in (True, False):
+        there = usable & ((np.abs(fx) > np.abs(fy)) & (fx > 0) if across else (np.abs(fy) >= np.abs(fx)) & (fy > 0))
+        values = np.where(there, spectrum, 0.0)
+        peak = np.unravel_index(int(values.argmax()), values.shape)
+        top = values[peak]
+        if top < 8 * level:
+            return None
+        at = np.array([fx[peak], fy[peak]])
+        axes.append((_fundamental(spectrum, at, top, size), top / level))
+    (one, score_one), (two, score_two) = axes
+    ratio = np.hypot(*one) / np.hypot(*two)
+    if not 0.6 < ratio < 1.67:
+        # one of the two is a multiple of the grid's frequency
+        for factor in (2, 3, 4, 5):
+            for a, b in ((one / factor, two), (one, two / factor)):
+                if 0.7 < np.hypot(*a) / np.hypot(*b) < 1.43:
+                    return min(score_one, score_two) / 2, a, b
+        return None
+    cosine = abs(float(one @ two)) / (np.hypot(*one) * np.hypot(*two))
+    return (float(min(score_one, score_two)), one, two) if cosine < 0.5 else None
+
+
+def _fundamental(spectrum: Array, at: Array, top: float, size: int) -> Array:
+    """The lowest frequency of the comb that a peak belongs to."""
+    middle = len(spectrum) // 2
+    for factor in (5, 4, 3, 2):
+        lower = at / factor
+        if np.hypot(*lower) < 1.5 / size or np.hypot(*lower) < 1 / MAX_PERIOD_PX:
+            continue
+        column, row = np.round(middle + lower * len(spectrum)).astype(int)
+        near = spectrum[row - 2 : row + 3, column - 2 : column + 3]
+        if near.size and near.max() > 0.35 * top:
+            place = np.unravel_index(int(near.argmax()), near.shape)
+            return (np.array([column - 2 + place[1], row - 2 + place[0]]) - middle) / len(spectrum)
+    return at
+
+
+class _Windows:
+    """Local Fourier sums of a picture in a Gaussian window, and the frequency near a given one where they are largest."""
+
+    def __init__(self, image: Array, sigma: float) -> None:
+        self.half = int(np.ceil(2.2 * sigma))
+        self.image = np.pad(image, self.half, mode="reflect")
+        self.t = np.arange(-self.half, self.half + 1, dtype=np.float64)
+        self.weight = np.exp(-0.5 * (self.t / sigma) ** 2)
+        self.sigma = sigma
+
+    def patch(self, x: int, y: int) -> tuple[Array, float]:
+        """The weighted window around a pixel without its mean, and its energy."""
+        part = self.image[y : y + 2 * self.half + 1, x : x + 2 * self.half + 1]
+        outer = self.weight[:, None] * self.weight[None, :]
+        mean = float((part * outer).sum() / outer.sum())
+        patch = (part - mean) * outer
+        energy = float(np.sqrt(((part - mean) ** 2 * outer).sum() * outer.sum()))
+        return patch, energy
+
+    def sums(self, patch: Array, f: Array) -> tuple[complex, Array]:
+        """The Fourier sum at a frequency, and its first moments in x and y."""
+        ex, ey = np.exp(-2j * np.pi * f[0] * self.t), np.exp(-2j * np.pi * f[1] * self.t)
+        rows = patch @ np.stack([ex, self.t * ex], 1)
+        zero, first_x = ey @ rows[:, 0], ey @ rows[:, 1]
+        first_y = (self.t * ey) @ rows[:, 0]
+        return complex(zero), np.array([first_x, first_y])
+
+    def climb(self, patch: Array, f: Array, steps: int = 4) -> tuple[Array, complex]:
+        """The frequency near ``f`` of the largest sum, and that sum.
+
+        Within a Gaussian window the moment of the sum is proportional to the distance from the peak.
+        """
+        start = f
+        for _ in range(steps):
+            zero, first = self.sums(patch, f)
+            if abs(zero) < 1e-9:
+                break
+            most = 0.12 * np.hypot(*start)
+            f = f + np.clip(np.imag(first / zero) / (2 * np.pi * self.sigma**2), -most, most)
+        zero, _ = self.sums(patch, f)
+        return f, zero
+
+
+def _grow(image: Array, seeds: Array) -> Lattice:
+    """Follow the grid from where it is seen best to the edges of the paper."""
+    windows = _Windows(image, WINDOW * PERIOD_PX / 4.4)
+    step = PERIOD_PX * 2
+    xs, ys = np.arange(step / 2, image.shape[1], step), np.arange(step / 2, image.shape[0], step)
+    rows, columns = len(ys), len(xs)
+    u, v = np.full((rows, columns), np.nan), np.full((rows, columns), np.nan)
+    coherence = np.zeros((rows, columns))
+    freq = np.full((rows, columns, 2, 2), np.nan)
+
+    def look(row: int, column: int, guess: Array) -> tuple[Array, Array, float] | None:
+        patch, energy = windows.patch(int(round(xs[column])), int(round(ys[row])))
+        if energy <= 0:
+            return None
+        found = [windows.climb(patch, guess[axis]) for axis in (0, 1)]
+        f = np.array([one for one, _ in found])
+        if any(np.hypot(*(f[axis] - guess[axis])) > 0.2 * np.hypot(*guess[axis]) for axis in (0, 1)):
+            return None
+        strength = min(abs(total) for _, total in found) / energy
+        phase = np.array([np.angle(total) / (2 * np.pi) for _, total in found])
+        return f, phase, float(strength)
+
+    best, start = 0.0, None
+    for row in range(0, rows, 2):
+        for column in range(0, columns, 2):
+            found = look(row, column, seeds)
+            if found is not None and found[2] > best:
+                best, start = found[2], (row, column, found)
+    if start is None or best < MIN_COHERENCE:
+        raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
+    row, column, (f, phase, strength) = start
+    u[row, column], v[row, column], freq[row, column], coherence[row, column] = phase[0], phase[1], f, strength
+    queue = [(-strength, row, column)]
+    while queue:
+        _, row, column = heapq.heappop(queue)
+        for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            r, c = row + down, column + right
+            if not (0 <= r < rows and 0 <= c < columns) or np.isfinite(u[r, c]):
+                continue
+            found = look(r, c, freq[row, column])
+            if found is None or found[2] < MIN_COHERENCE:
+                continue
+            f, phase, strength = found
+            move = np.array([round(xs[c]) - round(xs[column]), round(ys[r]) - round(ys[row])])
+            expected = np.array([u[row, column], v[row, column]]) + 0.5 * (f + freq[row, column]) @ move
+            place = phase + np.round(expected - phase)
+            if np.abs(place - expected).max() > 0.3:
+                continue
+            u[r, c], v[r, c] = place
+            freq[r, c], coherence[r, c] = f, strength
+            heapq.heappush(queue, (-strength, r, c))
+    seen = np.isfinite(u)
+    if seen.sum() < MIN_NODES:
+        raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
+    lengths = np.hypot(freq[seen][..., 0], freq[seen][..., 1])
+    x, y = np.meshgrid(np.round(xs), np.round(ys))
+    return Lattice(x, y, u, v, float(1 / np.median(lengths)), coherence)

@@ -1,0 +1,68 @@
+"""Pictures as arrays: turned as the camera says, without the light's own gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
+
+from ..errors import EcgFormatError
+
+MAX_PIXELS = 60_000_000
+MIN_SIDE = 200
+
+
+def load_picture(path: Path) -> NDArray[np.float32]:
+    """A picture of a file, upright as its EXIF entry says.
+
+    Args:
+        path: JPEG, PNG, TIFF, WebP or another format that Pillow reads.
+
+    Returns:
+        (height, width, 3), 0-1.
+
+    Raises:
+        EcgFormatError: no picture, damaged, or too large or too small.
+    """
+    try:
+        with Image.open(path) as opened:
+            width, height = opened.size
+            if width * height > MAX_PIXELS:
+                raise EcgFormatError(
+                    f"the picture has {width} x {height} pixels, and at most {MAX_PIXELS // 1_000_000} million are read",
+                    where=str(path),
+                    remedy="make it smaller",
+                )
+            if min(width, height) < MIN_SIDE:
+                raise EcgFormatError(
+                    f"the picture has only {width} x {height} pixels", where=str(path), remedy="use the original"
+                )
+            image = ImageOps.exif_transpose(opened)
+            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return np.asarray(image.convert("RGB"), np.float32) / 255
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise EcgFormatError(
+            f"the picture can't be read ({error})", where=str(path), remedy="save it again as PNG or JPEG"
+        ) from None
+
+
+def grid_lines(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where a picture has ink, against the paper around it.
+
+    Args:
+        picture: (height, width, 3), 0-1.
+
+    Returns:
+        (height, width), 0 for paper to 1.
+    """
+    height, width = picture.shape[:2]
+    step = max(1, min(height, width) // 250)
+    dark = picture.min(-1)
+    small = ndimage.uniform_filter(dark, step)[::step, ::step] if step > 1 else dark
+    paper = ndimage.gaussian_filter(ndimage.maximum_filter(small, 9), 6)
+    paper = ndimage.zoom(paper, (height / paper.shape[0], width / paper.shape[1]), order=1)
+    return np.asarray((1 - dark / np.maximum(paper, 0.05)).clip(0, 1), np.float32)

@@ -1,0 +1,241 @@
+"""A photograph or scan of an ECG in, a recording in millivolts out, with the map back to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..errors import EcgError, EcgSignalError
+from ..record import STANDARD_LEADS, ECGRecord
+from .arrangement import MM_PER_PERIOD, Cell, arrange, find_pulses
+from .ink import PX_PER_PERIOD, trace_probability
+from .lattice import find_lattice
+from .picture import grid_lines, load_picture
+from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
+from .traces import Trace, find_rows, follow
+
+Array = NDArray[np.float64]
+FS_HZ = 500.0
+GOOD, DOUBTFUL, NOT_READ = "good", "doubtful", "not read"
+MIN_LINE_SHARE = 0.5  # of a cell's columns
+GOOD_LINE_SHARE = 0.85
+WEAK_INK = 0.2  # probability that counts where the shape is known
+EDGE_PX = 5  # half the width of a pulse's falling edge
+MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
+MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
+MIN_ROW_PERIODS = 10  # length of the shortest row
+
+
+@dataclass(frozen=True)
+class PicturePlaces:
+    """Where the samples of a recording lie in its picture.
+
+    Attributes:
+        page: the map from paper to picture.
+        cells: the stretches of leads, in columns of the flat page.
+        lines: (columns,) of each row: height of its line on the flat page, pixels.
+        zero: height of each lead's zero on the flat page, pixels.
+        mm_per_s: paper speed.
+        mm_per_mv: gain.
+    """
+
+    page: PaperMap
+    cells: tuple[Cell, ...]
+    lines: tuple[Array, ...]
+    zero: dict[str, float]
+    mm_per_s: float
+    mm_per_mv: float
+
+    def pixels(self, lead: str, seconds: Any) -> Array:
+        """(n, 2) pixels (x, y) of the picture where a lead is drawn at some times; NaN where it is not.
+
+        Args:
+            lead: its name.
+            seconds: (n,) from the beginning of the recording.
+        """
+        seconds = np.atleast_1d(np.asarray(seconds, np.float64))
+        out = np.full((len(seconds), 2), np.nan)
+        per_s = self.mm_per_s / MM_PER_PERIOD * PX_PER_PERIOD
+        for cell in self.cells:
+            if cell.lead != lead:
+                continue
+            column = cell.start + (seconds - cell.start_s) * per_s
+            inside = (column >= cell.start) & (column < cell.end)
+            line = self.lines[cell.row]
+            y = np.interp(column, np.arange(len(line)), line, left=np.nan, right=np.nan)
+            x, y = self.page.pixels(column / PX_PER_PERIOD, y / PX_PER_PERIOD)
+            out[inside] = np.stack([x, y], 1)[inside]
+        return out
+
+
+def read_photograph(
+    path: str | Path,
+    layout: str | None = None,
+    speed_mm_s: float | None = None,
+    gain_mm_mv: float | None = None,
+) -> ECGRecord:
+    """Read the traces of a photographed, scanned or drawn ECG.
+
+    Args:
+        path: of the picture.
+        layout: ``"3x4"``, ``"6x2"`` or ``"12x1"``, with ``+n`` for n rhythm strips; inferred when None.
+        speed_mm_s: paper speed; 25 mm/s when None.
+        gain_mm_mv: gain; from the calibration pulses when None, and 10 mm/mV if there are none.
+
+    Returns:
+        A recording in mV at 500 Hz, each lead at its printed time, NaN elsewhere. ``meta["picture"]`` has the places
+        (``PicturePlaces``), the quality of each lead, and how the page was understood.
+
+    Raises:
+        EcgFormatError: no picture.
+        EcgSignalError: no grid, no traces, or rows that fit no layout.
+    """
+    path = Path(path)
+    picture = load_picture(path)
+    try:
+        return _read(picture, path.stem, layout, speed_mm_s, gain_mm_mv)
+    except EcgSignalError as error:
+        raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
+
+
+def _read(
+    picture: NDArray[np.float32], name: str, layout: str | None, speed_mm_s: float | None, gain_mm_mv: float | None
+) -> ECGRecord:
+    lines = grid_lines(picture)
+    page = paper_map(find_lattice(lines.astype(np.float64)), lines)
+    probability = trace_probability(page.flat(picture, PX_PER_PERIOD))
+    probability = _within_page(probability, page)
+    mask = probability > 0.5
+    baselines = find_rows(mask, PX_PER_PERIOD)
+    if not baselines:
+        raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
+    spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else 4.0 * PX_PER_PERIOD
+    pulses = find_pulses(probability > WEAK_INK, baselines, PX_PER_PERIOD)
+    traces = [follow(probability, mask, baseline, 1.1 * spacing, PX_PER_PERIOD) for baseline in baselines]
+    rows = [_without_ends(trace) for trace in traces if trace is not None]
+    start, end = _extent(rows, pulses)
+    mm_per_s, warnings = speed_mm_s or 25.0, []
+    mm_per_mv = gain_mm_mv
+    if mm_per_mv is None and pulses is not None:
+        mm_per_mv = pulses.height / PX_PER_PERIOD * MM_PER_PERIOD
+    if mm_per_mv is None:
+        mm_per_mv = 10.0
+        warnings.append("no calibration pulse is seen: 10 mm/mV is assumed")
+    per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
+    heights = [-trace.y / per_mv for trace in rows]
+    cells = arrange(heights, start, end, PX_PER_PERIOD, layout)
+    after_pulse = pulses is not None and start == pulses.end
+    return _record(name, rows, heights, cells, page, mm_per_s, mm_per_mv, after_pulse, warnings)
+
+
+def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np.float32]:
+    """No trace where no grid is seen, such as on the table beside the paper."""
+    near = ndimage.binary_dilation(page.seen, iterations=MARGIN_PERIODS * NODES_PER_PERIOD)
+    seen = np.kron(near, np.ones((PX_PER_PERIOD // NODES_PER_PERIOD,) * 2, np.float32))
+    out = np.zeros_like(probability)
+    rows, columns = min(seen.shape[0], out.shape[0]), min(seen.shape[1], out.shape[1])
+    out[:rows, :columns] = probability[:rows, :columns] * (seen[:rows, :columns] > 0.5)
+    return out
+
+
+def _extent(rows: list[Trace], pulses: Any) -> tuple[float, float]:
+    """The columns at which the rows begin and end."""
+    spans = [_unbroken(np.isfinite(row.y)) for row in rows]
+    first, last = (float(np.median([span[side] for span in spans])) for side in (0, 1))
+    if pulses is not None:
+        if pulses.end < 0.5 * (first + last):
+            first = pulses.end
+        else:
+            last = min(last, pulses.start)
+    if last - first < MIN_ROW_PERIODS * PX_PER_PERIOD:
+        raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
+    # ten seconds is what pages show; a line that ends a little earlier or later was read short or long
+    ten = 10.0 * 25.0 / MM_PER_PERIOD * PX_PER_PERIOD
+    if abs(last - first - ten) < 0.06 * ten:
+        last = first + ten
+    return first, last
+
+
+def _unbroken(known: NDArray[np.bool_]) -> tuple[int, int]:
+    """The longest stretch of columns without a gap of one period, beyond which there may be a printed frame."""
+    at = np.flatnonzero(known)
+    breaks = np.flatnonzero(np.diff(at) > PX_PER_PERIOD)
+    starts, ends = np.r_[at[0], at[breaks + 1]], np.r_[at[breaks], at[-1]] + 1
+    longest = int((ends - starts).argmax())
+    return int(starts[longest]), int(ends[longest])
+
+
+def _without_ends(row: Trace) -> Trace:
+    """A row without pieces at its ends that are not at its height: a frame or text behind a gap."""
+    at = np.flatnonzero(np.isfinite(row.y))
+    breaks = np.flatnonzero(np.diff(at) > 1) + 1
+    pieces = np.split(at, breaks)
+    level = float(np.median(row.y[at]))
+    while len(pieces) > 1 and _is_elsewhere(row.y[pieces[-1]], level):
+        pieces.pop()
+    while len(pieces) > 1 and _is_elsewhere(row.y[pieces[0]], level):
+        pieces.pop(0)
+    kept = np.concatenate(pieces)
+    y = np.full(len(row.y), np.nan)
+    y[kept] = row.y[kept]
+    return replace(row, y=y)
+
+
+def _is_elsewhere(heights: Array, level: float) -> bool:
+    short = len(heights) < END_PERIODS * PX_PER_PERIOD
+    return short and abs(float(np.median(heights)) - level) > MAX_JUMP_PERIODS * PX_PER_PERIOD
+
+
+def _record(
+    name: str,
+    rows: list[Trace],
+    heights: list[Array],
+    cells: list[Cell],
+    page: PaperMap,
+    mm_per_s: float,
+    mm_per_mv: float,
+    after_pulse: bool,
+    warnings: list[str],
+) -> ECGRecord:
+    per_s = mm_per_s / MM_PER_PERIOD * PX_PER_PERIOD
+    seconds = max(cell.start_s + (cell.end - cell.start) / per_s for cell in cells)
+    signal = np.full((len(STANDARD_LEADS), round(seconds * FS_HZ)), np.nan)
+    quality: dict[str, dict[str, Any]] = {}
+    zero: dict[str, float] = {}
+    for cell in cells:
+        line = heights[cell.row]
+        n = round((cell.end - cell.start) / per_s * FS_HZ)
+        columns = cell.start + np.arange(n) / FS_HZ * per_s
+        known = np.isfinite(line)
+        share = float(known[max(0, int(cell.start)) : int(cell.end)].mean())
+        lead = STANDARD_LEADS.index(cell.lead)
+        begin = round(cell.start_s * FS_HZ)
+        if share < MIN_LINE_SHARE:
+            quality.setdefault(cell.lead, {"quality": NOT_READ, "reason": f"its line is seen in {share:.0%} of its place"})
+            continue
+        values = np.interp(columns, np.flatnonzero(known), line[known], left=np.nan, right=np.nan)
+        if cell.start_s == 0 and after_pulse:
+            values[columns < cell.start + EDGE_PX] = np.nan  # the pulse's falling edge
+        level = float(np.nanmedian(values))
+        stop = min(signal.shape[1], begin + n)
+        signal[lead, begin:stop] = values[: stop - begin] - level
+        zero[cell.lead] = -level * mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
+        word = GOOD if share >= GOOD_LINE_SHARE else DOUBTFUL
+        reason = "" if word == GOOD else f"its line is seen in {share:.0%} of its place"
+        quality[cell.lead] = {"quality": word, "reason": reason}
+    there = [i for i, lead in enumerate(STANDARD_LEADS) if np.isfinite(signal[i]).any()]
+    if not there:
+        raise EcgSignalError("no lead of the page could be read", remedy="photograph the whole page, sharp")
+    places = PicturePlaces(page, tuple(cells), tuple(row.y for row in rows), zero, mm_per_s, mm_per_mv)
+    meta = {
+        "picture": {"places": places, "quality": quality, "mm_per_s": mm_per_s, "mm_per_mv": mm_per_mv},
+        "warnings": warnings,
+    }
+    return ECGRecord.from_array(
+        signal[there], FS_HZ, [STANDARD_LEADS[i] for i in there], units="mV", record_id=name, meta=meta
+    )

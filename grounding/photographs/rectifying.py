@@ -1,0 +1,160 @@
+"""The page of a photographed ECG, flat and at a fixed number of pixels per millimetre, and the map back to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.interpolate import LinearNDInterpolator, RBFInterpolator
+
+from .lattice import Lattice
+
+Array = NDArray[np.float64]
+NODES_PER_PERIOD = 2  # of the map between paper and picture
+DARKER_THAN_GRID = 1.6
+# of each round: pixels per period; standard deviations of the windows in periods, across a line, along it, of means of
+# windows; and the doubt. Wide windows average what the printer did to each line, narrow ones follow crumpled paper
+ROUNDS = ((16, 2.0, 2.0, 1.5, 0.0), (16, 1.0, 1.3, 0.7, 0.04), (16, 1.0, 1.3, 0.7, 0.04))
+NEIGHBOURS = 60  # nodes that a point of the first map depends on
+SMOOTHING = 3.0  # of the first map, see SciPy's RBFInterpolator
+
+
+@dataclass(frozen=True)
+class PaperMap:
+    """Where each point of the paper lies in the picture.
+
+    Attributes:
+        x: (rows, columns) pixels of the picture, at ``NODES_PER_PERIOD`` nodes per grid period.
+        y: the same, downwards.
+        seen: (rows, columns) whether grid is seen there.
+    """
+
+    x: Array
+    y: Array
+    seen: NDArray[np.bool_]
+
+    @property
+    def periods(self) -> tuple[int, int]:
+        """Height and width of the paper in grid periods."""
+        return (self.x.shape[0] - 1) // NODES_PER_PERIOD, (self.x.shape[1] - 1) // NODES_PER_PERIOD
+
+    def pixels(self, u: Array, v: Array) -> tuple[Array, Array]:
+        """Pixels of the picture for points of the paper, both in grid periods from the top left corner."""
+        at = [np.asarray(v) * NODES_PER_PERIOD, np.asarray(u) * NODES_PER_PERIOD]
+        x, y = (ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in (self.x, self.y))
+        return x, y
+
+    def flat(self, picture: NDArray[np.float32], px_per_period: int) -> NDArray[np.float32]:
+        """The flat page.
+
+        Args:
+            picture: (height, width) or (height, width, channels).
+            px_per_period: resolution.
+
+        Returns:
+            (rows, columns[, channels]), at whole pixels of the page's periods.
+        """
+        rows, columns = (n * px_per_period for n in self.periods)
+        at_v, at_u = np.arange(rows) / px_per_period, np.arange(columns) / px_per_period
+        x, y = (_resampled(part, at_v * NODES_PER_PERIOD, at_u * NODES_PER_PERIOD) for part in (self.x, self.y))
+        planes = picture[..., None] if picture.ndim == 2 else picture
+        out = np.stack(
+            [ndimage.map_coordinates(planes[..., c], [y, x], order=1, mode="nearest") for c in range(planes.shape[-1])],
+            -1,
+        )
+        return out[..., 0] if picture.ndim == 2 else out
+
+
+def _resampled(grid: Array, rows: Array, columns: Array) -> Array:
+    """Bilinear values of a grid at the product of row and column positions, by one axis after the other."""
+    def along(values: Array, at: Array) -> Array:
+        low = np.clip(np.floor(at).astype(int), 0, len(values) - 2)
+        part = (at - low)[:, None]
+        return values[low] * (1 - part) + values[low + 1] * part
+
+    return along(along(grid, rows).T, columns).T
+
+
+def paper_map(lattice: Lattice, lines: NDArray[np.float32]) -> PaperMap:
+    """The map from paper to picture, first from the lattice's nodes, then refined line by line.
+
+    Args:
+        lattice: of the picture.
+        lines: (height, width), larger where there is ink.
+    """
+    seen = np.isfinite(lattice.u)
+    u, v = lattice.u[seen], lattice.v[seen]
+    u, v = u - np.floor(u.min()) + 0.0, v - np.floor(v.min())
+    width, height = int(np.ceil(u.max())), int(np.ceil(v.max()))
+    points = np.stack([u, v], 1)
+    at_u, at_v = np.meshgrid(
+        np.arange(width * NODES_PER_PERIOD + 1) / NODES_PER_PERIOD,
+        np.arange(height * NODES_PER_PERIOD + 1) / NODES_PER_PERIOD,
+    )
+    targets = np.stack([lattice.x[seen], lattice.y[seen]], 1)
+    smooth = RBFInterpolator(points, targets, neighbors=NEIGHBOURS, smoothing=SMOOTHING, kernel="thin_plate_spline")
+    parts = smooth(np.stack([at_u.ravel(), at_v.ravel()], 1)).T.reshape(2, *at_u.shape)
+    inside = np.isfinite(LinearNDInterpolator(points, u)(at_u, at_v))
+    found = PaperMap(parts[0], parts[1], inside)
+    for settings in ROUNDS:
+        found = _refined(found, lines, *settings)
+    return found
+
+
+def _refined(
+    page: PaperMap, lines: NDArray[np.float32], px: int, across: float, along: float, joint: float, doubt: float
+) -> PaperMap:
+    """Shift the map so that the lines fall on whole periods.
+
+    Args:
+        page: the map.
+        lines: see ``paper_map``.
+        px: pixels per period.
+        across: standard deviation of the window across a line, periods.
+        along: the same along the line.
+        joint: standard deviation of the mean over neighbouring windows, periods.
+        doubt: shifts up to this are left alone, and larger ones are reduced by it, periods: printed lines are not
+            exactly where they should be.
+    """
+    rows, columns = page.periods
+    flat = page.flat(lines, px).astype(np.float64)
+    # what is much darker than the grid is trace, text or a separator, whose strokes would pull the lines to them
+    phase = np.minimum(np.arange(px), px - np.arange(px)) <= 1
+    on_line = np.resize(phase, flat.shape[0])[:, None] ^ np.resize(phase, flat.shape[1])[None, :]
+    dark = flat > DARKER_THAN_GRID * np.median(flat[on_line])
+    flat = flat - ndimage.gaussian_filter(flat, px)
+    flat[ndimage.binary_dilation(dark, iterations=2)] = 0
+    limit = np.percentile(np.abs(flat), 97)
+    flat = np.clip(flat, -limit, limit)
+    at_v = np.arange(page.x.shape[0]) * px / NODES_PER_PERIOD
+    at_u = np.arange(page.x.shape[1]) * px / NODES_PER_PERIOD
+    shifts = []
+    for axis in (1, 0):
+        wave = np.exp(-2j * np.pi * np.arange(flat.shape[axis]) / px)
+        product = flat * (wave[None, :] if axis == 1 else wave[:, None])
+        sigma = [along * px, across * px] if axis == 1 else [across * px, along * px]
+        total = ndimage.gaussian_filter(product.real, sigma) + 1j * ndimage.gaussian_filter(product.imag, sigma)
+        power = np.sqrt(ndimage.gaussian_filter(flat**2, sigma)) + 1e-9
+        weight = np.abs(total) / power
+        weight = np.where(weight > 0.05, weight, 0.0) ** 2 + 1e-6
+        # the mean of neighbouring phases, as complex numbers, so that a window without grid does not speak
+        unit = total / (np.abs(total) + 1e-9) * weight
+        unit = ndimage.gaussian_filter(unit.real, joint * px) + 1j * ndimage.gaussian_filter(unit.imag, joint * px)
+        there = (np.abs(unit) > 1e-4) * np.angle(unit) / (2 * np.pi)
+        there = np.sign(there) * np.maximum(np.abs(there) - doubt, 0)
+        at = np.meshgrid(at_v.clip(0, rows * px - 1), at_u.clip(0, columns * px - 1), indexing="ij")
+        shifts.append(ndimage.map_coordinates(there, at, order=1, mode="nearest"))
+    du, dv = shifts
+    u, v = np.meshgrid(np.arange(page.x.shape[1]), np.arange(page.x.shape[0]))
+    at = [v - dv * NODES_PER_PERIOD, u - du * NODES_PER_PERIOD]
+    # cubic outside too: "nearest" would flatten the margin
+    x, y = (_sampled(part, at) for part in (page.x, page.y))
+    return PaperMap(x, y, page.seen)
+
+
+def _sampled(part: Array, at: list[Array]) -> Array:
+    """Values of the map at shifted nodes, continued linearly beyond its edges."""
+    padded = np.pad(part, 2, mode="reflect", reflect_type="odd")
+    return ndimage.map_coordinates(padded, [axis + 2 for axis in at], order=1, mode="nearest")
