@@ -1,4 +1,4 @@
-"""Which lead, second and millivolt each part of a page is: calibration pulses, beginning of the rows, columns and names."""
+"""Which lead, second and millivolt each part of a page is: calibration pulses, rows, columns and names."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def _outline(ink: NDArray[np.bool_], down: Array, across: Array, y: NDArray[np.i
     inside = ndimage.uniform_filter1d(ink[y - h // 2].astype(np.float32), max(1, w - 10), axis=1)
     # one side may be missed where it runs along a line of the grid
     left, right, roof = side[:, :n], side[:, w : w + n], roof[:, :n]
-    score = np.where(roof > MIN_COVERAGE, 0.5 * roof + 0.35 * np.maximum(left, right) + 0.15 * np.minimum(left, right), 0.0)
+    score = np.where(
+        roof > MIN_COVERAGE, 0.5 * roof + 0.35 * np.maximum(left, right) + 0.15 * np.minimum(left, right), 0.0
+    )
     return np.asarray((score - 0.5 * np.roll(inside, -(w // 2), axis=1)[:, :n]).max(0))
 
 
@@ -189,9 +191,7 @@ def _strip_lead(lines: Sequence[Array], row: int, cells: Sequence[Cell]) -> str:
         one = _part(lines[cell.row], cell.start, cell.end)
         # the two rows may be shifted against each other where the paper is bent
         shifts = range(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2)
-        fits[cell.lead] = min(
-            _misfit(_part(lines[row], cell.start + shift, cell.end + shift), one) for shift in shifts
-        )
+        fits[cell.lead] = min(_misfit(_part(lines[row], cell.start + shift, cell.end + shift), one) for shift in shifts)
     usual = [lead for lead in STRIP_LEADS if lead in fits]
     if not usual:
         return min(fits, key=lambda lead: fits[lead])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,10 @@ from ..errors import EcgSignalError
 
 Array = NDArray[np.float64]
 PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
+BLUR_PX = 1.8  # of the scaled picture: lines of 1 mm and noise go, those of 5 mm stay
+STRONGEST = 2.5  # times the 80th percentile, so that traces and text do not outweigh the grid
 WINDOW = 7.0  # periods
-MIN_COHERENCE = 0.06
+MIN_COHERENCE = 0.08
 MAX_INK = 0.5  # so that traces and text do not outweigh the grid
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
@@ -61,13 +62,13 @@ def find_lattice(lines: Array) -> Lattice:
     lines = np.minimum(lines, MAX_INK)
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
-    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, max(0.0, 0.35 / zoom - 0.3)), zoom, order=1)
+    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
+    scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
+    limit = STRONGEST * np.percentile(np.abs(scaled), 80)
+    scaled = np.clip(scaled, -limit, limit)
     found = _grow(scaled, np.array([first, second]) / zoom)
     ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
-    coarse = Lattice(
-        found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence
-    )
-    return coarse
+    return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 
 def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
@@ -137,7 +138,7 @@ def _fundamental(spectrum: Array, at: Array, top: float, size: int) -> Array:
 
 
 class _Windows:
-    """Local Fourier sums of a picture in a Gaussian window, and the frequency near a given one where they are largest."""
+    """Local Fourier sums of a picture in a Gaussian window, and the frequency where they are largest."""
 
     def __init__(self, image: Array, sigma: float) -> None:
         self.half = int(np.ceil(2.2 * sigma))
@@ -183,14 +184,14 @@ def _grow(image: Array, seeds: Array) -> Lattice:
     """Follow the grid from where it is seen best to the edges of the paper."""
     windows = _Windows(image, WINDOW * PERIOD_PX / 4.4)
     step = PERIOD_PX * 2
-    xs, ys = np.arange(step / 2, image.shape[1], step), np.arange(step / 2, image.shape[0], step)
+    xs, ys = (np.round(np.arange(step / 2, image.shape[axis], step)) for axis in (1, 0))
     rows, columns = len(ys), len(xs)
     u, v = np.full((rows, columns), np.nan), np.full((rows, columns), np.nan)
     coherence = np.zeros((rows, columns))
     freq = np.full((rows, columns, 2, 2), np.nan)
 
     def look(row: int, column: int, guess: Array) -> tuple[Array, Array, float] | None:
-        patch, energy = windows.patch(int(round(xs[column])), int(round(ys[row])))
+        patch, energy = windows.patch(int(xs[column]), int(ys[row]))
         if energy <= 0:
             return None
         found = [windows.climb(patch, guess[axis]) for axis in (0, 1)]
@@ -222,10 +223,10 @@ def _grow(image: Array, seeds: Array) -> Lattice:
             if found is None or found[2] < MIN_COHERENCE:
                 continue
             f, phase, strength = found
-            move = np.array([round(xs[c]) - round(xs[column]), round(ys[r]) - round(ys[row])])
+            move = np.array([xs[c] - xs[column], ys[r] - ys[row]])
             expected = np.array([u[row, column], v[row, column]]) + 0.5 * (f + freq[row, column]) @ move
             place = phase + np.round(expected - phase)
-            if np.abs(place - expected).max() > 0.3:
+            if np.abs(place - expected).max() > 0.25:
                 continue
             u[r, c], v[r, c] = place
             freq[r, c], coherence[r, c] = f, strength
@@ -234,5 +235,5 @@ def _grow(image: Array, seeds: Array) -> Lattice:
     if seen.sum() < MIN_NODES:
         raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
     lengths = np.hypot(freq[seen][..., 0], freq[seen][..., 1])
-    x, y = np.meshgrid(np.round(xs), np.round(ys))
+    x, y = np.meshgrid(xs, ys)
     return Lattice(x, y, u, v, float(1 / np.median(lengths)), coherence)

@@ -13,6 +13,7 @@ from ..errors import EcgFormatError
 
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 200
+CLOSED_SHARE = 80  # of the shorter side: wider than a line, narrower than the grid's period
 
 
 def load_picture(path: Path) -> NDArray[np.float32]:
@@ -32,7 +33,7 @@ def load_picture(path: Path) -> NDArray[np.float32]:
             width, height = opened.size
             if width * height > MAX_PIXELS:
                 raise EcgFormatError(
-                    f"the picture has {width} x {height} pixels, and at most {MAX_PIXELS // 1_000_000} million are read",
+                    f"the picture has {width} x {height} pixels: over {MAX_PIXELS // 1_000_000} million",
                     where=str(path),
                     remedy="make it smaller",
                 )
@@ -43,7 +44,7 @@ def load_picture(path: Path) -> NDArray[np.float32]:
             image = ImageOps.exif_transpose(opened)
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            return np.asarray(image.convert("RGB"), np.float32) / 255
+            return np.asarray(np.asarray(image.convert("RGB"), np.float32) / 255, np.float32)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise EcgFormatError(
             f"the picture can't be read ({error})", where=str(path), remedy="save it again as PNG or JPEG"
@@ -59,10 +60,10 @@ def grid_lines(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper to 1.
     """
-    height, width = picture.shape[:2]
-    step = max(1, min(height, width) // 250)
-    dark = picture.min(-1)
-    small = ndimage.uniform_filter(dark, step)[::step, ::step] if step > 1 else dark
-    paper = ndimage.gaussian_filter(ndimage.maximum_filter(small, 9), 6)
-    paper = ndimage.zoom(paper, (height / paper.shape[0], width / paper.shape[1]), order=1)
-    return np.asarray((1 - dark / np.maximum(paper, 0.05)).clip(0, 1), np.float32)
+    dark = ndimage.uniform_filter(picture.min(-1), 3)
+    # thin dark lines are closed; shadows and the table beside the paper stay
+    size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
+    closed = ndimage.minimum_filter(ndimage.maximum_filter(dark, size), size)
+    paper = ndimage.gaussian_filter(closed, size / 4)
+    lines: NDArray[np.float32] = (1 - picture.min(-1) / np.maximum(paper, 0.02)).clip(0, 1).astype(np.float32)
+    return lines

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..errors import EcgError, EcgSignalError
+from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
 from .arrangement import MM_PER_PERIOD, Cell, arrange, find_pulses
 from .ink import PX_PER_PERIOD, trace_probability
@@ -216,7 +216,9 @@ def _record(
         lead = STANDARD_LEADS.index(cell.lead)
         begin = round(cell.start_s * FS_HZ)
         if share < MIN_LINE_SHARE:
-            quality.setdefault(cell.lead, {"quality": NOT_READ, "reason": f"its line is seen in {share:.0%} of its place"})
+            quality.setdefault(
+                cell.lead, {"quality": NOT_READ, "reason": f"its line is seen in {share:.0%} of its place"}
+            )
             continue
         values = np.interp(columns, np.flatnonzero(known), line[known], left=np.nan, right=np.nan)
         if cell.start_s == 0 and after_pulse:

@@ -1,4 +1,4 @@
-"""The page of a photographed ECG, flat and at a fixed number of pixels per millimetre, and the map back to the picture."""
+"""The page of a photographed ECG, flat and at a fixed resolution, and the map back to the picture."""
 
 from __future__ import annotations
 
@@ -69,10 +69,12 @@ class PaperMap:
 
 def _resampled(grid: Array, rows: Array, columns: Array) -> Array:
     """Bilinear values of a grid at the product of row and column positions, by one axis after the other."""
+
     def along(values: Array, at: Array) -> Array:
         low = np.clip(np.floor(at).astype(int), 0, len(values) - 2)
         part = (at - low)[:, None]
-        return values[low] * (1 - part) + values[low + 1] * part
+        mixed: Array = values[low] * (1 - part) + values[low + 1] * part
+        return mixed
 
     return along(along(grid, rows).T, columns).T
 
@@ -144,8 +146,8 @@ def _refined(
         unit = ndimage.gaussian_filter(unit.real, joint * px) + 1j * ndimage.gaussian_filter(unit.imag, joint * px)
         there = (np.abs(unit) > 1e-4) * np.angle(unit) / (2 * np.pi)
         there = np.sign(there) * np.maximum(np.abs(there) - doubt, 0)
-        at = np.meshgrid(at_v.clip(0, rows * px - 1), at_u.clip(0, columns * px - 1), indexing="ij")
-        shifts.append(ndimage.map_coordinates(there, at, order=1, mode="nearest"))
+        places = np.meshgrid(at_v.clip(0, rows * px - 1), at_u.clip(0, columns * px - 1), indexing="ij")
+        shifts.append(ndimage.map_coordinates(there, places, order=1, mode="nearest"))
     du, dv = shifts
     u, v = np.meshgrid(np.arange(page.x.shape[1]), np.arange(page.x.shape[0]))
     at = [v - dv * NODES_PER_PERIOD, u - du * NODES_PER_PERIOD]
@@ -157,4 +159,4 @@ def _refined(
 def _sampled(part: Array, at: list[Array]) -> Array:
     """Values of the map at shifted nodes, continued linearly beyond its edges."""
     padded = np.pad(part, 2, mode="reflect", reflect_type="odd")
-    return ndimage.map_coordinates(padded, [axis + 2 for axis in at], order=1, mode="nearest")
+    return np.asarray(ndimage.map_coordinates(padded, [axis + 2 for axis in at], order=1, mode="nearest"))

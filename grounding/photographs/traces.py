@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def find_rows(ink: NDArray[np.bool_], period: int) -> list[float]:
     # columns with ink near a height, so that wandering lines count too
     near = ndimage.maximum_filter1d(ink.astype(np.uint8), max(3, period // 4), axis=0)
     share = ndimage.gaussian_filter1d(near.mean(1), period / 5)
-    peaks, found = signal.find_peaks(share, height=0.3, distance=int(1.8 * period), prominence=0.12)
+    peaks, _ = signal.find_peaks(share, height=0.3, distance=int(1.8 * period), prominence=0.12)
     edge = EDGE_PERIODS * period
     inner = [float(peak) for peak in peaks if edge < peak < len(share) - edge]
     return _evenly_spaced(inner)
@@ -65,7 +66,9 @@ def _evenly_spaced(heights: list[float]) -> list[float]:
     return max(chains, key=len)
 
 
-def follow(ink: NDArray[np.float32], mask: NDArray[np.bool_], baseline: float, reach: float, period: int) -> Trace | None:
+def follow(
+    ink: NDArray[np.float32], mask: NDArray[np.bool_], baseline: float, reach: float, period: int
+) -> Trace | None:
     """Follow one row's line from left to right: the cheapest way through the runs of ink of all columns.
 
     Args:
@@ -78,7 +81,9 @@ def follow(ink: NDArray[np.float32], mask: NDArray[np.bool_], baseline: float, r
     low, high = max(0, int(baseline - reach)), min(ink.shape[0], int(baseline + reach) + 1)
     band = ink[low:high]
     runs = _runs(mask[low:high])
-    dark = [[float(np.clip((band[a : b + 1, c].max() - 0.3) / 0.4, 0, 1)) for a, b in here] for c, here in enumerate(runs)]
+    dark = [
+        [float(np.clip((band[a : b + 1, c].max() - 0.3) / 0.4, 0, 1)) for a, b in here] for c, here in enumerate(runs)
+    ]
     path = _cheapest(runs, dark, baseline - low, period)
     columns = ink.shape[1]
     top, bottom = np.full(columns, np.nan), np.full(columns, np.nan)
@@ -101,7 +106,7 @@ def _cut_ends(top: Array, bottom: Array, period: int) -> None:
     a, b = known[:-1], known[1:]
     jump = np.maximum(top[b] - bottom[a], top[a] - bottom[b]) > MAX_JUMP_PERIODS * period
     edges = np.r_[0, np.flatnonzero(jump) + 1, len(known)]
-    pieces = [known[i:j] for i, j in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [known[i:j] for i, j in itertools.pairwise(edges)]
     for order in (pieces, pieces[::-1]):
         for piece in order:
             if len(piece) > END_PERIODS * period:
@@ -184,7 +189,7 @@ def _line(ink: NDArray[np.float32], top: Array, bottom: Array, thickness: float)
             weight = ink[part, column].astype(np.float64)
             y[column] = (weight * np.arange(part.start, part.start + len(weight))).sum() / weight.sum()
             fixed[column] = True
-    radius = max(2, int(round(thickness)))
+    radius = max(2, round(thickness))
     upper = _extreme(top, radius, np.nanmin)
     lower = _extreme(bottom, radius, np.nanmax)
     around = _extreme(0.5 * (top + bottom), 3 * radius, np.nanmedian)
@@ -196,8 +201,10 @@ def _line(ink: NDArray[np.float32], top: Array, bottom: Array, thickness: float)
         elif is_dip and not is_tip:
             y[column] = bottom[column] - half
         elif is_tip and is_dip:
-            y[column] = top[column] + half if around[column] - top[column] > bottom[column] - around[column] else (
-                bottom[column] - half
+            y[column] = (
+                top[column] + half
+                if around[column] - top[column] > bottom[column] - around[column]
+                else (bottom[column] - half)
             )
         else:
             continue
@@ -206,7 +213,11 @@ def _line(ink: NDArray[np.float32], top: Array, bottom: Array, thickness: float)
         return y
     anchors = np.flatnonzero(fixed)
     straight = np.interp(known, anchors, y[anchors])
-    inside = np.clip(straight, np.minimum(top[known] + half, bottom[known] - half), np.maximum(bottom[known] - half, top[known] + half))
+    inside = np.clip(
+        straight,
+        np.minimum(top[known] + half, bottom[known] - half),
+        np.maximum(bottom[known] - half, top[known] + half),
+    )
     y[known] = np.where(fixed[known], y[known], inside)
     return y
 

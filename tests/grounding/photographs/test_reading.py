@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import grounding
-from grounding import EcgFormatError, EcgSignalError, ECGRecord
+from grounding import EcgFormatError, ECGRecord, EcgSignalError
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.picture import grid_lines, load_picture
 
@@ -37,7 +37,9 @@ def test_a_photograph_is_read_as_it_was_drawn(photograph: Photograph, record: EC
     assert about["mm_per_mv"] == pytest.approx(10, rel=0.05)
     assert all(one["quality"] == "good" for one in about["quality"].values())
     # each lead at its printed time
-    printed = {lead: np.flatnonzero(np.isfinite(read.lead(lead)))[[0, -1]] / read.fs for lead in ("I", "aVR", "V4", "II")}
+    printed = {
+        lead: np.flatnonzero(np.isfinite(read.lead(lead)))[[0, -1]] / read.fs for lead in ("I", "aVR", "V4", "II")
+    }
     assert printed["I"] == pytest.approx([0, 2.5], abs=0.06)
     assert printed["aVR"] == pytest.approx([2.5, 5], abs=0.06)
     assert printed["V4"] == pytest.approx([7.5, 10], abs=0.06)
@@ -59,7 +61,9 @@ def test_places_lead_back_to_the_photograph(photograph: Photograph) -> None:
     at = np.round(places.pixels("V2", seconds)).astype(int)
     dark = picture.min(-1)
     # the line is the darkest thing within a millimetre
-    nearest = [dark[y - 4 : y + 5, x - 4 : x + 5].min() / np.median(dark[y - 40 : y + 41, x - 40 : x + 41]) for x, y in at]
+    nearest = [
+        dark[y - 4 : y + 5, x - 4 : x + 5].min() / np.median(dark[y - 40 : y + 41, x - 40 : x + 41]) for x, y in at
+    ]
     assert np.mean(np.array(nearest) < 0.6) > 0.9
     assert np.isnan(places.pixels("V2", [1.0])).all()
 
@@ -70,7 +74,9 @@ def test_what_is_no_ecg_is_refused(tmp_path: Path, name: str) -> None:
     pen = ImageDraw.Draw(image)
     if name == "text":
         for row in range(30):
-            pen.text((40, 20 + 22 * row), "The quick brown fox jumps over the lazy dog, again and again. " * 2, fill="black")
+            pen.text(
+                (40, 20 + 22 * row), "The quick brown fox jumps over the lazy dog, again and again. " * 2, fill="black"
+            )
     elif name == "plot":
         pen.line([(50, 650), (850, 650)], fill="black", width=3)
         pen.line([(50, 50), (50, 650)], fill="black", width=3)
