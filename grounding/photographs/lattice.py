@@ -26,6 +26,7 @@ MAX_INK = 0.5  # so that traces and text do not outweigh the grid
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
 MIN_NODES = 40
+MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,33 @@ def _grow(image: Array, seeds: Array) -> Lattice:
             u[r, c], v[r, c] = place
             freq[r, c], coherence[r, c] = f, strength
             heapq.heappush(queue, (-strength, r, c))
+    _drop_outliers(u, v, freq, xs, ys)
     seen = np.isfinite(u)
     if seen.sum() < MIN_NODES:
         raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
     lengths = np.hypot(freq[seen][..., 0], freq[seen][..., 1])
     x, y = np.meshgrid(xs, ys)
     return Lattice(x, y, u, v, float(1 / np.median(lengths)), coherence)
+
+
+def _drop_outliers(u: Array, v: Array, freq: Array, xs: Array, ys: Array, rounds: int = 3) -> None:
+    """Remove nodes that are not where their neighbours say, such as those one period off."""
+    reach = range(-2, 3)
+    shifts = [(down, right) for down in reach for right in reach if (down, right) != (0, 0)]
+    for _ in range(rounds):
+        said = np.full((len(shifts), 2, *u.shape), np.nan)
+        for number, (down, right) in enumerate(shifts):
+            to = np.s_[max(0, down) : len(ys) + min(0, down), max(0, right) : len(xs) + min(0, right)]
+            of = np.s_[max(0, -down) : len(ys) + min(0, -down), max(0, -right) : len(xs) + min(0, -right)]
+            move = np.stack(np.meshgrid(xs[to[1]] - xs[of[1]], ys[to[0]] - ys[of[0]]), -1)
+            mean = 0.5 * (freq[to] + freq[of])
+            for axis, values in enumerate((u, v)):
+                said[number, axis][to] = values[of] + (mean[:, :, axis] * move).sum(-1)
+        enough = np.isfinite(said[:, 0]).sum(0) >= MIN_NEIGHBOURS
+        with np.errstate(all="ignore"):
+            middle = np.nanmedian(np.where(enough, said, 0.0), axis=0)
+        wrong = ~enough | (np.abs(np.stack([u, v]) - middle).max(0) > MAX_DEVIATION)
+        wrong &= np.isfinite(u)
+        if not wrong.any():
+            return
+        u[wrong], v[wrong] = np.nan, np.nan

@@ -25,6 +25,7 @@ GOOD, DOUBTFUL, NOT_READ = "good", "doubtful", "not read"
 MIN_LINE_SHARE = 0.5  # of a cell's columns
 GOOD_LINE_SHARE = 0.85
 WEAK_INK = 0.2  # probability that counts where the shape is known
+MIN_GAP_PX = 5
 EDGE_PX = 5  # half the width of a pulse's falling edge
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
@@ -149,7 +150,7 @@ def _extent(rows: list[Trace], pulses: Any) -> tuple[float, float]:
     first, last = (float(np.median([span[side] for span in spans])) for side in (0, 1))
     if pulses is not None:
         if pulses.end < 0.5 * (first + last):
-            first = pulses.end
+            first = _behind(pulses.end, rows)
         else:
             last = min(last, pulses.start)
     if last - first < MIN_ROW_PERIODS * PX_PER_PERIOD:
@@ -159,6 +160,18 @@ def _extent(rows: list[Trace], pulses: Any) -> tuple[float, float]:
     if abs(last - first - ten) < 0.06 * ten:
         last = first + ten
     return first, last
+
+
+def _behind(pulse_end: float, rows: list[Trace]) -> float:
+    """Where the leads begin behind their pulses: at once, or after a gap on the paper."""
+    starts = []
+    for row in rows:
+        near = np.isfinite(row.y[int(pulse_end) : int(pulse_end + 2 * PX_PER_PERIOD)])
+        gaps = np.flatnonzero(~near)
+        behind = np.flatnonzero(near[gaps[0] :]) if len(gaps) else []
+        starts.append(gaps[0] + behind[0] if len(gaps) and len(behind) and behind[0] >= MIN_GAP_PX else 0)
+    gap = float(np.median(starts))
+    return pulse_end + gap
 
 
 def _unbroken(known: NDArray[np.bool_]) -> tuple[int, int]:
