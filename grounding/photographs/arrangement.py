@@ -13,9 +13,11 @@ from ..errors import EcgSignalError
 
 Array = NDArray[np.float64]
 MM_PER_PERIOD = 5.0
-HEIGHTS, WIDTHS = (4.0, 2.0, 1.0), (1.0, 0.8, 1.2, 0.5)  # of a pulse, in grid periods of 5 mm
+HEIGHTS, WIDTHS = (2.0, 4.0, 1.0), (1.0, 0.8, 1.2, 0.5)  # of a pulse, in grid periods of 5 mm, the usual first
 STRIP_LEADS = ("II", "V1", "V5")  # of rhythm strips, the usual one first
+PULSE_PERIODS = 2.5  # from the beginning or end of the rows
 MAX_SHIFT_PX = 8
+MIN_PULSE_COVERAGE = 0.62  # of the outline, mean of the rows
 MIN_COVERAGE = 0.6  # of a pulse's roof, and of its whole outline
 STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
 SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
@@ -62,12 +64,15 @@ class Cell:
     start_s: float
 
 
-def find_pulses(ink: NDArray[np.bool_], baselines: Sequence[float], period: int) -> Pulse | None:
+def find_pulses(
+    ink: NDArray[np.bool_], baselines: Sequence[float], ends: tuple[float, float], period: int
+) -> Pulse | None:
     """The rectangular pulses at the beginning or end of the rows, or None.
 
     Args:
         ink: (rows, columns), True where there is trace.
         baselines: heights of the rows, pixels.
+        ends: columns at which the rows' lines begin and end.
         period: of the grid, pixels.
     """
     wide = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=1)
@@ -86,14 +91,18 @@ def find_pulses(ink: NDArray[np.bool_], baselines: Sequence[float], period: int)
             if not each:
                 continue
             table = ndimage.maximum_filter1d(np.stack(each), 7, axis=1)
-            mean = table.mean(0)
+            columns = np.arange(table.shape[1])
+            near = np.minimum(np.abs(columns - ends[0]), np.abs(columns + w - ends[1])) < PULSE_PERIODS * period
+            mean = np.where(near, table.mean(0), 0.0)
             # the middle of the best columns, which the filter has widened
             at = int(np.flatnonzero(mean >= mean.max() - 0.01)[:8].mean()) if mean.max() > 0 else 0
             rows = int((table[:, at] > MIN_COVERAGE).sum())
-            # a lower pulse has its sides within those of a higher one
+            # another height needs a clear reason: a lower pulse has its sides within those of a higher one
             better = best is None or mean[at] > best.coverage + (0.02 if h == best.height else 0.2)
             if rows and better:
                 best = Pulse(float(at), float(at + w), float(h), rows, float(mean[at]))
+    if best is None or best.coverage < MIN_PULSE_COVERAGE or best.rows < len(baselines) / 2:
+        return None
     return best
 
 

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 PX_PER_PERIOD = 40  # of the flat page that the network reads: 8 per millimetre
 MULTIPLE = 16  # of the sides of the network's input
+SURE_TRACE, DARK_AS_TRACE, MAX_DARK_LINES = 0.8, 0.6, 0.3
 WEIGHTS = Path(__file__).parent / "weights" / "traces.onnx"
 
 
@@ -36,21 +37,42 @@ def absorbance(flat: NDArray[np.float32], period: int = PX_PER_PERIOD) -> NDArra
     return out
 
 
-def network_input(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+def network_input(flat_absorbance: NDArray[np.float32]) -> NDArray[np.float32]:
     """(5, rows, columns): absorbance of red, green and blue, and the grid's phase across and down.
 
     Args:
-        flat: (rows, columns, 3), 0-1, with grid lines at multiples of ``PX_PER_PERIOD``.
+        flat_absorbance: (rows, columns, 3), with grid lines at multiples of ``PX_PER_PERIOD``.
     """
-    rows, columns = flat.shape[:2]
+    rows, columns = flat_absorbance.shape[:2]
     across, down = (np.cos(2 * np.pi * np.arange(n) / PX_PER_PERIOD, dtype=np.float32) for n in (columns, rows))
     return np.concatenate(
         [
-            absorbance(flat).transpose(2, 0, 1),
+            flat_absorbance.transpose(2, 0, 1),
             np.broadcast_to(across[None, None, :], (1, rows, columns)),
             np.broadcast_to(down[None, :, None], (1, rows, columns)),
         ]
     ).astype(np.float32)
+
+
+def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """What is as dark as the traces in all colours, also where it runs along a line of the grid, as pulses often do.
+
+    Args:
+        flat_absorbance: (rows, columns, 3), see ``absorbance``.
+        trace: (rows, columns), probability of trace.
+
+    Returns:
+        (rows, columns), all False where the grid is as dark as the traces.
+    """
+    dark = flat_absorbance.min(-1)
+    sure = trace > SURE_TRACE
+    none = np.zeros(trace.shape, bool)
+    if not sure.any():
+        return none
+    out = dark > DARK_AS_TRACE * float(np.median(dark[sure]))
+    period = PX_PER_PERIOD
+    lines = out[::period].mean() + out[:, ::period].mean()
+    return out if lines < MAX_DARK_LINES else none
 
 
 @lru_cache(maxsize=2)
@@ -62,17 +84,17 @@ def _session(weights: Path) -> Any:
     return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
 
 
-def trace_probability(flat: NDArray[np.float32], weights: Path = WEIGHTS) -> NDArray[np.float32]:
+def trace_probability(flat_absorbance: NDArray[np.float32], weights: Path = WEIGHTS) -> NDArray[np.float32]:
     """Probability of each point to be trace.
 
     Args:
-        flat: (rows, columns, 3), 0-1, with grid lines at multiples of ``PX_PER_PERIOD``.
+        flat_absorbance: (rows, columns, 3), with grid lines at multiples of ``PX_PER_PERIOD``.
         weights: ONNX file.
 
     Returns:
         (rows, columns).
     """
-    x = network_input(flat)
+    x = network_input(flat_absorbance)
     rows, columns = x.shape[1:]
     x = np.pad(x, ((0, 0), (0, -rows % MULTIPLE), (0, -columns % MULTIPLE)), mode="edge")
     (logits,) = _session(weights).run(None, {"page": x[None]})

@@ -13,22 +13,26 @@ from scipy import ndimage
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
 from .arrangement import MM_PER_PERIOD, Cell, arrange, find_pulses
-from .ink import PX_PER_PERIOD, trace_probability
+from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
+from .lines import straightened
 from .picture import grid_lines, load_picture
 from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
-from .traces import Trace, find_rows, follow
+from .traces import Trace, find_rows, follow_rows
 
 Array = NDArray[np.float64]
 FS_HZ = 500.0
 GOOD, DOUBTFUL, NOT_READ = "good", "doubtful", "not read"
 MIN_LINE_SHARE = 0.5  # of a cell's columns
 GOOD_LINE_SHARE = 0.85
+FAINT_INK = 0.3  # probability that counts where it touches sure ink
 WEAK_INK = 0.2  # probability that counts where the shape is known
+MAX_BAR_PX, BAR_PERIODS = 12, 0.7  # from the border between two leads, and the least height of an upright bar there
 MIN_GAP_PX = 5
 EDGE_PX = 5  # half the width of a pulse's falling edge
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
+FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -99,26 +103,60 @@ def read_photograph(
     path = Path(path)
     picture = load_picture(path)
     try:
-        return _read(picture, path.stem, layout, speed_mm_s, gain_mm_mv)
+        return _read(flat_page(picture), path.stem, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as error:
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
 
 
-def _read(
-    picture: NDArray[np.float32], name: str, layout: str | None, speed_mm_s: float | None, gain_mm_mv: float | None
-) -> ECGRecord:
+@dataclass(frozen=True)
+class FlatPage:
+    """A page without its bends, at ``PX_PER_PERIOD``.
+
+    Attributes:
+        page: the map to the picture.
+        trace: (rows, columns), probability of trace.
+        shapes: (rows, columns), trace and whatever else is as dark, in which calibration pulses are looked for.
+    """
+
+    page: PaperMap
+    trace: NDArray[np.float32]
+    shapes: NDArray[np.bool_]
+
+
+def flat_page(picture: NDArray[np.float32]) -> FlatPage:
+    """Find the grid of a picture, flatten the page by it, and find the traces.
+
+    Args:
+        picture: (height, width, 3), 0-1.
+
+    Raises:
+        EcgSignalError: no grid.
+    """
     lines = grid_lines(picture)
     page = paper_map(find_lattice(lines.astype(np.float64)), lines)
-    probability = trace_probability(page.flat(picture, PX_PER_PERIOD))
-    probability = _within_page(probability, page)
-    mask = probability > 0.5
-    baselines = find_rows(mask, PX_PER_PERIOD)
+    absorbed = absorbance(page.flat(picture, PX_PER_PERIOD))
+    trace = trace_probability(absorbed)
+    shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
+    page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
+    trace = ndimage.map_coordinates(trace, former, order=1, mode="nearest")
+    shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
+    return FlatPage(page, _within_page(trace, page), shapes)
+
+
+def _read(
+    flat: FlatPage, name: str, layout: str | None, speed_mm_s: float | None, gain_mm_mv: float | None
+) -> ECGRecord:
+    mask = _connected(flat.trace)
+    baselines, (first, last) = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
+    mask[:first], mask[last:] = False, False
     if not baselines:
         raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
     spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else 4.0 * PX_PER_PERIOD
-    pulses = find_pulses(probability > WEAK_INK, baselines, PX_PER_PERIOD)
-    traces = [follow(probability, mask, baseline, 1.1 * spacing, PX_PER_PERIOD) for baseline in baselines]
-    rows = [_without_ends(trace) for trace in traces if trace is not None]
+    traces = follow_rows(flat.trace, mask, baselines, 1.1 * spacing, PX_PER_PERIOD)
+    rows = _without_frame([_without_ends(trace) for trace in traces])
+    if not rows:
+        raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
+    pulses = find_pulses(flat.shapes, [row.baseline for row in rows], _ends(rows), PX_PER_PERIOD)
     start, end = _extent(rows, pulses)
     mm_per_s, warnings = speed_mm_s or 25.0, []
     mm_per_mv = gain_mm_mv
@@ -131,7 +169,16 @@ def _read(
     heights = [-trace.y / per_mv for trace in rows]
     cells = arrange(heights, start, end, PX_PER_PERIOD, layout)
     after_pulse = pulses is not None and start == pulses.end
-    return _record(name, rows, heights, cells, page, mm_per_s, mm_per_mv, after_pulse, warnings)
+    return _record(name, rows, heights, cells, flat.page, mm_per_s, mm_per_mv, after_pulse, warnings)
+
+
+def _connected(trace: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """What is trace, and what is perhaps trace and touches it: strokes are faint where they run along the grid."""
+    labels, n = ndimage.label(trace > FAINT_INK, np.ones((3, 3)))
+    sure = np.zeros(n + 1, bool)
+    sure[labels[trace > 0.5]] = True
+    sure[0] = False
+    return np.asarray(sure[labels])
 
 
 def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np.float32]:
@@ -146,8 +193,7 @@ def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np
 
 def _extent(rows: list[Trace], pulses: Any) -> tuple[float, float]:
     """The columns at which the rows begin and end."""
-    spans = [_unbroken(np.isfinite(row.y)) for row in rows]
-    first, last = (float(np.median([span[side] for span in spans])) for side in (0, 1))
+    first, last = _ends(rows)
     if pulses is not None:
         if pulses.end < 0.5 * (first + last):
             first = _behind(pulses.end, rows)
@@ -160,6 +206,32 @@ def _extent(rows: list[Trace], pulses: Any) -> tuple[float, float]:
     if abs(last - first - ten) < 0.06 * ten:
         last = first + ten
     return first, last
+
+
+def _ends(rows: list[Trace]) -> tuple[float, float]:
+    """The columns at which most rows' lines begin and end, calibration pulses included."""
+    spans = np.array([_unbroken(np.isfinite(row.y)) for row in rows], float)
+    first, last = np.median(spans, axis=0)
+    return float(first), float(last)
+
+
+def _without_frame(rows: list[Trace]) -> list[Trace]:
+    """The rows without a printed frame or edge of the paper above or below them: straight, and longer than a row."""
+    while len(rows) > 2:
+        for side, others in ((0, rows[1:]), (-1, rows[:-1])):
+            first, last = _ends(others)
+            start, stop = _unbroken(np.isfinite(rows[side].y))
+            longer = (first - start) + (stop - last) > FRAME_PERIODS * PX_PER_PERIOD
+            at = np.flatnonzero(np.isfinite(rows[side].y))
+            line = rows[side].y[at]
+            bend = line - ndimage.median_filter(line, 2 * PX_PER_PERIOD, mode="nearest")
+            straight = np.percentile(np.abs(bend), 98) < STRAIGHT_PERIODS * PX_PER_PERIOD
+            if longer and straight:
+                rows = others
+                break
+        else:
+            break
+    return rows
 
 
 def _behind(pulse_end: float, rows: list[Trace]) -> float:
@@ -220,6 +292,7 @@ def _record(
     signal = np.full((len(STANDARD_LEADS), round(seconds * FS_HZ)), np.nan)
     quality: dict[str, dict[str, Any]] = {}
     zero: dict[str, float] = {}
+    bars = _bars(rows, cells)
     for cell in cells:
         line = heights[cell.row]
         n = round((cell.end - cell.start) / per_s * FS_HZ)
@@ -236,6 +309,9 @@ def _record(
         values = np.interp(columns, np.flatnonzero(known), line[known], left=np.nan, right=np.nan)
         if cell.start_s == 0 and after_pulse:
             values[columns < cell.start + EDGE_PX] = np.nan  # the pulse's falling edge
+        if bars is not None:
+            values[(columns <= cell.start + bars[1]) & (cell.start_s > 0)] = np.nan
+            values[(columns >= cell.end + bars[0]) & (cell.end < max(c.end for c in cells))] = np.nan
         level = float(np.nanmedian(values))
         stop = min(signal.shape[1], begin + n)
         signal[lead, begin:stop] = values[: stop - begin] - level
@@ -254,3 +330,17 @@ def _record(
     return ECGRecord.from_array(
         signal[there], FS_HZ, [STANDARD_LEADS[i] for i in there], units="mV", record_id=name, meta=meta
     )
+
+
+def _bars(rows: list[Trace], cells: list[Cell]) -> tuple[int, int] | None:
+    """First and last column of the upright bars between two leads, from the border; None where there are none."""
+    around = np.arange(-MAX_BAR_PX, MAX_BAR_PX + 1)
+    heights = []
+    for cell in cells:
+        if cell.start_s > 0:
+            at = np.clip(round(cell.start) + around, 0, len(rows[cell.row].y) - 1)
+            heights.append(np.nan_to_num(rows[cell.row].bottom[at] - rows[cell.row].top[at]))
+    if not heights:
+        return None
+    tall = np.flatnonzero(np.median(heights, axis=0) > BAR_PERIODS * PX_PER_PERIOD)
+    return (int(around[tall[0]]) - 1, int(around[tall[-1]]) + 1) if len(tall) else None

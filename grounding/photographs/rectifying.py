@@ -58,7 +58,7 @@ class PaperMap:
         """
         rows, columns = (n * px_per_period for n in self.periods)
         at_v, at_u = np.arange(rows) / px_per_period, np.arange(columns) / px_per_period
-        x, y = (_resampled(part, at_v * NODES_PER_PERIOD, at_u * NODES_PER_PERIOD) for part in (self.x, self.y))
+        x, y = (resampled(part, at_v * NODES_PER_PERIOD, at_u * NODES_PER_PERIOD) for part in (self.x, self.y))
         planes = picture[..., None] if picture.ndim == 2 else picture
         out = np.stack(
             [ndimage.map_coordinates(planes[..., c], [y, x], order=1, mode="nearest") for c in range(planes.shape[-1])],
@@ -67,7 +67,7 @@ class PaperMap:
         return out[..., 0] if picture.ndim == 2 else out
 
 
-def _resampled(grid: Array, rows: Array, columns: Array) -> Array:
+def resampled(grid: Array, rows: Array, columns: Array) -> Array:
     """Bilinear values of a grid at the product of row and column positions, by one axis after the other."""
 
     def along(values: Array, at: Array) -> Array:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from .strokes import pen_line, pen_thickness, sharp_edges
+
 Array = NDArray[np.float64]
+WANDER_PERIODS = 0.6  # height of the band in which a row's line runs nearly everywhere
+FRAME_PERIODS = 0.3  # beside a frame nothing counts as trace
 EDGE_PERIODS = 1.5  # nearer to the edge of the page is no row
-MAX_GAP_RATIO = 1.7  # between two rows, to the median
+MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 1.7  # between two rows, to the median
 MAX_JUMP_PERIODS, END_PERIODS = 0.5, 2.0  # a jump without ink, behind which such a length at an end is not the line's
+MIN_LINE_PERIODS = 4
+SHARED_PX = 8  # beside a stroke that two rows share, where each row's own ink is looked for
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
 
 
@@ -35,24 +42,36 @@ class Trace:
     baseline: float
 
 
-def find_rows(ink: NDArray[np.bool_], period: int) -> list[float]:
-    """Heights at which rows of traces run.
+def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[int, int]]:
+    """Heights at which rows of traces run, and the first and last pixel between frames or edges of the paper.
 
     Args:
         ink: (rows, columns), True where there is trace.
         period: of the grid, pixels.
     """
     # columns with ink near a height, so that wandering lines count too
-    near = ndimage.maximum_filter1d(ink.astype(np.uint8), max(3, period // 4), axis=0)
+    near = ndimage.maximum_filter1d(ink.astype(np.uint8), max(3, int(WANDER_PERIODS * period)), axis=0)
     share = ndimage.gaussian_filter1d(near.mean(1), period / 5)
     peaks, _ = signal.find_peaks(share, height=0.3, distance=int(1.8 * period), prominence=0.12)
     edge = EDGE_PERIODS * period
     inner = [float(peak) for peak in peaks if edge < peak < len(share) - edge]
-    return _evenly_spaced(inner)
+    rows = _evenly_spaced(inner)
+    margin = int(FRAME_PERIODS * period)
+    above = [int(peak) + margin for peak in peaks if rows and peak < rows[0]]
+    below = [int(peak) - margin for peak in peaks if rows and peak > rows[-1]]
+    return rows, (max(above, default=0), min(below, default=len(ink)))
 
 
 def _evenly_spaced(heights: list[float]) -> list[float]:
-    """The longest chain of rows at usual distances; a frame or an edge of the paper is farther away."""
+    """The longest chain of rows at usual distances; a frame or an edge of the paper is nearer or farther away."""
+    while len(heights) > 3:
+        gaps = np.diff(heights)
+        if gaps[-1] < MIN_GAP_RATIO * np.median(gaps[:-1]):
+            heights = heights[:-1]
+        elif gaps[0] < MIN_GAP_RATIO * np.median(gaps[1:]):
+            heights = heights[1:]
+        else:
+            break
     if len(heights) < 3:
         return heights
     gaps = np.diff(heights)
@@ -66,18 +85,34 @@ def _evenly_spaced(heights: list[float]) -> list[float]:
     return max(chains, key=len)
 
 
-def follow(
-    ink: NDArray[np.float32], mask: NDArray[np.bool_], baseline: float, reach: float, period: int
-) -> Trace | None:
-    """Follow one row's line from left to right: the cheapest way through the runs of ink of all columns.
+def follow_rows(
+    ink: NDArray[np.float32], mask: NDArray[np.bool_], baselines: Sequence[float], reach: float, period: int
+) -> list[Trace]:
+    """Follow the lines of all rows; rows without a line are left out.
 
     Args:
         ink: (rows, columns), probability of trace.
         mask: where there is trace.
-        baseline: the row's usual height.
-        reach: how far the line may go from it, pixels.
+        baselines: the rows' usual heights, from the top.
+        reach: how far a line may go from its row, pixels.
         period: of the grid, pixels.
     """
+    found = [(baseline, *_edges(ink, mask, baseline, reach, period)) for baseline in baselines]
+    found = [one for one in found if np.isfinite(one[1]).sum() >= MIN_LINE_PERIODS * period]
+    for upper, lower in itertools.pairwise(found):
+        _share_ink(upper[2], lower[1], upper[1], lower[2])
+    out = []
+    for baseline, top, bottom in found:
+        top, bottom = sharp_edges(ink, top, bottom)
+        thickness = pen_thickness(top, bottom)
+        out.append(Trace(pen_line(top, bottom, thickness), top, bottom, thickness, baseline))
+    return out
+
+
+def _edges(
+    ink: NDArray[np.float32], mask: NDArray[np.bool_], baseline: float, reach: float, period: int
+) -> tuple[Array, Array]:
+    """Upper and lower edge of one row's ink: the cheapest way from left to right through the runs of all columns."""
     low, high = max(0, int(baseline - reach)), min(ink.shape[0], int(baseline + reach) + 1)
     band = ink[low:high]
     runs = _runs(mask[low:high])
@@ -90,12 +125,27 @@ def follow(
     for column, (a, b) in path.items():
         top[column], bottom[column] = a + low, b + low
     _cut_ends(top, bottom, period)
-    known = np.isfinite(top)
-    if known.sum() < 4 * period:
-        return None
-    height = bottom - top + 1
-    thickness = float(np.median(height[known & (height <= np.nanpercentile(height, 60))]))
-    return Trace(_line(ink, top, bottom, thickness), top, bottom, thickness, baseline)
+    return top, bottom
+
+
+def _share_ink(upper_bottom: Array, lower_top: Array, upper_top: Array, lower_bottom: Array) -> None:
+    """Where strokes of two rows run into each other, each row's reach as far as its own ink beside that place.
+
+    Args:
+        upper_bottom: (columns,) lower edge of the upper row; changed.
+        lower_top: upper edge of the lower row; changed.
+        upper_top: upper edge of the upper row.
+        lower_bottom: lower edge of the lower row.
+    """
+    with np.errstate(invalid="ignore"):
+        shared = upper_bottom > lower_top
+    if not shared.any():
+        return
+    own_bottom, own_top = np.where(shared, np.nan, upper_bottom), np.where(shared, np.nan, lower_top)
+    # an edge that moves from the other's stroke is where the row's own line begins
+    deepest, highest = _extreme(own_bottom, SHARED_PX, np.nanmax), _extreme(own_top, SHARED_PX, np.nanmin)
+    upper_bottom[shared] = np.fmax(np.fmin(upper_bottom, deepest), upper_top)[shared]
+    lower_top[shared] = np.fmin(np.fmax(lower_top, highest), lower_bottom)[shared]
 
 
 def _cut_ends(top: Array, bottom: Array, period: int) -> None:
@@ -167,90 +217,6 @@ def _cheapest(
         out[column] = runs[column][i]
         place = best[column][1][i]
     return out
-
-
-def _line(ink: NDArray[np.float32], top: Array, bottom: Array, thickness: float) -> Array:
-    """The middle of the line at every column.
-
-    In a steep stroke a column's ink is higher than the line is thick. The line is then where it turns: at the tip of a
-    peak half a thickness inside the ink; between such points it runs straight, inside the ink.
-    """
-    columns = len(top)
-    y = np.full(columns, np.nan)
-    known = np.flatnonzero(np.isfinite(top))
-    half = 0.5 * (thickness - 1)
-    fixed = np.zeros(columns, bool)
-    top, bottom = _without_bars(top, bottom, thickness)
-    known = np.flatnonzero(np.isfinite(top))
-    for column in known:
-        a, b = int(top[column]), int(bottom[column])
-        if b - a + 1 <= 1.7 * thickness:
-            part = slice(max(0, a - 1), b + 2)
-            weight = ink[part, column].astype(np.float64)
-            y[column] = (weight * np.arange(part.start, part.start + len(weight))).sum() / weight.sum()
-            fixed[column] = True
-    radius = max(2, round(thickness))
-    upper = _extreme(top, radius, np.nanmin)
-    lower = _extreme(bottom, radius, np.nanmax)
-    around = _extreme(0.5 * (top + bottom), 3 * radius, np.nanmedian)
-    for column in known[~fixed[known]]:
-        is_tip = top[column] <= upper[column] and around[column] - top[column] > thickness
-        is_dip = bottom[column] >= lower[column] and bottom[column] - around[column] > thickness
-        if is_tip and not is_dip:
-            y[column] = top[column] + half
-        elif is_dip and not is_tip:
-            y[column] = bottom[column] - half
-        elif is_tip and is_dip:
-            y[column] = (
-                top[column] + half
-                if around[column] - top[column] > bottom[column] - around[column]
-                else (bottom[column] - half)
-            )
-        else:
-            continue
-        fixed[column] = True
-    if not fixed.any():
-        return y
-    anchors = np.flatnonzero(fixed)
-    straight = np.interp(known, anchors, y[anchors])
-    inside = np.clip(
-        straight,
-        np.minimum(top[known] + half, bottom[known] - half),
-        np.maximum(bottom[known] - half, top[known] + half),
-    )
-    y[known] = np.where(fixed[known], y[known], inside)
-    return y
-
-
-def _without_bars(top: Array, bottom: Array, thickness: float) -> tuple[Array, Array]:
-    """The ink's edges without the thick upright bars between two leads of a row.
-
-    Both edges of a bar stay at one height over several columns, which no stroke of a lead does.
-    """
-    tall = bottom - top + 1 > 4 * thickness
-    top, bottom = top.copy(), bottom.copy()
-    column = 0
-    while column < len(top):
-        if not tall[column]:
-            column += 1
-            continue
-        end = column
-        while (
-            end < len(top) and tall[end] and abs(top[end] - top[column]) <= 3 and abs(bottom[end] - bottom[column]) <= 3
-        ):
-            end += 1
-        if end - column < max(4, 0.8 * thickness):
-            column += 1
-            continue
-        high, low = float(np.median(top[column:end])), float(np.median(bottom[column:end]))
-        near = np.arange(max(0, column - 3), min(len(top), end + 4))
-        within = near[(top[near] >= high - 3) & (bottom[near] <= low + 3) & tall[near]]
-        above = near[(top[near] < high - 3) & (np.abs(bottom[near] - low) <= 4)]
-        below = near[(bottom[near] > low + 3) & (np.abs(top[near] - high) <= 4)]
-        top[within], bottom[within] = np.nan, np.nan
-        bottom[above], top[below] = high, low
-        column = end
-    return top, bottom
 
 
 def _extreme(values: Array, radius: int, of) -> Array:  # type: ignore[no-untyped-def]
