@@ -112,11 +112,16 @@ def _figure(key: str, explanation: Shown) -> str:
     if explanation.record is None:
         return '<p class="note">The ECG is not drawn: this explanation was read back without its recording.</p>'
     record = explanation.record
-    page_ = draw(record)
-    width, height = page_.layout.size
+    picture = record.meta.get("picture")
     buffer = io.BytesIO()
-    # 64 colours are enough for the grid and the grey levels of the trace, in a third of the bytes
-    page_.image.quantize(64, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=False)
+    if picture is not None:
+        page_, kind = picture["places"].page(), "jpeg"
+        page_.image.save(buffer, "JPEG", quality=80)
+    else:
+        page_, kind = draw(record), "png"
+        # 64 colours are enough for the grid and the grey levels of the trace, in a third of the bytes
+        page_.image.quantize(64, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=False)
+    width, height = page_.layout.size
     data = base64.b64encode(buffer.getvalue()).decode()
     marks = "\n".join(
         _marks(key, index, part, page_.layout) for index, part in enumerate(explanation.statements, 1) if part.evidence
@@ -124,7 +129,7 @@ def _figure(key: str, explanation: Shown) -> str:
     alt = escape(_alt(explanation, record))
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
-        f'<image href="data:image/png;base64,{data}" width="{width}" height="{height}"/>{marks}</svg>'
+        f'<image href="data:image/{kind};base64,{data}" width="{width}" height="{height}"/>{marks}</svg>'
         "<figcaption>Numbers on the paper belong to the statements below. "
         "Point at a statement, or select its number, to see all of its evidence.</figcaption></figure>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .reading import PicturePlaces, read_photograph
+from .places import PicturePlaces
+from .reading import read_photograph
 
 __all__ = ["PicturePlaces", "read_photograph"]

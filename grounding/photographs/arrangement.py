@@ -18,6 +18,7 @@ STRIP_LEADS = ("II", "V1", "V5")  # of rhythm strips, the usual one first
 PULSE_PERIODS = 2.5  # from the beginning or end of the rows
 MAX_SHIFT_PX = 8
 MIN_PULSE_COVERAGE = 0.62  # of the outline, mean of the rows
+MIN_ROWS_WITH_PULSE, LESS = 3, 0.2
 MIN_COVERAGE = 0.6  # of a pulse's roof, and of its whole outline
 STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
 SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
@@ -35,7 +36,8 @@ class Pulse:
         end: column of their falling edges.
         height: pixels.
         rows: how many rows have one.
-        coverage: share of the outline that is ink, 0-1.
+        coverage: share of the outline that is ink, 0-1, mean of the rows.
+        by_row: the same for each row.
     """
 
     start: float
@@ -43,6 +45,15 @@ class Pulse:
     height: float
     rows: int
     coverage: float
+    by_row: tuple[float, ...]
+
+    @property
+    def stranger(self) -> int | None:
+        """0 or -1 where the first or last row alone has no pulse: an edge of the paper, or a frame."""
+        for side, others in ((0, self.by_row[1:]), (-1, self.by_row[:-1])):
+            if len(others) >= MIN_ROWS_WITH_PULSE and self.by_row[side] < min(MIN_COVERAGE, min(others) - LESS):
+                return side
+        return None
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,8 @@ def find_pulses(
             # another height needs a clear reason: a lower pulse has its sides within those of a higher one
             better = best is None or mean[at] > best.coverage + (0.02 if h == best.height else 0.2)
             if rows and better:
-                best = Pulse(float(at), float(at + w), float(h), rows, float(mean[at]))
+                by_row = tuple(float(part) for part in table[:, at])
+                best = Pulse(float(at), float(at + w), float(h), rows, float(mean[at]), by_row)
     if best is None or best.coverage < MIN_PULSE_COVERAGE or best.rows < len(baselines) / 2:
         return None
     return best

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 PX_PER_PERIOD = 40  # of the flat page that the network reads: 8 per millimetre
 MULTIPLE = 16  # of the sides of the network's input
+SOLID_PX = 9  # wider than any stroke
 SURE_TRACE, DARK_AS_TRACE, MAX_DARK_LINES = 0.8, 0.6, 0.3
 WEIGHTS = Path(__file__).parent / "weights" / "traces.onnx"
 
@@ -70,6 +71,8 @@ def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.flo
     if not sure.any():
         return none
     out = dark > DARK_AS_TRACE * float(np.median(dark[sure]))
+    # a table beside the paper is dark, but no stroke
+    out &= ~ndimage.binary_dilation(ndimage.binary_erosion(out, np.ones((SOLID_PX, SOLID_PX))), iterations=SOLID_PX)
     period = PX_PER_PERIOD
     lines = out[::period].mean() + out[:, ::period].mean()
     return out if lines < MAX_DARK_LINES else none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from scipy import ndimage
 
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
-from .arrangement import MM_PER_PERIOD, Cell, arrange, find_pulses
+from .arrangement import MM_PER_PERIOD, Cell, Pulse, arrange, find_pulses
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
 from .picture import grid_lines, load_picture
+from .places import VIEW_PX_PER_PERIOD, PicturePlaces
 from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
 
@@ -27,55 +29,16 @@ MIN_LINE_SHARE = 0.5  # of a cell's columns
 GOOD_LINE_SHARE = 0.85
 FAINT_INK = 0.3  # probability that counts where it touches sure ink
 WEAK_INK = 0.2  # probability that counts where the shape is known
-MAX_BAR_PX, BAR_PERIODS = 12, 0.7  # from the border between two leads, and the least height of an upright bar there
+BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width of what hides it there
+BAR_PERIODS = 0.5  # its height, above or below the row
+BAR_SHARE = 0.6  # of that height that is ink
+BESIDE_BAR_PX = 1
+EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
-EDGE_PX = 5  # half the width of a pulse's falling edge
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
 MIN_ROW_PERIODS = 10  # length of the shortest row
-
-
-@dataclass(frozen=True)
-class PicturePlaces:
-    """Where the samples of a recording lie in its picture.
-
-    Attributes:
-        page: the map from paper to picture.
-        cells: the stretches of leads, in columns of the flat page.
-        lines: (columns,) of each row: height of its line on the flat page, pixels.
-        zero: height of each lead's zero on the flat page, pixels.
-        mm_per_s: paper speed.
-        mm_per_mv: gain.
-    """
-
-    page: PaperMap
-    cells: tuple[Cell, ...]
-    lines: tuple[Array, ...]
-    zero: dict[str, float]
-    mm_per_s: float
-    mm_per_mv: float
-
-    def pixels(self, lead: str, seconds: Any) -> Array:
-        """(n, 2) pixels (x, y) of the picture where a lead is drawn at some times; NaN where it is not.
-
-        Args:
-            lead: its name.
-            seconds: (n,) from the beginning of the recording.
-        """
-        seconds = np.atleast_1d(np.asarray(seconds, np.float64))
-        out = np.full((len(seconds), 2), np.nan)
-        per_s = self.mm_per_s / MM_PER_PERIOD * PX_PER_PERIOD
-        for cell in self.cells:
-            if cell.lead != lead:
-                continue
-            column = cell.start + (seconds - cell.start_s) * per_s
-            inside = (column >= cell.start) & (column < cell.end)
-            line = self.lines[cell.row]
-            y = np.interp(column, np.arange(len(line)), line, left=np.nan, right=np.nan)
-            x, y = self.page.pixels(column / PX_PER_PERIOD, y / PX_PER_PERIOD)
-            out[inside] = np.stack([x, y], 1)[inside]
-        return out
 
 
 def read_photograph(
@@ -114,11 +77,13 @@ class FlatPage:
 
     Attributes:
         page: the map to the picture.
+        view: (rows, columns, 3) bytes, the flat page in colours, at ``VIEW_PX_PER_PERIOD``.
         trace: (rows, columns), probability of trace.
         shapes: (rows, columns), trace and whatever else is as dark, in which calibration pulses are looked for.
     """
 
     page: PaperMap
+    view: NDArray[np.uint8]
     trace: NDArray[np.float32]
     shapes: NDArray[np.bool_]
 
@@ -140,7 +105,8 @@ def flat_page(picture: NDArray[np.float32]) -> FlatPage:
     page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
     trace = ndimage.map_coordinates(trace, former, order=1, mode="nearest")
     shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
-    return FlatPage(page, _within_page(trace, page), shapes)
+    view = (255 * page.flat(picture, VIEW_PX_PER_PERIOD)).clip(0, 255).astype(np.uint8)
+    return FlatPage(page, view, _within_page(trace, page), shapes)
 
 
 def _read(
@@ -151,12 +117,7 @@ def _read(
     mask[:first], mask[last:] = False, False
     if not baselines:
         raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
-    spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else 4.0 * PX_PER_PERIOD
-    traces = follow_rows(flat.trace, mask, baselines, 1.1 * spacing, PX_PER_PERIOD)
-    rows = _without_frame([_without_ends(trace) for trace in traces])
-    if not rows:
-        raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
-    pulses = find_pulses(flat.shapes, [row.baseline for row in rows], _ends(rows), PX_PER_PERIOD)
+    rows, pulses = _rows_and_pulses(flat, mask, baselines)
     start, end = _extent(rows, pulses)
     mm_per_s, warnings = speed_mm_s or 25.0, []
     mm_per_mv = gain_mm_mv
@@ -168,8 +129,39 @@ def _read(
     per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
     heights = [-trace.y / per_mv for trace in rows]
     cells = arrange(heights, start, end, PX_PER_PERIOD, layout)
-    after_pulse = pulses is not None and start == pulses.end
-    return _record(name, rows, heights, cells, flat.page, mm_per_s, mm_per_mv, after_pulse, warnings)
+    places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
+    return _record(name, rows, heights, flat.shapes, places, warnings)
+
+
+def _rows_and_pulses(
+    flat: FlatPage, mask: NDArray[np.bool_], baselines: list[float]
+) -> tuple[list[Trace], Pulse | None]:
+    """The rows' lines and their calibration pulses, without edges of the paper that look like a row.
+
+    Args:
+        flat: the page.
+        mask: where there is trace; changed beyond the edges that are found.
+        baselines: heights of the rows.
+
+    Raises:
+        EcgSignalError: no row.
+    """
+    while True:
+        spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else 4.0 * PX_PER_PERIOD
+        traces = follow_rows(flat.trace, mask, baselines, 1.1 * spacing, PX_PER_PERIOD)
+        rows = _without_frame([_without_ends(trace) for trace in traces])
+        if not rows:
+            raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
+        baselines = [row.baseline for row in rows]
+        pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
+        side = pulses.stranger if pulses is not None else None
+        if side is None:
+            return rows, pulses
+        beyond = baselines.pop(side)
+        if side == 0:
+            mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
+        else:
+            mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
 
 
 def _connected(trace: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -191,7 +183,7 @@ def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np
     return out
 
 
-def _extent(rows: list[Trace], pulses: Any) -> tuple[float, float]:
+def _extent(rows: list[Trace], pulses: Pulse | None) -> tuple[float, float]:
     """The columns at which the rows begin and end."""
     first, last = _ends(rows)
     if pulses is not None:
@@ -280,19 +272,16 @@ def _record(
     name: str,
     rows: list[Trace],
     heights: list[Array],
-    cells: list[Cell],
-    page: PaperMap,
-    mm_per_s: float,
-    mm_per_mv: float,
-    after_pulse: bool,
+    shapes: NDArray[np.bool_],
+    places: PicturePlaces,
     warnings: list[str],
 ) -> ECGRecord:
+    cells, mm_per_s, mm_per_mv = places.cells, places.mm_per_s, places.mm_per_mv
     per_s = mm_per_s / MM_PER_PERIOD * PX_PER_PERIOD
     seconds = max(cell.start_s + (cell.end - cell.start) / per_s for cell in cells)
     signal = np.full((len(STANDARD_LEADS), round(seconds * FS_HZ)), np.nan)
     quality: dict[str, dict[str, Any]] = {}
-    zero: dict[str, float] = {}
-    bars = _bars(rows, cells)
+    hidden = _hidden(shapes, rows, cells)
     for cell in cells:
         line = heights[cell.row]
         n = round((cell.end - cell.start) / per_s * FS_HZ)
@@ -307,22 +296,17 @@ def _record(
             )
             continue
         values = np.interp(columns, np.flatnonzero(known), line[known], left=np.nan, right=np.nan)
-        if cell.start_s == 0 and after_pulse:
-            values[columns < cell.start + EDGE_PX] = np.nan  # the pulse's falling edge
-        if bars is not None:
-            values[(columns <= cell.start + bars[1]) & (cell.start_s > 0)] = np.nan
-            values[(columns >= cell.end + bars[0]) & (cell.end < max(c.end for c in cells))] = np.nan
+        values[columns <= hidden.get((cell.start, False), -np.inf)] = np.nan
+        values[columns >= hidden.get((cell.end, True), np.inf)] = np.nan
         level = float(np.nanmedian(values))
         stop = min(signal.shape[1], begin + n)
         signal[lead, begin:stop] = values[: stop - begin] - level
-        zero[cell.lead] = -level * mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
         word = GOOD if share >= GOOD_LINE_SHARE else DOUBTFUL
         reason = "" if word == GOOD else f"its line is seen in {share:.0%} of its place"
         quality[cell.lead] = {"quality": word, "reason": reason}
     there = [i for i, lead in enumerate(STANDARD_LEADS) if np.isfinite(signal[i]).any()]
     if not there:
         raise EcgSignalError("no lead of the page could be read", remedy="photograph the whole page, sharp")
-    places = PicturePlaces(page, tuple(cells), tuple(row.y for row in rows), zero, mm_per_s, mm_per_mv)
     meta = {
         "picture": {"places": places, "quality": quality, "mm_per_s": mm_per_s, "mm_per_mv": mm_per_mv},
         "warnings": warnings,
@@ -332,15 +316,30 @@ def _record(
     )
 
 
-def _bars(rows: list[Trace], cells: list[Cell]) -> tuple[int, int] | None:
-    """First and last column of the upright bars between two leads, from the border; None where there are none."""
-    around = np.arange(-MAX_BAR_PX, MAX_BAR_PX + 1)
-    heights = []
-    for cell in cells:
-        if cell.start_s > 0:
-            at = np.clip(round(cell.start) + around, 0, len(rows[cell.row].y) - 1)
-            heights.append(np.nan_to_num(rows[cell.row].bottom[at] - rows[cell.row].top[at]))
-    if not heights:
-        return None
-    tall = np.flatnonzero(np.median(heights, axis=0) > BAR_PERIODS * PX_PER_PERIOD)
-    return (int(around[tall[0]]) - 1, int(around[tall[-1]]) + 1) if len(tall) else None
+def _hidden(
+    shapes: NDArray[np.bool_], rows: Sequence[Trace], cells: Sequence[Cell]
+) -> dict[tuple[float, bool], float]:
+    """What calibration pulses and upright bars hide at the ends of stretches: (border, is it an end) -> column.
+
+    They are ink from top to bottom, at the same columns of most rows.
+    """
+    out: dict[tuple[float, bool], float] = {}
+    around = np.arange(-BAR_REACH_PX, BAR_REACH_PX + 1)
+    half = int(BAR_PERIODS * PX_PER_PERIOD)
+    for is_end in (False, True):
+        for border in {cell.end if is_end else cell.start for cell in cells}:
+            shares = []
+            for cell in cells:
+                if (cell.end if is_end else cell.start) == border:
+                    at = np.clip(round(border) + around, 0, shapes.shape[1] - 1)
+                    middle = round(rows[cell.row].baseline)
+                    above, below = shapes[max(0, middle - half) : middle, at], shapes[middle : middle + half, at]
+                    shares.append(np.maximum(above.mean(0), below.mean(0)))
+            tall = np.flatnonzero(np.median(shares, axis=0) > BAR_SHARE)
+            # a beat may follow at once; it is not a part of the bar
+            runs = [run for run in np.split(tall, np.flatnonzero(np.diff(tall) > 1) + 1) if 0 < len(run) <= MAX_BAR_PX]
+            if runs:
+                run = around[min(runs, key=lambda run: float(np.abs(around[run]).min()))]
+                edge = run[0] - BESIDE_BAR_PX if is_end else run[-1] + BESIDE_BAR_PX
+                out[border, is_end] = float(round(border) + edge)
+    return out

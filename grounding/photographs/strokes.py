@@ -57,10 +57,10 @@ def pen_line(top: Array, bottom: Array, thickness: float) -> Array:
     for shift in range(-side, side + 1):
         reach = float(np.sqrt(max(0.0, radius**2 - shift**2)))
         low, high = np.fmax(low, _shifted(top, shift) + reach), np.fmin(high, _shifted(bottom, shift) - reach)
-    middle, crossed = 0.5 * (low + high), low > high
-    low, high = np.where(crossed, middle, low), np.where(crossed, middle, high)
     y = np.full(len(top), np.nan)
     known = np.flatnonzero(np.isfinite(top))
+    crossed = known[low[known] > high[known]]
+    low[crossed] = high[crossed] = 0.5 * (low[crossed] + high[crossed])
     for piece in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
         y[piece] = _through(low[piece], high[piece])
     return y
