@@ -232,7 +232,7 @@ def _behind(pulse_end: float, rows: list[Trace]) -> float:
     for row in rows:
         near = np.isfinite(row.y[int(pulse_end) : int(pulse_end + 2 * PX_PER_PERIOD)])
         gaps = np.flatnonzero(~near)
-        behind = np.flatnonzero(near[gaps[0] :]) if len(gaps) else []
+        behind = np.flatnonzero(near[gaps[0] :]) if len(gaps) else gaps
         starts.append(gaps[0] + behind[0] if len(gaps) and len(behind) and behind[0] >= MIN_GAP_PX else 0)
     gap = float(np.median(starts))
     return pulse_end + gap

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 LEVELS = np.linspace(0.0, 1.0, 5)  # of each column's range, at which the line may be
-TURN, BEND = 0.4, 0.15  # price of a turn and of a bend, against a pixel of ink that the line does not cover
+TURN, BEND = 0.4, 0.1  # price of a turn and of a bend, against a pixel of ink that the line does not cover
 SIDE_PX = 0.25  # added to the radius sideways, since strokes are photographed with blurred sides
+OVER = 0.25  # price of a pixel of line without ink
 FLAT_PERCENTILE = 15  # of the heights of ink: columns in which the line is flat
 
 
@@ -93,7 +94,8 @@ def _through(low: Array, high: Array) -> Array:
         left, here, right = y[c - 1][:, None, None], y[c][None, :, None], y[c + 1][None, None, :]
         before, after = 0.5 * (left + here), 0.5 * (here + right)
         upper, lower = (pick(pick(before, after), here) for pick in (np.minimum, np.maximum))
-        missed = np.abs(upper - low[c]) + np.abs(lower - high[c])
+        above, below = upper - low[c], high[c] - lower
+        missed = np.where(above > 0, above, -OVER * above) + np.where(below > 0, below, -OVER * below)
         came, goes = here - left, right - here
         turn = np.where(came * goes < 0, np.minimum(np.abs(came), np.abs(goes)), 0.0)
         total = cost[:, :, None] + missed + TURN * turn + BEND * np.abs(goes - came)

@@ -52,7 +52,9 @@ def photograph(tmp_path_factory: pytest.TempPathFactory, record: ECGRecord) -> P
     def make(layout: str = "3x4", seed: int = 0, **more: float) -> Path:
         path = folder / f"{layout}-{seed}-{'-'.join(map(str, more.values()))}.jpg"
         if not path.exists():
-            Image.fromarray(bent(np.asarray(draw(record, layout, px_per_mm=7).image), seed, **more)).save(path, quality=85)
+            Image.fromarray(bent(np.asarray(draw(record, layout, px_per_mm=7).image), seed, **more)).save(
+                path, quality=85
+            )
         return path
 
     return make
