@@ -28,7 +28,7 @@ ROWS = {3: ("3x4", 0), 4: ("3x4", 1), 5: ("3x4", 2), 6: ("6x2", 0), 7: ("6x2", 1
 
 
 @dataclass(frozen=True)
-class Pulse:
+class CalibrationPulse:
     """The calibration pulses of a page: 1 mV high, all at the same columns.
 
     Attributes:
@@ -77,7 +77,7 @@ class Cell:
 
 def find_pulses(
     ink: NDArray[np.bool_], baselines: Sequence[float], ends: tuple[float, float], period: int
-) -> Pulse | None:
+) -> CalibrationPulse | None:
     """The rectangular pulses at the beginning or end of the rows, or None.
 
     Args:
@@ -90,7 +90,7 @@ def find_pulses(
     thick = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=0)
     down, across = (np.cumsum(np.pad(part, ((1, 0), (1, 0))), axis=axis) for part, axis in ((wide, 0), (thick, 1)))
     down, across = down[:, 1:], across[1:]
-    best: Pulse | None = None
+    best: CalibrationPulse | None = None
     for height in HEIGHTS:
         for width in WIDTHS:
             h, w = round(height * period), round(width * period)
@@ -112,7 +112,7 @@ def find_pulses(
             better = best is None or mean[at] > best.coverage + (0.02 if h == best.height else 0.2)
             if rows and better:
                 by_row = tuple(float(part) for part in table[:, at])
-                best = Pulse(float(at), float(at + w), float(h), rows, float(mean[at]), by_row)
+                best = CalibrationPulse(float(at), float(at + w), float(h), rows, float(mean[at]), by_row)
     if best is None or best.coverage < MIN_PULSE_COVERAGE or best.rows < len(baselines) / 2:
         return None
     return best

@@ -25,6 +25,8 @@ MIN_COHERENCE = 0.08
 MAX_INK = 0.5  # so that traces and text do not outweigh the grid
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
+BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
+MAX_PERIODS = 110  # of a page; more are lines of 1 mm
 MIN_NODES = 40
 MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
@@ -67,6 +69,10 @@ def find_lattice(lines: Array) -> Lattice:
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
     scaled = np.clip(scaled, -limit, limit)
+    if max(scaled.shape) > MAX_PERIODS * PERIOD_PX:
+        raise EcgSignalError(
+            "only lines of 1 mm or finer are seen, and none of 5 mm", remedy="use a sharper picture of the page"
+        )
     found = _grow(scaled, np.array([first, second]) / zoom)
     ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
     return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
@@ -132,7 +138,9 @@ def _fundamental(spectrum: Array, at: Array, top: float, size: int) -> Array:
             continue
         column, row = np.round(middle + lower * len(spectrum)).astype(int)
         near = spectrum[row - 2 : row + 3, column - 2 : column + 3]
-        if near.size and near.max() > 0.35 * top:
+        # lines of 1 mm are drawn fainter than those of 5 mm, but there are five times as many
+        share = BOLD_SHARE if factor == 5 else 0.35
+        if near.size and near.max() > share * top:
             place = np.unravel_index(int(near.argmax()), near.shape)
             return (np.array([column - 2 + place[1], row - 2 + place[0]]) - middle) / len(spectrum)
     return at

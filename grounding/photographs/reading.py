@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
-from .arrangement import MM_PER_PERIOD, Cell, Pulse, arrange, find_pulses
+from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pulses
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
@@ -135,7 +135,7 @@ def _read(
 
 def _rows_and_pulses(
     flat: FlatPage, mask: NDArray[np.bool_], baselines: list[float]
-) -> tuple[list[Trace], Pulse | None]:
+) -> tuple[list[Trace], CalibrationPulse | None]:
     """The rows' lines and their calibration pulses, without edges of the paper that look like a row.
 
     Args:
@@ -183,7 +183,7 @@ def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np
     return out
 
 
-def _extent(rows: list[Trace], pulses: Pulse | None) -> tuple[float, float]:
+def _extent(rows: list[Trace], pulses: CalibrationPulse | None) -> tuple[float, float]:
     """The columns at which the rows begin and end."""
     first, last = _ends(rows)
     if pulses is not None:
@@ -316,9 +316,7 @@ def _record(
     )
 
 
-def _hidden(
-    shapes: NDArray[np.bool_], rows: Sequence[Trace], cells: Sequence[Cell]
-) -> dict[tuple[float, bool], float]:
+def _hidden(shapes: NDArray[np.bool_], rows: Sequence[Trace], cells: Sequence[Cell]) -> dict[tuple[float, bool], float]:
     """What calibration pulses and upright bars hide at the ends of stretches: (border, is it an end) -> column.
 
     They are ink from top to bottom, at the same columns of most rows.
