@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     prompted, failed = sys.stdin.isatty() and not args.json, False
     while True:
         if prompted:
-            print("> ", end="", flush=True)
+            sys.stdout.write("> ")
+            sys.stdout.flush()
         line = sys.stdin.readline()
         if not line or line.strip().lower() in ("exit", "quit"):
             break

@@ -68,7 +68,7 @@ def measure_parts(
     Example:
         >>> from grounding import measure_parts, read_record, sample_path
         >>> [(part.start_s, part.end_s, len(part.beats)) for part in measure_parts(read_record(sample_path()))]
-        [(0.0, 10.0, 13)]
+        [(0.0, 10.0, 14)]
     """
     if not part_s >= 6 * OVERLAP_S:
         raise EcgError(f"parts of {part_s:g} s", remedy=f"take {6 * OVERLAP_S:g} s or more")

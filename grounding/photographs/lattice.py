@@ -112,7 +112,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
         values = np.where(there, spectrum, 0.0)
         peak = np.unravel_index(int(values.argmax()), values.shape)
         top = values[peak]
-        if top < 8 * level:
+        if top <= 8 * level:  # also where nothing is there
             return None
         at = np.array([fx[peak], fy[peak]])
         axes.append((_fundamental(spectrum, at, top, size), top / level))

