@@ -132,6 +132,21 @@ def _outline(ink: NDArray[np.bool_], down: Array, across: Array, y: NDArray[np.i
     return np.asarray((score - 0.5 * np.roll(inside, -(w // 2), axis=1)[:, :n]).max(0))
 
 
+def parse_layout(layout: str) -> tuple[str, int]:
+    """Name and number of rhythm strips of a layout such as ``"3x4+1"``.
+
+    Args:
+        layout: a name in ``LAYOUTS``, with ``+n`` for n rhythm strips.
+
+    Raises:
+        EcgSignalError: no such layout.
+    """
+    name, _, more = layout.partition("+")
+    if name not in LAYOUTS or (more and not more.isdigit()):
+        raise EcgSignalError(f"no layout is called {layout!r}", remedy=f"use {', '.join(LAYOUTS)}, or 3x4+1")
+    return name, int(more or 0)
+
+
 def arrange(lines: Sequence[Array], start: float, end: float, period: int, layout: str | None = None) -> list[Cell]:
     """The stretches of leads on a page.
 
@@ -156,10 +171,7 @@ def arrange(lines: Sequence[Array], start: float, end: float, period: int, layou
         if len(lines) == 6 and _is_three_by_four(lines, start, end):
             name, strips = "3x4", 3
     else:
-        name, _, more = layout.partition("+")
-        if name not in LAYOUTS or (more and not more.isdigit()):
-            raise EcgSignalError(f"no layout is called {layout!r}", remedy=f"use {', '.join(LAYOUTS)}, or 3x4+1")
-        strips = int(more or 0)
+        name, strips = parse_layout(layout)
     table = LAYOUTS[name]
     if len(lines) != len(table) + strips:
         raise EcgSignalError(

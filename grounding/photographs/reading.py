@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
-from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pulses
+from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pulses, parse_layout
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
@@ -64,8 +64,10 @@ def read_photograph(
         EcgSignalError: no grid, no traces, or rows that fit no layout.
     """
     path = Path(path)
-    picture = load_picture(path)
     try:
+        if layout is not None:
+            parse_layout(layout)
+        picture = load_picture(path)
         return _read(flat_page(picture), path.stem, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as error:
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None

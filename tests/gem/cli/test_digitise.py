@@ -46,8 +46,8 @@ def test_csv_and_a_wrong_layout(photo: Path, tmp_path: Path, capsys: pytest.Capt
     assert record.fs == pytest.approx(500)
     assert np.isnan(record.lead("V6")[: int(7 * record.fs)]).all()  # printed from 7.5 s
     capsys.readouterr()
-    assert main(["digitise", str(photo), "--out", str(tmp_path), "--layout", "12x1"]) == 1
-    assert "rows" in capsys.readouterr().err
+    assert main(["digitise", str(photo), "--out", str(tmp_path), "--layout", "5x5"]) == 1
+    assert "no layout is called" in capsys.readouterr().err
 
 
 def test_a_folder_without_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

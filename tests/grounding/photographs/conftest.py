@@ -60,6 +60,12 @@ def photograph(tmp_path_factory: pytest.TempPathFactory, record: ECGRecord) -> P
     return make
 
 
+@pytest.fixture(scope="session")
+def read(photograph: Photograph) -> ECGRecord:
+    """The first photograph, read once."""
+    return grounding.read_record(photograph())
+
+
 def snr_db(truth: ECGRecord, read: ECGRecord, shift_s: float = 0.1) -> float:
     """Power of the drawn signal against that of the error, over what was read, at the best common shift."""
     fs, best = 500, -99.0

@@ -27,8 +27,7 @@ def test_the_grid_is_followed_through_perspective_and_waves(photograph: Photogra
     assert 38 <= np.nanmax(lattice.v) - np.nanmin(lattice.v) <= 46
 
 
-def test_a_photograph_is_read_as_it_was_drawn(photograph: Photograph, record: ECGRecord) -> None:
-    read = grounding.read_record(photograph())
+def test_a_photograph_is_read_as_it_was_drawn(read: ECGRecord, record: ECGRecord) -> None:
     assert read.meta["format"] == "picture"
     assert set(read.leads) == set(record.leads)
     assert snr_db(record, read) > 10
@@ -45,17 +44,15 @@ def test_a_photograph_is_read_as_it_was_drawn(photograph: Photograph, record: EC
     assert printed["II"] == pytest.approx([0, 10], abs=0.06)
 
 
-def test_what_is_measured_on_the_photograph(photograph: Photograph, record: ECGRecord) -> None:
-    wanted, found = grounding.measure(record), grounding.measure(grounding.read_record(photograph()))
+def test_what_is_measured_on_the_photograph(read: ECGRecord, record: ECGRecord) -> None:
+    wanted, found = grounding.measure(record), grounding.measure(read)
     assert found.heart_rate == pytest.approx(wanted.heart_rate, abs=1)
     assert found.intervals["qrs"] == pytest.approx(wanted.intervals["qrs"], abs=20)
     assert found.intervals["qt"] == pytest.approx(wanted.intervals["qt"], abs=30)
 
 
-def test_places_lead_back_to_the_photograph(photograph: Photograph) -> None:
-    path = photograph()
-    read = grounding.read_record(path)
-    places, picture = read.meta["picture"]["places"], load_picture(path)
+def test_places_lead_back_to_the_photograph(photograph: Photograph, read: ECGRecord) -> None:
+    places, picture = read.meta["picture"]["places"], load_picture(photograph())
     seconds = np.linspace(5.2, 7.3, 60)
     at = np.round(places.pixels("V2", seconds)).astype(int)
     dark = picture.min(-1)
