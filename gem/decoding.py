@@ -49,7 +49,8 @@ def can_decode(model: Any, options: Mapping[str, Any]) -> bool:
     decoder = model.language_model
     if type(decoder) is not LlamaForCausalLM or model.config.fusion != "tokens" or model.training:
         return False
-    if set(options) != OPTIONS or options["do_sample"] or options["max_new_tokens"] < 1:
+    given = {name for name, value in options.items() if value is not None}
+    if given != OPTIONS or options["do_sample"] or options["max_new_tokens"] < 1:
         return False
     if set(model.generation_config.to_diff_dict()) - HARMLESS:
         return False

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from gem import GemForConditionalGeneration, decoding, modeling
+import grounding
+from gem import GemForConditionalGeneration, decoding, explain, modeling
 from gem.decoding import can_decode
 
 from .conftest import TEXT
@@ -127,3 +128,15 @@ def test_what_is_remembered_is_bounded(loud: Any, monkeypatch: pytest.MonkeyPatc
     for number in range(3, 9):
         loud.generate(input_ids=torch.tensor([[3, 5, 9, number]]), **GREEDY)
     assert len(decoding._followers[loud.language_model]) == 5
+
+
+def test_an_explanation_takes_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+
+    def watched(model: Any, options: Any) -> bool:
+        taken.append(can_decode(model, options))
+        return taken[-1]
+
+    monkeypatch.setattr(modeling, "can_decode", watched)
+    explain(grounding.read_record(grounding.sample_path()))
+    assert taken == [True]
