@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import grounding
 from grounding import Claim, ECGRecord
 from grounding._version import __version__
 
-from .errors import GemError, GemInputError
+from .errors import GemInputError
 from .explaining import explain, model_name
 from .explanation import Explanation
 from .grounded import ground
@@ -120,6 +119,8 @@ class TextComparison:
         Raises:
             GemError: another suffix, or a folder that isn't there.
         """
+        from .views.files import json_file, write_view
+
         target = Path(path)
         if target.suffix.lower() == ".html":
             from .views.comparison import page
@@ -128,19 +129,14 @@ class TextComparison:
         elif target.suffix.lower() == ".csv":
             content = self.table.to_csv(index=False).encode(errors="replace")
         elif target.suffix.lower() == ".json":
-            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
-            content = text.encode(errors="backslashreplace")
+            content = json_file(self.to_dict())
         else:
             raise GemInputError(
                 f"no view writes {target.suffix or 'a file without suffix'!r}",
                 where=str(path),
                 remedy="use .html, .csv or .json",
             )
-        try:
-            target.write_bytes(content)
-        except OSError as error:
-            raise GemError(f"can't be written ({error.strerror})", where=str(path), remedy="check the folder") from None
-        return target
+        return write_view(target, content)
 
     def _repr_html_(self) -> str:
         from .views.comparison import fragment

@@ -18,7 +18,7 @@ from grounding.questions import plan, read_question
 from .answer import Answer
 from .asking import EncoderView, ask, put_together
 from .endpoint import ChatEndpoint, EndpointError
-from .errors import GemError, GemInputError
+from .errors import GemInputError
 from .explanation import Statement
 from .grounded import given_statements
 from .retrieval import Library, Passage, unsupported_citation
@@ -118,15 +118,12 @@ class Chat:
         Raises:
             GemError: another suffix, or a folder that isn't there.
         """
+        from .views.files import json_file, write_view
+
         target = Path(path)
         if target.suffix.lower() != ".json":
             raise GemInputError("a conversation is saved as JSON", where=str(path), remedy="use .json")
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
-        try:
-            target.write_bytes(text.encode(errors="backslashreplace"))
-        except OSError as error:
-            raise GemError(f"can't be written ({error.strerror})", where=str(path), remedy="check the folder") from None
-        return target
+        return write_view(target, json_file(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"Chat({self.record_id!r}, {len(self.turns)} turns)"

@@ -51,11 +51,12 @@ class ChatEndpoint:
     max_tokens: int = 1024
 
     @classmethod
-    def parse(cls, text: str) -> ChatEndpoint:
+    def parse(cls, text: str, **options: Any) -> ChatEndpoint:
         """From ``openai:URL#MODEL``.
 
         Args:
             text: as given on the command line.
+            **options: further attributes.
 
         Raises:
             GemInputError: a part is missing.
@@ -67,7 +68,7 @@ class ChatEndpoint:
         url, _, model = text.removeprefix("openai:").partition("#")
         if not url.startswith(("http://", "https://")) or not model:
             raise GemInputError("not an endpoint", where=text, remedy="write openai:http://HOST:PORT/v1#MODEL")
-        return cls(url.rstrip("/"), model)
+        return cls(url.rstrip("/"), model, **options)
 
     def complete(
         self,
@@ -116,6 +117,18 @@ class ChatEndpoint:
                 problem = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise EndpointError(f"no answer after {self.retries + 1} tries ({problem})", where=self.url)
 
+    def write(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """The text of the next message; one without text is asked for once more.
+
+        Args:
+            messages: as in ``complete``.
+
+        Raises:
+            EndpointError: no text after all tries.
+            EndpointRefusal: the endpoint refuses the request.
+        """
+        return str(self.complete(messages, accept=_check_text)["content"])
+
     def _post(self, body: bytes) -> dict[str, Any]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         key = os.environ.get(self.key_variable)
@@ -136,3 +149,9 @@ class ChatEndpoint:
         if not isinstance(message, dict):
             raise TypeError("the message is no object")
         return message
+
+
+def _check_text(message: dict[str, Any]) -> None:
+    text = message["content"]
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("the answer is empty")

@@ -16,7 +16,7 @@ from grounding import Claim, EcgError, ECGRecord, Evidence, Finding
 from grounding._version import __version__
 from grounding.evidence import VERDICTS, Origin
 
-from .errors import GemError, GemInputError
+from .errors import GemInputError
 
 if TYPE_CHECKING:
     from grounding import Measurement
@@ -187,14 +187,13 @@ class Explanation:
         Raises:
             GemError: another suffix, a folder that isn't there, or ``.pdf`` without the ``report`` extra.
         """
+        from .views.files import json_file, write_view
+
         target = Path(path)
         suffix = target.suffix.lower()
         content: bytes
         if suffix == ".json":
-            # a lone surrogate, from a file name that is not UTF-8, becomes its JSON escape and is read back unchanged
-            content = (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode(
-                errors="backslashreplace"
-            )
+            content = json_file(self.to_dict())
         elif suffix == ".html":
             from .views.html import page
 
@@ -209,11 +208,7 @@ class Explanation:
                 where=str(path),
                 remedy="use .html, .pdf or .json",
             )
-        try:
-            target.write_bytes(content)
-        except OSError as error:
-            raise GemError(f"can't be written ({error.strerror})", where=str(path), remedy="check the folder") from None
-        return target
+        return write_view(target, content)
 
     def _repr_html_(self) -> str:
         from .views.html import fragment

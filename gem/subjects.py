@@ -10,10 +10,9 @@ from typing import Any
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.readers.picture import EXTENSIONS
 
 from .errors import GemInputError
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def read_subject(item: Any, options: Mapping[str, Any]) -> Subject:
             )
         return Subject(item)
     if isinstance(item, str | Path):
-        picture = _opened(item) if Path(item).suffix.lower() in PICTURE_SUFFIXES else None
+        picture = _opened(item) if Path(item).suffix.lower() in EXTENSIONS else None
         return Subject(grounding.read_record(item, **options), picture)
     if hasattr(item, "convert") and hasattr(item, "save") and hasattr(item, "size"):  # a PIL picture
         return Subject(_from_picture(item, options), item)

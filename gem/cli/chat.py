@@ -11,7 +11,7 @@ from grounding import EcgError
 
 from ..errors import GemInputError
 from ..terminal import print_error, print_json, print_lines
-from .reading import add_reading_options, read
+from .reading import add_reading_options, read, refuse_standard_input
 from .statements import print_statements
 
 
@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """
     import gem
 
-    if args.record == "-":
-        raise GemInputError("the recording can't come from the standard input", where="-", remedy="name its file")
+    refuse_standard_input(args.record)
     options: dict[str, Any] = {}
     if args.url is not None:
         options = {"url": args.url, "key_variable": args.key_variable, "timeout_s": args.timeout}

@@ -12,11 +12,11 @@ import numpy as np
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.readers.picture import EXTENSIONS
 
 from ..errors import GemInputError
 from ..terminal import print_error, print_lines
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 COLUMNS = ("photo", "lead", "quality", "reason", "mm_per_s", "mm_per_mv", "file")
 LINE = (220, 20, 60)
 
@@ -75,10 +75,10 @@ def _photos(words: list[str]) -> list[Path]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
+            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in EXTENSIONS)
             if not inside:
                 raise GemInputError(
-                    "no pictures in the folder", where=word, remedy=f"pictures end in {', '.join(SUFFIXES)}"
+                    "no pictures in the folder", where=word, remedy=f"pictures end in {', '.join(EXTENSIONS)}"
                 )
             out += inside
         else:

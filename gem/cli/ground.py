@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import GemInputError
 from ..terminal import print_json, print_lines
-from .reading import add_reading_options, read, read_text
+from .reading import add_reading_options, read, read_text, refuse_standard_input
 from .statements import print_explanation, save_pages
 
 
@@ -38,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """
     import gem
 
-    if args.record == "-":
-        raise GemInputError("the recording can't come from the standard input", where="-", remedy="name its file")
+    refuse_standard_input(args.record)
     text = args.text if args.text is not None else read_text(args.file)
     explanation = gem.explain(read(args.record, args), text=text)
     save_pages(explanation, args.html, args.pdf, page_wanted=not args.json)

@@ -9,6 +9,8 @@ from pathlib import Path
 import grounding
 from grounding import EcgError, ECGRecord
 
+from ..errors import GemInputError
+
 READING = ("fs", "leads", "units", "age", "sex", "format")  # options of read_record
 
 
@@ -35,6 +37,19 @@ def read(path: str | Path, args: argparse.Namespace) -> ECGRecord:
         args: of the command.
     """
     return grounding.read_record(path, **{name: getattr(args, name) for name in READING})
+
+
+def refuse_standard_input(record: str) -> None:
+    """Of a command whose standard input is a text or questions.
+
+    Args:
+        record: as named on the command line.
+
+    Raises:
+        GemInputError: it is ``-``.
+    """
+    if record == "-":
+        raise GemInputError("the recording can't come from the standard input", where="-", remedy="name its file")
 
 
 def read_text(path: str | Path) -> str:

@@ -119,16 +119,9 @@ class _Endpoint:
             content.append({"type": "image_url", "image_url": {"url": url}})
         content.append({"type": "text", "text": item.prompt})
         try:
-            message = self.endpoint.complete([{"role": "user", "content": content}], _with_text)
+            return self.endpoint.write([{"role": "user", "content": content}])
         except (EndpointError, EndpointRefusal) as error:
             raise ConnectionError(" ".join(str(error).split())) from error
-        return str(message["content"])
-
-
-def _with_text(message: dict[str, Any]) -> None:
-    """Refuse a message without text, so that it is asked for once more."""
-    if not isinstance(message["content"], str) or not message["content"].strip():
-        raise ValueError("the reply is empty")
 
 
 def answerer(name: str, benchmark: ItemBenchmark, items: Sequence[Item], seed: int = 0) -> Answerer:
@@ -155,5 +148,5 @@ def answerer(name: str, benchmark: ItemBenchmark, items: Sequence[Item], seed: i
     if name == "random":
         return _Random(items, seed)
     if name.startswith("openai:"):
-        return _Endpoint(ChatEndpoint.parse(name))
+        return _Endpoint(ChatEndpoint.parse(name, retries=3))
     return _Model(name)

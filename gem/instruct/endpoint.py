@@ -55,19 +55,13 @@ class OpenAITeacher:
             self.url, self.model, self.key_variable, self.timeout_s, self.retries, self.wait_s, self.max_tokens
         )
         try:
-            return str(endpoint.complete(messages, accept=_check_text)["content"])
+            return endpoint.write(messages)
         except EndpointRefusal as error:
             raise TeacherConfigError(
                 error.what, where=self.url, remedy=f"check --url, --model and the key in ${self.key_variable}"
             ) from None
         except EndpointError as error:
             raise TeacherError(error.what, where=self.url, remedy="run again with --retry") from None
-
-
-def _check_text(message: dict[str, Any]) -> None:
-    text = message["content"]
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError("the answer is empty")
 
 
 @teachers.register

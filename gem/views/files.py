@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GemError
 
 if TYPE_CHECKING:
     from .subject import Shown
@@ -25,6 +28,35 @@ def mark(explanation: Shown) -> str:
         digest.update(f"{explanation.record.fs!r} {explanation.record.leads!r}".encode(errors="surrogatepass"))
         digest.update(explanation.record.signal.tobytes())
     return f"gem-recording-{digest.hexdigest()[:32]}"
+
+
+def json_file(data: Any) -> bytes:
+    """JSON as it is saved: a lone surrogate, from a file name that is not UTF-8, becomes its JSON escape.
+
+    Args:
+        data: JSON-ready.
+    """
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+
+
+def write_view(path: Path, content: bytes) -> Path:
+    """Write a file that a user named.
+
+    Args:
+        path: of the file.
+        content: of it.
+
+    Returns:
+        The path.
+
+    Raises:
+        GemError: it can't be written.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise GemError(f"can't be written ({error.strerror})", where=str(path), remedy="check the folder") from None
+    return path
 
 
 class PageFiles:

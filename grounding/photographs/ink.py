@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .picture import paper_shade
+
 PX_PER_PERIOD = 40  # of the flat page that the network reads: 8 per millimetre
 MULTIPLE = 16  # of the sides of the network's input
 SOLID_PX = 9  # wider than any stroke
@@ -30,11 +32,8 @@ def absorbance(flat: NDArray[np.float32], period: int = PX_PER_PERIOD) -> NDArra
     size = int(0.5 * period) | 1
     out = np.empty_like(flat)
     for channel in range(flat.shape[-1]):
-        # thin dark lines are closed, shadows stay
-        smooth = ndimage.uniform_filter(flat[..., channel], 3)
-        closed = ndimage.minimum_filter(ndimage.maximum_filter(smooth, size), size)
-        paper = ndimage.gaussian_filter(closed, period / 10)
-        out[..., channel] = -np.log(np.clip(flat[..., channel] / np.maximum(paper, 0.02), 0.05, 1))
+        paper = paper_shade(flat[..., channel], size, period / 10)
+        out[..., channel] = -np.log(np.clip(flat[..., channel] / paper, 0.05, 1))
     return out
 
 

@@ -60,10 +60,21 @@ def grid_lines(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper to 1.
     """
-    dark = ndimage.uniform_filter(picture.min(-1), 3)
-    # thin dark lines are closed; shadows and the table beside the paper stay
+    dark = picture.min(-1)
     size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
-    closed = ndimage.minimum_filter(ndimage.maximum_filter(dark, size), size)
-    paper = ndimage.gaussian_filter(closed, size / 4)
-    lines: NDArray[np.float32] = (1 - picture.min(-1) / np.maximum(paper, 0.02)).clip(0, 1).astype(np.float32)
+    lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
     return lines
+
+
+def paper_shade(plane: NDArray[np.float32], size: int, smooth: float) -> NDArray[np.float32]:
+    """How bright the paper is, with its shadows, but without the thin dark lines on it; above 0.
+
+    Args:
+        plane: (height, width), 0-1.
+        size: wider than a line, pixels.
+        smooth: standard deviation of the last mean, pixels.
+    """
+    means = ndimage.uniform_filter(plane, 3)
+    closed = ndimage.minimum_filter(ndimage.maximum_filter(means, size), size)
+    shade: NDArray[np.float32] = np.maximum(ndimage.gaussian_filter(closed, smooth), 0.02)
+    return shade

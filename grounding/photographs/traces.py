@@ -29,16 +29,10 @@ class Trace:
 
     Attributes:
         y: (columns,) height of the line, pixels from the top; NaN where there is none.
-        top: (columns,) upper edge of its ink.
-        bottom: (columns,) lower edge.
-        thickness: of the line, pixels.
         baseline: the row's usual height, pixels.
     """
 
     y: Array
-    top: Array
-    bottom: Array
-    thickness: float
     baseline: float
 
 
@@ -104,8 +98,7 @@ def follow_rows(
     out = []
     for baseline, top, bottom in found:
         top, bottom = sharp_edges(ink, top, bottom)
-        thickness = pen_thickness(top, bottom)
-        out.append(Trace(pen_line(top, bottom, thickness), top, bottom, thickness, baseline))
+        out.append(Trace(pen_line(top, bottom, pen_thickness(top, bottom)), baseline))
     return out
 
 

@@ -63,12 +63,13 @@ def noise_figures(record: ECGRecord) -> NoiseFigures | None:
         return None
     high = _windows(sosfiltfilt(butter(4, 60, "highpass", fs=fs, output="sos"), signal), round(WINDOW_S * fs))
     rough = _windows(sosfiltfilt(butter(4, 35, "highpass", fs=fs, output="sos"), signal), round(WINDOW_S * fs))
+    spread = high.std(2)
     baseline = sosfiltfilt(butter(2, 0.5, fs=fs, output="sos"), signal)
     levels = np.median(_windows(signal, round(fs)), axis=2)
     return NoiseFigures(
         tuple(record.leads),
-        np.percentile(high.std(2), 25, axis=1),
-        high.std(2).max(1),
+        np.percentile(spread, 25, axis=1),
+        spread.max(1),
         np.percentile(rough.std(2), 25, axis=1),
         baseline.std(1),
         np.abs(np.diff(levels, axis=1)).max(1),

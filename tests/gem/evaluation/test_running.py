@@ -124,7 +124,8 @@ def test_an_endpoint_that_fails_stalls_or_answers_nonsense_loses_no_item(
 ) -> None:
     init = ChatEndpoint.__init__
 
-    def quick(self: ChatEndpoint, url: str, model: str) -> None:
+    def quick(self: ChatEndpoint, url: str, model: str, retries: int) -> None:
+        assert retries == 3  # four tries, as the docs say
         init(self, url, model, timeout_s=0.3, retries=1, wait_s=0.01)
 
     monkeypatch.setattr(ChatEndpoint, "__init__", quick)
