@@ -21,6 +21,7 @@ EXTRAS = {
     "sentencepiece": "published",
     "dask": "cluster",
     "bm25s": "retrieval",
+    "gguf": "smollm",
 }
 # what models need, and the install without them leaves out (requirements-light.txt)
 FULL = ("lightning", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")

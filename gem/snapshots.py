@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import GemCheckpointError
 
+WEIGHTS = Path(__file__).parent / "weights"  # of the bundled models
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -47,5 +48,27 @@ def local_folder(name: str | Path, cache_dir: str | Path | None = None, revision
     if not folder.is_dir():
         raise GemCheckpointError(
             f"the hub's cache holds no revision {wanted!r}", where=str(root), remedy="fetch it by the hub's own tools"
+        )
+    return folder
+
+
+def find_folder(name_or_path: str | Path) -> Path:
+    """The folder of a model.
+
+    Args:
+        name_or_path: as in ``gem.load``.
+
+    Raises:
+        GemCheckpointError: there is no such model.
+    """
+    folder = local_folder(name_or_path)
+    if not folder.exists() and (WEIGHTS / str(name_or_path)).is_dir():
+        folder = WEIGHTS / str(name_or_path)
+    if not folder.is_dir():
+        bundled = sorted(path.name for path in WEIGHTS.glob("*") if path.is_dir())
+        raise GemCheckpointError(
+            "no such model",
+            where=str(name_or_path),
+            remedy=f"give a folder, or one of the bundled models: {', '.join(bundled) or 'none'}",
         )
     return folder

@@ -3,8 +3,9 @@
 Published layouts are those of GEM, PULSE, ECG-CoCa, MEIT and two foundation encoders.
 """
 
+from ..snapshots import WEIGHTS
 from .building import on_meta
-from .loading import WEIGHTS, load
+from .loading import load
 from .report import LoadReport, account
 
 __all__ = ["WEIGHTS", "LoadReport", "account", "load", "on_meta"]

@@ -89,6 +89,32 @@ def compare_keys(
         return account(on_meta(config, family, len(shapes)), shapes, rename, ignored)
 
 
+def build_from_tensors(
+    folder: Path, family: Any, config: Any, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype
+) -> Any:
+    """Build a model with weights that were read before.
+
+    Args:
+        folder: where they come from.
+        family: the model's class.
+        config: its config.
+        tensors: every key of its state dict; tied ones may be left out.
+        dtype: of the weights.
+
+    Raises:
+        GemCheckpointError: keys or shapes that don't fit the config.
+    """
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    report = compare_keys(folder, family, config, shapes)
+    if not report.complete:
+        raise GemCheckpointError(f"the parts don't fit each other: {report}", where=str(folder))
+    with model_building_lock, as_checkpoint_error(folder, "the weights can't be read into the model"):
+        with _progress_bar(shown=False):
+            model = family.from_pretrained(None, config=config, state_dict=dict(tensors), dtype=dtype)
+        model.config.name_or_path = model.name_or_path = str(folder)
+        return model
+
+
 def build_model(
     folder: Path,
     family: Any,

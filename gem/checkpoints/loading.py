@@ -11,11 +11,9 @@ from ..encoders.contract import SignalContract
 from ..errors import GemCheckpointError
 from ..forking import model_building_lock
 from ..processing import FILE, GemProcessor
-from ..snapshots import local_folder
+from ..snapshots import find_folder
 from ..tokenizer import load_tokenizer
 from ..untrusted import as_checkpoint_error, read_json
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
@@ -37,30 +35,18 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
         GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
     """
     with as_checkpoint_error(name_or_path, "the folder can't be read"):
-        folder = _folder(name_or_path)
+        folder = find_folder(name_or_path)
         config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
         if not isinstance(config.get("model_type") or "", str):
             raise GemCheckpointError("model_type is not a name", where=str(folder / "config.json"))
     with model_building_lock:
+        if config.get("model_type") == "gem_adapted":
+            return _load_adapted(folder, config, dtype).to(device or "cpu").eval()
         if config.get("model_type") in ("gem", "gem_ecg_coca"):
             return _load_our_layout(folder, config, dtype).to(device or "cpu").eval()
         from .published import load_published
 
         return load_published(folder, config, device, dtype)
-
-
-def _folder(name_or_path: str | Path) -> Path:
-    folder = local_folder(name_or_path)
-    if not folder.exists() and (WEIGHTS / str(name_or_path)).is_dir():
-        folder = WEIGHTS / str(name_or_path)
-    if not folder.is_dir():
-        bundled = sorted(path.name for path in WEIGHTS.glob("*") if path.is_dir())
-        raise GemCheckpointError(
-            "no such model",
-            where=str(name_or_path),
-            remedy=f"give a folder, or one of the bundled models: {', '.join(bundled) or 'none'}",
-        )
-    return folder
 
 
 def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
@@ -96,6 +82,21 @@ def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | 
         model.processor = GemProcessor(model.ecg.contract, tokenizer=tokenizer)
     else:
         model.processor = GemProcessor.from_config(model.config, tokenizer)
+    check_fit(model, folder)
+    return model
+
+
+def _load_adapted(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
+    from ..modeling import GemForConditionalGeneration
+    from .adapted import read_adapted
+    from .building import build_from_tensors, set_generation
+
+    config, tensors = read_adapted(folder, values)
+    model = build_from_tensors(folder, GemForConditionalGeneration, config, tensors, dtype or torch.float32)
+    text: Any = config.text_config
+    set_generation(model, {f"{name}_token_id": getattr(text, f"{name}_token_id") for name in ("bos", "eos")})
+    set_generation(model, {"pad_token_id": text.eos_token_id})
+    model.processor = GemProcessor.from_config(config, load_tokenizer(folder))
     check_fit(model, folder)
     return model
 

@@ -150,3 +150,17 @@ def build_kind(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
     if encoder.kind != kind:
         raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")
     return encoder
+
+
+def weights_hash(module: nn.Module) -> str:
+    """A hash of all weights and buffers, sixteen characters.
+
+    Args:
+        module: any module.
+    """
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,6 +1,13 @@
 """Benchmarks: a model's output against labels and measurements. One per file, picked by name."""
 
-from . import answers, classification, ecg_qa, ecgbench, explanations  # noqa: F401  (they register themselves)
+from . import (  # noqa: F401  (they register themselves)
+    answers,
+    classification,
+    ecg_qa,
+    ecgbench,
+    explanations,
+    impressions,
+)
 from .items import Item, ItemBenchmark, Score, item_benchmarks, register_item_benchmark
 from .registry import Benchmark, benchmarks, register_benchmark
 from .running import run_benchmark

@@ -14,7 +14,8 @@ from grounding.questions import ANSWER_TAGS
 
 from ..data.ptbxl import load_ptbxl
 from ..data.questions import answer_example
-from .explanation import ExplanationTuning, answer_loss
+from ..fusion.losses import answer_loss
+from .explanation import ExplanationTuning
 
 PART = 14  # answers of one forward pass
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..data.augmentation import augment
 from ..data.corpus import explanation, impression
-from ..labels import IGNORE
+from ..fusion.losses import answer_loss
 from .start import copy_picture_parts, save, start, without_picture
 from .tuning import CachedForward, SeededSteps
 
@@ -145,34 +145,3 @@ class ExplanationTuning(SeededSteps):
         """Save the trained model."""
         model: Any = without_picture(self.model) if self.signal_only else self.model
         save(model.half() if self.half_precision else model, self.output)
-
-
-def answer_loss(model: Any, rows: list[list[int]], starts: list[int], blocks: list[Tensor | None]) -> Tensor:
-    """Cross entropy of the answers in token rows, with the encoders' tokens at the placeholders.
-
-    Args:
-        model: the model.
-        rows: token ids, prompt and answer.
-        starts: length of each prompt; only the tokens after it are trained.
-        blocks: encoder tokens of each row.
-    """
-    from ..fusion.merge import merge_tokens
-
-    longest = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-    labels = torch.full_like(ids, IGNORE)
-    for i, (row, begin) in enumerate(zip(rows, starts, strict=True)):
-        labels[i, begin : len(row)] = ids[i, begin : len(row)]
-    ids, mask, labels = (part.to(model.device) for part in (ids, mask, labels))
-    embeds = model.get_input_embeddings()(ids.clamp(min=0))
-    merged = merge_tokens(ids, embeds, blocks, model.config.placeholder_token_id, mask, labels)
-    out = model(
-        inputs_embeds=merged.embeds,
-        attention_mask=merged.attention_mask,
-        labels=merged.labels,
-        supervised_only=True,
-        use_cache=False,
-    )
-    loss: Tensor = out.loss
-    return loss

@@ -15,6 +15,7 @@ from ..data.batches import ResumableData
 from ..data.conversations import save_array
 from ..data.resume import set_progress
 from ..encoders import Encoder
+from ..encoders.registry import weights_hash
 from ..errors import GemConfigError
 
 PARTS = (
@@ -363,20 +364,6 @@ class CachedForward:
             for i in missing:
                 save_array(paths[i], tokens[i])
         return torch.from_numpy(np.stack([np.load(path) for path in paths])).to(x.device, x.dtype)
-
-
-def weights_hash(module: nn.Module) -> str:
-    """A hash of all weights and buffers, sixteen characters.
-
-    Args:
-        module: any module.
-    """
-    import hashlib
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def add_lora(model: Any, names: Iterable[str], r: int, alpha: float, dropout: float) -> None:

@@ -27,7 +27,7 @@ def write(model: Any, name: str, with_facts: bool = True) -> tuple[str, list[Any
 
 
 def test_it_is_small_enough_to_ship(nano: Any) -> None:
-    from gem.checkpoints.loading import WEIGHTS
+    from gem.checkpoints import WEIGHTS
 
     assert sum(path.stat().st_size for path in (WEIGHTS / "gem-nano").iterdir()) < 40e6
     assert sum(parameter.numel() for parameter in nano.parameters()) > 9e6

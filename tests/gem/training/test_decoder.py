@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gem
-from gem.checkpoints.loading import WEIGHTS
+from gem.checkpoints import WEIGHTS
 from gem.training.answers import add_answer_tags
 from gem.training.decoder import move_decoder
 from gem.training.start import save

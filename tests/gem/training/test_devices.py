@@ -22,10 +22,12 @@ from gem.cli.train import CONFIGS
 from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
 from gem.data.conversations import EcgData
 from gem.data.ptbxl_batches import NAMES
+from gem.data.readings import Reading
 from gem.training.answers import AnswerTuning
 from gem.training.classification import Classification
 from gem.training.contrastive import Contrastive, baseline_wander, zero_gaps
 from gem.training.instruction import Instruction
+from gem.training.language import LanguageTuning
 from gem.training.measured import MeasuredClassification
 from gem.training.pretraining import SelfSupervised, keep_leads
 from gem.training.probe import Probe
@@ -34,6 +36,7 @@ from gem.training.start import save, start
 from gem.training.tuning import SeededSteps
 
 from . import elsewhere, tiny
+from .test_language import write_decoder
 from .test_training import TINY
 
 BEATS = {
@@ -60,6 +63,13 @@ def measured_batch(module: Any) -> dict[str, Any]:
     torch.manual_seed(1)
     values = torch.randn(3, len(measured.NAMES)).masked_fill(torch.rand(3, len(measured.NAMES)) < 0.5, float("nan"))
     return {"measured_values": values, "classes": (torch.rand(3, len(module.model.config.class_names)) < 0.3).float()}
+
+
+def reading_batch(module: Any) -> dict[str, Any]:
+    """What ``ReadingData`` gives, of noise."""
+    torch.manual_seed(1)
+    tokens = {name: torch.randn(3, 4, getattr(module.model, f"{name}_encoder").width) for name in ("ecg", "vision")}
+    return {"tokens": tokens, "readings": [Reading("1", {"SR": 0.0, "NORM": 100.0}, ())] * 3, "index": [0, 1, 2]}
 
 
 def text_batch(module: Any, data: Path, **options: Any) -> dict[str, Any]:
@@ -132,6 +142,10 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
             partial(Instruction, model=tiny.MODELS["pulse"], train=("vision_projector", "language_model")),
             partial(chat, picture="read", signal=False),
         ),
+        "LanguageTuning": (
+            partial(LanguageTuning, decoder=str(folder / "decoder"), encoders=str(folder / "teacher")),
+            reading_batch,
+        ),
         "Reports": (partial(Reports, model=tiny.MODELS["meit"], lora=lora, noise=0.2), chat),
     }
 
@@ -158,6 +172,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("made")
     save(start(model={**TINY, "ecg_encoder": BEATS}), made / "teacher")
+    write_decoder(made / "decoder")
     return made
 
 

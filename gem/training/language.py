@@ -1,0 +1,319 @@
+"""A pretrained language model learns to read the encoders' tokens: alignment first, then tuning through LoRA."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grounding.facts import TAGS
+
+from ..checkpoints import load
+from ..checkpoints.adapted import (
+    DECODERS,
+    EMBEDDINGS,
+    LORA,
+    NEW_ROWS,
+    WEIGHTS,
+    adapted_config,
+    read_decoder,
+    save_adapted,
+)
+from ..data.readings import Reading
+from ..errors import GemConfigError
+from ..extras import how_to_install
+from ..fusion.losses import answer_loss
+from .instruction import LORA_TARGETS
+from .tuning import SeededSteps, add_lora
+
+CONVERSATION = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+PROJECTOR = {"type": "mlp2x_gelu"}
+
+
+class LanguageTuning(SeededSteps):
+    """Trains projectors, new tokens and, in the second stage, LoRA; encoders and decoder are not changed.
+
+    Args:
+        decoder: of ``gem.checkpoints.adapted.DECODERS``, or a folder with a Llama and its tokenizer.
+        encoders: name or folder of the model whose encoders are used.
+        init: folder of an earlier stage; None starts anew.
+        output: folder that is written.
+        lora: ``{"r", "alpha", "dropout", "targets"}``.
+        train_lora: whether LoRA is trained, or projectors and new tokens alone.
+        learning_rate: peak of the one-cycle schedule.
+        with_facts: probability of a prompt with the facts of the measurement.
+        drop_ecg: probability that a record is shown without the signal's tokens.
+        drop_picture: probability that it is shown without the picture's; never without both.
+        seed: of the texts and of the random numbers of each step.
+    """
+
+    def __init__(
+        self,
+        decoder: str = "smollm2-135m-instruct",
+        encoders: str = "gem-nano",
+        init: str | None = None,
+        output: str = "gem-135m",
+        lora: dict[str, Any] | None = None,
+        train_lora: bool = True,
+        learning_rate: float = 1e-3,
+        with_facts: float = 0.5,
+        drop_ecg: float = 0.1,
+        drop_picture: float = 0.6,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.decoder, self.encoders, self.output, self.seed = decoder, encoders, output, seed
+        self.lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": list(LORA_TARGETS), **(lora or {})}
+        self.learning_rate, self.with_facts = learning_rate, with_facts
+        self.drop_ecg, self.drop_picture = drop_ecg, drop_picture
+        torch.manual_seed(seed)
+        self.model, self.new_tokens, self.stored = build(decoder, encoders)
+        add_lora(self.model, self.lora["targets"], self.lora["r"], self.lora["alpha"], self.lora["dropout"])
+        if init is not None:
+            load_trained(self.model, init)
+        self.model.requires_grad_(False)
+        for name in ("ecg_projector", "vision_projector"):
+            getattr(self.model, name).requires_grad_(True)
+        for name, parameter in self.model.named_parameters():
+            if train_lora and "lora_" in name:
+                parameter.requires_grad_(True)
+        # the rows of the decoder's own tokens get no gradient
+        self.rows = self.model.get_input_embeddings().weight
+        self.rows.requires_grad_(True)
+        new = len(self.rows) - self.new_tokens
+        self.rows.register_hook(lambda grad: torch.cat([torch.zeros_like(grad[:new]), grad[new:]]))
+        self.strict_loading = False  # checkpoints hold what is trained
+        self.set_modes()
+
+    def on_train_epoch_start(self) -> None:
+        """Set the modes again, which validation may have changed."""
+        self.set_modes()
+
+    def set_modes(self) -> None:
+        """Encoders in eval mode, with their running statistics; the rest in train mode."""
+        self.model.train()
+        for name in ("ecg_encoder", "vision_encoder"):
+            getattr(self.model, name).eval()
+
+    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> Any:
+        """Move the tensors alone: Lightning can't walk through readings.
+
+        Args:
+            batch: see ``loss``.
+            device: of the model.
+            dataloader_idx: not used.
+        """
+        return {**batch, "tokens": {name: value.to(device) for name, value in batch["tokens"].items()}}
+
+    def loss(self, batch: dict[str, Any], pick: random.Random, both: bool = False) -> Tensor:
+        """Cross entropy of the answers.
+
+        Args:
+            batch: ``tokens`` and ``readings``, see ``gem.data.readings``.
+            pick: source of random numbers for texts and inputs.
+            both: whether every record is shown with signal and picture.
+        """
+        blocks = project(self.model, batch["tokens"])
+        rows, starts, shown = [], [], []
+        for place, reading in enumerate(batch["readings"]):
+            ids, answer = token_row(self.model, reading, pick, self.with_facts)
+            rows.append([*ids, *answer])
+            starts.append(len(ids))
+            chance = pick.random()
+            parts = [blocks["ecg"][place], blocks["vision"][place]]
+            if not both and chance < self.drop_ecg:
+                parts = parts[1:]
+            elif not both and chance < self.drop_ecg + self.drop_picture:
+                parts = parts[:1]
+            shown.append(torch.cat(parts))
+        return answer_loss(self.model, rows, starts, list(shown))
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """The loss of one batch; its texts depend on the seed and the step alone.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch, not used.
+        """
+        loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
+        self.log("loss", loss, prog_bar=True, batch_size=len(batch["index"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        """Log the loss; the texts are the same at every validation.
+
+        Args:
+            batch: see ``loss``.
+            index: of the batch.
+        """
+        loss = self.loss(batch, random.Random(index), both=True)
+        self.log("val_loss", loss, prog_bar=True, batch_size=len(batch["index"]))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW without decay under a one-cycle schedule over the whole run."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what is not trained.
+
+        Args:
+            checkpoint: as Lightning writes it.
+        """
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if name in trained}
+
+    def on_fit_end(self) -> None:
+        """Save what was trained."""
+        self.save()
+
+    def save(self) -> None:
+        """Write the adapted model's folder."""
+        sizes = {name: self.lora[name] for name in ("r", "alpha")}
+        save_adapted(self.output, self.model, self.encoders, self.decoder, self.new_tokens, sizes, self.stored)
+
+
+def token_row(model: Any, reading: Reading, pick: random.Random, with_facts: float) -> tuple[list[int], list[int]]:
+    """Token ids of a prompt and of its answer.
+
+    Args:
+        model: with its processor.
+        reading: of the record.
+        pick: source of random numbers.
+        with_facts: as in ``Reading.example``.
+    """
+    asked, answer = reading.example(pick, with_facts)
+    tokenizer = model.processor.tokenizer
+    return model.processor.encode_prompt(asked), [*tokenizer(answer)["input_ids"], tokenizer.eos_token_id]
+
+
+def project(model: Any, tokens: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Encoder tokens in the decoder's width.
+
+    Args:
+        model: with ``ecg_projector`` and ``vision_projector``.
+        tokens: ``"ecg"`` and ``"vision"`` -> (B, tokens, width).
+
+    Returns:
+        The same keys -> (B, tokens, hidden).
+    """
+    return {name: getattr(model, f"{name}_projector")(value.to(model.device)) for name, value in tokens.items()}
+
+
+def build(decoder: str, encoders: str) -> tuple[Any, int, dict[str, Any]]:
+    """A model of a decoder and another model's encoders, with new projectors and the facts' tags as new tokens.
+
+    Args:
+        decoder: as in ``LanguageTuning``.
+        encoders: likewise.
+
+    Returns:
+        The model with its processor, the number of new tokens, and the arguments of ``GemConfig`` to store.
+
+    Raises:
+        GemConfigError: the encoders' model lacks one of the two.
+    """
+    from ..modeling import GemForConditionalGeneration
+    from ..processing import GemProcessor
+
+    source: Any = load(encoders)
+    if source.ecg_encoder is None or source.vision_encoder is None:
+        raise GemConfigError("a signal and a picture encoder are needed", where=encoders)
+    text, tensors = read_decoder(decoder)
+    tokenizer = read_tokenizer(decoder)
+    new = [tag for tag in TAGS if tag not in tokenizer.get_vocab()]
+    tokenizer.add_tokens(new)
+    stored: dict[str, Any] = {
+        "ecg_projector": PROJECTOR,
+        "vision_projector": PROJECTOR,
+        "conversation": CONVERSATION,
+    }
+    config = adapted_config(source.config.to_dict(), text, len(new), stored)
+    model: Any = GemForConditionalGeneration(config)
+    model.ecg_encoder.load_state_dict(source.ecg_encoder.state_dict())
+    model.vision_encoder.load_state_dict(source.vision_encoder.state_dict())
+    tensors = {f"language_model.{key}": value for key, value in tensors.items()}
+    tensors[EMBEDDINGS] = torch.cat([tensors[EMBEDDINGS], new_rows(tensors[EMBEDDINGS], tokenizer, new)])
+    model.load_state_dict(tensors, strict=False)
+    model.language_model.tie_weights()
+    model.processor = GemProcessor.from_config(config, tokenizer)
+    return model, len(new), stored
+
+
+def new_rows(embeddings: Tensor, tokenizer: Any, tags: Sequence[str]) -> Tensor:
+    """Embeddings of the tags: the mean of the pieces that their names are made of, and some noise to tell them apart.
+
+    Args:
+        embeddings: (tokens, hidden) of the decoder.
+        tokenizer: of the decoder, with the tags.
+        tags: the new tokens.
+
+    Returns:
+        (tags, hidden).
+    """
+    pieces = [tokenizer(f" {tag.strip('<>').replace('_', ' ')}")["input_ids"] for tag in tags]
+    means = torch.stack([embeddings[ids].mean(0) for ids in pieces] or [embeddings[:0].sum(0)])[: len(tags)]
+    return means + 0.1 * float(embeddings.std()) * torch.randn_like(means)
+
+
+def read_tokenizer(decoder: str) -> Any:
+    """The tokenizer of a decoder, as transformers reads it from its package or folder.
+
+    Args:
+        decoder: as in ``LanguageTuning``.
+
+    Raises:
+        GemConfigError: it is not on this machine.
+    """
+    import importlib.util
+
+    from transformers import AutoTokenizer
+
+    from ..snapshots import local_folder
+
+    known = DECODERS.get(decoder)
+    if known is None:
+        return AutoTokenizer.from_pretrained(decoder, local_files_only=True)
+    spec = importlib.util.find_spec(known.package)
+    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+        return AutoTokenizer.from_pretrained(place, gguf_file=known.file, local_files_only=True)
+    folder = local_folder(known.repository)
+    if not folder.is_dir():
+        raise GemConfigError("the decoder is not on this machine", where=decoder, remedy=how_to_install(known.package))
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+@torch.no_grad()
+def load_trained(model: nn.Module, folder: str) -> None:
+    """Copy what an earlier stage trained.
+
+    Args:
+        model: with LoRA layers, changed in place.
+        folder: of the earlier stage.
+
+    Raises:
+        GemConfigError: it holds something that the model has no place for.
+    """
+    from safetensors.torch import load_file
+
+    state: dict[str, Tensor] = model.state_dict()
+    for key, value in load_file(Path(folder) / WEIGHTS).items():
+        if key == NEW_ROWS:
+            state[EMBEDDINGS][-len(value) :].copy_(value)
+            continue
+        if key.startswith(LORA):
+            stem, letter = key.removeprefix(LORA).rsplit(".", 1)
+            key = f"language_model.{stem}.lora_{letter}.default.weight"
+        if key not in state or state[key].shape != value.shape:
+            raise GemConfigError(f"{key} doesn't fit the model", where=folder, remedy="use the same sizes")
+        state[key].copy_(value)
