@@ -53,6 +53,7 @@ class Scope:
         uncertain: it expresses doubt.
         exclusion: why what follows is not a claim about this recording, or ``""``.
         strong: it also applies after a comma ("no evidence of").
+        heading: it applies to a whole list of findings ("PMH: AF, MI, LBBB").
         heads: number of findings that it has been applied to.
         family: kind of the last of these findings.
     """
@@ -62,6 +63,7 @@ class Scope:
     uncertain: bool = False
     exclusion: str = ""
     strong: bool = False
+    heading: bool = False
     heads: int = 0
     family: str = ""
 
@@ -246,7 +248,7 @@ class Context:
                 and VERBS.isdisjoint(gap)
                 and self._list_continues(scope, gap, number, family)
             )
-        if not reached:
+        if not reached and not (scope.heading and subject and _NEW_MATTER.isdisjoint(gap[1:])):
             self.scopes = []
             return _NO_SCOPE
         scope.last, scope.heads, scope.family = last, scope.heads + 1, family
@@ -299,4 +301,6 @@ class Context:
         return self.subjects[first : at + 1]
 
 
+# what ends the list behind a heading: "PMH: AF, MI; ECG: LBBB", "PMH: AF, ECG shows LBBB"
+_NEW_MATTER = VERBS | {":", ";"}
 _NO_SCOPE = Scope(-1)  # must not be changed

@@ -31,7 +31,8 @@ def open_scope(
         strong: it also applies after a comma.
         exclusion: why what follows is not a claim about this recording, or ``""``.
     """
-    scope = Scope(item.last, negated, uncertain, exclusion, strong)
+    heading = bool(exclusion) and c.word(item.last + 1) == ":"
+    scope = Scope(item.last, negated, uncertain, exclusion, strong, heading)
     for before in c.scopes:
         if item.first - before.last > 4 or c.has(",", before.last, item.first):
             continue

@@ -32,6 +32,12 @@ def inferior(make_measurement: Any) -> Any:
     ("text", "verdicts"),
     [
         ("Heart rate 72 bpm.", "supported"),
+        # a heading is about its whole list, up to the next matter
+        ("PMH: AF, LBBB, bradycardia. Heart rate 72 bpm.", "not_checkable not_checkable not_checkable supported"),
+        ("Anamnese: VHF, Linksschenkelblock, Bradykardie.", "not_checkable not_checkable not_checkable"),
+        ("History: AF, LBBB; ECG: bradycardia.", "not_checkable not_checkable contradicted"),
+        ("PMH: AF, ECG shows bradycardia.", "not_checkable contradicted"),
+        ("PMH: AF, HR 120 bpm.", "not_checkable contradicted"),
         ("Heart rate 90 bpm.", "contradicted"),
         ("Sinus rhythm at 70/min with first-degree AV block.", "supported supported supported"),
         ("PR interval 236 ms, prolonged", "supported supported"),
