@@ -21,6 +21,8 @@ from grounding.questions import MAX_CHARACTERS, read_question
         ("What is the QTc (Bazett)?", "What is the <q1>?", ["quantity"], {"value"}),
         ("Describe lead V1", "Describe lead <q1>", ["lead"], set()),
         ("What is the rhythm?", "What is the <q1>?", ["rhythm"], {"value"}),
+        ("Any arrhythmia?", "Any <q1>?", ["rhythm"], set()),
+        ("Is there sinus arrhythmia?", "Is there <q1>?", ["claim"], set()),
         ("Hat er Vorhofflimmern?", "Hat er <q1>?", ["claim"], set()),
         ("Is this ECG normal?", "Is <q1>?", ["claim"], set()),
         ("There is ST elevation in ____.", "There is <q1> in ____.", ["claim"], {"where"}),
@@ -74,6 +76,8 @@ def test_a_follow_up_is_about_what_was_named_before() -> None:
         "Does he have chest pain?",
         "What's her name?",
         "What is the ejection fraction?",
+        "Is the LAD blocked?",
+        "Does she have a blocked artery?",
         "Will he survive this infarction?",
     ],
 )
