@@ -1,0 +1,12 @@
+// The page that is saved: the view takes the place of what is shown without scripts, which stays for print.
+const place = document.getElementById("gem-view");
+const view = mount(place, JSON.parse(document.getElementById("gem-scene").textContent));
+document.documentElement.classList.add("gem-live");
+addEventListener("beforeprint", () => {
+  const note = document.querySelector(".gem-print");
+  const moved = view.edits();
+  note.textContent = moved.edits.length
+    ? `Boundaries were moved by hand; what is printed is as it was measured before. ${JSON.stringify(moved.edits)}`
+    : "";
+  note.hidden = !moved.edits.length;
+});
