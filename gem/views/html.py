@@ -50,7 +50,10 @@ def page(explanation: Shown) -> str:
     """
     from .scene import scene  # it takes its words from here
 
-    data = json.dumps(scene(explanation), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    made = scene(explanation)
+    if made["picture"]:
+        made["picture"]["href"] = ""  # it is in the fragment
+    data = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     script = bundle() + START
     scripts = (
         f'<script type="application/json" id="gem-scene">{_inert(data)}</script>\n<script type="module">{script}</script>'

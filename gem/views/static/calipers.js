@@ -79,7 +79,7 @@ export function drawCaliper(ctx, view, caliper, march, unit) {
       ctx.arc(x, y, 4.5, 0, 7);
       ctx.fill();
     }
-    label(ctx, view, readingText(caliper, unit), (x0 + x1) / 2, top + 2);
+    label(ctx, view, readingText(caliper, unit), (x0 + x1) / 2, bottom - 22);
   });
 }
 
@@ -87,7 +87,7 @@ function label(ctx, view, text, x, y) {
   ctx.font = "600 13px system-ui, sans-serif";
   const width = ctx.measureText(text).width + 12;
   const left = Math.min(Math.max(2, x - width / 2), view.width - width - 2);
-  const top = Math.max(2, y);
+  const top = Math.min(Math.max(2, y), view.height - 22);
   ctx.fillStyle = view.colours.caliper;
   ctx.beginPath();
   ctx.roundRect(left, top, width, 20, 4);

@@ -1,6 +1,9 @@
 // The page that is saved: the view takes the place of what is shown without scripts, which stays for print.
 const place = document.getElementById("gem-view");
-const view = mount(place, JSON.parse(document.getElementById("gem-scene").textContent));
+const scene = JSON.parse(document.getElementById("gem-scene").textContent);
+// a photograph is in the page once
+if (scene.picture) scene.picture.href = document.querySelector(".gem-static image").getAttribute("href");
+const view = mount(place, scene);
 document.documentElement.classList.add("gem-live");
 addEventListener("beforeprint", () => {
   const note = document.querySelector(".gem-print");

@@ -71,14 +71,15 @@ function proofOf(statement, hooks) {
   const lines = statement.claims
     .filter((claim) => claim.reason)
     .map((claim) => h("li", { class: "reason" }, `${claim.text}: `, h("b", {}, claim.verdict.replace("_", " ")), `, ${claim.reason}`));
-  for (const part of statement.evidence.slice(0, MAX_PROOF)) {
+  const evidence = statement.evidence.filter((part) => typeof part.value !== "boolean"); // a condition, not a value
+  for (const part of evidence.slice(0, MAX_PROOF)) {
     const name = hooks.measured.has(part.quantity)
       ? h("button", { class: "link", type: "button", onclick: () => hooks.toValue(part.quantity) }, part.name)
       : part.name;
     const where = part.place ? ` [${part.place}]` : "";
     lines.push(h("li", {}, name, ` ${part.shown}${where}${part.value === null && part.reason ? `: ${part.reason}` : ""}`));
   }
-  if (statement.evidence.length > MAX_PROOF) lines.push(h("li", {}, `and ${statement.evidence.length - MAX_PROOF} more`));
+  if (evidence.length > MAX_PROOF) lines.push(h("li", {}, `and ${evidence.length - MAX_PROOF} more`));
   return h("ul", { class: "proof" }, lines.length ? lines : h("li", {}, "It cites no evidence."));
 }
 

@@ -17,8 +17,10 @@ h2{font-size:1.3rem;line-height:1.3;margin:0;overflow-wrap:anywhere}
 h3{font-size:1rem;margin:0 0 6px}
 header p{margin:0;color:var(--soft)}
 .columns{display:grid;grid-template-columns:minmax(0,1fr);gap:18px}
-@container (min-width:1040px){.columns{grid-template-columns:minmax(0,1fr) 390px}.said{max-height:calc(100vh - 40px);overflow:auto;position:sticky;top:12px}}
-.below{display:grid;grid-template-columns:minmax(0,1fr);gap:22px;margin-top:18px}
+@container (min-width:1040px){.columns:not(.alone){grid-template-columns:minmax(0,1fr) 390px;grid-template-rows:auto 1fr}.columns:not(.alone) .said{grid-column:2;grid-row:1/3}
+.columns:not(.alone) .below{grid-column:1}.said>div{position:sticky;top:12px;max-height:calc(100vh - 30px);overflow:auto;padding:2px}}
+.below{display:grid;grid-template-columns:minmax(0,1fr);gap:22px}
+.below h3:not(:first-child){margin-top:20px}
 @container (min-width:760px){.below{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}.wide{grid-column:1/-1}}
 .bar{display:flex;flex-wrap:wrap;gap:6px 10px;align-items:center;margin-bottom:8px}
 .group{display:inline-flex;gap:0}

@@ -101,17 +101,16 @@ class View {
     this.types = h("div", { class: "filters", role: "group", "aria-label": "Beats by type" });
     this.notes = h("ul", { class: "criteria" });
     this.chance = h("div", {});
-    this.said = h("section", { class: "said", "aria-label": "Explanation" }, h("h3", {}, "Explanation"), this.about, this.filters, this.list);
+    this.said = h("section", { class: "said", "aria-label": "Explanation" }, h("div", {}, h("h3", {}, "Explanation"), this.about, this.filters, this.list));
     this.below = h(
       "div",
       { class: "below" },
       this.buildMedian(),
-      h("section", { "aria-label": "Measurements" }, h("h3", {}, "Measured"), this.table),
+      h("section", { "aria-label": "Measurements" }, h("h3", {}, "Measured"), this.table, h("h3", {}, "Signal quality"), this.notes, this.chance),
       h("section", { "aria-label": "Criteria" }, h("h3", {}, "Criteria met"), this.criteria),
-      h("section", { "aria-label": "Signal quality" }, h("h3", {}, "Signal quality"), this.notes, this.chance),
     );
-    const left = h("div", {}, this.drawn ? this.buildStage() : h("p", { class: "quiet" }, "The ECG is not drawn: its samples are not at hand."), this.below);
-    this.columns = h("div", { class: "columns" }, left, this.said);
+    const ecg = this.drawn ? this.buildStage() : h("p", { class: "quiet" }, "The ECG is not drawn: its samples are not at hand.");
+    this.columns = h("div", { class: "columns" }, ecg, this.said, this.below);
     this.root.append(
       h("div", { class: "view" }, this.host.title === false ? null : this.heading, this.trouble, this.columns, this.live,
         h("footer", {}, h("strong", {}, "Research software, not a medical device."), " Numbers by measurement; verdicts by the checker.")),
@@ -240,7 +239,7 @@ class View {
     }
     const hasText = scene.statements.length > 0;
     this.said.hidden = !hasText;
-    this.columns.style.gridTemplateColumns = hasText ? "" : "minmax(0,1fr)";
+    this.columns.classList.toggle("alone", !hasText);
     this.below.hidden = !scene.measured.length;
     this.medianSection.hidden = !scene.median;
     if (this.chosen && !scene.statements.some((part) => part.index === this.chosen)) this.chosen = null;
@@ -322,7 +321,7 @@ class View {
     const statement = this.scene.statements.find((part) => part.index === index);
     if (statement && this.stage) {
       const first = statement.evidence.find((part) => part.spans_s.length);
-      if (first) this.stage.show(first.spans_s[0][0], null);
+      if (first) this.reveal(first.spans_s[0][0], null);
       const where = [...new Set(statement.evidence.map((part) => part.place).filter(Boolean))].slice(0, 2).join("; ");
       this.say(`Statement ${index}${where ? `: evidence in ${where}` : ": no place in the recording"}`);
     }
@@ -385,8 +384,7 @@ class View {
       refill(this.about, h("p", {}, h("strong", {}, words)), of.length ? h("ul", {}, of.map(entry)) : h("p", {}, "Nothing is said of this wave itself."),
         whole.length ? h("p", { class: "quiet" }, `Of the whole recording: ${whole.length === 1 ? "statement" : "statements"} ${whole.join(", ")}.`) : null,
         h("button", { type: "button", onclick: () => this.chooseWave(null) }, "Close"));
-      this.said.hidden = false;
-      this.stage.show((wave.onset_s + wave.offset_s) / 2, wave.lead);
+      this.reveal((wave.onset_s + wave.offset_s) / 2, wave.lead);
       this.say(`${words}. ${of.length ? `Said of it: statement ${of.join(", ")}` : "Nothing is said of it"}`);
     }
     this.showStatements();
@@ -410,7 +408,7 @@ class View {
   setBeatType(type) {
     const beats = this.scene.beats.filter((beat) => beat.type === type);
     this.beatType = this.beatType === type ? null : type;
-    if (this.beatType) this.stage?.show(beats[0].r_s, null);
+    if (this.beatType && this.stage) this.reveal(beats[0].r_s, null);
     this.showMeasured();
     this.mark();
     this.say(this.beatType ? `${beats.length} beats marked` : "no beats marked");
@@ -483,6 +481,14 @@ class View {
     }
   }
 
+  /** Bring a time into sight, on another page if need be. */
+  reveal(second, lead) {
+    if (this.stage.show(second, lead) || this.stage.plan.time) return;
+    const { startS } = this;
+    if (second < startS || second > startS + PAGE_S) this.goTo(second - PAGE_S / 2);
+    this.stage.show(second, lead);
+  }
+
   /** The window of the overview follows the stage. */
   followed() {
     const { stage } = this;
@@ -543,7 +549,7 @@ class View {
     if (!(length > 0) || !Number.isFinite(start)) return;
     const caliper = this.stage.caliper || this.newCaliper();
     this.setCaliper({ ...caliper, t0: start, t1: start + length });
-    this.stage.show(start, caliper.lead);
+    this.reveal(start, caliper.lead);
   }
 
   /** 200 ms in the middle of what is in sight, in the lead that was last chosen. */
