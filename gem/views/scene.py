@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import grounding
-from grounding import ECGRecord, Evidence, Measurement
+from grounding import ECGRecord, EcgSignalError, Evidence, Measurement
 from grounding._version import __version__
 
 from .html import KINDS
@@ -69,7 +70,7 @@ def _assembled(record: ECGRecord | None, measurement: Measurement | None, said: 
         "quality": [] if measurement is None else _quality(measurement),
         "notes": _notes(record, measurement),
         "median": None if record is None or measurement is None else _median(record, measurement),
-        "edits": [vars(edit) for edit in getattr(measurement, "edits", ())],
+        "edits": [] if measurement is None else [asdict(edit) for edit in measurement.edits],
     }
 
 
@@ -110,8 +111,10 @@ def encoded(signal: NDArray[np.floating[Any]], has_millivolts: bool = True) -> d
     every = 2 * math.ceil(signal.size / MAX_SAMPLES) if signal.size > MAX_SAMPLES else 1
     values = np.asarray(signal if every == 1 else _extremes(signal, every), np.float32)
     with np.errstate(all="ignore"):
-        low, high = (np.nan_to_num(f(values, axis=1, initial=start, where=np.isfinite(values)), posinf=0, neginf=0)
-                     for f, start in ((np.min, np.inf), (np.max, -np.inf)))
+        low, high = (
+            np.nan_to_num(f(values, axis=1, initial=start, where=np.isfinite(values)), posinf=0, neginf=0)
+            for f, start in ((np.min, np.inf), (np.max, -np.inf))
+        )
     reach = float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0))
     offsets = np.zeros(len(values)) if reach <= STEP_MV * 32_000 else (low.astype(np.float64) + high) / 2
     half = float(np.maximum(np.abs(low - offsets), np.abs(high - offsets)).max(initial=0.0))
@@ -241,9 +244,7 @@ def _waves(measurement: Measurement) -> list[dict[str, Any]]:
     columns = (waves[name].to_numpy()[kept].tolist() for name in ("lead", "beat", "wave"))
     return [
         {"lead": lead, "beat": int(beat), "wave": wave, "onset_s": on, "peak_s": peak, "offset_s": off}
-        for (lead, beat, wave), (on, peak, off) in zip(
-            zip(*columns, strict=True), _seconds(edges[kept]), strict=True
-        )
+        for (lead, beat, wave), (on, peak, off) in zip(zip(*columns, strict=True), _seconds(edges[kept]), strict=True)
     ]
 
 
@@ -293,12 +294,13 @@ def _notes(record: ECGRecord | None, measurement: Measurement | None) -> list[st
 
 def _median(record: ECGRecord, measurement: Measurement) -> dict[str, Any] | None:
     """The median beat with the boundaries that a reader may move; ``None`` where there is none."""
-    if not hasattr(measurement, "boundaries"):  # a stub, until grounding has them
-        return _stub_median(record, measurement)
-    boundaries = dict(measurement.boundaries)
+    boundaries = measurement.boundaries
     if all(value is None for value in boundaries.values()):
         return None
-    beat = grounding.median_beat(record, measurement)
+    try:
+        beat = grounding.median_beat(record, measurement)
+    except EcgSignalError:  # no beat lies completely inside the recording: there is nothing to move boundaries on
+        return None
     signal = encoded(beat.signal, record.has_millivolts)
     return {
         "fs": beat.fs,
@@ -315,23 +317,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _stub_median(record: ECGRecord, measurement: Measurement) -> dict[str, Any] | None:
-    beats = measurement.beats
-    r = beats["r_sample"].to_numpy(float)
-    before, after = round(0.35 * record.fs), round(0.6 * record.fs)
-    whole = r[(r > before) & (r + after < record.n_samples)].astype(int)
-    if not len(whole):
-        return None
-    beat = np.median(np.stack([record.signal[:, i - before : i + after] for i in whole]), axis=0)
-    signal = encoded(beat, record.has_millivolts)
-    edges = {
-        name: float(np.nanmedian((beats[name].to_numpy(float) - r) / record.fs * 1000))
-        for name in ("p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_offset")
-    }
-    return {
-        "fs": record.fs, "leads": list(record.leads), "samples": signal["samples"], "scale": signal["scale"],
-        "offsets": signal["offsets"], "r_s": before / record.fs,
-        "boundaries": {k: None if math.isnan(v) else round(v, 2) for k, v in edges.items()},
-    }

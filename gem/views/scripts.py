@@ -8,8 +8,20 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 # each module after those that it imports
-MODULES = ("style.js", "dom.js", "signal.js", "layouts.js", "edits.js", "paper.js", "calipers.js", "stage.js",
-           "navigator.js", "median.js", "panels.js", "view.js")
+MODULES = (
+    "style.js",
+    "dom.js",
+    "signal.js",
+    "layouts.js",
+    "edits.js",
+    "paper.js",
+    "calipers.js",
+    "stage.js",
+    "navigator.js",
+    "median.js",
+    "panels.js",
+    "view.js",
+)
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 

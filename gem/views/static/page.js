@@ -3,7 +3,7 @@ const place = document.getElementById("gem-view");
 const scene = JSON.parse(document.getElementById("gem-scene").textContent);
 // a photograph is in the page once
 if (scene.picture) scene.picture.href = document.querySelector(".gem-static image").getAttribute("href");
-const view = mount(place, scene);
+const view = (place.view = mount(place, scene));
 document.documentElement.classList.add("gem-live");
 addEventListener("beforeprint", () => {
   const note = document.querySelector(".gem-print");
