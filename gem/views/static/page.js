@@ -5,6 +5,8 @@ const scene = JSON.parse(document.getElementById("gem-scene").textContent);
 if (scene.picture) scene.picture.href = document.querySelector(".gem-static image").getAttribute("href");
 const view = (place.view = mount(place, scene));
 document.documentElement.classList.add("gem-live");
+view.stage?.resized(); // drawn before the first frame
+performance.mark("gem-view");
 addEventListener("beforeprint", () => {
   const note = document.querySelector(".gem-print");
   const moved = view.edits();
