@@ -169,7 +169,7 @@ def _figure(key: str, explanation: Shown) -> str:
     )
     alt = escape(_alt(explanation, record))
     return (
-        f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
+        f'<figure><svg viewBox="0 0 {width} {height}" role="group" aria-label="{alt}">'
         f'<image href="data:image/{kind};base64,{data}" width="{width}" height="{height}"/>{marks}</svg>'
         "<figcaption>Numbers on the paper belong to the statements below. "
         "Point at a statement, or select its number, to see all of its evidence.</figcaption></figure>"

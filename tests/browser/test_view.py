@@ -21,8 +21,10 @@ from gem.views.scripts import STATIC, bundle
 
 STAGE = "document.querySelector('#gem-view').view.stage"
 # pixels of the trace
-INK = f"""(() => {{ const {{ canvas, ctx }} = {STAGE};
-const {{ data }} = ctx.getImageData(0, 0, canvas.width, canvas.height);
+INK = f"""(() => {{ const {{ canvas }} = {STAGE};
+const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {{ willReadFrequently: true }});
+copy.drawImage(canvas, 0, 0);
+const {{ data }} = copy.getImageData(0, 0, canvas.width, canvas.height);
 let found = 0;
 for (let i = 0; i < data.length; i += 4) found += Math.max(data[i], data[i + 1], data[i + 2]) < 110;
 return found; }})()"""
@@ -89,7 +91,7 @@ def dark_ink(image: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def row_of(view: dict[str, float], row: int) -> tuple[int, int]:
     """Top and bottom of a row of the 12 x 1 layout, px."""
-    return round((15 * row - view["y"]) * view["ky"]), round((15 * (row + 1) - view["y"]) * view["ky"])
+    return round((5 + 15 * row - view["y"]) * view["ky"]), round((20 + 15 * row - view["y"]) * view["ky"])
 
 
 def test_calipers_read_200_ms_and_half_a_millivolt_over_five_millimetres(page: Any) -> None:
@@ -111,7 +113,7 @@ def test_calipers_read_200_ms_and_half_a_millivolt_over_five_millimetres(page: A
     reading = page.locator(".caliper output")
     ms = float(reading.inner_text().split()[1])
     assert ms == pytest.approx(200, abs=200 / steps.mean() + 1)  # a pixel
-    assert f"{60000 / ms:.0f} bpm" in reading.inner_text()
+    assert float(reading.inner_text().split("·")[1].split()[0]) == pytest.approx(60000 / ms, rel=0.005)
     # a caliper that is taken at its end changes by that end
     down = camera(page)["ky"] * 5
     drag(page, (float(lines[4]) + 0.5, 150), (float(lines[5] - lines[4]), -down))
@@ -147,7 +149,7 @@ def test_calipers_march_out_by_pointer_keys_and_numbers(page: Any) -> None:
     changed = (np.abs(pixels(page) - before)[top + 2 : bottom - 26].sum(axis=2) > 60).mean(axis=0) > 0.3
     lines = [(10 + 25 * (1.448 + 0.728 * k) - view["x"]) * view["kx"] for k in range(-1, 12) if k not in (0, 1)]
     assert all(changed[int(x) - 1 : int(x) + 2].any() for x in lines)
-    assert changed.sum() <= 2 * len(lines)
+    assert changed.sum() <= 3 * len(lines)
     page.locator(".stage").focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
@@ -174,11 +176,13 @@ def test_marks_of_a_statement_lie_on_its_waves_to_the_pixel(page: Any, explanati
     assert len(part.spans_s) == 13
     for row, lead in enumerate(grounding.STANDARD_LEADS):
         top, bottom = row_of(view, row)
-        columns = tinted[top + 1 : bottom - 2].mean(axis=0) > 0.5
-        edges = np.flatnonzero(np.diff(columns.astype(int)))
-        expected = [(10 + 25 * second - view["x"]) * view["kx"] for span in part.spans_s for second in span]
-        assert len(edges) == len(expected), lead
-        assert np.abs(edges + 1 - expected).max() <= 1.0, lead
+        light = plain[top + 1 : bottom - 2].min(axis=2) > 140  # no trace there
+        share = (tinted[top + 1 : bottom - 2] & light).sum(axis=0) / np.maximum(light.sum(axis=0), 1)
+        spans = [[(10 + 25 * second - view["x"]) * view["kx"] for second in span] for span in part.spans_s]
+        inside = {x for a, b in spans for x in range(int(np.ceil(a)) + 1, int(b) - 1)}
+        edges = {x for a, b in spans for edge in (a, b) for x in range(int(edge) - 1, int(edge) + 2)}
+        for x in np.flatnonzero(light.sum(axis=0) > 4):
+            assert x in edges or (share[x] > 0.9) == (int(x) in inside), (lead, x, share[x])
         # and the drawn QRS lies in it: its largest deflection is where the samples have it
         ink = dark_ink(plain[top:bottom])
         signal = record.lead(lead)

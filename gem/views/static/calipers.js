@@ -46,9 +46,9 @@ export function drawCaliper(ctx, view, caliper, march, unit) {
     const end = Math.min(panel.t1, panel.t0 + panel.width / MM_PER_S);
     ctx.strokeStyle = ctx.fillStyle = view.colours.caliper;
     if (march) {
-      ctx.globalAlpha = 0.55;
-      ctx.setLineDash([4, 3]);
-      ctx.lineWidth = 1;
+      ctx.globalAlpha = 0.85;
+      ctx.setLineDash([6, 3]);
+      ctx.lineWidth = 1.5;
       ctx.beginPath();
       for (const t of marched(caliper, Math.max(panel.t0, view.visible(panel)[0]), Math.min(end, view.visible(panel)[1]))) {
         ctx.moveTo(view.xOf(panel, t), top);

@@ -12,6 +12,7 @@ export const MM_PER_S = 25;
 export const MM_PER_MV = 10;
 export const PAGE_S = 10;
 const MARGIN_MM = 10; // with the calibration pulse
+const TOP_MM = 5; // so that the first row's pulse is on the paper
 const STANDARD = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
 
 /** Layouts by name, for a menu: those that suit the recording. */
@@ -63,7 +64,7 @@ export function planOf(name, scene, wish) {
     const t0 = Math.max(0, Math.min(wish.startS + column * columnS, end - seconds));
     panels.push(panelOf(lead, t0, Math.min(t0 + seconds, end), MARGIN_MM + column * columnS * MM_PER_S, row, rowMm, seconds));
   });
-  let height = rows * rowMm;
+  let height = TOP_MM + rows * rowMm;
   if (columns > 1 && names.length && !wish.overlay) {
     const lead = rhythmLead(record, names);
     const strip = panelOf(lead, wish.startS, Math.min(wish.startS + PAGE_S, end), MARGIN_MM, rows, rowMm, PAGE_S);
@@ -74,7 +75,7 @@ export function planOf(name, scene, wish) {
     height = 60;
     for (const panel of panels) Object.assign(panel, { y: 30, height: 60 });
   }
-  for (const panel of panels) panel.mmPerMv = mmPerMv;
+  for (const panel of panels) Object.assign(panel, { mmPerMv, y: panel.y + (wish.overlay ? 0 : TOP_MM) });
   return { name, panels, width: MARGIN_MM + PAGE_S * MM_PER_S + 2, height, time: false, pageS: PAGE_S };
 }
 

@@ -111,10 +111,24 @@ class View {
     );
     const ecg = this.drawn ? this.buildStage() : h("p", { class: "quiet" }, "The ECG is not drawn: its samples are not at hand.");
     this.columns = h("div", { class: "columns" }, ecg, this.said, this.below);
+    this.root.addEventListener("pointerdown", (event) => this.closeMenus(event.target));
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.closeMenus(null);
+    });
     this.root.append(
       h("div", { class: "view" }, this.host.title === false ? null : this.heading, this.trouble, this.columns, this.live,
         h("footer", {}, h("strong", {}, "Research software, not a medical device."), " Numbers by measurement; verdicts by the checker.")),
     );
+  }
+
+  /** Close the menus that an element is not in. */
+  closeMenus(target) {
+    for (const menu of this.root.querySelectorAll(".menu[open]")) {
+      if (menu.contains(target)) continue;
+      const inside = menu.contains(this.root.activeElement);
+      menu.open = false;
+      if (inside) menu.querySelector("summary").focus();
+    }
   }
 
   buildStage() {
