@@ -16,6 +16,7 @@ MODULES = (
     "edits.js",
     "paper.js",
     "calipers.js",
+    "tiles.js",
     "stage.js",
     "navigator.js",
     "median.js",

@@ -8,6 +8,7 @@ import { MM_PER_S } from "./layouts.js";
 const TIME_STEPS = [1, 5, 25, 250, 1500, 15000, 90000];
 const VALUE_STEPS = [1, 5, 10, 50];
 const MIN_GAP_PX = 2.6;
+const EDGE_PX = 6;
 const POINTS_PER_PX = 2.5; // with more samples per pixel, only the lowest and the highest of each are drawn
 export const BEAT_LETTERS = {
   premature_ventricular: "V",
@@ -49,13 +50,17 @@ export function drawGrid(ctx, view) {
 /** The trace of a panel. */
 export function drawTrace(ctx, view, panel, lead, colour, dash) {
   const { camera } = view;
-  const [from, to] = view.visible(panel);
-  if (to <= from) return;
   const perSecond = MM_PER_S * camera.kx;
+  const edge = EDGE_PX / perSecond; // a little more than is seen, so that no line ends in sight
+  const [seenFrom, seenTo] = view.visible(panel);
+  const [from, to] = [Math.max(panel.t0, seenFrom - edge), Math.min(panel.t1, seenTo + edge)];
+  if (to <= from) return;
   const perMv = panel.mmPerMv * camera.ky;
   const zeroY = (panel.y - camera.y) * camera.ky;
   const y = (step) => zeroY - (step * lead.scale + lead.offset - panel.zero) * perMv;
   const x = (sample) => (panel.x - camera.x) * camera.kx + (sample / lead.fs - panel.t0) * perSecond;
+  const reach = lead.extremes(from * lead.fs, Math.max(1, (to - from) * lead.fs), 1);
+  if (reach[0] > reach[1] || y(reach[0]) < -EDGE_PX || y(reach[1]) > view.height + EDGE_PX) return;
   ctx.beginPath();
   let pen = false;
   const perPixel = lead.fs / perSecond / view.ratio; // samples per pixel of the screen

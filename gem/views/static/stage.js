@@ -7,6 +7,7 @@ import { MM_PER_S, planOf } from "./layouts.js";
 import { drawBeatLetters, drawGrid, drawMarks, drawNames, drawPulses, drawQuality, drawTrace, BEAT_LETTERS } from "./paper.js";
 import { drawCaliper } from "./calipers.js";
 import { leadsOf } from "./signal.js";
+import { Tiles } from "./tiles.js";
 
 const MAX_PX_PER_MM = 60;
 const NARROW_PX = 620; // of the stage: a page would be too small to read, so a part of it is shown
@@ -46,6 +47,8 @@ export class Stage {
     this.frame = 0;
     this.frames = 0; // drawn so far, for the benchmark
     this.image = null;
+    this.paper = new Tiles(drawGrid);
+    this.traces = new Tiles(drawTraces);
     listen(this);
     this.resizing = new ResizeObserver(() => this.resized());
     this.resizing.observe(this.element);
@@ -72,6 +75,7 @@ export class Stage {
     const same = this.plan && this.plan.name === name;
     this.plan = planOf(name, this.scene, wish);
     this.overlay = wish.overlay;
+    this.forget();
     for (const panel of this.plan.panels) {
       const lead = this.leads.get(panel.lead);
       if (panel.zero === null && lead) panel.zero = lead.median(Math.round(panel.t0 * lead.fs), Math.round(panel.t1 * lead.fs));
@@ -82,6 +86,12 @@ export class Stage {
     if (same && before !== null) this.camera.x = before - this.width / this.camera.kx / 2;
     this.hold();
     this.draw();
+  }
+
+  /** What was drawn before does not hold any more: another layout, other colours. */
+  forget() {
+    this.paper.clear();
+    this.traces.clear();
   }
 
   panels() {
@@ -143,6 +153,9 @@ export class Stage {
     const [w, ht] = [this.width / camera.kx, this.height / camera.ky];
     camera.x = w >= plan.width ? (plan.width - w) / 2 : clamp(camera.x, 0, plan.width - w);
     camera.y = ht >= plan.height ? (plan.height - ht) / 2 : clamp(camera.y, 0, plan.height - ht);
+    // at whole pixels of the screen, so that squares that were drawn before fit
+    camera.x = Math.round(camera.x * camera.kx * this.ratio) / (camera.kx * this.ratio);
+    camera.y = Math.round(camera.y * camera.ky * this.ratio) / (camera.ky * this.ratio);
   }
 
   /** @param {number} factor above 1 is nearer @param {number} x the point of the stage that stays, px */
@@ -264,7 +277,7 @@ export class Stage {
       ctx.fillRect(0, 0, this.width, this.height);
       const { x, y, kx, ky } = this.camera;
       if (this.image.complete) ctx.drawImage(this.image, -x * kx, -y * ky, plan.width * kx, plan.height * ky);
-    } else drawGrid(ctx, this);
+    } else this.paper.draw(ctx, this);
     drawQuality(ctx, this, this.quality);
     for (const [a, b] of this.bands) {
       drawMarks(ctx, this, plan.panels.map((panel) => this.boxOf(panel, a, b)).filter((box) => box && box.x1 > 0 && box.x0 < this.width));
@@ -275,14 +288,7 @@ export class Stage {
       drawMarks(ctx, this, panels.map((panel) => this.boxOf(panel, this.wave.onset_s, this.wave.offset_s)).filter(Boolean), true);
     }
     if (plan.name !== "picture" || this.traceOverPicture) {
-      plan.panels.forEach((panel, number) => {
-        const box = this.boxOf(panel);
-        const lead = this.leads.get(panel.lead);
-        if (!lead || box.x1 < 0 || box.x0 > this.width || box.y1 < -100 || box.y0 > this.height + 100) return;
-        const { series } = colours;
-        const colour = plan.name === "picture" ? colours.edge : this.overlay ? series[number % series.length] : colours.trace;
-        drawTrace(ctx, this, panel, lead, colour, this.overlay && number >= series.length ? [5, 3] : null);
-      });
+      this.traces.draw(ctx, this);
       drawPulses(ctx, this);
       if (plan.name !== "picture") drawNames(ctx, this, this.quality);
     }
@@ -294,6 +300,19 @@ export class Stage {
     this.resizing.disconnect();
     cancelAnimationFrame(this.frame);
   }
+}
+
+/** All traces that a view of the paper shows. */
+function drawTraces(ctx, view) {
+  const { series } = view.colours;
+  view.plan.panels.forEach((panel, number) => {
+    const lead = view.leads.get(panel.lead);
+    const box = view.boxOf(panel);
+    if (!lead || box.x1 < 0 || box.x0 > view.width) return;
+    const one = view.plan.name === "picture" ? view.colours.edge : view.colours.trace;
+    const colour = view.overlay ? series[number % series.length] : one;
+    drawTrace(ctx, view, panel, lead, colour, view.overlay && number >= series.length ? [5, 3] : null);
+  });
 }
 
 function listen(stage) {

@@ -521,6 +521,7 @@ class View {
     this.colours = coloursOf(this.outer);
     if (!this.stage) return;
     this.stage.colours = this.colours;
+    this.stage.forget();
     this.stage.draw();
     if (this.navigator.lead) this.navigator.set(this.navigator.lead, this.scene.record.duration_s, this.colours);
   }
