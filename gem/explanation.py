@@ -6,8 +6,8 @@ Data only: ``gem.explaining`` makes it, and ``gem.views`` shows it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,31 @@ class Explanation:
         verdicts = [claim.verdict for claim in self.claims if claim.origin == origin]
         return {name: verdicts.count(name) for name in VERDICTS}
 
+    def edited(self, boundaries: Mapping[str, float | None]) -> Explanation:
+        """The same text, held against the measurement with boundaries moved by hand.
+
+        Findings, verdicts and evidence follow the moved boundaries. The words stay as they were written, so a number
+        that was inserted from the measurement before may now be contradicted.
+
+        Args:
+            boundaries: as for ``grounding.Measurement.edited``: name -> ms after the R of the median beat.
+
+        Raises:
+            EcgError: the boundaries can't be moved so.
+
+        Example:
+            >>> import gem, grounding
+            >>> said = gem.explain(grounding.sample_path("ptbxl_13"), text="QRS 100 ms.")
+            >>> wider = said.edited({"qrs_offset": said.measurement.boundaries["qrs_offset"] + 40})
+            >>> said.statements[0].verdict, wider.statements[0].verdict
+            ('supported', 'contradicted')
+        """
+        measurement = self.measurement.edited(boundaries)
+        claims = grounding.check(self.text, measurement)
+        statements = tuple(_checked_again(part, claims, self.measurement, measurement) for part in self.statements)
+        findings = tuple(grounding.find(measurement))
+        return replace(self, statements=statements, measurement=measurement, findings=findings)
+
     @property
     def verdict_line(self) -> str:
         """The verdict in one line, separately for what was asserted and what was inserted from the measurement."""
@@ -118,6 +143,8 @@ class Explanation:
             counts = self.verdict_of(origin)
             details = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
             parts.append(f"{sum(counts.values())} claims {about}" + (f" ({details})" if details else ""))
+        if self.measurement.edits:
+            parts.append(f"moved by hand since: {', '.join(map(str, self.measurement.edits))}")
         return f"Checked against the recording: {'; '.join(parts)}."
 
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
@@ -217,6 +244,37 @@ class Explanation:
 
     def __repr__(self) -> str:
         return f"Explanation({self.record_id!r}, {len(self.statements)} statements, {self.verdict})"
+
+
+def _checked_again(statement: Statement, claims: Sequence[Claim], before: Measurement, after: Measurement) -> Statement:
+    """A statement with the claims that the checker now found in it, and with its evidence as it now is.
+
+    Args:
+        statement: of an explanation.
+        claims: of the whole text.
+        before: what the statement was held against.
+        after: what the claims were held against.
+    """
+    origins = {(claim.start, claim.end): claim.origin for claim in statement.claims}
+    within = tuple(
+        replace(claim, origin=origins.get((claim.start, claim.end), claim.origin))
+        for claim in claims
+        if statement.start <= claim.start < statement.end
+    )
+    if statement.kind in ("given", "unread"):
+        evidence = tuple(dict.fromkeys(part for claim in within for part in claim.evidence))
+        return replace(statement, claims=within, evidence=evidence, kind="given" if within else "unread")
+    return replace(
+        statement, claims=within, evidence=tuple(_evidence_now(part, before, after) for part in statement.evidence)
+    )
+
+
+def _evidence_now(evidence: Evidence, before: Measurement, after: Measurement) -> Evidence:
+    try:
+        same = evidence == before.evidence(evidence.quantity)
+    except KeyError:  # not a global value: a moved boundary does not change it
+        return evidence
+    return after.evidence(evidence.quantity) if same else evidence
 
 
 def statement_dict(statement: Statement) -> dict[str, Any]:

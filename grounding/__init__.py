@@ -14,7 +14,7 @@ from .evidence import Claim, Evidence, Finding
 
 if TYPE_CHECKING:
     from .criteria import find
-    from .measurement import Measurement, hrv, measure, measure_many, measure_parts
+    from .measurement import Edit, Measurement, MedianBeat, hrv, measure, measure_many, measure_parts, median_beat
     from .paper import render
     from .readers import read_record, sample_path
     from .record import STANDARD_LEADS, ECGRecord
@@ -29,6 +29,9 @@ _ROOMS = {
     "measure_many": "measurement",
     "measure_parts": "measurement",
     "Measurement": "measurement",
+    "Edit": "measurement",
+    "MedianBeat": "measurement",
+    "median_beat": "measurement",
     "hrv": "measurement",
     "read_record": "readers",
     "sample_path": "readers",
@@ -57,9 +60,11 @@ __all__ = [
     "EcgFormatError",
     "EcgRegistryError",
     "EcgSignalError",
+    "Edit",
     "Evidence",
     "Finding",
     "Measurement",
+    "MedianBeat",
     "__version__",
     "check",
     "find",
@@ -67,6 +72,7 @@ __all__ = [
     "measure",
     "measure_many",
     "measure_parts",
+    "median_beat",
     "read_record",
     "render",
     "sample_path",

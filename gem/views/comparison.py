@@ -7,7 +7,7 @@ from html import escape
 from string import Template
 from typing import Any, Protocol
 
-from .html import TEMPLATES, VERDICT_SIGNS
+from .html import TEMPLATES, VERDICT_SIGNS, document
 
 
 class Compared(Protocol):
@@ -32,9 +32,7 @@ def page(comparison: Compared) -> str:
     Args:
         comparison: what to show.
     """
-    return Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8")).substitute(
-        title=escape(comparison.record_id), mark="gem-comparison", body=fragment(comparison)
-    )
+    return document(comparison.record_id, "gem-comparison", fragment(comparison))
 
 
 def fragment(comparison: Compared) -> str:

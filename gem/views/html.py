@@ -1,9 +1,14 @@
-"""One self-contained HTML page without scripts: the ECG with its evidence marked, the text, the measurements."""
+"""One self-contained HTML page: the ECG with its evidence marked, the text, the measurements.
+
+With scripts it is the view of ``gem/views/static``; without them, in print and in notebooks it is ``fragment``.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 import zlib
 from collections.abc import Sequence
 from html import escape
@@ -17,6 +22,7 @@ from grounding.paper import Box, PageLayout, draw
 
 from .files import mark
 from .measured import quality_lines, rows, source_line
+from .scripts import STATIC, bundle
 
 if TYPE_CHECKING:
     from grounding import ECGRecord
@@ -33,6 +39,7 @@ KINDS = {
     "unread": "no claim was read in it",
 }
 MAX_PROOF_LINES = 6
+START = (STATIC / "page.js").read_text(encoding="utf-8")  # mounts the view
 
 
 def page(explanation: Shown) -> str:
@@ -41,9 +48,43 @@ def page(explanation: Shown) -> str:
     Args:
         explanation: what to show.
     """
-    return Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8")).substitute(
-        title=escape(explanation.record_id), mark=mark(explanation), body=fragment(explanation)
+    from .scene import scene  # it takes its words from here
+
+    made = scene(explanation)
+    if made["picture"]:
+        made["picture"]["href"] = ""  # it is in the fragment
+    data = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    script = bundle() + START
+    scripts = f'<script type="application/json" id="gem-scene">{_inert(data)}</script>\n<script type="module">{script}</script>'
+    return document(explanation.record_id, mark(explanation), fragment(explanation), scripts, script)
+
+
+def document(title: str, page_mark: str, body: str, scripts: str = "", script: str = "") -> str:
+    """A document of its own, which fetches nothing and runs no script but the one that is named.
+
+    Args:
+        title: of the document.
+        page_mark: see ``gem.views.files.mark``.
+        body: its HTML.
+        scripts: script elements.
+        script: the text of the only one that may run.
+    """
+    allowed = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" if script else "'none'"
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
+    return (
+        Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8"))
+        .substitute(title=escape(title), mark=page_mark, body=body, scripts=scripts, policy=policy)
+        .encode(errors="replace")
+        .decode()
+    )
+
+
+def _inert(data: str) -> str:
+    """JSON that no reader of HTML takes for markup."""
+    return data.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def fragment(explanation: Shown) -> str:
@@ -128,7 +169,7 @@ def _figure(key: str, explanation: Shown) -> str:
     )
     alt = escape(_alt(explanation, record))
     return (
-        f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
+        f'<figure><svg viewBox="0 0 {width} {height}" role="group" aria-label="{alt}">'
         f'<image href="data:image/{kind};base64,{data}" width="{width}" height="{height}"/>{marks}</svg>'
         "<figcaption>Numbers on the paper belong to the statements below. "
         "Point at a statement, or select its number, to see all of its evidence.</figcaption></figure>"

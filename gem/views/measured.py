@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grounding import STANDARD_LEADS, EcgError, Evidence
 from grounding.criteria.language import quantity_words
+from grounding.measurement.edits import MOVED
 
 if TYPE_CHECKING:
     from grounding import Measurement
@@ -78,7 +79,9 @@ def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
             evidence = measurement.evidence(quantity)
         except KeyError:
             continue
-        out.append((name, shown(evidence), place(evidence) if evidence.value is not None else evidence.reason or ""))
+        where = place(evidence) if evidence.value is not None else evidence.reason or ""
+        moved = evidence.method.partition("; before that ")[0] if evidence.method.startswith(MOVED) else ""
+        out.append((name, shown(evidence), f"{where}; {moved}" if moved else where))
     return out
 
 

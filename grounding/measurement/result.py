@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,20 @@ from .._version import __version__
 from ..errors import EcgFormatError
 from ..evidence import Evidence
 from ..signal.quality import QUALITY_COLUMNS
+from .edits import (
+    BETWEEN,
+    BOUNDARIES,
+    Edit,
+    affected_by,
+    boundaries_of,
+    check_order,
+    checked_changes,
+    edited_beats,
+    edited_intervals,
+    explained,
+    same_place,
+)
+from .plain import plain, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,6 +143,8 @@ class Measurement:
         methods: name of a value -> how it was measured.
         age: of the patient, years, if it is in the record.
         sex: ``"female"`` or ``"male"``, if it is in the record.
+        edits: boundaries that a person moved, see ``edited``; empty where all was measured.
+        measured: what was measured before the first edit; ``None`` where there are no edits. ``original`` gives it.
         derived: a cache for what is computed from this measurement, such as its assessment; not part of ``to_dict`` and
             not pickled.
     """
@@ -155,6 +170,8 @@ class Measurement:
     has_millivolts: bool = True
     age: float | None = None
     sex: str | None = None
+    edits: tuple[Edit, ...] = ()
+    measured: Measurement | None = field(default=None, repr=False)
     derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,6 +181,84 @@ class Measurement:
     def axis(self) -> float | None:
         """Frontal QRS axis, degrees, or ``None`` (see ``reasons["axis"]``)."""
         return self.axes.get("qrs")
+
+    @property
+    def original(self) -> Measurement:
+        """What was measured, before any boundary was moved by hand."""
+        return self if self.measured is None else self.measured
+
+    @property
+    def boundaries(self) -> dict[str, float | None]:
+        """The boundaries that the global intervals lie between, in ms after the R of the median beat.
+
+        ``p_onset p_offset qrs_onset qrs_offset t_offset``; negative before R, ``None`` where not measurable.
+        """
+        source = self.original
+        onset, r_sample = source._beat_column("qrs_onset"), source._beat_column("r_sample")
+        usual = source.usual
+        out = boundaries_of(source.intervals, onset[usual], r_sample[usual], self.fs)
+        return out | {edit.boundary: edit.to_ms for edit in self.edits}
+
+    def edited(self, boundaries: Mapping[str, float | None]) -> Measurement:
+        """The measurement with boundaries moved by hand.
+
+        The intervals that rest on a moved boundary are computed again, all others stay as they are. The boundary moves
+        in all beats on which intervals were measured, so that evidence points at its new place. Extents, amplitudes,
+        rhythm and the boundaries of single leads (``waves``) stay as they were measured, and a value that a person set
+        has no ``uncertainty``.
+
+        Args:
+            boundaries: name, as in ``boundaries`` -> its new place, ms after the R of the median beat; ``None`` says
+                that it can't be told. Earlier edits are kept; a boundary that is moved back to where it was measured
+                is no longer edited.
+
+        Returns:
+            A measurement with ``edits``, and with ``methods`` that tell them; ``original`` once nothing is edited.
+
+        Raises:
+            EcgError: no boundary has that name, the place is no number or beyond the beat, boundaries would not be in
+                order or R would be outside its QRS, or no beat was found.
+
+        Example:
+            >>> from grounding import measure, read_record, sample_path
+            >>> m = measure(read_record(sample_path()))
+            >>> wider = m.edited({"qrs_offset": m.boundaries["qrs_offset"] + 20})
+            >>> round(wider.intervals["qrs"] - m.intervals["qrs"], 6), wider.original is m
+            (20.0, True)
+        """
+        source = self.original
+        changes = checked_changes(boundaries, self.record_id)
+        measured = source.boundaries
+        wanted = {edit.boundary: edit.to_ms for edit in self.edits} | changes
+        edits = tuple(
+            Edit(name, measured[name], wanted[name])
+            for name in BOUNDARIES
+            if name in wanted and not same_place(measured[name], wanted[name])
+        )
+        if not edits:
+            return source
+        moved = [edit.boundary for edit in edits]
+        places = measured | {edit.boundary: edit.to_ms for edit in edits}
+        beats = edited_beats(source.beats, edits, source.usual, self.fs, self.record_id)
+        check_order(places, source.intervals.get("rr"), self.record_id)
+        affected = affected_by(moved)
+        intervals = edited_intervals(source.intervals, places, moved)
+        reasons = dict(source.reasons)
+        for name in affected:
+            if intervals[name] is not None:
+                reasons.pop(name, None)
+            elif source.intervals.get(name) is not None:
+                reasons[name] = "a person said that its boundary can't be told"
+        return replace(
+            source,
+            intervals=intervals,
+            beats=beats,
+            reasons=reasons,
+            methods=explained(source.methods, edits),
+            uncertainty={name: value for name, value in source.uncertainty.items() if name not in affected},
+            edits=edits,
+            measured=source,
+        )
 
     def evidence(self, quantity: str) -> Evidence:
         """The evidence of a global value.
@@ -208,13 +303,9 @@ class Measurement:
 
     def _place(self, quantity: str) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
         """Indices of the beats that a global value was read from, and their spans in seconds."""
-        columns = {
-            "pr": ("p_onset", "qrs_onset"),
-            "p": ("p_onset", "p_offset"),
-            "qrs": ("qrs_onset", "qrs_offset"),
-            "qt": ("qrs_onset", "t_offset"),
-            "axis": ("qrs_onset", "qrs_offset"),
-        }
+        if quantity.startswith("axis") and self.measured is not None:
+            return self.measured._place(quantity)  # a moved boundary does not change the axis
+        columns = {**BETWEEN, "axis": BETWEEN["qrs"]}
         key = "qt" if quantity.startswith("qtc") else quantity
         if key not in columns or not len(self.beats):
             return (), ((0.0, round(self.duration_s, 3)),)
@@ -226,16 +317,24 @@ class Measurement:
         return places[key]
 
     def _place_of(self, columns: tuple[str, str]) -> tuple[tuple[int, ...], tuple[tuple[float, float], ...]]:
-        if "usual_beats" not in self.derived:
-            whole = ~(np.isnan(self._beat_column("qrs_onset")) | np.isnan(self._beat_column("t_offset")))
-            self.derived["usual_beats"] = usual_beats(self.beats["type"].tolist(), whole)
         first, last = (self._beat_column(name) for name in columns)
-        kept = self.derived["usual_beats"] & ~np.isnan(first) & ~np.isnan(last)
+        kept = self.usual & ~np.isnan(first) & ~np.isnan(last)
         spans = tuple(
             (round(a / self.fs, 3), round(b / self.fs, 3))
             for a, b in zip(first[kept].tolist(), last[kept].tolist(), strict=True)
         )
         return tuple(map(int, self._beat_column("beat")[kept].tolist())), spans
+
+    @property
+    def usual(self) -> NDArray[np.bool_]:
+        """(beats,) those on which intervals are measured; a moved boundary does not change which they are."""
+        if self.measured is not None:
+            return self.measured.usual
+        if "usual_beats" not in self.derived:
+            whole = ~(np.isnan(self._beat_column("qrs_onset")) | np.isnan(self._beat_column("t_offset")))
+            self.derived["usual_beats"] = usual_beats(self.beats["type"].tolist(), whole)
+        usual: NDArray[np.bool_] = self.derived["usual_beats"]
+        return usual
 
     def _beat_column(self, name: str) -> NDArray[np.float64]:
         """A column of ``beats`` as numbers, (beats,), NaN where there is none; it is converted once."""
@@ -246,6 +345,8 @@ class Measurement:
 
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
         """A JSON-ready dictionary, in which NaN is ``None``.
+
+        If a boundary was moved by hand, ``edits`` names it, and ``measured`` has what that changed, as it was before.
 
         Args:
             tables: include the tables with a row per beat: ``beats``, ``waves``, ``lead_features``.
@@ -269,7 +370,7 @@ class Measurement:
             "methods": dict(self.methods),
             "version": __version__,
         }
-        out = {key: _plain(value) for key, value in out.items()}
+        out = {key: plain(value) for key, value in out.items()}
         out |= {"quality": rows_of(self.quality), "lead_summary": rows_of(self.lead_summary)}
         if tables:
             out |= {
@@ -277,6 +378,10 @@ class Measurement:
                 "waves": rows_of(self.waves),
                 "lead_features": rows_of(self.lead_features),
             }
+        if self.measured is not None:
+            before = self.measured.to_dict(tables=False) | ({"beats": rows_of(self.measured.beats)} if tables else {})
+            out["edits"] = [edit.to_dict() for edit in self.edits]
+            out["measured"] = {name: value for name, value in before.items() if value != out[name]}
         return out
 
     @classmethod
@@ -314,7 +419,11 @@ class Measurement:
             frames["quality"]["issues"] = [tuple(issues) for issues in frames["quality"]["issues"]]
             spans = [tuple(map(tuple, spans)) for spans in frames["quality"]["unusable_spans_s"]]
             frames["quality"]["unusable_spans_s"] = pd.Series(spans, dtype=object)
+            edits = tuple(Edit.from_dict(part) for part in data.get("edits", ()))
+            before = {name: value for name, value in data.items() if name not in ("edits", "measured")}
             return cls(
+                edits=edits,
+                measured=cls.from_dict({**before, **data["measured"]}) if edits else None,
                 record_id=data["record_id"],
                 fs=float(data["fs_hz"]),
                 leads=tuple(data["leads"]),
@@ -349,7 +458,8 @@ class Measurement:
             for name in ("pr", "qrs", "qt")
         )
         rate, axis = show(self.heart_rate, "bpm"), show(self.axis, "deg")
-        return f"Measurement({self.record_id!r}, rate {rate}, {values}, axis {axis}, {len(self.beats)} beats)"
+        moved = f", moved by hand: {', '.join(edit.boundary for edit in self.edits)}" if self.edits else ""
+        return f"Measurement({self.record_id!r}, rate {rate}, {values}, axis {axis}, {len(self.beats)} beats{moved})"
 
 
 def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -368,39 +478,3 @@ def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bo
     normal = kinds == "normal"
     enough = (normal & whole).sum() >= ENOUGH_NATIVE if (kinds == "paced").any() else normal.any()
     return normal if enough else np.ones(len(kinds), bool)
-
-
-def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON-ready dictionaries, in which NaN is ``None``; column by column, as that is faster.
-
-    Args:
-        table: with columns of different names.
-    """
-    names = [str(name) for name in table.columns]
-    columns = [_plain_values(part) for _, part in table.items()]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _plain_values(column: pd.Series[Any]) -> list[Any]:
-    values: list[Any] = column.tolist()
-    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
-    if kind == "f":
-        for row in np.flatnonzero(~np.isfinite(column.to_numpy())).tolist():
-            values[row] = None
-        return values
-    if kind in ("i", "u", "b"):
-        return values
-    return [value if type(value) is str else _plain(value) for value in values]
-
-
-def _plain(value: Any) -> Any:
-    """Convert to what JSON can represent."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item") and not isinstance(value, str):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

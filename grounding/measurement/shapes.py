@@ -69,19 +69,27 @@ def segments(signal: NDArray[np.float32], rows: NDArray[np.intp], begins: Lead, 
         yield Segments(chosen, values, at < length[:, None], first, length)
 
 
-def median_beats(leads: NDArray[np.float32], onsets: NDArray[np.intp], fs: float) -> Lead | None:
+def median_beats(
+    leads: NDArray[np.float32],
+    onsets: NDArray[np.intp],
+    fs: float,
+    before_s: float = BEFORE_S,
+    after_s: float = AFTER_S,
+) -> Lead | None:
     """The sample-wise median of beats aligned at the QRS onset, relative to the level before the onset.
 
     Args:
         leads: (leads, samples).
         onsets: (n,) QRS onsets, samples.
         fs: sampling rate, Hz.
+        before_s: what is taken before the onset, s.
+        after_s: what is taken after it, s.
 
     Returns:
-        (leads, samples) from ``BEFORE_S`` before the onset to ``AFTER_S`` after it; ``None`` where no beat fits
+        (leads, samples) from ``before_s`` before the onset to ``after_s`` after it; ``None`` where no beat fits
         completely into the recording.
     """
-    before, after = int(BEFORE_S * fs), int(AFTER_S * fs)
+    before, after = int(before_s * fs), int(after_s * fs)
     onsets = onsets[(onsets >= before) & (onsets + after <= leads.shape[1])]
     if len(onsets) == 0:
         return None

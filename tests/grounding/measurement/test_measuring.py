@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 import grounding
 from grounding.delineation import delineators
 from grounding.delineation.fusion import steepness
+from grounding.measurement.plain import rows_of
 from grounding.measurement.result import (
     BEAT_COLUMNS,
     INTERVALS,
     LEAD_FEATURE_COLUMNS,
     LEAD_SUMMARY_COLUMNS,
     WAVE_COLUMNS,
-    rows_of,
 )
 
 MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"

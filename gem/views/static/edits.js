@@ -1,0 +1,82 @@
+/**
+ * Boundaries moved by hand: what follows from them as long as no Python is there to measure again.
+ */
+
+/** Intervals (ms) and the boundaries between which they lie: [from, to]. */
+const BETWEEN = {
+  pr: ["p_onset", "qrs_onset"],
+  p: ["p_onset", "p_offset"],
+  qrs: ["qrs_onset", "qrs_offset"],
+  qt: ["qrs_onset", "t_offset"],
+};
+const CORRECTIONS = {
+  qtc_bazett: (qt, rr) => qt / Math.sqrt(rr / 1000),
+  qtc_fridericia: (qt, rr) => qt / Math.cbrt(rr / 1000),
+  qtc_framingham: (qt, rr) => qt + 154 * (1 - rr / 1000),
+  qtc_hodges: (qt, rr) => qt + 1.75 * (60000 / rr - 60),
+};
+
+export const BOUNDARY_NAMES = {
+  p_onset: "P onset",
+  p_offset: "P end",
+  qrs_onset: "QRS onset",
+  qrs_offset: "QRS end",
+  t_offset: "T end",
+};
+
+/**
+ * Intervals after boundaries were moved. A boundary that is moved by 20 ms changes its intervals by 20 ms.
+ * @param {object} scene as it was measured
+ * @param {Object<string, number>} moved boundary -> ms after the R
+ * @returns {Object<string, number>} those that change
+ */
+export function recomputed(scene, moved) {
+  const was = scene.median.boundaries;
+  const out = {};
+  const shift = (name) => (name in moved ? moved[name] - was[name] : 0);
+  for (const [name, [from, to]] of Object.entries(BETWEEN)) {
+    const change = shift(to) - shift(from);
+    if (change && scene.intervals[name] !== null) out[name] = scene.intervals[name] + change;
+  }
+  const rr = scene.intervals.rr;
+  if ("qt" in out && rr) {
+    for (const [name, corrected] of Object.entries(CORRECTIONS)) {
+      const value = scene.intervals[name];
+      if (value !== null && value !== undefined) {
+        out[name] = value + corrected(out.qt, rr) - corrected(scene.intervals.qt, rr);
+      }
+    }
+  }
+  return out;
+}
+
+/** Whether what was said rests on one of these quantities. */
+export function restsOn(evidence, quantities) {
+  return evidence.some((part) => part.quantity in quantities);
+}
+
+/** Where each boundary was before any of it was moved. */
+export function originals(scene) {
+  const out = { ...scene.median.boundaries };
+  for (const edit of scene.edits) out[edit.boundary] = edit.from_ms;
+  return out;
+}
+
+/**
+ * The edits as a file: what was moved, from where, what follows, and on which measurement it was done.
+ * @returns {object} JSON-ready
+ */
+export function provenance(scene, moved, intervals, measuredAgain) {
+  const from = originals(scene);
+  return {
+    kind: "gem-ecg edits",
+    record_id: scene.record.id,
+    made_by: scene.made_by,
+    edited_at: new Date().toISOString(),
+    method: "boundary moved by hand in the view",
+    reference: "ms after the R of the median beat",
+    intervals_by: measuredAgain ? "gem-ecg, measured again" : "the page; verdicts were not checked again",
+    edits: Object.entries(moved).map(([boundary, to]) => ({ boundary, from_ms: from[boundary], to_ms: to })),
+    intervals_ms: { ...scene.intervals, ...intervals },
+  };
+}

@@ -1,0 +1,520 @@
+"""The view in a real browser, on real recordings: what a reader points at, drags and types does what it says."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import gem
+import grounding
+from gem.views.scene import scene
+from gem.views.scripts import STATIC, bundle
+
+STAGE = "document.querySelector('#gem-view').view.stage"
+# pixels of the trace
+INK = f"""(() => {{ const {{ canvas }} = {STAGE};
+const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {{ willReadFrequently: true }});
+copy.drawImage(canvas, 0, 0);
+const {{ data }} = copy.getImageData(0, 0, canvas.width, canvas.height);
+let found = 0;
+for (let i = 0; i < data.length; i += 4) found += Math.max(data[i], data[i + 1], data[i + 2]) < 110;
+return found; }})()"""
+LEAD = 1  # of twelve rows: II
+
+
+@pytest.fixture
+def page(opened: Callable[..., Any], saved: Path) -> Any:
+    return opened(saved)
+
+
+@pytest.fixture
+def mounted(opened: Callable[..., Any]) -> Callable[..., Any]:
+    """Mounts a scene in an empty page, with a host whose ``edit`` is a Python function, if one is given."""
+
+    def mount(made: dict[str, Any], edit: Callable[..., Any] | None = None, **options: Any) -> Any:
+        page = opened(None, **options)
+        page.set_content("<!DOCTYPE html><html lang=en><title>x</title><main id=gem-view></main>")
+        page.add_script_tag(content=bundle() + "\nwindow.mount = mount;", type="module")
+        page.wait_for_function("() => Boolean(window.mount)")
+        if edit is not None:
+            page.expose_function("editInPython", edit)
+        page.evaluate(
+            """made => { const place = document.getElementById("gem-view");
+            place.view = window.mount(place, made, window.editInPython ? { edit: window.editInPython } : {}); }""",
+            made,
+        )
+        return page
+
+    return mount
+
+
+def camera(page: Any) -> dict[str, float]:
+    return page.evaluate(f"(() => {{ {STAGE}.paint(); return {STAGE}.camera; }})()")
+
+
+def pixels(page: Any) -> NDArray[np.int64]:
+    """(height, width, 3) of the ECG, as the screen shows it."""
+    shot = page.locator(".stage canvas").screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+
+
+def layout(page: Any, name: str) -> dict[str, float]:
+    page.get_by_label("Layout").select_option(name)
+    page.mouse.move(1, 1)  # no hover over the ECG
+    return camera(page)
+
+
+def drag(page: Any, start: tuple[float, float], by: tuple[float, float]) -> None:
+    """From a point of the stage."""
+    box = page.locator(".stage").bounding_box()
+    x, y = box["x"] + start[0], box["y"] + start[1]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + by[0] / 2, y + by[1] / 2)
+    page.mouse.move(x + by[0], y + by[1])
+    page.mouse.up()
+
+
+def dark_ink(image: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where the trace is: (height, width)."""
+    return np.asarray(image.max(axis=2) < 110)
+
+
+def row_of(view: dict[str, float], row: int) -> tuple[int, int]:
+    """Top and bottom of a row of the 12 x 1 layout, px."""
+    return round((5 + 15 * row - view["y"]) * view["ky"]), round((20 + 15 * row - view["y"]) * view["ky"])
+
+
+def test_calipers_read_200_ms_and_half_a_millivolt_over_five_millimetres(page: Any) -> None:
+    """The millimetres are those of the printed grid, found in the picture."""
+    layout(page, "lead")
+    page.evaluate(f"{STAGE}.zoom(1.7, 0, 0)")
+    camera(page)
+    image = pixels(page)
+    red_less_blue = np.median(image[..., 0] - image[..., 2], axis=0)  # of a column: the grid, not the trace
+    strength = np.convolve(red_less_blue - np.median(red_less_blue), np.ones(3), "same")
+    peaks = np.flatnonzero(strength > 34)
+    lines = [round(float(group.mean())) for group in np.split(peaks, np.flatnonzero(np.diff(peaks) > 4) + 1)]
+    steps = np.diff(lines)
+    assert len(lines) > 10
+    assert np.ptp(steps) <= 2, lines
+    page.get_by_label("Calipers: measure").click()
+    first = lines[3]
+    drag(page, (first + 0.5, 150), (float(lines[4] - first), 0))
+    reading = page.locator(".caliper output")
+    ms = float(reading.inner_text().split()[1])
+    assert ms == pytest.approx(200, abs=200 / steps.mean() + 1)  # a pixel
+    assert float(reading.inner_text().split("·")[1].split()[0]) == pytest.approx(60000 / ms, rel=0.005)
+    # a caliper that is taken at its end changes by that end
+    down = camera(page)["ky"] * 5
+    drag(page, (float(lines[4]) + 0.5, 150), (float(lines[5] - lines[4]), -down))
+    assert float(reading.inner_text().split()[1]) == pytest.approx(400, abs=400 / steps.mean() + 1)
+    assert "0.50 mV" in reading.inner_text()
+
+
+@pytest.mark.parametrize(("name", "lead"), [("3x4", "V5"), ("6x2", "aVF"), ("12x1", "V2"), ("rhythm", "II")])
+def test_calipers_measure_any_lead_in_any_layout(page: Any, name: str, lead: str) -> None:
+    layout(page, name)
+    box = page.evaluate(f"{STAGE}.boxOf({STAGE}.panels().find(panel => panel.lead === '{lead}'))")
+    page.get_by_label("Calipers: measure").click()
+    view = camera(page)
+    drag(page, (box["x0"] + 30, (box["y0"] + box["y1"]) / 2 + 2), (25 * 0.36 * view["kx"], 0))
+    said = page.locator(".caliper output").inner_text()
+    assert said.startswith(f"{lead}: 3")
+    assert float(said.split()[1]) == pytest.approx(360, abs=1)
+
+
+def test_calipers_march_out_by_pointer_keys_and_numbers(page: Any) -> None:
+    layout(page, "12x1")
+    page.get_by_label("Calipers: measure").click()
+    page.get_by_label("from (s)").fill("1.448")
+    page.get_by_label("length (ms)").fill("728")
+    page.get_by_label("length (ms)").press("Enter")
+    reading = page.locator(".caliper output")
+    assert "728 ms · 82 bpm" in reading.inner_text()
+    view = camera(page)
+    before = pixels(page)
+    page.get_by_label("march out").check()
+    camera(page)
+    top, bottom = row_of(view, LEAD)
+    changed = (np.abs(pixels(page) - before)[top + 2 : bottom - 26].sum(axis=2) > 60).mean(axis=0) > 0.3
+    lines = [(10 + 25 * (1.448 + 0.728 * k) - view["x"]) * view["kx"] for k in range(-1, 12) if k not in (0, 1)]
+    assert all(changed[int(x) - 1 : int(x) + 2].any() for x in lines)
+    assert changed.sum() <= 3 * len(lines)
+    page.locator(".stage").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert "748 ms" in reading.inner_text()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    assert "744 ms" in reading.inner_text()
+    page.keyboard.press("Escape")
+    assert page.evaluate(f"{STAGE}.caliper") is None
+
+
+def test_marks_of_a_statement_lie_on_its_waves_to_the_pixel(page: Any, explanation: gem.Explanation) -> None:
+    record = explanation.record
+    assert record is not None
+    view = layout(page, "12x1")
+    plain = pixels(page)
+    page.get_by_role("button", name="Statement 3: show").click()  # QRS 300 ms
+    page.mouse.move(1, 1)
+    camera(page)
+    marked = pixels(page)
+    tinted = np.abs(marked - plain).sum(axis=2) > 12
+    (part,) = explanation.statements[2].evidence
+    assert part.quantity == "qrs"
+    assert len(part.spans_s) == 13
+    for row, lead in enumerate(grounding.STANDARD_LEADS):
+        top, bottom = row_of(view, row)
+        light = plain[top + 1 : bottom - 2].min(axis=2) > 140  # no trace there
+        share = (tinted[top + 1 : bottom - 2] & light).sum(axis=0) / np.maximum(light.sum(axis=0), 1)
+        spans = [[(10 + 25 * second - view["x"]) * view["kx"] for second in span] for span in part.spans_s]
+        inside = {x for a, b in spans for x in range(int(np.ceil(a)) + 1, int(b) - 1)}
+        edges = {x for a, b in spans for edge in (a, b) for x in range(int(edge) - 1, int(edge) + 2)}
+        for x in np.flatnonzero(light.sum(axis=0) > 4):
+            assert x in edges or (share[x] > 0.9) == (int(x) in inside), (lead, x, share[x])
+        # and the drawn QRS lies in it: its largest deflection is where the samples have it
+        ink = dark_ink(plain[top:bottom])
+        signal = record.lead(lead)
+        for a, b in part.spans_s:
+            first, last = round(a * record.fs), round(b * record.fs)
+            level = float(np.median(signal))
+            peak = first + int(np.argmax(np.abs(signal[first:last] - level)))
+            if abs(signal[peak] - level) > 0.7 or abs(signal[peak] - level) < 0.3:
+                continue  # beyond its row, where other leads are drawn, or too low to tell
+            x0, x1 = (int((10 + 25 * second - view["x"]) * view["kx"]) for second in (a, b))
+            places = [np.flatnonzero(ink[:, x]) for x in range(x0, x1 + 1)]
+            reach = [0 if not len(place) else np.abs(place - (bottom - top) / 2).max() for place in places]
+            column = int((10 + 25 * peak / record.fs - view["x"]) * view["kx"]) - x0
+            assert max(reach[max(0, column - 1) : column + 2]) >= max(reach) - 1, (lead, a)
+
+
+def test_a_wave_lists_what_is_said_of_it(page: Any, explanation: gem.Explanation) -> None:
+    layout(page, "lead")
+    view = camera(page)
+    waves = explanation.measurement.waves
+    fs = explanation.measurement.fs
+    for wave, told, untold in (("P", "First-degree AV block", "QRS 300 ms"), ("QRS", "QRS 300 ms", "First-degree")):
+        row = waves[(waves.lead == "II") & (waves.wave == wave) & (waves.beat == 3)].iloc[0]
+        x = ((row.onset + row.offset) / 2 / fs * 25 - view["x"]) * view["kx"]
+        page.locator(".stage").click(position={"x": x, "y": 180})
+        about = page.get_by_label("What is said of the chosen wave")
+        assert f"II, beat 4, {wave}:" in about.inner_text()
+        assert told in about.inner_text()
+        assert untold not in about.inner_text()
+        assert page.locator(".statement.told").count() >= 1
+    about.get_by_role("button", name="3. QRS 300 ms").click()  # and back to the statement
+    assert page.locator(".statement.chosen").get_attribute("data-index") == "3"
+    # by keys: the next wave, and what is said of it, is told to a screen reader
+    page.locator(".stage").focus()
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    assert "beat" in page.locator("[role=status]").inner_text()
+    page.keyboard.press("l")
+    assert page.locator("[role=status]").inner_text().startswith(("III", "Lead III"))
+
+
+def test_statements_are_filtered_by_verdict(page: Any, explanation: gem.Explanation) -> None:
+    for verdict in ("contradicted", "unsupported", "not_checkable", "supported"):
+        page.locator(f".filters [data-verdict={verdict}]").click()
+        shown = [int(part.get_attribute("data-index")) for part in page.locator(".statement").all()]
+        wanted = [
+            k
+            for k, part in enumerate(explanation.statements, 1)
+            if verdict in {part.verdict, *(claim.verdict for claim in part.claims)}
+        ]
+        assert shown == wanted
+        assert shown
+    page.locator(".filters [data-verdict=supported]").click()
+    assert page.locator(".statement").count() == len(explanation.statements)
+
+
+def test_numbers_lead_to_the_measured_table_and_back(page: Any) -> None:
+    page.get_by_role("button", name="Statement 2: show").click()
+    page.locator(".statement.chosen .link", has_text="PR interval").click()
+    row = page.locator("tr.flash")
+    assert row.get_attribute("data-quantity") == "pr"
+    assert "245 ms" in row.inner_text()
+    page.locator("[data-quantity=qt] .link").click()
+    boxes = page.evaluate(f"{STAGE}.markBoxes()")
+    assert boxes
+    assert page.locator(".statement.chosen").count() == 0
+    page.get_by_role("button", name="first-degree AV block").click()
+    assert page.evaluate(f"{STAGE}.markBoxes()") != boxes
+
+
+def interval(page: Any, name: str) -> str:
+    return page.locator(f"[data-interval={name}]").inner_text()
+
+
+def move_boundary(page: Any, name: str, ms: float) -> None:
+    """Drag a boundary of the median beat."""
+    scale = page.evaluate("document.querySelector('#gem-view').view.median.scale")
+    handle = page.locator(f"[data-boundary={name}] rect")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + ms * scale / 2, y)
+    page.mouse.move(x + ms * scale, y)
+    page.mouse.up()
+
+
+def test_a_boundary_moved_by_20_ms_changes_pr_by_20_ms(page: Any, explanation: gem.Explanation) -> None:
+    """In a page without Python: intervals follow, and what rests on them is to be re-checked."""
+    pr, qrs = (explanation.measurement.intervals[name] for name in ("pr", "qrs"))
+    assert pr is not None
+    assert qrs is not None
+    assert interval(page, "pr") == f"PR {pr:.0f} ms"
+    move_boundary(page, "qrs_onset", 20)
+    edits = page.evaluate("document.querySelector('#gem-view').view.edits()")
+    assert edits["intervals_ms"]["pr"] == pytest.approx(pr + 20, abs=0.6)  # a tenth of a pixel is 0.1 ms
+    assert edits["intervals_ms"]["qrs"] == pytest.approx(qrs - 20, abs=0.6)
+    assert interval(page, "pr").startswith(f"PR {edits['intervals_ms']['pr']:.0f} ms (was {pr:.0f})")
+    recheck = [part.get_attribute("data-index") for part in page.locator(".statement:has(.recheck)").all()]
+    assert recheck == ["2", "3", "5"]
+    assert "moved by hand" in page.locator("[data-quantity=pr]").inner_text()
+    # the same by keys
+    page.locator("[data-boundary=p_onset]").focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Shift+ArrowLeft")
+    after = page.evaluate("document.querySelector('#gem-view').view.edits()")
+    assert after["intervals_ms"]["pr"] == pytest.approx(edits["intervals_ms"]["pr"] + 20, abs=0.2)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export edits").click()
+    saved = json.loads(Path(download.value.path()).read_text())
+    assert [edit["boundary"] for edit in saved["edits"]] == ["qrs_onset", "p_onset"]
+    assert saved["edits"][0]["from_ms"] == pytest.approx(explanation.measurement.boundaries["qrs_onset"], abs=0.01)
+    assert (saved["record_id"], saved["method"]) == ("ptbxl_102", "boundary moved by hand in the view")
+    for _ in range(3):
+        page.get_by_role("button", name="Undo").click()
+    assert interval(page, "pr") == f"PR {pr:.0f} ms"
+    assert page.locator(".recheck").count() == 0
+
+
+def test_with_python_the_verdict_follows_a_boundary(mounted: Callable[..., Any], explanation: gem.Explanation) -> None:
+    asked: list[dict[str, float]] = []
+
+    def edit(moved: dict[str, float]) -> dict[str, Any]:
+        asked.append(moved)
+        return scene(explanation.edited(moved) if moved else explanation)
+
+    page = mounted(scene(explanation), edit)
+    second = page.locator(".statement[data-index='2']")
+    assert "supported" in second.inner_text()
+    move_boundary(page, "p_onset", 60)
+    page.wait_for_function(
+        "document.querySelector('#gem-view').view.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')"
+    )
+    assert list(asked[-1]) == ["p_onset"]
+    again = explanation.edited(asked[-1])
+    assert again.measurement.intervals["pr"] == pytest.approx(explanation.measurement.intervals["pr"] - 60, abs=0.6)
+    assert interval(page, "pr").startswith(f"PR {again.measurement.intervals['pr']:.0f} ms (was ")
+    assert page.locator(".recheck").count() == 0
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function(
+        "!document.querySelector('#gem-view').view.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')"
+    )
+    assert asked[-1] == {}
+
+
+def test_an_edit_that_python_refuses_is_told_and_taken_back(
+    mounted: Callable[..., Any], explanation: gem.Explanation
+) -> None:
+    def refuse(moved: dict[str, float]) -> None:
+        raise ValueError("this recording is read-only")
+
+    page = mounted(scene(explanation), refuse)
+    before = interval(page, "pr")
+    move_boundary(page, "p_onset", 40)
+    page.get_by_role("alert").filter(has_text="read-only").wait_for()
+    assert interval(page, "pr") == before
+
+
+def test_wheel_pinch_and_keys_zoom_and_move(page: Any) -> None:
+    before = camera(page)
+    stage = page.locator(".stage")
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 100)
+    page.mouse.wheel(0, -200)  # the document's own wheel, until the ECG is chosen
+    assert camera(page)["kx"] == before["kx"]
+    stage.focus()
+    page.mouse.wheel(0, -400)
+    near = camera(page)
+    assert near["kx"] > 1.3 * before["kx"]
+    assert near["kx"] == near["ky"]
+    for x, key, at in (("x", "kx", 300), ("y", "ky", 100)):  # what is under the pointer stays there
+        assert near[x] + at / near[key] == pytest.approx(before[x] + at / before[key], abs=0.5)
+    drag(page, (300, 100), (-50, -20))
+    moved = camera(page)
+    assert (moved["x"] - near["x"]) * near["kx"] == pytest.approx(50, abs=1)
+    assert (moved["y"] - near["y"]) * near["ky"] == pytest.approx(20, abs=1)
+    page.keyboard.press("ArrowLeft")
+    assert camera(page)["x"] < moved["x"]
+    page.keyboard.press("-")
+    assert camera(page)["kx"] < moved["kx"]
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    assert camera(page) == pytest.approx(before)
+
+
+def test_two_fingers_zoom(opened: Callable[..., Any], saved: Path) -> None:
+    page = opened(saved, 375, 740, has_touch=True)
+    before = camera(page)
+    box = page.locator(".stage").bounding_box()
+    client = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *xs: float) -> None:
+        points = [{"x": box["x"] + x, "y": box["y"] + 120, "id": k} for k, x in enumerate(xs)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 130, 190)
+    for apart in (70, 90, 120):
+        touch("touchMove", 160 - apart / 2, 160 + apart / 2)
+    touch("touchEnd")
+    assert camera(page)["kx"] == pytest.approx(2 * before["kx"], rel=0.2)
+
+
+def test_leads_are_hidden_and_laid_over_each_other(page: Any) -> None:
+    page.locator("summary", has_text="Leads").click()
+    for name in ("aVR", "V6"):
+        page.get_by_label(name, exact=True).uncheck()
+    panels = page.evaluate(f"{STAGE}.panels().map(panel => panel.lead)")
+    assert "aVR" not in panels
+    assert "V6" not in panels
+    assert "V5" in panels
+    page.get_by_label("on one line").check()
+    ys = page.evaluate(f"[...new Set({STAGE}.panels().map(panel => panel.y))]")
+    assert len(ys) == 1
+    image = pixels(page)
+    for colour in ((0, 114, 178), (194, 90, 0), (0, 122, 90)):  # blue, orange, green: told apart without colour vision
+        assert (np.abs(image - colour).sum(axis=2) < 60).sum() > 100
+
+
+def test_every_layout_draws_every_record(mounted: Callable[..., Any]) -> None:
+    """Twelve leads, one lead, no voltages, samples that are missing, none at all."""
+    record = grounding.read_record(grounding.sample_path("ptbxl_413"))
+    holes = record.signal.copy()
+    holes[:, 1000:2000] = np.nan
+    holes[3] = np.nan
+    make = grounding.ECGRecord.from_array
+    records = [
+        record,
+        record.select(["V2"]),
+        make(holes, record.fs, record.leads),
+        make(record.signal * 100 + 7, record.fs, record.leads, units="adu"),
+        make(record.signal[:, :700], record.fs, record.leads),
+        make(record.signal + 900, record.fs, record.leads),  # a large offset
+    ]
+    made = [scene(one) for one in records] + [scene(grounding.measure(record))]
+    page = mounted(made[0])
+    for one in made:
+        names = page.evaluate(
+            """one => { const place = document.getElementById("gem-view"); place.view.destroy();
+            place.view = window.mount(place, one);
+            return place.view.stage ? [...place.view.layouts.options].map(option => option.value) : null; }""",
+            one,
+        )
+        if names is None:
+            assert "not drawn" in page.locator(".columns").inner_text()
+            continue
+        for name in names:
+            layout(page, name)
+            assert page.evaluate(INK) > 300, name
+
+
+def test_beats_are_told_by_type(mounted: Callable[..., Any]) -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_413"))
+    said = gem.explain(record, text="Premature ventricular contractions.")
+    types = said.measurement.beats["type"].value_counts()
+    page = mounted(scene(said))
+    button = page.get_by_role("button", name=f"premature ventricular {types['premature_ventricular']}")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert page.evaluate(f"{STAGE}.bands.length") == types["premature_ventricular"]
+    assert page.evaluate(f"{STAGE}.unusual.length") == (types.drop("normal")).sum()
+
+
+def test_a_day_of_one_lead_is_seen_as_a_whole_and_beat_by_beat(mounted: Callable[..., Any]) -> None:
+    """The peaks are all there in the overview: nothing is left out by taking every n-th sample."""
+    fs, hours = 100, 6
+    beat = np.zeros(fs, np.float32)
+    beat[50] = 1.0
+    signal = np.tile(beat, 3600 * hours)[None]
+    signal[0, 3 * 3600 * fs + 50] = 3.0  # one tall beat, after three hours
+    page = mounted(scene(grounding.ECGRecord.from_array(signal, fs, ["II"], record_id="night")))
+    view = layout(page, "whole")
+    image = pixels(page)
+    ink = dark_ink(image)
+    tops = np.array([np.flatnonzero(column).min(initial=999) for column in ink.T])
+    middle = 3 * 3600 * 25 * view["kx"]
+    tall = np.flatnonzero(tops < tops[20:-20].max() - 20)
+    assert len(tall) <= 3
+    assert abs(tall.mean() - middle) <= 2
+    assert (tops[100:-100] < 200).all()  # a peak of every minute reaches its height
+    layout(page, "rhythm")
+    page.evaluate("document.querySelector('#gem-view').view.goTo(3 * 3600 - 2)")
+    tall = np.flatnonzero(dark_ink(pixels(page)).any(axis=1))
+    assert tall.size
+    assert "3:00:0" in page.get_by_label("Place in the recording").get_attribute("aria-valuetext")
+
+
+class Places:
+    """Of a photograph that is as flat as a drawn page; reading a real one takes half a minute."""
+
+    def __init__(self, record: grounding.ECGRecord) -> None:
+        self.record = record
+
+    def page(self) -> grounding.paper.Page:
+        return grounding.paper.draw(self.record, px_per_mm=4)
+
+
+def test_a_photograph_is_shown_with_its_evidence(opened: Callable[..., Any], tmp_path: Path) -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_13"))
+    read = replace(record, meta={**record.meta, "picture": {"places": Places(record)}})
+    said = gem.explain(read, text="QRS 90 ms.")
+    path = said.save(tmp_path / "x.html")
+    assert path.read_text().count("data:image/jpeg") == 1
+    page = opened(path)
+    assert page.get_by_label("Layout").input_value() == "picture"
+    page.wait_for_function(f"() => {STAGE}.image.complete")
+    page.get_by_role("button", name="Statement 1: show").click()
+    boxes = page.evaluate(f"{STAGE}.markBoxes()")
+    plane = Places(record).page().layout
+    expected = [(box.x0 / 4, box.x1 / 4) for box in plane.evidence_boxes(said.statements[0].evidence[0])]
+    view = camera(page)
+    found = [tuple(box[x] / view["kx"] + view["x"] for x in ("x0", "x1")) for box in boxes]
+    assert len(found) == len(expected) > 12
+    assert np.allclose(sorted(found), sorted(expected), atol=0.05)
+
+
+def test_the_modules_run_as_files_too(opened: Callable[..., Any], explanation: gem.Explanation) -> None:
+    """A host may serve them one by one; together they have at most 250 kB."""
+    page = opened(None)
+    page.route(
+        "https://view.test/**",
+        lambda route: route.fulfill(
+            body=(STATIC / route.request.url.rsplit("/", 1)[1]).read_text()
+            if route.request.url.endswith(".js")
+            else "<!DOCTYPE html><title>x</title><div id=gem-view></div>",
+            content_type="text/javascript" if route.request.url.endswith(".js") else "text/html",
+        ),
+    )
+    page.goto("https://view.test/")
+    page.evaluate(
+        "async made => { (await import('/view.js')).mount(document.getElementById('gem-view'), made) }",
+        scene(explanation),
+    )
+    assert page.locator(".statement").count() == len(explanation.statements)
+    assert len(bundle().encode()) < 250_000
