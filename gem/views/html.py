@@ -22,7 +22,9 @@ from grounding.paper import Box, PageLayout, draw
 
 from .files import mark
 from .measured import quality_lines, rows, source_line
+from .scene import scene
 from .scripts import STATIC, bundle
+from .subject import KINDS
 
 if TYPE_CHECKING:
     from grounding import ECGRecord
@@ -31,13 +33,6 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 VERDICT_SIGNS = {"supported": "\u2713", "contradicted": "\u2715", "unsupported": "?", "not_checkable": "\u2013"}
-KINDS = {
-    "diagnosis": "from the encoders",
-    "note": "note",
-    "uncited": "no evidence cited",
-    "missing": "not measured",
-    "unread": "no claim was read in it",
-}
 MAX_PROOF_LINES = 6
 START = (STATIC / "page.js").read_text(encoding="utf-8")  # mounts the view
 
@@ -48,8 +43,6 @@ def page(explanation: Shown) -> str:
     Args:
         explanation: what to show.
     """
-    from .scene import scene  # it takes its words from here
-
     made = scene(explanation)
     if made["picture"]:
         made["picture"]["href"] = ""  # it is in the fragment

@@ -12,8 +12,9 @@ from grounding.paper import draw
 
 from ..errors import GemError
 from .files import mark
-from .html import KINDS, TEMPLATES
+from .html import TEMPLATES
 from .measured import quality_lines, rows, source_line
+from .subject import KINDS
 
 if TYPE_CHECKING:
     from grounding import Evidence

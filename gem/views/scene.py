@@ -16,8 +16,8 @@ import grounding
 from grounding import ECGRecord, EcgSignalError, Evidence, Measurement
 from grounding._version import __version__
 
-from .html import KINDS
 from .measured import VALUES, name_of, place, quality_lines, rows, shown
+from .subject import KINDS
 
 if TYPE_CHECKING:
     from .subject import Shown, ShownStatement

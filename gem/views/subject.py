@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from grounding import Claim, ECGRecord, Evidence, Finding, Measurement
 
+# kind of a statement -> in words, where its verdict does not say it
+KINDS = {
+    "diagnosis": "from the encoders",
+    "note": "note",
+    "uncited": "no evidence cited",
+    "missing": "not measured",
+    "unread": "no claim was read in it",
+}
+
 
 class ShownStatement(Protocol):
     """A sentence with its evidence, see ``gem.explanation.Statement``."""
