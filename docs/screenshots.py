@@ -24,7 +24,7 @@ TEXT = (
     "Sinus rhythm, 83 bpm. First-degree AV block with a PR interval of 245 ms. QRS duration 300 ms. "
     "T-wave inversion in aVL. Left bundle branch block. Atrial fibrillation in 2019."
 )
-COLOURS = 128  # of a picture: paper, ink and a few accents
+COLOURS = 256  # of a picture: paper, ink and a few accents
 
 
 def save(shot: bytes, path: Path) -> None:
@@ -62,9 +62,9 @@ def main() -> None:
         page.get_by_label("Layout").select_option("lead")
         page.get_by_label("Calipers: measure").click()
         stage = page.locator(".stage").bounding_box()
-        page.mouse.move(stage["x"] + 298, stage["y"] + 110)
+        page.mouse.move(stage["x"] + 277, stage["y"] + 80)
         page.mouse.down()
-        page.mouse.move(stage["x"] + 442, stage["y"] + 200, steps=4)
+        page.mouse.move(stage["x"] + 416, stage["y"] + 170, steps=4)
         page.mouse.up()
         page.get_by_label("march out").check()
         save(shown(page), args.out / "calipers.png")
