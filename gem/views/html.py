@@ -35,6 +35,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 VERDICT_SIGNS = {"supported": "\u2713", "contradicted": "\u2715", "unsupported": "?", "not_checkable": "\u2013"}
 MAX_PROOF_LINES = 6
 START = (STATIC / "page.js").read_text(encoding="utf-8")  # mounts the view
+# what needs no script is not laid out first where the view will take its place; it comes back if the view fails
+HIDE = """document.documentElement.className = "gem-live";
+addEventListener("error", () => { document.documentElement.className = ""; });"""
 
 
 def page(explanation: Shown) -> str:
@@ -49,27 +52,35 @@ def page(explanation: Shown) -> str:
     data = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     script = bundle() + START
     scripts = f'<script type="application/json" id="gem-scene">{_inert(data)}</script>\n<script type="module">{script}</script>'
-    return document(explanation.record_id, mark(explanation), fragment(explanation), scripts, script)
+    return document(explanation.record_id, mark(explanation), fragment(explanation), scripts, (HIDE, script))
 
 
-def document(title: str, page_mark: str, body: str, scripts: str = "", script: str = "") -> str:
-    """A document of its own, which fetches nothing and runs no script but the one that is named.
+def document(title: str, page_mark: str, body: str, scripts: str = "", allowed: Sequence[str] = ()) -> str:
+    """A document of its own, which fetches nothing and runs no script but those that are named.
 
     Args:
         title: of the document.
         page_mark: see ``gem.views.files.mark``.
         body: its HTML.
-        scripts: script elements.
-        script: the text of the only one that may run.
+        scripts: script elements, at its end.
+        allowed: the texts of the scripts that may run; the first runs before the body is read.
     """
-    allowed = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" if script else "'none'"
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in allowed)
+    names = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        f"default-src 'none'; script-src {names}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
         "form-action 'none'"
     )
     return (
         Template((TEMPLATES / "explanation.html").read_text(encoding="utf-8"))
-        .substitute(title=escape(title), mark=page_mark, body=body, scripts=scripts, policy=policy)
+        .substitute(
+            title=escape(title),
+            mark=page_mark,
+            body=body,
+            scripts=scripts,
+            policy=policy,
+            first=f"<script>{allowed[0]}</script>" if allowed else "",
+        )
         .encode(errors="replace")
         .decode()
     )

@@ -93,6 +93,15 @@ def test_without_script_everything_is_said(opened: Callable[..., Any], saved: Pa
     assert page.locator(".gem svg image").is_visible()
 
 
+def test_what_needs_no_script_comes_back_where_the_view_fails(browser: Any, saved: Path, tmp_path: Path) -> None:
+    broken = saved.read_text().replace('"version":1', '"version":1,', 1)
+    (tmp_path / "broken.html").write_text(broken)
+    page = browser.new_page()
+    page.goto((tmp_path / "broken.html").as_uri())
+    page.locator(".gem-static ol").wait_for(state="visible")
+    page.close()
+
+
 def test_it_prints_on_two_pages(opened: Callable[..., Any], saved: Path) -> None:
     pypdf = pytest.importorskip("pypdf")
     page = opened(saved)

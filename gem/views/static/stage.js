@@ -113,15 +113,17 @@ export class Stage {
     height = Math.min(height, room);
     this.fitScale = k;
     this.element.style.height = `${Math.round(height)}px`;
-    this.ratio = window.devicePixelRatio || 1;
-    this.width = width;
-    this.height = Math.round(height);
-    this.canvas.width = Math.round(width * this.ratio);
-    this.canvas.height = Math.round(this.height * this.ratio);
+    const ratio = window.devicePixelRatio || 1;
+    const changed = width !== this.width || Math.round(height) !== this.height || ratio !== this.ratio;
+    Object.assign(this, { width, height: Math.round(height), ratio });
+    if (changed) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(this.height * ratio);
+    }
     if (wasFitted) this.fit(false);
     else if (plan.time) this.camera.ky = this.height / plan.height;
     this.hold();
-    this.paint(); // at once: a canvas that was resized is blank
+    if (changed) this.paint(); // at once: a canvas that was resized is blank
   }
 
   /** Show the whole page, or of a time layout ten seconds. */

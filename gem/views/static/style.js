@@ -37,7 +37,7 @@ button:disabled{opacity:.5;cursor:default}
 label{display:inline-flex;gap:6px;align-items:center}
 input[type=number]{width:5.6rem}
 .menu{position:relative}
-.menu>summary{list-style:none}
+.menu>summary{list-style:none;display:inline-flex;align-items:center}
 .menu>summary::-webkit-details-marker{display:none}
 .menu>div{position:absolute;z-index:5;top:36px;left:0;background:var(--ground);border:1px solid var(--line);border-radius:8px;padding:10px 14px;box-shadow:0 6px 24px rgba(0,0,0,.18);width:max-content;max-width:min(330px,88vw)}
 .menu.right>div{left:auto;right:0}

@@ -16,7 +16,7 @@
 
 import { readingText } from "./calipers.js";
 import { clamp, clock, h, refill } from "./dom.js";
-import { originals, provenance, recomputed, restsOn } from "./edits.js";
+import { BOUNDARY_NAMES, originals, provenance, recomputed, restsOn } from "./edits.js";
 import { layoutNames, MM_PER_S, PAGE_S, rhythmLead, sheetLeads } from "./layouts.js";
 import { MedianBeat } from "./median.js";
 import { Navigator } from "./navigator.js";
@@ -306,7 +306,7 @@ class View {
     this.exportButton.disabled = !names.length;
     this.edited.textContent = !names.length
       ? "Drag a boundary, or choose it and press the arrow keys (1 ms; with Shift 10 ms)."
-      : `Boundaries moved by hand: ${names.map((name) => `${name.replace("_", " ")} to ${Math.round(this.moved[name])} ms`).join(", ")}. ${
+      : `Boundaries moved by hand: ${names.map((name) => `${BOUNDARY_NAMES[name]} to ${Math.round(this.moved[name])} ms`).join(", ")}. ${
         this.measuredAgain() ? "Intervals, findings and verdicts follow from them." : "Intervals follow; statements that rest on them are to be re-checked."}`;
   }
 
