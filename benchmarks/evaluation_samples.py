@@ -255,7 +255,7 @@ def device(out: Path) -> None:
             record = grounding.read_record(BUNDLED / f"{name}.hea")
             lead = nk.ecg_clean(record.signal[record.leads.index("II")], record.fs)
             peaks = nk.ecg_peaks(lead, record.fs)[1]["ECG_R_Peaks"]
-            found = {key: np.array(row, float) for key, row in nk.ecg_delineate(lead, peaks, record.fs, "dwt")[1].items()}
+            found = {key: np.array(row, float) for key, row in nk.ecg_delineate(lead, peaks, record.fs, "prominence")[1].items()}
             onset, offset = found["ECG_R_Onsets"], found["ECG_R_Offsets"]
             spans = (onset - found["ECG_P_Onsets"], offset - onset, found["ECG_T_Offsets"] - onset)
             pr, qrs, qt = (1000 * float(np.nanmedian(span)) / record.fs for span in spans)
@@ -270,7 +270,7 @@ def pictures(out: Path) -> None:
         (out / "digitisation" / folder).mkdir(parents=True, exist_ok=True)
     for name in ECGS:
         record = grounding.read_record(BUNDLED / f"{name}.hea")
-        page = grounding.render(record, dpi=100).convert("L").quantize(16)
+        page = grounding.render(record, dpi=150).convert("RGB").quantize(32, dither=0)  # 60 KB each
         page.save(out / "digitisation" / "photos" / f"{name}.png", optimize=True)
         printed = np.full((12, 1000), np.nan)
         signal = np.asarray(record.resample(100).signal, float)[:, :1000]

@@ -69,9 +69,10 @@ def lead_sentences(measurement: Measurement) -> str:
     sentences = []
     for lead in STANDARD_LEADS:
         waves = {wave: measured_amplitude(quantities, wave, lead)[0] for wave in "rst"}
-        parts = [f"the {wave.upper()} wave is {value:.2f} mV" for wave, value in waves.items() if value is not None]
-        if parts:
-            sentences.append(f"In lead {lead} {' and '.join(parts)}.")
+        known = {wave.upper(): value for wave, value in waves.items() if value is not None}
+        if known:
+            parts = [f"the {wave} wave in lead {lead} is {value:.2f} mV" for wave, value in known.items()]
+            sentences.append(f"T{' and '.join(parts)[1:]}.")
     return " ".join(sentences)
 
 
