@@ -225,16 +225,18 @@ def _write_marks(path: Path, samples: list[int], symbols: list[str], fs: int) ->
 
 
 def delineations(out: Path) -> None:
-    """A record of LUDB's kind, marked in every lead, and ten of the QT Database's, of two leads."""
+    """Two records of LUDB's kind, marked in every lead, and ten of the QT Database's, of two leads."""
     (out / "ludb").mkdir(exist_ok=True)
     (out / "qtdb").mkdir(exist_ok=True)
-    record, truth = synthesize(68, noise_snr_db=25, seed=1)
-    samples, symbols = _marks(truth.waves, record.fs)
-    names = [lead.lower() for lead in record.leads]
     options: dict[str, Any] = {"write_dir": str(out / "ludb")}
-    wfdb.wrsamp("1", 500, ["mV"] * 12, names, np.asarray(record.signal, float).T, fmt=["16"] * 12, **options)
-    for lead in names:
-        _write_marks(out / "ludb" / f"1.{lead}", samples, symbols, 500)
+    for number, rate_bpm in ((1, 68), (2, 93)):
+        record, truth = synthesize(rate_bpm, noise_snr_db=25, seed=number, duration_s=6.0)
+        samples, symbols = _marks(truth.waves, record.fs)
+        names = [lead.lower() for lead in record.leads]
+        signal = np.asarray(record.signal, float).T
+        wfdb.wrsamp(str(number), 500, ["mV"] * 12, names, signal, fmt=["16"] * 12, **options)
+        for lead in names:
+            _write_marks(out / "ludb" / f"{number}.{lead}", samples, symbols, 500)
     options = {"write_dir": str(out / "qtdb")}
     for n in range(10):
         record, truth = synthesize(55 + 5 * n, qrs_ms=85 + 3 * n, noise_snr_db=25, seed=n, fs=250.0, duration_s=6.0)

@@ -156,7 +156,7 @@ def agreement_with_grades(ladders: Sequence[Mapping[str, Sequence[float]]]) -> d
         out[kind] = {
             "marks": rows.mean(0).tolist(),
             "falls": float((np.diff(rows, axis=1) < 0).mean()),
-            "spearman": float(spearmanr(rows.ravel(), given.ravel()).statistic),
+            "spearman": float(spearmanr(rows.ravel(), given.ravel()).statistic) if high > low else float("nan"),
             "kappa": weighted_kappa(stretched.ravel(), given.ravel()),
             "icc": icc(np.stack([stretched.ravel(), given.ravel()], axis=1)),
         }
