@@ -257,7 +257,10 @@ def device(out: Path) -> None:
             record = grounding.read_record(BUNDLED / f"{name}.hea")
             lead = nk.ecg_clean(record.signal[record.leads.index("II")], record.fs)
             peaks = nk.ecg_peaks(lead, record.fs)[1]["ECG_R_Peaks"]
-            found = {key: np.array(row, float) for key, row in nk.ecg_delineate(lead, peaks, record.fs, "prominence")[1].items()}
+            found = {
+                key: np.array(row, float)
+                for key, row in nk.ecg_delineate(lead, peaks, record.fs, "prominence")[1].items()
+            }
             onset, offset = found["ECG_R_Onsets"], found["ECG_R_Offsets"]
             spans = (onset - found["ECG_P_Onsets"], offset - onset, found["ECG_T_Offsets"] - onset)
             pr, qrs, qt = (1000 * float(np.nanmedian(span)) / record.fs for span in spans)

@@ -136,7 +136,8 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
             if not name.endswith(OWN_UNITS) and hardly_falls(cell["one"], cell["other"])
         ]
         if kept:
-            lines.append(f"hardly falls with it, and does not come from what is gone: {', '.join(kept)}")
+            gone = "what is missing" if "missing" in compared["controls"][1] else "the ECG"
+            lines.append(f"hardly falls without {gone}, and does not come from it: {', '.join(kept)}")
     return "\n".join(lines)
 
 

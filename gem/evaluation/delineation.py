@@ -96,11 +96,11 @@ def load_ludb(path: Path) -> list[Item]:
 
     items = []
     for header in sorted(path.rglob("*.hea"), key=lambda file: (len(file.stem), file.stem)):
-        for lead in STANDARD_LEADS:
-            if not header.with_suffix(f".{lead.lower()}").is_file():
-                continue
+        leads = [lead for lead in STANDARD_LEADS if header.with_suffix(f".{lead.lower()}").is_file()]
+        fs = _rate(header) if leads else 0.0
+        for lead in leads:
             marks = wfdb.rdann(str(header.with_suffix("")), lead.lower())
-            times = edges_of(marks.sample, marks.symbol, _rate(header))
+            times = edges_of(marks.sample.tolist(), marks.symbol, fs)
             if any(times.values()):
                 record = header.relative_to(path).as_posix()
                 items.append(_item(f"{header.stem}:{lead}", "LUDB", record, lead, times))
@@ -209,8 +209,16 @@ def _matches(said: Sequence[float], true: Sequence[float], window_ms: float) -> 
     return out
 
 
-def _within(said: Mapping[str, list[float]], true: Mapping[str, list[float]]) -> dict[str, list[float]]:
-    """What is said inside the marked stretch, of the boundaries that are marked at all."""
+def _within(item: Item, said: Mapping[str, list[float]], true: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """What is said inside the marked stretch, of the boundaries that are marked at all.
+
+    In the QT Database not every wave of the stretch is marked: there, what is near no mark is neither right nor wrong.
+    """
+    if item.kind == "QTDB":
+        return {
+            edge: [at for at in said.get(edge, []) if any(abs(at - mark) <= WINDOW_MS for mark in row)]
+            for edge, row in true.items()
+        }
     every = [at for row in true.values() for at in row]
     low, high = min(every) - WINDOW_MS, max(every) + WINDOW_MS
     return {edge: [at for at in said.get(edge, []) if low <= at <= high] for edge in true}
@@ -224,7 +232,7 @@ def strict_score(item: Item, answer: str) -> Score:
         answer: with a JSON object.
     """
     true, whole = json.loads(item.truth[0]), _read(answer)
-    said = _within(whole, true)
+    said = _within(item, whole, true)
     hits = sum(len(_matches(said[edge], true[edge], STRICT_MS)) for edge in true)
     n_said, n_true = sum(map(len, said.values())), sum(map(len, true.values()))
     recall, precision = hits / n_true, hits / n_said if n_said else 0.0
@@ -243,7 +251,7 @@ def published_score(item: Item, answer: str) -> Score:
         answer: with a JSON object.
     """
     true = json.loads(item.truth[0])
-    said = _within(_read(answer), true)
+    said = _within(item, _read(answer), true)
     found = {edge: _matches(said[edge], true[edge], WINDOW_MS) for edge in true}
     n_said, hits = sum(map(len, said.values())), sum(map(len, found.values()))
     values = {

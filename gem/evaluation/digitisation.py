@@ -28,8 +28,8 @@ SOURCE = (
 RATE_HZ, SHIFT_S, BEST_DB = 100, 0.3, 60.0
 PICTURES = (".jpg", ".jpeg", ".png")
 PROMPT = (
-    "Read the signal of every lead on this picture. Give one JSON object: lead name -> list of microvolts at 100 Hz "
-    "from the beginning of the page (the columns of a 3x4 page follow each other in time), null where nothing is printed."
+    "Read the signal of every lead on this picture. Give one JSON object: lead name -> list of microvolts at 100 Hz, "
+    "from the beginning of the page (a column of a 3x4 page follows the other in time), null where nothing is printed."
 )
 
 
@@ -83,7 +83,7 @@ def signal_by_rules(item: Item, inputs: Inputs) -> str:
     try:
         return as_json(inputs.record(item.records[0]))
     except grounding.EcgError as error:  # a picture that is refused is a failure of the reader, not of the input
-        return f"I can't read this picture: {' '.join(str(error).split())}"
+        return f"I can't analyse this picture: {' '.join(str(error).split())}"
 
 
 def _read(answer: str) -> dict[str, NDArray[np.float64]]:

@@ -102,7 +102,9 @@ def test_a_perfect_a_random_a_damaged_and_a_useless_answerer(name: str) -> None:
     for scoring, best in perfect.items():
         assert best > damaged[scoring], scoring
         assert damaged[scoring] > useless[scoring] or "published" in scoring, scoring  # the published guess letters
-        assert best > chance[scoring] or (name, scoring) == ("device-12sl", "published"), scoring  # it counts what is given
+        assert best > chance[scoring] or (name, scoring) == ("device-12sl", "published"), (
+            scoring
+        )  # it counts what is given
     if item_benchmarks[name].grounded:  # the reference itself is held against the recording
         assert 0.85 < perfect["strict"] <= 1
     else:

@@ -58,7 +58,9 @@ def test_a_picture_is_given_as_it_is(tmp_path: Path) -> None:
 def test_bundled_recordings_are_found_by_number_and_have_another_patients() -> None:
     inputs, other = Inputs(BUNDLED), Inputs(BUNDLED, "other")
     for name in ("424", "00424_hr-0.png", "ptbxl_424.hea"):
-        assert np.array_equal(inputs.record(name).signal, grounding.read_record(grounding.sample_path("ptbxl_424")).signal)
+        assert np.array_equal(
+            inputs.record(name).signal, grounding.read_record(grounding.sample_path("ptbxl_424")).signal
+        )
     assert other.record("424").record_id != inputs.record("424").record_id
 
 

@@ -119,7 +119,9 @@ def test_metrics_are_those_of_the_reference_implementations_on_200_texts() -> No
     assert cider_d(said, true) == pytest.approx(told["cider_d"], abs=1e-4)
     assert [meteor(a, b) for a, b in zip(said, true, strict=True)] == pytest.approx(told["meteor"], abs=1e-4)
     for name in ("rouge1", "rouge2", "rougeL"):
-        values = [float(rouge_score(a, b, rouge_keys=name)[f"{name}_fmeasure"]) for a, b in zip(said, true, strict=True)]
+        values = [
+            float(rouge_score(a, b, rouge_keys=name)[f"{name}_fmeasure"]) for a, b in zip(said, true, strict=True)
+        ]
         assert values == pytest.approx(told[name], abs=1e-4), name
     bleu = [float(bleu_score(said, [[text] for text in true], n_gram=order)) for order in (1, 2, 3, 4)]
     assert bleu == pytest.approx(told["corpus_bleu"], abs=1e-4)

@@ -103,10 +103,15 @@ class _Handler(BaseHTTPRequestHandler):
         server.asked += 1
         right = "Sinus rhythm" in text.split("<answer>")[1]
         mark = {"kind": 9 if right else 6, "stern": 7 if right else 2}.get(body["model"], 5)
-        content = json.dumps(dict.fromkeys(("Diagnosis", "Waveform", "Rhythm"), [{"Score": mark, "Explanation": "."}]))
+        content = json.dumps(
+            {key: [{"Score": mark, "Explanation": "."}] for key in ("Diagnosis", "Waveform", "Rhythm")}
+        )
         if body["model"] == "moody" and not server.well:
             content = ["\x00{]", "", '{"Diagnosis": 99}', content[:-3]][server.asked % 4]
-        reply = {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": 100, "completion_tokens": 7}}
+        reply = {
+            "choices": [{"message": {"content": content}}],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 7},
+        }
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(reply).encode())
