@@ -20,8 +20,8 @@ from .ecgbench.files import read_file
 from .ecgbench.report import report_by_rules
 from .items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, register_item_benchmark
 from .judging.model_free import model_free_marks
-from .judging.rubric import GROUNDED
 from .labels import refuses
+from .rubrics import GROUNDED
 
 if TYPE_CHECKING:
     from grounding import Measurement

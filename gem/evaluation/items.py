@@ -15,7 +15,7 @@ from grounding.registry import Registry
 
 if TYPE_CHECKING:
     from .inputs import Inputs
-    from .judging.rubric import Rubric
+    from .rubrics import Rubric
 
 REFUSED, WRONG_FORMAT, WRONG_VALUE = "model_refused", "wrong_format", "wrong_value"
 JUDGE_FAILED, REQUEST_FAILED, INPUT_MISSING = "judge_failed", "request_failed", "input_missing"

@@ -41,7 +41,7 @@ from .items import (
     samples_of,
 )
 from .judging.agreement import add_cost, judged, judges_table
-from .judging.asking import Judge, judges_of
+from .judging.asking import Judge, judges_of, mean_score
 
 ROUNDS = 500  # of the bootstrap
 RETRIED = "items.retried.jsonl"
@@ -281,7 +281,7 @@ def answer_item(
     if judges:
         opinions = [opinion for judge in judges for opinion in judge.opinions(item, row["answer"])]
         row["judges"] = [opinion.to_dict() for opinion in opinions]
-        row["scores"]["published"] = _as_stored(judges[0].rubric.mean_score(opinions))
+        row["scores"]["published"] = _as_stored(mean_score(judges[0].rubric, opinions))
     first = next(iter(row["scores"].values()))
     row["reason"] = first["reason"]
     return row

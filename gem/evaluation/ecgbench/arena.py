@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..items import Item, ItemBenchmark, Score, register_item_benchmark
-from ..judging.rubric import ARENA
+from ..rubrics import ARENA
 from .files import SOURCE, read_file
 from .report import claim_score, report_by_rules
 

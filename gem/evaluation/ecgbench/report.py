@@ -13,8 +13,8 @@ from grounding import find
 
 from ...metrics.texts import agreeing, stated_findings
 from ..items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, register_item_benchmark
-from ..judging.rubric import REPORT
 from ..labels import refuses
+from ..rubrics import REPORT
 from .files import SOURCE, read_file
 
 if TYPE_CHECKING:

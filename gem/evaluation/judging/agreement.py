@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from .rubric import Rubric
+    from ..rubrics import Rubric
 
 
 def weighted_kappa(one: ArrayLike, other: ArrayLike) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...endpoint import ChatEndpoint, EndpointError, EndpointRefusal
 from ...errors import GemInputError
-from ..items import Item, ItemBenchmark
-from .rubric import Opinion, Rubric
+from ..items import JUDGE_FAILED, Item, ItemBenchmark, Score, means
+from ..rubrics import Opinion, Rubric
 
 MAX_TOKENS = 4096  # of a judge's reply: an entry with an explanation for each lead
 VARIED = 0.7  # temperature of the second and further repeats, which would else be copies of the first
@@ -46,13 +46,24 @@ class Judge:
         def accept(message: dict[str, Any]) -> None:
             self.rubric.read(str(message["content"]))  # ValueError: it is asked once more
 
-        asked = [{"role": "user", "content": self.rubric.prompt(item, answer)}]
+        asked = [{"role": "user", "content": self.rubric.prompt((item.prompt, *item.turns), item.truth, answer)}]
         options = {"temperature": VARIED} if repeat else {}
         try:
             message, tokens = self.endpoint.complete_counted(asked, accept, **options)
         except (EndpointError, EndpointRefusal) as error:
             return Opinion(name, {}, " ".join(str(error).split()))
         return Opinion(name, self.rubric.read(str(message["content"])), None, tokens)
+
+
+def mean_score(rubric: Rubric, opinions: Sequence[Opinion]) -> Score:
+    """The mean of the judges that gave marks, as the authors compute an answer's results.
+
+    Args:
+        rubric: of the judges.
+        opinions: of all judges about one answer.
+    """
+    rows = [{"values": rubric.published(one.marks)} for one in opinions if one.marks]
+    return Score(means(rows)) if rows else Score({}, JUDGE_FAILED)
 
 
 def judges_of(benchmark: ItemBenchmark, names: Sequence[str], repeats: int = 1) -> list[Judge]:

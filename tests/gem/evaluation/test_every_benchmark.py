@@ -14,7 +14,7 @@ from gem.evaluation import Item, ItemBenchmark, item_benchmarks, run_benchmark
 from gem.evaluation.answerers import answerer
 from gem.evaluation.inputs import BUNDLED, Inputs
 from gem.evaluation.items import samples_of
-from gem.evaluation.judging import Opinion
+from gem.evaluation.rubrics import Opinion
 from gem.evaluation.running import answer_item, summarise
 
 NAMES = item_benchmarks.list()

@@ -19,10 +19,10 @@ from gem.endpoint import ChatEndpoint
 from gem.errors import GemInputError
 from gem.evaluation import Item, run_benchmark
 from gem.evaluation.grounded import lead_sentences
-from gem.evaluation.judging import ARENA, GROUNDED, Opinion, icc, weighted_kappa
+from gem.evaluation.judging import icc, mean_score, weighted_kappa
 from gem.evaluation.judging.ladder import DAMAGE, SHARES, agreement_with_grades, climb
 from gem.evaluation.judging.model_free import model_free_marks
-from gem.evaluation.judging.rubric import REPORT
+from gem.evaluation.rubrics import ARENA, GROUNDED, REPORT, Opinion
 
 ITEM = Item("a", "arena", "What is it?", "What is it?", ("Sinus rhythm.",), turns=("And then?",))
 
@@ -66,7 +66,7 @@ def test_replies_are_read_and_never_run() -> None:
     ):
         with pytest.raises(ValueError, match=problem):
             ARENA.read(reply)
-    prompt = ARENA.prompt(ITEM, "I see.")
+    prompt = ARENA.prompt((ITEM.prompt, *ITEM.turns), ITEM.truth, "I see.")
     assert all(part in prompt for part in ("What is it?", "And then?", "Sinus rhythm.", "I see.", "Accuracy"))
 
 
@@ -86,8 +86,8 @@ def test_agreement_is_that_of_the_literature() -> None:
 
 def test_a_score_is_the_mean_of_the_judges_that_gave_marks() -> None:
     opinions = [Opinion("a", {"Accuracy": (4,), "Completeness": (4,), "Instruction Adherence": (4,)}), Opinion("b")]
-    assert ARENA.mean_score(opinions).values["accuracy"] == 0.4
-    assert ARENA.mean_score(opinions[1:]).reason == "judge_failed"
+    assert mean_score(ARENA, opinions).values["accuracy"] == 0.4
+    assert mean_score(ARENA, opinions[1:]).reason == "judge_failed"
 
 
 class _Handler(BaseHTTPRequestHandler):
