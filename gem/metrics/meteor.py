@@ -69,7 +69,7 @@ def meteor(said: str, true: str) -> float:
     precision, recall = len(pairs) / n_said, len(pairs) / n_true
     mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
     chunks = 1 + sum(b[0] != a[0] + 1 or b[1] != a[1] + 1 for a, b in itertools.pairwise(pairs))
-    return mean * (1 - GAMMA * (chunks / len(pairs)) ** BETA)
+    return float(mean * (1 - GAMMA * (chunks / len(pairs)) ** BETA))
 
 
 class Meteor(TextPairs):
