@@ -90,6 +90,28 @@ class ChatEndpoint:
             EndpointError: no answer in the protocol's form after all tries.
             EndpointRefusal: the endpoint refuses the request.
         """
+        return self.complete_counted(messages, accept, **options)[0]
+
+    def complete_counted(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        accept: Callable[[dict[str, Any]], None] = lambda message: None,
+        **options: Any,
+    ) -> tuple[dict[str, Any], Mapping[str, int]]:
+        """As ``complete``, with the tokens that the endpoint says it used.
+
+        Args:
+            messages: as in ``complete``.
+            accept: as in ``complete``.
+            **options: as in ``complete``.
+
+        Returns:
+            The message, and ``prompt_tokens`` and ``completion_tokens`` of this answer where the endpoint tells them.
+
+        Raises:
+            EndpointError: no answer in the protocol's form after all tries.
+            EndpointRefusal: the endpoint refuses the request.
+        """
         fixed = {"model": self.model, "temperature": 0, "max_tokens": self.max_tokens, "stream": False}
         body = json.dumps({**fixed, "messages": list(messages), **options}).encode()
         problem = ""
@@ -97,17 +119,20 @@ class ChatEndpoint:
             if attempt:
                 time.sleep(min(60.0, self.wait_s * 2 ** (attempt - 1)))
             try:
-                message = self._post(body)
+                reply = self._post(body)
+                message = reply["choices"][0]["message"]
+                if not isinstance(message, dict):
+                    raise TypeError("the message is no object")
                 accept(message)
-                return message
+                return message, _usage(reply)
             except urllib.error.HTTPError as error:
                 problem = f"HTTP {error.code}"
                 if error.code not in _RETRYABLE:
-                    reply = ""
+                    said = ""
                     with contextlib.suppress(OSError, http.client.HTTPException):  # then without the server's text
-                        reply = " ".join(error.read(500).decode("utf-8", "replace").split())
+                        said = " ".join(error.read(500).decode("utf-8", "replace").split())
                     raise EndpointRefusal(
-                        f"the endpoint refuses with HTTP {error.code} ({reply[:200]})",
+                        f"the endpoint refuses with HTTP {error.code} ({said[:200]})",
                         where=self.url,
                         remedy=f"check the address, the model's name and the key in ${self.key_variable}",
                     ) from None
@@ -145,10 +170,20 @@ class ChatEndpoint:
                     raise ValueError(f"more than {MAX_ANSWER_BYTES} bytes")
                 if time.monotonic() > until:
                     raise TimeoutError
-        message = json.loads(received)["choices"][0]["message"]
-        if not isinstance(message, dict):
-            raise TypeError("the message is no object")
-        return message
+        reply = json.loads(received)
+        if not isinstance(reply, dict):
+            raise TypeError("the reply is no object")
+        return reply
+
+
+def _usage(reply: dict[str, Any]) -> dict[str, int]:
+    told = reply.get("usage")
+    told = told if isinstance(told, dict) else {}
+    return {
+        name: told[name]
+        for name in ("prompt_tokens", "completion_tokens")
+        if isinstance(told.get(name), int) and not isinstance(told[name], bool) and told[name] >= 0
+    }
 
 
 def _check_text(message: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ EXTRAS = {
     "gguf": "smollm",
 }
 # what models need, and the install without them leaves out (requirements-light.txt)
-FULL = ("lightning", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")
+FULL = ("lightning", "nltk", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")
 
 
 def how_to_install(module: str) -> str:

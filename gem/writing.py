@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,20 +63,8 @@ class EncodedRecords:
         Args:
             prompts: one for each recording.
         """
-        asking = getattr(self.model.config, "asking", None) or {}
-        stop, tokenizer = list(asking.get("stop") or ()), self.model.processor.tokenizer
-        limits: dict[str, Any] = {"max_new_tokens": asking.get("max_new_tokens") or MAX_NEW_TOKENS}
-        if asking.get("max_length"):  # counted with the prompt
-            longest = max(len(self.model.processor.encode_prompt(text)) for text in prompts)
-            limits["max_new_tokens"] = max(1, asking["max_length"] - longest)
-        if tokenizer.eos_token_id is not None and self.model.generation_config.eos_token_id is None:
-            limits["eos_token_id"] = tokenizer.eos_token_id
-        if stop:
-            limits["stopping_criteria"] = stop_at(stop, tokenizer)
-        texts = self._generated(prompts, **limits)
-        for word in stop:
-            texts = [text.partition(word)[0] for text in texts]
-        return [text.strip() for text in texts]
+        longest = max(len(self.model.processor.encode_prompt(text)) for text in prompts)
+        return _stopped(self.model, self._generated(prompts, **_limits(self.model, longest)))
 
     def _generated(self, prompts: Sequence[str], **options: Any) -> list[str]:
         import torch
@@ -92,6 +80,45 @@ class EncodedRecords:
             ids = self.model.generate(**inputs, do_sample=False, max_length=None, **options)
         start = inputs["input_ids"].shape[1]  # the prompt comes first
         return [str(processor.decode(row[start:])) for row in ids]
+
+
+def _limits(model: Any, prompt_length: int) -> dict[str, Any]:
+    """Options of ``generate`` for a family's free answers: how long they get, and where they stop."""
+    asking, tokenizer = getattr(model.config, "asking", None) or {}, model.processor.tokenizer
+    limits: dict[str, Any] = {"max_new_tokens": asking.get("max_new_tokens") or MAX_NEW_TOKENS}
+    if asking.get("max_length"):  # counted with the prompt
+        limits["max_new_tokens"] = max(1, asking["max_length"] - prompt_length)
+    if tokenizer.eos_token_id is not None and model.generation_config.eos_token_id is None:
+        limits["eos_token_id"] = tokenizer.eos_token_id
+    if stop := list(asking.get("stop") or ()):
+        limits["stopping_criteria"] = stop_at(stop, tokenizer)
+    return limits
+
+
+def _stopped(model: Any, texts: Sequence[str]) -> list[str]:
+    """Answers up to the first of the family's stop words."""
+    for word in (getattr(model.config, "asking", None) or {}).get("stop") or ():
+        texts = [text.partition(word)[0] for text in texts]
+    return [text.strip() for text in texts]
+
+
+def converse(model: Any, messages: Sequence[Mapping[str, Any]]) -> str:
+    """The next answer of a model that answers freely, in its family's own conversation; greedy decoding.
+
+    Args:
+        model: a model from ``gem.load``.
+        messages: as for the processor's ``apply_chat_template``; several recordings where the family takes several.
+
+    Raises:
+        GemInputError: messages that the model can't take.
+    """
+    import torch
+
+    inputs = _to_device(model, dict(model.processor.apply_chat_template(list(messages), tokenize=True)))
+    start = inputs["input_ids"].shape[1]
+    with one_thread(model), torch.inference_mode():
+        ids = model.generate(**inputs, do_sample=False, max_length=None, **_limits(model, start))
+    return _stopped(model, [str(model.processor.decode(ids[0][start:]))])[0]
 
 
 def stop_at(words: Sequence[str], tokenizer: Any) -> Any:

@@ -12,6 +12,7 @@ from grounding import EcgError
 from ..data.labelled import usable
 from ..errors import GemInputError
 from ..evaluation import benchmarks, item_benchmarks
+from ..evaluation.inputs import MODALITIES
 from ..terminal import print_lines
 
 ACTIONS = ("list", "show", "compare", "leaderboard")
@@ -46,7 +47,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control", help="of questions: give noise, a flat line or an other patient's ECG: noise, flat, other"
     )
-    parser.add_argument("--retry", action="store_true", help="ask again where an endpoint gave no answer")
+    parser.add_argument(
+        "--missing",
+        metavar="MODALITY[:PERCENT]",
+        help="of questions: signal:50 or picture:50 takes that part of every input away; signal or picture alone runs "
+        "25, 50, 75 and 100 %%",
+    )
+    parser.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="openai:URL#MODEL",
+        help="marks the answers of a judged benchmark; may be repeated",
+    )
+    parser.add_argument(
+        "--judge-repeats", type=int, default=1, help="how often each judge marks an answer (default: 1)"
+    )
+    parser.add_argument(
+        "--judge-price",
+        type=float,
+        nargs=2,
+        metavar=("READ", "WRITTEN"),
+        help="of a million tokens that judges read, and that they write: tells the cost",
+    )
+    parser.add_argument("--retry", action="store_true", help="ask again where an endpoint or a judge gave no answer")
     parser.add_argument("--json", type=Path, help="write the figures there")
 
 
@@ -106,27 +130,32 @@ def _plain(value: Any) -> Any:
 
 
 def _items(args: argparse.Namespace) -> int:
+    from ..evaluation.missing import missing_table, run_missing
     from ..evaluation.running import figures_table, run_benchmark
 
+    if args.data is not None and not args.data.exists():
+        raise GemInputError("no such file or folder", where=str(args.data), remedy="check --data")
     if args.data is None:
         source = item_benchmarks[args.benchmark].source
-        raise GemInputError(
-            f"{args.benchmark} needs its own files", remedy=f"give them with --data; its authors offer them at {source}"
-        )
-    if not args.data.exists():
-        raise GemInputError("no such file or folder", where=str(args.data), remedy="check --data")
-    figures = run_benchmark(
-        args.benchmark,
-        args.model,
-        args.data,
-        args.records,
-        args.out,
-        args.limit,
-        args.seed,
-        args.retry,
-        args.control,
-    )
-    print_lines(*figures_table(figures).splitlines())
+        print_lines(f"the bundled items, not the benchmark's own; its authors offer these at {source}: --data FOLDER")
+    options = {
+        "data": args.data,
+        "records": args.records,
+        "out": args.out,
+        "limit": args.limit,
+        "seed": args.seed,
+        "retry": args.retry,
+        "control": args.control,
+        "judges": args.judge,
+        "judge_repeats": args.judge_repeats,
+        "judge_price": args.judge_price,
+    }
+    if args.missing in MODALITIES:
+        figures = run_missing(args.benchmark, args.model, args.missing, **options)
+        print_lines(*missing_table(figures).splitlines())
+    else:
+        figures = run_benchmark(args.benchmark, args.model, missing=args.missing, **options)
+        print_lines(*figures_table(figures).splitlines())
     _write_json(args.json, figures)
     return 0
 

@@ -3,10 +3,15 @@
 from . import (  # noqa: F401  (they register themselves)
     answers,
     classification,
+    delineation,
+    devices,
+    digitisation,
     ecg_qa,
     ecgbench,
     explanations,
+    grounded,
     impressions,
+    reports,
 )
 from .items import Item, ItemBenchmark, Score, item_benchmarks, register_item_benchmark
 from .registry import Benchmark, benchmarks, register_benchmark

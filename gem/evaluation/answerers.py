@@ -7,8 +7,9 @@ import hashlib
 import io
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..endpoint import ChatEndpoint, EndpointError, EndpointRefusal
@@ -82,25 +83,74 @@ class _Random:
 
 
 class _Model:
-    """A model of this library: ``gem.ask`` for questions, ``gem.explain`` for reports; one recording at a time."""
+    """A model of this library.
+
+    One that writes from facts (gem-nano) is asked by ``gem.ask``, about one recording, and for reports by
+    ``gem.explain``. A published one gets the prompt in its own conversation, with every recording of the item where its
+    family takes several.
+    """
 
     parallel = 1
 
     def __init__(self, name: str) -> None:
-        from ..explaining import load_once
+        from ..explaining import check_can_write, load_once, writes_from_facts
 
         self.model: Any = load_once(name)
+        self.from_facts = writes_from_facts(self.model)
+        if not self.from_facts:
+            check_can_write(self.model)
 
     def answer(self, item: Item, inputs: Inputs) -> str:
         from ..asking import ask
         from ..explaining import explain
 
+        if not self.from_facts:
+            return _turn_by_turn(item, partial(self._free, item, inputs))
+        if inputs.missing is not None and inputs.missing.modality == "picture":
+            raise GemInputError(
+                "this model draws its picture from the recording, which can't be taken from it", remedy="use signal:..."
+            )
         if len(item.records) != 1:
             return f"I can't answer: this model takes one recording, and the question is about {len(item.records)}."
         record = inputs.record(item.records[0])
-        if item.kind == "report":
+        if item.kind in ("report", "arena"):
             return explain(record, self.model).text
         return ask(record, item.question, self.model, inputs.measurement(item.records[0])).text
+
+    def _free(self, item: Item, inputs: Inputs, said: Sequence[tuple[str, str]], prompt: str) -> str:
+        """The next answer of a conversation, which begins with the recordings."""
+        from ..writing import converse
+
+        takes_pictures = self.model.processor.picture is not None
+        shown: list[dict[str, Any]] = []
+        for name in item.records:
+            if self.model.processor.contract is not None:
+                shown.append({"type": "ecg", "ecg": inputs.record(name)})
+            if takes_pictures:
+                shown.append({"type": "image", "image": inputs.picture(name)})
+        try:
+            return converse(self.model, _messages(shown, said, prompt))
+        except GemInputError as error:
+            if len(item.records) > 1:
+                return f"I can't answer: this model does not take {len(item.records)} recordings ({error.what})."
+            raise
+
+
+def _messages(shown: Sequence[dict[str, Any]], said: Sequence[tuple[str, str]], prompt: str) -> list[dict[str, Any]]:
+    """A conversation that begins with what is shown, and ends with the next question."""
+    questions = [*(question for question, _ in said), prompt]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": [*shown, {"type": "text", "text": questions[0]}]}]
+    for (_, answer), question in zip(said, questions[1:], strict=True):
+        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
+    return messages
+
+
+def _turn_by_turn(item: Item, answer: Callable[[Sequence[tuple[str, str]], str], str]) -> str:
+    """The answers to all turns of an item, each asked with those before it."""
+    said: list[tuple[str, str]] = []
+    for prompt in (item.prompt, *item.turns):
+        said.append((prompt, answer(said, prompt)))
+    return "\n\n".join(text for _, text in said)
 
 
 @dataclass(frozen=True)
@@ -109,17 +159,18 @@ class _Endpoint:
     parallel: int = 4
 
     def answer(self, item: Item, inputs: Inputs) -> str:
-        import grounding
-
         content: list[dict[str, Any]] = []
         for name in item.records:
             file = io.BytesIO()
-            grounding.render(inputs.record(name)).save(file, "PNG")
+            inputs.picture(name).save(file, "PNG")
             url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
             content.append({"type": "image_url", "image_url": {"url": url}})
-        content.append({"type": "text", "text": item.prompt})
+
+        def ask(said: Sequence[tuple[str, str]], prompt: str) -> str:
+            return self.endpoint.write(_messages(content, said, prompt))
+
         try:
-            return self.endpoint.write([{"role": "user", "content": content}])
+            return _turn_by_turn(item, ask)
         except (EndpointError, EndpointRefusal) as error:
             raise ConnectionError(" ".join(str(error).split())) from error
 

@@ -13,6 +13,7 @@ from ..errors import GemInputError
 
 ROUNDS = 2000
 HARDLY_FALLS = 0.9  # share of a score that is left with a control
+OWN_UNITS = ("_points", "_ms", "_db")  # endings of metrics that are no shares
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -66,9 +67,15 @@ def compare_runs(one: Path, other: Path, rounds: int = ROUNDS, seed: int = 0) ->
     for scoring in pairs[0][0]["scores"]:
         names = pairs[0][0]["scores"][scoring]["values"]
         scorings[scoring] = {name: _paired(pairs, scoring, name, rounds, seed) for name in names}
-    controls = [first.get("control"), second.get("control")]
+    controls = [_changed(first), _changed(second)]
     models = [first["model"], second["model"]]
     return {"benchmark": first["benchmark"], "models": models, "controls": controls, "scorings": scorings}
+
+
+def _changed(run: Mapping[str, Any]) -> str | None:
+    """How the inputs of a run differ from the recordings; None where they do not."""
+    changes = [run.get("control"), f"{run['missing']} missing" if run.get("missing") else None]
+    return " and ".join(change for change in changes if change) or None
 
 
 def _paired(pairs: Sequence[tuple[Any, Any]], scoring: str, name: str, rounds: int, seed: int) -> dict[str, Any]:
@@ -126,11 +133,22 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
             f"{scoring} {name}"
             for scoring, metrics in compared["scorings"].items()
             for name, cell in metrics.items()
-            if cell["other"] > HARDLY_FALLS * cell["one"]
+            if not name.endswith(OWN_UNITS) and hardly_falls(cell["one"], cell["other"])
         ]
         if kept:
-            lines.append(f"hardly falls without the ECG, and does not come from it: {', '.join(kept)}")
+            gone = "what is missing" if "missing" in compared["controls"][1] else "the ECG"
+            lines.append(f"hardly falls without {gone}, and does not come from it: {', '.join(kept)}")
     return "\n".join(lines)
+
+
+def hardly_falls(one: float, other: float) -> bool:
+    """Whether a score keeps more than 90 % of its value when the input is changed or gone; a score of 0 can't tell.
+
+    Args:
+        one: with the input as it is.
+        other: with the changed one.
+    """
+    return one > 0 and other > HARDLY_FALLS * one
 
 
 def leaderboard(runs: Sequence[Path]) -> str:

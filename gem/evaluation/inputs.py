@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.readers.picture import EXTENSIONS
 
 from ..data.ptbxl import is_ptbxl, load_ptbxl
 from ..data.samples import Sample
@@ -21,8 +24,56 @@ if TYPE_CHECKING:
 
 _PTBXL_NAME = re.compile(r"(\d{5})_[hl]r")
 CONTROLS = ("noise", "flat", "other")
+MODALITIES = ("signal", "picture")
+SHARES = (25, 50, 75, 100)  # per cent that is gone, in the protocol of missing modalities
 NOISE_MV = 0.2
+BUNDLED = Path(grounding.__file__).parent / "samples"
 _KEPT = 64  # recordings whose measurements are kept
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What part of an input is gone.
+
+    Attributes:
+        modality: ``signal`` or ``picture``.
+        percent: 1 to 100.
+    """
+
+    modality: str
+    percent: int
+
+    @classmethod
+    def parse(cls, text: str) -> Missing:
+        """From ``signal:50``.
+
+        Args:
+            text: as given on the command line.
+
+        Raises:
+            GemInputError: it is something else.
+
+        Example:
+            >>> Missing.parse("picture:75")
+            Missing(modality='picture', percent=75)
+        """
+        modality, _, percent = text.partition(":")
+        if modality not in MODALITIES or not percent.isdigit() or not 1 <= int(percent) <= 100:
+            raise GemInputError(
+                "not a missing modality", where=text, remedy="write signal:50 or picture:50, a percentage from 1 to 100"
+            )
+        return cls(modality, int(percent))
+
+    def stretch(self, name: str, n: int) -> slice:
+        """The stretch that is gone, in the same place of a recording whenever it is asked.
+
+        Args:
+            name: of the recording.
+            n: samples, or columns of the picture.
+        """
+        gone = round(n * self.percent / 100)
+        start = random.Random(f"{self.modality}:{self.percent}:{name}").randint(0, n - gone)
+        return slice(start, start + gone)
 
 
 class Inputs:
@@ -32,22 +83,26 @@ class Inputs:
         root: PTB-XL (see ``gem.data.ptbxl.load_ptbxl``) or any folder of recordings; None if there are none.
         control: what is given in place of each recording: ``noise``, a ``flat`` line, or that of an ``other`` patient
             of PTB-XL. A score that hardly falls does not come from the ECG.
+        missing: ``signal:50``, ``picture:100``, ...: of every lead a contiguous stretch of the recording is zero, as
+            the published systems fill what is missing; of the page a vertical stripe is white. The other modality stays
+            as it is: the page shows the whole recording.
 
     Raises:
-        GemInputError: no such folder or control.
+        GemInputError: no such folder, control or modality.
     """
 
-    def __init__(self, root: str | Path | None, control: str | None = None) -> None:
+    def __init__(self, root: str | Path | None, control: str | None = None, missing: str | None = None) -> None:
         if control is not None and control not in CONTROLS:
             raise GemInputError(f"unknown control {control!r}", remedy=f"use one of {', '.join(CONTROLS)}")
         self.control = control
+        self.missing = None if missing is None else Missing.parse(missing)
         self.root = None if root is None else Path(root)
         if self.root is not None and not self.root.is_dir():
             raise GemInputError("no such folder", where=str(root), remedy="check --records")
         self._ptbxl: dict[str, Sample] = {}
         if self.root is not None and is_ptbxl(self.root):
             self._ptbxl = {sample.record_id: sample for sample in load_ptbxl(self.root, range(1, 11))}
-        self.record = lru_cache(_KEPT)(self._given)
+        self.record = lru_cache(_KEPT)(self._damaged)
         self.measurement = lru_cache(_KEPT)(self._measurement)
 
     def patient(self, name: str) -> str:
@@ -58,6 +113,40 @@ class Inputs:
         """
         sample = self._ptbxl.get(_number(name))
         return name if sample is None else sample.patient
+
+    def _damaged(self, name: str) -> ECGRecord:
+        """The recording without the part of the signal that is missing."""
+        record = self._given(name)
+        if self.missing is None or self.missing.modality != "signal":
+            return record
+        signal = np.array(record.signal, np.float32)
+        signal[:, self.missing.stretch(name, signal.shape[1])] = 0.0
+        return ECGRecord.from_array(signal, record.fs, record.leads, record_id=record.record_id, meta=record.meta)
+
+    def picture(self, name: str) -> Any:
+        """The picture (PIL, RGB) of a recording: the file itself where the name is one, else drawn from the recording.
+
+        Args:
+            name: of the recording.
+
+        Raises:
+            EcgError: it can't be read.
+        """
+        file = self._file(name)
+        if self.control is None and file is not None and file.suffix.lower() in EXTENSIONS:
+            from PIL import Image
+
+            try:
+                with Image.open(file) as image:
+                    page = image.convert("RGB")
+            except (OSError, ValueError) as error:
+                raise GemInputError(f"the picture can't be read ({error})", where=str(file)) from None
+        else:
+            page = grounding.render(self._given(name)).convert("RGB")
+        if self.missing is not None and self.missing.modality == "picture":
+            gone = self.missing.stretch(name, page.width)
+            page.paste((255, 255, 255), (gone.start, 0, gone.stop, page.height))
+        return page
 
     def _given(self, name: str) -> ECGRecord:
         """The recording, or what the control gives in its place."""
@@ -74,6 +163,9 @@ class Inputs:
 
     def _of_other_patient(self, number: str) -> ECGRecord:
         """The next recording of the same kind that is another patient's."""
+        if self.root is not None and self.root.resolve() == BUNDLED.resolve():  # each is another patient's
+            there = [path for path in sorted(BUNDLED.glob("*.hea")) if not path.stem.endswith(f"_{number}")]
+            return grounding.read_record(there[int(number) % len(there) if number.isdigit() else 0])
         own = self._ptbxl.get(number)
         others = [
             sample
@@ -95,14 +187,21 @@ class Inputs:
         sample = self._ptbxl.get(_number(name))
         if sample is not None:
             return sample.record
-        if self.root is not None and not name.isdigit():
-            path = (self.root / name).resolve()
-            inside = path.is_relative_to(self.root.resolve())  # names come from files
-            if inside and (path.is_file() or path.with_suffix(".hea").is_file()):
-                return grounding.read_record(path)
+        if (path := self._file(name)) is not None:
+            return grounding.read_record(path)
         raise GemInputError(
             f"no recording {name}", where=str(self.root), remedy="give the folder of recordings with --records"
         )
+
+    def _file(self, name: str) -> Path | None:
+        """The file of a recording or picture below the root; None if there is none."""
+        if self.root is None:
+            return None
+        root = self.root.resolve()
+        path = root / f"ptbxl_{_number(name)}" if _number(name).isdigit() else root / name  # the bundled ones
+        path = path.resolve()
+        inside = path.is_relative_to(root)  # names come from files
+        return path if inside and (path.is_file() or path.with_suffix(".hea").is_file()) else None
 
     def _measurement(self, name: str) -> Measurement:
         return grounding.measure(self.record(name))
@@ -117,7 +216,9 @@ class Inputs:
             return None
         try:
             for name in names:
-                self.record(name)
+                file = self._file(name)
+                if file is None or file.suffix.lower() not in EXTENSIONS:  # a model may see a picture as it is
+                    self.record(name)
         except (EcgError, OSError) as error:
             return str(error)
         return None

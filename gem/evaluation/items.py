@@ -15,9 +15,11 @@ from grounding.registry import Registry
 
 if TYPE_CHECKING:
     from .inputs import Inputs
+    from .rubrics import Rubric
 
 REFUSED, WRONG_FORMAT, WRONG_VALUE = "model_refused", "wrong_format", "wrong_value"
 JUDGE_FAILED, REQUEST_FAILED, INPUT_MISSING = "judge_failed", "request_failed", "input_missing"
+SAMPLES = Path(__file__).parent / "samples"
 INSTRUMENT = frozenset({JUDGE_FAILED, REQUEST_FAILED, INPUT_MISSING})  # reasons that are not the model's
 
 
@@ -34,6 +36,7 @@ class Item:
         options: the possible labels; empty for open questions.
         records: the recordings that it is about, see ``Inputs.record``.
         multiple: whether an answer may have several labels.
+        turns: questions that follow in the same conversation, each asked after the answer before it.
     """
 
     item_id: str
@@ -44,6 +47,7 @@ class Item:
     options: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
     multiple: bool = False
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Score:
 
 
 Scorer = Callable[[Item, str], Score]
+GroundedScorer = Callable[[Item, str, "Inputs"], Score]  # it looks at the recording, too
 Rules = Callable[[Item, "Inputs"], str]
 Statistic = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, float]]
 
@@ -96,6 +101,11 @@ class ItemBenchmark:
         rules: answers an item by measurement and knowledge base alone; ``None`` where no rule can.
         source: where its authors offer the files.
         statistics: scoring -> a function of the scores, where the mean of each is not what is reported.
+        grounded: scorers that look at the recording, too.
+        corpus: scorers that need all items first: a function of them gives the scorer.
+        rubric: what a judge is asked, where the authors' score is a judge's; its scoring is ``published``.
+        samples: file or folder of items of our own in the authors' layout, in ``gem/evaluation/samples``.
+        own_recordings: the recordings lie in the folder of the items.
     """
 
     name: str
@@ -105,6 +115,27 @@ class ItemBenchmark:
     rules: Rules | None = None
     source: str = ""
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    grounded: Mapping[str, GroundedScorer] = field(default_factory=dict)
+    corpus: Mapping[str, Callable[[Sequence[Item]], Scorer]] = field(default_factory=dict)
+    rubric: Rubric | None = None
+    samples: str = ""
+    own_recordings: bool = False
+
+    def scorings(self, items: Sequence[Item]) -> dict[str, GroundedScorer]:
+        """Every scorer that needs no judge, the main one first.
+
+        Args:
+            items: of the benchmark.
+        """
+
+        def plain(scorer: Scorer) -> GroundedScorer:
+            return lambda item, answer, inputs: scorer(item, answer)
+
+        return {
+            **self.grounded,
+            **{name: plain(scorer) for name, scorer in self.scorers.items()},
+            **{name: plain(make(items)) for name, make in self.corpus.items()},
+        }
 
 
 item_benchmarks: Registry[ItemBenchmark] = Registry("benchmark", "gem.item_benchmarks")
@@ -118,6 +149,25 @@ def register_item_benchmark(benchmark: ItemBenchmark) -> ItemBenchmark:
     """
     item_benchmarks.register(benchmark, name=benchmark.name)
     return benchmark
+
+
+def samples_of(benchmark: ItemBenchmark) -> Path:
+    """The bundled items of a benchmark, in the layout of its authors, about the bundled recordings.
+
+    Args:
+        benchmark: any.
+
+    Raises:
+        GemInputError: it has none.
+    """
+    from ..errors import GemInputError
+
+    path = SAMPLES / benchmark.samples
+    if not benchmark.samples or not path.exists():
+        raise GemInputError(
+            f"{benchmark.name} has no bundled items", remedy=f"give its files with --data; see {benchmark.source}"
+        )
+    return path
 
 
 def missing_file(benchmark: str, where: Path, source: str) -> Exception:

@@ -12,8 +12,10 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,63 +25,103 @@ from grounding.errors import EcgError
 
 from ..errors import GemInputError
 from .answerers import Answerer, answerer
-from .inputs import Inputs
-from .items import INPUT_MISSING, INSTRUMENT, REQUEST_FAILED, Item, ItemBenchmark, item_benchmarks, means
+from .comparing import OWN_UNITS
+from .inputs import BUNDLED, Inputs
+from .items import (
+    INPUT_MISSING,
+    INSTRUMENT,
+    JUDGE_FAILED,
+    REQUEST_FAILED,
+    GroundedScorer,
+    Item,
+    ItemBenchmark,
+    Score,
+    item_benchmarks,
+    means,
+    samples_of,
+)
+from .judging.agreement import add_cost, judged, judges_table
+from .judging.asking import Judge, judges_of, mean_score
 
 ROUNDS = 500  # of the bootstrap
+RETRIED = "items.retried.jsonl"
 Row = dict[str, Any]
 
 
 def run_benchmark(
     name: str,
     model: str,
-    data: str | Path,
-    records: str | Path | None,
+    data: str | Path | None = None,
+    records: str | Path | None = None,
     out: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
     retry: bool = False,
     control: str | None = None,
+    missing: str | None = None,
+    judges: Sequence[str] = (),
+    judge_repeats: int = 1,
+    judge_price: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Answer and score the items of a benchmark.
 
     Args:
         name: of the benchmark.
         model: see ``gem.evaluation.answerers.answerer``.
-        data: folder or file of its items, as its authors publish it.
+        data: folder or file of its items, as its authors publish it; None takes the ten bundled ones, and with them
+            the bundled recordings.
         records: folder of the recordings.
         out: folder of the run, which continues if it is there; None keeps nothing.
         limit: only the first ``limit`` items.
         seed: of ``random`` and of the bootstrap.
-        retry: ask again where no answer could be had.
+        retry: ask again where no answer, or no judgement, could be had.
         control: what is given in place of the recordings, see ``Inputs``.
+        missing: ``signal:50``, ``picture:100``, ...: percentage of the signal or the picture that is gone, see
+            ``Inputs``.
+        judges: ``openai:URL#MODEL`` of each judge, for benchmarks that have a rubric.
+        judge_repeats: how often each judge is asked about an answer.
+        judge_price: of a million tokens that a judge reads, and of a million that it writes.
 
     Returns:
         ``benchmark``, ``model``, ``n``, ``not_scored`` (reason -> number), ``scorings``: scoring -> kind -> metric ->
-        ``value``, ``low``, ``high`` (95 %, by patient) and ``n``; ``reasons``: scoring -> reason -> number.
+        ``value``, ``low``, ``high`` (95 %, by patient) and ``n``; ``reasons``: scoring -> reason -> number; with
+        judges, ``judges``: their agreement, failures and tokens.
 
     Raises:
         GemInputError: no items, or the folder holds another run.
         GemError: the model can't be loaded.
     """
     benchmark = item_benchmarks[name]
-    every = benchmark.load(Path(data))
+    bundled = data is None
+    data = samples_of(benchmark) if data is None else Path(data)
+    if records is None and benchmark.own_recordings:
+        records = data
+    elif records is None and bundled:
+        records = BUNDLED
+    every = benchmark.load(data)
     items = every[:limit]
     if not items:
         raise GemInputError("no items", where=str(data), remedy=f"{name} is offered at {benchmark.source}")
-    inputs = Inputs(records, control)
-    settings = {**_settings(benchmark, model, every, len(items), seed), "control": control}
-    done: list[Row] = []
+    inputs = Inputs(records, control, missing)
+    asked = judges_of(benchmark, judges, judge_repeats)
+    settings = {**_settings(benchmark, model, every, len(items), seed), "control": control, "missing": missing}
+    if asked:
+        settings["judges"] = {"models": list(judges), "repeats": judge_repeats}
+    rows: list[Row] = []
     if out is not None:
-        done = _resume(Path(out), settings, retry)
-    rows = list(done)
-    if len(done) < len(items):
-        who = answerer(model, benchmark, every, seed)
-        for row in _answered(who, benchmark, items[len(done) :], inputs):
+        rows = _resume(Path(out), settings)
+    failed = [place for place, row in enumerate(rows) if retry and _wants_retry(row)]
+    if len(rows) < len(items) or failed:
+        ask = _Asking(answerer(model, benchmark, every, seed), benchmark.scorings(every), asked, inputs)
+        if failed:
+            rows = _retried(rows, failed, items, ask, out)
+        for row in ask.rows(items[len(rows) :]):
             rows.append(row)
             if out is not None:
                 _append(Path(out) / "items.jsonl", row)
     figures = {**settings, **summarise(benchmark, rows, seed)}
+    if judge_price is not None:
+        add_cost(figures.get("judges", {}), judge_price)
     if out is not None:
         _write(Path(out) / "figures.json", figures)
     return figures
@@ -92,7 +134,7 @@ def _settings(benchmark: ItemBenchmark, model: str, items: Sequence[Item], n: in
     return {**settings, "items_sha256": digest, "versions": versions}
 
 
-def _resume(out: Path, settings: dict[str, Any], retry: bool) -> list[Row]:
+def _resume(out: Path, settings: dict[str, Any]) -> list[Row]:
     """The rows that are there; an incomplete last line is removed."""
     out.mkdir(parents=True, exist_ok=True)
     described = out / "run.json"
@@ -105,7 +147,17 @@ def _resume(out: Path, settings: dict[str, Any], retry: bool) -> list[Row]:
             )
     else:
         _write(described, settings)
-    path = out / "items.jsonl"
+    rows = _whole_lines(out / "items.jsonl")
+    again = {row["id"]: row for row in _whole_lines(out / RETRIED)}  # of a retry that was killed
+    if again:
+        rows = [again.get(row["id"], row) for row in rows]
+        _write_rows(out / "items.jsonl", rows)
+    (out / RETRIED).unlink(missing_ok=True)
+    return rows
+
+
+def _whole_lines(path: Path) -> list[Row]:
+    """The rows of a file; an incomplete last line is removed."""
     if not path.is_file():
         return []
     whole = path.read_bytes()
@@ -113,14 +165,36 @@ def _resume(out: Path, settings: dict[str, Any], retry: bool) -> list[Row]:
     if kept != whole:
         with path.open("r+b") as file:
             file.truncate(len(kept))
-    rows: list[Row] = [json.loads(line) for line in kept.splitlines()]
-    failed = next((n for n, row in enumerate(rows) if row["reason"] == REQUEST_FAILED), len(rows))
-    if retry and failed < len(rows):  # the rows behind it are asked again, too: the order stays that of the items
-        rows = rows[:failed]
-        part = path.with_suffix(".tmp")
-        part.write_bytes(b"".join(_line(row) for row in rows))
-        part.replace(path)
-    return rows
+    return [json.loads(line) for line in kept.splitlines()]
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+    part = path.with_suffix(".tmp")
+    part.write_bytes(b"".join(_line(row) for row in rows))
+    part.replace(path)
+
+
+def _wants_retry(row: Row) -> bool:
+    """Whether the request for the answer, or a judge, failed."""
+    judged_badly = any(score["reason"] == JUDGE_FAILED for score in row["scores"].values())
+    return bool(row["reason"] == REQUEST_FAILED or judged_badly)
+
+
+def _retried(
+    rows: Sequence[Row], failed: Sequence[int], items: Sequence[Item], ask: _Asking, out: str | Path | None
+) -> list[Row]:
+    """The rows with the failed ones asked again, in their places; the others stay as they are."""
+    fresh: dict[int, Row] = {}
+    known = {items[place].item_id: rows[place]["answer"] for place in failed}  # of those that only a judge failed
+    for place, row in zip(failed, ask.rows([items[place] for place in failed], known), strict=True):
+        fresh[place] = row
+        if out is not None:
+            _append(Path(out) / RETRIED, row)
+    whole = [fresh.get(place, row) for place, row in enumerate(rows)]
+    if out is not None:
+        _write_rows(Path(out) / "items.jsonl", whole)
+        (Path(out) / RETRIED).unlink(missing_ok=True)
+    return whole
 
 
 def _line(row: Row) -> bytes:
@@ -138,38 +212,57 @@ def _write(path: Path, value: Any) -> None:
     part.replace(path)
 
 
-def _answered(who: Answerer, benchmark: ItemBenchmark, items: Sequence[Item], inputs: Inputs) -> Iterator[Row]:
-    """A row for each item, in order, however many are asked at the same time."""
+@dataclass(frozen=True)
+class _Asking:
+    """Who answers, and what scores the answers."""
 
-    def one(item: Item) -> Row:
-        return answer_item(who, benchmark, item, inputs)
+    who: Answerer
+    scorings: Mapping[str, GroundedScorer]
+    judges: Sequence[Judge]
+    inputs: Inputs
 
-    if who.parallel == 1:
-        yield from map(one, items)
-        return
-    waiting = iter(items)
-    with ThreadPoolExecutor(who.parallel) as pool:
-        while batch := list(islice(waiting, 4 * who.parallel)):
-            yield from pool.map(one, batch)
+    def rows(self, items: Sequence[Item], known: Mapping[str, str | None] = MappingProxyType({})) -> Iterator[Row]:
+        """A row for each item, in order, however many are asked at the same time."""
+
+        def one(item: Item) -> Row:
+            return answer_item(self.who, self.scorings, item, self.inputs, self.judges, known.get(item.item_id))
+
+        parallel = max([self.who.parallel, *(judge.parallel for judge in self.judges)])
+        if parallel == 1:
+            yield from map(one, items)
+            return
+        waiting = iter(items)
+        with ThreadPoolExecutor(parallel) as pool:
+            while batch := list(islice(waiting, 4 * parallel)):
+                yield from pool.map(one, batch)
 
 
-def answer_item(who: Answerer, benchmark: ItemBenchmark, item: Item, inputs: Inputs) -> Row:
+def answer_item(
+    who: Answerer,
+    scorings: Mapping[str, GroundedScorer],
+    item: Item,
+    inputs: Inputs,
+    judges: Sequence[Judge] = (),
+    known: str | None = None,
+) -> Row:
     """Ask about one item and score the answer.
 
     Args:
         who: answers.
-        benchmark: whose scorers are used.
+        scorings: of the benchmark, see ``ItemBenchmark.scorings``.
         item: the question.
         inputs: the recordings.
+        judges: give marks for the answer.
+        known: the answer, if it is known already.
     """
     row: Row = {
         "id": item.item_id,
         "kind": item.kind,
         "records": list(item.records),
         "patient": inputs.patient(item.records[0]) if item.records else item.item_id,
-        "prompt": item.prompt,
+        "prompt": "\n\n".join((item.prompt, *item.turns)),
         "truth": list(item.truth),
-        "answer": None,
+        "answer": known,
         "reason": None,
         "problem": None,
         "scores": {},
@@ -177,21 +270,25 @@ def answer_item(who: Answerer, benchmark: ItemBenchmark, item: Item, inputs: Inp
     if problem := inputs.problem(item.records):
         return {**row, "reason": INPUT_MISSING, "problem": problem}
     try:
-        row["answer"] = who.answer(item, inputs)
+        if known is None:
+            row["answer"] = who.answer(item, inputs)
+        for scoring, scorer in scorings.items():
+            row["scores"][scoring] = _as_stored(scorer(item, row["answer"], inputs))
     except ConnectionError as error:
         return {**row, "reason": REQUEST_FAILED, "problem": str(error)}
     except EcgError as error:
-        return {**row, "reason": INPUT_MISSING, "problem": str(error)}
-    for scoring, scorer in benchmark.scorers.items():
-        score = scorer(item, row["answer"])
-        row["scores"][scoring] = {
-            "values": dict(score.values),
-            "reason": score.reason,
-            "labels": list(score.labels),
-        }
+        return {**row, "scores": {}, "reason": INPUT_MISSING, "problem": str(error)}
+    if judges:
+        opinions = [opinion for judge in judges for opinion in judge.opinions(item, row["answer"])]
+        row["judges"] = [opinion.to_dict() for opinion in opinions]
+        row["scores"]["published"] = _as_stored(mean_score(judges[0].rubric, opinions))
     first = next(iter(row["scores"].values()))
     row["reason"] = first["reason"]
     return row
+
+
+def _as_stored(score: Score) -> dict[str, Any]:
+    return {"values": dict(score.values), "reason": score.reason, "labels": list(score.labels)}
 
 
 def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
@@ -205,9 +302,15 @@ def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0) -> d
     scored = [row for row in rows if row["scores"]]
     out: dict[str, Any] = {"not_scored": _counts(row["reason"] for row in rows if not row["scores"])}
     out["scorings"], out["reasons"] = {}, {}
-    for scoring in benchmark.scorers:
+    for scoring in dict.fromkeys(name for row in scored for name in row["scores"]):
         statistic = benchmark.statistics.get(scoring, means)
         there = [row for row in scored if row["scores"][scoring]["reason"] not in INSTRUMENT]
+        if not there:
+            out["scorings"][scoring], out["reasons"][scoring] = (
+                {},
+                _counts(row["scores"][scoring]["reason"] for row in scored),
+            )
+            continue
         kinds = list(dict.fromkeys(row["kind"] for row in there))
         groups = {kind: [row for row in there if row["kind"] == kind] for kind in kinds}
         if len(kinds) > 1:
@@ -216,6 +319,8 @@ def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0) -> d
             kind: _with_intervals(statistic, group, scoring, seed) for kind, group in groups.items()
         }
         out["reasons"][scoring] = _counts(row["scores"][scoring]["reason"] for row in scored)
+    if benchmark.rubric is not None and any("judges" in row for row in rows):
+        out["judges"] = judged(benchmark.rubric, [row["judges"] for row in rows if "judges" in row])
     return out
 
 
@@ -255,17 +360,19 @@ def figures_table(figures: Mapping[str, Any]) -> str:
     lines = [f"{figures['benchmark']} by {figures['model']}: {figures['n']} items"]
     for scoring, kinds in figures["scorings"].items():
         for kind, metrics in kinds.items():
-            cells = [
-                f"{name} {100 * cell['value']:.1f} [{100 * cell['low']:.1f}-{100 * cell['high']:.1f}]"
-                if cell["value"] is not None and cell["low"] is not None
-                else f"{name} -"
-                for name, cell in metrics.items()
-                if name != "n"
-            ]
+            cells = [_cell(name, cell) for name, cell in metrics.items() if name != "n"]
             lines.append(f"{scoring:10s} {kind:32s} n {metrics['n']:5d}  " + "  ".join(cells))
     for scoring, counts in figures["reasons"].items():
         if counts:
             lines.append(f"{scoring:10s} not right: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     if figures["not_scored"]:
         lines.append("not scored: " + ", ".join(f"{n} {name}" for name, n in figures["not_scored"].items()))
-    return "\n".join([*lines, "%, with 95 % bootstrap intervals by patient"])
+    lines += judges_table(figures.get("judges", {}))
+    return "\n".join([*lines, "% (points, ms, dB where the name says so), with 95 % bootstrap intervals by patient"])
+
+
+def _cell(name: str, cell: Mapping[str, Any]) -> str:
+    if cell["value"] is None or cell["low"] is None:
+        return f"{name} -"
+    factor = 1 if name.endswith(OWN_UNITS) else 100
+    return f"{name} {factor * cell['value']:.1f} [{factor * cell['low']:.1f}-{factor * cell['high']:.1f}]"

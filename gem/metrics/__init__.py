@@ -1,5 +1,6 @@
 """Metrics: subclasses of ``torchmetrics.Metric``, by name."""
 
+from .meteor import Meteor, meteor
 from .multilabel import (
     BalancedAccuracy,
     CalibrationError,
@@ -27,11 +28,13 @@ __all__ = [
     "LeadAgreement",
     "MacroAUROC",
     "MacroF1",
+    "Meteor",
     "MultilabelMetric",
     "NumericError",
     "StatedFindings",
     "SupportedClaims",
     "cider_d",
+    "meteor",
     "metrics",
     "register_metric",
     "stated_findings",

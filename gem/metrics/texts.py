@@ -1,6 +1,6 @@
 """Metrics of reports as ``torchmetrics.Metric``: CIDEr-D, statements, numbers and leads.
 
-BLEU, ROUGE and BERTScore are in torchmetrics. METEOR is not here: its synonyms need WordNet.
+BLEU, ROUGE and BERTScore are in torchmetrics, METEOR is in ``meteor``.
 
 References:
     Vedantam et al., CIDEr: consensus-based image description evaluation, CVPR 2015.
@@ -28,7 +28,7 @@ QUANTITIES = ("heart_rate", "pr", "qrs", "qt", "qtc", "p", "rr", "axis")
 Groups = tuple[tuple[str, ...], ...]
 
 
-class _TextPairs(Metric):
+class TextPairs(Metric):
     """Base: pairs of texts, kept as bytes so that processes can gather them."""
 
     full_state_update = False
@@ -88,10 +88,29 @@ def cider_d(said: Sequence[str], true: Sequence[str]) -> list[float]:
         >>> [round(value, 3) for value in cider_d(["a b c d", "x"], ["a b c d", "e f g h"])]
         [10.0, 0.0]
     """
-    references = [_ngrams(text) for text in true]
-    frequency = Counter(gram for grams in references for gram in grams)
-    log_n = math.log(len(references)) if references else 0.0
-    return [_cider_d_of(_ngrams(one), grams, frequency, log_n) for one, grams in zip(said, references, strict=True)]
+    frequency, n = document_frequency(true)
+    return [cider_d_against(one, other, frequency, n) for one, other in zip(said, true, strict=True)]
+
+
+def document_frequency(true: Sequence[str]) -> tuple[Mapping[tuple[str, ...], int], int]:
+    """How many references have each n-gram, and how many references there are.
+
+    Args:
+        true: the references.
+    """
+    return Counter(gram for text in true for gram in _ngrams(text)), len(true)
+
+
+def cider_d_against(said: str, true: str, frequency: Mapping[tuple[str, ...], int], n: int) -> float:
+    """CIDEr-D of one text, 0-10.
+
+    Args:
+        said: a text.
+        true: its reference.
+        frequency: from ``document_frequency``.
+        n: number of references there.
+    """
+    return _cider_d_of(_ngrams(said), _ngrams(true), frequency, math.log(max(n, 1)))
 
 
 def _ngrams(text: str) -> Counter[tuple[str, ...]]:
@@ -123,7 +142,7 @@ def _cider_d_of(
     return 10.0 * total / MAX_ORDER
 
 
-class CiderD(_TextPairs):
+class CiderD(TextPairs):
     """CIDEr-D over all texts: the document frequencies are those of all references, over all processes.
 
     Example:

@@ -103,5 +103,6 @@ register_item_benchmark(
         {"strict": strict_score, "published": published_score},
         answer_by_rules,
         SOURCE,
+        samples="ecg_qa.json",
     )
 )

@@ -4,7 +4,7 @@ References:
     Liu et al., Teach multimodal LLMs to comprehend electrocardiographic images, arXiv 2410.19008.
 """
 
-from . import choices, multilabel, report  # noqa: F401  (they register themselves)
+from . import arena, choices, multilabel, report  # noqa: F401  (they register themselves)
 from .files import SOURCE, read_file
 
 __all__ = ["SOURCE", "read_file"]

@@ -160,6 +160,7 @@ for _name, _text in (
             {"strict": partial(letter_score, True), "published": partial(letter_score, False)},
             None,
             SOURCE,
+            samples=f"{_name}.json",
         )
     )
 register_item_benchmark(
@@ -170,5 +171,6 @@ register_item_benchmark(
         {"strict": choice_score, "published": published_list_score},
         None,
         SOURCE,
+        samples="ecgqa-test.json",
     )
 )

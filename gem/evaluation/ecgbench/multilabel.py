@@ -125,6 +125,7 @@ def _register(name: str, text: str) -> None:
             None,
             SOURCE,
             {"strict": statistics, "published": statistics},
+            samples=f"{name}.json",
         )
     )
 

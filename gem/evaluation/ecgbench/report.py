@@ -14,6 +14,7 @@ from grounding import find
 from ...metrics.texts import agreeing, stated_findings
 from ..items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, register_item_benchmark
 from ..labels import refuses
+from ..rubrics import REPORT
 from .files import SOURCE, read_file
 
 if TYPE_CHECKING:
@@ -76,5 +77,7 @@ register_item_benchmark(
         {"strict": claim_score},
         report_by_rules,
         SOURCE,
+        rubric=REPORT,
+        samples="ptb-test-report.json",
     )
 )

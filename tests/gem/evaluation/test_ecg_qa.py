@@ -168,8 +168,8 @@ def test_rules_majority_and_random_through_the_command(
         assert main(["evaluate", *words]) == 0
         assert json.loads(out.read_text())["model"] == model
     assert "single-verify" in capsys.readouterr().out
-    assert main(["evaluate", "ecg-qa", "--model", "rules", "--records", str(ptbxl_like)]) == 2
-    assert "--data" in capsys.readouterr().err
+    assert main(["evaluate", "ecg-qa", "--model", "rules"]) == 0
+    assert "the bundled items, not the benchmark's own" in capsys.readouterr().out
 
 
 def test_the_numeric_questions_of_the_data_set(shared: Path, tmp_path: Path) -> None:

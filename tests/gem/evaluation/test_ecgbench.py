@@ -4,95 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gem.errors import GemInputError
-from gem.evaluation import Item, item_benchmarks, run_benchmark
-from gem.evaluation.answerers import answerer
+from gem.evaluation import Item, run_benchmark
 from gem.evaluation.ecgbench.choices import published_letter, published_list_score, stated_letter
 from gem.evaluation.ecgbench.files import read_file
 from gem.evaluation.ecgbench.multilabel import statistics, substring_labels
-from gem.evaluation.inputs import Inputs
-from gem.evaluation.running import summarise
 from gem.metrics import stated_findings
-
-SETS = {
-    "ecgbench-ptb": ("ptb-test", ["NORM", "MI", "MI, STTC", "CD", "HYP"]),
-    "ecgbench-code15": ("code15-test", ["NORM", "RBBB", "ABNORMAL", "AF, LBBB", "ST"]),
-    "ecgbench-cpsc": ("cpsc-test", ["NORM", "AF", "STD", "PAC", "I-AVB, RBBB"]),
-    "ecgbench-csn": ("csn-test-no-cot", ["A. AF", "B. SB", "C. ST", "H. SR"]),
-    "ecgbench-g12": ("g12-test-no-cot", ["D. AF", "B. SB", "C. ST", "G. SR"]),
-    "ecgbench-mmmu": ("mmmu-ecg", ["A", "B", "C", "D"]),
-    "ecgbench-ecgqa": ("ecgqa-test", ["yes", "no", "yes", "no"]),
-    "ecgbench-report": ("ptb-test-report", ["Sinus rhythm. LVH.", "Atrial fibrillation.", "Sinus bradycardia."]),
-}
-
-
-def write(folder: Path, name: str, answers: list[str]) -> Path:
-    question = (
-        "What is it?" if name != "ecgqa-test" else "Is it so? Options: yes, no. Only answer based on the options."
-    )
-    rows: list[dict[str, Any]] = []
-    for number, answer in enumerate(answers):
-        human, gpt = {"from": "human", "value": f"<image>\n{question}"}, {"from": "gpt", "value": answer}
-        if name == "ptb-test-report":
-            user = {"role": "user", "content": [{"type": "text", "text": question}]}
-            turns: dict[str, Any] = {"conversation": [user, {"role": "assistant", "content": answer}]}
-        else:
-            turns = {"conversations": [human, gpt]}
-        key = "No" if name == "mmmu-ecg" else "id"
-        rows.append({key: f"{name}-{number}", "image": f"{number}.png", **turns})
-    folder.mkdir()
-    (folder / f"{name}.json").write_text(json.dumps(rows))
-    return folder
-
-
-class _Perfect:
-    parallel = 1
-
-    def answer(self, item: Item, inputs: Inputs) -> str:
-        return ", ".join(item.truth)
-
-
-class _Damaged:
-    """Right for the first half of the items, and useless for the others."""
-
-    parallel = 1
-
-    def __init__(self, items: list[Item]) -> None:
-        self.good = {item.item_id for item in items[: len(items) // 2]}
-
-    def answer(self, item: Item, inputs: Inputs) -> str:
-        return ", ".join(item.truth) if item.item_id in self.good else "Hm."
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_a_perfect_a_random_and_a_damaged_answerer(name: str, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from gem.evaluation.running import answer_item
-
-    benchmark = item_benchmarks[name]
-    items = benchmark.load(write(tmp_path / "data", *SETS[name]))
-    assert next(item.prompt for item in items).startswith(("What", "Is"))
-
-    def main_value(who: Any) -> float:
-        rows = [answer_item(who, benchmark, replace(item, records=()), Inputs(None)) for item in items]
-        kinds = summarise(benchmark, rows)["scorings"]["strict"]
-        return float(next(cell["value"] for key, cell in next(iter(kinds.values())).items() if key != "n"))
-
-    perfect = main_value(_Perfect())
-    assert perfect == 1
-    assert main_value(_Damaged(items)) < perfect
-    assert main_value(answerer("random", benchmark, items)) < perfect
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_a_missing_file_says_where_it_is_offered(name: str, tmp_path: Path) -> None:
-    with pytest.raises(GemInputError, match="PULSE-ECG/ECGBench"):
-        item_benchmarks[name].load(tmp_path)
 
 
 def test_other_layouts_are_told(tmp_path: Path) -> None:

@@ -53,14 +53,17 @@ def test_a_run_that_was_killed_twenty_times_ends_with_the_same_bytes(
 
     monkeypatch.setattr(answerers._Random, "answer", slowly)
     draw, killed = random.Random(0), tmp_path / "killed"
+    longest_s = 0.03
     for _ in range(20):
         child = os.fork()
         if child == 0:
             run_benchmark("ecg-qa", "random", data, None, killed)
             os._exit(0)
-        time.sleep(draw.uniform(0.0, 0.03))
+        time.sleep(draw.uniform(0.0, longest_s))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        if not (killed / "items.jsonl").is_file():
+            longest_s *= 1.5  # a busy machine begins late
     done = len((killed / "items.jsonl").read_bytes().splitlines()) if (killed / "items.jsonl").is_file() else 0
     killed.mkdir(exist_ok=True)
     with (killed / "items.jsonl").open("ab") as file:
@@ -91,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Any = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        server.asked += 1
         text = body["messages"][0]["content"][-1]["text"]
         number = int(text.split()[2])
         fault = {0: "error", 1: "stall", 2: "nonsense", 3: "refuse"}.get(number % 6) if server.mood == "mixed" else None
@@ -142,7 +146,22 @@ def test_an_endpoint_that_fails_stalls_or_answers_nonsense_loses_no_item(
     assert figures["not_scored"] == {"request_failed": 20}
     endpoint.mood = "well"
     assert run_benchmark("ecg-qa", model, data, None, tmp_path / "run")["not_scored"] == {"request_failed": 20}
+    before, endpoint.asked = (tmp_path / "run" / "items.jsonl").read_bytes(), 0
     assert run_benchmark("ecg-qa", model, data, None, tmp_path / "run", retry=True)["not_scored"] == {}
+    after = (tmp_path / "run" / "items.jsonl").read_bytes()
+    assert endpoint.asked == 20  # those that failed, and no other
+    old, new = before.splitlines(), after.splitlines()
+    assert [n for n in range(N) if old[n] != new[n]] == [n for n in range(N) if n % 6 < 2]
+    # a retry that was killed after three answers, the last of them half written
+    again = tmp_path / "again"
+    run_benchmark("ecg-qa", model, data, None, again, limit=N)
+    (again / "items.jsonl").write_bytes(before)
+    (again / "items.retried.jsonl").write_bytes(b"\n".join(new[n] for n in (0, 1, 6)) + b"\n" + new[7][:20])
+    endpoint.asked = 0
+    assert run_benchmark("ecg-qa", model, data, None, again, retry=True)["not_scored"] == {}
+    assert endpoint.asked == 17
+    assert (again / "items.jsonl").read_bytes() == after
+    assert not (again / "items.retried.jsonl").exists()
 
 
 def test_show_compare_list_and_leaderboard(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

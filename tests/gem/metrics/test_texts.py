@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import grounding
-from gem.metrics import CiderD, LeadAgreement, NumericError, StatedFindings, SupportedClaims, cider_d
+from gem.metrics import CiderD, LeadAgreement, Meteor, NumericError, StatedFindings, SupportedClaims, cider_d, meteor
 
 WORDS = [
     "sinus",
@@ -105,13 +106,55 @@ def test_unequal_lists_are_refused() -> None:
         CiderD().update(["a"], ["a", "b"])
 
 
+REFERENCE = Path(__file__).parent / "reference" / "values.json"
+
+
+def test_metrics_are_those_of_the_reference_implementations_on_200_texts() -> None:
+    """Values by reference/make.py."""
+    from torchmetrics.functional.text import bleu_score, rouge_score
+
+    told = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    said, true = ([pair[place] for pair in told["texts"]] for place in (0, 1))
+    assert len(said) == 200
+    assert cider_d(said, true) == pytest.approx(told["cider_d"], abs=1e-4)
+    assert [meteor(a, b) for a, b in zip(said, true, strict=True)] == pytest.approx(told["meteor"], abs=1e-4)
+    for name in ("rouge1", "rouge2", "rougeL"):
+        values = [
+            float(rouge_score(a, b, rouge_keys=name)[f"{name}_fmeasure"]) for a, b in zip(said, true, strict=True)
+        ]
+        assert values == pytest.approx(told[name], abs=1e-4), name
+    bleu = [float(bleu_score(said, [[text] for text in true], n_gram=order)) for order in (1, 2, 3, 4)]
+    assert bleu == pytest.approx(told["corpus_bleu"], abs=1e-4)
+    for metric, name in ((CiderD(), "cider_d"), (Meteor(), "meteor")):
+        metric.update(said[:90], true[:90])
+        metric.update(said[90:], true[90:])
+        assert float(metric.compute()) == pytest.approx(np.mean(told[name]), abs=1e-4)
+
+
+def test_meteor_knows_stems_and_order_and_no_synonyms() -> None:
+    assert meteor("", "a") == meteor("a", "b") == 0
+    assert meteor("elevated waves", "elevation wave") > 0
+    assert meteor("large", "big") == 0
+    assert meteor("a b c d", "a b c d") > meteor("d c b a", "a b c d")
+    assert np.isnan(float(Meteor().compute()))
+
+
+def _metrics() -> list[CiderD | StatedFindings | Meteor]:
+    return [CiderD(), StatedFindings(), Meteor()]
+
+
+def _values(metrics: list[CiderD | StatedFindings | Meteor]) -> list[float]:
+    computed = [metric.compute() for metric in metrics]
+    return [float(one["recall"] if isinstance(one, dict) else one) for one in computed]
+
+
 def _worker(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     said, true = texts(21, 2), texts(21, 3)
-    metric, findings = CiderD(), StatedFindings()
-    for one in (metric, findings):
+    metrics = _metrics()
+    for one in metrics:
         one.update(said[rank::2], true[rank::2])
-    result = [float(metric.compute()), float(findings.compute()["recall"])]
+    result = _values(metrics)
     if rank == 0:
         torch.save(result, f"{folder}/result.pt")
     dist.destroy_process_group()
@@ -119,8 +162,7 @@ def _worker(rank: int, folder: str) -> None:
 
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     mp.spawn(_worker, (str(tmp_path),), nprocs=2)
-    metric, findings = CiderD(), StatedFindings()
-    for one in (metric, findings):
+    metrics = _metrics()
+    for one in metrics:
         one.update(texts(21, 2), texts(21, 3))
-    expected = [float(metric.compute()), float(findings.compute()["recall"])]
-    assert torch.load(tmp_path / "result.pt") == pytest.approx(expected, abs=1e-12)
+    assert torch.load(tmp_path / "result.pt") == pytest.approx(_values(metrics), abs=1e-12)

@@ -1,0 +1,106 @@
+"""The report sets of MEIT and ECG-Chat: a recording, and the report that a clinician or a machine wrote about it.
+
+``published``: the metrics that both papers give, on plain words. ``strict``: the findings that are stated, and the
+numbers. Neither paper's files give the size of the batches over which MEIT averages its BLEU and CIDEr-D; here each
+item is one, with document frequencies from all references.
+
+References:
+    Wan et al., MEIT: multi-modal electrocardiogram instruction tuning on large language models, ACL 2025 Findings.
+    Zhao et al., ECG-Chat: a large ECG-language model for cardiac disease diagnosis, arXiv 2408.08849.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from ..metrics.meteor import meteor
+from ..metrics.texts import cider_d_against, document_frequency
+from .ecgbench.files import read_file
+from .ecgbench.report import claim_score, report_by_rules
+from .items import WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, Scorer, register_item_benchmark
+
+MEIT_SOURCE = "https://github.com/AIoT-MLSys-Lab/MEIT (its data sets are on the Google Drive named there)"
+ECG_CHAT_SOURCE = "https://github.com/YubaoZhao/ECG-Chat (its data sets are named there)"
+# MEIT's files hold an empty question, and ECG-Chat's test texts none; the wording is ours
+PROMPT = "Write the report of this ECG."
+_FULL_STOP = re.compile(r"([.,;:])(?=\s|$)")
+
+
+def words(text: str) -> str:
+    """Lower case, with stops apart from the words, as MEIT prepares texts for its metrics.
+
+    Args:
+        text: a report.
+
+    Example:
+        >>> words("Sinus rhythm. Normal ECG.")
+        'sinus rhythm . normal ecg .'
+    """
+    return " ".join(_FULL_STOP.sub(r" \1", text.lower()).split())
+
+
+def load(name: str, source: str, path: Path) -> list[Item]:
+    """The items of a set.
+
+    Args:
+        name: how its file's name begins.
+        source: where its authors offer it.
+        path: the file, or a folder that holds it.
+    """
+    return [
+        Item(
+            entry.entry_id,
+            "report",
+            entry.question or PROMPT,
+            entry.question or PROMPT,
+            (entry.answer,),
+            (),
+            (entry.recording,),
+        )
+        for entry in read_file(path, name, source)
+    ]
+
+
+def published_scorer(items: Sequence[Item]) -> Scorer:
+    """BLEU-1 to BLEU-4, ROUGE-L, METEOR (exact words and stems) and CIDEr-D of an item.
+
+    Args:
+        items: all of the set, whose references are the corpus of CIDEr-D.
+    """
+    frequency, n = document_frequency([words(item.truth[0]) for item in items])
+
+    def score(item: Item, answer: str) -> Score:
+        from torchmetrics.functional.text import bleu_score, rouge_score
+
+        said, true = words(answer), words(item.truth[0])
+        values = {"rouge_l": float(rouge_score(said, true, rouge_keys="rougeL")["rougeL_fmeasure"])}
+        for order in (1, 2, 3, 4):
+            values[f"bleu_{order}"] = float(bleu_score([said], [[true]], n_gram=order)) if said else 0.0
+        values["meteor"] = meteor(said, true)
+        values["cider_d_points"] = cider_d_against(said, true, frequency, n)
+        reason = None if said == true else WRONG_VALUE if said else WRONG_FORMAT
+        return Score(values, reason)
+
+    return score
+
+
+for _name, _text, _file, _source in (
+    ("meit-ptbxl", "reports of PTB-XL as MEIT's files have them", "ptbxl", MEIT_SOURCE),
+    ("meit-mimic", "reports of MIMIC-IV-ECG as MEIT's files have them", "mimic", MEIT_SOURCE),
+    ("ecg-chat", "reports as ECG-Chat's files have them", "ecg_chat", ECG_CHAT_SOURCE),
+):
+    register_item_benchmark(
+        ItemBenchmark(
+            _name,
+            _text,
+            partial(load, _file, _source),
+            {"strict": claim_score},
+            report_by_rules,
+            _source,
+            corpus={"published": published_scorer},
+            samples=f"{_file}_test.jsonl" if _file != "ecg_chat" else "ecg_chat_test.json",
+        )
+    )
