@@ -2,11 +2,11 @@
 
     python benchmarks/explorer.py [--chromium /usr/bin/chromium] [--seconds 3]
 
-Chromium runs headless, in software where there is no graphics card. Every frame of the screen the paper is moved by some
-pixels and drawn anew, as when it is dragged; what is counted is the frames that were drawn, and how long the script
-took for one. The page is opened from disk ten times, each time in a fresh context; the time is that from the start of
-the navigation until the view is drawn, and beside it what the page's main thread computed meanwhile (its processor time,
-which other programs at work on the machine do not change).
+Chromium runs headless, in software where there is no graphics card. Every frame of the screen the paper is moved by
+some pixels and drawn anew, as when it is dragged; what is counted is the frames that were drawn, and how long the
+script took for one. The page is opened from disk ten times, each in a fresh context; the time is that from the start
+of the navigation until the view is drawn, and beside it what the page's main thread computed meanwhile (its processor
+time, which other programs at work on the machine change little).
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def mounted(page: Page, made: dict[str, Any]) -> float:
     page.wait_for_function("() => Boolean(window.mount)")
     page.evaluate("made => { window.made = made; }", made)
     took: float = page.evaluate(
-        """() => { const start = performance.now(); window.view = window.mount(document.getElementById("place"), window.made);
+        """() => { const start = performance.now();
+        window.view = window.mount(document.getElementById("place"), window.made);
         window.view.stage.resized(); return performance.now() - start; }"""
     )
     return took
@@ -120,8 +121,8 @@ def main() -> None:
             times.append(opened.evaluate("performance.getEntriesByName('gem-view')[0].startTime"))
             context.close()
         print(
-            f"\nA saved page of 10 s: {path.stat().st_size / 1000:.0f} kB, drawn after {statistics.median(times):.0f} ms "
-            f"(median of ten; {min(times):.0f} to {max(times):.0f} ms), of which the main thread computed "
+            f"\nA saved page of 10 s: {path.stat().st_size / 1000:.0f} kB, drawn after "
+            f"{statistics.median(times):.0f} ms (median of ten; {min(times):.0f} to {max(times):.0f} ms), of which the main thread computed "
             f"{statistics.median(work):.0f} ms; scripts {len(bundle().encode()) / 1000:.0f} kB."
         )
         browser.close()

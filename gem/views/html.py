@@ -51,7 +51,8 @@ def page(explanation: Shown) -> str:
         made["picture"]["href"] = ""  # it is in the fragment
     data = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     script = bundle() + START
-    scripts = f'<script type="application/json" id="gem-scene">{_inert(data)}</script>\n<script type="module">{script}</script>'
+    holder = f'<script type="application/json" id="gem-scene">{_inert(data)}</script>'
+    scripts = f'{holder}\n<script type="module">{script}</script>'
     return document(explanation.record_id, mark(explanation), fragment(explanation), scripts, (HIDE, script))
 
 

@@ -151,7 +151,8 @@ def test_the_policy_lets_no_other_script_run_and_nothing_out(browser: Any, saved
     page.goto(saved.as_uri())
     page.evaluate(
         """() => { const script = document.createElement("script"); script.textContent = "window.hit = 1";
-        document.body.append(script); document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.hit=2'>");
+        document.body.append(script);
+        document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.hit=2'>");
         return fetch("https://example.org/").catch(() => null); }"""
     )
     assert page.evaluate("window.hit") is None
