@@ -197,11 +197,16 @@ class Inputs:
         """The file of a recording or picture below the root; None if there is none."""
         if self.root is None:
             return None
-        root = self.root.resolve()
-        path = root / f"ptbxl_{_number(name)}" if _number(name).isdigit() else root / name  # the bundled ones
-        path = path.resolve()
-        inside = path.is_relative_to(root)  # names come from files
-        return path if inside and (path.is_file() or path.with_suffix(".hea").is_file()) else None
+        root, number = self.root.resolve(), _number(name)
+        there = [] if name.isdigit() else [root / name]
+        if number.isdigit():
+            there.append(root / f"ptbxl_{number}.hea")  # the bundled ones
+        for path in (one.resolve() for one in there):
+            if path.is_relative_to(root) and (
+                path.is_file() or path.with_suffix(".hea").is_file()
+            ):  # names come from files
+                return path
+        return None
 
     def _measurement(self, name: str) -> Measurement:
         return grounding.measure(self.record(name))

@@ -94,7 +94,7 @@ def run_benchmark(
     benchmark = item_benchmarks[name]
     bundled = data is None
     data = samples_of(benchmark) if data is None else Path(data)
-    if records is None and benchmark.own_recordings:
+    if benchmark.own_recordings:  # and no others, which may be those that were printed
         records = data
     elif records is None and bundled:
         records = BUNDLED

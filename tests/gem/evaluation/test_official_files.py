@@ -137,6 +137,12 @@ def test_a_signal_that_is_moved_scaled_or_partly_read(photographs: Path) -> None
     assert digitisation.signal_score(False, item, json.dumps(half)).values["snr_db"] == pytest.approx(3, abs=0.2)
 
 
+def test_a_photograph_with_the_number_of_a_record_is_the_photograph(photographs: Path) -> None:
+    (photographs / "photos" / "a.png").rename(photographs / "photos" / "00424_hr.png")
+    assert Inputs(photographs).problem(("photos/00424_hr.png",)) is None
+    assert Inputs(photographs).picture("photos/00424_hr.png").size == (30, 20)
+
+
 def test_a_picture_that_is_refused_counts_as_not_read(photographs: Path) -> None:
     item = item_benchmarks["digitisation"].load(photographs)[0]
     answer = digitisation.signal_by_rules(item, Inputs(photographs))
