@@ -19,21 +19,26 @@ SURE_TRACE, DARK_AS_TRACE, MAX_DARK_LINES = 0.8, 0.6, 0.3
 WEIGHTS = Path(__file__).parent / "weights" / "traces.onnx"
 
 
-def absorbance(flat: NDArray[np.float32], period: int = PX_PER_PERIOD) -> NDArray[np.float32]:
+def absorbance(flat: NDArray[np.uint8], period: int = PX_PER_PERIOD) -> NDArray[np.float32]:
     """How much light is absorbed by what is printed, without the paper's own shade and shadows.
 
     Args:
-        flat: (rows, columns, 3), 0-1.
+        flat: (rows, columns, 3) bytes, of even height and width.
         period: of the grid, pixels.
 
     Returns:
         (rows, columns, 3): 0 for paper, the natural logarithm of the loss.
     """
-    size = int(0.5 * period) | 1
-    out = np.empty_like(flat)
+    rows, columns = flat.shape[:2]
+    size = int(0.25 * period) | 1
+    out = np.empty(flat.shape, np.float32)
     for channel in range(flat.shape[-1]):
-        paper = paper_shade(flat[..., channel], size, period / 10)
-        out[..., channel] = -np.log(np.clip(flat[..., channel] / paper, 0.05, 1))
+        plane = np.maximum(flat[..., channel].astype(np.float32) / 255, 1e-3)
+        # the paper's shade is smooth: half the resolution is enough
+        halved = plane.reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))
+        paper = paper_shade(halved, size, period / 20)
+        ratio = plane.reshape(rows // 2, 2, columns // 2, 2) / paper[:, None, :, None]
+        out[..., channel] = -np.log(np.clip(ratio, 0.05, 1)).reshape(rows, columns)
     return out
 
 

@@ -155,22 +155,24 @@ class _Windows:
         self.t = np.arange(-self.half, self.half + 1, dtype=np.float64)
         self.weight = np.exp(-0.5 * (self.t / sigma) ** 2)
         self.sigma = sigma
+        self.outer = self.weight[:, None] * self.weight[None, :]
+        self.total = float(self.outer.sum())
 
     def patch(self, x: int, y: int) -> tuple[Array, float]:
         """The weighted window around a pixel without its mean, and its energy."""
         part = self.image[y : y + 2 * self.half + 1, x : x + 2 * self.half + 1]
-        outer = self.weight[:, None] * self.weight[None, :]
-        mean = float((part * outer).sum() / outer.sum())
-        patch = (part - mean) * outer
-        energy = float(np.sqrt(((part - mean) ** 2 * outer).sum() * outer.sum()))
+        mean = float(self.weight @ part @ self.weight) / self.total
+        patch = (part - mean) * self.outer
+        energy = float(np.sqrt(np.vdot(part - mean, patch) * self.total))
         return patch, energy
 
     def sums(self, patch: Array, f: Array) -> tuple[complex, Array]:
         """The Fourier sum at a frequency, and its first moments in x and y."""
         ex, ey = np.exp(-2j * np.pi * f[0] * self.t), np.exp(-2j * np.pi * f[1] * self.t)
-        rows = patch @ np.stack([ex, self.t * ex], 1)
-        zero, first_x = ey @ rows[:, 0], ey @ rows[:, 1]
-        first_y = (self.t * ey) @ rows[:, 0]
+        # real products: NumPy would make the whole patch complex
+        rows = patch @ np.stack([ex.real, ex.imag, self.t * ex.real, self.t * ex.imag], 1)
+        across, moment = rows[:, 0] + 1j * rows[:, 1], rows[:, 2] + 1j * rows[:, 3]
+        zero, first_x, first_y = ey @ across, ey @ moment, (self.t * ey) @ across
         return complex(zero), np.array([first_x, first_y])
 
     def climb(self, patch: Array, f: Array, steps: int = 4) -> tuple[Array, complex]:

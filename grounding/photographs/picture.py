@@ -13,54 +13,70 @@ from ..errors import EcgFormatError
 
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 200
+REDUCED_SIDE_PX = 1400  # of the shorter side, enough to find the grid
 CLOSED_SHARE = 80  # of the shorter side: wider than a line, narrower than the grid's period
 
 
-def load_picture(path: Path) -> NDArray[np.float32]:
-    """A picture of a file, upright as its EXIF entry says.
+def open_picture(path: Path) -> Image.Image:
+    """The picture of a file, upright as its EXIF entry says, in RGB.
 
     Args:
         path: JPEG, PNG, TIFF, WebP or another format that Pillow reads.
-
-    Returns:
-        (height, width, 3), 0-1.
 
     Raises:
         EcgFormatError: no picture, damaged, or too large or too small.
     """
     try:
         with Image.open(path) as opened:
-            width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise EcgFormatError(
-                    f"the picture has {width} x {height} pixels: over {MAX_PIXELS // 1_000_000} million",
-                    where=str(path),
-                    remedy="make it smaller",
-                )
-            if min(width, height) < MIN_SIDE:
-                raise EcgFormatError(
-                    f"the picture has only {width} x {height} pixels", where=str(path), remedy="use the original"
-                )
-            image = ImageOps.exif_transpose(opened)
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            return np.asarray(np.asarray(image.convert("RGB"), np.float32) / 255, np.float32)
+            _check_size(*opened.size, path)
+            return upright(opened)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise EcgFormatError(
             f"the picture can't be read ({error})", where=str(path), remedy="save it again as PNG or JPEG"
         ) from None
 
 
-def grid_lines(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def upright(image: Image.Image) -> Image.Image:
+    """A picture in RGB on white, turned as its EXIF entry says."""
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned.convert("RGBA"))
+    return turned.convert("RGB")
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
+    if width * height > MAX_PIXELS:
+        raise EcgFormatError(
+            f"the picture has {width} x {height} pixels: over {MAX_PIXELS // 1_000_000} million",
+            where=str(path),
+            remedy="make it smaller",
+        )
+    if min(width, height) < MIN_SIDE:
+        raise EcgFormatError(
+            f"the picture has only {width} x {height} pixels", where=str(path), remedy="use the original"
+        )
+
+
+def load_picture(path: Path) -> NDArray[np.uint8]:
+    """(height, width, 3) bytes of a picture, see ``open_picture``."""
+    return np.asarray(open_picture(path))
+
+
+def reduction(picture: NDArray[np.uint8]) -> int:
+    """By which whole number a picture may be reduced so that its grid is still seen well."""
+    return max(1, min(picture.shape[:2]) // REDUCED_SIDE_PX)
+
+
+def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Where a picture has ink, against the paper around it.
 
     Args:
-        picture: (height, width, 3), 0-1.
+        picture: (height, width, 3) bytes.
 
     Returns:
         (height, width), 0 for paper to 1.
     """
-    dark = picture.min(-1)
+    dark = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2]).astype(np.float32) / 255
     size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
     lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
     return lines

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from ..errors import EcgSignalError
@@ -17,7 +18,7 @@ from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pu
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
-from .picture import grid_lines, load_picture
+from .picture import grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
 from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
@@ -90,24 +91,25 @@ class FlatPage:
     shapes: NDArray[np.bool_]
 
 
-def flat_page(picture: NDArray[np.float32]) -> FlatPage:
+def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
     """Find the grid of a picture, flatten the page by it, and find the traces.
 
     Args:
-        picture: (height, width, 3), 0-1.
+        picture: (height, width, 3) bytes.
 
     Raises:
         EcgSignalError: no grid.
     """
-    lines = grid_lines(picture)
-    page = paper_map(find_lattice(lines.astype(np.float64)), lines)
-    absorbed = absorbance(page.flat(picture, PX_PER_PERIOD))
+    factor = reduction(picture)
+    lines = grid_lines(np.asarray(Image.fromarray(picture).reduce(factor)))
+    page = paper_map(find_lattice(lines.astype(np.float64)), lines).enlarged(factor)
+    absorbed = absorbance(page.flat_picture(picture, PX_PER_PERIOD))
     trace = trace_probability(absorbed)
     shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
     page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
     trace = ndimage.map_coordinates(trace, former, order=1, mode="nearest")
     shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
-    view = (255 * page.flat(picture, VIEW_PX_PER_PERIOD)).clip(0, 255).astype(np.uint8)
+    view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
     return FlatPage(page, view, _within_page(trace, page), shapes)
 
 

@@ -20,6 +20,7 @@ MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 1.7  # between two rows, to the median
 MAX_JUMP_PERIODS, END_PERIODS = 0.5, 2.0  # a jump without ink, behind which such a length at an end is not the line's
 MIN_LINE_PERIODS = 4
 SHARED_PX = 8  # beside a stroke that two rows share, where each row's own ink is looked for
+MAX_RUNS, MAX_TIPS = 12, 40  # of a column, and ends that may be gone on from: a bound of the time
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
 
 
@@ -108,10 +109,7 @@ def _edges(
     """Upper and lower edge of one row's ink: the cheapest way from left to right through the runs of all columns."""
     low, high = max(0, int(baseline - reach)), min(ink.shape[0], int(baseline + reach) + 1)
     band = ink[low:high]
-    runs = _runs(mask[low:high])
-    dark = [
-        [float(np.clip((band[a : b + 1, c].max() - 0.3) / 0.4, 0, 1)) for a, b in here] for c, here in enumerate(runs)
-    ]
+    runs, dark = _runs(mask[low:high], band, baseline - low)
     path = _cheapest(runs, dark, baseline - low, period)
     columns = ink.shape[1]
     top, bottom = np.full(columns, np.nan), np.full(columns, np.nan)
@@ -157,16 +155,33 @@ def _cut_ends(top: Array, bottom: Array, period: int) -> None:
             top[piece], bottom[piece] = np.nan, np.nan
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
-    """(first, last) of each run of ink in every column."""
-    padded = np.zeros((mask.shape[0] + 2, mask.shape[1]), np.int8)
-    padded[1:-1] = mask
-    steps = np.diff(padded, axis=0)
-    out: list[list[tuple[int, int]]] = [[] for _ in range(mask.shape[1])]
-    starts, ends = np.argwhere(steps.T == 1), np.argwhere(steps.T == -1)
-    for (column, a), (_, b) in zip(starts, ends, strict=True):
-        out[column].append((int(a), int(b) - 1))
-    return out
+def _runs(
+    mask: NDArray[np.bool_], ink: NDArray[np.float32], baseline: float
+) -> tuple[list[list[tuple[int, int]]], list[list[float]]]:
+    """(first, last) of each run of ink in every column, at most ``MAX_RUNS``, and how dark each is, 0-1."""
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 1), np.int8)
+    columns[:, :-1] = mask.T
+    steps = np.diff(columns.ravel(), prepend=0)
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    height = columns.shape[1]
+    runs: list[list[tuple[int, int]]] = [[] for _ in range(len(columns))]
+    dark: list[list[float]] = [[] for _ in range(len(columns))]
+    if not len(starts):
+        return runs, dark
+    values = np.zeros(columns.shape, np.float32)
+    values[:, :-1] = ink.T
+    peaks = np.maximum.reduceat(values.ravel(), np.stack([starts, stops], 1).ravel())[::2]
+    strengths = np.clip((peaks - 0.3) / 0.4, 0, 1).tolist()
+    at, first = (part.tolist() for part in np.divmod(starts, height))
+    for column, a, length, strength in zip(at, first, (stops - starts).tolist(), strengths, strict=True):
+        runs[column].append((a, a + length - 1))
+        dark[column].append(strength)
+    for column in range(len(runs)):
+        if len(runs[column]) > MAX_RUNS:  # a picture of noise; the time is bounded
+            near = sorted(range(len(runs[column])), key=lambda i: abs(sum(runs[column][i]) / 2 - baseline))[:MAX_RUNS]
+            runs[column] = [runs[column][i] for i in sorted(near)]
+            dark[column] = [dark[column][i] for i in sorted(near)]
+    return runs, dark
 
 
 def _cheapest(
@@ -179,7 +194,7 @@ def _cheapest(
     for column, here in enumerate(runs):
         costs: list[float] = []
         froms: list[tuple[int, int] | None] = []
-        tips = [tip for tip in tips if column - tip[0] <= gap]
+        tips = [tip for tip in tips if column - tip[0] <= gap][-MAX_TIPS:]
         went_on = set()
         for (a, b), strength in zip(here, dark[column], strict=True):
             # far from the row's usual height a run must be reached from nearer ones
