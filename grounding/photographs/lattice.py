@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import fft, ndimage
 
 from ..errors import EcgSignalError
@@ -20,6 +21,7 @@ Array = NDArray[np.float64]
 PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
 BLUR_PX = 1.8  # of the scaled picture: lines of 1 mm and noise go, those of 5 mm stay
 STRONGEST = 2.5  # times the 80th percentile, so that traces and text do not outweigh the grid
+CLOSE = 0.01  # of the longest step: the last one
 WINDOW = 7.0  # periods
 MIN_COHERENCE = 0.08
 MAX_INK = 0.5  # so that traces and text do not outweigh the grid
@@ -65,7 +67,10 @@ def find_lattice(lines: Array) -> Lattice:
     lines = np.minimum(lines, MAX_INK)
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
-    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
+    size = round(lines.shape[1] * zoom), round(lines.shape[0] * zoom)
+    # first the mean over each new pixel, or the picture's own where it has fewer
+    resized = Image.fromarray(lines.astype(np.float32)).resize(size, Image.Resampling.BOX if zoom < 1 else Image.Resampling.BILINEAR)
+    scaled = ndimage.gaussian_filter(np.asarray(resized, np.float64), BLUR_PX)
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
     scaled = np.clip(scaled, -limit, limit)
@@ -75,7 +80,8 @@ def find_lattice(lines: Array) -> Lattice:
         )
     found = _grow(scaled, np.array([first, second]) / zoom)
     ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
-    return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
+    x, y = (found.x + 0.5) * ratio_x - 0.5, (found.y + 0.5) * ratio_y - 0.5
+    return Lattice(x, y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 
 def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
@@ -100,7 +106,7 @@ def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
 def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
     size = len(patch)
-    spectrum = np.abs(fft.fftshift(fft.fft2(patch, (2 * size, 2 * size), workers=1)))
+    spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
     freq = fft.fftshift(fft.fftfreq(2 * size))
     fx, fy = np.meshgrid(freq, freq)
     radius = np.hypot(fx, fy)
@@ -186,7 +192,10 @@ class _Windows:
             if abs(zero) < 1e-9:
                 break
             most = 0.12 * np.hypot(*start)
-            f = f + np.clip(np.imag(first / zero) / (2 * np.pi * self.sigma**2), -most, most)
+            step = np.clip(np.imag(first / zero) / (2 * np.pi * self.sigma**2), -most, most)
+            f = f + step
+            if np.abs(step).max() < CLOSE * most:
+                break
         zero, _ = self.sums(patch, f)
         return f, zero
 
