@@ -18,8 +18,10 @@ FRAME_PERIODS = 0.3  # beside a frame nothing counts as trace
 EDGE_PERIODS = 1.5  # nearer to the edge of the page is no row
 MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 1.7  # between two rows, to the median
 MAX_JUMP_PERIODS, END_PERIODS = 0.5, 2.0  # a jump without ink, behind which such a length at an end is not the line's
+FAR_END_PERIODS, LONG_END_PERIODS = 1.5, 8.0  # farther from the row a longer piece is cut: an edge of the paper
 MIN_LINE_PERIODS = 4
 SHARED_PX = 8  # beside a stroke that two rows share, where each row's own ink is looked for
+STROKE_PERIODS, FAR_PERIODS, FAR_ROWS = 1.5, 2.0, 0.4  # wider than a stroke, and as far from every row: not trace
 MAX_RUNS, MAX_TIPS = 12, 40  # of a column, and ends that may be gone on from: a bound of the time
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
 
@@ -92,7 +94,8 @@ def follow_rows(
         reach: how far a line may go from its row, pixels.
         period: of the grid, pixels.
     """
-    found = [(baseline, *_edges(ink, mask, baseline, reach, period)) for baseline in baselines]
+    own = without_foreign(mask, baselines, period)
+    found = [(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
     found = [one for one in found if np.isfinite(one[1]).sum() >= MIN_LINE_PERIODS * period]
     for upper, lower in itertools.pairwise(found):
         _share_ink(upper[2], lower[1], upper[1], lower[2])
@@ -101,6 +104,24 @@ def follow_rows(
         top, bottom = sharp_edges(ink, top, bottom)
         out.append(Trace(pen_line(top, bottom, pen_thickness(top, bottom)), baseline))
     return out
+
+
+def without_foreign(mask: NDArray[np.bool_], baselines: Sequence[float], period: int) -> NDArray[np.bool_]:
+    """The trace without connected ink that is wider than a stroke and comes near no row: edges of the paper, writing.
+
+    Args:
+        mask: where there is trace.
+        baselines: the rows' usual heights.
+        period: of the grid, pixels.
+    """
+    labels, n = ndimage.label(mask, np.ones((3, 3)))
+    spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else np.inf
+    near = min(FAR_PERIODS * period, FAR_ROWS * spacing)
+    foreign = np.zeros(n + 1, bool)
+    for label, (down, across) in enumerate(ndimage.find_objects(labels), 1):
+        if across.stop - across.start > STROKE_PERIODS * period:
+            foreign[label] = all(row < down.start - near or row > down.stop + near for row in baselines)
+    return np.asarray(mask & ~foreign[labels])
 
 
 def _edges(
@@ -148,9 +169,11 @@ def _cut_ends(top: Array, bottom: Array, period: int) -> None:
     jump = np.maximum(top[b] - bottom[a], top[a] - bottom[b]) > MAX_JUMP_PERIODS * period
     edges = np.r_[0, np.flatnonzero(jump) + 1, len(known)]
     pieces = [known[i:j] for i, j in itertools.pairwise(edges)]
+    level = float(np.median(top[known]))
     for order in (pieces, pieces[::-1]):
         for piece in order:
-            if len(piece) > END_PERIODS * period:
+            elsewhere = abs(float(np.median(top[piece])) - level) > FAR_END_PERIODS * period
+            if len(piece) > (LONG_END_PERIODS if elsewhere else END_PERIODS) * period:
                 break
             top[piece], bottom[piece] = np.nan, np.nan
 
