@@ -29,6 +29,7 @@ SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
 MAX_PERIODS = 110  # of a page; more are lines of 1 mm
+MIN_SHARP = 8.0  # of a peak of the spectrum, against its surroundings
 MIN_NODES = 40
 MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
@@ -110,18 +111,21 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     freq = fft.fftshift(fft.fftfreq(2 * size))
     fx, fy = np.meshgrid(freq, freq)
     radius = np.hypot(fx, fy)
-    level = np.median(spectrum[(radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)])
     usable = (radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)
+    # against what is usual at that distance: traces and text are strong at low frequencies, without sharp peaks
+    ring = (radius * 2 * size).astype(int)
+    log = np.log(spectrum + 1e-9)
+    usual = np.exp(np.bincount(ring.ravel(), log.ravel()) / np.maximum(np.bincount(ring.ravel()), 1))
+    sharp = spectrum / usual[ring]
     axes = []
     for across in (True, False):
         there = usable & ((np.abs(fx) > np.abs(fy)) & (fx > 0) if across else (np.abs(fy) >= np.abs(fx)) & (fy > 0))
-        values = np.where(there, spectrum, 0.0)
+        values = np.where(there, sharp, 0.0)
         peak = np.unravel_index(int(values.argmax()), values.shape)
-        top = values[peak]
-        if top <= 8 * level:  # also where nothing is there
+        if sharp[peak] <= MIN_SHARP:  # also where nothing is there
             return None
         at = np.array([fx[peak], fy[peak]])
-        axes.append((_fundamental(spectrum, at, top, size), top / level))
+        axes.append((_fundamental(spectrum, sharp, at, spectrum[peak], size), float(sharp[peak])))
     (one, score_one), (two, score_two) = axes
     ratio = np.hypot(*one) / np.hypot(*two)
     if not 0.6 < ratio < 1.67:
@@ -135,7 +139,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     return (float(min(score_one, score_two)), one, two) if cosine < 0.5 else None
 
 
-def _fundamental(spectrum: Array, at: Array, top: float, size: int) -> Array:
+def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int) -> Array:
     """The lowest frequency of the comb that a peak belongs to."""
     middle = len(spectrum) // 2
     for factor in (5, 4, 3, 2):
@@ -146,7 +150,7 @@ def _fundamental(spectrum: Array, at: Array, top: float, size: int) -> Array:
         near = spectrum[row - 2 : row + 3, column - 2 : column + 3]
         # lines of 1 mm are drawn fainter than those of 5 mm, but there are five times as many
         share = BOLD_SHARE if factor == 5 else 0.35
-        if near.size and near.max() > share * top:
+        if near.size and near.max() > share * top and sharp[row - 2 : row + 3, column - 2 : column + 3].max() > MIN_SHARP / 2:
             place = np.unravel_index(int(near.argmax()), near.shape)
             return (np.array([column - 2 + place[1], row - 2 + place[0]]) - middle) / len(spectrum)
     return at
