@@ -39,6 +39,7 @@ MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
+SURE_PULSE = 0.85  # of its outline
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -117,11 +118,16 @@ def _read(
     flat: FlatPage, name: str, layout: str | None, speed_mm_s: float | None, gain_mm_mv: float | None
 ) -> ECGRecord:
     mask = _connected(flat.trace)
-    baselines, (first, last) = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
-    mask[:first], mask[last:] = False, False
+    baselines, (first, last), beside = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
     if not baselines:
         raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
-    rows, pulses = _rows_and_pulses(flat, mask, baselines)
+    inner = mask.copy()
+    inner[:first], inner[last:] = False, False
+    rows, pulses = _rows_and_pulses(flat, inner, baselines)
+    # a row nearer than the others is one if it has a calibration pulse as they have; else it is an edge of the paper
+    more = [height for height in beside if pulses is not None and _has_pulse(flat.shapes, rows, height)]
+    if more:
+        rows, pulses = _rows_and_pulses(flat, mask, sorted([row.baseline for row in rows] + more))
     start, end = _extent(rows, pulses)
     mm_per_s, warnings = speed_mm_s or 25.0, []
     mm_per_mv = gain_mm_mv
@@ -159,13 +165,18 @@ def _rows_and_pulses(
         baselines = [row.baseline for row in rows]
         pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
         side = pulses.stranger if pulses is not None else None
-        if side is None:
+        if side is None or not _is_straight(rows[side]):
             return rows, pulses
         beyond = baselines.pop(side)
         if side == 0:
             mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
         else:
             mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+
+
+def _has_pulse(shapes: NDArray[np.bool_], rows: list[Trace], height: float) -> bool:
+    pulses = find_pulses(shapes, [*(row.baseline for row in rows), height], _ends(rows), PX_PER_PERIOD)
+    return pulses is not None and pulses.by_row[-1] > SURE_PULSE
 
 
 def _connected(trace: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -218,16 +229,19 @@ def _without_frame(rows: list[Trace]) -> list[Trace]:
             first, last = _ends(others)
             start, stop = _unbroken(np.isfinite(rows[side].y))
             longer = (first - start) + (stop - last) > FRAME_PERIODS * PX_PER_PERIOD
-            at = np.flatnonzero(np.isfinite(rows[side].y))
-            line = rows[side].y[at]
-            bend = line - ndimage.median_filter(line, 2 * PX_PER_PERIOD, mode="nearest")
-            straight = np.percentile(np.abs(bend), 98) < STRAIGHT_PERIODS * PX_PER_PERIOD
-            if longer and straight:
+            if longer and _is_straight(rows[side]):
                 rows = others
                 break
         else:
             break
     return rows
+
+
+def _is_straight(row: Trace) -> bool:
+    """Whether a line has no beats: a frame or an edge of the paper."""
+    line = row.y[np.isfinite(row.y)]
+    bend = line - ndimage.median_filter(line, 2 * PX_PER_PERIOD, mode="nearest")
+    return bool(np.percentile(np.abs(bend), 98) < STRAIGHT_PERIODS * PX_PER_PERIOD)
 
 
 def _behind(pulse_end: float, rows: list[Trace]) -> float:

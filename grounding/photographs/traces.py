@@ -15,8 +15,8 @@ from .strokes import pen_line, pen_thickness, sharp_edges
 Array = NDArray[np.float64]
 WANDER_PERIODS = 0.6  # height of the band in which a row's line runs nearly everywhere
 FRAME_PERIODS = 0.3  # beside a frame nothing counts as trace
-EDGE_PERIODS = 1.5  # nearer to the edge of the page is no row
-MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 1.7  # between two rows, to the median
+EDGE_PERIODS = 0.5  # nearer to the edge of the page is no row
+MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 2.2  # between two rows, to the median
 MAX_JUMP_PERIODS, END_PERIODS = 0.5, 2.0  # a jump without ink, behind which such a length at an end is not the line's
 FAR_END_PERIODS, LONG_END_PERIODS = 1.5, 8.0  # farther from the row a longer piece is cut: an edge of the paper
 MIN_LINE_PERIODS = 4
@@ -39,8 +39,8 @@ class Trace:
     baseline: float
 
 
-def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[int, int]]:
-    """Heights at which rows of traces run, and the first and last pixel between frames or edges of the paper.
+def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[int, int], list[float]]:
+    """Heights at which rows of traces run, the first and last pixel between frames, and heights of what may be rows.
 
     Args:
         ink: (rows, columns), True where there is trace.
@@ -56,7 +56,8 @@ def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[i
     margin = int(FRAME_PERIODS * period)
     above = [int(peak) + margin for peak in peaks if rows and peak < rows[0]]
     below = [int(peak) - margin for peak in peaks if rows and peak > rows[-1]]
-    return rows, (max(above, default=0), min(below, default=len(ink)))
+    beside = [peak for peak in inner if rows and not rows[0] <= peak <= rows[-1]]
+    return rows, (max(above, default=0), min(below, default=len(ink))), beside
 
 
 def _evenly_spaced(heights: list[float]) -> list[float]:
