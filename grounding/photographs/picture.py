@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
-from ..errors import EcgFormatError
+from ..errors import EcgError, EcgFormatError
 
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 200
+PDF_BYTES, PDF_DPI = b"%PDF-", 250
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 REDUCED_SIDE_PX = 1400  # of the shorter side, enough to find the grid
 CLOSED_SHARE = 80  # of the shorter side: wider than a line, narrower than the grid's period
 
@@ -21,18 +25,58 @@ def open_picture(path: Path) -> Image.Image:
     """The picture of a file, upright as its EXIF entry says, in RGB.
 
     Args:
-        path: JPEG, PNG, TIFF, WebP or another format that Pillow reads.
+        path: JPEG, PNG, TIFF, WebP or another format that Pillow reads; HEIC with ``pillow-heif``; the first page of a
+            PDF with ``pypdfium2``.
 
     Raises:
         EcgFormatError: no picture, damaged, or too large or too small.
+        EcgError: the package that its format needs is not installed.
     """
     try:
+        with path.open("rb") as file:
+            first = file.read(16)
+        if first.startswith(PDF_BYTES):
+            return _pdf_page(path)
+        if is_heic(first):
+            _package("pillow_heif", "pillow-heif", path).register_heif_opener()
         with Image.open(path) as opened:
             _check_size(*opened.size, path)
             return upright(opened)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise EcgFormatError(
             f"the picture can't be read ({error})", where=str(path), remedy="save it again as PNG or JPEG"
+        ) from None
+
+
+def is_heic(first: bytes) -> bool:
+    """Whether a file with these first bytes is a HEIC picture, as phones write them."""
+    return first[4:8] == b"ftyp" and first[8:12] in HEIC_BRANDS
+
+
+def _pdf_page(path: Path) -> Image.Image:
+    """The first page of a PDF file, in RGB."""
+    pdfium = _package("pypdfium2", "pypdfium2", path)
+    try:
+        with pdfium.PdfDocument(path) as document:
+            page = document[0]
+            scale = PDF_DPI / 72
+            _check_size(round(page.get_width() * scale), round(page.get_height() * scale), path)
+            image: Image.Image = page.render(scale=scale).to_pil().convert("RGB")
+    except pdfium.PdfiumError as error:
+        raise EcgFormatError(
+            f"the PDF file can't be read ({error})", where=str(path), remedy="save its page as PNG"
+        ) from None
+    return image
+
+
+def _package(name: str, distribution: str, path: Path) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise EcgError(
+            f"{path.suffix or 'this'} pictures need the package {distribution}",
+            where=str(path),
+            remedy=f"pip install {distribution}, or save the picture as PNG",
         ) from None
 
 
