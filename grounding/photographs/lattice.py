@@ -70,7 +70,9 @@ def find_lattice(lines: Array) -> Lattice:
     zoom = PERIOD_PX / period
     size = round(lines.shape[1] * zoom), round(lines.shape[0] * zoom)
     # first the mean over each new pixel, or the picture's own where it has fewer
-    resized = Image.fromarray(lines.astype(np.float32)).resize(size, Image.Resampling.BOX if zoom < 1 else Image.Resampling.BILINEAR)
+    resized = Image.fromarray(lines.astype(np.float32)).resize(
+        size, Image.Resampling.BOX if zoom < 1 else Image.Resampling.BILINEAR
+    )
     scaled = ndimage.gaussian_filter(np.asarray(resized, np.float64), BLUR_PX)
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
@@ -150,7 +152,11 @@ def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int
         near = spectrum[row - 2 : row + 3, column - 2 : column + 3]
         # lines of 1 mm are drawn fainter than those of 5 mm, but there are five times as many
         share = BOLD_SHARE if factor == 5 else 0.35
-        if near.size and near.max() > share * top and sharp[row - 2 : row + 3, column - 2 : column + 3].max() > MIN_SHARP / 2:
+        if (
+            near.size
+            and near.max() > share * top
+            and sharp[row - 2 : row + 3, column - 2 : column + 3].max() > MIN_SHARP / 2
+        ):
             place = np.unravel_index(int(near.argmax()), near.shape)
             return (np.array([column - 2 + place[1], row - 2 + place[0]]) - middle) / len(spectrum)
     return at

@@ -78,7 +78,9 @@ class PaperMap:
         at = [np.arange(n // step + 1) - 0.5 / step for n in (rows, columns)]
         padded = (np.pad(part, 1, mode="reflect", reflect_type="odd") for part in (self.x, self.y))
         x, y = (resampled(part, at[0] + 1, at[1] + 1) + 0.5 for part in padded)
-        corners = np.stack([x[:-1, :-1], y[:-1, :-1], x[1:, :-1], y[1:, :-1], x[1:, 1:], y[1:, 1:], x[:-1, 1:], y[:-1, 1:]])
+        corners = np.stack(
+            [x[:-1, :-1], y[:-1, :-1], x[1:, :-1], y[1:, :-1], x[1:, 1:], y[1:, 1:], x[:-1, 1:], y[:-1, 1:]]
+        )
         quads = corners.transpose(1, 2, 0).tolist()
         mesh = [
             ((c * step, r * step, (c + 1) * step, (r + 1) * step), tuple(quad))
