@@ -144,21 +144,24 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
 def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int) -> Array:
     """The lowest frequency of the comb that a peak belongs to."""
     middle = len(spectrum) // 2
+
+    def around(f: Array) -> tuple[slice, slice]:
+        column, row = np.round(middle + f * len(spectrum)).astype(int)
+        return slice(row - 2, row + 3), slice(column - 2, column + 3)
+
     for factor in (5, 4, 3, 2):
         lower = at / factor
         if np.hypot(*lower) < 1.5 / size or np.hypot(*lower) < 1 / MAX_PERIOD_PX:
             continue
-        column, row = np.round(middle + lower * len(spectrum)).astype(int)
-        near = spectrum[row - 2 : row + 3, column - 2 : column + 3]
+        near = spectrum[around(lower)]
         # lines of 1 mm are drawn fainter than those of 5 mm, but there are five times as many
         share = BOLD_SHARE if factor == 5 else 0.35
-        if (
-            near.size
-            and near.max() > share * top
-            and sharp[row - 2 : row + 3, column - 2 : column + 3].max() > MIN_SHARP / 2
-        ):
+        # a comb has its other multiples too
+        comb = [sharp[around(lower * multiple)].max(initial=0) for multiple in range(1, factor)]
+        if near.size and near.max() > share * top and min(comb[0], max(comb[1:], default=comb[0])) > MIN_SHARP / 2:
             place = np.unravel_index(int(near.argmax()), near.shape)
-            return (np.array([column - 2 + place[1], row - 2 + place[0]]) - middle) / len(spectrum)
+            rows, columns = around(lower)
+            return (np.array([columns.start + place[1], rows.start + place[0]]) - middle) / len(spectrum)
     return at
 
 
