@@ -108,7 +108,7 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
 
 def reduction(picture: NDArray[np.uint8]) -> int:
     """By which whole number a picture may be reduced so that its grid is still seen well."""
-    return max(1, min(picture.shape[:2]) // REDUCED_SIDE_PX)
+    return max(1, int(min(picture.shape[:2])) // REDUCED_SIDE_PX)
 
 
 def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -120,7 +120,8 @@ def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper to 1.
     """
-    dark = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2]).astype(np.float32) / 255
+    darkest = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
+    dark = np.asarray(darkest / 255, np.float32)
     size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
     lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
     return lines
