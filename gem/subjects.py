@@ -10,6 +10,7 @@ from typing import Any
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.photographs import open_picture, upright
 from grounding.readers.picture import EXTENSIONS
 
 from .errors import GemInputError
@@ -47,7 +48,7 @@ def read_subject(item: Any, options: Mapping[str, Any]) -> Subject:
             )
         return Subject(item)
     if isinstance(item, str | Path):
-        picture = _opened(item) if Path(item).suffix.lower() in EXTENSIONS else None
+        picture = open_picture(Path(item)) if Path(item).suffix.lower() in EXTENSIONS else None
         return Subject(grounding.read_record(item, **options), picture)
     if hasattr(item, "convert") and hasattr(item, "save") and hasattr(item, "size"):  # a PIL picture
         return Subject(_from_picture(item, options), item)
@@ -67,21 +68,11 @@ def read_subject(item: Any, options: Mapping[str, Any]) -> Subject:
     )
 
 
-def _opened(path: str | Path) -> Any:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except OSError as error:
-        raise GemInputError(f"the picture can't be read ({error})", where=str(path), remedy="check the file") from None
-
-
 def _from_picture(image: Any, options: Mapping[str, Any]) -> ECGRecord:
     """The recording on a picture, by the reader of picture files."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        image.convert("RGB").save(path)
+        path = Path(folder) / "picture.bmp"  # written at once, without loss
+        upright(image).save(path)
         try:
             return grounding.read_record(path, **options)
         except EcgError as error:

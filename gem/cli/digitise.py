@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
                 print_error(str(error))
                 table.writerow({"photo": str(path), "quality": "refused", "reason": " ".join(str(error).split())})
                 continue
-            written = _write(record, args.out, name, args.format)
+            written = write_recording(record, args.out, name, args.format)
             about = record.meta["picture"]
             _overlay(record).save(args.out / f"{name}.overlay.jpg", quality=85)
             for lead, one in about["quality"].items():
@@ -97,8 +97,18 @@ def _free_name(stem: str, taken: set[str]) -> str:
     return name
 
 
-def _write(record: ECGRecord, folder: Path, name: str, form: str) -> Path:
-    """The recording as a file; what is not printed is NaN in a CSV and the invalid sample of WFDB."""
+def write_recording(record: ECGRecord, folder: Path, name: str, form: str) -> Path:
+    """The recording as a file; what is not printed is NaN in a CSV and the invalid sample of WFDB.
+
+    Args:
+        record: the recording.
+        folder: where to write.
+        name: of the file, without its extension.
+        form: ``"wfdb"`` or ``"csv"``.
+
+    Returns:
+        The path to read it by.
+    """
     signal = np.asarray(record.signal, np.float64)
     if form == "csv":
         path = folder / f"{name}.csv"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .picture import open_picture, upright
 from .places import PicturePlaces
 from .reading import read_photograph
 
-__all__ = ["PicturePlaces", "read_photograph"]
+__all__ = ["PicturePlaces", "open_picture", "read_photograph", "upright"]

@@ -18,6 +18,7 @@ STRIP_LEADS = ("II", "V1", "V5")  # of rhythm strips, the usual one first
 PULSE_PERIODS = 2.5  # from the beginning or end of the rows
 MAX_SHIFT_PX = 8
 MIN_PULSE_COVERAGE = 0.62  # of the outline, mean of the rows
+MIN_UNUSUAL_COVERAGE = 0.9  # of pulses of 5 or 20 mm: text and half a pulse are like low ones
 MIN_ROWS_WITH_PULSE, LESS = 3, 0.2
 MIN_COVERAGE = 0.6  # of a pulse's roof, and of its whole outline
 STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
@@ -113,7 +114,9 @@ def find_pulses(
             if rows and better:
                 by_row = tuple(float(part) for part in table[:, at])
                 best = CalibrationPulse(float(at), float(at + w), float(h), rows, float(mean[at]), by_row)
-    if best is None or best.coverage < MIN_PULSE_COVERAGE or best.rows < len(baselines) / 2:
+    usual = best is not None and best.height == round(HEIGHTS[0] * period)
+    least = MIN_PULSE_COVERAGE if usual else MIN_UNUSUAL_COVERAGE
+    if best is None or best.coverage < least or best.rows < len(baselines) / 2:
         return None
     return best
 

@@ -19,21 +19,21 @@ SURE_TRACE, DARK_AS_TRACE, MAX_DARK_LINES = 0.8, 0.6, 0.3
 WEIGHTS = Path(__file__).parent / "weights" / "traces.onnx"
 
 
-def absorbance(flat: NDArray[np.float32], period: int = PX_PER_PERIOD) -> NDArray[np.float32]:
+def absorbance(flat: NDArray[np.uint8], period: int = PX_PER_PERIOD) -> NDArray[np.float32]:
     """How much light is absorbed by what is printed, without the paper's own shade and shadows.
 
     Args:
-        flat: (rows, columns, 3), 0-1.
+        flat: (rows, columns, 3) bytes.
         period: of the grid, pixels.
 
     Returns:
         (rows, columns, 3): 0 for paper, the natural logarithm of the loss.
     """
-    size = int(0.5 * period) | 1
-    out = np.empty_like(flat)
+    out = np.empty(flat.shape, np.float32)
     for channel in range(flat.shape[-1]):
-        paper = paper_shade(flat[..., channel], size, period / 10)
-        out[..., channel] = -np.log(np.clip(flat[..., channel] / paper, 0.05, 1))
+        plane = flat[..., channel].astype(np.float32) / 255
+        paper = paper_shade(plane, period // 2 + 1, period / 10)
+        np.negative(np.log(np.clip(plane / paper, 0.05, 1)), out=out[..., channel])
     return out
 
 
@@ -44,14 +44,11 @@ def network_input(flat_absorbance: NDArray[np.float32]) -> NDArray[np.float32]:
         flat_absorbance: (rows, columns, 3), with grid lines at multiples of ``PX_PER_PERIOD``.
     """
     rows, columns = flat_absorbance.shape[:2]
-    across, down = (np.cos(2 * np.pi * np.arange(n) / PX_PER_PERIOD, dtype=np.float32) for n in (columns, rows))
-    return np.concatenate(
-        [
-            flat_absorbance.transpose(2, 0, 1),
-            np.broadcast_to(across[None, None, :], (1, rows, columns)),
-            np.broadcast_to(down[None, :, None], (1, rows, columns)),
-        ]
-    ).astype(np.float32)
+    out = np.empty((5, rows, columns), np.float32)
+    out[:3] = flat_absorbance.transpose(2, 0, 1)
+    across, down = (np.cos(2 * np.pi * np.arange(n) / PX_PER_PERIOD) for n in (columns, rows))
+    out[3], out[4] = across[None, :], down[:, None]
+    return out
 
 
 def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -83,6 +80,7 @@ def _session(weights: Path) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 0
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import fft, ndimage
 
 from ..errors import EcgSignalError
@@ -20,6 +21,7 @@ Array = NDArray[np.float64]
 PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
 BLUR_PX = 1.8  # of the scaled picture: lines of 1 mm and noise go, those of 5 mm stay
 STRONGEST = 2.5  # times the 80th percentile, so that traces and text do not outweigh the grid
+CLOSE = 0.01  # of the longest step: the last one
 WINDOW = 7.0  # periods
 MIN_COHERENCE = 0.08
 MAX_INK = 0.5  # so that traces and text do not outweigh the grid
@@ -27,6 +29,7 @@ SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
 MAX_PERIODS = 110  # of a page; more are lines of 1 mm
+MIN_SHARP = 8.0  # of a peak of the spectrum, against its surroundings
 MIN_NODES = 40
 MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
@@ -65,7 +68,12 @@ def find_lattice(lines: Array) -> Lattice:
     lines = np.minimum(lines, MAX_INK)
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
-    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
+    size = round(lines.shape[1] * zoom), round(lines.shape[0] * zoom)
+    # first the mean over each new pixel, or the picture's own where it has fewer
+    resized = Image.fromarray(lines.astype(np.float32)).resize(
+        size, Image.Resampling.BOX if zoom < 1 else Image.Resampling.BILINEAR
+    )
+    scaled = ndimage.gaussian_filter(np.asarray(resized, np.float64), BLUR_PX)
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
     scaled = np.clip(scaled, -limit, limit)
@@ -75,7 +83,8 @@ def find_lattice(lines: Array) -> Lattice:
         )
     found = _grow(scaled, np.array([first, second]) / zoom)
     ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
-    return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
+    x, y = (found.x + 0.5) * ratio_x - 0.5, (found.y + 0.5) * ratio_y - 0.5
+    return Lattice(x, y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 
 def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
@@ -100,22 +109,25 @@ def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
 def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
     size = len(patch)
-    spectrum = np.abs(fft.fftshift(fft.fft2(patch, (2 * size, 2 * size), workers=1)))
+    spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
     freq = fft.fftshift(fft.fftfreq(2 * size))
     fx, fy = np.meshgrid(freq, freq)
     radius = np.hypot(fx, fy)
-    level = np.median(spectrum[(radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)])
     usable = (radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)
+    # against what is usual at that distance: traces and text are strong at low frequencies, without sharp peaks
+    ring = (radius * 2 * size).astype(int)
+    log = np.log(spectrum + 1e-9)
+    usual = np.exp(np.bincount(ring.ravel(), log.ravel()) / np.maximum(np.bincount(ring.ravel()), 1))
+    sharp = spectrum / usual[ring]
     axes = []
     for across in (True, False):
         there = usable & ((np.abs(fx) > np.abs(fy)) & (fx > 0) if across else (np.abs(fy) >= np.abs(fx)) & (fy > 0))
-        values = np.where(there, spectrum, 0.0)
+        values = np.where(there, sharp, 0.0)
         peak = np.unravel_index(int(values.argmax()), values.shape)
-        top = values[peak]
-        if top <= 8 * level:  # also where nothing is there
+        if sharp[peak] <= MIN_SHARP:  # also where nothing is there
             return None
         at = np.array([fx[peak], fy[peak]])
-        axes.append((_fundamental(spectrum, at, top, size), top / level))
+        axes.append((_fundamental(spectrum, sharp, at, spectrum[peak], size), float(sharp[peak])))
     (one, score_one), (two, score_two) = axes
     ratio = np.hypot(*one) / np.hypot(*two)
     if not 0.6 < ratio < 1.67:
@@ -129,20 +141,27 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     return (float(min(score_one, score_two)), one, two) if cosine < 0.5 else None
 
 
-def _fundamental(spectrum: Array, at: Array, top: float, size: int) -> Array:
+def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int) -> Array:
     """The lowest frequency of the comb that a peak belongs to."""
     middle = len(spectrum) // 2
+
+    def around(f: Array) -> tuple[slice, slice]:
+        column, row = np.round(middle + f * len(spectrum)).astype(int)
+        return slice(row - 2, row + 3), slice(column - 2, column + 3)
+
     for factor in (5, 4, 3, 2):
         lower = at / factor
         if np.hypot(*lower) < 1.5 / size or np.hypot(*lower) < 1 / MAX_PERIOD_PX:
             continue
-        column, row = np.round(middle + lower * len(spectrum)).astype(int)
-        near = spectrum[row - 2 : row + 3, column - 2 : column + 3]
+        near = spectrum[around(lower)]
         # lines of 1 mm are drawn fainter than those of 5 mm, but there are five times as many
         share = BOLD_SHARE if factor == 5 else 0.35
-        if near.size and near.max() > share * top:
+        # a comb has its other multiples too
+        comb = [sharp[around(lower * multiple)].max(initial=0) for multiple in range(1, factor)]
+        if near.size and near.max() > share * top and min(comb[0], max(comb[1:], default=comb[0])) > MIN_SHARP / 2:
             place = np.unravel_index(int(near.argmax()), near.shape)
-            return (np.array([column - 2 + place[1], row - 2 + place[0]]) - middle) / len(spectrum)
+            rows, columns = around(lower)
+            return (np.array([columns.start + place[1], rows.start + place[0]]) - middle) / len(spectrum)
     return at
 
 
@@ -155,22 +174,24 @@ class _Windows:
         self.t = np.arange(-self.half, self.half + 1, dtype=np.float64)
         self.weight = np.exp(-0.5 * (self.t / sigma) ** 2)
         self.sigma = sigma
+        self.outer = self.weight[:, None] * self.weight[None, :]
+        self.total = float(self.outer.sum())
 
     def patch(self, x: int, y: int) -> tuple[Array, float]:
         """The weighted window around a pixel without its mean, and its energy."""
         part = self.image[y : y + 2 * self.half + 1, x : x + 2 * self.half + 1]
-        outer = self.weight[:, None] * self.weight[None, :]
-        mean = float((part * outer).sum() / outer.sum())
-        patch = (part - mean) * outer
-        energy = float(np.sqrt(((part - mean) ** 2 * outer).sum() * outer.sum()))
+        mean = float(self.weight @ part @ self.weight) / self.total
+        patch = (part - mean) * self.outer
+        energy = float(np.sqrt(np.vdot(part - mean, patch) * self.total))
         return patch, energy
 
     def sums(self, patch: Array, f: Array) -> tuple[complex, Array]:
         """The Fourier sum at a frequency, and its first moments in x and y."""
         ex, ey = np.exp(-2j * np.pi * f[0] * self.t), np.exp(-2j * np.pi * f[1] * self.t)
-        rows = patch @ np.stack([ex, self.t * ex], 1)
-        zero, first_x = ey @ rows[:, 0], ey @ rows[:, 1]
-        first_y = (self.t * ey) @ rows[:, 0]
+        # real products: NumPy would make the whole patch complex
+        rows = patch @ np.stack([ex.real, ex.imag, self.t * ex.real, self.t * ex.imag], 1)
+        across, moment = rows[:, 0] + 1j * rows[:, 1], rows[:, 2] + 1j * rows[:, 3]
+        zero, first_x, first_y = ey @ across, ey @ moment, (self.t * ey) @ across
         return complex(zero), np.array([first_x, first_y])
 
     def climb(self, patch: Array, f: Array, steps: int = 4) -> tuple[Array, complex]:
@@ -184,7 +205,10 @@ class _Windows:
             if abs(zero) < 1e-9:
                 break
             most = 0.12 * np.hypot(*start)
-            f = f + np.clip(np.imag(first / zero) / (2 * np.pi * self.sigma**2), -most, most)
+            step = np.clip(np.imag(first / zero) / (2 * np.pi * self.sigma**2), -most, most)
+            f = f + step
+            if np.abs(step).max() < CLOSE * most:
+                break
         zero, _ = self.sums(patch, f)
         return f, zero
 

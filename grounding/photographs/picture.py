@@ -2,65 +2,126 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
-from ..errors import EcgFormatError
+from ..errors import EcgError, EcgFormatError
 
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 200
+PDF_BYTES, PDF_DPI = b"%PDF-", 250
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+REDUCED_SIDE_PX = 1400  # of the shorter side, enough to find the grid
 CLOSED_SHARE = 80  # of the shorter side: wider than a line, narrower than the grid's period
 
 
-def load_picture(path: Path) -> NDArray[np.float32]:
-    """A picture of a file, upright as its EXIF entry says.
+def open_picture(path: Path) -> Image.Image:
+    """The picture of a file, upright as its EXIF entry says, in RGB.
 
     Args:
-        path: JPEG, PNG, TIFF, WebP or another format that Pillow reads.
-
-    Returns:
-        (height, width, 3), 0-1.
+        path: JPEG, PNG, TIFF, WebP or another format that Pillow reads; HEIC with ``pillow-heif``; the first page of a
+            PDF with ``pypdfium2``.
 
     Raises:
         EcgFormatError: no picture, damaged, or too large or too small.
+        EcgError: the package that its format needs is not installed.
     """
     try:
+        with path.open("rb") as file:
+            first = file.read(16)
+        if first.startswith(PDF_BYTES):
+            return _pdf_page(path)
+        if is_heic(first):
+            _package("pillow_heif", "pillow-heif", path).register_heif_opener()
         with Image.open(path) as opened:
-            width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise EcgFormatError(
-                    f"the picture has {width} x {height} pixels: over {MAX_PIXELS // 1_000_000} million",
-                    where=str(path),
-                    remedy="make it smaller",
-                )
-            if min(width, height) < MIN_SIDE:
-                raise EcgFormatError(
-                    f"the picture has only {width} x {height} pixels", where=str(path), remedy="use the original"
-                )
-            image = ImageOps.exif_transpose(opened)
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            return np.asarray(np.asarray(image.convert("RGB"), np.float32) / 255, np.float32)
+            _check_size(*opened.size, path)
+            return upright(opened)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise EcgFormatError(
             f"the picture can't be read ({error})", where=str(path), remedy="save it again as PNG or JPEG"
         ) from None
 
 
-def grid_lines(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def is_heic(first: bytes) -> bool:
+    """Whether a file with these first bytes is a HEIC picture, as phones write them."""
+    return first[4:8] == b"ftyp" and first[8:12] in HEIC_BRANDS
+
+
+def _pdf_page(path: Path) -> Image.Image:
+    """The first page of a PDF file, in RGB."""
+    pdfium = _package("pypdfium2", "pypdfium2", path)
+    try:
+        with pdfium.PdfDocument(path) as document:
+            page = document[0]
+            scale = PDF_DPI / 72
+            _check_size(round(page.get_width() * scale), round(page.get_height() * scale), path)
+            image: Image.Image = page.render(scale=scale).to_pil().convert("RGB")
+    except pdfium.PdfiumError as error:
+        raise EcgFormatError(
+            f"the PDF file can't be read ({error})", where=str(path), remedy="save its page as PNG"
+        ) from None
+    return image
+
+
+def _package(name: str, distribution: str, path: Path) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise EcgError(
+            f"{path.suffix or 'this'} pictures need the package {distribution}",
+            where=str(path),
+            remedy=f"pip install {distribution}, or save the picture as PNG",
+        ) from None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture in RGB on white, turned as its EXIF entry says."""
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned.convert("RGBA"))
+    return turned.convert("RGB")
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
+    if width * height > MAX_PIXELS:
+        raise EcgFormatError(
+            f"the picture has {width} x {height} pixels: over {MAX_PIXELS // 1_000_000} million",
+            where=str(path),
+            remedy="make it smaller",
+        )
+    if min(width, height) < MIN_SIDE:
+        raise EcgFormatError(
+            f"the picture has only {width} x {height} pixels", where=str(path), remedy="use the original"
+        )
+
+
+def load_picture(path: Path) -> NDArray[np.uint8]:
+    """(height, width, 3) bytes of a picture, see ``open_picture``."""
+    return np.asarray(open_picture(path))
+
+
+def reduction(picture: NDArray[np.uint8]) -> int:
+    """By which whole number a picture may be reduced so that its grid is still seen well."""
+    return max(1, int(min(picture.shape[:2])) // REDUCED_SIDE_PX)
+
+
+def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Where a picture has ink, against the paper around it.
 
     Args:
-        picture: (height, width, 3), 0-1.
+        picture: (height, width, 3) bytes.
 
     Returns:
         (height, width), 0 for paper to 1.
     """
-    dark = picture.min(-1)
+    darkest = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
+    dark = np.asarray(darkest / 255, np.float32)
     size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
     lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
     return lines
@@ -74,7 +135,12 @@ def paper_shade(plane: NDArray[np.float32], size: int, smooth: float) -> NDArray
         size: wider than a line, pixels.
         smooth: standard deviation of the last mean, pixels.
     """
-    means = ndimage.uniform_filter(plane, 3)
+    height, width = plane.shape
+    # it is smooth: half the resolution is enough
+    even = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
+    means = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    size = (size // 2) | 1
     closed = ndimage.minimum_filter(ndimage.maximum_filter(means, size), size)
-    shade: NDArray[np.float32] = np.maximum(ndimage.gaussian_filter(closed, smooth), 0.02)
-    return shade
+    shade = np.maximum(ndimage.gaussian_filter(closed, smooth / 2), 0.02)
+    whole: NDArray[np.float32] = shade.repeat(2, 0).repeat(2, 1)[:height, :width]
+    return whole

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from ..errors import EcgSignalError
@@ -17,7 +18,7 @@ from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pu
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
-from .picture import grid_lines, load_picture
+from .picture import grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
 from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
@@ -38,6 +39,7 @@ MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
+SURE_PULSE = 0.85  # of its outline
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -90,24 +92,25 @@ class FlatPage:
     shapes: NDArray[np.bool_]
 
 
-def flat_page(picture: NDArray[np.float32]) -> FlatPage:
+def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
     """Find the grid of a picture, flatten the page by it, and find the traces.
 
     Args:
-        picture: (height, width, 3), 0-1.
+        picture: (height, width, 3) bytes.
 
     Raises:
         EcgSignalError: no grid.
     """
-    lines = grid_lines(picture)
-    page = paper_map(find_lattice(lines.astype(np.float64)), lines)
-    absorbed = absorbance(page.flat(picture, PX_PER_PERIOD))
+    factor = reduction(picture)
+    lines = grid_lines(np.asarray(Image.fromarray(picture).reduce(factor)))
+    page = paper_map(find_lattice(lines.astype(np.float64)), lines).enlarged(factor)
+    absorbed = absorbance(page.flat_picture(picture, PX_PER_PERIOD))
     trace = trace_probability(absorbed)
     shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
     page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
     trace = ndimage.map_coordinates(trace, former, order=1, mode="nearest")
     shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
-    view = (255 * page.flat(picture, VIEW_PX_PER_PERIOD)).clip(0, 255).astype(np.uint8)
+    view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
     return FlatPage(page, view, _within_page(trace, page), shapes)
 
 
@@ -115,11 +118,16 @@ def _read(
     flat: FlatPage, name: str, layout: str | None, speed_mm_s: float | None, gain_mm_mv: float | None
 ) -> ECGRecord:
     mask = _connected(flat.trace)
-    baselines, (first, last) = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
-    mask[:first], mask[last:] = False, False
+    baselines, (first, last), beside = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
     if not baselines:
         raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
-    rows, pulses = _rows_and_pulses(flat, mask, baselines)
+    inner = mask.copy()
+    inner[:first], inner[last:] = False, False
+    rows, pulses = _rows_and_pulses(flat, inner, baselines)
+    # a row nearer than the others is one if it has a calibration pulse as they have; else it is an edge of the paper
+    more = [height for height in beside if pulses is not None and _has_pulse(flat.shapes, rows, height)]
+    if more:
+        rows, pulses = _rows_and_pulses(flat, mask, sorted([row.baseline for row in rows] + more))
     start, end = _extent(rows, pulses)
     mm_per_s, warnings = speed_mm_s or 25.0, []
     mm_per_mv = gain_mm_mv
@@ -157,13 +165,18 @@ def _rows_and_pulses(
         baselines = [row.baseline for row in rows]
         pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
         side = pulses.stranger if pulses is not None else None
-        if side is None:
+        if side is None or not _is_straight(rows[side]):
             return rows, pulses
         beyond = baselines.pop(side)
         if side == 0:
             mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
         else:
             mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+
+
+def _has_pulse(shapes: NDArray[np.bool_], rows: list[Trace], height: float) -> bool:
+    pulses = find_pulses(shapes, [*(row.baseline for row in rows), height], _ends(rows), PX_PER_PERIOD)
+    return pulses is not None and pulses.by_row[-1] > SURE_PULSE
 
 
 def _connected(trace: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -216,16 +229,19 @@ def _without_frame(rows: list[Trace]) -> list[Trace]:
             first, last = _ends(others)
             start, stop = _unbroken(np.isfinite(rows[side].y))
             longer = (first - start) + (stop - last) > FRAME_PERIODS * PX_PER_PERIOD
-            at = np.flatnonzero(np.isfinite(rows[side].y))
-            line = rows[side].y[at]
-            bend = line - ndimage.median_filter(line, 2 * PX_PER_PERIOD, mode="nearest")
-            straight = np.percentile(np.abs(bend), 98) < STRAIGHT_PERIODS * PX_PER_PERIOD
-            if longer and straight:
+            if longer and _is_straight(rows[side]):
                 rows = others
                 break
         else:
             break
     return rows
+
+
+def _is_straight(row: Trace) -> bool:
+    """Whether a line has no beats: a frame or an edge of the paper."""
+    line = row.y[np.isfinite(row.y)]
+    bend = line - ndimage.median_filter(line, 2 * PX_PER_PERIOD, mode="nearest")
+    return bool(np.percentile(np.abs(bend), 98) < STRAIGHT_PERIODS * PX_PER_PERIOD)
 
 
 def _behind(pulse_end: float, rows: list[Trace]) -> float:

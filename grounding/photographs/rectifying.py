@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 from scipy.interpolate import LinearNDInterpolator, RBFInterpolator
 
@@ -47,24 +48,53 @@ class PaperMap:
         return x, y
 
     def flat(self, picture: NDArray[np.float32], px_per_period: int) -> NDArray[np.float32]:
-        """The flat page.
+        """The flat page of a (height, width) picture.
 
         Args:
-            picture: (height, width) or (height, width, channels).
+            picture: (height, width).
             px_per_period: resolution.
 
         Returns:
-            (rows, columns[, channels]), at whole pixels of the page's periods.
+            (rows, columns), at whole pixels of the page's periods.
         """
         rows, columns = (n * px_per_period for n in self.periods)
         at_v, at_u = np.arange(rows) / px_per_period, np.arange(columns) / px_per_period
         x, y = (resampled(part, at_v * NODES_PER_PERIOD, at_u * NODES_PER_PERIOD) for part in (self.x, self.y))
-        planes = picture[..., None] if picture.ndim == 2 else picture
-        out = np.stack(
-            [ndimage.map_coordinates(planes[..., c], [y, x], order=1, mode="nearest") for c in range(planes.shape[-1])],
-            -1,
+        return np.asarray(ndimage.map_coordinates(picture, [y, x], order=1, mode="nearest"))
+
+    def flat_picture(self, picture: NDArray[np.uint8], px_per_period: int) -> NDArray[np.uint8]:
+        """The same in colours.
+
+        Args:
+            picture: (height, width, 3) bytes.
+            px_per_period: resolution, a multiple of ``NODES_PER_PERIOD``.
+
+        Returns:
+            (rows, columns, 3) bytes; white beyond the picture's edges.
+        """
+        rows, columns = (n * px_per_period for n in self.periods)
+        step = px_per_period // NODES_PER_PERIOD
+        # Pillow counts from the corners of pixels, and we from their middles
+        at = [np.arange(n // step + 1) - 0.5 / step for n in (rows, columns)]
+        padded = (np.pad(part, 1, mode="reflect", reflect_type="odd") for part in (self.x, self.y))
+        x, y = (resampled(part, at[0] + 1, at[1] + 1) + 0.5 for part in padded)
+        corners = np.stack(
+            [x[:-1, :-1], y[:-1, :-1], x[1:, :-1], y[1:, :-1], x[1:, 1:], y[1:, 1:], x[:-1, 1:], y[:-1, 1:]]
         )
-        return out[..., 0] if picture.ndim == 2 else out
+        quads = corners.transpose(1, 2, 0).tolist()
+        mesh = [
+            ((c * step, r * step, (c + 1) * step, (r + 1) * step), tuple(quad))
+            for r, row in enumerate(quads)
+            for c, quad in enumerate(row)
+        ]
+        flat = Image.fromarray(picture).transform(
+            (columns, rows), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR, fillcolor="white"
+        )
+        return np.asarray(flat)
+
+    def enlarged(self, factor: int) -> PaperMap:
+        """The same map to a picture that has ``factor`` times as many pixels to each side."""
+        return PaperMap((self.x + 0.5) * factor - 0.5, (self.y + 0.5) * factor - 0.5, self.seen)
 
 
 def resampled(grid: Array, rows: Array, columns: Array) -> Array:
@@ -97,7 +127,10 @@ def paper_map(lattice: Lattice, lines: NDArray[np.float32]) -> PaperMap:
     )
     targets = np.stack([lattice.x[seen], lattice.y[seen]], 1)
     smooth = RBFInterpolator(points, targets, neighbors=NEIGHBOURS, smoothing=SMOOTHING, kernel="thin_plate_spline")
-    parts = smooth(np.stack([at_u.ravel(), at_v.ravel()], 1)).T.reshape(2, *at_u.shape)
+    # at whole periods, and between them by splines: its windows are two periods apart
+    whole = [part[::NODES_PER_PERIOD, ::NODES_PER_PERIOD] for part in (at_u, at_v)]
+    coarse = smooth(np.stack([part.ravel() for part in whole], 1)).T.reshape(2, *whole[0].shape)
+    parts = [ndimage.map_coordinates(part, [at_v, at_u], order=3, mode="mirror") for part in coarse]
     inside = np.isfinite(LinearNDInterpolator(points, u)(at_u, at_v))
     found = PaperMap(parts[0], parts[1], inside)
     for settings in ROUNDS:
@@ -120,40 +153,57 @@ def _refined(
         doubt: shifts up to this are left alone, and larger ones are reduced by it, periods: printed lines are not
             exactly where they should be.
     """
-    rows, columns = page.periods
-    flat = page.flat(lines, px).astype(np.float64)
+    flat = page.flat(lines, px).astype(np.float32)
     # what is much darker than the grid is trace, text or a separator, whose strokes would pull the lines to them
     phase = np.minimum(np.arange(px), px - np.arange(px)) <= 1
     on_line = np.resize(phase, flat.shape[0])[:, None] ^ np.resize(phase, flat.shape[1])[None, :]
     dark = flat > DARKER_THAN_GRID * np.median(flat[on_line])
-    flat = flat - ndimage.gaussian_filter(flat, px)
+    around = flat
+    for _ in range(3):  # as good as a Gaussian mean
+        around = ndimage.uniform_filter(around, 2 * px)
+    flat = flat - around
     flat[ndimage.binary_dilation(dark, iterations=2)] = 0
     limit = np.percentile(np.abs(flat), 97)
     flat = np.clip(flat, -limit, limit)
-    at_v = np.arange(page.x.shape[0]) * px / NODES_PER_PERIOD
-    at_u = np.arange(page.x.shape[1]) * px / NODES_PER_PERIOD
     shifts = []
-    for axis in (1, 0):
-        wave = np.exp(-2j * np.pi * np.arange(flat.shape[axis]) / px)
+    for axis, sigma in ((1, (along, across)), (0, (across, along))):
+        wave = np.exp(-2j * np.pi * np.arange(flat.shape[axis]) / px).astype(np.complex64)
         product = flat * (wave[None, :] if axis == 1 else wave[:, None])
-        sigma = [along * px, across * px] if axis == 1 else [across * px, along * px]
-        total = ndimage.gaussian_filter(product.real, sigma) + 1j * ndimage.gaussian_filter(product.imag, sigma)
-        power = np.sqrt(ndimage.gaussian_filter(flat**2, sigma)) + 1e-9
+        total = _at_nodes(product.real, sigma, px) + 1j * _at_nodes(product.imag, sigma, px)
+        power = np.sqrt(np.maximum(_at_nodes(flat**2, sigma, px), 0)) + 1e-9
         weight = np.abs(total) / power
         weight = np.where(weight > 0.05, weight, 0.0) ** 2 + 1e-6
         # the mean of neighbouring phases, as complex numbers, so that a window without grid does not speak
         unit = total / (np.abs(total) + 1e-9) * weight
-        unit = ndimage.gaussian_filter(unit.real, joint * px) + 1j * ndimage.gaussian_filter(unit.imag, joint * px)
+        near = joint * NODES_PER_PERIOD
+        unit = ndimage.gaussian_filter(unit.real, near) + 1j * ndimage.gaussian_filter(unit.imag, near)
         there = (np.abs(unit) > 1e-4) * np.angle(unit) / (2 * np.pi)
-        there = np.sign(there) * np.maximum(np.abs(there) - doubt, 0)
-        places = np.meshgrid(at_v.clip(0, rows * px - 1), at_u.clip(0, columns * px - 1), indexing="ij")
-        shifts.append(ndimage.map_coordinates(there, places, order=1, mode="nearest"))
+        shifts.append(np.sign(there) * np.maximum(np.abs(there) - doubt, 0))
     du, dv = shifts
     u, v = np.meshgrid(np.arange(page.x.shape[1]), np.arange(page.x.shape[0]))
     at = [v - dv * NODES_PER_PERIOD, u - du * NODES_PER_PERIOD]
     # cubic outside too: "nearest" would flatten the margin
     x, y = (_sampled(part, at) for part in (page.x, page.y))
     return PaperMap(x, y, page.seen)
+
+
+def _at_nodes(values: NDArray[np.float32], sigma: tuple[float, float], px: int) -> Array:
+    """Gaussian means of a flat page at the nodes of its map, by way of means over whole periods.
+
+    Args:
+        values: (rows, columns).
+        sigma: standard deviations down and across, periods.
+        px: pixels per period.
+    """
+    out = values
+    for axis in (0, 1):
+        means = ndimage.uniform_filter1d(out, px, axis=axis)
+        last = means.shape[axis] - 1
+        nodes = np.minimum(np.arange(0, last + 2, px // NODES_PER_PERIOD), last)
+        # a mean over a period has a variance of 1/12 already
+        rest = np.sqrt(sigma[axis] ** 2 - 1 / 12) * NODES_PER_PERIOD
+        out = ndimage.gaussian_filter1d(means.take(nodes, axis), rest, axis=axis)
+    return np.asarray(out, np.float64)
 
 
 def _sampled(part: Array, at: list[Array]) -> Array:

@@ -15,6 +15,7 @@ LEVELS = np.linspace(0.0, 1.0, 5)  # of each column's range, at which the line m
 TURN, BEND = 0.4, 0.1  # price of a turn and of a bend, against a pixel of ink that the line does not cover
 SIDE_PX = 0.25  # added to the radius sideways, since strokes are photographed with blurred sides
 OVER = 0.25  # price of a pixel of line without ink
+MIN_PIECE = 3  # columns; in shorter ones the line is in the middle
 FLAT_PERCENTILE = 15  # of the heights of ink: columns in which the line is flat
 
 
@@ -58,13 +59,13 @@ def pen_line(top: Array, bottom: Array, thickness: float) -> Array:
     for shift in range(-side, side + 1):
         reach = float(np.sqrt(max(0.0, radius**2 - shift**2)))
         low, high = np.fmax(low, _shifted(top, shift) + reach), np.fmin(high, _shifted(bottom, shift) - reach)
-    y = np.full(len(top), np.nan)
     known = np.flatnonzero(np.isfinite(top))
     crossed = known[low[known] > high[known]]
     low[crossed] = high[crossed] = 0.5 * (low[crossed] + high[crossed])
-    for piece in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
-        y[piece] = _through(low[piece], high[piece])
-    return y
+    ends = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+    short = np.concatenate([piece for piece in ends if len(piece) < MIN_PIECE] or [known[:0]])
+    low[short] = high[short] = 0.5 * (low[short] + high[short])
+    return np.where(np.isfinite(top), _through(np.where(np.isfinite(top), low, 0), high, np.isfinite(top)), np.nan)
 
 
 def _shifted(values: Array, shift: int) -> Array:
@@ -77,28 +78,24 @@ def _shifted(values: Array, shift: int) -> Array:
     return out
 
 
-def _through(low: Array, high: Array) -> Array:
+def _through(low: Array, high: Array, known: NDArray[np.bool_]) -> Array:
     """The best line through ranges of heights, by dynamic programming over two columns' heights.
+
+    Pieces between columns without ink don't depend on each other: what is beside such a column costs nothing.
 
     Args:
         low: (columns,) upper end of each range.
         high: (columns,) lower end.
+        known: (columns,) where there is ink.
     """
-    n = len(low)
-    if n < 3:
+    n, size = len(low), len(LEVELS)
+    if n < MIN_PIECE:
         return 0.5 * (low + high)
-    y = low[:, None] + (high - low)[:, None] * LEVELS
-    size = len(LEVELS)
+    y = low[:, None] + np.where(known, high - low, 0.0)[:, None] * LEVELS
+    prices = _prices(y, low, high, known[:-2] & known[1:-1] & known[2:])
     cost, origins = np.zeros((size, size)), np.zeros((n, size, size), np.int8)
     for c in range(1, n - 1):
-        left, here, right = y[c - 1][:, None, None], y[c][None, :, None], y[c + 1][None, None, :]
-        before, after = 0.5 * (left + here), 0.5 * (here + right)
-        upper, lower = (pick(pick(before, after), here) for pick in (np.minimum, np.maximum))
-        above, below = upper - low[c], high[c] - lower
-        missed = np.where(above > 0, above, -OVER * above) + np.where(below > 0, below, -OVER * below)
-        came, goes = here - left, right - here
-        turn = np.where(came * goes < 0, np.minimum(np.abs(came), np.abs(goes)), 0.0)
-        total = cost[:, :, None] + missed + TURN * turn + BEND * np.abs(goes - came)
+        total = cost[:, :, None] + prices[c - 1]
         origins[c + 1] = total.argmin(0)
         cost = total.min(0)
     j, k = np.unravel_index(int(cost.argmin()), cost.shape)
@@ -108,3 +105,17 @@ def _through(low: Array, high: Array) -> Array:
         j, k = origins[c, j, k], j
         out[c - 2] = y[c - 2, j]
     return out
+
+
+def _prices(y: Array, low: Array, high: Array, inside: NDArray[np.bool_]) -> Array:
+    """(columns - 2, levels, levels, levels): what three neighbouring heights cost at the one in the middle."""
+    left, here, right = y[:-2, :, None, None], y[1:-1, None, :, None], y[2:, None, None, :]
+    before, after = 0.5 * (left + here), 0.5 * (here + right)
+    upper = np.minimum(np.minimum(before, after), here)
+    lower = np.maximum(np.maximum(before, after), here)
+    above, below = upper - low[1:-1, None, None, None], high[1:-1, None, None, None] - lower
+    missed = np.where(above > 0, above, -OVER * above) + np.where(below > 0, below, -OVER * below)
+    came, goes = here - left, right - here
+    turn = np.where(came * goes < 0, np.minimum(np.abs(came), np.abs(goes)), 0.0)
+    prices = missed + TURN * turn + BEND * np.abs(goes - came)
+    return np.where(inside[:, None, None, None], prices, 0.0)

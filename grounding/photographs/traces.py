@@ -15,11 +15,14 @@ from .strokes import pen_line, pen_thickness, sharp_edges
 Array = NDArray[np.float64]
 WANDER_PERIODS = 0.6  # height of the band in which a row's line runs nearly everywhere
 FRAME_PERIODS = 0.3  # beside a frame nothing counts as trace
-EDGE_PERIODS = 1.5  # nearer to the edge of the page is no row
-MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 1.7  # between two rows, to the median
+EDGE_PERIODS = 0.5  # nearer to the edge of the page is no row
+MIN_GAP_RATIO, MAX_GAP_RATIO = 0.72, 2.2  # between two rows, to the median
 MAX_JUMP_PERIODS, END_PERIODS = 0.5, 2.0  # a jump without ink, behind which such a length at an end is not the line's
+FAR_END_PERIODS, LONG_END_PERIODS = 1.5, 8.0  # farther from the row a longer piece is cut: an edge of the paper
 MIN_LINE_PERIODS = 4
 SHARED_PX = 8  # beside a stroke that two rows share, where each row's own ink is looked for
+STROKE_PERIODS, FAR_PERIODS, FAR_ROWS = 1.5, 2.0, 0.4  # wider than a stroke, and as far from every row: not trace
+MAX_RUNS, MAX_TIPS = 12, 40  # of a column, and ends that may be gone on from: a bound of the time
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
 
 
@@ -36,8 +39,8 @@ class Trace:
     baseline: float
 
 
-def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[int, int]]:
-    """Heights at which rows of traces run, and the first and last pixel between frames or edges of the paper.
+def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[int, int], list[float]]:
+    """Heights at which rows of traces run, the first and last pixel between frames, and heights of what may be rows.
 
     Args:
         ink: (rows, columns), True where there is trace.
@@ -53,7 +56,8 @@ def find_rows(ink: NDArray[np.bool_], period: int) -> tuple[list[float], tuple[i
     margin = int(FRAME_PERIODS * period)
     above = [int(peak) + margin for peak in peaks if rows and peak < rows[0]]
     below = [int(peak) - margin for peak in peaks if rows and peak > rows[-1]]
-    return rows, (max(above, default=0), min(below, default=len(ink)))
+    beside = [peak for peak in inner if rows and not rows[0] <= peak <= rows[-1]]
+    return rows, (max(above, default=0), min(below, default=len(ink))), beside
 
 
 def _evenly_spaced(heights: list[float]) -> list[float]:
@@ -91,7 +95,8 @@ def follow_rows(
         reach: how far a line may go from its row, pixels.
         period: of the grid, pixels.
     """
-    found = [(baseline, *_edges(ink, mask, baseline, reach, period)) for baseline in baselines]
+    own = without_foreign(mask, baselines, period)
+    found = [(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
     found = [one for one in found if np.isfinite(one[1]).sum() >= MIN_LINE_PERIODS * period]
     for upper, lower in itertools.pairwise(found):
         _share_ink(upper[2], lower[1], upper[1], lower[2])
@@ -102,16 +107,31 @@ def follow_rows(
     return out
 
 
+def without_foreign(mask: NDArray[np.bool_], baselines: Sequence[float], period: int) -> NDArray[np.bool_]:
+    """The trace without connected ink that is wider than a stroke and comes near no row: edges of the paper, writing.
+
+    Args:
+        mask: where there is trace.
+        baselines: the rows' usual heights.
+        period: of the grid, pixels.
+    """
+    labels, n = ndimage.label(mask, np.ones((3, 3)))
+    spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else np.inf
+    near = min(FAR_PERIODS * period, FAR_ROWS * spacing)
+    foreign = np.zeros(n + 1, bool)
+    for label, (down, across) in enumerate(ndimage.find_objects(labels), 1):
+        if across.stop - across.start > STROKE_PERIODS * period:
+            foreign[label] = all(row < down.start - near or row > down.stop + near for row in baselines)
+    return np.asarray(mask & ~foreign[labels])
+
+
 def _edges(
     ink: NDArray[np.float32], mask: NDArray[np.bool_], baseline: float, reach: float, period: int
 ) -> tuple[Array, Array]:
     """Upper and lower edge of one row's ink: the cheapest way from left to right through the runs of all columns."""
     low, high = max(0, int(baseline - reach)), min(ink.shape[0], int(baseline + reach) + 1)
     band = ink[low:high]
-    runs = _runs(mask[low:high])
-    dark = [
-        [float(np.clip((band[a : b + 1, c].max() - 0.3) / 0.4, 0, 1)) for a, b in here] for c, here in enumerate(runs)
-    ]
+    runs, dark = _runs(mask[low:high], band, baseline - low)
     path = _cheapest(runs, dark, baseline - low, period)
     columns = ink.shape[1]
     top, bottom = np.full(columns, np.nan), np.full(columns, np.nan)
@@ -150,23 +170,42 @@ def _cut_ends(top: Array, bottom: Array, period: int) -> None:
     jump = np.maximum(top[b] - bottom[a], top[a] - bottom[b]) > MAX_JUMP_PERIODS * period
     edges = np.r_[0, np.flatnonzero(jump) + 1, len(known)]
     pieces = [known[i:j] for i, j in itertools.pairwise(edges)]
+    level = float(np.median(top[known]))
     for order in (pieces, pieces[::-1]):
         for piece in order:
-            if len(piece) > END_PERIODS * period:
+            elsewhere = abs(float(np.median(top[piece])) - level) > FAR_END_PERIODS * period
+            if len(piece) > (LONG_END_PERIODS if elsewhere else END_PERIODS) * period:
                 break
             top[piece], bottom[piece] = np.nan, np.nan
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
-    """(first, last) of each run of ink in every column."""
-    padded = np.zeros((mask.shape[0] + 2, mask.shape[1]), np.int8)
-    padded[1:-1] = mask
-    steps = np.diff(padded, axis=0)
-    out: list[list[tuple[int, int]]] = [[] for _ in range(mask.shape[1])]
-    starts, ends = np.argwhere(steps.T == 1), np.argwhere(steps.T == -1)
-    for (column, a), (_, b) in zip(starts, ends, strict=True):
-        out[column].append((int(a), int(b) - 1))
-    return out
+def _runs(
+    mask: NDArray[np.bool_], ink: NDArray[np.float32], baseline: float
+) -> tuple[list[list[tuple[int, int]]], list[list[float]]]:
+    """(first, last) of each run of ink in every column, at most ``MAX_RUNS``, and how dark each is, 0-1."""
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 1), np.int8)
+    columns[:, :-1] = mask.T
+    steps = np.diff(columns.ravel(), prepend=0)
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    height = columns.shape[1]
+    runs: list[list[tuple[int, int]]] = [[] for _ in range(len(columns))]
+    dark: list[list[float]] = [[] for _ in range(len(columns))]
+    if not len(starts):
+        return runs, dark
+    values = np.zeros(columns.shape, np.float32)
+    values[:, :-1] = ink.T
+    peaks = np.maximum.reduceat(values.ravel(), np.stack([starts, stops], 1).ravel())[::2]
+    strengths = np.clip((peaks - 0.3) / 0.4, 0, 1).tolist()
+    at, first = (part.tolist() for part in np.divmod(starts, height))
+    for column, a, length, strength in zip(at, first, (stops - starts).tolist(), strengths, strict=True):
+        runs[column].append((a, a + length - 1))
+        dark[column].append(strength)
+    for column in range(len(runs)):
+        if len(runs[column]) > MAX_RUNS:  # a picture of noise; the time is bounded
+            near = sorted(range(len(runs[column])), key=lambda i: abs(sum(runs[column][i]) / 2 - baseline))[:MAX_RUNS]
+            runs[column] = [runs[column][i] for i in sorted(near)]
+            dark[column] = [dark[column][i] for i in sorted(near)]
+    return runs, dark
 
 
 def _cheapest(
@@ -179,7 +218,7 @@ def _cheapest(
     for column, here in enumerate(runs):
         costs: list[float] = []
         froms: list[tuple[int, int] | None] = []
-        tips = [tip for tip in tips if column - tip[0] <= gap]
+        tips = [tip for tip in tips if column - tip[0] <= gap][-MAX_TIPS:]
         went_on = set()
         for (a, b), strength in zip(here, dark[column], strict=True):
             # far from the row's usual height a run must be reached from nearer ones

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 import grounding
 from grounding import EcgFormatError, ECGRecord, EcgSignalError
+from grounding.photographs.arrangement import arrange
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.picture import grid_lines, load_picture
 
@@ -111,4 +112,4 @@ def test_layouts_and_wrong_ones(photograph: Photograph, record: ECGRecord) -> No
     with pytest.raises(EcgSignalError, match="no layout is called '5x5'"):
         grounding.read_record(photograph(), layout="5x5")
     with pytest.raises(EcgSignalError, match="rows"):
-        grounding.read_record(photograph(), layout="12x1")
+        arrange([np.zeros(2200)] * 4, 200, 2200, 40, "12x1")
