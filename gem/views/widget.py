@@ -47,6 +47,12 @@ class PlaceInRecording:
     beat: int | None = None
 
 
+class _NeverNone(traitlets.Any):
+    """Anything that is given passes the check of its name; traitlets lets None pass without one."""
+
+    allow_none = False
+
+
 class EcgWidget(anywidget.AnyWidget):
     """The view of an explanation, or of a recording alone, in a notebook.
 
@@ -67,7 +73,7 @@ class EcgWidget(anywidget.AnyWidget):
     _esm = bundle() + (STATIC / "widget.js").read_text(encoding="utf-8")
     _recording = traitlets.Dict().tag(sync=True)
     _said = traitlets.Dict().tag(sync=True)
-    explanation = traitlets.Any(None, allow_none=True)
+    explanation = _NeverNone(None)
     selected = traitlets.Any(None, allow_none=True)
 
     def __init__(self, subject: Editable | ECGRecord) -> None:
