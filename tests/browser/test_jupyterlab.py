@@ -22,7 +22,7 @@ pytest.importorskip("jupyterlab")
 pytest.importorskip("anywidget")
 pytest.importorskip("ipykernel")
 
-START_S, CELL_MS = 60.0, 40_000  # of the server; of a cell, ms: a kernel starts and imports pandas
+START_S, CELL_MS = 60.0, 90_000  # of the server; of a cell, ms: a kernel starts and imports pandas
 
 SHOW = """
 import gem, grounding
@@ -106,7 +106,6 @@ def page(browser: Any, lab: str) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1500, "height": 1400})
     page = context.new_page()
     page.goto(lab)
-    # a cell that is run before its kernel is there is not run at all
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=CELL_MS)
     yield page
     context.close()
@@ -115,8 +114,13 @@ def page(browser: Any, lab: str) -> Iterator[Any]:
 def run_cell(page: Any, index: int) -> Any:
     """Run a cell and wait until it is done; returns the element of its output."""
     cell = page.locator(".jp-Notebook .jp-CodeCell").nth(index)
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
+    prompt = cell.locator(".jp-InputPrompt")
+    deadline = time.monotonic() + CELL_MS / 1000
+    while prompt.inner_text().strip() == "[ ]:":  # a cell that is run before its kernel is connected is not run at all
+        assert time.monotonic() < deadline, "the kernel did not take the cell"
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(500)
     cell.locator(".jp-InputPrompt", has_text=f"[{index + 1}]:").wait_for(timeout=CELL_MS)
     return cell.locator(".jp-OutputArea-output")
 
