@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -46,6 +47,37 @@ print("undone", widget.explanation.measurement is said.measurement)
 """
 
 
+TABLES = """
+from IPython.display import display
+display(record, said.measurement, grounding.find(said.measurement), said)
+"""
+# text, in a shadow of its own or not, and the ground behind it; W3C's contrast of the two
+POOR = """() => {
+  const channels = (colour) => (colour.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const linear = (c) => (c <= 0.04045 * 255 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const found = channels(getComputedStyle(e).backgroundColor);
+      if (found.length < 4 || found[3] > 0.5) return found;
+    }
+    return [255, 255, 255];
+  };
+  const out = [];
+  let seen = 0;
+  for (const element of document.querySelectorAll('.ecg-table *, .gem *')) {
+    const words = [...element.childNodes].filter((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!words.length || element.closest('svg, style')) continue;
+    seen++;
+    const [one, other] = [light(channels(getComputedStyle(element).color)), light(ground(element))];
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (contrast >= 4.5) continue;
+    out.push(`${element.tagName} ${element.className} ${words[0].textContent.slice(0, 30)} ${contrast.toFixed(1)}`);
+  }
+  return { seen, poor: out };
+}"""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab with a home, a token and a port of its own."""
@@ -57,7 +89,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (kernels / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Python", "language": "python"}))
     work = home / "work"
     work.mkdir()
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text.strip()) for text in (SHOW, TELL, UNDO)])
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(text.strip()) for text in (SHOW, TELL, UNDO, TABLES)]
+    )
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python", "language": "python"}
     nbformat.write(book, work / "book.ipynb")
     with socket.socket() as free:
@@ -90,6 +124,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.3)
+        # the notebook's kernel starts before the page asks for it, which gives up for a minute on a machine that is busy
+        session = {"path": "book.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+        headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
+        asked = urllib.request.Request(f"{address}/api/sessions", json.dumps(session).encode(), headers)
+        urllib.request.urlopen(asked, timeout=60).close()
         yield f"{address}/lab/tree/book.ipynb?token={token}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)  # with its kernels
@@ -111,6 +150,14 @@ def page(browser: Any, lab: str) -> Iterator[Any]:
     context.close()
 
 
+def paper_of(page: Any) -> int:
+    """How light the paper's corner is in the first view, 0-255."""
+    script = """() => Math.min(...document.querySelector('.gem-view').shadowRoot.querySelector('canvas')
+      .getContext('2d').getImageData(3, 3, 1, 1).data.slice(0, 3))"""
+    page.wait_for_timeout(200)  # it is drawn in the next frame
+    return int(page.evaluate(script))
+
+
 def run_cell(page: Any, index: int) -> Any:
     """Run a cell and wait until it is done; returns the element of its output."""
     cell = page.locator(".jp-Notebook .jp-CodeCell").nth(index)
@@ -121,7 +168,7 @@ def run_cell(page: Any, index: int) -> Any:
         cell.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         page.wait_for_timeout(500)
-    cell.locator(".jp-InputPrompt", has_text=f"[{index + 1}]:").wait_for(timeout=CELL_MS)
+    cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for(timeout=CELL_MS)
     return cell.locator(".jp-OutputArea-output")
 
 
@@ -133,6 +180,7 @@ def test_the_widget_shows_selects_and_edits_and_the_edit_is_back_in_python(page:
     statements = view.locator(".statement")
     assert statements.count() == 3
     assert view.locator("canvas").first.bounding_box()["width"] > 300
+    assert paper_of(page) > 200
 
     # select a statement, then move the P onset by 30 keys of 1 ms
     statements.nth(0).locator(".number").click()
@@ -152,3 +200,21 @@ def test_the_widget_shows_selects_and_edits_and_the_edit_is_back_in_python(page:
     assert "undone True" in run_cell(page, 2).inner_text()
     view.locator(".statement .chip.contradicted").wait_for(state="detached", timeout=10_000)
     view.locator(".statement.chosen", has_text="T-wave inversion in V6").wait_for(timeout=10_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_tables_and_statements_can_be_read_in_both_themes(page: Any, theme: str) -> None:
+    if not page.locator(".ecg-table").count():
+        if not page.locator(".gem-view").count():
+            run_cell(page, 0)
+        run_cell(page, 3)
+    light = str(theme.endswith("Light")).lower()
+    page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+    page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
+    page.wait_for_timeout(600)  # colours fade from one theme to the other
+    found = page.evaluate(POOR)
+    assert found["seen"] > 60
+    assert found["poor"] == []
+    assert (paper_of(page) > 200) == (light == "true")
+    assert page.locator(f".gem-view[data-theme={'light' if light == 'true' else 'dark'}]").count()

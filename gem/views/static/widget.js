@@ -18,28 +18,37 @@ function render({ model, el }) {
   const key = Math.random().toString(36).slice(2); // the same widget may be shown in several cells
   const waiting = new Map();
   let asked = 0;
-  const view = mount(el, scene(), {
-    theme: notebookTheme(),
-    selected: (chosen) => model.send({ kind: "selected", chosen }),
-    edit: (moved) =>
-      new Promise((resolve, reject) => {
-        const id = `${key}-${++asked}`;
-        waiting.set(id, { resolve, reject });
-        model.send({ kind: "edit", id, moved });
-      }),
-  });
+  let view = null;
+  let frame = 0;
+  const start = () => {
+    if (!el.isConnected) {
+      frame = requestAnimationFrame(start); // outside the page an element has neither size nor colours
+      return;
+    }
+    view = mount(el, scene(), {
+      theme: notebookTheme(),
+      selected: (chosen) => model.send({ kind: "selected", chosen }),
+      edit: (moved) =>
+        new Promise((resolve, reject) => {
+          const id = `${key}-${++asked}`;
+          waiting.set(id, { resolve, reject });
+          model.send({ kind: "edit", id, moved });
+        }),
+    });
+  };
+  start();
   const heard = (message) => {
     if (message.kind === "edited" && waiting.has(message.id)) {
       const { resolve, reject } = waiting.get(message.id);
       waiting.delete(message.id);
       if (message.error) reject(new Error(message.error));
       else resolve(scene());
-    } else if (message.kind === "select" && view.chosen !== message.statement) {
+    } else if (message.kind === "select" && view && view.chosen !== message.statement) {
       view.select(message.statement);
     }
   };
   const changed = () => {
-    if (waiting.size) return; // the answer to this cell's own edit
+    if (!view || waiting.size) return; // the answer to this cell's own edit
     const now = scene();
     view.moved = Object.fromEntries(now.edits.map((edit) => [edit.boundary, edit.to_ms]));
     view.undone = [];
@@ -49,16 +58,17 @@ function render({ model, el }) {
   model.on("change:_said", changed);
   const themes = new MutationObserver(() => {
     const theme = notebookTheme();
-    if (!theme || view.outer.dataset.theme === theme) return;
+    if (!view || !theme || view.outer.dataset.theme === theme) return;
     view.outer.dataset.theme = theme;
     view.colour();
   });
   for (const element of [document.body, document.documentElement]) themes.observe(element, { attributes: true });
   return () => {
+    cancelAnimationFrame(frame);
     themes.disconnect();
     model.off("msg:custom", heard);
     model.off("change:_said", changed);
-    view.destroy();
+    if (view) view.destroy();
   };
 }
 
