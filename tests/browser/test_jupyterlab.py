@@ -124,7 +124,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.3)
-        # the notebook's kernel starts before the page asks for it, which gives up for a minute on a machine that is busy
+        # the kernel is there before the page asks for it: on a busy machine the page gives up for a minute
         session = {"path": "book.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
         asked = urllib.request.Request(f"{address}/api/sessions", json.dumps(session).encode(), headers)
