@@ -22,6 +22,7 @@ nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("jupyterlab")
 pytest.importorskip("anywidget")
 pytest.importorskip("ipykernel")
+PlaywrightTimeout = pytest.importorskip("playwright.sync_api").TimeoutError
 
 START_S, CELL_MS = 60.0, 90_000  # of the server; of a cell, ms: a kernel starts and imports pandas
 
@@ -158,17 +159,27 @@ def paper_of(page: Any) -> int:
     return int(page.evaluate(script))
 
 
+IDLE = """() => {
+  const kernel = jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel;
+  return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+
+
 def run_cell(page: Any, index: int) -> Any:
     """Run a cell and wait until it is done; returns the element of its output."""
     cell = page.locator(".jp-Notebook .jp-CodeCell").nth(index)
-    prompt = cell.locator(".jp-InputPrompt")
-    deadline = time.monotonic() + CELL_MS / 1000
-    while prompt.inner_text().strip() == "[ ]:":  # a cell that is run before its kernel is connected is not run at all
-        assert time.monotonic() < deadline, "the kernel did not take the cell"
+    done = cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:"))
+    for _ in range(4):
+        page.wait_for_function(IDLE, timeout=CELL_MS)
         cell.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
-        page.wait_for_timeout(500)
-    cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for(timeout=CELL_MS)
+        try:
+            done.wait_for(timeout=CELL_MS / 4)
+            break
+        except PlaywrightTimeout:
+            continue  # what is sent while the kernel connects may be lost: the cell is sent again
+    page.wait_for_function(IDLE, timeout=CELL_MS)
+    done.wait_for(timeout=1000)
     return cell.locator(".jp-OutputArea-output")
 
 
