@@ -21,6 +21,9 @@ nb_execution_mode = "auto"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+# a widget needs the kernel of a notebook: the site shows what it says of itself, and loads no scripts from elsewhere
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 html_theme = "furo"
 html_title = f"gem-ecg {__version__}"
 autodoc_typehints = "description"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import grounding
 from grounding import EcgError
-from grounding.measurement.result import INTERVALS
+from grounding.measurement.columns import INTERVALS
 from grounding.processes import results_in_order
 
 from .errors import GemInputError
@@ -135,7 +135,7 @@ def beats_to_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from grounding.measurement.result import BEAT_COLUMNS
+    from grounding.measurement.columns import BEAT_COLUMNS
 
     out = Path(out)
     if out.suffix.lower() != ".parquet":

@@ -16,10 +16,13 @@ from grounding import Claim, EcgError, ECGRecord, Evidence, Finding
 from grounding._version import __version__
 from grounding.evidence import VERDICTS, Origin
 
-from .errors import GemInputError
+from .errors import GemError, GemInputError
+from .extras import how_to_install
 
 if TYPE_CHECKING:
     from grounding import Measurement
+
+    from .views.widget import EcgWidget
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,26 @@ class Explanation:
                 remedy="use .html, .pdf or .json",
             )
         return write_view(target, content)
+
+    def widget(self) -> EcgWidget:
+        """The view in a notebook: point at a sentence and see its waves, move a boundary and see what follows.
+
+        What is chosen comes back as ``widget.selected``, what is edited as ``widget.explanation``.
+
+        Returns:
+            A widget, which Jupyter, JupyterLab, VS Code and Colab show where it is the last line of a cell.
+
+        Raises:
+            GemError: the extra ``notebook`` is not installed.
+            GemInputError: the explanation was read back without its recording.
+        """
+        try:
+            from .views.widget import EcgWidget
+        except ImportError as error:
+            raise GemError(
+                f"the widget needs {error.name}", remedy=how_to_install(str(error.name or "anywidget"))
+            ) from None
+        return EcgWidget(self)
 
     def _repr_html_(self) -> str:
         from .views.html import fragment

@@ -22,6 +22,8 @@ EXTRAS = {
     "dask": "cluster",
     "bm25s": "retrieval",
     "gguf": "smollm",
+    "anywidget": "notebook",
+    "traitlets": "notebook",
 }
 # what models need, and the install without them leaves out (requirements-light.txt)
 FULL = ("lightning", "nltk", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")

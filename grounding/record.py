@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,11 @@ from .leads import canonical_lead as canonical_lead
 from .leads import canonical_leads, no_lead_warning
 from .units import UNITS_MV as UNITS_MV
 from .units import UNITS_WITHOUT_VOLTAGE, millivolts_per, text_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .evidence import Evidence
 
 MIN_FS_HZ, MAX_FS_HZ = 20.0, 100_000.0
 MAX_AGE_YEARS = 300  # PTB-XL writes 300 for "over 89"
@@ -235,6 +240,43 @@ class ECGRecord:
                 out[rows][missing[:, source]] = np.nan
         return replace(self, signal=out, fs=float(fs))
 
+    def plot(
+        self,
+        ax: Axes | None = None,
+        layout: str = "3x4",
+        *,
+        leads: Sequence[str] | None = None,
+        rhythm: str | Sequence[str] | None = "auto",
+        start_s: float = 0.0,
+        evidence: Evidence | Iterable[Evidence] = (),
+    ) -> Axes:
+        """Plot the recording on ECG paper with matplotlib, as lines that stay sharp in SVG and PDF.
+
+        Args:
+            ax: matplotlib axes, which become paper in mm; a new figure, true to scale, where ``None``.
+            layout: rows x columns: ``"3x4"``, ``"6x2"``, ``"12x1"``, ``"1x1"``, ...
+            leads: which leads, in order; the twelve standard ones where ``None``.
+            rhythm: lead(s) of the rhythm strip, ``"auto"``, or ``None``.
+            start_s: where the page begins, s; a row shows ten seconds.
+            evidence: its leads and stretches are shaded.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EcgError: matplotlib (extra ``notebook``) is missing, or layout, leads or evidence can't be used.
+            EcgSignalError: nothing was recorded after ``start_s``.
+
+        Example:
+            >>> from grounding import measure, read_record, sample_path
+            >>> record = read_record(sample_path())
+            >>> axes = record.plot(evidence=measure(record).evidence("pr"))
+            >>> axes.figure.savefig("ecg.pdf")  # doctest: +SKIP
+        """
+        from .plots import plot_paper
+
+        return plot_paper(self, ax, layout, leads=leads, rhythm=rhythm, start_s=start_s, evidence=evidence)[0]
+
     def _index(self, name: str) -> int:
         key = name if name in self.leads else canonical_lead(name)
         if key not in self.leads:
@@ -242,6 +284,11 @@ class ECGRecord:
                 f"there is no lead {name}", where=self.record_id, remedy=f"the record has {', '.join(self.leads)}"
             )
         return self.leads.index(key)
+
+    def _repr_html_(self) -> str:
+        from .tables import record_table
+
+        return record_table(self)
 
     def __repr__(self) -> str:
         size = f"{self.n_leads} leads x {self.duration_s:g} s at {self.fs:g} Hz"

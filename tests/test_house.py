@@ -101,6 +101,8 @@ LAYERS = (
     # grounding
     {"grounding.errors", "grounding._version", "grounding.units", "grounding.processes"},
     {"grounding.leads", "grounding.registry", "grounding.evidence", "grounding.lead_algebra"},
+    {"grounding.paper.layout"},
+    {"grounding.plots", "grounding.tables"},
     {"grounding.record"},
     {"grounding.paper", "grounding.synthetic", "grounding.signal"},
     {"grounding.photographs"},

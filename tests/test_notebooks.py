@@ -12,7 +12,13 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # what is printed when all went well
 SAYS = {
+    "audit_a_data_set": "spoiled and missed: []",
+    "error_analysis": "truth LBBB at 5 dB",
     "explain": "Checked against the recording",
+    "explore": "PR 245 ms before, 185 ms now",
+    "ground_and_compare": "contradicted   Left bundle branch block.",
+    "plug_in_an_encoder": "right on 24 synthetic recordings",
+    "read_a_photograph": "of each lead [0.25 1.   0.25",
     "measure_with_pandas": "ptbxl_330 has no PR: a P wave was found before",
 }
 NANO = (ROOT / "gem" / "weights" / "gem-nano" / "model.safetensors").is_file()

@@ -20,8 +20,8 @@ from typing import Any
 from grounding._version import __version__
 from grounding.criteria import find
 from grounding.errors import EcgError
-from grounding.measurement import measure
-from grounding.measurement.result import LEAD_FEATURE_COLUMNS, Measurement
+from grounding.measurement import Measurement, measure
+from grounding.measurement.columns import LEAD_FEATURE_COLUMNS
 from grounding.processes import results_in_order
 
 from .judging import Judgement, judge

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import EcgError
 from ..evidence import Evidence, Finding
 from .expressions import kleene_all, kleene_any, kleene_not
+from .findings import Findings
 from .knowledge import CONTIGUOUS, Condition, FindingEntry, Rule, additions, leads_of, load_knowledge
 from .language import criterion_words, quantity_words
 from .limits import ADULT_YEARS, Category, category, over_patients, rounded, shown
@@ -302,19 +303,20 @@ def assess(measurement: Measurement) -> Assessment:
     return found
 
 
-def find(measurement: Measurement) -> list[Finding]:
+def find(measurement: Measurement) -> Findings:
     """Evaluate every entry of the knowledge base.
 
     Args:
         measurement: of one recording.
 
     Returns:
-        A ``Finding`` per entry; its ``present`` is True, False, or None with a reason where it can't be decided.
+        A list with a ``Finding`` per entry; its ``present`` is True, False, or None with a reason where it can't be
+        decided.
 
     Raises:
         CriterionError: the knowledge base itself can't be read.
     """
-    return list(assess(measurement).findings.values())
+    return Findings(assess(measurement).findings.values())
 
 
 def lead_states(measurement: Measurement, name: str) -> dict[str, bool | None]:

@@ -15,16 +15,15 @@ from ..delineation.types import Array, Boundaries
 from ..record import ECGRecord, fill_missing, lead_groups
 from ..signal.gaps import Spans
 from .atrial import ATRIAL_KEYS, atrial_rhythm
-from .result import (
+from .columns import (
     BEAT_COLUMNS,
     EXTENT_COLUMNS,
     INTERVALS,
     LEAD_FEATURE_COLUMNS,
     LEAD_SUMMARY_COLUMNS,
     WAVE_COLUMNS,
-    Measurement,
-    usual_beats,
 )
+from .result import Measurement, usual_beats
 from .rhythm import Rhythm
 from .shapes import median_beats, segments, summarise
 

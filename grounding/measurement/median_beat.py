@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from ..errors import EcgSignalError
 from .shapes import AFTER_S, BEFORE_S, median_beats
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..record import ECGRecord
-    from .result import Measurement
 
 MARGIN_S = 0.08  # shown before the P wave and after the T wave
 MOST_BEATS = 1000  # of a long recording; the median of more is the same
@@ -44,7 +45,51 @@ class MedianBeat:
         return (np.arange(self.signal.shape[1], dtype=np.float64) - self.r_sample) * (1000.0 / self.fs)
 
 
-def median_beat(record: ECGRecord, measurement: Measurement) -> MedianBeat:
+class Measured(Protocol):
+    """What is read of a ``grounding.Measurement``, which can plot its median beat and so is not imported here."""
+
+    @property
+    def record_id(self) -> str:
+        """The recording."""
+
+    @property
+    def fs(self) -> float:
+        """Its sampling rate, Hz."""
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Its leads."""
+
+    @property
+    def duration_s(self) -> float:
+        """Its length, s."""
+
+    @property
+    def intervals(self) -> Mapping[str, float | None]:
+        """Global values, ms."""
+
+    @property
+    def beats(self) -> Any:
+        """The table of beats."""
+
+    @property
+    def quality(self) -> Any:
+        """The table of leads."""
+
+    @property
+    def usual(self) -> NDArray[np.bool_]:
+        """(beats,) those on which intervals are measured."""
+
+    @property
+    def boundaries(self) -> dict[str, float | None]:
+        """Of the median beat, ms after R."""
+
+    @property
+    def original(self) -> Measured:
+        """What was measured before any boundary was moved by hand."""
+
+
+def median_beat(record: ECGRecord, measurement: Measured) -> MedianBeat:
     """The median beat of a recording.
 
     It is made of the beats on which intervals are measured, at the record's own sampling rate. Boundaries that a person
@@ -92,7 +137,7 @@ def median_beat(record: ECGRecord, measurement: Measurement) -> MedianBeat:
     return MedianBeat(np.asarray(rows, np.float32), record.fs, record.leads, before + r_after_onset, len(at))
 
 
-def check_same(record: ECGRecord, measurement: Measurement) -> None:
+def check_same(record: ECGRecord, measurement: Measured) -> None:
     """Check that a measurement is of a recording.
 
     Args:
@@ -113,7 +158,7 @@ def check_same(record: ECGRecord, measurement: Measurement) -> None:
         )
 
 
-def _usable_leads(record: ECGRecord, measurement: Measurement) -> list[NDArray[np.float32]]:
+def _usable_leads(record: ECGRecord, measurement: Measured) -> list[NDArray[np.float32]]:
     """Each lead, (samples,), NaN in the stretches in which it is not usable."""
     quality = measurement.quality
     usable = dict(zip(quality["lead"].tolist(), quality["usable"].tolist(), strict=True))

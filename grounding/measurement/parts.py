@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import EcgError
 from ..processes import results_in_order
 from ..record import ECGRecord
+from .columns import BEAT_COLUMNS, EXTENT_COLUMNS
 from .measuring import measure
-from .result import BEAT_COLUMNS, EXTENT_COLUMNS, Measurement
+from .result import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from .._version import __version__
 from ..errors import EcgFormatError
 from ..evidence import Evidence
 from ..signal.quality import QUALITY_COLUMNS
+from ..tables import measurement_table
+from .columns import BEAT_COLUMNS, LEAD_FEATURE_COLUMNS, LEAD_SUMMARY_COLUMNS, WAVE_COLUMNS
 from .edits import (
     BETWEEN,
     BOUNDARIES,
@@ -27,76 +29,13 @@ from .edits import (
     same_place,
 )
 from .plain import plain, rows_of
+from .plots import plot_measurement, plot_median_beat
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
-INTERVALS = ("rr", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges", "p")
-
-# the columns of each table; every table has all of them, NaN or None where a value could not be measured
-WAVE_COLUMNS = ("lead", "beat", "wave", "onset", "peak", "offset")
-EDGES = ("p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_onset", "t_offset")
-# names of the same boundaries over the leads: first onset, last offset
-EXTENT_COLUMNS = {edge: edge.replace("_on", "_first_on").replace("_off", "_last_off") for edge in EDGES}
-BEAT_COLUMNS = (
-    "beat",
-    "r_sample",
-    "r_s",
-    "rr_prev_ms",
-    "rr_next_ms",
-    "type",
-    "p_present",
-    "p_known",
-    "pr_ms",
-    "p_ms",
-    "qrs_ms",
-    "qt_ms",
-    *EDGES,
-    *EXTENT_COLUMNS.values(),
-)
-LEAD_FEATURE_COLUMNS = (
-    "lead",
-    "beat",
-    "heart_rate_bpm",
-    "rr_prev_ms",
-    "rr_next_ms",
-    "p_amplitude_mv",
-    "p_duration_ms",
-    "pr_interval_ms",
-    "qrs_amplitude_mv",
-    "qrs_duration_ms",
-    "t_amplitude_mv",
-    "t_duration_ms",
-    "st_duration_ms",
-    "st_form",
-    "qt_interval_ms",
-    "qtc_interval_ms",
-)
-LEAD_SUMMARY_COLUMNS = (
-    "lead",
-    "p_mv",
-    "q_mv",
-    "r_mv",
-    "s_mv",
-    "r2_mv",
-    "s2_mv",
-    "j_mv",
-    "st0_mv",
-    "st40_mv",
-    "st60_mv",
-    "st80_mv",
-    "t_mv",
-    "q_ms",
-    "r_ms",
-    "s_ms",
-    "r_peak_time_ms",
-    "qrs_ms",
-    "p_ms",
-    "qrs_form",
-    "st_form",
-    "t_form",
-    "p_form",
-)
+    from ..record import ECGRecord
 
 ENOUGH_NATIVE = 3  # beats without a spike: with so many, intervals are measured on them and not on the paced beats
 
@@ -343,6 +282,52 @@ class Measurement:
             columns[name] = self.beats[name].to_numpy(np.float64, na_value=np.nan)
         return columns[name]
 
+    def plot(
+        self,
+        record: ECGRecord,
+        ax: Axes | None = None,
+        layout: str = "3x4",
+        *,
+        evidence: str | Evidence | Iterable[str | Evidence] = (),
+        **options: Any,
+    ) -> Axes:
+        """Plot the recording on ECG paper with the P, QRS and T that were found in every lead and beat.
+
+        Args:
+            record: that was measured.
+            ax: as in ``ECGRecord.plot``.
+            layout: as in ``ECGRecord.plot``.
+            evidence: names of global values (``"pr"``) or evidence, which is shaded; waves are marked only without it.
+            **options: ``leads``, ``rhythm`` and ``start_s`` of ``ECGRecord.plot``.
+
+        Returns:
+            The axes.
+
+        Raises:
+            EcgError: matplotlib is missing, an option can't be used, or no value has such a name.
+            EcgSignalError: the record is another one.
+        """
+        return plot_measurement(self, record, ax, layout, evidence, options)
+
+    def plot_median_beat(
+        self, record: ECGRecord, ax: Axes | None = None, *, leads: str | Sequence[str] | None = None
+    ) -> Axes:
+        """Plot the median beat with its boundaries and intervals; a boundary moved by hand also where it was measured.
+
+        Args:
+            record: that was measured.
+            ax: matplotlib axes; a new figure where ``None``.
+            leads: which leads, with their names; all of them, unnamed, where ``None``.
+
+        Returns:
+            The axes; x is ms after R.
+
+        Raises:
+            EcgError: matplotlib is missing.
+            EcgSignalError: the record is another one, lacks a lead, or has no beat.
+        """
+        return plot_median_beat(self, record, ax, leads)
+
     def to_dict(self, tables: bool = True) -> dict[str, Any]:
         """A JSON-ready dictionary, in which NaN is ``None``.
 
@@ -447,6 +432,9 @@ class Measurement:
                 f"this is not a measurement as to_dict writes it ({type(error).__name__}: {error})",
                 remedy="pass the whole dictionary",
             ) from error
+
+    def _repr_html_(self) -> str:
+        return measurement_table(self)
 
     def __repr__(self) -> str:
         def show(value: float | None, unit: str, about: float | None = None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..delineation.fusion import row_medians
-from .result import LEAD_SUMMARY_COLUMNS
+from .columns import LEAD_SUMMARY_COLUMNS
 
 Lead = NDArray[np.float64]
 

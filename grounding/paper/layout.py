@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EcgError, EcgSignalError
 from ..evidence import Evidence
-from ..record import STANDARD_LEADS, ECGRecord, canonical_lead
+from ..leads import STANDARD_LEADS, canonical_lead
 
 MM_PER_S, MM_PER_MV = 25.0, 10.0
 MM_PER_INCH = 25.4
@@ -22,6 +23,37 @@ PULSE_MM = 5.0  # 0.2 s, 1 mV
 MIN_ROW_MM = 20.0
 MIN_PX_PER_MM, MAX_PX_PER_MM = 0.5, 40.0
 UNCALIBRATED_MV = 1.0  # drawn height of a large deflection where the record has no voltages
+
+
+class Recording(Protocol):
+    """What is laid out: see ``grounding.ECGRecord``, which imports this in order to be plotted."""
+
+    @property
+    def signal(self) -> NDArray[np.float32]:
+        """(leads, samples)."""
+
+    @property
+    def fs(self) -> float:
+        """Hz."""
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Their names."""
+
+    @property
+    def record_id(self) -> str:
+        """Name of the recording."""
+
+    @property
+    def duration_s(self) -> float:
+        """Length, s."""
+
+    @property
+    def has_millivolts(self) -> bool:
+        """Whether amplitudes are voltages."""
+
+    def lead(self, name: str) -> NDArray[np.float32]:
+        """One lead, (samples,)."""
 
 
 class Box(NamedTuple):
@@ -201,7 +233,7 @@ class PageLayout:
 
 
 def plan(
-    record: ECGRecord,
+    record: Recording,
     layout: str = "3x4",
     *,
     leads: Sequence[str] | None = None,
@@ -262,6 +294,34 @@ def plan(
     )
 
 
+def trace_mm(record: Recording, plane: PageLayout, panel: Panel) -> NDArray[np.float64]:
+    """One panel's trace, (2, samples): x and y in mm from the top left; NaN where a sample is missing.
+
+    Args:
+        record: the recording.
+        plane: its layout.
+        panel: of the layout.
+    """
+    first, last = round(panel.start_s * record.fs), round(panel.end_s * record.fs)
+    values = record.lead(panel.lead)[first:last].astype(np.float64)
+    x = panel.x_mm + (np.arange(first, last) / record.fs - panel.start_s) * MM_PER_S
+    y = panel.y_mm - (values - panel.zero) * plane.mv_per_unit * MM_PER_MV
+    # with a wrong gain the trace must not cover the header, nor be drawn far outside the page
+    return np.stack([x, y.clip(TOP_MM / 2, plane.height_mm)])
+
+
+def pulse_mm(y_mm: float) -> NDArray[np.float64]:
+    """The calibration pulse left of a row, (2, points): x and y in mm from the top left; 1 mV for 0.2 s.
+
+    Args:
+        y_mm: zero line of the row.
+    """
+    left = LEFT_MM - PULSE_MM - 5.0
+    x = np.array([left - 1.5, left, left, left + PULSE_MM, left + PULSE_MM, left + PULSE_MM + 1.5])
+    y = np.array([0.0, 0.0, MM_PER_MV, MM_PER_MV, 0.0, 0.0])
+    return np.stack([x, y_mm - y])
+
+
 def _shape(layout: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,2})x(\d)", str(layout))
     if not match or not (1 <= int(match[1]) <= 16 and 1 <= int(match[2]) <= 4):
@@ -269,7 +329,7 @@ def _shape(layout: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _cells(record: ECGRecord, cells: int, leads: Sequence[str] | None, layout: str) -> tuple[str, ...]:
+def _cells(record: Recording, cells: int, leads: Sequence[str] | None, layout: str) -> tuple[str, ...]:
     if leads is not None:
         names = tuple(canonical_lead(name) for name in leads)
         if len(names) > cells or not names:
@@ -280,7 +340,7 @@ def _cells(record: ECGRecord, cells: int, leads: Sequence[str] | None, layout: s
     return record.leads[:cells]
 
 
-def _strips(record: ECGRecord, rhythm: str | Sequence[str] | None, columns: int) -> tuple[str, ...]:
+def _strips(record: Recording, rhythm: str | Sequence[str] | None, columns: int) -> tuple[str, ...]:
     if rhythm is None:
         return ()
     if rhythm == "auto":
@@ -312,7 +372,7 @@ def _resolution(px_per_mm: float | None, dpi: float | None, width_px: int | None
 
 
 def _panel(
-    record: ECGRecord, lead: str, begin_s: float, column_s: float, x_mm: float, row: int, row_mm: float, rhythm: bool
+    record: Recording, lead: str, begin_s: float, column_s: float, x_mm: float, row: int, row_mm: float, rhythm: bool
 ) -> Panel:
     end_s = min(begin_s + column_s, record.duration_s)
     zero, missing = 0.0, "not recorded"
@@ -326,7 +386,7 @@ def _panel(
     )
 
 
-def _paper_scale(record: ECGRecord) -> float:
+def _paper_scale(record: Recording) -> float:
     """Drawn millivolts per unit, such that a large deflection is 1 mV high."""
     centred = np.abs(record.signal - np.nanmedian(record.signal))
     large = float(np.nanpercentile(centred, 99.5))

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..evidence import Evidence
 from ..record import ECGRecord
 from . import ink
-from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, PULSE_MM, TOP_MM, Box, PageLayout, Panel, plan
+from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, Box, PageLayout, plan, pulse_mm, trace_mm
 
 TRACE_MM, NAME_MM, TEXT_MM = 0.32, 4.2, 3.0
 MARK = (37, 99, 235)
@@ -114,9 +113,9 @@ def draw(
     scale = plane.px_per_mm
     width, height = plane.size
     coverage = np.zeros((height, width), np.uint8)
-    lines = [_trace(record, plane, panel) for panel in plane.panels if not panel.missing]
+    lines = [trace_mm(record, plane, panel) for panel in plane.panels if not panel.missing]
     if plane.calibrated:
-        lines += [_pulse(y_mm) for y_mm in sorted({panel.y_mm for panel in plane.panels})]
+        lines += [pulse_mm(y_mm) for y_mm in sorted({panel.y_mm for panel in plane.panels})]
     # a short vertical line between the columns
     lines += [
         np.array([[panel.x_mm, panel.x_mm], [panel.y_mm - 3.0, panel.y_mm + 3.0]])
@@ -153,24 +152,6 @@ def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Imag
         (1650, 1275)
     """
     return draw(record, layout, **options).image
-
-
-def _trace(record: ECGRecord, plane: PageLayout, panel: Panel) -> NDArray[np.float64]:
-    """One panel's trace, (2, samples): x and y in mm; NaN where a sample is missing."""
-    first, last = round(panel.start_s * record.fs), round(panel.end_s * record.fs)
-    values = record.lead(panel.lead)[first:last].astype(np.float64)
-    x = panel.x_mm + (np.arange(first, last) / record.fs - panel.start_s) * MM_PER_S
-    y = panel.y_mm - (values - panel.zero) * plane.mv_per_unit * MM_PER_MV
-    # with a wrong gain the trace must not cover the header, nor be drawn far outside the page
-    return np.stack([x, y.clip(TOP_MM / 2, plane.height_mm)])
-
-
-def _pulse(y_mm: float) -> NDArray[np.float64]:
-    """The calibration pulse left of a row, (2, points) in mm: 1 mV for 0.2 s."""
-    left = LEFT_MM - PULSE_MM - 5.0
-    x = np.array([left - 1.5, left, left, left + PULSE_MM, left + PULSE_MM, left + PULSE_MM + 1.5])
-    y = np.array([0.0, 0.0, MM_PER_MV, MM_PER_MV, 0.0, 0.0])
-    return np.stack([x, y_mm - y])
 
 
 def _write(image: Image.Image, record: ECGRecord, plane: PageLayout) -> None:

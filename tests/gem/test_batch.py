@@ -24,7 +24,7 @@ from gem.batch import COLUMNS, Counts, explain_to_jsonl, measure_to_table
 from gem.cli.entry import main
 from gem.errors import GemInputError
 from grounding import EcgError
-from grounding.measurement.result import BEAT_COLUMNS
+from grounding.measurement.columns import BEAT_COLUMNS
 from grounding.readers import find_recordings
 
 SAMPLES = grounding.sample_path().parent

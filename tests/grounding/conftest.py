@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from grounding.measurement.result import (
+from grounding.measurement.columns import (
     BEAT_COLUMNS,
     INTERVALS,
     LEAD_FEATURE_COLUMNS,
     LEAD_SUMMARY_COLUMNS,
     WAVE_COLUMNS,
-    Measurement,
 )
+from grounding.measurement.result import Measurement
 from grounding.record import STANDARD_LEADS
 
 MakeMeasurement = Callable[..., Measurement]

@@ -15,7 +15,7 @@ from grounding.criteria.expressions import names
 from grounding.criteria.knowledge import leads_of
 from grounding.criteria.language import quantity_words
 from grounding.measurement.assembly import Assembly
-from grounding.measurement.result import LEAD_SUMMARY_COLUMNS
+from grounding.measurement.columns import LEAD_SUMMARY_COLUMNS
 
 RHYTHM_KEYS = Assembly._rhythm_names()
 

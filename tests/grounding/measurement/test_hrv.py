@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import grounding
-from grounding.measurement.result import BEAT_COLUMNS, Measurement
+from grounding.measurement.columns import BEAT_COLUMNS
+from grounding.measurement.result import Measurement
 
 NN_MS = (800.0, 850.0, 790.0, 860.0, 800.0, 810.0, 900.0, 780.0, 820.0, 800.0, 850.0, 830.0)
 

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 import grounding
 from grounding.delineation import delineators
 from grounding.delineation.fusion import steepness
-from grounding.measurement.plain import rows_of
-from grounding.measurement.result import (
+from grounding.measurement.columns import (
     BEAT_COLUMNS,
     INTERVALS,
     LEAD_FEATURE_COLUMNS,
     LEAD_SUMMARY_COLUMNS,
     WAVE_COLUMNS,
 )
+from grounding.measurement.plain import rows_of
 
 MARKS = Path(__file__).resolve().parents[2] / "data" / "ludb_13"
 

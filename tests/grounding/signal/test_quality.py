@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from grounding import ECGRecord, measure, read_record, sample_path
-from grounding.measurement.result import QUALITY_COLUMNS
 from grounding.readers import sample_names
-from grounding.signal.quality import _longest_run, _low_quantile, assess, quality_score
+from grounding.signal.quality import QUALITY_COLUMNS, _longest_run, _low_quantile, assess, quality_score
 
 T = np.arange(5000) / 500
 
