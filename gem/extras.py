@@ -22,6 +22,9 @@ EXTRAS = {
     "dask": "cluster",
     "bm25s": "retrieval",
     "gguf": "smollm",
+    "starlette": "app",
+    "uvicorn": "app",
+    "python_multipart": "app",
 }
 # what models need, and the install without them leaves out (requirements-light.txt)
 FULL = ("lightning", "nltk", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")
