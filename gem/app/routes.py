@@ -24,6 +24,7 @@ from ..retrieval import Library
 from ..tools import Tools
 from ..views.formats import FORMATS
 from ..views.scene import scene
+from ..views.scripts import STATIC as VIEW_FILES
 from ..views.scripts import bundle
 from . import tasks
 from .limits import DRAW_S, MAX_FILES, MAX_QUESTION, MAX_TEXTS, MAX_TURNS, MAX_UPLOADS, MODEL_S, READ_S
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 # the only files that are served; a name of a request is never made a path
 FILES = {
-    "app.js": "text/javascript",
-    "dom.js": "text/javascript",
-    "panels.js": "text/javascript",
-    "table.js": "text/javascript",
-    "app.css": "text/css",
+    "app.js": (STATIC / "app.js", "text/javascript"),
+    "server.js": (STATIC / "server.js", "text/javascript"),
+    "panels.js": (STATIC / "panels.js", "text/javascript"),
+    "table.js": (STATIC / "table.js", "text/javascript"),
+    "app.css": (STATIC / "app.css", "text/css"),
+    "dom.js": (VIEW_FILES / "dom.js", "text/javascript"),
 }
 OWN_TEXT = "own text"
 ROWS_AT_ONCE = 2_000
@@ -66,7 +68,8 @@ async def static(request: Request) -> Response:
         return Response(bundle(), media_type="text/javascript")
     if name not in FILES:
         raise HTTPException(404, "there is no such file")
-    return Response((STATIC / name).read_text(encoding="utf-8"), media_type=FILES[name])
+    path, kind = FILES[name]
+    return Response(path.read_text(encoding="utf-8"), media_type=kind)
 
 
 async def status(request: Request) -> Response:
