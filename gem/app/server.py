@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from grounding import EcgError
+from grounding import EcgError, check
 
 from ..errors import GemInputError
 from . import tasks
@@ -97,12 +97,12 @@ def build(
     async def life(app: Starlette) -> AsyncIterator[None]:
         scratch = Scratch()
         place = str(scratch.path)
-        lanes = [
-            Lane([Worker(place, WORKER_MEMORY_BYTES)]),
-            Lane([Worker(place, WORKER_MEMORY_BYTES) for _ in range(max(1, (os.cpu_count() or 1) - 1))]),
-            Lane([Worker(place)]),
-        ]
-        ours = State(chosen, model, Folder(folder) if folder is not None else None, scratch, *lanes)
+        many = max(1, (os.cpu_count() or 1) - 1)
+        reading = Lane([Worker(place, WORKER_MEMORY_BYTES)])
+        measuring = Lane([Worker(place, WORKER_MEMORY_BYTES) for _ in range(many)])
+        writing = Lane([Worker(place)])
+        table = Folder(folder) if folder is not None else None
+        ours = State(chosen, model, table, scratch, reading, measuring, writing)
         app.state.ours = ours
         warming = asyncio.create_task(_warm(ours))
         if ours.folder is not None:
@@ -111,21 +111,20 @@ def build(
             yield
         finally:
             warming.cancel()
-            for lane in lanes:
+            for lane in (reading, measuring, writing):
                 lane.close()
             if ours.folder is not None:
                 await ours.folder.stop()
             scratch.close()
 
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, EcgError, Exception), failed)
-    return Guard(
-        Starlette(routes=ROUTES, lifespan=life, exception_handlers=handlers), chosen, port, hosts, any_address
-    )
+    return Guard(Starlette(routes=ROUTES, lifespan=life, exception_handlers=handlers), chosen, port, hosts, any_address)
 
 
 async def _warm(ours: State) -> None:
     with contextlib.suppress(EcgError):
-        await ours.reading.run(tasks.warm_up, limit_s=READ_S)
+        measured = await ours.reading.run(tasks.warm_up, limit_s=READ_S)
+        await ours.checking(check, "PR 160 ms.", measured)  # the words of the checker are loaded, too
 
 
 class PatientProtocol(H11Protocol):
@@ -193,7 +192,7 @@ def run(
         taken = int(listener.getsockname()[1])
         keys = Keys(taken)
         open_to_all = not _is_loopback(host)
-        shown = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        shown = "localhost" if host in ("0.0.0.0", "::") else host
         names = (host, socket.gethostname()) if open_to_all else (host,)
         config = uvicorn.Config(
             build(taken, keys, folder, model, names, open_to_all),

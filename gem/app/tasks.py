@@ -44,9 +44,9 @@ class Read:
     error: str = ""
 
 
-def warm_up() -> None:
-    """Import and load what measuring needs, before somebody waits for it."""
-    grounding.measure(grounding.read_record(grounding.sample_path()))
+def warm_up() -> Measurement:
+    """Import and load what measuring needs, before somebody waits for it; gives a bundled recording's measurement."""
+    return grounding.measure(grounding.read_record(grounding.sample_path()))
 
 
 def read_folder(folder: Path, options: Mapping[str, Any]) -> list[Read]:

@@ -147,7 +147,13 @@ class Lane:
             self._waiting -= 1
         # the worker is free when its call has ended, not when the client stops waiting for it
         call = asyncio.ensure_future(asyncio.to_thread(worker.call, function, *args, limit_s=limit_s))
-        call.add_done_callback(lambda done: (self._free.put_nowait(worker), done.cancelled() or done.exception()))
+
+        def ended(done: asyncio.Future[Any]) -> None:
+            self._free.put_nowait(worker)
+            if not done.cancelled():
+                done.exception()  # where nobody waits for it any more
+
+        call.add_done_callback(ended)
         return await asyncio.shield(call)
 
     def close(self) -> None:

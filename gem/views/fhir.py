@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from grounding import Evidence, Finding
 from grounding._version import __version__
 
-from .codes import DCM, AGE, FINDINGS, LOINC, MDC, QUANTITIES, SNOMED, STUDY, UCUM, Code
+from .codes import AGE, DCM, FINDINGS, LOINC, MDC, QUANTITIES, SNOMED, STUDY, UCUM, Code
 from .files import mark
 from .measured import name_of
 
@@ -64,7 +64,9 @@ class _Writer:
         found = [self._found(finding) for finding in self.explanation.findings]
         entries = [(self.report, self._report([*measured, *found])), *measured, *found]
         entries += [(self.device, self._device()), (self.patient, self._patient())]
-        entries.append((self._url("provenance"), self._provenance([self.report, *(url for url, _ in measured + found)])))
+        entries.append(
+            (self._url("provenance"), self._provenance([self.report, *(url for url, _ in measured + found)]))
+        )
         if getattr(self.measurement, "edits", ()):
             entries.append((self._url("edits"), self._edits([url for url, _ in measured])))
         return {

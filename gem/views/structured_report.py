@@ -162,9 +162,7 @@ def _value(quantity: str, evidence: Evidence) -> dict[str, Any]:
     name = told.codes[-1] if told.method is not None or told.codes[0].system == MDC else told.codes[0]
     inside = [_text("HAS PROPERTIES", DERIVED, f"{name_of(quantity)}: {evidence.method or 'gem-ecg'}")]
     if told.method is not None:
-        inside.append(
-            _item("HAS CONCEPT MOD", "CODE", DERIVED, _data(ConceptCodeSequence=[_code(told.method)]), ())
-        )
+        inside.append(_item("HAS CONCEPT MOD", "CODE", DERIVED, _data(ConceptCodeSequence=[_code(told.method)]), ()))
     value = evidence.value if isinstance(evidence.value, int | float) else None
     where = evidence.address() if value is not None else evidence.reason or "not measured"
     inside.append(_text("HAS PROPERTIES", COMMENT, where))

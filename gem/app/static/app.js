@@ -106,8 +106,10 @@ class Page {
 
   async show(id) {
     const one = this.opened.get(id);
+    if (id !== this.current) this.text?.leave();
     if (!one.scene) Object.assign(one, await get(`/api/records/${id}`));
     this.current = id;
+    this.text = null;
     this.view?.destroy();
     byId("work").hidden = false;
     refill(byId("view"));
@@ -152,7 +154,7 @@ class Page {
 
   choose(name) {
     this.panel = name;
-    this.text?.cancel();
+    this.text?.leave();
     this.text = null;
     this.tabs.forEach((tab, k) => {
       const chosen = PANELS[k][0] === name;
@@ -167,6 +169,7 @@ class Page {
       replaced: (answer) => this.replace(answer),
       spoken: (part) => {
         one.scene = { ...one.scene, ...part };
+        if (this.current !== one.id) return; // another recording was chosen meanwhile
         this.text?.show(one.scene);
         this.view.update(one.scene);
       },

@@ -67,17 +67,24 @@ export class TextPanel {
   }
 
   typed() {
+    this.opened.text = this.area.value;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.check(), WAIT_MS);
   }
 
+  /** Another panel or recording is shown: what was typed last is still checked. */
+  leave() {
+    if (this.timer) this.check();
+  }
+
   cancel() {
     clearTimeout(this.timer);
+    this.timer = 0;
     this.request?.abort();
   }
 
   async check() {
-    this.request?.abort(); // an older text needs no answer
+    this.cancel(); // an older text needs no answer
     const request = new AbortController();
     this.request = request;
     this.number += 1;
@@ -85,7 +92,6 @@ export class TextPanel {
     try {
       const answer = await post(`/api/records/${this.opened.id}/text`, { text: this.area.value, number: this.number }, request.signal);
       if (answer.superseded || request !== this.request) return;
-      this.opened.text = this.area.value;
       this.hooks.spoken(answer.scene);
     } catch (error) {
       if (error.name !== "AbortError") refill(this.state, h("span", { class: "error" }, error.message));
@@ -98,7 +104,7 @@ export class TextPanel {
     const unread = scene.statements.filter((statement) => !statement.claims.length);
     refill(
       this.claims,
-      claims.map((claim) => h("li", {}, verdict(claim.verdict), " ", h("q", {}, claim.text), claim.reason ? h("span", { class: "quiet" }, ` ${claim.reason}`) : null)),
+      claims.map((claim) => h("li", {}, verdict(claim.verdict), " ", h("q", {}, claim.text), claim.reason ? h("p", { class: "quiet reason", title: claim.reason }, claim.reason) : null)),
       unread.slice(0, 20).map((statement) => h("li", {}, h("span", { class: "verdict" }, "no claim read"), " ", h("q", {}, statement.text))),
     );
     const counts = Object.entries(scene.counts).filter(([, count]) => count);
