@@ -106,4 +106,4 @@ def checked_text(text: Any, most: int = MAX_TEXT) -> str:
         raise GemInputError("there is no text", where="text")
     if len(text) > most:
         raise GemInputError(f"{len(text)} characters", where="text", remedy=f"at most {most} are checked at once")
-    return text
+    return text.encode(errors="replace").decode()  # half of a character, which JSON allows, can't be sent back

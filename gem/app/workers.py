@@ -166,7 +166,7 @@ def _serve(pipe: Connection, server: int, scratch: str, memory_bytes: int | None
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it
     end_with_server(server, scratch)
-    tempfile.tempdir = scratch
+    tempfile.tempdir = os.environ["TMPDIR"] = scratch  # libraries in C++ leave files there, too
     _limit(memory_bytes)
     while True:
         try:

@@ -93,7 +93,8 @@ def report(explanation: Shown) -> dict[str, Any]:
     ]
     content.append(_text("CONTAINS", COMMENT, f"Recording {explanation.record_id}. {explanation.verdict_line}"))
     sex = {"male": "M", "female": "F"}.get(measurement.sex or "", "")
-    root = uuid.uuid5(uuid.NAMESPACE_OID, f"{mark(explanation)} {explanation.text} {getattr(measurement, 'edits', ())}")
+    told = f"{mark(explanation)} {explanation.text} {getattr(measurement, 'edits', ())}".encode(errors="replace")
+    root = uuid.uuid5(uuid.NAMESPACE_OID, told.decode())
     return {
         **_data(
             SpecificCharacterSet="ISO_IR 192",
