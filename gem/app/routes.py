@@ -160,13 +160,14 @@ async def ask_model(request: Request) -> Response:
 
 
 async def edit(request: Request) -> Response:
-    """Move boundaries by hand."""
-    one, body = _opened(request), await _body(request)
+    """Move boundaries by hand; the last that was sent is what counts."""
+    ours, one, body = _ours(request), _opened(request), await _body(request)
     moved = body.get("boundaries")
     if not isinstance(moved, dict) or len(moved) > 8:
         raise GemInputError("there are no boundaries", where="boundaries")
-    await _ours(request).checking(one.edit, moved)
-    return JSONResponse({"scene": await _ours(request).checking(scene, one.explanation)})
+    async with ours.typing:  # one after the other, in their order
+        await ours.checking(one.edit, moved)
+        return JSONResponse({"scene": await ours.checking(scene, one.explanation)})
 
 
 async def ask(request: Request) -> Response:

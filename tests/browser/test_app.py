@@ -163,7 +163,7 @@ def test_a_claim_is_checked_within_300_ms_of_the_last_key(page: Callable[..., An
     times = []
     for text in ("PR is 300 ms", "PR is 310 ms", "PR is 320 ms", "QRS is 300 ms", "PR is 300 ms"):
         shown.fill("#text", "")
-        shown.wait_for_function("!document.querySelector('.claims q')")
+        shown.wait_for_function("() => !document.querySelector('.claims q')")
         took = shown.evaluate(VERDICT_TIME, [text, "contradicted"])
         assert took is not None, text
         times.append(took)
@@ -177,14 +177,14 @@ def test_the_verdict_of_the_latest_text_stays(page: Callable[..., Any]) -> None:
     shown = page()
     opened(shown, *pair("ptbxl_102"))
     shown.locator("#text").press_sequentially("Sinus rhythm. PR is 300 ms.", delay=15)
-    shown.wait_for_function("document.querySelectorAll('.claims q').length === 2")
+    shown.wait_for_function("() => document.querySelectorAll('.claims q').length === 2")
     assert shown.locator(".claims li").last.inner_text().startswith("\u2715 contradicted")
     # what was typed last is kept when another panel is chosen at once
     shown.fill("#text", "LBBB.")
     shown.click("#tab-export")
     shown.click("#tab-text")
     assert shown.input_value("#text") == "LBBB."
-    shown.wait_for_function("document.querySelector('.claims q')?.textContent === 'LBBB'")
+    shown.wait_for_function("() => document.querySelector('.claims q')?.textContent === 'LBBB'")
 
 
 def test_a_moved_boundary_changes_pr_and_verdict(page: Callable[..., Any]) -> None:
@@ -194,9 +194,16 @@ def test_a_moved_boundary_changes_pr_and_verdict(page: Callable[..., Any]) -> No
     shown.fill("#text", f"PR {pr} ms.")
     shown.wait_for_selector(".claims .supported")
     handle = shown.locator("#view").get_by_role("slider", name="P onset")
-    handle.focus()
-    for _ in range(6):
-        handle.press("Shift+ArrowLeft")  # 10 ms each
+    start = float(handle.get_attribute("aria-valuenow"))
+    for step in range(1, 7):
+        handle.focus()
+        handle.press("Shift+ArrowLeft")  # 10 ms
+        shown.wait_for_function(
+            "at => Math.abs([...document.querySelector('.gem-view').shadowRoot.querySelectorAll('[role=slider]')]"
+            ".find((one) => one.ariaLabel.startsWith('P onset')).ariaValueNow - at) <= 1"
+            " && !document.querySelector('.gem-view').shadowRoot.querySelector('[aria-busy]')",
+            arg=start - 10 * step,
+        )
     shown.wait_for_selector(".claims .contradicted", timeout=15_000)
     shown.wait_for_function(
         "pr => document.querySelector('.gem-view').shadowRoot.textContent.includes(`PR ${pr} ms`)", arg=pr + 60
@@ -249,10 +256,11 @@ def thousands(serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
 
 def test_thousands_of_rows_are_filtered_sorted_and_opened(page: Callable[..., Any], thousands: Any) -> None:
     shown = page(server=thousands)
-    shown.wait_for_function(f"document.querySelector('.folder')?.getAttribute('aria-rowcount') === '{ROWS + 1}'")
+    shown.wait_for_function(f"() => document.querySelector('.folder')?.getAttribute('aria-rowcount') === '{ROWS + 1}'")
     assert shown.locator(".folder tbody tr").count() < 100
     shown.wait_for_function(
-        "[...document.querySelectorAll('.folder tbody tr')].slice(0, 3).every((row) => /\\d/.test(row.cells[1].textContent))",
+        """() => [...document.querySelectorAll(".folder tbody tr")].slice(0, 3)
+          .every((row) => /\\d/.test(row.cells[1].textContent))""",
         timeout=60_000,
     )
     took = shown.evaluate(
@@ -281,10 +289,10 @@ def test_thousands_of_rows_are_filtered_sorted_and_opened(page: Callable[..., An
     print("a filter, sort or scroll of 5,000 rows, ms:", [round(one) for one in took])
     assert max(took) < 200
     shown.fill("#filter", "left bundle")
-    shown.wait_for_function("document.querySelectorAll('.folder tbody tr:not(.gap)').length === 1")
+    shown.wait_for_function("() => document.querySelectorAll('.folder tbody tr:not(.gap)').length === 1")
     shown.fill("#filter", "")
     shown.select_option("#only", "conflicts")
-    shown.wait_for_function("document.querySelectorAll('.folder tbody tr:not(.gap)').length === 1")
+    shown.wait_for_function("() => document.querySelectorAll('.folder tbody tr:not(.gap)').length === 1")
     shown.click(".folder tbody button")
     shown.wait_for_selector("#view .gem-view", timeout=60_000)
     assert shown.input_value("#text") == "No LBBB."

@@ -119,10 +119,14 @@ class Page {
   }
 
   async edit(one, boundaries) {
+    one.edits = (one.edits || 0) + 1;
+    const number = one.edits;
     const answer = await post(`/api/records/${one.id}/edit`, { boundaries });
-    one.scene = answer.scene;
-    this.text?.show(one.scene);
-    return one.scene;
+    if (number === one.edits) {
+      one.scene = answer.scene;
+      if (this.current === one.id) this.text?.show(one.scene);
+    }
+    return answer.scene;
   }
 
   list() {
