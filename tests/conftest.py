@@ -178,7 +178,8 @@ class Served:
 
     def left(self) -> list[str]:
         """Files on disk, but for the identity that onnxruntime keeps in the folder of temporary files."""
-        return [path.name for path in self.home.rglob("*") if path.is_file() and path.name not in ("stderr.txt", ".ses")]
+        files = [path.name for path in self.home.rglob("*") if path.is_file()]
+        return [name for name in files if name not in ("stderr.txt", ".ses")]
 
     def end(self, number: int = signal.SIGTERM) -> str:
         """Stop it; what it wrote on the standard error and output."""

@@ -25,8 +25,8 @@ VERDICT_TIME = """async ([text, verdict]) => {
   area.value = text;
   const began = performance.now();
   area.dispatchEvent(new InputEvent("input", { bubbles: true }));
-  const there = () => [...document.querySelectorAll(`.claims .${verdict}`)].some((one) => one.isConnected)
-    && document.querySelector(".claims q")?.textContent && text.includes(document.querySelector(".claims q").textContent);
+  const words = () => document.querySelector(".claims q")?.textContent;
+  const there = () => document.querySelector(`.claims .${verdict}`) && words() && text.includes(words());
   while (!there()) {
     if (performance.now() - began > 5000) return null;
     await new Promise((done) => requestAnimationFrame(done));
@@ -48,9 +48,11 @@ def page(browser: Any, app: Any) -> Iterator[Callable[..., Any]]:
         made.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
         made.on(
             "request",
-            lambda request: request.url.startswith(("http", "ws"))
-            and not request.url.startswith(server.place)
-            and troubles.append(request.url),
+            lambda request: (
+                request.url.startswith(("http", "ws"))
+                and not request.url.startswith(server.place)
+                and troubles.append(request.url)
+            ),
         )
         made.goto(server.address)
         made.wait_for_selector("#tabs button", state="attached")

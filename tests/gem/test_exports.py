@@ -1,4 +1,4 @@
-"""FHIR bundles and structured reports, held against the rules that their modules write down, and codes against DICOM's."""
+"""FHIR bundles and structured reports, held against the rules in their modules; codes against DICOM's."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def check_code(code: Any) -> None:
     assert 0 < len(code.CodeMeaning) <= 64
 
 
-def test_pydicom_reads_the_structured_report(said: gem.Explanation, unmeasured: gem.Explanation, tmp_path: Path) -> None:
+def test_pydicom_reads_the_report(said: gem.Explanation, unmeasured: gem.Explanation, tmp_path: Path) -> None:
     pydicom = pytest.importorskip("pydicom")
     for explanation in (said, unmeasured):
         report = pydicom.Dataset.from_json(saved(explanation, ".sr.json", tmp_path))

@@ -91,9 +91,9 @@ def test_nothing_from_outside_the_folder_is_read(served: Any, place: Path) -> No
 def test_a_recording_of_the_folder_opens_with_its_report(served: Any) -> None:
     told = httpx.get(f"{served.place}api/folder", headers=served.headers).json()
     row = told["names"].index("ptbxl_286.hea")
-    (one,) = httpx.post(
-        f"{served.place}api/folder/open", headers=served.headers, json={"row": row}, timeout=60
-    ).json()["opened"]
+    (one,) = httpx.post(f"{served.place}api/folder/open", headers=served.headers, json={"row": row}, timeout=60).json()[
+        "opened"
+    ]
     assert one["text"] == "Normal ECG, no LBBB. PR 300 ms."
     assert one["scene"]["counts"]["contradicted"] >= 2
 

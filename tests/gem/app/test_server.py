@@ -80,7 +80,7 @@ def test_a_text_is_checked_again_and_an_older_one_is_dropped(app: Any, opened: d
     path = f"api/records/{opened['id']}/text"
     half = b'{"text": "QRS 300 ms. \\ud83d", "number": 5}'  # half of a character
     answer = post(app, path, content=half, headers={"Content-Type": "application/json"}).json()
-    assert [part["verdict"] for part in answer["scene"]["statements"]][0] == "contradicted"
+    assert answer["scene"]["statements"][0]["verdict"] == "contradicted"
     assert post(app, path, json={"text": "QRS 150 ms.", "number": 4}).json() == {"superseded": True}
     assert post(app, path, json={"text": "x" * 30_000, "number": 6}).status_code == 422
     assert post(app, path, json={"text": 3, "number": 7}).status_code == 422
@@ -210,7 +210,10 @@ def test_posts_from_other_sites_are_refused(app: Any, headers: dict[str, str]) -
     assert get(app, "api/status", headers=headers).status_code == 403
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1.nip.io:{port}", "", "a@127.0.0.1:{port}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1.nip.io:{port}", "", "a@127.0.0.1:{port}"],
+)
 def test_another_name_for_this_machine_is_refused(app: Any, host: str) -> None:
     answer = get(app, "api/status", headers={"Host": host.format(port=app.port)})
     assert answer.status_code in (400, 421)
