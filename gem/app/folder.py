@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from grounding import EcgError
-from grounding.readers import find_recordings
 
 from ..errors import GemInputError
 from .limits import ROW_S
-from .tasks import ROW, table_row
+from .tasks import ROW, recordings, table_row
 from .workers import Lane
 
 COLUMNS = ("file", *ROW, "conflicts", "claims", "report")
@@ -49,7 +48,7 @@ class Folder:
 
     def _found(self) -> list[Path]:
         # links that lead to a folder elsewhere are not followed
-        return [path for path in find_recordings([self.root]) if path.parent.resolve().is_relative_to(self.root)]
+        return [path for path in recordings([self.root]) if path.parent.resolve().is_relative_to(self.root)]
 
     async def _rows(self, rows: Any, lane: Lane) -> None:
         for row in rows:

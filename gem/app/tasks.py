@@ -56,10 +56,21 @@ def read_folder(folder: Path, options: Mapping[str, Any]) -> list[Read]:
         folder: the files, and nothing else.
         options: of ``grounding.read_record``.
     """
-    found = grounding.readers.find_recordings([folder])
+    found = recordings([folder])
     if not found:  # files whose names tell no format; the readers look at their first bytes, or say what is missing
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() not in REPORT_ENDS)
     return [read_one(path, folder, options) for path in found]
+
+
+def recordings(paths: Sequence[Path]) -> list[Path]:
+    """The recordings in folders, without the texts that are a recording's report.
+
+    Args:
+        paths: of the folders.
+    """
+    found = grounding.readers.find_recordings(paths)
+    named = {path.with_suffix(end) for path in found if path.suffix.lower() != ".txt" for end in REPORT_ENDS}
+    return [path for path in found if path not in named]
 
 
 def read_one(path: Path, root: Path, options: Mapping[str, Any]) -> Read:

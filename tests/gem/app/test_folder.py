@@ -62,6 +62,7 @@ def test_rows_are_those_of_gem_measure(served: Any, place: Path) -> None:
     assert rows["ptbxl_286.hea"]["conflicts"] >= 2  # no LBBB, and PR 300 ms
     assert rows["ward/ptbxl_102.hea"]["conflicts"] is None
     assert rows["broken.edf"]["error"]
+    assert "ptbxl_286.txt" not in rows  # it is a report
 
 
 def test_nothing_from_outside_the_folder_is_read(served: Any, place: Path) -> None:
