@@ -72,6 +72,9 @@ export class FolderTable {
     const one = this.rows[row];
     if (!one) return;
     columns.slice(1).forEach((name, k) => { one[name] = values[k]; });
+    const normal = (name) => name.startsWith("normal_");
+    const found = (one.findings || "").split("; ");
+    one.findings = [...found.filter((name) => !normal(name)), ...found.filter(normal)].join("; "); // what is normal comes last
     one.state = one.error ? "error" : "measured";
     one.quality = one.error || [one.issues, one.unusable_leads && `not usable: ${one.unusable_leads}`].filter(Boolean).join("; ");
     one.lower = `${one.file} ${one.findings || ""} ${one.quality} ${one.report || ""}`.toLowerCase().replaceAll("_", " ");
