@@ -33,7 +33,7 @@ from .workers import BusyError
 
 if TYPE_CHECKING:
     from .opened import Opened
-    from .server import State
+    from .state import State
 
 STATIC = Path(__file__).parent / "static"
 # the only files that are served; a name of a request is never made a path

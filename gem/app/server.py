@@ -9,9 +9,8 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,53 +23,14 @@ from ..errors import GemInputError
 from . import tasks
 from .folder import Folder
 from .limits import HEADERS_S, MAX_CONNECTIONS, READ_S, WORKER_MEMORY_BYTES
-from .opened import Shelf
 from .routes import ROUTES, failed
 from .scratch import Scratch
 from .security import Guard, Keys
+from .state import State
 from .workers import Lane, Worker
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8000
-Result = TypeVar("Result")
-
-
-@dataclass
-class State:
-    """What one run holds.
-
-    Attributes:
-        keys: its secrets.
-        model: name or folder of the model; loaded when it is first asked.
-        folder: its table, where ``gem app FOLDER`` named one.
-        scratch: its private folder.
-        shelf: the open recordings.
-        reading: workers that read and measure files, and write exports.
-        measuring: workers for the folder alone.
-        writing: the worker with the model.
-        typing: one text is checked at a time.
-        uploads: drops that are coming in.
-    """
-
-    keys: Keys
-    model: str
-    folder: Folder | None
-    scratch: Scratch
-    reading: Lane
-    measuring: Lane
-    writing: Lane
-    shelf: Shelf = field(default_factory=Shelf)
-    typing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    uploads: int = 0
-
-    async def checking(self, function: Callable[..., Result], *args: Any) -> Result:
-        """Call what takes a fraction of a second, off the event loop.
-
-        Args:
-            function: to call.
-            args: of it.
-        """
-        return await asyncio.to_thread(function, *args)
 
 
 def build(
