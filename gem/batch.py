@@ -25,7 +25,7 @@ from .errors import GemInputError
 from .extensions import load_extensions, loaded
 
 if TYPE_CHECKING:
-    from grounding import ECGRecord
+    from grounding import ECGRecord, Measurement
     from grounding.measurement import Part
 
     from .explanation import Explanation
@@ -189,7 +189,15 @@ def measured_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str
 
 
 def _values(path: Path, options: BatchOptions) -> dict[str, Any]:
-    m = grounding.measure(options.read(path), options.delineator)
+    return measured_row(grounding.measure(options.read(path), options.delineator))
+
+
+def measured_row(m: Measurement) -> dict[str, Any]:
+    """What a row of ``COLUMNS`` tells of a measurement.
+
+    Args:
+        m: of a recording.
+    """
     quality = zip(m.quality["lead"].tolist(), m.quality["usable"].tolist(), strict=True)
     return {
         "record_id": m.record_id,

@@ -209,36 +209,27 @@ class Explanation:
         """Write the explanation.
 
         Args:
-            path: its suffix picks the format: ``.html`` (one self-contained page), ``.pdf`` or ``.json``.
+            path: its end picks the format: ``.html`` (one self-contained page), ``.pdf``, ``.json``, ``.fhir.json`` (a
+                bundle of FHIR R4) or ``.sr.json`` (a structured report in DICOM's JSON).
 
         Returns:
             The path.
 
         Raises:
             GemError: another suffix, a folder that isn't there, or ``.pdf`` without the ``report`` extra.
+
+        Example:
+            >>> import gem, grounding, json, tempfile
+            >>> said = gem.explain(grounding.sample_path("ptbxl_286"), text="LBBB.")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     bundle = json.loads(said.save(f"{folder}/ecg.fhir.json").read_text())
+            >>> bundle["resourceType"], len(bundle["entry"]) > 60
+            ('Bundle', True)
         """
-        from .views.files import json_file, write_view
+        from .views.files import write_view
+        from .views.formats import content, format_of
 
-        target = Path(path)
-        suffix = target.suffix.lower()
-        content: bytes
-        if suffix == ".json":
-            content = json_file(self.to_dict())
-        elif suffix == ".html":
-            from .views.html import page
-
-            content = page(self).encode(errors="replace")
-        elif suffix == ".pdf":
-            from .views.pdf import document
-
-            content = document(self)
-        else:
-            raise GemInputError(
-                f"no view writes {suffix or 'a file without suffix'!r}",
-                where=str(path),
-                remedy="use .html, .pdf or .json",
-            )
-        return write_view(target, content)
+        return write_view(Path(path), content(self, format_of(str(path))))
 
     def widget(self) -> EcgWidget:
         """The view in a notebook: point at a sentence and see its waves, move a boundary and see what follows.

@@ -24,6 +24,9 @@ EXTRAS = {
     "gguf": "smollm",
     "anywidget": "notebook",
     "traitlets": "notebook",
+    "starlette": "app",
+    "uvicorn": "app",
+    "python_multipart": "app",
 }
 # what models need, and the install without them leaves out (requirements-light.txt)
 FULL = ("lightning", "nltk", "safetensors", "timm", "tokenizers", "torch", "torchmetrics", "transformers", "triton")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +146,66 @@ def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = np.array([number + 10000 for number in PTBXL])
     np.savez(root / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=np.stack(signals))
     return root
+
+
+class Served:
+    """A real ``gem app`` in a process of its own.
+
+    Args:
+        words: of its command line.
+        home: a folder for its temporary files.
+    """
+
+    def __init__(self, words: list[str], home: Path) -> None:
+        root = Path(__file__).resolve().parents[1]
+        self.home = home
+        env = {**os.environ, "TMPDIR": str(home), "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gem", "app", "--no-browser", "--port", "0", *words],
+            stdout=subprocess.PIPE,
+            stderr=(home / "stderr.txt").open("w"),
+            text=True,
+            env=env,
+            cwd=root,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert "gem app is at" in line, (line, (home / "stderr.txt").read_text())
+        self.address = line.split()[-1]
+        self.place, _, self.key = self.address.partition("?key=")
+        self.port = int(self.place.rstrip("/").rpartition(":")[2])
+        self.headers = {"Authorization": f"Bearer {self.key}"}
+
+    def left(self) -> list[str]:
+        """Files on disk, but for the identity that onnxruntime keeps in the folder of temporary files."""
+        files = [path.name for path in self.home.rglob("*") if path.is_file()]
+        return [name for name in files if name not in ("stderr.txt", ".ses")]
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """Stop it; what it wrote on the standard error and output."""
+        self.process.send_signal(number)
+        out = self.process.communicate(timeout=20)[0]
+        return out + (self.home / "stderr.txt").read_text()
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts a ``gem app`` with the words of a command line."""
+    pytest.importorskip("uvicorn", reason='pip install "gem-ecg[app]"')
+    started: list[Served] = []
+
+    def start(*words: str) -> Served:
+        started.append(Served(list(words), tmp_path_factory.mktemp("app")))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def app(serve: Callable[..., Served]) -> Served:
+    """One server that tests share."""
+    return serve()

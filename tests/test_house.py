@@ -127,6 +127,7 @@ LAYERS = (
     {"gem.explaining", "gem.asking"},
     {"gem.comparing", "gem.dialogue"},
     {"gem.batch"},
+    {"gem.app"},
     {"gem"},
     # the laboratory
     {"gem.kernels.bench", "gem.metrics", "gem.data", "gem.instruct"},

@@ -33,6 +33,7 @@ COMMAND_MODULES = {
     "ground": ("gem.cli.ground", "hold a text that somebody wrote against a recording, with the evidence"),
     "compare": ("gem.cli.compare", "put texts and models side by side, claim by claim"),
     "chat": ("gem.cli.chat", "talk about a recording, with tools and earlier ECGs"),
+    "app": ("gem.cli.app", "open a local page: drop recordings, edit texts, see each claim checked"),
     "digitise": ("gem.cli.digitise", "read photographs of ECGs into recordings"),
     "instruct": ("gem.cli.instruct", "make instruction data from recordings"),
     "train": ("gem.cli.train", "train a model by a config"),
