@@ -121,7 +121,8 @@ def main() -> None:
             context.close()
         print(
             f"\nA saved page of 10 s: {path.stat().st_size / 1000:.0f} kB, drawn after "
-            f"{statistics.median(times):.0f} ms (median of ten; {min(times):.0f} to {max(times):.0f} ms), of which the main thread computed "
+            f"{statistics.median(times):.0f} ms (median of ten; {min(times):.0f} to {max(times):.0f} ms), "
+            f"of which the main thread computed "
             f"{statistics.median(work):.0f} ms; scripts {len(bundle().encode()) / 1000:.0f} kB."
         )
         browser.close()
