@@ -88,8 +88,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     args = parser.parse_args()
     said = gem.explain(
-        grounding.sample_path("ptbxl_102"),
-        text="Sinus rhythm at 83 bpm. PR 245 ms. QRS 99 ms. T-wave inversion in aVL.",
+        grounding.sample_path("ptbxl_102"), text="Sinus rhythm at 83 bpm. PR 245 ms. QRS 99 ms. T-wave inversion in aVL."
     )
     short, long = scene(said), scene(day())
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
@@ -122,8 +121,9 @@ def main() -> None:
             context.close()
         print(
             f"\nA saved page of 10 s: {path.stat().st_size / 1000:.0f} kB, drawn after "
-            f"{statistics.median(times):.0f} ms (median of ten; {min(times):.0f} to {max(times):.0f} ms), of which "
-            f"the main thread computed {statistics.median(work):.0f} ms; scripts {len(bundle().encode()) / 1000:.0f} kB."
+            f"{statistics.median(times):.0f} ms (median of ten; {min(times):.0f} to {max(times):.0f} ms), "
+            f"of which the main thread computed "
+            f"{statistics.median(work):.0f} ms; scripts {len(bundle().encode()) / 1000:.0f} kB."
         )
         browser.close()
 
