@@ -31,7 +31,7 @@ def absorbance(flat: NDArray[np.uint8], period: int = PX_PER_PERIOD) -> NDArray[
     """
     out = np.empty(flat.shape, np.float32)
     for channel in range(flat.shape[-1]):
-        plane = flat[..., channel].astype(np.float32) / 255
+        plane = np.asarray(flat[..., channel] / 255, np.float32)
         paper = paper_shade(plane, period // 2 + 1, period / 10)
         np.negative(np.log(np.clip(plane / paper, 0.05, 1)), out=out[..., channel])
     return out

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import fft, ndimage
 
 from ..errors import EcgSignalError
@@ -68,12 +67,7 @@ def find_lattice(lines: Array) -> Lattice:
     lines = np.minimum(lines, MAX_INK)
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
-    size = round(lines.shape[1] * zoom), round(lines.shape[0] * zoom)
-    # first the mean over each new pixel, or the picture's own where it has fewer
-    resized = Image.fromarray(lines.astype(np.float32)).resize(
-        size, Image.Resampling.BOX if zoom < 1 else Image.Resampling.BILINEAR
-    )
-    scaled = ndimage.gaussian_filter(np.asarray(resized, np.float64), BLUR_PX)
+    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
     scaled = np.clip(scaled, -limit, limit)
@@ -83,8 +77,7 @@ def find_lattice(lines: Array) -> Lattice:
         )
     found = _grow(scaled, np.array([first, second]) / zoom)
     ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
-    x, y = (found.x + 0.5) * ratio_x - 0.5, (found.y + 0.5) * ratio_y - 0.5
-    return Lattice(x, y, found.u, found.v, found.period_px / zoom, found.coherence)
+    return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 
 def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:

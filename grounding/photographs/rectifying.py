@@ -75,9 +75,12 @@ class PaperMap:
         rows, columns = (n * px_per_period for n in self.periods)
         step = px_per_period // NODES_PER_PERIOD
         # Pillow counts from the corners of pixels, and we from their middles
-        at = [np.arange(n // step + 1) - 0.5 / step for n in (rows, columns)]
+        at = [np.arange(n // step + 1, dtype=np.float64) - 0.5 / step for n in (rows, columns)]
         padded = (np.pad(part, 1, mode="reflect", reflect_type="odd") for part in (self.x, self.y))
-        x, y = (resampled(part, at[0] + 1, at[1] + 1) + 0.5 for part in padded)
+        x, y = (
+            resampled(part, np.asarray(at[0] + 1, np.float64), np.asarray(at[1] + 1, np.float64)) + 0.5
+            for part in padded
+        )
         corners = np.stack(
             [x[:-1, :-1], y[:-1, :-1], x[1:, :-1], y[1:, :-1], x[1:, 1:], y[1:, 1:], x[:-1, 1:], y[:-1, 1:]]
         )
