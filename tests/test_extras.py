@@ -73,7 +73,7 @@ def test_extras_that_are_named_exist_and_hold_what_is_said() -> None:
         name for path in ROOT.glob("docs/**/*.md") for name in re.findall(r"gem-ecg\[(\w+)\]", path.read_text())
     }
     assert documented >= set(EXTRAS) - UMBRELLAS, "the page of a feature says which extra it needs"
-    installed_as = {"google": "protobuf"}
+    installed_as = {"google": "protobuf", "python_multipart": "python-multipart"}
     for module, extra in MODULES.items():
         assert installed_as.get(module, module) in EXTRAS[extra], f"{module} is not in the extra {extra}"
     assert how_to_install("google.protobuf") == 'pip install "gem-ecg[published]"'
