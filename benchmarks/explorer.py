@@ -88,7 +88,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     args = parser.parse_args()
     said = gem.explain(
-        grounding.sample_path("ptbxl_102"), text="Sinus rhythm at 83 bpm. PR 245 ms. QRS 99 ms. T-wave inversion in aVL."
+        grounding.sample_path("ptbxl_102"),
+        text="Sinus rhythm at 83 bpm. PR 245 ms. QRS 99 ms. T-wave inversion in aVL.",
     )
     short, long = scene(said), scene(day())
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:

@@ -56,7 +56,12 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
-        page.on("request", lambda request: request.url.startswith("http") and ".test/" not in request.url and troubles.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith("http") and ".test/" not in request.url and troubles.append(request.url)
+            ),
+        )
         if path is not None:
             page.goto(path.as_uri())
         return page

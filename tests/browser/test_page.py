@@ -84,7 +84,9 @@ def test_nothing_scrolls_sideways_on_a_phone(opened: Callable[..., Any], tmp_pat
         assert all((box := part.bounding_box())["x"] + box["width"] <= 376 for part in wide)
 
 
-def test_without_script_everything_is_said(opened: Callable[..., Any], saved: Path, explanation: gem.Explanation) -> None:
+def test_without_script_everything_is_said(
+    opened: Callable[..., Any], saved: Path, explanation: gem.Explanation
+) -> None:
     page = opened(saved, java_script_enabled=False)
     seen = page.locator("main").inner_text()
     for statement in explanation.statements:
