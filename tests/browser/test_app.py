@@ -267,8 +267,7 @@ def test_thousands_of_rows_are_filtered_sorted_and_opened(page: Callable[..., An
           .every((row) => /\\d/.test(row.cells[1].textContent))""",
         timeout=60_000,
     )
-    took = shown.evaluate(
-        """async () => {
+    operations = """async () => {
           const times = [];
           const timed = async (change) => {
             const began = performance.now();
@@ -289,7 +288,8 @@ def test_thousands_of_rows_are_filtered_sorted_and_opened(page: Callable[..., An
           });
           return times;
         }"""
-    )
+    # each operation three times: one of them may wait for the processes that are measuring meanwhile
+    took = np.median([shown.evaluate(operations) for _ in range(3)], axis=0)
     print("a filter, sort or scroll of 5,000 rows, ms:", [round(one) for one in took])
     assert max(took) < 200
     shown.fill("#filter", "left bundle")
