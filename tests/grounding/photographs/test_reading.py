@@ -13,6 +13,7 @@ from grounding import EcgFormatError, ECGRecord, EcgSignalError
 from grounding.photographs.arrangement import arrange
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.picture import grid_lines, load_picture
+from grounding.photographs.reading import check_limb_leads
 
 from .conftest import Photograph, snr_db
 
@@ -113,3 +114,12 @@ def test_layouts_and_wrong_ones(photograph: Photograph, record: ECGRecord) -> No
         grounding.read_record(photograph(), layout="5x5")
     with pytest.raises(EcgSignalError, match="rows"):
         arrange([np.zeros(2200)] * 4, 200, 2200, 40, "12x1")
+
+
+def test_lines_that_are_no_limb_leads_are_refused(record: ECGRecord) -> None:
+    check_limb_leads(record)
+    check_limb_leads(record.select([lead for lead in record.leads if lead != "II"]))  # nothing to compare
+    signal = np.array(record.signal)
+    signal[record.leads.index("II")] = np.sin(np.arange(record.n_samples) / 40)
+    with pytest.raises(EcgSignalError, match="no ECG, or one of another layout"):
+        check_limb_leads(ECGRecord.from_array(signal, record.fs, record.leads))
