@@ -134,7 +134,9 @@ export class MedianBeat {
     event.preventDefault();
     event.stopPropagation();
     const ms = this.allowed(name, this.boundaries[name] + step);
-    if (ms !== this.boundaries[name]) this.hooks.moved(name, ms);
+    if (ms === this.boundaries[name]) return;
+    this.boundaries[name] = ms; // at once: a second press may come before Python has answered
+    this.hooks.moved(name, ms);
   }
 
   /** A time that keeps the order of the boundaries. */
