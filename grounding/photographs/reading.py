@@ -41,8 +41,8 @@ MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
 SURE_PULSE = 0.85  # of its outline
 LIMB_LEADS = ("I", "II", "III")
-# correlation of I + III with II on whatever they have in common; it is 0.55 on the faintest of 25 photographs, above 0.93
-# on the others
+# correlation of I + III with II on what they have in common: 0.55 on the faintest of 25 photographs, above 0.93 on the
+# others
 MIN_LIMB_AGREEMENT, LIMB_SMOOTH_S, MIN_LIMB_S = 0.4, 0.02, 0.5
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
