@@ -40,10 +40,10 @@ MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a pi
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
 SURE_PULSE = 0.85  # of its outline
-LIMB_LEADS = ("I", "II", "III")
-# correlation of I + III with II on what they have in common: 0.55 on the faintest of 25 photographs, above 0.93 on the
-# others
-MIN_LIMB_AGREEMENT, LIMB_SMOOTH_S, MIN_LIMB_S = 0.4, 0.02, 0.5
+# leads printed above each other, of which the first two add up to the third, times a sign
+SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
+# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs
+MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -151,27 +151,34 @@ def _read(
 
 
 def check_limb_leads(record: ECGRecord) -> None:
-    """Compare I + III with II, which tells an ECG whose layout is known from other pictures and other layouts.
+    """Compare I + III with II, and aVL + aVF with -aVR: that tells an ECG from other pictures and other layouts.
 
     Args:
         record: what was read by the layout that was inferred.
 
     Raises:
-        EcgSignalError: the three are nothing like each other.
+        EcgSignalError: neither sum is like the lead that it should be; where no three are seen together, none.
     """
-    if not set(LIMB_LEADS) <= set(record.leads):
-        return
-    limb = np.stack([record.signal[record.leads.index(lead)] for lead in LIMB_LEADS]).astype(np.float64)
-    limb = limb[:, np.isfinite(limb).all(axis=0)]
-    if limb.shape[1] < MIN_LIMB_S * record.fs:
-        return
-    one, two, three = ndimage.gaussian_filter1d(limb, LIMB_SMOOTH_S * record.fs, axis=1)
-    alike = np.corrcoef(one + three, two)[0, 1] if np.std(one + three) > 0 and np.std(two) > 0 else 0.0
-    if not alike > MIN_LIMB_AGREEMENT:
+    known = [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
+    if known and max(known) < MIN_SUM_AGREEMENT:
         raise EcgSignalError(
-            "the lines don't fit each other as leads I, II and III do: no ECG, or one of another layout",
+            "the lines don't fit each other as limb leads do: no ECG, or one of another layout",
             remedy='for an ECG, name its layout, e.g. layout="6x2"',
         )
+
+
+def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | None:
+    """Correlation of the sum of two leads with the third; None where they are not seen together."""
+    if not set(leads) <= set(record.leads):
+        return None
+    limb = np.stack([record.lead(lead) for lead in leads]).astype(np.float64)
+    limb = limb[:, np.isfinite(limb).all(axis=0)]
+    if limb.shape[1] < MIN_SUM_S * record.fs:
+        return None
+    fast, slow = (ndimage.gaussian_filter1d(limb, width * record.fs, axis=1) for width in (SUM_SMOOTH_S, SUM_SLOW_S))
+    one, two, three = fast - slow
+    spread = np.std(one + two) * np.std(three)
+    return float(np.cov(one + two, sign * three, bias=True)[0, 1] / spread) if spread > 0 else 0.0
 
 
 def _rows_and_pulses(

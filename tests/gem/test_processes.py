@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import gem
 import grounding
+from gem.checkpoints import WEIGHTS
 from gem.cli import entry as cli
 from gem.forking import ForkLock, model_building_lock
 
@@ -54,7 +55,7 @@ assert first == [gem.explain(path).text for path in paths]
 
 
 def test_threads_load_folders_at_once() -> None:
-    names = [gem.checkpoints.loading.WEIGHTS / "gem-nano"] * 3
+    names = [WEIGHTS / "gem-nano"] * 3
     found: list[Any] = []
     threads = [threading.Thread(target=lambda name=name: found.append(gem.load(name))) for name in names]
     for thread in threads:

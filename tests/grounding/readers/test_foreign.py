@@ -39,7 +39,6 @@ def picture(kind: str) -> bytes:
 
 
 FILES = {
-    "a PDF document": b"%PDF-1.7\n%\xe2\xe3",
     "a GIF picture": picture("GIF"),
     "a ZIP archive": zipped("a/b.dat"),
     "an Excel file": zipped("[Content_Types].xml", "xl/workbook.xml"),
@@ -83,6 +82,15 @@ def test_a_picture_is_read_as_one_whatever_its_name(tmp_path: Path, kind: str, s
     path = tmp_path / f"export{suffix}"
     path.write_bytes(picture(kind))
     with pytest.raises(EcgFormatError, match="the picture has only 8 x 8 pixels"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".dcm", ".csv", ""])
+def test_a_damaged_pdf_is_one_whatever_its_name(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("pypdfium2")
+    path = tmp_path / f"export{suffix}"
+    path.write_bytes(b"%PDF-1.7\n%\xe2\xe3")
+    with pytest.raises(EcgFormatError, match="the PDF file can't be read"):
         read_record(path)
 
 
