@@ -21,6 +21,7 @@ MODULES = (
     "navigator.js",
     "median.js",
     "panels.js",
+    "keys.js",
     "view.js",
 )
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)

@@ -19,6 +19,7 @@ import { clamp, clock, h, refill } from "./dom.js";
 import { BOUNDARY_NAMES, originals, provenance, recomputed, restsOn } from "./edits.js";
 import { layoutNames, MM_PER_S, PAGE_S, rhythmLead, sheetLeads } from "./layouts.js";
 import { MedianBeat } from "./median.js";
+import { KEYS, onKey } from "./keys.js";
 import { Navigator } from "./navigator.js";
 import { beatTypes, chances, chip, criteriaList, lines, measuredTable, SIGNS, statementItem, toldOf, waveWords } from "./panels.js";
 import { Stage } from "./stage.js";
@@ -27,19 +28,6 @@ import { coloursOf, STYLE } from "./style.js";
 const INTERVAL_NAMES = [["pr", "PR"], ["p", "P"], ["qrs", "QRS"], ["qt", "QT"], ["qtc_fridericia", "QTc (Fridericia)"]];
 const LONG_S = 60; // recordings from here on have times of day on their axis
 const NEAR_S = 0.02;
-const KEYS = [
-  ["← → ↑ ↓", "move the paper"],
-  ["+ −", "zoom"],
-  ["0", "whole page"],
-  ["n p", "next, previous wave"],
-  ["l", "next lead"],
-  ["Enter", "what is said of the wave"],
-  ["PgUp PgDn", "earlier, later"],
-  ["c", "calipers on or off"],
-  ["m", "march the caliper out"],
-  ["x", "other end of the caliper"],
-  ["Esc", "nothing chosen"],
-];
 
 /**
  * @param {HTMLElement} element to be filled
@@ -138,7 +126,7 @@ class View {
       caliper: () => this.caliperChanged(),
       moved: () => this.followed(),
     });
-    this.stage.element.addEventListener("keydown", (event) => this.key(event));
+    this.stage.element.addEventListener("keydown", (event) => onKey(this, event));
     this.stage.element.setAttribute("aria-describedby", "stage-help");
     this.tip = h("div", { class: "tip", hidden: true });
     this.stage.element.append(this.tip);
@@ -575,79 +563,6 @@ class View {
     const [from, to] = stage.visible(panel);
     const middle = (from + to) / 2;
     return { lead: panel.lead, panel: number, t0: middle - 0.1, t1: middle + 0.1, v0: panel.zero, v1: panel.zero };
-  }
-
-  // ---- keys of the stage
-
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { stage } = this;
-    const far = event.shiftKey ? 200 : 40;
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const actions = {
-      "+": () => stage.zoom(1.25),
-      "=": () => stage.zoom(1.25),
-      "-": () => stage.zoom(1 / 1.25),
-      0: () => { stage.fit(); this.followed(); },
-      c: () => this.setTool(stage.tool === "calipers" ? "pan" : "calipers"),
-      m: () => this.setMarch(!stage.march),
-      x: () => { this.end = this.end === "1" ? "0" : "1"; this.say(`${this.end === "1" ? "second" : "first"} end of the caliper`); },
-      n: () => this.stepWave(1),
-      p: () => this.stepWave(-1),
-      l: () => this.stepLead(event.shiftKey ? -1 : 1),
-      Enter: () => this.wave && this.list.querySelector(".told .number, .number")?.focus(),
-      PageDown: () => this.page(1),
-      PageUp: () => this.page(-1),
-      Home: () => this.goTo(0),
-      End: () => this.goTo(this.scene.record.duration_s),
-      Escape: () => (stage.tool === "calipers" ? this.setTool("pan") : this.chooseWave(null)),
-    };
-    if (event.key in arrows) {
-      const [dx, dy] = arrows[event.key];
-      if (stage.tool === "calipers") this.nudge(dx * (event.shiftKey ? 0.04 : 0.004), -dy * (event.shiftKey ? 0.5 : 0.05));
-      else stage.pan(dx * far, dy * far);
-    } else {
-      const action = actions[event.key] || actions[event.key.toLowerCase()];
-      if (!action) return;
-      action();
-    }
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  nudge(seconds, mv) {
-    const caliper = { ...(this.stage.caliper || this.newCaliper()) };
-    if (this.stage.caliper) {
-      caliper[`t${this.end}`] += seconds;
-      caliper[`v${this.end}`] += mv;
-    }
-    this.setCaliper(caliper);
-    this.say(this.reading.textContent);
-  }
-
-  page(direction) {
-    const { stage } = this;
-    if (stage.plan.time) stage.pan(direction * stage.width * 0.9, 0);
-    else if (this.scene.record.duration_s > PAGE_S) this.goTo(this.startS + direction * PAGE_S);
-    else stage.pan(0, direction * stage.height * 0.8);
-  }
-
-  stepWave(direction) {
-    const list = [...(this.waves.get(this.lead) || this.waves.get("") || [])];
-    if (!list.length) return;
-    const panel = this.stage.plan.panels.find((one) => one.lead === this.lead);
-    const from = this.wave ? this.wave.onset_s : panel ? this.stage.visible(panel)[0] - 1e-6 : 0;
-    const next = direction > 0 ? list.find((wave) => wave.onset_s > from) : list.findLast((wave) => wave.onset_s < from);
-    if (next) this.chooseWave(next);
-  }
-
-  stepLead(direction) {
-    const names = sheetLeads(this.scene.record).filter((name) => this.shown.has(name));
-    this.lead = names[(names.indexOf(this.lead) + direction + names.length) % names.length];
-    if (this.layout === "lead" || this.layout === "whole") this.setLead(this.lead);
-    const same = this.wave && (this.waves.get(this.lead) || []).find((wave) => wave.beat === this.wave.beat && wave.wave === this.wave.wave);
-    if (same) this.chooseWave(same);
-    else this.say(`Lead ${this.lead}`);
   }
 
   // ---- boundaries
