@@ -23,7 +23,7 @@ from ..checkpoints.adapted import (
     read_decoder,
     save_adapted,
 )
-from ..data.readings import Reading
+from ..data.readings import Reading, projected
 from ..errors import GemConfigError
 from ..extras import how_to_install
 from ..fusion.losses import answer_loss
@@ -118,7 +118,7 @@ class LanguageTuning(SeededSteps):
             pick: source of random numbers for texts and inputs.
             both: whether every record is shown with signal and picture.
         """
-        blocks = project(self.model, batch["tokens"])
+        blocks = projected(self.model, batch["tokens"])
         rows, starts, shown = [], [], []
         for place, reading in enumerate(batch["readings"]):
             ids, answer = token_row(self.model, reading, pick, self.with_facts)
@@ -157,11 +157,7 @@ class LanguageTuning(SeededSteps):
     def configure_optimizers(self) -> Any:
         """AdamW without decay under a one-cycle schedule over the whole run."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.1
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.one_cycle(parameters, 0.0, 0.1, (0.9, 0.95))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is not trained.
@@ -195,19 +191,6 @@ def token_row(model: Any, reading: Reading, pick: random.Random, with_facts: flo
     asked, answer = reading.example(pick, with_facts)
     tokenizer = model.processor.tokenizer
     return model.processor.encode_prompt(asked), [*tokenizer(answer)["input_ids"], tokenizer.eos_token_id]
-
-
-def project(model: Any, tokens: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Encoder tokens in the decoder's width.
-
-    Args:
-        model: with ``ecg_projector`` and ``vision_projector``.
-        tokens: ``"ecg"`` and ``"vision"`` -> (B, tokens, width).
-
-    Returns:
-        The same keys -> (B, tokens, hidden).
-    """
-    return {name: getattr(model, f"{name}_projector")(value.to(model.device)) for name, value in tokens.items()}
 
 
 def build(decoder: str, encoders: str) -> tuple[Any, int, dict[str, Any]]:
@@ -261,8 +244,9 @@ def new_rows(embeddings: Tensor, tokenizer: Any, tags: Sequence[str]) -> Tensor:
     Returns:
         (tags, hidden).
     """
-    pieces = [tokenizer(f" {tag.strip('<>').replace('_', ' ')}")["input_ids"] for tag in tags]
-    means = torch.stack([embeddings[ids].mean(0) for ids in pieces] or [embeddings[:0].sum(0)])[: len(tags)]
+    means = torch.zeros(len(tags), embeddings.shape[1])
+    for row, tag in zip(means, tags, strict=True):
+        row.copy_(embeddings[tokenizer(f" {tag.strip('<>').replace('_', ' ')}")["input_ids"]].mean(0))
     return means + 0.1 * float(embeddings.std()) * torch.randn_like(means)
 
 
@@ -275,8 +259,6 @@ def read_tokenizer(decoder: str) -> Any:
     Raises:
         GemConfigError: it is not on this machine.
     """
-    import importlib.util
-
     from transformers import AutoTokenizer
 
     from ..snapshots import local_folder
@@ -284,9 +266,9 @@ def read_tokenizer(decoder: str) -> Any:
     known = DECODERS.get(decoder)
     if known is None:
         return AutoTokenizer.from_pretrained(decoder, local_files_only=True)
-    spec = importlib.util.find_spec(known.package)
-    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        return AutoTokenizer.from_pretrained(place, gguf_file=known.file, local_files_only=True)
+    file = known.packaged()
+    if file is not None:
+        return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
     folder = local_folder(known.repository)
     if not folder.is_dir():
         raise GemConfigError("the decoder is not on this machine", where=decoder, remedy=how_to_install(known.package))
