@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from .. import measured as measuring
 from ..encoders import SignalContract
 from ..errors import GemInputError
 from .batches import FoldData
@@ -36,8 +35,6 @@ class PtbxlData(FoldData):
         picture: whether pictures are prepared.
         measured: whether batches hold the measurements of each training record, as ``"measured"``, see
             ``gem.data.measured``.
-        measured_values: whether batches hold what a measured head takes, as ``"measured_values"``, NaN where something
-            was not measured, see ``gem.measured``.
         cache: folder for the prepared records, which may be deleted at any time.
         batch_size: records of a batch.
         limit: use only the first ``limit`` training records, for example to let a model overfit.
@@ -51,14 +48,12 @@ class PtbxlData(FoldData):
         signal: bool = True,
         picture: bool = False,
         measured: bool = False,
-        measured_values: bool = False,
         cache: str = "cache",
         batch_size: int = 32,
         limit: int | None = None,
     ) -> None:
         super().__init__(root, train_folds, val_folds, cache, batch_size, limit)
         self.signal, self.picture, self.measured = signal, picture, measured
-        self.measured_values = measured_values
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the records, or read them from the cache.
@@ -78,11 +73,10 @@ class PtbxlData(FoldData):
         self.train, self.val = Records(inputs, train, classes), Records(self._arrays(val, model), val, classes)
 
     def _arrays(self, samples: Sequence[Sample], model: Any) -> dict[str, NDArray[Any]]:
-        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16; measured values (n, names), float32."""
+        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16."""
         asked = {
             "ecg": (self.signal, model.config.signal),
             "pixel_values": (self.picture, model.config.picture),
-            "measured_values": (self.measured_values, list(measuring.NAMES)),
         }
         return {name: self._cached(name, samples, model, about) for name, (wanted, about) in asked.items() if wanted}
 
@@ -105,8 +99,6 @@ class PtbxlData(FoldData):
     def _prepare(name: str, sample: Sample, model: Any) -> NDArray[Any]:
         if name == "measured":
             return measured(sample, sees_millivolts(model))
-        if name == "measured_values":
-            return measuring.values_of_record(sample.record)
         if name == "ecg":
             return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
         encoded = model.processor(record=sample.record, measurement=False)
@@ -132,9 +124,7 @@ class Records(Dataset[dict[str, Any]]):
 
     def __init__(self, inputs: dict[str, NDArray[Any]], samples: Sequence[Sample], class_names: Sequence[str]) -> None:
         if not inputs:
-            raise GemInputError(
-                "neither signal nor picture is prepared", remedy="set signal, picture or measured_values in the data"
-            )
+            raise GemInputError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
         self.inputs = inputs
         labels = [labels_of(sample) for sample in samples]
         self.classes = torch.tensor([[float(name in row) for name in class_names] for row in labels])
