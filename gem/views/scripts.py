@@ -20,8 +20,12 @@ MODULES = (
     "stage.js",
     "navigator.js",
     "median.js",
+    "boundaries.js",
+    "spans.js",
     "panels.js",
     "keys.js",
+    "caliper_bar.js",
+    "toolbar.js",
     "view.js",
 )
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)

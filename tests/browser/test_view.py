@@ -259,7 +259,7 @@ def interval(page: Any, name: str) -> str:
 
 def move_boundary(page: Any, name: str, ms: float) -> None:
     """Drag a boundary of the median beat."""
-    scale = page.evaluate("document.querySelector('#gem-view').view.median.scale")
+    scale = page.evaluate("document.querySelector('#gem-view').view.boundaries.beat.scale")
     handle = page.locator(f"[data-boundary={name}] rect")
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
@@ -423,7 +423,7 @@ def test_every_layout_draws_every_record(mounted: Callable[..., Any]) -> None:
         names = page.evaluate(
             """one => { const place = document.getElementById("gem-view"); place.view.destroy();
             place.view = window.mount(place, one);
-            return place.view.stage ? [...place.view.layouts.options].map(option => option.value) : null; }""",
+            return place.view.stage ? [...place.view.toolbar.layouts.options].map(option => option.value) : null; }""",
             one,
         )
         if names is None:

@@ -29,10 +29,10 @@ export function onKey(view, event) {
     "+": () => stage.zoom(1.25),
     "=": () => stage.zoom(1.25),
     "-": () => stage.zoom(1 / 1.25),
-    0: () => { stage.fit(); view.followed(); },
-    c: () => view.setTool(stage.tool === "calipers" ? "pan" : "calipers"),
-    m: () => view.setMarch(!stage.march),
-    x: () => { view.end = view.end === "1" ? "0" : "1"; view.say(`${view.end === "1" ? "second" : "first"} end of the caliper`); },
+    0: () => view.fit(),
+    c: () => view.calipers.toggle(),
+    m: () => view.calipers.march(!stage.march),
+    x: () => view.calipers.otherEnd(),
     n: () => stepWave(view, 1),
     p: () => stepWave(view, -1),
     l: () => stepLead(view, event.shiftKey ? -1 : 1),
@@ -41,11 +41,11 @@ export function onKey(view, event) {
     PageUp: () => turnPage(view, -1),
     Home: () => view.goTo(0),
     End: () => view.goTo(view.scene.record.duration_s),
-    Escape: () => (stage.tool === "calipers" ? view.setTool("pan") : view.chooseWave(null)),
+    Escape: () => (stage.tool === "calipers" ? view.calipers.toggle() : view.chooseWave(null)),
   };
   if (event.key in arrows) {
     const [dx, dy] = arrows[event.key];
-    if (stage.tool === "calipers") nudge(view, dx * (event.shiftKey ? 0.04 : 0.004), -dy * (event.shiftKey ? 0.5 : 0.05));
+    if (stage.tool === "calipers") view.calipers.nudge(dx * (event.shiftKey ? 0.04 : 0.004), -dy * (event.shiftKey ? 0.5 : 0.05));
     else stage.pan(dx * far, dy * far);
   } else {
     const action = actions[event.key] || actions[event.key.toLowerCase()];
@@ -54,16 +54,6 @@ export function onKey(view, event) {
   }
   event.preventDefault();
   event.stopPropagation();
-}
-
-function nudge(view, seconds, mv) {
-  const caliper = { ...(view.stage.caliper || view.newCaliper()) };
-  if (view.stage.caliper) {
-    caliper[`t${view.end}`] += seconds;
-    caliper[`v${view.end}`] += mv;
-  }
-  view.setCaliper(caliper);
-  view.say(view.reading.textContent);
 }
 
 function turnPage(view, direction) {

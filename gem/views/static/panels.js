@@ -1,10 +1,10 @@
 /** What stands around the ECG: statements, what is said of a wave, measured values, criteria. */
 
 import { clock, h, refill } from "./dom.js";
+import { WAVE_MAX_S } from "./spans.js";
 
 export const SIGNS = { supported: "\u2713", contradicted: "\u2715", unsupported: "?", not_checkable: "\u2013" };
 const MAX_PROOF = 8;
-const WAVE_MAX_S = 2.5; // a longer stretch is not one wave's: what rests on it is said of the recording
 
 /** A verdict by sign and word. */
 export function chip(verdict, words) {
