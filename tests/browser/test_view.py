@@ -259,9 +259,9 @@ def interval(page: Any, name: str) -> str:
 
 def move_boundary(page: Any, name: str, ms: float) -> None:
     """Drag a boundary of the median beat."""
-    scale = page.evaluate("document.querySelector('#gem-view').view.boundaries.beat.scale")
     handle = page.locator(f"[data-boundary={name}] rect")
     handle.scroll_into_view_if_needed()
+    scale = page.evaluate("document.querySelector('#gem-view').view.boundaries.beat.scale")
     box = handle.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)

@@ -59,8 +59,12 @@ export function drawTrace(ctx, view, panel, lead, colour, dash) {
   const zeroY = (panel.y - camera.y) * camera.ky;
   const y = (step) => zeroY - (step * lead.scale + lead.offset - panel.zero) * perMv;
   const x = (sample) => (panel.x - camera.x) * camera.kx + (sample / lead.fs - panel.t0) * perSecond;
-  const reach = lead.extremes(from * lead.fs, Math.max(1, (to - from) * lead.fs), 1);
-  if (reach[0] > reach[1] || y(reach[0]) < -EDGE_PX || y(reach[1]) > view.height + EDGE_PX) return;
+  const box = view.boxOf(panel);
+  if (box.y1 < 0 || box.y0 > view.height) {
+    // another row: does its trace reach as far as here?
+    const reach = lead.extremes(from * lead.fs, Math.max(1, (to - from) * lead.fs), 1);
+    if (reach[0] > reach[1] || y(reach[0]) < -EDGE_PX || y(reach[1]) > view.height + EDGE_PX) return;
+  }
   ctx.beginPath();
   let pen = false;
   const perPixel = lead.fs / perSecond / view.ratio; // samples per pixel of the screen

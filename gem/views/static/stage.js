@@ -50,7 +50,7 @@ export class Stage {
     this.paper = new Tiles(drawGrid);
     this.traces = new Tiles(drawTraces);
     listen(this);
-    this.resizing = new ResizeObserver(() => this.resized());
+    this.resizing = new ResizeObserver(() => this.element.clientWidth === this.width || this.resized());
     this.resizing.observe(this.element);
   }
 
@@ -123,7 +123,9 @@ export class Stage {
     if (wasFitted) this.fit(false);
     else if (plan.time) this.camera.ky = this.height / plan.height;
     this.hold();
-    if (changed) this.paint(); // at once: a canvas that was resized is blank
+    if (!changed) return;
+    this.paint(); // at once: a canvas that was resized is blank
+    this.hooks.moved();
   }
 
   /** Show the whole page, or of a time layout ten seconds. */

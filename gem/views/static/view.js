@@ -61,13 +61,14 @@ class View {
     const sheet = new CSSStyleSheet(); // not subject to a content security policy, as a style element is
     sheet.replaceSync(STYLE);
     this.root.adoptedStyleSheets = [sheet];
-    element.append(this.outer);
     this.build();
+    this.update(scene);
+    element.append(this.outer); // all at once: the browser lays it out once
     this.dark = window.matchMedia("(prefers-color-scheme: dark)");
     this.recolour = () => this.colour();
     this.dark.addEventListener("change", this.recolour);
     this.colour();
-    this.update(scene);
+    this.stage?.resized();
   }
 
   // ---- what there is on the page
@@ -156,7 +157,7 @@ class View {
       this.stage.setScene(scene);
       this.waves = wavesByLead(scene.waves);
       const lead = this.stage.leads.get(this.lead);
-      if (lead) this.navigator.set(lead, record.duration_s, this.colours);
+      if (lead) this.navigator.set(lead, record.duration_s);
       this.replan();
     }
     const hasText = scene.statements.length > 0;
@@ -340,7 +341,7 @@ class View {
   setLead(name) {
     this.lead = name;
     this.calipers.set(null);
-    this.navigator.set(this.stage.leads.get(name), this.scene.record.duration_s, this.colours);
+    this.navigator.set(this.stage.leads.get(name), this.scene.record.duration_s);
     this.replan();
   }
 
@@ -407,7 +408,7 @@ class View {
     this.stage.colours = this.colours;
     this.stage.forget();
     this.stage.draw();
-    if (this.navigator.lead) this.navigator.set(this.navigator.lead, this.scene.record.duration_s, this.colours);
+    this.navigator.recolour(this.colours);
   }
 
   /** What was moved by hand, with its provenance; see `provenance`. */
