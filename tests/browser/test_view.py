@@ -303,6 +303,86 @@ def test_a_boundary_moved_by_20_ms_changes_pr_by_20_ms(page: Any, explanation: g
     assert page.locator(".recheck").count() == 0
 
 
+def test_the_page_computes_the_intervals_that_python_measures(mounted: Callable[..., Any]) -> None:
+    """Boundaries that are moved, and that are set where none was measured."""
+    for name, moved in (
+        ("ptbxl_102", {"p_onset": -300.0, "qrs_onset": -50.0, "t_offset": 360.5}),
+        ("ptbxl_413", {"qrs_offset": 71.0, "p_offset": -160.0}),
+        ("ptbxl_330", {"p_onset": -230.0, "p_offset": -120.0}),
+    ):
+        said = gem.explain(grounding.sample_path(name), text="")
+        page = mounted(scene(said))
+        told = page.evaluate(
+            "async moved => { const { boundaries } = document.querySelector('#gem-view').view;"
+            " await boundaries.apply(moved); return boundaries.edits().intervals_ms; }",
+            moved,
+        )
+        python = said.measurement.edited(moved).intervals
+        assert python != said.measurement.intervals
+        assert told == pytest.approx(dict(python), abs=0.02), name
+
+
+@pytest.mark.parametrize("by", ["pointer", "keys"])
+def test_a_boundary_that_was_not_measured_is_set(mounted: Callable[..., Any], by: str) -> None:
+    """In a recording without P waves: intervals, findings and verdicts follow from the one that a person sees."""
+    said = gem.explain(grounding.sample_path("ptbxl_330"), text="First-degree AV block. PR interval 240 ms.")
+    asked: list[dict[str, float]] = []
+
+    def edit(moved: dict[str, float]) -> dict[str, Any]:
+        asked.append(moved)
+        return scene(said.edited(moved) if moved else said)
+
+    page = mounted(scene(said), edit)
+    verdicts = page.locator(".statement p > .chip:not(.kind)")
+    assert "contradicted" in verdicts.nth(0).inner_text()
+    assert "not checkable" in verdicts.nth(1).inner_text()
+    assert page.locator("[data-interval=pr]").count() == 0
+    page.get_by_role("button", name="Set P onset").click()
+    handle = page.locator("[data-boundary=p_onset]")
+    assert handle.evaluate("element => element === element.getRootNode().activeElement")
+    assert "was not measured" in interval(page, "pr")  # a preview: nothing is set before the person sets it
+    assert asked == []
+    onset = said.measurement.boundaries["qrs_onset"]
+    assert onset is not None
+    if by == "pointer":
+        beat = "document.querySelector('#gem-view').view.boundaries.beat"
+        x = page.evaluate(f"{beat}.xOf({onset - 240})")
+        page.locator(".median svg").click(position={"x": x, "y": 120})
+    else:
+        for _ in range(8):
+            handle.press("Shift+ArrowLeft")
+    page.wait_for_function(
+        "document.querySelector('#gem-view').view.root.querySelector('[data-index=\"2\"]').innerText.includes('supported')"
+    )
+    assert list(asked[-1]) == ["p_onset"]
+    assert asked[-1]["p_onset"] == pytest.approx(onset - 240, abs=8)
+    assert [one.inner_text().split()[1] for one in verdicts.all()] == ["supported", "supported"]
+    assert "was not measured" in interval(page, "pr")
+    assert "set at" in page.locator(".median").inner_text()
+    assert "moved by hand" in page.locator("[data-quantity=pr]").inner_text()
+    assert page.locator("section[aria-label=Criteria]").get_by_text("first-degree AV block").is_visible()
+    page.locator(".statement[data-index='2'] .number").click()
+    assert len(page.evaluate(f"{STAGE}.markBoxes()")) > 12
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export edits").click()
+    (edit_,) = json.loads(Path(download.value.path()).read_text())["edits"]
+    assert (edit_["boundary"], edit_["from_ms"]) == ("p_onset", None)
+    # a second one, offered and set where it is offered, by Enter
+    page.get_by_role("button", name="Set P end").click()
+    page.locator("[data-boundary=p_offset]").press("Enter")
+    page.wait_for_function("document.querySelector('#gem-view').view.scene.edits.length === 2")
+    assert page.get_by_role("button", name="Set P").count() == 0
+    for left in (1, 0) if by == "pointer" else (*range(8, 0, -1), 0):
+        page.get_by_role("button", name="Undo").click()
+        page.wait_for_function(
+            "left => document.querySelector('#gem-view').view.boundaries.undone.length === left"
+            " && !document.querySelector('#gem-view').view.root.querySelector('[aria-busy]')",
+            arg=left,
+        )
+    assert "not checkable" in verdicts.nth(1).inner_text()
+    assert asked[-1] == {}
+
+
 def test_with_python_the_verdict_follows_a_boundary(mounted: Callable[..., Any], explanation: gem.Explanation) -> None:
     asked: list[dict[str, float]] = []
 

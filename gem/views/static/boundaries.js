@@ -59,12 +59,13 @@ export class Boundaries {
     if (!median) return;
     this.beat.set(median, { ...median.boundaries, ...this.moved }, this.moved, lead);
     this.values(this.moved);
-    const names = Object.keys(this.moved);
+    const [names, from] = [Object.keys(this.moved), originals(this.scene)];
+    const told = (name) => `${BOUNDARY_NAMES[name]} ${typeof from[name] === "number" ? "to" : "set at"} ${Math.round(this.moved[name])} ms`;
     this.undoButton.disabled = !names.length;
     this.exportButton.disabled = !names.length;
     this.edited.textContent = !names.length
       ? "Drag a boundary, or choose it and press the arrow keys (1 ms; with Shift 10 ms)."
-      : `Boundaries moved by hand: ${names.map((name) => `${BOUNDARY_NAMES[name]} to ${Math.round(this.moved[name])} ms`).join(", ")}. ${
+      : `Boundaries moved by hand: ${names.map(told).join(", ")}. ${
         this.measuredAgain ? "Intervals, findings and verdicts follow from them." : "Intervals follow; statements that rest on them are to be re-checked."}`;
   }
 
@@ -73,17 +74,19 @@ export class Boundaries {
     const changed = moved === this.moved && this.measuredAgain ? differing(this.base.intervals, this.scene.intervals) : recomputed(this.base, moved);
     refill(this.intervals, INTERVAL_NAMES.map(([name, words]) => {
       const was = this.base.intervals[name];
-      if (was === null || was === undefined) return null;
+      const missing = was === null || was === undefined;
+      if (missing && !(name in changed)) return null;
       const now = name in changed ? changed[name] : was;
-      return h("span", { "data-interval": name }, `${words} `, h("b", { class: name in changed ? "changed" : null }, `${Math.round(now)} ms`), name in changed ? ` (was ${Math.round(was)})` : null);
+      const before = missing ? "was not measured" : `was ${Math.round(was)}`;
+      return h("span", { "data-interval": name }, `${words} `, h("b", { class: name in changed ? "changed" : null }, `${Math.round(now)} ms`), name in changed ? ` (${before})` : null);
     }));
   }
 
-  /** Move a boundary. @param {string} boundary @param {number} ms after the R @returns {Promise<void>} */
+  /** Move a boundary, or set one that was not measured. @param {string} boundary @param {number} ms after the R @returns {Promise<void>} */
   async move(boundary, ms) {
     const from = originals(this.scene)[boundary];
     const moved = { ...this.moved, [boundary]: ms };
-    if (Math.abs(ms - from) < SAME_MS) delete moved[boundary];
+    if (typeof from === "number" && Math.abs(ms - from) < SAME_MS) delete moved[boundary];
     this.undone.push(this.moved);
     await this.apply(moved);
   }

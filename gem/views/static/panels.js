@@ -118,7 +118,7 @@ export function measuredTable(scene, changed, hooks) {
     const value = now === undefined ? row.shown : `${Math.round(now)} ms`;
     const marked = row.spans_s.length && row.value !== null;
     const name = marked ? h("button", { class: "link", type: "button", onclick: () => hooks.show(row) }, row.name) : row.name;
-    const where = now === undefined ? row.where : `boundary moved by hand; measured ${row.shown}`;
+    const where = now === undefined ? row.where : row.value === null ? "boundary set by hand; it was not measured" : `boundary moved by hand; measured ${row.shown}`;
     return h("tr", { "data-quantity": row.quantity, tabindex: "-1" }, h("th", { scope: "row" }, name), h("td", { class: "value" }, value), h("td", {}, where));
   });
   return h(
