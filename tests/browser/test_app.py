@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,32 +38,16 @@ VERDICT_TIME = """async ([text, verdict]) => {
 
 
 @pytest.fixture
-def page(browser: Any, app: Any) -> Iterator[Callable[..., Any]]:
-    """Opens the app in a page of its own; at the end no page may have met an error or asked another server."""
-    contexts, troubles = [], []
+def page(watched: Callable[..., Any], app: Any) -> Callable[..., Any]:
+    """Opens the app in a page of its own."""
 
     def open_(width: int = 1280, height: int = 900, server: Any = app, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        made = context.new_page()
-        made.on("pageerror", lambda error: troubles.append(str(error)))
-        made.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
-        made.on(
-            "request",
-            lambda request: (
-                request.url.startswith(("http", "ws"))
-                and not request.url.startswith(server.place)
-                and troubles.append(request.url)
-            ),
-        )
+        made = watched(width, height, server=server.place, **options)
         made.goto(server.address)
         made.wait_for_selector("#tabs button", state="attached")
         return made
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not troubles
+    return open_
 
 
 def drop(page: Any, *paths: Path) -> None:
