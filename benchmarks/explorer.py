@@ -112,6 +112,12 @@ def main() -> None:
             fps, ms, width, height = page.evaluate(PAN, [layout, zoom, args.seconds])
             print(f"| {name} | {width:.0f} x {height:.0f} | {fps:.0f} | {ms:.1f} |", flush=True)
         page.close()
+        holter = gem.explain(day(), text="QRS 100 ms.").save(Path(folder) / "day.html")
+        opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        opened.goto(holter.as_uri(), timeout=120_000)
+        took = opened.evaluate("performance.getEntriesByName('gem-view')[0].startTime")
+        print(f"\nA saved page of a day of one lead: {holter.stat().st_size / 1e6:.0f} MB, drawn after {took / 1000:.1f} s")
+        opened.close()
         path = said.save(Path(folder) / "page.html")
         drawn, shown, work = [], [], []
         for _ in range(10):

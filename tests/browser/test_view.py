@@ -17,7 +17,7 @@ from gem.views.scene import scene
 from gem.views.scripts import STATIC, bundle
 
 sys.path.insert(0, str(Path(__file__).parent))
-from looking import STAGE, VIEW, camera, dark_ink, drag, layout, pixels, row_of
+from looking import STAGE, camera, dark_ink, drag, layout, pixels, row_of
 
 # pixels of the trace
 INK = f"""(() => {{ const {{ canvas }} = {STAGE};
@@ -291,30 +291,6 @@ def test_beats_are_told_by_type(mounted: Callable[..., Any]) -> None:
     assert button.get_attribute("aria-pressed") == "true"
     assert page.evaluate(f"{STAGE}.bands.length") == types["premature_ventricular"]
     assert page.evaluate(f"{STAGE}.unusual.length") == (types.drop("normal")).sum()
-
-
-def test_a_day_of_one_lead_is_seen_as_a_whole_and_beat_by_beat(mounted: Callable[..., Any]) -> None:
-    """The peaks are all there in the overview: nothing is left out by taking every n-th sample."""
-    fs, hours = 100, 6
-    beat = np.zeros(fs, np.float32)
-    beat[50] = 1.0
-    signal = np.tile(beat, 3600 * hours)[None]
-    signal[0, 3 * 3600 * fs + 50] = 3.0  # one tall beat, after three hours
-    page = mounted(scene(grounding.ECGRecord.from_array(signal, fs, ["II"], record_id="night")))
-    view = layout(page, "whole")
-    image = pixels(page)
-    ink = dark_ink(image)
-    tops = np.array([np.flatnonzero(column).min(initial=999) for column in ink.T])
-    middle = 3 * 3600 * 25 * view["kx"]
-    tall = np.flatnonzero(tops < tops[20:-20].max() - 20)
-    assert len(tall) <= 3
-    assert abs(tall.mean() - middle) <= 2
-    assert (tops[100:-100] < 200).all()  # a peak of every minute reaches its height
-    layout(page, "rhythm")
-    page.evaluate(f"{VIEW}.goTo(3 * 3600 - 2)")
-    tall = np.flatnonzero(dark_ink(pixels(page)).any(axis=1))
-    assert tall.size
-    assert "3:00:0" in page.get_by_label("Place in the recording").get_attribute("aria-valuetext")
 
 
 def test_the_modules_run_as_files_too(watched: Callable[..., Any], explanation: gem.Explanation) -> None:

@@ -64,7 +64,7 @@ function turnPage(view, direction) {
 }
 
 function stepWave(view, direction) {
-  const list = [...(view.waves.get(view.lead) || view.waves.get("") || [])];
+  const list = view.waves.get(view.lead) || view.waves.get("") || [];
   if (!list.length) return;
   const panel = view.stage.plan.panels.find((one) => one.lead === view.lead);
   const from = view.wave ? view.wave.onset_s : panel ? view.stage.visible(panel)[0] - 1e-6 : 0;

@@ -77,7 +77,8 @@ function proofOf(statement, hooks) {
       ? h("button", { class: "link", type: "button", onclick: () => hooks.toValue(part.quantity) }, part.name)
       : part.name;
     const where = part.place ? ` [${part.place}]` : "";
-    lines.push(h("li", {}, name, ` ${part.shown}${where}${part.value === null && part.reason ? `: ${part.reason}` : ""}`));
+    const left = part.more ? `; of its ${part.spans_s.length + part.more} places the first ${part.spans_s.length} are marked` : "";
+    lines.push(h("li", {}, name, ` ${part.shown}${where}${part.value === null && part.reason ? `: ${part.reason}` : ""}${left}`));
   }
   if (evidence.length > MAX_PROOF) lines.push(h("li", {}, `and ${evidence.length - MAX_PROOF} more`));
   return h("ul", { class: "proof" }, lines.length ? lines : h("li", {}, "It cites no evidence."));
@@ -164,7 +165,7 @@ export function criteriaList(scene, changed, hooks) {
 /** Beats by type: how many, and a way to each. */
 export function beatTypes(scene, chosen, hooks) {
   const counts = new Map();
-  for (const beat of scene.beats) counts.set(beat.type, (counts.get(beat.type) || 0) + 1);
+  for (const type of scene.beats.type) counts.set(type, (counts.get(type) || 0) + 1);
   return [...counts].map(([type, count]) =>
     h("button", { class: "chip", type: "button", "aria-pressed": String(type === chosen), onclick: () => hooks.type(type) }, `${type.replaceAll("_", " ")} ${count}`),
   );

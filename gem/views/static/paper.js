@@ -3,6 +3,7 @@
  */
 
 import { MM_PER_S } from "./layouts.js";
+import { firstAfter } from "./spans.js";
 
 // mm between lines of the grid, for every zoom of the time axis: 1 mm, 5 mm, 1 s, 10 s, 1 min, 10 min, 1 h
 const TIME_STEPS = [1, 5, 25, 250, 1500, 15000, 90000];
@@ -219,8 +220,8 @@ export function drawBeatLetters(ctx, view, beats) {
     if (!panel.strip) continue;
     const [from, to] = view.visible(panel);
     let last = -Infinity;
-    for (const beat of beats) {
-      if (beat.r_s < from || beat.r_s > to) continue;
+    for (let k = firstAfter(beats, from, (beat) => beat.r_s); k < beats.length && beats[k].r_s <= to; k++) {
+      const beat = beats[k];
       const x = view.xOf(panel, beat.r_s);
       if (x - last < 9) continue; // letters would lie on each other
       last = x;

@@ -2,15 +2,27 @@
 
 export const WAVE_MAX_S = 2.5; // a longer stretch is not one wave's: what rests on it is said of the recording
 
-/** @param {Array<object>} waves of a scene @returns {Map<string, Array<object>>} by lead, in the order of time */
+/** @param {object} waves of a scene, in columns @returns {Map<string, Array<object>>} by lead, in the order of time */
 export function wavesByLead(waves) {
   const out = new Map();
-  for (const wave of waves) {
-    if (!out.has(wave.lead)) out.set(wave.lead, []);
-    out.get(wave.lead).push(wave);
-  }
+  waves.onset_s.forEach((onset_s, k) => {
+    const lead = waves.lead ? waves.lead[k] : ""; // of the recording as a whole
+    if (!out.has(lead)) out.set(lead, []);
+    out.get(lead).push({ lead, beat: waves.beat[k], wave: waves.wave[k], onset_s, offset_s: waves.offset_s[k] });
+  });
   for (const list of out.values()) list.sort((a, b) => a.onset_s - b.onset_s);
   return out;
+}
+
+/** Where in a list, which is in the order of time, what comes after a time begins. @param {Function} timeOf one of it, s */
+export function firstAfter(list, second, timeOf) {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (timeOf(list[middle]) > second) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Stretches of each lead; "" are those of the recording as a whole, which the strips show. */

@@ -21,7 +21,7 @@ import { MM_PER_S, PAGE_S, rhythmLead, sheetLeads } from "./layouts.js";
 import { onKey } from "./keys.js";
 import { Navigator } from "./navigator.js";
 import { beatTypes, chances, chip, criteriaList, lines, measuredTable, SIGNS, statementItem, toldOf, waveWords } from "./panels.js";
-import { spansByLead, wavesByLead } from "./spans.js";
+import { firstAfter, spansByLead, WAVE_MAX_S, wavesByLead } from "./spans.js";
 import { Stage } from "./stage.js";
 import { coloursOf, STYLE } from "./style.js";
 import { closeMenus, toolbar } from "./toolbar.js";
@@ -155,7 +155,8 @@ class View {
     if (this.stage) {
       this.calipers.unit = record.unit;
       this.stage.setScene(scene);
-      this.waves = wavesByLead(scene.waves);
+      if (this.wavesFrom !== scene.waves) this.waves = wavesByLead(scene.waves);
+      this.wavesFrom = scene.waves;
       const lead = this.stage.leads.get(this.lead);
       if (lead) this.navigator.set(lead, record.duration_s);
       this.replan();
@@ -197,7 +198,7 @@ class View {
   showMeasured() {
     refill(this.table, measuredTable(this.scene, this.boundaries.changed, { show: (row) => this.showEvidence([row]) }));
     refill(this.criteria, criteriaList(this.scene, this.boundaries.changed, { show: (...parts) => this.showEvidence(parts) }));
-    refill(this.types, this.scene.beats.length ? [h("span", { class: "quiet" }, "Beats:"), beatTypes(this.scene, this.beatType, { type: (type) => this.setBeatType(type) })] : null);
+    refill(this.types, this.scene.beats.type.length ? [h("span", { class: "quiet" }, "Beats:"), beatTypes(this.scene, this.beatType, { type: (type) => this.setBeatType(type) })] : null);
   }
 
   // ---- choosing
@@ -252,7 +253,12 @@ class View {
 
   /** The wave at a place: the shortest that holds the time, else the nearest. */
   waveAt(lead, second) {
-    const near = [...(this.waves.get(lead) || []), ...(this.waves.get("") || [])].filter((wave) => second >= wave.onset_s - NEAR_S && second <= wave.offset_s + NEAR_S);
+    const near = [];
+    for (const list of [this.waves.get(lead) || [], this.waves.get("") || []]) {
+      for (let k = firstAfter(list, second + NEAR_S, (wave) => wave.onset_s) - 1; k >= 0 && list[k].onset_s > second - WAVE_MAX_S; k--) {
+        if (second <= list[k].offset_s + NEAR_S) near.push(list[k]);
+      }
+    }
     return near.sort((a, b) => a.offset_s - a.onset_s - (b.offset_s - b.onset_s))[0] || null;
   }
 
@@ -294,14 +300,20 @@ class View {
     const statement = this.scene.statements.find((part) => part.index === index);
     this.stage.marks = spansByLead(statement ? statement.evidence : this.showing || []);
     this.stage.wave = this.wave;
-    this.stage.bands = this.scene.beats.filter((beat) => beat.type === this.beatType).map((beat) => [beat.r_s - 0.12, beat.r_s + 0.12]);
+    this.stage.bands = this.beatsOf(this.beatType).map((r_s) => [r_s - 0.12, r_s + 0.12]);
     this.stage.draw();
   }
 
+  /** When the beats of a type are, s. */
+  beatsOf(type) {
+    const { beats } = this.scene;
+    return type === null ? [] : beats.r_s.filter((r_s, k) => beats.type[k] === type);
+  }
+
   setBeatType(type) {
-    const beats = this.scene.beats.filter((beat) => beat.type === type);
+    const beats = this.beatsOf(type);
     this.beatType = this.beatType === type ? null : type;
-    if (this.beatType && this.stage) this.reveal(beats[0].r_s, null);
+    if (this.beatType && this.stage) this.reveal(beats[0], null);
     this.showMeasured();
     this.mark();
     this.say(this.beatType ? `${beats.length} beats marked` : "no beats marked");
