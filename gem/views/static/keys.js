@@ -36,7 +36,7 @@ export function onKey(view, event) {
     n: () => stepWave(view, 1),
     p: () => stepWave(view, -1),
     l: () => stepLead(view, event.shiftKey ? -1 : 1),
-    Enter: () => view.wave && view.list.querySelector(".told .number, .number")?.focus(),
+    Enter: () => view.wave && (view.list.querySelector(".told .number") || view.list.querySelector(".number"))?.focus(),
     PageDown: () => turnPage(view, 1),
     PageUp: () => turnPage(view, -1),
     Home: () => view.goTo(0),
