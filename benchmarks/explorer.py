@@ -116,7 +116,9 @@ def main() -> None:
         opened = browser.new_page(viewport={"width": 1440, "height": 900})
         opened.goto(holter.as_uri(), timeout=120_000)
         took = opened.evaluate("performance.getEntriesByName('gem-view')[0].startTime")
-        print(f"\nA saved page of a day of one lead: {holter.stat().st_size / 1e6:.0f} MB, drawn after {took / 1000:.1f} s")
+        print(
+            f"\nA saved page of a day of one lead: {holter.stat().st_size / 1e6:.0f} MB, drawn after {took / 1000:.1f} s"
+        )
         opened.close()
         path = said.save(Path(folder) / "page.html")
         drawn, shown, work = [], [], []

@@ -102,13 +102,15 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, ...
     np.savez(folder / "arrays.npz", signal=record.signal, fs=record.fs, leads=np.array(record.leads))
     found = {"wfdb": pair("ptbxl_102"), "photo": (folder / "photo.png",), "csv": (folder / "table.csv",)}
     found["npz"] = (folder / "arrays.npz",)
+    grounding.render(record).save(folder / "paper.pdf", resolution=150, quality=95)
+    found["pdf"] = (folder / "paper.pdf",)
     for kind, (suffix, write) in WRITERS.items():
         write(record, folder / f"{kind}_rec{suffix}")
         found[kind] = (folder / f"{kind}_rec{suffix}",)
     return found
 
 
-@pytest.mark.parametrize("kind", ["wfdb", "csv", "npz", "photo", *WRITERS])
+@pytest.mark.parametrize("kind", ["wfdb", "csv", "npz", "photo", "pdf", *WRITERS])
 def test_each_kind_of_file_is_dropped_and_shown(
     page: Callable[..., Any], kinds: dict[str, tuple[Path, ...]], kind: str, app: Any
 ) -> None:
@@ -121,10 +123,13 @@ def test_each_kind_of_file_is_dropped_and_shown(
 
 def test_what_cannot_be_read_is_said(page: Callable[..., Any], tmp_path: Path) -> None:
     shown = page()
-    for name, content, words in (("odd.edf", b"nothing", "odd"), ("report.pdf", b"%PDF-1.7\n", "a PDF document")):
+    for name, content, words in (
+        ("odd.edf", b"nothing", "odd"),
+        ("report.pdf", b"%PDF-1.7\n", "PDF file can't be read"),
+    ):
         (tmp_path / name).write_bytes(content)
         drop(shown, tmp_path / name)
-        shown.wait_for_selector(f"#trouble:not([hidden]):has-text('{words}')")
+        shown.locator("#trouble", has_text=words).wait_for()
 
 
 def test_what_a_file_does_not_tell_is_filled_in(page: Callable[..., Any], tmp_path: Path) -> None:
@@ -260,7 +265,9 @@ def test_the_model_describes_is_compared_and_answers(page: Callable[..., Any]) -
     shown = page()
     opened(shown, *pair("ptbxl_286"))
     shown.click("text=Let gem-nano describe it")
-    shown.wait_for_function("() => document.querySelector('#text')?.value.includes('bundle branch block')", timeout=90_000)
+    shown.wait_for_function(
+        "() => document.querySelector('#text')?.value.includes('bundle branch block')", timeout=90_000
+    )
     assert shown.locator(".claims .supported").count() > 5
     assert shown.locator("#view .statement").count() > 5
     shown.click("#tab-compare")

@@ -115,9 +115,7 @@ def test_a_boundary_that_was_not_measured_is_set(mounted: Callable[..., Any], by
     else:
         for _ in range(8):
             handle.press("Shift+ArrowLeft")
-    page.wait_for_function(
-        f"{VIEW}.root.querySelector('[data-index=\"2\"]').innerText.includes('supported')"
-    )
+    page.wait_for_function(f"{VIEW}.root.querySelector('[data-index=\"2\"]').innerText.includes('supported')")
     assert list(asked[-1]) == ["p_onset"]
     assert asked[-1]["p_onset"] == pytest.approx(onset - 240, abs=8)
     assert [one.inner_text().split()[1] for one in verdicts.all()] == ["supported", "supported"]
@@ -139,8 +137,7 @@ def test_a_boundary_that_was_not_measured_is_set(mounted: Callable[..., Any], by
     for left in (1, 0) if by == "pointer" else (*range(8, 0, -1), 0):
         page.get_by_role("button", name="Undo").click()
         page.wait_for_function(
-            f"left => {VIEW}.boundaries.undone.length === left"
-            f" && !{VIEW}.root.querySelector('[aria-busy]')",
+            f"left => {VIEW}.boundaries.undone.length === left && !{VIEW}.root.querySelector('[aria-busy]')",
             arg=left,
         )
     assert "not checkable" in verdicts.nth(1).inner_text()
@@ -158,18 +155,14 @@ def test_with_python_the_verdict_follows_a_boundary(mounted: Callable[..., Any],
     second = page.locator(".statement[data-index='2']")
     assert "supported" in second.inner_text()
     move_boundary(page, "p_onset", 60)
-    page.wait_for_function(
-        f"{VIEW}.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')"
-    )
+    page.wait_for_function(f"{VIEW}.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')")
     assert list(asked[-1]) == ["p_onset"]
     again = explanation.edited(asked[-1])
     assert again.measurement.intervals["pr"] == pytest.approx(explanation.measurement.intervals["pr"] - 60, abs=0.6)
     assert interval(page, "pr").startswith(f"PR {again.measurement.intervals['pr']:.0f} ms (was ")
     assert page.locator(".recheck").count() == 0
     page.get_by_role("button", name="Undo").click()
-    page.wait_for_function(
-        f"!{VIEW}.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')"
-    )
+    page.wait_for_function(f"!{VIEW}.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')")
     assert asked[-1] == {}
 
 

@@ -102,8 +102,10 @@ def test_what_is_pointed_at_is_marked_as_long(page: Any) -> None:
     page.mouse.move(1, 1)
     assert page.evaluate(f"{STAGE}.markBoxes()") == []
     # and a wave that is pointed at is named
-    box = page.evaluate(f"(() => {{ const wave = {VIEW}.waves.get('V2').find(one => one.wave === 'QRS');"
-                        f" return {STAGE}.boxOf({STAGE}.panels().find(one => one.lead === 'V2'), wave.onset_s, wave.offset_s); }})()")
+    box = page.evaluate(
+        f"(() => {{ const wave = {VIEW}.waves.get('V2').find(one => one.wave === 'QRS');"
+        f" return {STAGE}.boxOf({STAGE}.panels().find(one => one.lead === 'V2'), wave.onset_s, wave.offset_s); }})()"
+    )
     page.locator(".stage").hover(position={"x": (box["x0"] + box["x1"]) / 2, "y": (box["y0"] + box["y1"]) / 2})
     assert re.match(r"V2, beat \d+, QRS: ", page.locator(".tip").inner_text())
     assert "statement 3" in page.locator(".tip").inner_text()

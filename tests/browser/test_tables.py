@@ -46,7 +46,9 @@ def poor_contrast(page: Any) -> tuple[list[str], int]:
     """Texts whose contrast axe-core finds too low, and how many texts it could judge."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     found = axe.run(page, options={"runOnly": ["color-contrast"]}).response
-    poor = [f"{node['html'][:80]} {node['any'][0]['message'][:120]}" for v in found["violations"] for node in v["nodes"]]
+    poor = [
+        f"{node['html'][:80]} {node['any'][0]['message'][:120]}" for v in found["violations"] for node in v["nodes"]
+    ]
     return poor, sum(len(rule["nodes"]) for rule in found["passes"])
 
 
