@@ -4,10 +4,10 @@
 
 Chromium runs headless, in software where there is no graphics card. Every frame of the screen the paper is moved by
 some pixels and drawn anew, as when it is dragged; what is counted is the frames that were drawn, and how long the
-script took for one. The page is opened from disk ten times, each in a fresh context; the times are those from the start
-of the navigation until the view is drawn, and until Chromium shows it (its first contentful paint: there is nothing else
-on the page), and beside them what the page's main thread computed until then (its processor time, which other programs
-at work on the machine change less).
+script took for one. The page is opened from disk ten times, each in a fresh context; the times are those from the
+start of the navigation until the view is drawn, and until Chromium shows it (its first contentful paint: there is
+nothing else on the page), and beside them what the page's main thread computed until then (its processor time, which
+other programs at work on the machine change less).
 """
 
 from __future__ import annotations
@@ -116,9 +116,8 @@ def main() -> None:
         opened = browser.new_page(viewport={"width": 1440, "height": 900})
         opened.goto(holter.as_uri(), timeout=120_000)
         took = opened.evaluate("performance.getEntriesByName('gem-view')[0].startTime")
-        print(
-            f"\nA saved page of a day of one lead: {holter.stat().st_size / 1e6:.0f} MB, drawn after {took / 1000:.1f} s"
-        )
+        size = holter.stat().st_size / 1e6
+        print(f"\nA saved page of a day of one lead: {size:.0f} MB, drawn after {took / 1000:.1f} s")
         opened.close()
         path = said.save(Path(folder) / "page.html")
         drawn, shown, work = [], [], []

@@ -276,7 +276,7 @@ def explained(methods: Mapping[str, str], edits: Sequence[Edit]) -> dict[str, st
         edits: what was moved.
     """
     out = dict(methods)
-    out |= {"p_share": f"{MOVED}: {edit}" for edit in edits if adds_p(edit)}
+    out.update(("p_share", f"{MOVED}: {edit}") for edit in edits if adds_p(edit))
     for name in affected_by([edit.boundary for edit in edits]):
         ends = BETWEEN["qt" if name.startswith("qtc") else name]
         moves = "; ".join(str(edit) for edit in edits if edit.boundary in ends)

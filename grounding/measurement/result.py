@@ -24,8 +24,8 @@ from .edits import (
     check_order,
     checked_changes,
     edited_beats,
-    edited_rhythm,
     edited_intervals,
+    edited_rhythm,
     explained,
     same_place,
 )

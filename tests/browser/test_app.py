@@ -92,6 +92,8 @@ def pair(name: str) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, ...]]:
     """A recording in each kind of file that a test can write."""
+    for package in ("edfio", "pydicom", "pypdfium2"):
+        pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("kinds")
     record = grounding.read_record(SAMPLE)
     grounding.render(record).save(folder / "photo.png")

@@ -1,4 +1,4 @@
-"""Boundaries of the median beat that a person moves or sets: intervals, findings and verdicts follow, and can be undone."""
+"""Boundaries of the median beat that a person moves or sets: intervals, findings and verdicts follow."""
 
 from __future__ import annotations
 
