@@ -25,6 +25,7 @@ from .edits import (
     checked_changes,
     edited_beats,
     edited_intervals,
+    edited_rhythm,
     explained,
     same_place,
 )
@@ -142,9 +143,10 @@ class Measurement:
         """The measurement with boundaries moved by hand.
 
         The intervals that rest on a moved boundary are computed again, all others stay as they are. The boundary moves
-        in all beats on which intervals were measured, so that evidence points at its new place. Extents, amplitudes,
-        rhythm and the boundaries of single leads (``waves``) stay as they were measured, and a value that a person set
-        has no ``uncertainty``.
+        in all beats on which intervals were measured, so that evidence points at its new place. A boundary that was not
+        measured is set there in each; with a P onset these beats have a P wave (``rhythm["p_share"]``). Extents,
+        amplitudes, all else of the rhythm and the boundaries of single leads (``waves``) stay as they were measured,
+        and a value that a person set has no ``uncertainty``.
 
         Args:
             boundaries: name, as in ``boundaries`` -> its new place, ms after the R of the median beat; ``None`` says
@@ -192,6 +194,7 @@ class Measurement:
             source,
             intervals=intervals,
             beats=beats,
+            rhythm=edited_rhythm(source.rhythm, beats, edits),
             reasons=reasons,
             methods=explained(source.methods, edits),
             uncertainty={name: value for name, value in source.uncertainty.items() if name not in affected},
