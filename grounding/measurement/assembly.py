@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..deferred import DeferredTable
 from ..delineation.features import FS_HZ
 from ..delineation.fusion import clinical_boundaries, corrected_qt, frontal_axis, interquartile_mean, row_medians
 from ..delineation.types import Array, Boundaries
@@ -64,7 +65,7 @@ class Assembly:
         record: ECGRecord,
         signal: Signal,
         present: NDArray[np.bool_],
-        quality: Any,
+        quality: DeferredTable,
         issues: tuple[str, ...],
         found: Boundaries,
         extents: dict[str, Array],
@@ -98,8 +99,6 @@ class Assembly:
 
     def result(self) -> Measurement:
         """The finished Measurement."""
-        import pandas as pd
-
         per_beat = self._per_beat(self.edges)
         extents = self._intervals(self._per_beat(self.extents))
         intervals = self._intervals(per_beat)
@@ -133,7 +132,15 @@ class Assembly:
             "axis_t": "net area of T in I and aVF",
         }
         meta = self.record.meta
-        return Measurement(
+        tables = {
+            "waves": self._waves(),
+            "beats": DeferredTable(beats),
+            "lead_features": self._features(per_beat, summary),
+            "lead_summary": _summary_table(summary),
+            "quality": self.quality,
+        }
+        return Measurement.deferred(
+            tables,
             record_id=self.record.record_id,
             fs=self.record.fs,
             leads=self.record.leads,
@@ -142,12 +149,7 @@ class Assembly:
             extents=extents,
             heart_rate=None if rr_ms is None else 60000.0 / rr_ms,
             axes=axes,
-            waves=self._waves(),
-            beats=pd.DataFrame(beats),
-            lead_features=self._features(per_beat, summary),
-            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)),
             rhythm=self._rhythm(per_beat),
-            quality=self.quality,
             issues=self.issues,
             reasons=self.reasons,
             methods=methods,
@@ -205,9 +207,7 @@ class Assembly:
                 peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
                 table[rows[part.chosen], beats[part.chosen], 1] = peak
 
-    def _waves(self) -> Any:
-        import pandas as pd
-
+    def _waves(self) -> DeferredTable:
         blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
         n_leads, n_beats = blocks.shape[:2]
         flat = blocks.reshape(-1, 3)
@@ -219,7 +219,7 @@ class Assembly:
             "peak": flat[:, 1],
             "offset": flat[:, 2],
         }
-        return pd.DataFrame(columns)
+        return DeferredTable(columns)
 
     def _summary(self) -> list[dict[str, Any]]:
         """Amplitudes and shapes of each lead's median beat, at the record's own sampling rate."""
@@ -265,10 +265,8 @@ class Assembly:
                 out[row] = beats[0]
         return out
 
-    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
+    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> DeferredTable:
         """GEM's fourteen features per lead and beat; amplitudes are relative to the level at the beat's QRS onset."""
-        import pandas as pd
-
         n_leads, n_beats = self.found.qrs.shape[:2]
         p, qrs, t = self.found.p, self.found.qrs, self.found.t
         base = self._sample(qrs[:, :, 0])
@@ -300,8 +298,7 @@ class Assembly:
                 "qt_interval_ms": qt,
                 "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
             }
-        flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
-        return pd.DataFrame(flat)
+        return DeferredTable({name: np.asarray(values).reshape(-1) for name, values in columns.items()})
 
     def _sample(self, where: Array) -> Array:
         """The signal at (leads, beats) positions; NaN stays NaN."""
@@ -418,7 +415,12 @@ def _median(values: Array) -> float:
     return float(np.median(values)) if values.size else math.nan
 
 
-def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
+def _summary_table(rows: list[dict[str, Any]]) -> DeferredTable:
+    """The table of leads; a lead that was not measured has its name only."""
+    return DeferredTable({name: [row.get(name, math.nan) for row in rows] for name in LEAD_SUMMARY_COLUMNS})
+
+
+def empty_measurement(record: ECGRecord, quality: DeferredTable, issues: tuple[str, ...], why: str) -> Measurement:
     """A Measurement without values, with the same reason for each.
 
     Args:
@@ -427,11 +429,12 @@ def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], 
         issues: of the record as a whole.
         why: the reason.
     """
-    import pandas as pd
-
     rhythm = dict.fromkeys(Assembly._rhythm_names())
     names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
-    return Measurement(
+    empty = {"waves": WAVE_COLUMNS, "beats": BEAT_COLUMNS, "lead_features": LEAD_FEATURE_COLUMNS}
+    tables = {name: DeferredTable(dict.fromkeys(columns, np.empty(0, object))) for name, columns in empty.items()}
+    return Measurement.deferred(
+        tables | {"lead_summary": _summary_table([{"lead": lead} for lead in record.leads]), "quality": quality},
         record_id=record.record_id,
         fs=record.fs,
         leads=record.leads,
@@ -440,12 +443,7 @@ def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], 
         extents=dict.fromkeys(INTERVALS),
         heart_rate=None,
         axes=dict.fromkeys(("p", "qrs", "t")),
-        waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
-        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)),
-        lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
-        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)),
         rhythm=rhythm,
-        quality=quality,
         issues=issues,
         reasons=dict.fromkeys(names, why),
         has_millivolts=record.has_millivolts,

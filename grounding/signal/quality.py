@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..deferred import DeferredTable
 from ..lead_algebra import einthoven_error
 from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
@@ -46,7 +47,7 @@ class Examination(NamedTuple):
     spans of each lead in samples.
     """
 
-    leads: pd.DataFrame
+    leads: DeferredTable
     issues: tuple[str, ...]
     mains_mv: NDArray[np.float64]
     spikes: NDArray[np.intp]
@@ -101,7 +102,8 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
         >>> bool(leads["usable"].all()), issues
         (True, ())
     """
-    return examine(record)[:2]
+    found = examine(record)
+    return found.leads.frame(), found.issues
 
 
 def examine(record: ECGRecord) -> Examination:
@@ -110,8 +112,6 @@ def examine(record: ECGRecord) -> Examination:
     Args:
         record: any recording.
     """
-    import pandas as pd
-
     signal = _millivolts(record)
     features = _features(signal, record.fs)
     bad = _bad_stretches(signal, features, record)
@@ -128,7 +128,7 @@ def examine(record: ECGRecord) -> Examination:
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
     ]
     columns = (list(values) for values in zip(*rows, strict=True))
-    table = pd.DataFrame(dict(zip(QUALITY_COLUMNS, columns, strict=True)))
+    table = DeferredTable(dict(zip(QUALITY_COLUMNS, columns, strict=True)))
     good_leads = {}
     for row, (name, usable, *_) in enumerate(rows):
         if usable:
