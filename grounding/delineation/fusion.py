@@ -210,6 +210,9 @@ def row_medians(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
     if values.shape[1] == 0:
         return np.full(len(values), np.nan)
     ordered = np.sort(values, axis=1)  # NaN last
+    if np.isfinite(values).all():
+        low, high = (values.shape[1] - 1) // 2, values.shape[1] // 2
+        return np.asarray((ordered[:, low] + ordered[:, high]) / 2)
     count = np.isfinite(values).sum(axis=1)
     rows = np.arange(len(values))
     return np.asarray((ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2)

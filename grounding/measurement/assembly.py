@@ -227,15 +227,12 @@ class Assembly:
         chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
         at = (onsets[chosen] * self.to_fs).round().astype(int)
         qrs = float(_median((ends - onsets)[chosen])) * self.ms
-        spans = [
-            np.stack(
-                [row_medians(table[:, chosen, column] - onsets[chosen]) * self.ms for column in (0, 2)], axis=1
-            ).tolist()
-            for table in (self.found.p, self.found.t)
-        ]
+        edges = np.stack([table[:, chosen, column] for table in (self.found.p, self.found.t) for column in (0, 2)])
+        apart = (edges - onsets[chosen]).reshape(-1, len(chosen))
+        p_spans, t_spans = (row_medians(apart) * self.ms).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
         medians = self._median_beats(at, onsets[chosen], ends[chosen]) if len(at) else {}
         return [
-            {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
+            {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(p_spans[row]), tuple(t_spans[row]))}
             if row in medians
             else {"lead": lead}
             for row, lead in enumerate(self.record.leads)
@@ -302,8 +299,10 @@ class Assembly:
 
     def _sample(self, where: Array) -> Array:
         """The signal at (leads, beats) positions; NaN stays NaN."""
-        index = np.clip(np.nan_to_num(where), 0, self.signal.shape[1] - 1).astype(int)
-        return np.where(np.isfinite(where), np.take_along_axis(self.signal, index, axis=1), np.nan)
+        known, n = np.isfinite(where), self.signal.shape[1]
+        index = np.minimum(np.maximum(np.where(known, where, 0), 0), n - 1).astype(np.intp)
+        index += np.arange(len(where))[:, None] * n
+        return np.where(known, np.take(self.signal, index), np.nan)
 
     def _axes(self) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))
@@ -333,9 +332,10 @@ class Assembly:
         for one, two in pairs:
             a, b = self._net(one, wave), self._net(two, wave)
             if np.isfinite(a + b).any():
-                return tuple(float(np.nanmedian(x)) for x in FRONTAL[one, two](a, b))  # type: ignore[return-value]
+                net_i, net_avf = row_medians(np.stack(FRONTAL[one, two](a, b))).tolist()
+                return net_i, net_avf
             if np.isfinite(a).any() and np.isfinite(b).any():
-                x, y = FRONTAL[one, two](np.nanmedian(a, keepdims=True), np.nanmedian(b, keepdims=True))
+                x, y = FRONTAL[one, two](row_medians(a[None]), row_medians(b[None]))
                 return float(x[0]), float(y[0])
         return None
 
