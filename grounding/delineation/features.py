@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
-from ..record import fill_missing, lead_groups
+from ..record import fill_missing, finite_rows, lead_groups
 
 FS_HZ = 250.0
 CHANNELS = 7
@@ -111,7 +111,7 @@ def channels(signal: NDArray[np.floating[Any]]) -> NetworkChannels:
         signal: as in ``net_input``.
     """
     n = signal.shape[1]
-    whole = all(np.isfinite(lead).all() for lead in signal)
+    whole = bool(finite_rows(signal).all())
     finite = None if whole else np.isfinite(signal)
     signal = signal if whole else fill_missing(signal)
     alive = np.any(signal != 0, axis=1)
@@ -123,14 +123,20 @@ def channels(signal: NDArray[np.floating[Any]]) -> NetworkChannels:
     size = np.maximum(size, np.abs(lead).max(axis=1, keepdims=True) / MAX_OVER_USUAL)
     shared = np.zeros((3, n), np.float32)
     used = np.flatnonzero(alive) if alive.any() else np.arange(len(lead))
-    for row in used:
-        slope = _slope(lead[row])
+    for group in lead_groups(len(used), n):
+        rows = used[group]
+        part = lead[rows]
+        slope = _slope(part)
         if not whole:  # interpolated samples do not count
-            lead[row, ~present[row]] = slope[~present[row]] = 0.0
-        at = _interpolated(size[row : row + 1], n, 0, n)[0]
-        shared[0] += np.square(lead[row] / at)
-        shared[1] += np.square(slope / at)
-        shared[2] += np.square(slope)
+            part[~present[rows]] = slope[~present[rows]] = 0.0
+            lead[rows] = part
+        at = _interpolated(size[rows], n, 0, n)
+        for row in (part / at) ** 2:
+            shared[0] += row
+        for row in (slope / at) ** 2:
+            shared[1] += row
+        for row in slope**2:
+            shared[2] += row
     shared /= np.float32(max(len(used), 1)) if whole else np.maximum(present.sum(axis=0), 1).astype(np.float32)
     np.sqrt(shared, out=shared)
     rms = shared[0].copy()
@@ -151,12 +157,12 @@ def _compressed(x: NDArray[np.floating[Any]], unit: float) -> NDArray[np.float32
     return out
 
 
-def _slope(lead: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``np.gradient`` without its checks, which take longer than the computation."""
-    out = np.zeros_like(lead)
-    if len(lead) > 1:
-        out[1:-1] = (lead[2:] - lead[:-2]) * np.float32(0.5)
-        out[0], out[-1] = lead[1] - lead[0], lead[-1] - lead[-2]
+def _slope(leads: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``np.gradient`` of each lead without its checks, which take longer than the computation."""
+    out = np.zeros_like(leads)
+    if leads.shape[1] > 1:
+        out[:, 1:-1] = (leads[:, 2:] - leads[:, :-2]) * np.float32(0.5)
+        out[:, 0], out[:, -1] = leads[:, 1] - leads[:, 0], leads[:, -1] - leads[:, -2]
     return out
 
 

@@ -411,8 +411,7 @@ def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
 
 
 def _median(values: Array) -> float:
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else math.nan
+    return float(row_medians(values[None])[0])
 
 
 def _summary_table(rows: list[dict[str, Any]]) -> DeferredTable:
