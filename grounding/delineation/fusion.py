@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter
 
 from ..record import lead_groups
-from .features import FS_HZ
+from .features import FS_HZ, zero_phase
 from .types import Array, Boundaries
 
 MS = 1000.0 / FS_HZ
@@ -316,7 +316,7 @@ def correlation_before_qrs(signal: NDArray[np.floating[Any]], onsets: Array) -> 
     at = begins[:, None] + np.arange(reach - gap)
     shapes = np.empty((len(begins), len(signal), reach - gap))
     for rows in lead_groups(*signal.shape):  # a few at a time: a filtered copy of a long recording is large
-        filtered = sosfiltfilt(_ATRIAL_BAND, signal[rows], axis=1, padlen=min(250, signal.shape[1] - 1))
+        filtered = zero_phase(_ATRIAL_BAND, signal[rows], min(250, signal.shape[1] - 1))
         shapes[:, rows] = filtered[:, at].transpose(1, 0, 2)
     shapes -= shapes.mean(axis=2, keepdims=True)
     shapes /= np.maximum(np.median(np.abs(shapes).max(axis=2), axis=0), 1e-9)[None, :, None]

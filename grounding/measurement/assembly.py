@@ -330,7 +330,7 @@ class Assembly:
     def _nets(self, wave: str, pairs: list[tuple[str, str]]) -> tuple[float, float] | None:
         """Net area of a wave in I and aVF from two limb leads: medians over common beats, else over each lead's own."""
         for one, two in pairs:
-            a, b = self._net(one, wave), self._net(two, wave)
+            a, b = self._net((one, two), wave)
             if np.isfinite(a + b).any():
                 net_i, net_avf = row_medians(np.stack(FRONTAL[one, two](a, b))).tolist()
                 return net_i, net_avf
@@ -347,23 +347,27 @@ class Assembly:
         ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))
         return np.asarray(np.logical_and.reduce([self.present[row, x] for x in ends]))
 
-    def _net(self, name: str, wave: str) -> Array:
-        """Mean of a wave between its boundaries, (beats,); NaN in beats that are not usual or that the lead lacks.
+    def _net(self, names: tuple[str, str], wave: str) -> Array:
+        """Mean of a wave between its boundaries, (2, beats); NaN in beats that are not usual or that the lead lacks.
 
         P and T are relative to the line between their boundaries; QRS is relative to the 16 ms before its onset, so
         that an elevated ST segment does not change it.
         """
-        row, from_onset = self.record.leads.index(name), wave == "qrs"
+        from_onset = wave == "qrs"
         begin, end = self.extents[f"{wave}_onset"], self.extents[f"{wave}_offset"]
-        chosen = self.normal & np.isfinite(begin) & np.isfinite(end) & self._shows_both_ends(row, begin, end)
-        rows = np.zeros(int(chosen.sum()), np.intp)
+        known = self.normal & np.isfinite(begin) & np.isfinite(end)
+        leads = [self.record.leads.index(name) for name in names]
+        chosen = np.stack([known & self._shows_both_ends(row, begin, end) for row in leads])
+        rows, beats = np.nonzero(chosen)
         areas = [np.empty(0)]
-        for part in segments(self.signal[row : row + 1], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
+        for part in segments(
+            self.signal, np.take(leads, rows), begin[beats] - LEVEL_SAMPLES * from_onset, end[beats]
+        ):
             before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
             inside = part.inside & ~before
             level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
             areas.append((part.values * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) - level)
-        out = np.full(len(chosen), np.nan)
+        out = np.full(chosen.shape, np.nan)
         out[chosen] = np.concatenate(areas)
         return out
 

@@ -16,7 +16,7 @@ from ..delineation import delineators
 from ..delineation.averaged_p import add_p_waves
 from ..delineation.existence import drop_unclear_waves
 from ..delineation.features import FS_HZ, without_mains
-from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, row_medians, steepness
+from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, steepness
 from ..delineation.learned import WEIGHTS
 from ..delineation.paced import mark_paced
 from ..delineation.types import Array, Boundaries
@@ -201,7 +201,7 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     present[~usable] = False
     whole = bool(present[usable].all())
     if whole:
-        signal -= row_medians(signal)[:, None]
+        signal -= np.median(signal, axis=1, keepdims=True)
     else:
         parts = zip(signal, present, strict=True)
         signal -= np.stack([np.median(_present_samples(lead, part)) for lead, part in parts])[:, None]
