@@ -86,10 +86,11 @@ class Quantities:
         Returns:
             The value, rounded as texts show it, and, if it is None, the reason.
         """
-        key = (lead if name not in RECORD_QUANTITIES else None, name)
+        key = (lead, name)
         found = self._cache.get(key)
         if found is None:
-            value, reason = self._lead_value(lead, name) if key[0] else self._global_value(name)
+            of_lead = lead and name not in RECORD_QUANTITIES
+            value, reason = self._lead_value(lead, name) if of_lead else self._global_value(name)
             found = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
             self._cache[key] = found
         return found
