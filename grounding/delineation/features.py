@@ -125,13 +125,13 @@ def channels(signal: NDArray[np.floating[Any]]) -> NetworkChannels:
     shared = np.zeros((3, n), np.float32)
     used = np.flatnonzero(alive) if alive.any() else np.arange(len(lead))
     for group in lead_groups(len(used), n):
-        rows = used[group]
-        part = lead[rows]
+        chosen = used[group]
+        part = lead[chosen]
         slope = _slope(part)
         if not whole:  # interpolated samples do not count
-            part[~present[rows]] = slope[~present[rows]] = 0.0
-            lead[rows] = part
-        at = _interpolated(size[rows], n, 0, n)
+            part[~present[chosen]] = slope[~present[chosen]] = 0.0
+            lead[chosen] = part
+        at = _interpolated(size[chosen], n, 0, n)
         for row in (part / at) ** 2:
             shared[0] += row
         for row in (slope / at) ** 2:

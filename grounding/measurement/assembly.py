@@ -229,10 +229,10 @@ class Assembly:
         qrs = float(_median((ends - onsets)[chosen])) * self.ms
         edges = np.stack([table[:, chosen, column] for table in (self.found.p, self.found.t) for column in (0, 2)])
         apart = (edges - onsets[chosen]).reshape(-1, len(chosen))
-        p_spans, t_spans = (row_medians(apart) * self.ms).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
+        spans: Any = (row_medians(apart) * self.ms).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
         medians = self._median_beats(at, onsets[chosen], ends[chosen]) if len(at) else {}
         return [
-            {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(p_spans[row]), tuple(t_spans[row]))}
+            {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
             if row in medians
             else {"lead": lead}
             for row, lead in enumerate(self.record.leads)
@@ -360,9 +360,7 @@ class Assembly:
         chosen = np.stack([known & self._shows_both_ends(row, begin, end) for row in leads])
         rows, beats = np.nonzero(chosen)
         areas = [np.empty(0)]
-        for part in segments(
-            self.signal, np.take(leads, rows), begin[beats] - LEVEL_SAMPLES * from_onset, end[beats]
-        ):
+        for part in segments(self.signal, np.take(leads, rows), begin[beats] - LEVEL_SAMPLES * from_onset, end[beats]):
             before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
             inside = part.inside & ~before
             level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2

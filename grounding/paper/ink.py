@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -63,36 +64,52 @@ def strokes(
     """
     height, width = image.shape[:2]
     margin = 2 * int(np.ceil(radius + 0.5)) + 1  # discs may lie outside by as much
-    coverage = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
+    coverage = _blank(height + 2 * margin, -(-(width + 2 * margin) // 8) * 8)
     lift, some, points = np.full((2, 1), np.nan), [], 0
     for number, line in enumerate(lines, start=1):
         some += [line, lift]
         points += line.shape[1]
         if points >= POINTS_AT_ONCE or number == len(lines):
-            x, y = np.concatenate(some, axis=1)
-            _stroke(coverage, x, y, radius, margin)
+            x, y = _dense(*np.concatenate(some, axis=1))
+            inside = (x > -radius) & (x < width + radius) & (y > -radius) & (y < height + radius)
+            _stroke(coverage, x[inside], y[inside], radius, margin)
             some, points = [], 0
-    covered = np.flatnonzero(coverage.reshape(-1) != 0)
+    flat = coverage.reshape(-1)
+    eights = np.flatnonzero(flat.view(np.uint64))  # most of a page is blank
+    eighth, at = np.nonzero(flat.reshape(-1, 8)[eights])
+    covered = 8 * eights[eighth] + at
     row, column = np.divmod(covered, coverage.shape[1])
     inside = (row >= margin) & (row < margin + height) & (column >= margin) & (column < margin + width)
     pixels = ((row - margin) * width + column - margin)[inside]
-    flat = image.view(np.uint32).reshape(-1)  # a pixel at a time
-    share = coverage.reshape(-1)[covered[inside]].astype(np.uint16)[:, None]
-    mixed = _mixed(flat[pixels].view(np.uint8).reshape(-1, 4), share, colour)
-    flat[pixels] = mixed.view(np.uint32)[:, 0]
+    share = flat[covered[inside]].astype(np.uint16)[:, None]
+    flat[covered] = 0
+    _kept.mask = coverage
+    whole = image.view(np.uint32).reshape(-1)  # a pixel at a time
+    mixed = _mixed(whole[pixels].view(np.uint8).reshape(-1, 4), share, colour)
+    whole[pixels] = mixed.view(np.uint32)[:, 0]
+
+
+class _Kept(threading.local):
+    """A thread's blank mask: memory that was used before is there at once, new memory a page at a time."""
+
+    mask: NDArray[np.uint8] | None = None
+
+
+_kept = _Kept()
+
+
+def _blank(height: int, width: int) -> NDArray[np.uint8]:
+    """A mask (height, width) of zeros; who draws into it gives it back blank."""
+    mask, _kept.mask = _kept.mask, None
+    return np.zeros((height, width), np.uint8) if mask is None or mask.shape != (height, width) else mask
 
 
 def _stroke(
     coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64], radius: float, margin: int
 ) -> None:
-    """Draw a polyline into a coverage mask (height, width), 0-255, that has a margin on every side."""
-    height, wide = coverage.shape
-    x, y = _dense(x, y)
-    inside = (x > -radius) & (x < wide - 2 * margin + radius) & (y > -radius) & (y < height - 2 * margin + radius)
-    x, y = x[inside].astype(np.float32), y[inside].astype(np.float32)
-    if not x.size:
-        return
-    reach = margin // 2
+    """Draw discs into a coverage mask (height, width), 0-255, that has a margin on every side."""
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    reach, wide = margin // 2, coverage.shape[1]
     flat = coverage.reshape(-1)
     column, line = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
     dx, dy = x - column - np.float32(0.5), y - line - np.float32(0.5)
@@ -121,13 +138,13 @@ def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.f
         return x[finite], y[finite]
     dx, dy = np.diff(x), np.diff(y)
     length = np.hypot(dx, dy)
-    pieces = np.where(np.isfinite(length), np.ceil(np.nan_to_num(length) / STEP_PX), 1).astype(np.int64).clip(1, 20_000)
+    # a finite point next to a gap is drawn too, though the step to the gap is NaN
+    length[np.isnan(length)] = dx[np.isnan(dx)] = dy[np.isnan(dy)] = 0.0
+    pieces = np.ceil(length / STEP_PX).astype(np.int64).clip(1, 20_000)
     start = np.repeat(np.arange(len(dx)), pieces)
     within = (np.arange(len(start)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) / np.repeat(pieces, pieces)
-    # a finite point next to a gap is drawn too, though the step to the gap is NaN
-    along_x, along_y = np.nan_to_num(dx), np.nan_to_num(dy)
-    out_x = np.append(x[start] + within * along_x[start], x[-1])
-    out_y = np.append(y[start] + within * along_y[start], y[-1])
+    out_x = np.append(x[start] + within * dx[start], x[-1])
+    out_y = np.append(y[start] + within * dy[start], y[-1])
     finite = np.isfinite(out_x) & np.isfinite(out_y)
     return out_x[finite], out_y[finite]
 
