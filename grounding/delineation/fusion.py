@@ -253,7 +253,7 @@ def beat_shapes(
     """
     reach = int(0.08 * FS_HZ)
     at = np.clip(beats[:, None] + np.arange(-reach, reach + 1), 0, signal.shape[1] - 1)
-    windows: NDArray[np.float32] = np.take(signal, at, axis=1).transpose(1, 0, 2).copy()  # beats, leads, samples
+    windows: Any = np.take(signal, at, axis=1).transpose(1, 0, 2).copy()  # beats, leads, samples
     windows /= max(float(np.abs(windows).max()), np.finfo(np.float32).tiny)  # only the shape matters, in any unit
     windows -= windows.mean(axis=2, keepdims=True)
     if present is not None:

@@ -142,7 +142,12 @@ def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: t
 
 
 def _wave(part: Lead, over_ends: bool) -> tuple[float, str | None]:
-    """Largest deviation (``over_ends``: from the line between the ends), and ``positive``, ``negative``, ``biphasic`` or ``flat``."""
+    """Largest deviation, and ``positive``, ``negative``, ``biphasic`` or ``flat``.
+
+    Args:
+        part: of the median beat, mV.
+        over_ends: deviations are from the line between the ends, not from zero.
+    """
     if len(part) < 3:
         return math.nan, None
     if over_ends:  # np.linspace, in a third of its time
