@@ -259,7 +259,8 @@ def beat_shapes(
     if present is not None:
         for row, lead in enumerate(present):
             windows[~lead[at].all(axis=1), row] = np.nan
-    return windows.reshape(len(beats), -1)
+    shapes: NDArray[np.float32] = windows.reshape(len(beats), -1)
+    return shapes
 
 
 def mean_correlation(shapes: NDArray[np.floating[Any]]) -> float:
