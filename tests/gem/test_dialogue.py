@@ -103,6 +103,13 @@ def test_the_tools(measurement: Measurement, before: Measurement) -> None:
     assert pr.result["value"] == round(measurement.intervals["pr"] or 0)
     assert pr.evidence[0].spans_s
     assert tools.call("measure", {"quantity": "t", "lead": "V5"}).result["unit"] == "mV"
+    for words, lead in (("R wave in V5", ""), ("r_mv", "v5"), ("R wave amplitude", "lead V5")):
+        assert tools.call("measure", {"quantity": words, "lead": lead}).result["quantity"] == "r_mv", words
+    for words, name in (("ventricular rate", "heart_rate"), ("QRS axis", "axis"), ("corrected QT", "qtc_fridericia")):
+        assert tools.call("measure", {"quantity": words}).result["quantity"] == name
+    assert "all leads" in tools.call("measure", {"quantity": "pr", "lead": "V2"}).result["error"]
+    named = tools.call("look_up", {"query": "criterion for complete right bundle branch block"}).passages
+    assert named[0].address == "kb:complete_right_bundle_branch_block"
     assert tools.call("find", {"finding": "first-degree AV block"}).result["findings"][0]["present"] is True
     assert tools.call("find", {"finding": "LBBB"}).result["findings"][0]["present"] is False
     assert "first-degree AV block" in {row["finding"] for row in tools.call("find", "{}").result["present"]}
