@@ -132,10 +132,10 @@ def _tells_of_the_past(statement: Statement, place: int) -> bool:
     claim = statement.claims[place]
     # a claim may share its words with the one before: "the rate is 83 bpm now and was 55 bpm"
     after = max([0, *(one.end - statement.start for one in statement.claims[:place] if one.end < claim.end)])
-    start, last = max(claim.start - statement.start, after), claim.end - statement.start
+    last = claim.end - statement.start
     first = max([after, *(found.end() for found in _CLAUSE_END.finditer(statement.text, after, last))])
     stop = _CLAUSE_END.search(statement.text, last)
-    clause = statement.text[min(first, start) : stop.start() if stop else None]
+    clause = statement.text[first : stop.start() if stop else None]
     return _PAST.search(clause) is not None and _PRESENT.search(clause) is None
 
 

@@ -1,6 +1,6 @@
 """Scripted dialogues about a recording: questions, what is true, and the calls of tools that a model would make.
 
-The truth is read from the tables of the measurement (``intervals``, ``axes``, ``lead_summary``, states of findings), and
+The truth is read from the tables of the measurement (``intervals``, ``axes``, ``lead_summary``, findings' states), and
 compared with the numbers of an answer, which are parsed here: nothing of the code that answers is used.
 """
 
