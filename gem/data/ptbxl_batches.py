@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch.utils.data import Dataset
 from .. import measured as measuring
 from ..encoders import SignalContract
 from ..errors import GemInputError
-from .batches import GlobalBatches, ResumableData, ResumableLoader
+from .batches import FoldData
 from .corpus import labels_of
 from .measured import NAMES, measured, standardize
 from .ptbxl import load_ptbxl
@@ -26,7 +25,7 @@ from .samples import Sample
 log = logging.getLogger(__name__)
 
 
-class PtbxlData(ResumableData):
+class PtbxlData(FoldData):
     """Records of some folds, as ``{"ecg", "pixel_values", "classes", "index"}`` batches.
 
     Args:
@@ -57,13 +56,9 @@ class PtbxlData(ResumableData):
         batch_size: int = 32,
         limit: int | None = None,
     ) -> None:
-        super().__init__()
-        self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
-        self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
+        super().__init__(root, train_folds, val_folds, cache, batch_size, limit)
         self.signal, self.picture, self.measured = signal, picture, measured
         self.measured_values = measured_values
-        self.train: Records | None = None
-        self.val: Records | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the records, or read them from the cache.
@@ -77,20 +72,10 @@ class PtbxlData(ResumableData):
         train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
         unit = "mV" if sees_millivolts(model) else "zscore"
         classes = model.config.class_names
-        self.train, self.val = (Records(self._arrays(part, model), part, classes) for part in (train, val))
+        inputs = self._arrays(train, model)
         if self.measured:
-            targets = standardize(self._cached("measured", train, model, [*NAMES, unit]))
-            self.train.inputs["measured"] = targets
-
-    def train_dataloader(self) -> ResumableLoader:
-        """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
-        assert self.train is not None
-        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
-
-    def val_dataloader(self) -> ResumableLoader:
-        """Batches ordered by record number."""
-        assert self.val is not None
-        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
+            inputs["measured"] = standardize(self._cached("measured", train, model, [*NAMES, unit]))
+        self.train, self.val = Records(inputs, train, classes), Records(self._arrays(val, model), val, classes)
 
     def _arrays(self, samples: Sequence[Sample], model: Any) -> dict[str, NDArray[Any]]:
         """Signals (n, leads, samples) and pictures (n, 3, H, W), float16; measured values (n, names), float32."""

@@ -180,6 +180,9 @@ def test_three_turns_with_gem_nano(measurement: Measurement, before: Measurement
     assert "changed since" in talk._repr_html_()
     with pytest.raises(gem.GemInputError, match="question"):
         talk.ask(" ")
+    talk.add_earlier(grounding.sample_path("ptbxl_13"))
+    latest = talk.ask("What has changed since the last ECG?")
+    assert {part.record_id for part in latest.evidence} == {"ptbxl_102", "ptbxl_13"}
 
 
 # --- endpoints
