@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..endpoint import ChatEndpoint
 from .dialogue_items import ScriptedTurn, wordings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Message = Mapping[str, Any] | bytes | int  # a message, a raw body, or an HTTP status
 Step = Callable[[Mapping[str, Any]], Message]
@@ -58,7 +61,7 @@ class ScriptedEndpoint:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
 
-    def __enter__(self) -> ScriptedEndpoint:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

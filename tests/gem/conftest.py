@@ -40,7 +40,7 @@ def _config(**changes: Any) -> GemConfig:
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small folders in the published layouts, with random weights."""
-    from . import strangers
+    from tests.gem import strangers
 
     root = tmp_path_factory.mktemp("published")
     strangers.published(root / "GEM")
