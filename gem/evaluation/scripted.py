@@ -15,7 +15,7 @@ from ..endpoint import ChatEndpoint
 from .dialogue_items import ScriptedTurn, wordings
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 Message = Mapping[str, Any] | bytes | int  # a message, a raw body, or an HTTP status
 Step = Callable[[Mapping[str, Any]], Message]
