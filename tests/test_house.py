@@ -125,7 +125,7 @@ LAYERS = (
     {"gem.modeling", "gem.processing"},
     {"gem.auto", "gem.checkpoints", "gem.presets", "gem.saliency"},
     {"gem.explaining", "gem.asking"},
-    {"gem.comparing", "gem.dialogue"},
+    {"gem.comparing", "gem.dialogue", "gem.holding"},
     {"gem.batch"},
     {"gem.app"},
     {"gem"},
