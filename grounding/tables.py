@@ -38,6 +38,8 @@ NAMES = {
     "qt": "QT interval",
     "qtc_fridericia": "QTc (Fridericia)",
     "qtc_bazett": "QTc (Bazett)",
+    "qtc_framingham": "QTc (Framingham)",
+    "qtc_hodges": "QTc (Hodges)",
     "axis": "QRS axis",
 }
 UNITS = {"deg": "\N{DEGREE SIGN}", "ms": " ms", "bpm": " bpm"}

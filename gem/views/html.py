@@ -121,8 +121,7 @@ def fragment(explanation: Shown) -> str:
     figure = _figure(key, explanation)
     drawn = set(re.findall(rf'id="{key}e(\d+)"', figure))
     statements = "\n".join(
-        _statement(key, index, part, str(index) in drawn)
-        for index, part in enumerate(explanation.statements, 1)
+        _statement(key, index, part, str(index) in drawn) for index, part in enumerate(explanation.statements, 1)
     )
     parts = [
         f"<style>{style}</style>",

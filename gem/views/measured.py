@@ -7,25 +7,12 @@ from typing import TYPE_CHECKING
 from grounding import STANDARD_LEADS, EcgError, Evidence
 from grounding.criteria.language import quantity_words
 from grounding.measurement.edits import MOVED
+from grounding.tables import NAMES
 
 if TYPE_CHECKING:
     from grounding import Measurement
     from grounding.measurement import Part
 
-# name in Measurement -> name for readers
-VALUES = {
-    "heart_rate": "Heart rate",
-    "rr": "RR interval",
-    "p": "P wave",
-    "pr": "PR interval",
-    "qrs": "QRS duration",
-    "qt": "QT interval",
-    "qtc_fridericia": "QTc (Fridericia)",
-    "qtc_bazett": "QTc (Bazett)",
-    "qtc_framingham": "QTc (Framingham)",
-    "qtc_hodges": "QTc (Hodges)",
-    "axis": "QRS axis",
-}
 UNITS = {"deg": "\N{DEGREE SIGN}"}
 
 
@@ -50,8 +37,8 @@ def shown(evidence: Evidence) -> str:
 
 def name_of(quantity: str) -> str:
     """The name of a quantity for readers."""
-    if quantity in VALUES:
-        return VALUES[quantity]
+    if quantity in NAMES:
+        return NAMES[quantity]
     try:
         return quantity_words(quantity)
     except EcgError:  # a quantity that no criterion uses
@@ -74,7 +61,7 @@ def source_line(evidence: Evidence) -> str:
 def rows(measurement: Measurement) -> list[tuple[str, str, str]]:
     """A row per global value: name, value, and where it was measured or why it is missing."""
     out = []
-    for quantity, name in VALUES.items():
+    for quantity, name in NAMES.items():
         try:
             evidence = measurement.evidence(quantity)
         except KeyError:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 import grounding
 from grounding import ECGRecord, EcgSignalError, Evidence, Measurement
 from grounding._version import __version__
+from grounding.tables import NAMES
 
-from .measured import VALUES, name_of, place, quality_lines, rows, shown
+from .measured import name_of, place, quality_lines, rows, shown
 from .subject import KINDS
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def _probabilities(probabilities: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def _measured(measurement: Measurement) -> list[dict[str, Any]]:
-    names = {name: quantity for quantity, name in VALUES.items()}
+    names = {name: quantity for quantity, name in NAMES.items()}
     out = []
     for name, value, where in rows(measurement):
         evidence = _evidence(measurement.evidence(names[name]))
