@@ -268,7 +268,7 @@ def build(decoder: str, encoders: str) -> tuple[Any, int, dict[str, Any]]:
         The model with its processor, the number of new tokens, and the arguments of ``GemConfig`` to store.
 
     Raises:
-        GemConfigError: the encoders' model lacks one of the two.
+        GemConfigError: the encoders' model lacks one of the two, or the decoder's head is not tied to its embeddings.
     """
     from ..modeling import GemForConditionalGeneration
     from ..processing import GemProcessor
@@ -277,6 +277,8 @@ def build(decoder: str, encoders: str) -> tuple[Any, int, dict[str, Any]]:
     if source.ecg_encoder is None or source.vision_encoder is None:
         raise GemConfigError("a signal and a picture encoder are needed", where=encoders)
     text, tensors = read_decoder(decoder)
+    if not text.get("tie_word_embeddings"):
+        raise GemConfigError("the decoder's head is not tied to its embeddings", where=decoder)
     tokenizer = read_tokenizer(decoder)
     new = [tag for tag in TAGS if tag not in tokenizer.get_vocab()]
     tokenizer.add_tokens(new)

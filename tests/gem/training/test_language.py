@@ -151,3 +151,13 @@ def test_what_is_missing_or_wrong_is_said(stages: Path, tmp_path: Path) -> None:
     (broken / "adapter.safetensors").write_bytes(b"no tensors")
     with pytest.raises(GemCheckpointError, match="can't be read"):
         gem.load(broken)
+
+
+def test_a_decoder_with_a_head_of_its_own_is_refused(stages: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(stages / "decoder", tmp_path / "untied")
+    config = tmp_path / "untied" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "tie_word_embeddings": False}))
+    with pytest.raises(gem.GemConfigError, match="not tied"):
+        LanguageTuning(decoder=str(tmp_path / "untied"))
