@@ -13,14 +13,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..metrics.meteor import meteor
 from ..metrics.texts import cider_d_against, document_frequency
 from .ecgbench.files import read_file
 from .ecgbench.report import claim_score, report_by_rules
-from .items import WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, Scorer, register_item_benchmark
+from .items import (
+    WRONG_FORMAT,
+    WRONG_VALUE,
+    GroundedScorer,
+    Item,
+    ItemBenchmark,
+    Score,
+    Scorer,
+    register_item_benchmark,
+)
+
+if TYPE_CHECKING:
+    from ..metrics.bert import BertScorer
+    from .inputs import Inputs
 
 MEIT_SOURCE = "https://github.com/AIoT-MLSys-Lab/MEIT (its data sets are on the Google Drive named there)"
 ECG_CHAT_SOURCE = "https://github.com/YubaoZhao/ECG-Chat (its data sets are named there)"
@@ -87,6 +102,22 @@ def published_scorer(items: Sequence[Item]) -> Scorer:
     return score
 
 
+def with_bertscore(scorer: GroundedScorer, bert: BertScorer) -> GroundedScorer:
+    """A scorer of words that gives BERTScore, too.
+
+    Args:
+        scorer: see ``published_scorer``.
+        bert: the model; of the same prepared words.
+    """
+
+    def score(item: Item, answer: str, inputs: Inputs) -> Score:
+        found = scorer(item, answer, inputs)
+        values = bert(words(answer), words(item.truth[0]))
+        return replace(found, values={**found.values, **{f"bertscore_{name}": one for name, one in values.items()}})
+
+    return score
+
+
 for _name, _text, _file, _source in (
     ("meit-ptbxl", "reports of PTB-XL as MEIT's files have them", "ptbxl", MEIT_SOURCE),
     ("meit-mimic", "reports of MIMIC-IV-ECG as MEIT's files have them", "mimic", MEIT_SOURCE),
@@ -102,5 +133,6 @@ for _name, _text, _file, _source in (
             _source,
             corpus={"published": published_scorer},
             samples=f"{_file}_test.jsonl" if _file != "ecg_chat" else "ecg_chat_test.json",
+            wording=True,
         )
     )

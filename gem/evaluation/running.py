@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,10 @@ from .items import (
 )
 from .judging.agreement import add_cost, judged, judges_table
 from .judging.asking import Judge, judges_of, mean_score
+from .reports import with_bertscore
+
+if TYPE_CHECKING:
+    from ..metrics.bert import BertScorer
 
 ROUNDS = 500  # of the bootstrap
 RETRIED = "items.retried.jsonl"
@@ -62,6 +66,7 @@ def run_benchmark(
     judges: Sequence[str] = (),
     judge_repeats: int = 1,
     judge_price: tuple[float, float] | None = None,
+    bertscore: str | Path | None = None,
 ) -> dict[str, Any]:
     """Answer and score the items of a benchmark.
 
@@ -81,6 +86,8 @@ def run_benchmark(
         judges: ``openai:URL#MODEL`` of each judge, for benchmarks that have a rubric.
         judge_repeats: how often each judge is asked about an answer.
         judge_price: of a million tokens that a judge reads, and of a million that it writes.
+        bertscore: ``FOLDER`` or ``FOLDER:LAYER`` of a BERT model, see ``gem.metrics.bert.BertScorer``, for benchmarks
+            that compare words; None leaves BERTScore out.
 
     Returns:
         ``benchmark``, ``model``, ``n``, ``not_scored`` (reason -> number), ``scorings``: scoring -> kind -> metric ->
@@ -88,7 +95,7 @@ def run_benchmark(
         judges, ``judges``: their agreement, failures and tokens.
 
     Raises:
-        GemInputError: no items, or the folder holds another run.
+        GemInputError: no items, no BERT model, or the folder holds another run.
         GemError: the model can't be loaded.
     """
     benchmark = item_benchmarks[name]
@@ -107,12 +114,18 @@ def run_benchmark(
     settings = {**_settings(benchmark, model, every, len(items), seed), "control": control, "missing": missing}
     if asked:
         settings["judges"] = {"models": list(judges), "repeats": judge_repeats}
+    bert = _bert(benchmark, bertscore)
+    if benchmark.wording:
+        settings["bertscore"] = bert and bert.settings()
     rows: list[Row] = []
     if out is not None:
         rows = _resume(Path(out), settings)
     failed = [place for place, row in enumerate(rows) if retry and _wants_retry(row)]
     if len(rows) < len(items) or failed:
-        ask = _Asking(answerer(model, benchmark, every, seed), benchmark.scorings(every), asked, inputs)
+        scorings = benchmark.scorings(every)
+        if bert is not None:
+            scorings["published"] = with_bertscore(scorings["published"], bert)
+        ask = _Asking(answerer(model, benchmark, every, seed), scorings, asked, inputs)
         if failed:
             rows = _retried(rows, failed, items, ask, out)
         for row in ask.rows(items[len(rows) :]):
@@ -125,6 +138,17 @@ def run_benchmark(
     if out is not None:
         _write(Path(out) / "figures.json", figures)
     return figures
+
+
+def _bert(benchmark: ItemBenchmark, place: str | Path | None) -> BertScorer | None:
+    if place is None:
+        return None
+    if not benchmark.wording:
+        wording = ", ".join(name for name in item_benchmarks.list() if item_benchmarks[name].wording)
+        raise GemInputError("it doesn't compare words", where=benchmark.name, remedy=f"BERTScore is for {wording}")
+    from ..metrics.bert import BertScorer
+
+    return BertScorer(place)
 
 
 def _settings(benchmark: ItemBenchmark, model: str, items: Sequence[Item], n: int, seed: int) -> dict[str, Any]:
@@ -141,7 +165,7 @@ def _resume(out: Path, settings: dict[str, Any]) -> list[Row]:
     if described.is_file():
         if json.loads(described.read_text(encoding="utf-8")) != settings:
             raise GemInputError(
-                "the folder holds a run of something else (model, items, seed or versions)",
+                "the folder holds a run of something else (model, items, seed, versions or BERTScore)",
                 where=str(out),
                 remedy="name another --out",
             )
@@ -367,6 +391,8 @@ def figures_table(figures: Mapping[str, Any]) -> str:
             lines.append(f"{scoring:10s} not right: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     if figures["not_scored"]:
         lines.append("not scored: " + ", ".join(f"{n} {name}" for name, n in figures["not_scored"].items()))
+    if figures.get("bertscore", True) is None:
+        lines.append("BERTScore left out: no model was named (--bertscore FOLDER), and none is fetched")
     lines += judges_table(figures.get("judges", {}))
     return "\n".join([*lines, "% (points, ms, dB where the name says so), with 95 % bootstrap intervals by patient"])
 
