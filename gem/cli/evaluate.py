@@ -75,6 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER[:LAYER]",
         help="of reports: a BERT model and its tokenizer in a local folder, for BERTScore",
     )
+    parser.add_argument(
+        "--batch", type=int, default=1, help="of reports: items over which BLEU is counted together (default: 1)"
+    )
     parser.add_argument("--retry", action="store_true", help="ask again where an endpoint or a judge gave no answer")
     parser.add_argument("--json", type=Path, help="write the figures there")
 
@@ -159,6 +162,7 @@ def _items(args: argparse.Namespace) -> int:
         "judge_repeats": args.judge_repeats,
         "judge_price": args.judge_price,
         "bertscore": args.bertscore,
+        "batch": args.batch,
     }
     if args.missing in MODALITIES:
         figures = run_missing(args.benchmark, args.model, args.missing, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class BertScorer:
         lengths = [len(ids) for ids in self._tokenizer([said, true], truncation=True, max_length=limit)["input_ids"]]
         if min(lengths) <= self._tokenizer.num_special_tokens_to_add():
             return dict.fromkeys(VALUES, 0.0)
-        found = bert_score(
+        found: Mapping[str, Any] = bert_score(
             [said],
             [true],
             model=self._model,

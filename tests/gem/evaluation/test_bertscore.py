@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]
     (place / "vocab.txt").write_text("\n".join(vocabulary))
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(place)
     BertTokenizer(str(place / "vocab.txt"), model_max_length=64).save_pretrained(place)
     return place
@@ -99,5 +105,5 @@ def test_what_is_no_model_says_so(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(GemInputError, match="can't be read"):
         BertScorer(tmp_path)
-    with pytest.raises(GemInputError, match="BERTScore is for ecg-chat, meit-mimic, meit-ptbxl"):
+    with pytest.raises(GemInputError, match="BERTScore and batches are for ecg-chat, meit-mimic, meit-ptbxl"):
         run_benchmark("ecg-qa", "rules", limit=1, bertscore=folder)
