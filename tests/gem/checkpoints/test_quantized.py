@@ -14,8 +14,7 @@ import gem
 import grounding
 from gem.checkpoints import quantized
 from gem.errors import GemError, GemInputError
-
-from ..strangers import coca, published
+from tests.gem.strangers import coca, published
 
 
 def _found(*packages: str) -> Any:
