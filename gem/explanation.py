@@ -209,8 +209,9 @@ class Explanation:
         """Write the explanation.
 
         Args:
-            path: its end picks the format: ``.html`` (one self-contained page), ``.pdf``, ``.json``, ``.fhir.json`` (a
-                bundle of FHIR R4) or ``.sr.json`` (a structured report in DICOM's JSON).
+            path: its end picks the format: ``.html`` (one self-contained page), ``.pdf``, ``.typ`` (the Typst source of
+                the PDF, in one file), ``.json``, ``.fhir.json`` (a bundle of FHIR R4) or ``.sr.json`` (a structured
+                report in DICOM's JSON).
 
         Returns:
             The path.

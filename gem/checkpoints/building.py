@@ -16,6 +16,7 @@ from ..errors import GemCheckpointError, GemConfigError
 from ..forking import model_building_lock
 from ..untrusted import as_checkpoint_error, read_json
 from .files import main_dtype, read_tensors
+from .quantized import quantizing
 from .report import LoadReport, account
 
 # tensors that a config may describe beyond those in the files; a tower that is not among the files has up to 400
@@ -91,7 +92,12 @@ def compare_keys(
 
 
 def build_from_tensors(
-    folder: Path, family: Any, config: Any, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype
+    folder: Path,
+    family: Any,
+    config: Any,
+    tensors: Mapping[str, torch.Tensor],
+    dtype: torch.dtype,
+    quantization: Any = None,
 ) -> Any:
     """Build a model with weights that were read before.
 
@@ -101,6 +107,7 @@ def build_from_tensors(
         config: its config.
         tensors: every key of its state dict; tied ones may be left out.
         dtype: of the weights.
+        quantization: a config and a device, see ``gem.checkpoints.quantized``; None leaves the weights as they are.
 
     Raises:
         GemCheckpointError: keys or shapes that don't fit the config.
@@ -109,8 +116,9 @@ def build_from_tensors(
     report = compare_keys(folder, family, config, shapes)
     if not report.complete:
         raise GemCheckpointError(f"the parts don't fit each other: {report}", where=str(folder))
+    options = _options(family, config, quantization)
     with model_building_lock, as_checkpoint_error(folder, UNREADABLE):
-        return _filled(folder, family, config, dict(tensors), dtype)
+        return _filled(folder, family, config, dict(tensors), dtype, options)
 
 
 def build_model(
@@ -121,6 +129,7 @@ def build_model(
     ignored: Set[str] = frozenset(),
     dtype: torch.dtype | None = None,
     more: Mapping[str, torch.Tensor] | None = None,
+    quantization: Any = None,
 ) -> Any:
     """Build the model with its weights, after ``compare_keys`` found that all of them fit.
 
@@ -132,21 +141,38 @@ def build_model(
         ignored: keys of the files that are not read.
         dtype: of the weights; the most frequent one in the files when None.
         more: our key -> tensor that is not in the files.
+        quantization: as in ``build_from_tensors``.
 
     Raises:
         GemCheckpointError: the files can't be read into the model.
     """
+    options = _options(family, config, quantization)
     with model_building_lock, as_checkpoint_error(folder, UNREADABLE):
         tensors = read_tensors(folder, rename, ignored, dtype) | dict(more or {})
-        return _filled(folder, family, config, tensors, dtype or main_dtype(tensors))
+        return _filled(folder, family, config, tensors, dtype or main_dtype(tensors), options)
 
 
-def _filled(folder: Path, family: Any, config: Any, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Any:
+def _options(family: Any, config: Any, quantization: Any) -> dict[str, Any]:
+    """Options of ``from_pretrained``, of a config that was compared with its weights."""
+    if quantization is None:
+        return {}
+    with model_building_lock:
+        return quantizing(on_meta(config, family), *quantization)
+
+
+def _filled(
+    folder: Path,
+    family: Any,
+    config: Any,
+    tensors: dict[str, torch.Tensor],
+    dtype: torch.dtype,
+    options: dict[str, Any],
+) -> Any:
     """A model with these weights."""
     size = sum(tensor.nbytes for tensor in tensors.values())
     with _progress_bar(shown=size > PROGRESS_BAR_BYTES and sys.stderr.isatty()):
         # given a path, transformers would also read the folder's other files, such as adapters and code
-        model = family.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
+        model = family.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype, **options)
     model.config.name_or_path = model.name_or_path = str(folder)
     return model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,9 +15,18 @@ from ..snapshots import find_folder
 from ..tokenizer import load_tokenizer
 from ..untrusted import as_checkpoint_error, read_json
 from .adapted import MODEL_TYPE
+from .quantized import check_quantization, placed
+
+if TYPE_CHECKING:
+    from transformers import BitsAndBytesConfig
 
 
-def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
+def load(
+    name_or_path: str | Path,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    quantization_config: BitsAndBytesConfig | None = None,
+) -> Any:
     """Load a model, in eval mode and with its ``.processor``.
 
     A folder need not be trusted: none of its code is run, nothing is downloaded, and its config is compared with the
@@ -28,13 +37,19 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
             or ``owner/name`` of a repository that lies in the hub's local cache.
         device: where to put it; the CPU when None.
         dtype: of the weights; when None float32 for our layout, and the files' own dtype for a published one.
+        quantization_config: 4 or 8 bits for the layers of the decoder, by bitsandbytes; None quantises nothing.
 
     Returns:
         A ``GemForConditionalGeneration`` or an ``EcgCocaModel``.
 
     Raises:
         GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
+        GemError: it can't be quantised here, or has no decoder.
     """
+    quantization = None
+    if quantization_config is not None:
+        check_quantization(quantization_config, device)
+        quantization = (quantization_config, device)
     with as_checkpoint_error(name_or_path, "the folder can't be read"):
         folder = find_folder(name_or_path)
         config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
@@ -42,15 +57,15 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
             raise GemCheckpointError("model_type is not a name", where=str(folder / "config.json"))
     with model_building_lock:
         if config.get("model_type") == MODEL_TYPE:
-            return _load_adapted(folder, config, dtype).to(device or "cpu").eval()
+            return placed(_load_adapted(folder, config, dtype, quantization), device)
         if config.get("model_type") in ("gem", "gem_ecg_coca"):
-            return _load_our_layout(folder, config, dtype).to(device or "cpu").eval()
+            return placed(_load_our_layout(folder, config, dtype, quantization), device)
         from .published import load_published
 
-        return load_published(folder, config, device, dtype)
+        return load_published(folder, config, device, dtype, quantization=quantization)
 
 
-def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
+def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | None, quantization: Any) -> Any:
     from .building import GENERATION_SETTINGS, build_model, compare_keys, read_generation, set_generation
     from .files import check_files
 
@@ -75,7 +90,7 @@ def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | 
     stored = GemProcessor.from_pretrained(folder) if (folder / FILE).is_file() else None
     tokenizer = load_tokenizer(folder) if stored is None else stored.tokenizer
     generation = read_generation(folder, GENERATION_SETTINGS)
-    model = build_model(folder, family, config, dtype=dtype or torch.float32)
+    model = build_model(folder, family, config, dtype=dtype or torch.float32, quantization=quantization)
     set_generation(model, generation)
     if stored is not None:
         model.processor = stored
@@ -87,13 +102,15 @@ def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | 
     return model
 
 
-def _load_adapted(folder: Path, values: dict[str, Any], dtype: torch.dtype | None) -> Any:
+def _load_adapted(folder: Path, values: dict[str, Any], dtype: torch.dtype | None, quantization: Any) -> Any:
     from ..modeling import GemForConditionalGeneration
     from .adapted import read_adapted
     from .building import build_from_tensors, set_generation
 
     config, tensors = read_adapted(folder, values)
-    model = build_from_tensors(folder, GemForConditionalGeneration, config, tensors, dtype or torch.float32)
+    model = build_from_tensors(
+        folder, GemForConditionalGeneration, config, tensors, dtype or torch.float32, quantization
+    )
     text: Any = config.text_config
     set_generation(model, {f"{name}_token_id": getattr(text, f"{name}_token_id") for name in ("bos", "eos")})
     set_generation(model, {"pad_token_id": text.eos_token_id})

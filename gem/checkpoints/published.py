@@ -13,6 +13,7 @@ from ..untrusted import as_checkpoint_error
 from . import foundation, llava, meit
 from .building import CONTRADICTION, TOKEN_SETTINGS, build_model, compare_keys, read_generation, set_generation
 from .files import check_files
+from .quantized import no_decoder, placed
 
 
 def load_published(
@@ -21,6 +22,7 @@ def load_published(
     device: str | torch.device | None,
     dtype: torch.dtype | None,
     towers: Mapping[str, torch.Tensor] | None = None,
+    quantization: Any = None,
 ) -> Any:
     """Load a model with its processor from a published folder; it is built only if every key is accounted for.
 
@@ -30,6 +32,7 @@ def load_published(
         device: where to put it; the CPU when None.
         dtype: of the weights; the files' own when None.
         towers: published key -> tensor of towers that the folder lacks (see ``gem.checkpoints.convert``).
+        quantization: as in ``gem.checkpoints.building.build_from_tensors``.
 
     Raises:
         GemCheckpointError: an unknown layout, or keys, shapes or files that don't fit.
@@ -58,6 +61,8 @@ def load_published(
     elif any(key.endswith("ecg.conv1.weight") for key in shapes):
         from .coca import load_coca
 
+        if quantization is not None:
+            raise no_decoder()
         return load_coca(folder, shapes, device, dtype)
     else:
         raise GemCheckpointError(
@@ -81,8 +86,10 @@ def load_published(
     more = {layout.rename(key): value.to(dtype or value.dtype) for key, value in extra.items()}
     # published results are from greedy decoding, so sampling settings in the base model's file are not read
     generation = read_generation(folder, TOKEN_SETTINGS)
-    model = build_model(folder, GemForConditionalGeneration, layout.config, layout.rename, layout.ignored, dtype, more)
+    model = build_model(
+        folder, GemForConditionalGeneration, layout.config, layout.rename, layout.ignored, dtype, more, quantization
+    )
     set_generation(model, generation)
     model.load_report = report
     model.processor = GemProcessor.from_config(layout.config, tokenizer)
-    return model.to(device or "cpu").eval()
+    return placed(model, device)

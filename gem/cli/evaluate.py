@@ -70,6 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("READ", "WRITTEN"),
         help="of a million tokens that judges read, and that they write: tells the cost",
     )
+    parser.add_argument(
+        "--bertscore",
+        metavar="FOLDER[:LAYER]",
+        help="of reports: a BERT model and its tokenizer in a local folder, for BERTScore",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=1, help="of reports: items over which BLEU is counted together (default: 1)"
+    )
     parser.add_argument("--retry", action="store_true", help="ask again where an endpoint or a judge gave no answer")
     parser.add_argument("--json", type=Path, help="write the figures there")
 
@@ -153,6 +161,8 @@ def _items(args: argparse.Namespace) -> int:
         "judges": args.judge,
         "judge_repeats": args.judge_repeats,
         "judge_price": args.judge_price,
+        "bertscore": args.bertscore,
+        "batch": args.batch,
     }
     if args.missing in MODALITIES:
         figures = run_missing(args.benchmark, args.model, args.missing, **options)

@@ -106,6 +106,7 @@ class ItemBenchmark:
         rubric: what a judge is asked, where the authors' score is a judge's; its scoring is ``published``.
         samples: file or folder of items of our own in the authors' layout, in ``gem/evaluation/samples``.
         own_recordings: the recordings lie in the folder of the items.
+        wording: ``published`` compares texts by their words, so that it takes BERTScore, too.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ItemBenchmark:
     rubric: Rubric | None = None
     samples: str = ""
     own_recordings: bool = False
+    wording: bool = False
 
     def scorings(self, items: Sequence[Item]) -> dict[str, GroundedScorer]:
         """Every scorer that needs no judge, the main one first.

@@ -34,7 +34,8 @@ def write_page(folder: Path, out: Path, records: Path | None = None) -> None:
         GemInputError: the folder holds no run.
     """
     described, rows = read_run(folder)
-    figures = {**described, **summarise(item_benchmarks[described["benchmark"]], rows, described["seed"])}
+    benchmark, seed, batch = item_benchmarks[described["benchmark"]], described["seed"], described.get("batch", 1)
+    figures = {**described, **summarise(benchmark, rows, seed, batch)}
     worst = sorted(rows, key=_worth)[:MAX_ITEMS]
     inputs = None if records is None else Inputs(records)
     parts = [_item(row, inputs if place < MAX_PICTURES else None) for place, row in enumerate(worst)]

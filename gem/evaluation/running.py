@@ -13,10 +13,11 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +43,10 @@ from .items import (
 )
 from .judging.agreement import add_cost, judged, judges_table
 from .judging.asking import Judge, judges_of, mean_score
+from .reports import mean_of_batches, with_bertscore
+
+if TYPE_CHECKING:
+    from ..metrics.bert import BertScorer
 
 ROUNDS = 500  # of the bootstrap
 RETRIED = "items.retried.jsonl"
@@ -62,6 +67,8 @@ def run_benchmark(
     judges: Sequence[str] = (),
     judge_repeats: int = 1,
     judge_price: tuple[float, float] | None = None,
+    bertscore: str | Path | None = None,
+    batch: int = 1,
 ) -> dict[str, Any]:
     """Answer and score the items of a benchmark.
 
@@ -81,6 +88,9 @@ def run_benchmark(
         judges: ``openai:URL#MODEL`` of each judge, for benchmarks that have a rubric.
         judge_repeats: how often each judge is asked about an answer.
         judge_price: of a million tokens that a judge reads, and of a million that it writes.
+        bertscore: ``FOLDER`` or ``FOLDER:LAYER`` of a BERT model, see ``gem.metrics.bert.BertScorer``, for benchmarks
+            that compare words; None leaves BERTScore out.
+        batch: items over which such benchmarks count BLEU together, before the mean over batches, as MEIT does.
 
     Returns:
         ``benchmark``, ``model``, ``n``, ``not_scored`` (reason -> number), ``scorings``: scoring -> kind -> metric ->
@@ -88,7 +98,7 @@ def run_benchmark(
         judges, ``judges``: their agreement, failures and tokens.
 
     Raises:
-        GemInputError: no items, or the folder holds another run.
+        GemInputError: no items, no BERT model, or the folder holds another run.
         GemError: the model can't be loaded.
     """
     benchmark = item_benchmarks[name]
@@ -107,24 +117,48 @@ def run_benchmark(
     settings = {**_settings(benchmark, model, every, len(items), seed), "control": control, "missing": missing}
     if asked:
         settings["judges"] = {"models": list(judges), "repeats": judge_repeats}
+    bert = _bert(benchmark, bertscore, batch)
+    if benchmark.wording:
+        settings |= {"bertscore": bert and bert.settings(), "batch": batch}
     rows: list[Row] = []
     if out is not None:
         rows = _resume(Path(out), settings)
     failed = [place for place, row in enumerate(rows) if retry and _wants_retry(row)]
     if len(rows) < len(items) or failed:
-        ask = _Asking(answerer(model, benchmark, every, seed), benchmark.scorings(every), asked, inputs)
+        scorings = benchmark.scorings(every)
+        if bert is not None:
+            scorings["published"] = with_bertscore(scorings["published"], bert)
+        ask = _Asking(answerer(model, benchmark, every, seed), scorings, asked, inputs)
         if failed:
             rows = _retried(rows, failed, items, ask, out)
         for row in ask.rows(items[len(rows) :]):
             rows.append(row)
             if out is not None:
                 _append(Path(out) / "items.jsonl", row)
-    figures = {**settings, **summarise(benchmark, rows, seed)}
+    figures = {**settings, **summarise(benchmark, rows, seed, batch)}
     if judge_price is not None:
         add_cost(figures.get("judges", {}), judge_price)
     if out is not None:
         _write(Path(out) / "figures.json", figures)
     return figures
+
+
+def _bert(benchmark: ItemBenchmark, place: str | Path | None, batch: int) -> BertScorer | None:
+    """The model for BERTScore, if one is named; what the benchmark doesn't take is an error."""
+    if batch < 1:
+        raise GemInputError(f"no batches of {batch} items", remedy="give 1 or more")
+    if place is None and batch == 1:
+        return None
+    if not benchmark.wording:
+        wording = ", ".join(name for name in item_benchmarks.list() if item_benchmarks[name].wording)
+        raise GemInputError(
+            "it doesn't compare words", where=benchmark.name, remedy=f"BERTScore and batches are for {wording}"
+        )
+    if place is None:
+        return None
+    from ..metrics.bert import BertScorer
+
+    return BertScorer(place)
 
 
 def _settings(benchmark: ItemBenchmark, model: str, items: Sequence[Item], n: int, seed: int) -> dict[str, Any]:
@@ -141,7 +175,7 @@ def _resume(out: Path, settings: dict[str, Any]) -> list[Row]:
     if described.is_file():
         if json.loads(described.read_text(encoding="utf-8")) != settings:
             raise GemInputError(
-                "the folder holds a run of something else (model, items, seed or versions)",
+                "the folder holds a run of something else (model, items, seed, versions, BERTScore or batch)",
                 where=str(out),
                 remedy="name another --out",
             )
@@ -291,19 +325,22 @@ def _as_stored(score: Score) -> dict[str, Any]:
     return {"values": dict(score.values), "reason": score.reason, "labels": list(score.labels)}
 
 
-def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
+def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0, batch: int = 1) -> dict[str, Any]:
     """The figures of a run.
 
     Args:
         benchmark: of the rows.
         rows: as in ``items.jsonl``.
         seed: of the bootstrap.
+        batch: see ``run_benchmark``.
     """
     scored = [row for row in rows if row["scores"]]
     out: dict[str, Any] = {"not_scored": _counts(row["reason"] for row in rows if not row["scores"])}
     out["scorings"], out["reasons"] = {}, {}
     for scoring in dict.fromkeys(name for row in scored for name in row["scores"]):
         statistic = benchmark.statistics.get(scoring, means)
+        if batch > 1 and scoring == "published":
+            statistic = partial(mean_of_batches, batch)
         there = [row for row in scored if row["scores"][scoring]["reason"] not in INSTRUMENT]
         if not there:
             out["scorings"][scoring], out["reasons"][scoring] = (
@@ -332,11 +369,13 @@ def _counts(reasons: Any) -> dict[str, int]:
 def _with_intervals(statistic: Any, rows: Sequence[Row], scoring: str, seed: int) -> dict[str, Any]:
     """Every metric with its 95 % interval by resampling patients."""
     by_patient: dict[str, list[Mapping[str, Any]]] = {}
+    every: list[Mapping[str, Any]] = []
     for row in rows:
-        score = {**row["scores"][scoring], "truth": row["truth"]}
+        score = {**row["scores"][scoring], "truth": row["truth"], "answer": row["answer"]}
+        every.append(score)
         by_patient.setdefault(row["patient"], []).append(score)
     patients = list(by_patient.values())
-    value = statistic([score for scores in patients for score in scores])
+    value = statistic(every)
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in value}
     for _ in range(ROUNDS):
@@ -367,6 +406,8 @@ def figures_table(figures: Mapping[str, Any]) -> str:
             lines.append(f"{scoring:10s} not right: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     if figures["not_scored"]:
         lines.append("not scored: " + ", ".join(f"{n} {name}" for name, n in figures["not_scored"].items()))
+    if figures.get("bertscore", True) is None:
+        lines.append("BERTScore left out: no model was named (--bertscore FOLDER), and none is fetched")
     lines += judges_table(figures.get("judges", {}))
     return "\n".join([*lines, "% (points, ms, dB where the name says so), with 95 % bootstrap intervals by patient"])
 

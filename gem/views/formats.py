@@ -17,6 +17,7 @@ FORMATS = {
     ".json": "application/json",
     ".html": "text/html; charset=utf-8",
     ".pdf": "application/pdf",
+    ".typ": "text/plain; charset=utf-8",
 }
 
 
@@ -37,7 +38,7 @@ def format_of(name: str) -> str:
     if found is None:
         end = f".{name.rpartition('.')[2]}" if "." in name else "a file without suffix"
         raise GemInputError(
-            f"no view writes {end!r}", where=name, remedy="use .html, .pdf, .json, .fhir.json or .sr.json"
+            f"no view writes {end!r}", where=name, remedy="use .html, .pdf, .typ, .json, .fhir.json or .sr.json"
         )
     return found
 
@@ -68,6 +69,10 @@ def content(explanation: Any, ending: str) -> bytes:
         from .pdf import document
 
         return document(shown)
+    if ending == ".typ":
+        from .typeset import source
+
+        return source(shown)
     from .html import page
 
     return page(shown).encode(errors="replace")

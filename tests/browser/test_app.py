@@ -257,7 +257,7 @@ def test_exports_are_downloaded(page: Callable[..., Any]) -> None:
         elif ending == ".json":
             assert gem.Explanation.from_json(waiting.value.path()).record_id == "ptbxl_102"
         else:
-            assert content.startswith({".html": b"<!DOCTYPE html>", ".pdf": b"%PDF"}[ending])
+            assert content.startswith({".html": b"<!DOCTYPE html>", ".pdf": b"%PDF", ".typ": b"#let"}[ending])
     assert set(seen) == set(FORMATS)
 
 

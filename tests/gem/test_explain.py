@@ -152,7 +152,7 @@ def test_what_is_not_a_saved_explanation_says_so(content: str, tmp_path: Path) -
 
 
 def test_save_knows_its_suffixes(explanation: Explanation, tmp_path: Path) -> None:
-    with pytest.raises(GemInputError, match=r"use \.html, \.pdf, \.json, \.fhir\.json or \.sr\.json"):
+    with pytest.raises(GemInputError, match=r"use \.html, \.pdf, \.typ, \.json, \.fhir\.json or \.sr\.json"):
         explanation.save(tmp_path / "x.docx")
     with pytest.raises(GemError, match="check the folder"):
         explanation.save(tmp_path / "nowhere" / "x.html")

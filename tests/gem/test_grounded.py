@@ -104,6 +104,43 @@ def test_its_pdf(record: ECGRecord, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        'LBBB, "so called". PR 245 ms. C:\\new\\u{41} #strong[x] #d.title $x$ `y` <z> @w // end',
+        "LBBB\x00 PR\x85 160 ms\u2028RBBB\r\n\tnormal ECG \ud800 \U0001f494",
+        "No statement is read in this.",
+    ],
+)
+def test_its_typst_source_alone_gives_the_pdf(record: ECGRecord, tmp_path: Path, text: str) -> None:
+    typst = pytest.importorskip("typst")
+    pypdf = pytest.importorskip("pypdf")
+    said = gem.explain(record, text=text)
+    said.save(tmp_path / "x.pdf")
+    (tmp_path / "alone").mkdir()
+    typst.compile(said.save(tmp_path / "alone" / "x.typ"), output=tmp_path / "y.pdf", root=tmp_path / "alone")
+    ours, theirs = (pypdf.PdfReader(tmp_path / name) for name in ("x.pdf", "y.pdf"))
+    words = [page.extract_text() for page in ours.pages]
+    assert [page.extract_text() for page in theirs.pages] == words
+    assert [[picture.data for picture in page.images] for page in theirs.pages] == [
+        [picture.data for picture in page.images] for page in ours.pages
+    ]
+    for word in text.splitlines()[0].split("\x00")[0].split():
+        assert word in " ".join(words)
+
+
+def test_its_typst_source_without_a_recording_and_a_package(
+    record: ECGRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    said = gem.explain(record, text="LBBB.")
+    bare = Explanation.from_json(said.save(tmp_path / "x.json"))
+    whole, shorter = (one.save(tmp_path / "x.typ").read_text(encoding="utf-8") for one in (said, bare))
+    assert "#let picture = none" in shorter
+    assert "#let picture = bytes(" in whole
+    assert whole.partition("#let picture")[0].count("LBBB") == shorter.partition("#let picture")[0].count("LBBB") > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "",
         " \n\t ",
         "...!!",

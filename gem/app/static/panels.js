@@ -8,6 +8,7 @@ const WAIT_MS = 90; // after the last key, before a text is sent
 const FORMATS = {
   ".html": "Page (HTML)",
   ".pdf": "PDF",
+  ".typ": "Source of the PDF (Typst)",
   ".json": "JSON",
   ".fhir.json": "FHIR R4 bundle",
   ".sr.json": "Structured report (DICOM JSON)",

@@ -138,7 +138,7 @@ def test_texts_and_recordings_are_compared(app: Any, opened: dict[str, Any]) -> 
 
 
 def test_every_format_is_exported(app: Any, opened: dict[str, Any]) -> None:
-    starts = {"html": b"<!", "pdf": b"%PDF", "json": b"{", "fhir.json": b"{", "sr.json": b"{"}
+    starts = {"html": b"<!", "pdf": b"%PDF", "typ": b"#let", "json": b"{", "fhir.json": b"{", "sr.json": b"{"}
     for ending, start in starts.items():
         answer = get(app, f"api/records/{opened['id']}/export/{ending}")
         assert answer.status_code == 200, (ending, answer.text)

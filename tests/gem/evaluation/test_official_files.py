@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 import wfdb
 from PIL import Image
+from torchmetrics.functional.text import bleu_score
 
 import grounding
 from gem.errors import GemInputError
 from gem.evaluation import Item, devices, digitisation, item_benchmarks
 from gem.evaluation.delineation import edges_of, load_ludb, load_qtdb, published_score, strict_score
 from gem.evaluation.inputs import Inputs
-from gem.evaluation.reports import published_scorer
+from gem.evaluation.items import means as item_means
+from gem.evaluation.reports import mean_of_batches, published_scorer, words
+from gem.evaluation.run_page import write_page
+from gem.evaluation.running import run_benchmark
 
 
 def test_the_layout_of_meit_has_an_empty_question(tmp_path: Path) -> None:
@@ -27,6 +31,36 @@ def test_the_layout_of_meit_has_an_empty_question(tmp_path: Path) -> None:
     assert item.prompt
     with pytest.raises(GemInputError, match="MEIT"):
         item_benchmarks["meit-mimic"].load(tmp_path)
+
+
+def test_meit_averages_over_batches(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    figures = run_benchmark("meit-ptbxl", "rules", out=run, batch=4)
+    rows = [json.loads(line) for line in (run / "items.jsonl").read_text().splitlines()]
+    (group,) = figures["scorings"]["published"].values()
+    batches = [rows[0:4], rows[4:8], rows[8:]]
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    for order in (1, 2, 3, 4):
+        values = [
+            float(
+                bleu_score(
+                    [words(row["answer"]) for row in batch], [[words(row["truth"][0])] for row in batch], n_gram=order
+                )
+            )
+            for batch in batches
+        ]
+        assert group[f"bleu_{order}"]["value"] == pytest.approx(sum(values) / 3, abs=1e-6)
+    means = [sum(row["scores"]["published"]["values"]["rouge_l"] for row in batch) / len(batch) for batch in batches]
+    assert group["rouge_l"]["value"] == pytest.approx(sum(means) / 3)
+    write_page(run, tmp_path / "run.html")
+    assert f"bleu_1 {100 * group['bleu_1']['value']:.1f}" in (tmp_path / "run.html").read_text()
+    scores = [{**row["scores"]["published"], "truth": row["truth"], "answer": row["answer"]} for row in rows]
+    assert mean_of_batches(1, scores) == pytest.approx(item_means(scores))  # an item alone is a batch
+    assert figures["scorings"]["strict"] == run_benchmark("meit-ptbxl", "rules")["scorings"]["strict"]
+    with pytest.raises(GemInputError, match="1 or more"):
+        run_benchmark("meit-ptbxl", "rules", batch=0)
+    with pytest.raises(GemInputError, match="batches are for"):
+        run_benchmark("ecg-qa", "rules", batch=4)
 
 
 def test_the_layout_of_ecg_chat_has_a_placeholder(tmp_path: Path) -> None:
