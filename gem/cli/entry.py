@@ -355,13 +355,15 @@ def _measure(args: argparse.Namespace) -> int:
     if args.json:
         print_json(measurement.to_dict())
         return 0
-    from ..views.measured import VALUES, place, quality_lines, shown
+    from grounding.tables import NAMES
+
+    from ..views.measured import place, quality_lines, shown
 
     print_lines(
         f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s "
         f"at {measurement.fs:g} Hz, {measurement.n_beats} beats"
     )
-    for quantity, name in VALUES.items():
+    for quantity, name in NAMES.items():
         evidence = _evidence(measurement, quantity)
         if evidence is not None:
             why = f": {evidence.reason}" if evidence.value is None else f"   [{place(evidence)}]"
