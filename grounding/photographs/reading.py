@@ -44,6 +44,7 @@ SURE_PULSE = 0.85  # of its outline
 SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
 # correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs
 MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
+SUM_SHIFTS_MS = range(-40, 41, 10)
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -168,7 +169,10 @@ def check_limb_leads(record: ECGRecord) -> None:
 
 
 def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | None:
-    """Correlation of the sum of two leads with the third; None where they are not seen together."""
+    """Correlation of the sum of two leads with the third; None where they are not seen together.
+
+    Rows may be shifted a little against each other where the paper is bent: the best of small shifts counts.
+    """
     if not set(leads) <= set(record.leads):
         return None
     limb = np.stack([record.lead(lead) for lead in leads]).astype(np.float64)
@@ -176,9 +180,13 @@ def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | No
     if limb.shape[1] < MIN_SUM_S * record.fs:
         return None
     fast, slow = (ndimage.gaussian_filter1d(limb, width * record.fs, axis=1) for width in (SUM_SMOOTH_S, SUM_SLOW_S))
-    one, two, three = fast - slow
-    spread = np.std(one + two) * np.std(three)
-    return float(np.cov(one + two, sign * three, bias=True)[0, 1] / spread) if spread > 0 else 0.0
+    three = sign * (fast - slow)[2]
+    shifts = [round(ms * record.fs / 1000) for ms in SUM_SHIFTS_MS]
+    ones, twos = (np.stack([np.roll(part, shift) for shift in shifts]) for part in (fast - slow)[:2])
+    sums = (ones[:, None] + twos).reshape(-1, len(three))
+    sums, three = sums - sums.mean(-1, keepdims=True), three - three.mean()
+    spread = np.linalg.norm(sums, axis=-1) * np.linalg.norm(three)
+    return float((sums @ three / np.maximum(spread, 1e-12)).max())
 
 
 def _rows_and_pulses(
