@@ -144,6 +144,8 @@ def _read(
     per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
     heights = [-trace.y / per_mv for trace in rows]
     cells = arrange(heights, start, end, PX_PER_PERIOD, layout)
+    if len({cell.start for cell in cells}) > len({cell.start_s for cell in cells}):
+        warnings.append("all columns show the same seconds: their beats are where the rhythm strip's first ones are")
     places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
     record = _record(name, rows, heights, flat.shapes, places, warnings)
     if layout is None:
