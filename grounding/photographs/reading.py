@@ -15,6 +15,7 @@ from scipy import ndimage
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
 from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pulses, parse_layout
+from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
@@ -42,9 +43,10 @@ FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line
 SURE_PULSE = 0.85  # of its outline
 # leads printed above each other, of which the first two add up to the third, times a sign
 SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
-# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs
+# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs; and of both together
+MIN_SUMS_TOGETHER = 0.8
 MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
-SUM_SHIFTS_MS = range(-40, 41, 10)
+SUM_SHIFTS_MS = range(-20, 21, 10)
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -53,6 +55,7 @@ def read_photograph(
     layout: str | None = None,
     speed_mm_s: float | None = None,
     gain_mm_mv: float | None = None,
+    corners: Corners | None = None,
 ) -> ECGRecord:
     """Read the traces of a photographed, scanned or drawn ECG.
 
@@ -61,6 +64,8 @@ def read_photograph(
         layout: ``"3x4"``, ``"6x2"`` or ``"12x1"``, with ``+n`` for n rhythm strips; inferred when None.
         speed_mm_s: paper speed; 25 mm/s when None.
         gain_mm_mv: gain; from the calibration pulses when None, and 10 mm/mV if there are none.
+        corners: (x, y) pixels of the page's top left, top right, bottom right and bottom left corner in the upright
+            picture; only what lies between them is read, turned so that the first is at the top left.
 
     Returns:
         A recording in mV at 500 Hz, each lead at its printed time, NaN elsewhere. ``meta["picture"]`` has the places
@@ -69,13 +74,20 @@ def read_photograph(
     Raises:
         EcgFormatError: no picture.
         EcgSignalError: no grid, no traces, or rows that fit no layout.
+        EcgError: the corners are those of no page.
     """
     path = Path(path)
     try:
         if layout is not None:
             parse_layout(layout)
         picture = load_picture(path)
-        return _read(flat_page(picture), path.stem, layout, speed_mm_s, gain_mm_mv)
+        if corners is None:
+            flat = flat_page(picture)
+        else:
+            between = PageCorners(corners)
+            flat = flat_page(between.cut(picture))
+            flat = replace(flat, page=between.in_picture(flat.page))
+        return _read(flat, path.stem, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as error:
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
 
@@ -160,10 +172,11 @@ def check_limb_leads(record: ECGRecord) -> None:
         record: what was read by the layout that was inferred.
 
     Raises:
-        EcgSignalError: neither sum is like the lead that it should be; where no three are seen together, none.
+        EcgSignalError: neither sum is like the lead that it should be, or one only barely and the other not at all;
+            where no three are seen together, none.
     """
     known = [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
-    if known and max(known) < MIN_SUM_AGREEMENT:
+    if known and (max(known) < MIN_SUM_AGREEMENT or (len(known) > 1 and sum(known) < MIN_SUMS_TOGETHER)):
         raise EcgSignalError(
             "the lines don't fit each other as limb leads do: no ECG, or one of another layout",
             remedy='for an ECG, name its layout, e.g. layout="6x2"',
