@@ -210,16 +210,16 @@ def shows_same_time(lines: Sequence[Array], cells: Sequence[Cell]) -> bool:
     strip = next((cell for cell in cells if cell.start == first and cell.end == end), None)
     if not short or strip is None:
         return False
-    steep = _steepness(lines[strip.row], first, end)
+    steep = steepness(lines[strip.row], first, end)
     found = []
     for start in sorted({cell.start for cell in short}):
-        column = np.mean([_steepness(lines[c.row], c.start, c.end) for c in short if c.start == start], axis=0)
-        found.append([_best_fit(column, steep, round(at)) for at in (start - first, 0.0)])
+        column = np.mean([steepness(lines[c.row], c.start, c.end) for c in short if c.start == start], axis=0)
+        found.append([best_fit(column, steep, round(at)) for at in (start - first, 0.0)])
     in_turn, at_once = np.mean(found, axis=0)
     return bool(at_once > SAME_TIME_FIT and at_once > in_turn + SAME_TIME_CLEAR)
 
 
-def _steepness(line: Array, start: float, end: float) -> Array:
+def steepness(line: Array, start: float, end: float) -> Array:
     """How steep a stretch is around each column, in units of its own spread; zeros where nothing is seen."""
     part = line[max(0, round(start)) : round(start) + int(end - start)]
     known = np.isfinite(part)
@@ -231,7 +231,7 @@ def _steepness(line: Array, start: float, end: float) -> Array:
     return np.asarray(around / max(1e-9, float(around.std())))
 
 
-def _best_fit(column: Array, strip: Array, at: int) -> float:
+def best_fit(column: Array, strip: Array, at: int) -> float:
     """Correlation of a column's steepness with the strip's from a column on, the best of small shifts."""
     inner = slice(SAME_TIME_SHIFT_PX, len(column) - SAME_TIME_SHIFT_PX)
     fits = [0.0]

@@ -21,7 +21,7 @@ class PageCorners:
     """The perspective of a page whose corners are known.
 
     Args:
-        corners: (x, y) pixels of the page's own top left, top right, bottom right and bottom left corner, in the upright
+        corners: (x, y) pixels of the page's own top left, top right, bottom right and bottom left corner in the upright
             picture; they may lie beyond its edges.
 
     Raises:

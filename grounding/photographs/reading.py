@@ -14,14 +14,23 @@ from scipy import ndimage
 
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
-from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pulses, parse_layout
+from .arrangement import (
+    MM_PER_PERIOD,
+    CalibrationPulse,
+    Cell,
+    arrange,
+    best_fit,
+    find_pulses,
+    parse_layout,
+    steepness,
+)
 from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
 from .picture import grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
-from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
+from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
 
 Array = NDArray[np.float64]
@@ -35,6 +44,7 @@ BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width
 BAR_PERIODS = 0.5  # its height, above or below the row
 BAR_SHARE = 0.6  # of that height that is ink
 BESIDE_BAR_PX = 1
+MIN_SHARED_BEATS = 0.3  # correlation of where a row is steep with the other rows, at the rim of the page
 EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
@@ -227,12 +237,26 @@ def _rows_and_pulses(
         pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
         side = pulses.stranger if pulses is not None else None
         if side is None or not _is_straight(rows[side]):
+            side = _without_beats(rows, len(flat.trace))
+        if side is None:
             return rows, pulses
         beyond = baselines.pop(side)
         if side == 0:
             mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
         else:
             mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+
+
+def _without_beats(rows: list[Trace], height: int) -> int | None:
+    """0 or -1 where the first or last row, at the rim of the page, has no beats where the others have: an edge."""
+    rim = (BEYOND_PERIODS + 1) * PX_PER_PERIOD
+    first, last = _ends(rows)
+    for side, others in ((0, rows[1:]), (-1, rows[:-1])):
+        if len(others) > 1 and not rim < rows[side].baseline < height - rim:
+            usual = np.mean([steepness(row.y, first, last) for row in others], axis=0)
+            if best_fit(steepness(rows[side].y, first, last), usual, 0) < MIN_SHARED_BEATS:
+                return side
+    return None
 
 
 def _has_pulse(shapes: NDArray[np.bool_], rows: list[Trace], height: float) -> bool:
