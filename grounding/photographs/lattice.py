@@ -23,7 +23,8 @@ STRONGEST = 2.5  # times the 80th percentile, so that traces and text do not out
 CLOSE = 0.01  # of the longest step: the last one
 WINDOW = 7.0  # periods
 MIN_COHERENCE = 0.08
-MAX_INK = 0.5  # so that traces and text do not outweigh the grid
+MAX_INK = (0.5, 0.2)  # so that traces and text do not outweigh the grid; the second for grids that are hardly seen
+CLEAR_COHERENCE = 0.2  # median of the windows
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 2.2, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
@@ -67,7 +68,22 @@ def find_lattice(lines: Array) -> Lattice:
     Raises:
         EcgSignalError: there is no regular grid.
     """
-    lines = np.minimum(lines, MAX_INK)
+    found, error = [], None
+    for most in MAX_INK:
+        try:
+            found.append(_lattice(np.minimum(lines, most)))
+        except EcgSignalError as why:
+            error = error or why
+            continue
+        if np.median(found[-1].coherence[np.isfinite(found[-1].u)]) > CLEAR_COHERENCE:
+            return found[-1]
+    if not found:
+        raise error or EcgSignalError("no grid of ECG paper is seen")
+    return max(found, key=lambda lattice: float(lattice.coherence[np.isfinite(lattice.u)].sum()))
+
+
+def _lattice(lines: Array) -> Lattice:
+    """The grid of a picture whose ink is bounded, see ``find_lattice``."""
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
     scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
