@@ -24,7 +24,7 @@ CLOSE = 0.01  # of the longest step: the last one
 WINDOW = 7.0  # periods
 MIN_COHERENCE = 0.08
 MAX_INK = (0.5, 0.2)  # so that traces and text do not outweigh the grid; the second for grids that are hardly seen
-CLEAR_COHERENCE = 0.2  # median of the windows
+CLEAR_COHERENCE, MUCH_BETTER = 0.2, 1.3  # median of the windows, and its ratio to the first try's
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 2.2, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
@@ -68,18 +68,21 @@ def find_lattice(lines: Array) -> Lattice:
     Raises:
         EcgSignalError: there is no regular grid.
     """
-    found, error = [], None
+    found: list[tuple[float, Lattice]] = []
+    error = None
     for most in MAX_INK:
         try:
-            found.append(_lattice(np.minimum(lines, most)))
+            lattice = _lattice(np.minimum(lines, most))
         except EcgSignalError as why:
             error = error or why
             continue
-        if np.median(found[-1].coherence[np.isfinite(found[-1].u)]) > CLEAR_COHERENCE:
-            return found[-1]
+        found.append((float(np.median(lattice.coherence[np.isfinite(lattice.u)])), lattice))
+        if found[-1][0] > CLEAR_COHERENCE:
+            break
     if not found:
         raise error or EcgSignalError("no grid of ECG paper is seen")
-    return max(found, key=lambda lattice: float(lattice.coherence[np.isfinite(lattice.u)].sum()))
+    # the first, unless another is seen much better
+    return found[-1][1] if found[-1][0] > MUCH_BETTER * found[0][0] else found[0][1]
 
 
 def _lattice(lines: Array) -> Lattice:
