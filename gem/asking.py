@@ -129,7 +129,7 @@ def wants_model(made: Plan, measurement: Measurement) -> bool:
         made: what is known.
         measurement: of the recording.
     """
-    return bool(len(measurement.beats)) and (bool(made.asked or made.options) or made.is_report)
+    return bool(measurement.n_beats) and (bool(made.asked or made.options) or made.is_report)
 
 
 def encoder_view(model: Any, record: ECGRecord, measurement: Measurement) -> EncoderView:

@@ -198,12 +198,12 @@ def measured_row(m: Measurement) -> dict[str, Any]:
     Args:
         m: of a recording.
     """
-    quality = zip(m.quality["lead"].tolist(), m.quality["usable"].tolist(), strict=True)
+    quality = zip(m.column("quality", "lead"), m.column("quality", "usable"), strict=True)
     return {
         "record_id": m.record_id,
         "duration_s": m.duration_s,
         "fs_hz": m.fs,
-        "beats": len(m.beats),
+        "beats": m.n_beats,
         "age": m.age,
         "heart_rate_bpm": m.heart_rate,
         **{f"{name}_ms": m.intervals[name] for name in INTERVALS},

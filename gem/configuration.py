@@ -36,8 +36,9 @@ class GemConfig(PreTrainedConfig):
         class_dropout: dropout rate in front of the classification head.
         class_votes: weight of ``"ecg"``, ``"vision"`` and ``"measured"`` in the classification head where several are
             given; equal weights when None.
-        measured: ``{"names", "hidden", "members"}``: which measured values (``gem.measured.NAMES``) the classification
-            head takes, in their order, and the sizes of its networks; None for a head without them.
+        measured: ``{"names", "trees", "leaves"}``: which measured values (``gem.measured.NAMES``) the classification
+            head takes, in their order, the number of its trees for each label, and the leaves of a tree; None for a
+            head without them.
         modality_dropout: probability, in training, that a sample with both inputs loses one of them.
         signal: the ECG encoder's signal contract as a dict; taken from the encoder when None.
         picture: ``{"mode", "size", "mean", "std", "grid_pinpoints", "background"}``; taken from the encoder when None.
@@ -220,15 +221,15 @@ def check_measured(measured: dict[str, Any]) -> None:
     """Check the names and sizes of a head on measured values.
 
     Args:
-        measured: ``{"names", "hidden", "members"}``.
+        measured: ``{"names", "trees", "leaves"}``.
 
     Raises:
-        GemConfigError: an unknown setting, names that ``check_names`` refuses, or a size below 1.
+        GemConfigError: an unknown setting, names that ``check_names`` refuses, or a size out of range.
     """
     check_arguments(_measured, measured, "measured")
     check_names(measured.get("names", ()))
-    if min(measured.get("hidden", 1), measured.get("members", 1)) < 1:
-        raise GemConfigError("measured: hidden and members are at least 1")
+    if not (1 <= measured.get("trees", 1) <= 10_000 and 2 <= measured.get("leaves", 2) <= 1_000):
+        raise GemConfigError("measured: trees is at least 1, leaves at least 2")
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -249,7 +250,7 @@ def check_names(names: Sequence[str]) -> None:
         raise GemConfigError("measured: no names, or one of them twice", remedy="name each value once")
 
 
-def _measured(names: Sequence[str] = (), hidden: int = 128, members: int = 4) -> None:
+def _measured(names: Sequence[str] = (), trees: int = 200, leaves: int = 8) -> None:
     """The settings of ``measured`` and their types."""
 
 

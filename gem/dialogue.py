@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import grounding
-from grounding import EcgError, Measurement
+from grounding import EcgError, Evidence, Measurement
 from grounding._version import __version__
 from grounding.questions import plan, read_question
 
@@ -20,10 +19,10 @@ from .asking import EncoderView, ask, put_together
 from .endpoint import ChatEndpoint, EndpointError
 from .errors import GemInputError
 from .explanation import Statement
-from .grounded import given_statements
-from .retrieval import Library, Passage, unsupported_citation
+from .holding import hold, refuses, rests_on_something
+from .retrieval import Library
 from .subjects import read_subject
-from .tools import ToolCall, Tools, descriptions
+from .tools import QUANTITIES, ToolCall, Tools, descriptions
 
 MAX_REQUESTS = 8  # of one answer
 MAX_CALLS_AT_ONCE = 8
@@ -33,14 +32,7 @@ SYSTEM_PROMPT = (
     "look_up ends with its address in square brackets, e.g. [kb:sinus_rhythm]. Answer in short plain sentences, "
     "without lists or advice. If the tools can't tell, say so."
 )
-_NUMBER = re.compile(
-    r"((?<![\w.])[-\u2212]?\d+(?:[.,]\d+)?|[\u00bc-\u00be\u2150-\u215f])"
-    r"(?:\s?(%|percent|ms|msec|milliseconds|s|sec|seconds|mV|mm|bpm|/min|°|deg|degrees)(?![A-Za-z]))?"
-)
-_UNITS = {"percent": "%", "msec": "ms", "milliseconds": "ms", "sec": "s", "seconds": "s", "/min": "bpm"}
-_UNITS |= {"°": "deg", "degrees": "deg"}
-_NAMES = re.compile(r"\bV[1-9]R?\b|\b\d+[- ]lead\b|\[[^\[\]]*\]|\b(?:ptbxl_)\d+\b", re.I)
-_ADDRESS = re.compile(r"\[[^\[\]\n]*\]")
+Told = tuple[str, tuple[Evidence, ...]]  # a sentence and what it rests on
 _COMPARES = re.compile(
     r"\b(?:compar\w*|previous|earlier|before|prior|last (?:ecg|time)|chang\w+|differ\w*|since|vorher\w*|früher\w*|"
     r"vergl\w+|vor(?:ekg|befund)\w*|verändert\w*)\b",
@@ -136,21 +128,29 @@ class Chat:
 
     def _own_answer(self, text: str) -> Answer:
         """gem-nano's answer; comparisons and definitions are what a tool gives, written down by code."""
-        self._checked(text)
-        if self.tools.earlier and _COMPARES.search(text):
+        told = self._told_by_tool(text)
+        return ask(self.record, text, self.model, self.measurement, self._history()) if told is None else told
+
+    def _told_by_tool(self, text: str) -> Answer | None:
+        """What a comparison or a definition gives; None for other questions."""
+        asked = self._checked(text)
+        if self._is_comparison(text):
             call = self.tools.call("compare", {})
-            return self._of_tool(text, "comparison", call, _compared(call))
+            named = {"qtc_fridericia" if name == "qtc" else name for link in asked.links for name in link.names}
+            return self._of_tool(text, "comparison", call, _compared(call, named & set(QUANTITIES)))
         if _DEFINES.search(text):
             call = self.tools.call("look_up", {"query": text})
             if call.passages:
                 best = call.passages[0]
-                return self._of_tool(text, "definition", call, [f"{best.text.rstrip('.')} [{best.address}]."])
-        return ask(self.record, text, self.model, self.measurement, self._history())
+                return self._of_tool(text, "definition", call, [(f"{best.text.rstrip('.')} [{best.address}].", ())])
+        return None
 
-    def _of_tool(self, text: str, kind: str, call: ToolCall, sentences: Sequence[str]) -> Answer:
+    def _is_comparison(self, text: str) -> bool:
+        return bool(self.tools.earlier) and _COMPARES.search(text) is not None
+
+    def _of_tool(self, text: str, kind: str, call: ToolCall, sentences: Sequence[Told]) -> Answer:
         statements, at = [], 0
-        for number, sentence in enumerate(sentences):
-            evidence = tuple(dict.fromkeys(call.evidence)) if not number else ()
+        for sentence, evidence in sentences:
             whole = ((0, len(sentence)),)  # code wrote all of it
             statements.append(Statement(sentence, at, at + len(sentence), evidence, (), "note", (), whole))
             at += len(sentence) + 1
@@ -163,19 +163,23 @@ class Chat:
             raise GemInputError(error.what, where="question", remedy=error.remedy) from None
 
     def _rule_answer(self, text: str, faults: Sequence[str], model: str) -> Answer:
+        told = self._told_by_tool(text)
+        if told is not None:
+            return replace(told, faults=tuple(faults), model=model)
         made = plan(self._checked(text), self.measurement)
         answer = put_together(text, made, self.measurement, EncoderView({}), None, model)
         return replace(answer, source="rule", faults=(*faults, *answer.faults))
 
     def _endpoint_answer(self, text: str, endpoint: ChatEndpoint) -> Answer:
-        self._checked(text)
+        asked = self._checked(text)
+        outside = "" if self._is_comparison(text) else asked.topic
         messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM_PROMPT}]
         for question, said in self._history():
             messages += [{"role": "user", "content": question}, {"role": "assistant", "content": said or "-"}]
         messages.append({"role": "user", "content": text})
         talk = _Talk(endpoint, self.tools, messages)
         said = talk.answer()
-        kept, withheld = self._held(said, text, talk.calls)
+        kept, withheld = self._held(said, talk.calls, outside)
         if withheld and not talk.faults:  # once more, with what is wrong
             problems = "\n".join(f"- {sentence}: {why}" for sentence, why in withheld)
             talk.messages += [
@@ -183,19 +187,26 @@ class Chat:
                 {"role": "user", "content": f"These sentences don't hold:\n{problems}\nAnswer again, without them."},
             ]
             again = talk.answer()
-            kept_again, withheld_again = self._held(again, text, talk.calls)
+            kept_again, withheld_again = self._held(again, talk.calls, outside)
             if kept_again and len(withheld_again) < len(withheld):
                 kept, withheld = kept_again, [*withheld, *withheld_again]
         calls, left_out = tuple(talk.calls), tuple(withheld)
-        if not kept:
-            faults = [*talk.faults] or ["nothing that it said holds"]
+        grounded = any(rests_on_something(one, calls) for one in kept)
+        rule = None
+        if not grounded:
+            faults = [*talk.faults] or ["nothing that it said " + ("can be checked" if kept else "holds")]
             rule = self._rule_answer(text, faults, endpoint.model)
-            return replace(rule, calls=calls, withheld=left_out)
+        if rule is not None and not (rule.declined and any(refuses(one) for one in kept)):
+            left_out += tuple((one.text, "nothing of it can be checked") for one in kept)
+            return replace(rule, calls=(*calls, *rule.calls), withheld=left_out)
+        declines = bool(outside) and not grounded
         return Answer(
             self.record_id,
             text,
             "conversation",
             tuple(kept),
+            declines,
+            outside if declines else None,
             faults=tuple(talk.faults),
             model=endpoint.model,
             calls=calls,
@@ -203,107 +214,37 @@ class Chat:
         )
 
     def _held(
-        self, said: str, question: str, calls: Sequence[ToolCall]
+        self, said: str, calls: Sequence[ToolCall], outside: str
     ) -> tuple[list[Statement], list[tuple[str, str]]]:
         """The sentences that hold, and the others with the reason."""
-        before = [call for turn in self.turns for call in turn.calls]
-        every = [*before, *calls]
-        passages = {one.address: one for call in every for one in call.passages}
-        told = {number for call in every for number in _numbers_of(call)}
-        kept: list[Statement] = []
-        withheld: list[tuple[str, str]] = []
-        at = 0
-        # an address is no statement about the recording
-        read_as = _ADDRESS.sub(lambda found: " " * len(found[0]), said)
-        for one in given_statements(said, grounding.check(read_as, self.measurement)):
-            why = _reason_against(one, told, passages)
-            if why is not None:
-                withheld.append((one.text, why))
-                continue
-            values = {value for value, _ in _numbers_in(one.text)}
-            from_tools = [
-                part for call in calls if values & {value for value, _ in _numbers_of(call)} for part in call.evidence
-            ]
-            evidence = tuple(dict.fromkeys([*one.evidence, *from_tools]))
-            claims = tuple(claim.shifted(at - one.start) for claim in one.claims)
-            kept.append(replace(one, start=at, end=at + len(one.text), evidence=evidence, claims=claims))
-            at += len(one.text) + 1
-        return kept, withheld
+        every = [*(call for turn in self.turns for call in turn.calls), *calls]
+        return hold(said, self.measurement, self.tools.earlier, calls, every, outside)
 
 
-def _reason_against(statement: Statement, told: set[tuple[str, str]], passages: Mapping[str, Passage]) -> str | None:
-    """Why a sentence is not kept; None for one that is."""
-    for claim in statement.claims:
-        if claim.verdict == "contradicted":
-            return f"{claim.text!r} is contradicted: {claim.reason}"
-    why = unsupported_citation(statement.text, dict(passages))
-    if why is not None:
-        return why
-    rest = statement.text
-    for claim in statement.claims:
-        if claim.verdict == "supported":
-            start, end = claim.start - statement.start, claim.end - statement.start
-            rest = rest[:start] + " " * (end - start) + rest[end:]
-    unknown = _unknown(_numbers_in(rest), told)
-    return f"no evidence for {', '.join(unknown)}" if unknown else None
-
-
-def _numbers_in(text: str) -> set[tuple[str, str]]:
-    """The numbers of a text, without signs and trailing zeros, with their units; names of leads are no numbers."""
-    found = set()
-    for number, unit in _NUMBER.findall(_NAMES.sub(" ", text)):
-        value = unicodedata.numeric(number) if len(number) == 1 else float(number.replace(",", ".").lstrip("-\u2212"))
-        found.add((f"{value:g}", _UNITS.get(unit.lower(), unit.lower())))
-    return found
-
-
-def _unknown(numbers: set[tuple[str, str]], told: set[tuple[str, str]]) -> list[str]:
-    """The numbers for which there is no evidence; one without a unit may be any that was told."""
-    values = {value for value, _ in told}
-    return sorted(
-        f"{value} {unit}".strip()
-        for value, unit in numbers
-        if (unit and (value, unit) not in told) or (not unit and value not in values)
-    )
-
-
-def _numbers_of(call: ToolCall) -> set[tuple[str, str]]:
-    """The numbers that a tool gave, with their units; the places in ``where`` are for reading only."""
-    found: set[tuple[str, str]] = set()
-    waiting: list[tuple[Any, str]] = [] if call.failed else [(dict(call.result), "")]
-    while waiting:
-        one, unit = waiting.pop()
-        if isinstance(one, dict):
-            of_row = one["now"].get("unit") if isinstance(one.get("now"), dict) else one.get("unit")
-            kept = {key: value for key, value in one.items() if key not in ("where", "score", "address")}
-            waiting += [(value, "s" if key == "seconds" else of_row or unit) for key, value in kept.items()]
-        elif isinstance(one, list):
-            waiting += [(value, unit) for value in one]
-        elif isinstance(one, int | float) and not isinstance(one, bool):
-            found.add((f"{abs(one):g}", _UNITS.get(unit.lower(), unit.lower())))
-        elif isinstance(one, str):
-            found |= _numbers_in(one)
-    return found
-
-
-def _compared(call: ToolCall) -> list[str]:
-    """What ``compare`` found, in sentences."""
+def _compared(call: ToolCall, named: Set[str]) -> list[Told]:
+    """What ``compare`` found, in sentences with their evidence; of some quantities alone where these were asked for."""
     result = call.result
-    out = [f"Compared with {result['earlier']}:"]
+    out: list[Told] = [(f"Compared with {result['earlier']}:", ())]
     for row in result["values"]:
+        if named and row["quantity"] not in named:
+            continue
         now, then = row["now"], row["then"]
         name = {"heart_rate": "heart rate", "axis": "QRS axis"}.get(row["quantity"], _title(row["quantity"]))
         if "change" in row:
             sign = "+" if row["change"] > 0 else ""
-            out.append(
+            sentence = (
                 f"{name} {round(now['value'])} {now['unit']} now, {round(then['value'])} {then['unit']} then "
                 f"({sign}{row['change']})."
             )
+            out.append((sentence, tuple(part for part in call.evidence if part.quantity == row["quantity"])))
         else:
             which = "now" if now["value"] is None else "then"
-            out.append(f"{name} could not be measured {which}.")
-    out.append(f"New findings: {', '.join(result['new']) or 'none'}.")
-    out.append(f"No longer there: {', '.join(result['gone']) or 'none'}.")
+            out.append((f"{name} could not be measured {which}.", ()))
+    if not named:
+        values = {row["quantity"] for row in result["values"]}
+        of_findings = tuple(dict.fromkeys(part for part in call.evidence if part.quantity not in values))
+        out.append((f"New findings: {', '.join(result['new']) or 'none'}.", of_findings if result["new"] else ()))
+        out.append((f"No longer there: {', '.join(result['gone']) or 'none'}.", of_findings if result["gone"] else ()))
     return out
 
 

@@ -234,7 +234,7 @@ def _explanations(
 
     assessments = [assess(measurement) for measurement in measurements]
     silences = [reason_for_silence(model, measurement) for measurement in measurements]
-    with_beats = [row for row, measurement in enumerate(measurements) if len(measurement.beats)]
+    with_beats = [row for row, measurement in enumerate(measurements) if measurement.n_beats]
     with one_thread(model):
         encoded = None
         if with_beats:
@@ -330,10 +330,10 @@ def reason_for_silence(model: Any, measurement: Measurement) -> str | None:
     contract = getattr(model.processor, "contract", None)
     if contract is None or not getattr(model.config, "class_names", None):
         return None
-    if not len(measurement.beats):
+    if not measurement.n_beats:
         return measurement.reasons.get("heart_rate", "nothing could be measured").rstrip(".")
-    table = measurement.quality
-    usable = set(table.loc[table["usable"].astype(bool), "lead"]) & set(contract.leads)
+    judged = zip(measurement.column("quality", "lead"), measurement.column("quality", "usable"), strict=True)
+    usable = {lead for lead, good in judged if good} & set(contract.leads)
     if len(usable) < MIN_LEADS_FRACTION * len(contract.leads):
         return f"they were trained on {len(contract.leads)} leads, of which {len(usable)} can be used here"
     window_s = contract.n_samples / contract.fs_hz

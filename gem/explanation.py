@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -298,7 +298,7 @@ def statement_dict(statement: Statement) -> dict[str, Any]:
         statement: of an explanation or answer.
     """
     return {
-        **asdict(statement),
+        **vars(statement),
         "tags": list(statement.tags),
         "verdict": statement.verdict,
         "inserted": [list(span) for span in statement.inserted],

@@ -11,6 +11,7 @@ EXTRAS = {
     "defusedxml": "formats",
     "typst": "report",
     "jsonargparse": "train",
+    "lightgbm": "train",
     "matplotlib": "train",
     "onnx": "train",
     "rich": "train",

@@ -105,7 +105,7 @@ def measured_values(measurement: Measurement, names: Sequence[str] = NAMES) -> N
         >>> [round(float(value)) for value in measured_values(measurement, ["heart_rate_bpm", "qrs_ms", "V1 s_ms"])]
         [72, 145, 26]
     """
-    if not len(measurement.beats):
+    if not measurement.n_beats:
         return np.full(len(names), math.nan, np.float32)
     values = _global_values(measurement)
     leads = _lead_values(measurement)

@@ -271,7 +271,7 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
             texts = [text.replace(f"{place}\n", "") for text in texts]
         if not tokenize:
             return texts if several else texts[0]
-        ids = self._padded([self._ids(text) for text in texts])
+        ids = self.padded([self._ids(text) for text in texts])
         pairs = [pair for row in shown for pair in row]
         if not return_dict:
             return ids["input_ids"]
@@ -348,9 +348,17 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
         Returns:
             ``input_ids`` and ``attention_mask`` (B, L), padded on the left.
         """
-        return self._padded([self.encode_prompt(text) for text in texts])
+        return self.padded([self.encode_prompt(text) for text in texts])
 
-    def _padded(self, rows: Sequence[list[int]]) -> dict[str, Tensor]:
+    def padded(self, rows: Sequence[list[int]]) -> dict[str, Tensor]:
+        """Rows of token ids as one batch.
+
+        Args:
+            rows: token ids of each text.
+
+        Returns:
+            ``input_ids`` and ``attention_mask`` (B, L), padded on the left.
+        """
         longest, pad = max(map(len, rows)), self.tokenizer.pad_token_id or 0
         return {
             "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class Library:
         return index
 
     def search(self, query: str, count: int = 3) -> list[Passage]:
-        """The passages that fit a query best; none without a common word.
+        """The passages that fit a query best, those that it names first; none without a common word.
 
         Args:
             query: words.
@@ -106,8 +106,28 @@ class Library:
         if not words[0]:
             return []
         found, scores = self._index.retrieve(words, k=min(count, len(self)), show_progress=False)
-        best = zip(found[0].tolist(), scores[0].tolist(), strict=True)
-        return [Passage(self.passages[at].address, self.passages[at].text, score) for at, score in best if score > 0]
+        best = [
+            Passage(self.passages[at].address, self.passages[at].text, score)
+            for at, score in zip(found[0].tolist(), scores[0].tolist(), strict=True)
+            if score > 0
+        ]
+        # what the query names by its whole name goes before what only speaks of it
+        top = max((one.score for one in best), default=0.0)
+        named = [replace(self._by_address[f"kb:{name}"], score=top) for name in _named(" ".join(words[0]))]
+        rest = [one for one in best if one.address not in {first.address for first in named}]
+        return [*named, *rest][:count]
+
+
+def _named(query: str) -> list[str]:
+    """The entries of the knowledge base that are named in a query; none whose name is part of a longer one there."""
+    found = [
+        (words, name)
+        for name, entry in load_knowledge().items()
+        for words in (" ".join(part) for part in _tokens([entry.label, *entry.terms]))
+        if words and f" {words} " in f" {query} "
+    ]
+    longest = [one for one in found if not any(one[0] != other and f" {one[0]} " in f" {other} " for other, _ in found)]
+    return list(dict.fromkeys(name for _, name in longest))
 
 
 def _tokens(texts: Sequence[str]) -> list[list[str]]:
@@ -187,3 +207,39 @@ def unsupported_citation(sentence: str, passages: dict[str, Passage]) -> str | N
     if not content or len(held) < COVERED_SHARE * len(content):
         return f"{len(content) - len(held)} of its {len(content)} words are not in {', '.join(named)}"
     return None
+
+
+def quoted_spans(text: str, passages: Mapping[str, Passage]) -> list[tuple[int, int]]:
+    """Where a text gives a passage word for word before it cites it: a definition, or words in quotation marks.
+
+    A definition is the passage's own beginning: its name, a colon, and the words after it.
+
+    Args:
+        text: with addresses in square brackets.
+        passages: address -> passage, of what was looked up.
+
+    Returns:
+        (start, end) of each, in order.
+
+    Example:
+        >>> passage = Passage("kb:x", "long PR: PR interval above 200 ms. Source: a book.")
+        >>> quoted_spans("PR is 160 ms. Long PR: PR interval above 200 ms [kb:x].", {"kb:x": passage})
+        [(14, 47)]
+    """
+    spans, last = [], 0
+    for found in _CITATION.finditer(text):
+        known = [passages[name.strip()].text for name in found[1].split(";") if name.strip() in passages]
+        before = text[last : found.start()].rstrip()
+        for passage in known:
+            name, colon, _ = passage.partition(":")
+            start = before.lower().rfind(f"{name.lower()}:") if colon else -1
+            words = before[start:].strip(" .")
+            if start >= 0 and len(words) > len(name) + 1 and passage.lower().startswith(words.lower()):
+                spans.append((last + start, last + len(before)))
+            spans += [
+                (last + quotation.start(), last + quotation.end())
+                for quotation in _QUOTATION.finditer(before)
+                if " ".join(quotation[1].lower().split()).strip(" .,;:") in passage.lower()
+            ]
+        last = found.end()
+    return sorted(set(spans))

@@ -12,11 +12,15 @@ from typing import Any
 from grounding import EcgError, Evidence, Finding, Measurement
 from grounding.criteria import assess, load_knowledge
 from grounding.criteria.assessment import Assessment
+from grounding.questions import read_question
+from grounding.record import STANDARD_LEADS
+from grounding.statements.amplitudes import measured_amplitude
 
 from .errors import GemInputError
 from .retrieval import Library, Passage
 
 QUANTITIES = ("heart_rate", "rr", "p", "pr", "qrs", "qt", "qtc_fridericia", "qtc_bazett", "axis")
+WAVES = ("p", "q", "r", "s", "t", "st")
 MAX_EVIDENCE = 6
 
 
@@ -111,23 +115,19 @@ class Tools:
         """A measured value.
 
         Args:
-            quantity: one of ``QUANTITIES``, or with a lead ``p``, ``q``, ``r``, ``s``, ``t`` (amplitudes) or ``st``.
+            quantity: one of ``QUANTITIES``, or with a lead ``p``, ``q``, ``r``, ``s``, ``t`` (amplitudes) or ``st``;
+                by these names or in words ("QRS axis", "R wave in V5").
             lead: of an amplitude.
         """
-        name = quantity.strip().lower().replace(" ", "_").removesuffix("_interval").removesuffix("_duration")
-        name = {"qtc": "qtc_fridericia", "rate": "heart_rate"}.get(name, name)
-        if lead:
-            wave = name.removesuffix("_amplitude").removesuffix("_wave").removesuffix("_mv")
-            if wave not in ("p", "q", "r", "s", "t", "st"):
-                raise GemInputError(f"no amplitude is called {quantity!r}; there are p, q, r, s, t and st")
-            if lead not in self.measurement.leads:
-                raise GemInputError(f"lead {lead!r} was not recorded; there are {', '.join(self.measurement.leads)}")
-            proof = self._assessment.quantities.evidence(lead, "st60_mv" if wave == "st" else f"{wave}_mv")
-        elif name in QUANTITIES:
-            proof = self.measurement.evidence(name)
+        name, where = _quantity_of(quantity, lead)
+        if where:
+            if where not in self.measurement.leads:
+                raise GemInputError(f"lead {where!r} was not recorded; there are {', '.join(self.measurement.leads)}")
+            proof = measured_amplitude(self._assessment.quantities, name, where)[1][0]
         else:
-            raise GemInputError(f"no quantity is called {quantity!r}; there are {', '.join(QUANTITIES)}")
-        return ToolCall("measure", {"quantity": quantity, **({"lead": lead} if lead else {})}, _value(proof), (proof,))
+            proof = self.measurement.evidence(name)
+        arguments = {"quantity": quantity, **({"lead": lead} if lead else {})}
+        return ToolCall("measure", arguments, _value(proof), (proof,))
 
     def find(self, finding: str = "") -> ToolCall:
         """Whether a finding is there; without a name, all that are.
@@ -235,6 +235,34 @@ class Tools:
         if not found:
             raise GemInputError(f"no finding is called {finding!r}; find without a name lists those that are present")
         return found
+
+
+def _quantity_of(words: str, lead: str) -> tuple[str, str]:
+    """A quantity and no lead, or a wave and its lead."""
+    name = words.strip().lower().replace(" ", "_").removesuffix("_interval").removesuffix("_duration")
+    at = lead.strip().lower().removeprefix("lead").strip()
+    at = next((one for one in STANDARD_LEADS if one.lower() == at), lead.strip())
+    wave = name.removesuffix("_mv").removesuffix("_amplitude").removesuffix("_wave")
+    wave = "st" if wave in ("st_elevation", "st_depression", "st_level", "st_segment") else wave
+    if at and wave in WAVES:
+        return wave, at
+    if not at and name in QUANTITIES:
+        return name, ""
+    for link in read_question(words).links if words.strip() else ():
+        names = ["qtc_fridericia" if one == "qtc" else one for one in link.names]
+        known = [one for one in names if one in (QUANTITIES if link.kind == "quantity" else WAVES)]
+        if link.kind == "quantity" and known and not at:
+            return known[0], ""
+        where = at or (link.leads[0] if len(link.leads) == 1 else "")
+        if link.kind == "amplitude" and known and where:
+            return known[0], where
+    if at and name in QUANTITIES:
+        raise GemInputError(f"{words!r} is measured over all leads; leave out lead")
+    if at:
+        raise GemInputError(f"no amplitude is called {words!r}; there are {', '.join(WAVES)}")
+    raise GemInputError(
+        f"no quantity is called {words!r}; there are {', '.join(QUANTITIES)}; with a lead {', '.join(WAVES)}"
+    )
 
 
 def _value(proof: Evidence) -> dict[str, Any]:

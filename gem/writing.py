@@ -177,15 +177,10 @@ def write_answers(model: Any, prompts: Sequence[str]) -> list[str]:
     import torch
 
     processor = model.processor
-    rows, pad = [processor.encode_text(text) for text in prompts], processor.tokenizer.pad_token_id or 0
-    longest = max(map(len, rows))
-    inputs = {
-        "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
-        "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
-    }
+    inputs = processor.padded([processor.encode_text(text) for text in prompts])
     with torch.inference_mode():
         ids = model.generate(**_to_device(model, inputs), max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
-    return [str(processor.decode(row[longest:])).strip() for row in ids]
+    return [str(processor.decode(row[inputs["input_ids"].shape[1] :])).strip() for row in ids]
 
 
 def _prepared(

@@ -97,11 +97,10 @@ class _WithEvidence:
 
         Args:
             evidence: collects it.
-            others: the other attributes.
+            others: the other attributes; those that have a default may be left out.
         """
-        made = cls(**others)
-        del made.__dict__["evidence"]
-        made.__dict__["_collect"] = evidence
+        made = object.__new__(cls)  # a frozen dataclass sets its attributes one by one, which takes four times as long
+        made.__dict__.update(others, _collect=evidence)
         return made
 
     def __getattr__(self, name: str) -> Any:

@@ -322,6 +322,19 @@ def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:
     return (slice(row, min(n_leads, row + group)) for row in range(0, n_leads, group))
 
 
+def finite_rows(signal: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which leads have no missing sample.
+
+    Args:
+        signal: (leads, samples), NaN or infinite where missing.
+
+    Returns:
+        (leads,).
+    """
+    parts = [np.isfinite(signal[rows]).all(axis=1) for rows in lead_groups(*signal.shape)]
+    return np.concatenate(parts) if parts else np.empty(0, bool)
+
+
 def fill_missing(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Interpolate missing samples linearly.
 
@@ -332,12 +345,13 @@ def fill_missing(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]
         A copy without gaps; a lead without a finite sample is zero.
     """
     out = np.array(signal)
-    position = np.arange(out.shape[-1])
-    for row in out:
+    for index in np.flatnonzero(~finite_rows(out)):
+        row = out[index]
         bad = ~np.isfinite(row)
         if bad.all():
             row[:] = 0.0
-        elif bad.any():
+        else:
+            position = np.arange(len(row))
             row[bad] = np.interp(position[bad], position[~bad], row[~bad])
     return out
 
@@ -376,7 +390,7 @@ def _checked_signal(signal: Any, leads: tuple[str, ...], where: str) -> NDArray[
             where=where,
             remedy="give every row a name of its own, such as ECG and ECG 2",
         )
-    if any(np.isinf(row).any() for row in array):  # row by row, to avoid a mask of the size of the record
+    if not finite_rows(array).all() and np.isinf(array).any():
         array = np.where(np.isinf(array), np.float32(np.nan), array)
     return array
 

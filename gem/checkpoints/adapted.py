@@ -51,6 +51,12 @@ class Decoder:
     sha256: str
     repository: str
 
+    def packaged(self) -> Path | None:
+        """The file in the installed package; None where that isn't installed."""
+        spec = importlib.util.find_spec(self.package)
+        places = [Path(place) / self.file for place in (spec.submodule_search_locations or ())] if spec else []
+        return next((place for place in places if place.is_file()), None)
+
 
 DECODERS = {
     "smollm2-135m-instruct": Decoder(
@@ -77,13 +83,11 @@ def read_decoder(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     known = DECODERS.get(name)
     if known is None:
         return _from_folder(Path(name), name)
-    spec = importlib.util.find_spec(known.package)
-    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        file = Path(place) / known.file
-        if file.is_file():
-            if hashlib.sha256(file.read_bytes()).hexdigest() != known.sha256:
-                raise GemCheckpointError("the file is not the one that the model was trained with", where=str(file))
-            return read_gguf(file)
+    file = known.packaged()
+    if file is not None:
+        if hashlib.sha256(file.read_bytes()).hexdigest() != known.sha256:
+            raise GemCheckpointError("the file is not the one that the model was trained with", where=str(file))
+        return read_gguf(file)
     folder = local_folder(known.repository)
     if folder.is_dir():
         return _from_folder(folder, name)

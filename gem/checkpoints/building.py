@@ -22,6 +22,7 @@ from .report import LoadReport, account
 SPARE_TENSORS = 1000
 PROGRESS_BAR_BYTES = 1 << 30  # reading more weights than this shows a progress bar
 MAX_BUFFER_BYTES = 256 << 20  # of buffers that a model computes and no file holds
+UNREADABLE = "the weights can't be read into the model"
 CONTRADICTION = "the config and the weights contradict each other"
 
 
@@ -108,11 +109,8 @@ def build_from_tensors(
     report = compare_keys(folder, family, config, shapes)
     if not report.complete:
         raise GemCheckpointError(f"the parts don't fit each other: {report}", where=str(folder))
-    with model_building_lock, as_checkpoint_error(folder, "the weights can't be read into the model"):
-        with _progress_bar(shown=False):
-            model = family.from_pretrained(None, config=config, state_dict=dict(tensors), dtype=dtype)
-        model.config.name_or_path = model.name_or_path = str(folder)
-        return model
+    with model_building_lock, as_checkpoint_error(folder, UNREADABLE):
+        return _filled(folder, family, config, dict(tensors), dtype)
 
 
 def build_model(
@@ -138,14 +136,19 @@ def build_model(
     Raises:
         GemCheckpointError: the files can't be read into the model.
     """
-    with model_building_lock, as_checkpoint_error(folder, "the weights can't be read into the model"):
+    with model_building_lock, as_checkpoint_error(folder, UNREADABLE):
         tensors = read_tensors(folder, rename, ignored, dtype) | dict(more or {})
-        size = sum(tensor.nbytes for tensor in tensors.values())
-        with _progress_bar(shown=size > PROGRESS_BAR_BYTES and sys.stderr.isatty()):
-            # given a path, transformers would also read the folder's other files, such as adapters and code
-            model = family.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype or main_dtype(tensors))
-        model.config.name_or_path = model.name_or_path = str(folder)
-        return model
+        return _filled(folder, family, config, tensors, dtype or main_dtype(tensors))
+
+
+def _filled(folder: Path, family: Any, config: Any, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Any:
+    """A model with these weights."""
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    with _progress_bar(shown=size > PROGRESS_BAR_BYTES and sys.stderr.isatty()):
+        # given a path, transformers would also read the folder's other files, such as adapters and code
+        model = family.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
+    model.config.name_or_path = model.name_or_path = str(folder)
+    return model
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from ..processing import FILE, GemProcessor
 from ..snapshots import find_folder
 from ..tokenizer import load_tokenizer
 from ..untrusted import as_checkpoint_error, read_json
+from .adapted import MODEL_TYPE
 
 
 def load(name_or_path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
@@ -40,7 +41,7 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, dty
         if not isinstance(config.get("model_type") or "", str):
             raise GemCheckpointError("model_type is not a name", where=str(folder / "config.json"))
     with model_building_lock:
-        if config.get("model_type") == "gem_adapted":
+        if config.get("model_type") == MODEL_TYPE:
             return _load_adapted(folder, config, dtype).to(device or "cpu").eval()
         if config.get("model_type") in ("gem", "gem_ecg_coca"):
             return _load_our_layout(folder, config, dtype).to(device or "cpu").eval()

@@ -359,7 +359,7 @@ def _measure(args: argparse.Namespace) -> int:
 
     print_lines(
         f"{measurement.record_id}: {len(measurement.leads)} leads, {measurement.duration_s:g} s "
-        f"at {measurement.fs:g} Hz, {len(measurement.beats)} beats"
+        f"at {measurement.fs:g} Hz, {measurement.n_beats} beats"
     )
     for quantity, name in VALUES.items():
         evidence = _evidence(measurement, quantity)

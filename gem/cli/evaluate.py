@@ -87,16 +87,20 @@ def run(args: argparse.Namespace) -> int:
         return _action(args)
     if args.benchmark in item_benchmarks:
         return _items(args)
-    if args.records is None:
+    benchmark = None if args.benchmark == "reasoning" else benchmarks[args.benchmark]
+    if args.records is None and (benchmark is None or benchmark.bundled is None):
         raise GemInputError(f"{args.benchmark} needs recordings", remedy="give their folder with --records")
-    if args.benchmark == "reasoning":
+    if benchmark is None:
         return _reasoning(args)
     from ..checkpoints import load
 
     folds = sorted(set(args.folds or [8]))
-    samples, skipped = usable(args.records, folds, args.limit)
-    model = load(args.model)
-    benchmark = benchmarks[args.benchmark]
+    skipped: dict[str, str] = {}
+    if args.records is None and benchmark.bundled is not None:
+        samples, folds = list(benchmark.bundled())[: args.limit], []
+    else:
+        samples, skipped = usable(args.records, folds, args.limit)
+    model = (benchmark.load or load)(args.model)
     try:
         figures = benchmark.run(model, samples)
     except EcgError:

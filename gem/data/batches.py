@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -159,3 +160,39 @@ class ResumableData(lightning.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the position for the next training loader."""
         self.resume_at = state_dict
+
+
+class FoldData(ResumableData):
+    """Records of some folds; a subclass sets ``train`` and ``val`` in ``setup``, data sets whose index is a list.
+
+    Args:
+        root: a folder with PTB-XL, see ``gem.data.ptbxl.load_ptbxl``.
+        train_folds: for training; a patient is in one fold only.
+        val_folds: for validation.
+        cache: folder for the prepared records, which may be deleted at any time.
+        batch_size: records of a batch.
+        limit: use only the first ``limit`` training records.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train_folds: Sequence[int],
+        val_folds: Sequence[int],
+        cache: str,
+        batch_size: int,
+        limit: int | None,
+    ) -> None:
+        super().__init__()
+        self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
+        self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
+        self.train: Any = None
+        self.val: Any = None
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
+        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
+
+    def val_dataloader(self) -> ResumableLoader:
+        """Batches ordered by record number."""
+        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from .. import measured as measuring
 from ..encoders import SignalContract
 from ..errors import GemInputError
-from .batches import GlobalBatches, ResumableData, ResumableLoader
+from .batches import FoldData
 from .corpus import labels_of
 from .measured import NAMES, measured, standardize
 from .ptbxl import load_ptbxl
@@ -26,7 +24,7 @@ from .samples import Sample
 log = logging.getLogger(__name__)
 
 
-class PtbxlData(ResumableData):
+class PtbxlData(FoldData):
     """Records of some folds, as ``{"ecg", "pixel_values", "classes", "index"}`` batches.
 
     Args:
@@ -37,8 +35,6 @@ class PtbxlData(ResumableData):
         picture: whether pictures are prepared.
         measured: whether batches hold the measurements of each training record, as ``"measured"``, see
             ``gem.data.measured``.
-        measured_values: whether batches hold what a measured head takes, as ``"measured_values"``, NaN where something
-            was not measured, see ``gem.measured``.
         cache: folder for the prepared records, which may be deleted at any time.
         batch_size: records of a batch.
         limit: use only the first ``limit`` training records, for example to let a model overfit.
@@ -52,18 +48,12 @@ class PtbxlData(ResumableData):
         signal: bool = True,
         picture: bool = False,
         measured: bool = False,
-        measured_values: bool = False,
         cache: str = "cache",
         batch_size: int = 32,
         limit: int | None = None,
     ) -> None:
-        super().__init__()
-        self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
-        self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
+        super().__init__(root, train_folds, val_folds, cache, batch_size, limit)
         self.signal, self.picture, self.measured = signal, picture, measured
-        self.measured_values = measured_values
-        self.train: Records | None = None
-        self.val: Records | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the records, or read them from the cache.
@@ -77,27 +67,16 @@ class PtbxlData(ResumableData):
         train, val = load_ptbxl(self.root, self.train_folds)[: self.limit], load_ptbxl(self.root, self.val_folds)
         unit = "mV" if sees_millivolts(model) else "zscore"
         classes = model.config.class_names
-        self.train, self.val = (Records(self._arrays(part, model), part, classes) for part in (train, val))
+        inputs = self._arrays(train, model)
         if self.measured:
-            targets = standardize(self._cached("measured", train, model, [*NAMES, unit]))
-            self.train.inputs["measured"] = targets
-
-    def train_dataloader(self) -> ResumableLoader:
-        """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
-        assert self.train is not None
-        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
-
-    def val_dataloader(self) -> ResumableLoader:
-        """Batches ordered by record number."""
-        assert self.val is not None
-        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
+            inputs["measured"] = standardize(self._cached("measured", train, model, [*NAMES, unit]))
+        self.train, self.val = Records(inputs, train, classes), Records(self._arrays(val, model), val, classes)
 
     def _arrays(self, samples: Sequence[Sample], model: Any) -> dict[str, NDArray[Any]]:
-        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16; measured values (n, names), float32."""
+        """Signals (n, leads, samples) and pictures (n, 3, H, W), float16."""
         asked = {
             "ecg": (self.signal, model.config.signal),
             "pixel_values": (self.picture, model.config.picture),
-            "measured_values": (self.measured_values, list(measuring.NAMES)),
         }
         return {name: self._cached(name, samples, model, about) for name, (wanted, about) in asked.items() if wanted}
 
@@ -120,8 +99,6 @@ class PtbxlData(ResumableData):
     def _prepare(name: str, sample: Sample, model: Any) -> NDArray[Any]:
         if name == "measured":
             return measured(sample, sees_millivolts(model))
-        if name == "measured_values":
-            return measuring.values_of_record(sample.record)
         if name == "ecg":
             return SignalContract.from_dict(model.config.signal).execute(sample.record)[0].astype(np.float16)
         encoded = model.processor(record=sample.record, measurement=False)
@@ -147,9 +124,7 @@ class Records(Dataset[dict[str, Any]]):
 
     def __init__(self, inputs: dict[str, NDArray[Any]], samples: Sequence[Sample], class_names: Sequence[str]) -> None:
         if not inputs:
-            raise GemInputError(
-                "neither signal nor picture is prepared", remedy="set signal, picture or measured_values in the data"
-            )
+            raise GemInputError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
         self.inputs = inputs
         labels = [labels_of(sample) for sample in samples]
         self.classes = torch.tensor([[float(name in row) for name in class_names] for row in labels])

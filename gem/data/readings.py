@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from grounding import EcgError, measure
 from grounding.criteria import assess
@@ -24,7 +24,7 @@ from grounding.facts import Fact, compose, facts, prompt
 from ..encoders.contract import SignalContract
 from ..encoders.registry import weights_hash
 from ..errors import GemInputError
-from .batches import GlobalBatches, ResumableData, ResumableLoader
+from .batches import FoldData
 from .ptbxl import load_ptbxl
 from .samples import Sample
 
@@ -114,7 +114,7 @@ class Reading:
         return prompt(items), f"{compose(items, seed=pick.randrange(2**31))} {said}".strip()
 
 
-class ReadingData(ResumableData):
+class ReadingData(FoldData):
     """Raw PTB-XL records of some folds, as ``{"tokens", "readings", "index"}`` batches.
 
     The encoders are frozen, so that each record is encoded and measured once.
@@ -137,11 +137,7 @@ class ReadingData(ResumableData):
         batch_size: int = 8,
         limit: int | None = None,
     ) -> None:
-        super().__init__()
-        self.root, self.cache, self.batch_size, self.limit = root, Path(cache), batch_size, limit
-        self.train_folds, self.val_folds = tuple(train_folds), tuple(val_folds)
-        self.train: Readings | None = None
-        self.val: Readings | None = None
+        super().__init__(root, train_folds, val_folds, cache, batch_size, limit)
 
     def setup(self, stage: str | None = None) -> None:
         """Encode and measure the records, or read them from the cache.
@@ -155,16 +151,6 @@ class ReadingData(ResumableData):
         parts = (load_ptbxl(self.root, folds, ("raw",)) for folds in (self.train_folds, self.val_folds))
         train, val = parts
         self.train, self.val = (read_all(part, model, self.cache) for part in (train[: self.limit], val))
-
-    def train_dataloader(self) -> ResumableLoader:
-        """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
-        assert self.train is not None  # for mypy: after setup
-        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Batches ordered by record number."""
-        assert self.val is not None  # for mypy: after setup
-        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
 
 
 class Readings(Dataset[dict[str, Any]]):
@@ -189,6 +175,45 @@ class Readings(Dataset[dict[str, Any]]):
         return {"tokens": tokens, "readings": [self.readings[place] for place in index], "index": index}
 
 
+def projected(model: Any, tokens: Mapping[str, Any]) -> dict[str, Any]:
+    """Encoder tokens in the decoder's width.
+
+    Args:
+        model: with ``ecg_projector`` and ``vision_projector``.
+        tokens: ``"ecg"`` and ``"vision"`` -> (B, tokens, width).
+
+    Returns:
+        The same keys -> (B, tokens, hidden).
+    """
+    return {
+        name: getattr(model, f"{name}_projector")(value.to(model.device, model.dtype)) for name, value in tokens.items()
+    }
+
+
+def encode_all(samples: Sequence[Sample], model: Any) -> Readings:
+    """Encode and measure records.
+
+    Args:
+        samples: the records; those that can't be read or measured are left out.
+        model: with its processor, ``ecg_encoder`` and ``vision_encoder``.
+
+    Raises:
+        GemInputError: no record can be used.
+    """
+    rows = []
+    for number, sample in enumerate(samples):
+        if number % 100 == 0:
+            log.info("encoding record %d of %d", number, len(samples))
+        try:
+            rows.append(encode_sample(sample, model))
+        except EcgError as error:
+            log.warning("%s is left out: %s", sample.record_id, error)
+    if not rows:
+        raise GemInputError("no record can be used", where=f"{len(samples)} records")
+    tokens = {name: np.stack([arrays[name] for _, arrays in rows]) for name in rows[0][1]}
+    return Readings(tokens, [reading for reading, _ in rows])
+
+
 def read_all(samples: Sequence[Sample], model: Any, cache: Path) -> Readings:
     """Encode and measure records, or read what was kept of them.
 
@@ -204,17 +229,7 @@ def read_all(samples: Sequence[Sample], model: Any, cache: Path) -> Readings:
     about = [[sample.record_id for sample in samples], [weights_hash(part) for part in encoders.values()]]
     path = cache / f"readings-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
-        rows = []
-        for number, sample in enumerate(samples):
-            if number % 100 == 0:
-                log.info("encoding record %d of %d", number, len(samples))
-            try:
-                rows.append(encode_sample(sample, model))
-            except EcgError as error:
-                log.warning("%s is left out: %s", sample.record_id, error)
-        if not rows:
-            raise GemInputError("no record can be used", where=str(cache))
-        write_cache(path, rows)
+        write_cache(path, encode_all(samples, model))
     with np.load(path) as kept:
         texts = json.loads(str(kept["readings"]))
         tokens = {name: kept[name] for name in encoders}
@@ -225,12 +240,12 @@ def read_all(samples: Sequence[Sample], model: Any, cache: Path) -> Readings:
     return Readings(tokens, readings)
 
 
-def write_cache(path: Path, rows: Sequence[tuple[Reading, dict[str, NDArray[Any]]]]) -> None:
+def write_cache(path: Path, data: Readings) -> None:
     """Keep encoded records.
 
     Args:
         path: ending in ``.npz``.
-        rows: each record's reading and encoder tokens.
+        data: the records.
     """
     texts = [
         {
@@ -238,13 +253,12 @@ def write_cache(path: Path, rows: Sequence[tuple[Reading, dict[str, NDArray[Any]
             "codes": dict(reading.codes),
             "items": [{name: getattr(fact, name) for name in CACHED} for fact in reading.items],
         }
-        for reading, _ in rows
+        for reading in data.readings
     ]
-    arrays = {name: np.stack([tokens[name] for _, tokens in rows]) for name in rows[0][1]}
     path.parent.mkdir(parents=True, exist_ok=True)
     # written under a temporary name and renamed, so that a killed run leaves no incomplete file
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, readings=np.array(json.dumps(texts)), **arrays)  # type: ignore[arg-type]
+    np.savez(partial, readings=np.array(json.dumps(texts)), **data.tokens)  # type: ignore[arg-type]
     partial.rename(path)
 
 

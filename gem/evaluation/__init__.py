@@ -5,6 +5,7 @@ from . import (  # noqa: F401  (they register themselves)
     classification,
     delineation,
     devices,
+    dialogues,
     digitisation,
     ecg_qa,
     ecgbench,

@@ -15,7 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from .items import (
     missing_file,
     register_item_benchmark,
 )
-from .labels import refuses
+from .labels import json_object, refuses
 
 if TYPE_CHECKING:
     from .inputs import Inputs
@@ -180,12 +180,9 @@ def boundaries_by_rules(item: Item, inputs: Inputs) -> str:
 
 def _read(answer: str) -> dict[str, list[float]]:
     """The boundaries in an answer; nothing where it has no JSON object of lists of numbers."""
-    start = answer.find("{")
-    try:
-        said: Any = json.JSONDecoder().raw_decode(answer[start:])[0] if start >= 0 else {}
-    except ValueError:
+    said, out = json_object(answer), {}
+    if not said:
         return {}
-    out = {}
     for edge in EDGES:
         row = said.get(edge)
         numbers = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ import grounding
 from grounding import ECGRecord
 
 from .items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, missing_file, register_item_benchmark
-from .labels import refuses
+from .labels import json_object, refuses
 
 if TYPE_CHECKING:
     from .inputs import Inputs
@@ -87,13 +87,8 @@ def signal_by_rules(item: Item, inputs: Inputs) -> str:
 
 
 def _read(answer: str) -> dict[str, NDArray[np.float64]]:
-    start = answer.find("{")
-    try:
-        said: Any = json.JSONDecoder().raw_decode(answer[start:])[0] if start >= 0 else {}
-    except ValueError:
-        return {}
     out = {}
-    for lead, row in said.items():
+    for lead, row in json_object(answer).items():
         if isinstance(row, list) and row:
             numbers = [x if isinstance(x, int | float) and not isinstance(x, bool) else np.nan for x in row]
             out[str(lead)] = np.array(numbers, np.float64)

@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ..data.readings import QUESTION, Readings, impression_text, read_all, stated_codes, superclasses_of
+from ..data.readings import (
+    QUESTION,
+    Readings,
+    encode_all,
+    impression_text,
+    projected,
+    stated_codes,
+    superclasses_of,
+)
 from ..data.samples import Sample
 from ..errors import GemInputError
 from ..fusion.losses import answer_loss
@@ -60,15 +68,11 @@ def evaluate_impressions(
     Raises:
         GemInputError: fewer than two records, or a model without encoders and decoder.
     """
-    import tempfile
-    from pathlib import Path
-
     if getattr(model.config, "fusion", "none") != "tokens" or model.ecg_encoder is None or model.vision_encoder is None:
         raise GemInputError("the model has no encoders in front of a decoder", remedy="use gem-135m, or one like it")
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")
-    with tempfile.TemporaryDirectory() as folder:
-        data = read_all(samples, model, Path(folder))
+    data = encode_all(samples, model)
     labels = [superclasses_of(reading.codes) for reading in data.readings]
     losses = {name: np.array(_losses(model, data, name, shift)) for name in CONDITIONS}
     conditions: dict[str, Any] = {}
@@ -128,10 +132,8 @@ def _blocks(model: Any, data: Readings, places: Sequence[int], shown: str, shift
     if shown == "none":
         return [None] * len(places)
     index = [(place + (shift if shown == "other" else 0)) % len(data) for place in places]
-    tokens = data[index]["tokens"]
     with torch.inference_mode():
-        parts = [getattr(model, f"{name}_projector")(tokens[name].to(model.device, model.dtype)) for name in tokens]
-    return list(torch.cat(parts, 1))
+        return list(torch.cat(list(projected(model, data[index]["tokens"]).values()), 1))
 
 
 def _losses(model: Any, data: Readings, shown: str, shift: int) -> list[tuple[float, int]]:
@@ -159,12 +161,7 @@ def _texts(model: Any, data: Readings, shown: str, shift: int, with_facts: bool)
     for first in range(0, len(data), BATCH):
         places = list(range(first, min(first + BATCH, len(data))))
         prompts = [data.readings[place].example(random.Random(0), float(with_facts))[0] for place in places]
-        rows = [_prompt(model, prompt, shown) for prompt in prompts]
-        longest, end = max(map(len, rows)), model.processor.tokenizer.eos_token_id
-        inputs = {
-            "input_ids": torch.tensor([[end] * (longest - len(row)) + row for row in rows]),
-            "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
-        }
+        inputs = model.processor.padded([_prompt(model, prompt, shown) for prompt in prompts])
         with torch.inference_mode():
             blocks = _blocks(model, data, places, shown, shift)
             ids = model.generate(
@@ -174,5 +171,5 @@ def _texts(model: Any, data: Readings, shown: str, shift: int, with_facts: bool)
                 max_length=None,
                 max_new_tokens=MAX_NEW_TOKENS if with_facts else MAX_NEW_TOKENS // 2,
             )
-        out += [str(model.processor.decode(row[longest:])) for row in ids]
+        out += [str(model.processor.decode(row[inputs["input_ids"].shape[1] :])) for row in ids]
     return out

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from .items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, Score
 
@@ -13,6 +15,24 @@ _REFUSAL = re.compile(
     r"|\bas an ai\b|\bconsult a (?:doctor|physician|cardiologist)\b",
     re.I,
 )
+
+
+def json_object(answer: str) -> dict[str, Any]:
+    """The first JSON object of an answer; empty where it has none.
+
+    Args:
+        answer: any text.
+
+    Example:
+        >>> json_object('Here it is: {"I": [0.1]}. That is all.'), json_object("{no}")
+        ({'I': [0.1]}, {})
+    """
+    start = answer.find("{")
+    try:
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(answer[start:])[0] if start >= 0 else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found
 
 
 def jaccard(one: Collection[str], other: Collection[str]) -> float:

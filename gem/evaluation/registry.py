@@ -25,12 +25,16 @@ class Benchmark:
         run: a function of a model with ``.processor`` and labelled records, whose result can be written as JSON.
         table: a function that formats the result for the terminal.
         text: what it measures, in one line.
+        load: a function that gives the model of a name; None for ``gem.load``.
+        bundled: a function that gives records of our own, for a run without ``--records``; None if there are none.
     """
 
     name: str
     run: Run
     table: Callable[[dict[str, Any]], str]
     text: str
+    load: Callable[[str], Any] | None = None
+    bundled: Callable[[], Sequence[Sample]] | None = None
 
 
 benchmarks: Registry[Benchmark] = Registry("benchmark", "gem.benchmarks")
@@ -47,13 +51,18 @@ def plain_table(figures: dict[str, Any]) -> str:
 
 
 def register_benchmark(
-    name: str, table: Callable[[dict[str, Any]], str] = plain_table
+    name: str,
+    table: Callable[[dict[str, Any]], str] = plain_table,
+    load: Callable[[str], Any] | None = None,
+    bundled: Callable[[], Sequence[Sample]] | None = None,
 ) -> Callable[[Function], Function]:
     """Add a benchmark: a function of a model and labelled records.
 
     Args:
         name: for ``gem evaluate NAME``.
         table: a function that formats the results for the terminal.
+        load: a function that gives the model of a name, if ``gem.load`` does not.
+        bundled: a function that gives records of our own, for a run without ``--records``.
 
     Example:
         >>> @register_benchmark("mean_age")
@@ -66,7 +75,7 @@ def register_benchmark(
 
     def add(function: Function) -> Function:
         text = (function.__doc__ or "").strip().split("\n")[0]
-        benchmarks.register(Benchmark(name, function, table, text), name=name)
+        benchmarks.register(Benchmark(name, function, table, text, load, bundled), name=name)
         return function
 
     return add

@@ -227,7 +227,7 @@ def _with_measured_values(sentence: _Sentence, claims: Sequence[Claim]) -> tuple
         for claim in claims
         if claim.kind.endswith("number") and not _in_rule(sentence, claim)
     }
-    for statement in reversed(read_statements(sentence.text)):
+    for statement in reversed(read_statements(sentence.text) if near else ()):
         claim = near.get((statement.start, statement.end))
         number = statement.number
         if claim is None or number is None or number.compare or statement.kind != "number" or not claim.evidence:

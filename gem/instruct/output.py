@@ -10,7 +10,6 @@ from typing import Any
 
 from grounding.errors import EcgError, EcgFormatError
 
-STATUSES = ("kept", "mended", "rejected", "failed", "unreadable")
 PLACEHOLDER = "<image>\n"
 # fields of the JSON in addition to GEM's (id, image, ecg, conversations, report, machine_measurements)
 _EXTRA_FIELDS = (

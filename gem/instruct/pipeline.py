@@ -311,16 +311,14 @@ def machine_measurements(measurement: Measurement) -> dict[str, dict[str, str]]:
     Returns:
         Lead -> feature -> values, ``nan`` where one is missing.
     """
-    out: dict[str, dict[str, str]] = {}
-    if not len(measurement.lead_features):
-        return out
-    for lead, table in measurement.lead_features.groupby("lead", sort=False):
-        out[str(lead)] = {
-            name: ", ".join(_cell(value, name) for value in table[name])
-            for name in LEAD_FEATURE_COLUMNS
-            if name not in ("lead", "beat")
-        }
-    return out
+    rows: dict[str, list[int]] = {}
+    for row, lead in enumerate(measurement.column("lead_features", "lead")):
+        rows.setdefault(lead, []).append(row)
+    features = [name for name in LEAD_FEATURE_COLUMNS if name not in ("lead", "beat")]
+    columns = {name: [_cell(value, name) for value in measurement.column("lead_features", name)] for name in features}
+    return {
+        lead: {name: ", ".join(columns[name][row] for row in own) for name in features} for lead, own in rows.items()
+    }
 
 
 def _cell(value: Any, name: str) -> str:

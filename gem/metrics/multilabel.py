@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from grounding.registry import Registry
 
 Array = NDArray[np.float64]
 metrics: Registry[type[MultilabelMetric]] = Registry("metric", "gem.metrics")
-Kind = TypeVar("Kind", bound="type[MultilabelMetric]")
 
 
 def register_metric(name: str) -> Any:

@@ -210,11 +210,7 @@ class Classification(SeededSteps):
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over the whole run."""
         parameters = [parameter for module in [*self.trained, self.branches] for parameter in module.parameters()]
-        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.2
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.one_cycle(parameters, self.weight_decay, 0.2)
 
     @torch.no_grad()
     def on_fit_end(self) -> None:

@@ -134,12 +134,7 @@ class ExplanationTuning(SeededSteps):
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over the whole run."""
-        parameters = self.model.language_model.parameters()
-        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=0.01, betas=(0.9, 0.95))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.15
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.one_cycle(self.model.language_model.parameters(), 0.01, 0.15, (0.9, 0.95))
 
     def on_fit_end(self) -> None:
         """Save the trained model."""

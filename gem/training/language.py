@@ -23,7 +23,7 @@ from ..checkpoints.adapted import (
     read_decoder,
     save_adapted,
 )
-from ..data.readings import Reading
+from ..data.readings import Reading, projected
 from ..errors import GemConfigError
 from ..extras import how_to_install
 from ..fusion.losses import answer_loss
@@ -74,6 +74,7 @@ class LanguageTuning(SeededSteps):
         torch.manual_seed(seed)
         self.model, self.new_tokens, self.stored = build(decoder, encoders)
         add_lora(self.model, self.lora["targets"], self.lora["r"], self.lora["alpha"], self.lora["dropout"])
+        split_new_rows(self.model, self.new_tokens)
         if init is not None:
             load_trained(self.model, init)
         self.model.requires_grad_(False)
@@ -82,13 +83,21 @@ class LanguageTuning(SeededSteps):
         for name, parameter in self.model.named_parameters():
             if train_lora and "lora_" in name:
                 parameter.requires_grad_(True)
-        # the rows of the decoder's own tokens get no gradient
-        self.rows = self.model.get_input_embeddings().weight
-        self.rows.requires_grad_(True)
-        new = len(self.rows) - self.new_tokens
-        self.rows.register_hook(lambda grad: torch.cat([torch.zeros_like(grad[:new]), grad[new:]]))
+        self.model.get_input_embeddings().rows.requires_grad_(True)
         self.strict_loading = False  # checkpoints hold what is trained
         self.set_modes()
+
+    def on_fit_start(self) -> None:
+        """Make steps cheaper: attention over short rows on the CPU, and matrices that are rounded once.
+
+        Under ``bf16-mixed`` the decoder's own matrices are kept in bfloat16 instead of rounded at each step.
+        """
+        if self.device.type == "cpu":
+            self.model.language_model.set_attn_implementation("eager")
+        if str(self.trainer.precision) == "bf16-mixed":
+            for parameter in self.model.language_model.parameters():
+                if parameter.dim() > 1 and not parameter.requires_grad and parameter.is_floating_point():
+                    parameter.data = parameter.data.bfloat16()
 
     def on_train_epoch_start(self) -> None:
         """Set the modes again, which validation may have changed."""
@@ -118,7 +127,7 @@ class LanguageTuning(SeededSteps):
             pick: source of random numbers for texts and inputs.
             both: whether every record is shown with signal and picture.
         """
-        blocks = project(self.model, batch["tokens"])
+        blocks = projected(self.model, batch["tokens"])
         rows, starts, shown = [], [], []
         for place, reading in enumerate(batch["readings"]):
             ids, answer = token_row(self.model, reading, pick, self.with_facts)
@@ -157,11 +166,7 @@ class LanguageTuning(SeededSteps):
     def configure_optimizers(self) -> Any:
         """AdamW without decay under a one-cycle schedule over the whole run."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.1
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.one_cycle(parameters, 0.0, 0.1, (0.9, 0.95))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is not trained.
@@ -183,6 +188,61 @@ class LanguageTuning(SeededSteps):
         save_adapted(self.output, self.model, self.encoders, self.decoder, self.new_tokens, sizes, self.stored)
 
 
+class SplitEmbedding(nn.Module):
+    """Rows of the decoder's own tokens, which stay, and rows of new tokens, so that these alone have gradients.
+
+    Args:
+        weight: (tokens, hidden) of all.
+        new_tokens: number of new ones, the last rows.
+    """
+
+    def __init__(self, weight: Tensor, new_tokens: int) -> None:
+        super().__init__()
+        self.own = nn.Parameter(weight[: len(weight) - new_tokens].detach().clone(), requires_grad=False)
+        self.rows = nn.Parameter(weight[len(weight) - new_tokens :].detach().clone())
+
+    @property
+    def weight(self) -> Tensor:
+        """(tokens, hidden) of all."""
+        return torch.cat([self.own.to(self.rows.dtype), self.rows])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(..., L) -> (..., L, hidden)."""
+        old = len(self.own)
+        out = nn.functional.embedding(ids.clamp(max=old - 1), self.own).to(self.rows.dtype)
+        new = ids >= old
+        return out.masked_scatter(new[..., None], self.rows[ids[new] - old])
+
+
+class SplitHead(nn.Module):
+    """Logits of the decoder's own tokens and of new ones, tied to the embeddings.
+
+    Args:
+        embedding: of the decoder.
+    """
+
+    def __init__(self, embedding: SplitEmbedding) -> None:
+        super().__init__()
+        self.tied = [embedding]  # in a list, so that its parameters are not counted twice
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(..., hidden) -> (..., tokens)."""
+        tied = self.tied[0]
+        return torch.cat([nn.functional.linear(states, part) for part in (tied.own, tied.rows)], -1)
+
+
+def split_new_rows(model: Any, new_tokens: int) -> None:
+    """Put ``SplitEmbedding`` and ``SplitHead`` into a decoder whose head is tied to its embeddings.
+
+    Args:
+        model: changed in place.
+        new_tokens: number of new tokens, the last rows.
+    """
+    embedding = SplitEmbedding(model.get_input_embeddings().weight, new_tokens)
+    model.set_input_embeddings(embedding)
+    model.set_output_embeddings(SplitHead(embedding))
+
+
 def token_row(model: Any, reading: Reading, pick: random.Random, with_facts: float) -> tuple[list[int], list[int]]:
     """Token ids of a prompt and of its answer.
 
@@ -195,19 +255,6 @@ def token_row(model: Any, reading: Reading, pick: random.Random, with_facts: flo
     asked, answer = reading.example(pick, with_facts)
     tokenizer = model.processor.tokenizer
     return model.processor.encode_prompt(asked), [*tokenizer(answer)["input_ids"], tokenizer.eos_token_id]
-
-
-def project(model: Any, tokens: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Encoder tokens in the decoder's width.
-
-    Args:
-        model: with ``ecg_projector`` and ``vision_projector``.
-        tokens: ``"ecg"`` and ``"vision"`` -> (B, tokens, width).
-
-    Returns:
-        The same keys -> (B, tokens, hidden).
-    """
-    return {name: getattr(model, f"{name}_projector")(value.to(model.device)) for name, value in tokens.items()}
 
 
 def build(decoder: str, encoders: str) -> tuple[Any, int, dict[str, Any]]:
@@ -261,8 +308,9 @@ def new_rows(embeddings: Tensor, tokenizer: Any, tags: Sequence[str]) -> Tensor:
     Returns:
         (tags, hidden).
     """
-    pieces = [tokenizer(f" {tag.strip('<>').replace('_', ' ')}")["input_ids"] for tag in tags]
-    means = torch.stack([embeddings[ids].mean(0) for ids in pieces] or [embeddings[:0].sum(0)])[: len(tags)]
+    means = torch.zeros(len(tags), embeddings.shape[1])
+    for row, tag in zip(means, tags, strict=True):
+        row.copy_(embeddings[tokenizer(f" {tag.strip('<>').replace('_', ' ')}")["input_ids"]].mean(0))
     return means + 0.1 * float(embeddings.std()) * torch.randn_like(means)
 
 
@@ -275,8 +323,6 @@ def read_tokenizer(decoder: str) -> Any:
     Raises:
         GemConfigError: it is not on this machine.
     """
-    import importlib.util
-
     from transformers import AutoTokenizer
 
     from ..snapshots import local_folder
@@ -284,9 +330,9 @@ def read_tokenizer(decoder: str) -> Any:
     known = DECODERS.get(decoder)
     if known is None:
         return AutoTokenizer.from_pretrained(decoder, local_files_only=True)
-    spec = importlib.util.find_spec(known.package)
-    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        return AutoTokenizer.from_pretrained(place, gguf_file=known.file, local_files_only=True)
+    file = known.packaged()
+    if file is not None:
+        return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
     folder = local_folder(known.repository)
     if not folder.is_dir():
         raise GemConfigError("the decoder is not on this machine", where=decoder, remedy=how_to_install(known.package))
@@ -294,11 +340,11 @@ def read_tokenizer(decoder: str) -> Any:
 
 
 @torch.no_grad()
-def load_trained(model: nn.Module, folder: str) -> None:
+def load_trained(model: Any, folder: str) -> None:
     """Copy what an earlier stage trained.
 
     Args:
-        model: with LoRA layers, changed in place.
+        model: with LoRA layers and ``split_new_rows``, changed in place.
         folder: of the earlier stage.
 
     Raises:
@@ -309,7 +355,7 @@ def load_trained(model: nn.Module, folder: str) -> None:
     state: dict[str, Tensor] = model.state_dict()
     for key, value in load_file(Path(folder) / WEIGHTS).items():
         if key == NEW_ROWS:
-            state[EMBEDDINGS][-len(value) :].copy_(value)
+            model.get_input_embeddings().rows.copy_(value)
             continue
         if key.startswith(LORA):
             stem, letter = key.removeprefix(LORA).rsplit(".", 1)

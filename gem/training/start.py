@@ -139,8 +139,8 @@ def _copy_classes(model: GemForConditionalGeneration, made: GemForConditionalGen
     for name in set(model.class_head.heads) & set(made.class_head.heads):
         if name == "measured" and model.config.measured != made.config.measured:
             continue
-        for (source, axis), (target, _) in zip(model.class_head.last(name), made.class_head.last(name), strict=True):
-            target.index_copy_(axis, torch.tensor(new), source.index_select(axis, torch.tensor(old)).to(target.dtype))
+        for source, target in zip(model.class_head.by_class(name), made.class_head.by_class(name), strict=True):
+            target.index_copy_(0, torch.tensor(new), source.index_select(0, torch.tensor(old)).to(target.dtype))
 
 
 def copy_picture_parts(model: GemForConditionalGeneration, folder: str) -> None:

@@ -34,6 +34,28 @@ class SeededSteps(lightning.LightningModule):
     """Seeds each step from seed, epoch, batch and process, so that a resumed run equals an uninterrupted one."""
 
     seed: int
+    learning_rate: float
+
+    def one_cycle(
+        self,
+        parameters: Iterable[nn.Parameter],
+        weight_decay: float,
+        warm: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> Any:
+        """AdamW under a one-cycle schedule over the whole run, with ``learning_rate`` as its peak.
+
+        Args:
+            parameters: what is trained.
+            weight_decay: of AdamW.
+            warm: fraction of the run in which the learning rate rises.
+            betas: of AdamW.
+        """
+        optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=weight_decay, betas=betas)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=warm
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step.

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from html import escape
@@ -118,8 +119,9 @@ def fragment(explanation: Shown) -> str:
         for name, count in explanation.verdict.items()
     )
     figure = _figure(key, explanation)
+    drawn = set(re.findall(rf'id="{key}e(\d+)"', figure))
     statements = "\n".join(
-        _statement(key, index, part, f'id="{key}e{index}"' in figure)
+        _statement(key, index, part, str(index) in drawn)
         for index, part in enumerate(explanation.statements, 1)
     )
     parts = [

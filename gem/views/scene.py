@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ MAX_SAMPLES = 24_000_000  # of all leads; a day of one lead at 250 Hz has 21.6 m
 MAX_WAVES = 30_000  # beyond, the waves of a beat are those over all leads
 MAX_SPANS = 5_000  # of one piece of evidence
 WAVES = (("P", "p"), ("QRS", "qrs"), ("T", "t"))
+NO_WAVES: dict[str, list[Any]] = {"beat": [], "wave": [], "onset_s": [], "offset_s": []}
+NO_BEATS: dict[str, list[Any]] = {"r_s": [], "type": []}
 
 
 def scene(subject: Shown | ECGRecord | Measurement) -> dict[str, Any]:
@@ -65,8 +67,8 @@ def _assembled(record: ECGRecord | None, measurement: Measurement | None, said: 
         "probabilities": [] if said is None else _probabilities(said.probabilities),
         "measured": [] if measurement is None else _measured(measurement),
         "intervals": {} if measurement is None else dict(measurement.intervals),
-        "waves": [] if measurement is None else _waves(measurement),
-        "beats": [] if measurement is None else _beats(measurement),
+        "waves": NO_WAVES if measurement is None else _waves(measurement),
+        "beats": NO_BEATS if measurement is None else _beats(measurement),
         "quality": [] if measurement is None else _quality(measurement),
         "notes": _notes(record, measurement),
         "median": None if record is None or measurement is None else _median(record, measurement),
@@ -234,45 +236,37 @@ def _measured(measurement: Measurement) -> list[dict[str, Any]]:
     return out
 
 
-def _waves(measurement: Measurement) -> list[dict[str, Any]]:
-    """Boundaries in seconds; waves without any are left out."""
+def _waves(measurement: Measurement) -> dict[str, list[Any]]:
+    """Columns, with the boundaries in seconds; waves without any are left out."""
     fs, waves = measurement.fs, measurement.waves
     if len(waves) > MAX_WAVES:
         return _waves_of_beats(measurement)
-    edges = waves[["onset", "peak", "offset"]].to_numpy(float) / fs
-    kept = np.isfinite(edges[:, 0]) & np.isfinite(edges[:, 2])
-    columns = (waves[name].to_numpy()[kept].tolist() for name in ("lead", "beat", "wave"))
-    return [
-        {"lead": lead, "beat": int(beat), "wave": wave, "onset_s": on, "peak_s": peak, "offset_s": off}
-        for (lead, beat, wave), (on, peak, off) in zip(zip(*columns, strict=True), _seconds(edges[kept]), strict=True)
-    ]
+    edges = waves[["onset", "offset"]].to_numpy(float) / fs
+    kept = np.isfinite(edges).all(axis=1)
+    columns = {name: waves[name].to_numpy()[kept].tolist() for name in ("lead", "beat", "wave")}
+    return columns | _seconds(edges[kept])
 
 
-def _waves_of_beats(measurement: Measurement) -> list[dict[str, Any]]:
-    out = []
+def _waves_of_beats(measurement: Measurement) -> dict[str, list[Any]]:
+    """As ``_waves``, over all leads: ``lead`` is left out."""
     beats = measurement.beats
-    for wave, key in WAVES:
-        edges = beats[[f"{key}_onset", f"{key}_offset"]].to_numpy(float) / measurement.fs
-        numbers = beats["beat"].to_numpy()
-        for row in np.flatnonzero(np.isfinite(edges).all(axis=1)):
-            on, off = (round(float(value), 4) for value in edges[row])
-            out.append(
-                {"lead": "", "beat": int(numbers[row]), "wave": wave, "onset_s": on, "peak_s": None, "offset_s": off}
-            )
-    return sorted(out, key=lambda wave: cast(float, wave["onset_s"]))
+    edges = np.concatenate([beats[[f"{key}_onset", f"{key}_offset"]].to_numpy(float) for _, key in WAVES])
+    edges /= measurement.fs
+    kept = np.flatnonzero(np.isfinite(edges).all(axis=1))
+    kept = kept[np.argsort(edges[kept, 0], kind="stable")]
+    words = np.repeat([wave for wave, _ in WAVES], len(beats))[kept].tolist()
+    return {"beat": np.tile(beats["beat"].to_numpy(), len(WAVES))[kept].tolist(), "wave": words} | _seconds(edges[kept])
 
 
-def _seconds(rows_: NDArray[np.float64]) -> Iterable[list[float | None]]:
-    return ([round(value, 4) if math.isfinite(value) else None for value in row] for row in rows_.tolist())
+def _seconds(edges: NDArray[np.float64]) -> dict[str, list[float]]:
+    onset, offset = np.round(edges, 4).T
+    return {"onset_s": onset.tolist(), "offset_s": offset.tolist()}
 
 
-def _beats(measurement: Measurement) -> list[dict[str, Any]]:
-    beats = measurement.beats
-    columns = (beats[name].tolist() for name in ("beat", "r_s", "type", "rr_prev_ms"))
-    return [
-        {"index": int(index), "r_s": round(float(r_s), 4), "type": str(kind), "rr_ms": _plain(rr)}
-        for index, r_s, kind, rr in zip(*columns, strict=True)
-    ]
+def _beats(measurement: Measurement) -> dict[str, list[Any]]:
+    """Columns: the place of each R, and the type."""
+    r_s = np.round(measurement.beats["r_s"].to_numpy(float), 4).tolist()
+    return {"r_s": r_s, "type": list(map(str, measurement.beats["type"]))}
 
 
 def _quality(measurement: Measurement) -> list[dict[str, Any]]:

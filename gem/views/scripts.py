@@ -14,14 +14,18 @@ MODULES = (
     "signal.js",
     "layouts.js",
     "edits.js",
+    "spans.js",
     "paper.js",
     "calipers.js",
     "tiles.js",
     "stage.js",
     "navigator.js",
     "median.js",
+    "boundaries.js",
     "panels.js",
     "keys.js",
+    "caliper_bar.js",
+    "toolbar.js",
     "view.js",
 )
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)

@@ -12,8 +12,8 @@ from ..evidence import Evidence, Finding
 from .expressions import kleene_all, kleene_any, kleene_not
 from .findings import Findings
 from .knowledge import CONTIGUOUS, Condition, FindingEntry, Rule, additions, leads_of, load_knowledge
-from .language import criterion_words, quantity_words
-from .limits import ADULT_YEARS, Category, category, over_patients, rounded, shown
+from .language import criteria_words, quantity_words
+from .limits import ADULT_YEARS, Category, Values, category, over_patients, rounded, shown
 from .quantities import Quantities
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ class Assessment:
         self.measurement = measurement
         self.quantities = Quantities(measurement)
         self.findings: dict[str, Finding] = {}
+        self._values: dict[str | None, Values] = {}  # of each lead, for this patient
+        words = criteria_words(measurement.sex, measurement.age)
         for entry in load_knowledge().values():
-            self.findings[entry.name] = self._finding(entry)
+            self.findings[entry.name] = self._finding(entry, words[entry.name])
         for name in measurement.uncertainty:
             self._doubt(name)
 
@@ -100,7 +102,7 @@ class Assessment:
             return Category("", reason)
         return category(quantity, value, self.measurement.sex, self.measurement.age)
 
-    def _finding(self, entry: FindingEntry) -> Finding:
+    def _finding(self, entry: FindingEntry, words: str) -> Finding:
         m = self.measurement
         outcome = _condition(entry, "when")(self)
         present, reasons, read = outcome.holds, outcome.reasons, outcome.read
@@ -115,7 +117,7 @@ class Assessment:
             partial(_collected, self.quantities, entry.shows, read, outcome.others),
             name=entry.name,
             present=present,
-            criterion=criterion_words(entry.name, m.sex, m.age),
+            criterion=words,
             source=entry.source,
             label=entry.label,
             group=entry.group,
@@ -125,8 +127,12 @@ class Assessment:
     def _holds(self, rule: Rule, lead: str | None) -> bool | None:
         """Whether an expression holds; ``lead`` is the lead in question, where there is one."""
         m = self.measurement
-        if not rule.depends_on_patient:
-            return self._decide(rule, lead, m.sex, m.age)
+        if (m.sex is not None or not rule.by_sex) and (m.age is not None or not rule.by_age):
+            values = self._values.get(lead)
+            if values is None:
+                values = self._values[lead] = self.quantities.values(lead, m.sex, m.age)
+            holds = rule.criterion(values)
+            return None if holds is None else bool(holds)
         return over_patients(rule.limits.values(), m.sex, m.age, partial(self._decide, rule, lead))[0]
 
     def _decide(self, rule: Rule, lead: str | None, sex: str | None, age: float | None) -> bool | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import EcgError
 from ..record import STANDARD_LEADS
 from .expressions import Criterion, CriterionError, compiled, leaves, names
-from .limits import Limit, limit, load_limits
+from .limits import Limit, distinctions, limit, load_limits
 
 Condition = str | Mapping[str, Any]
 
@@ -48,14 +48,16 @@ class Rule(NamedTuple):
     Attributes:
         criterion: the expression as a function of ``limits.Values``.
         limits: name -> limit, for those that it reads.
-        depends_on_patient: whether one of them has a rule for a sex or an age.
+        by_sex: whether one of them differs between the sexes.
+        by_age: whether one of them differs between ages.
         quantities: (lead, or ``None`` for the lead in question or the record; name) of each measured value it reads.
         leaves: the same of each name, limits included, in the order of the text.
     """
 
     criterion: Criterion
     limits: Mapping[str, Limit]
-    depends_on_patient: bool
+    by_sex: bool
+    by_age: bool
     quantities: tuple[tuple[str | None, str], ...]
     leaves: tuple[tuple[str | None, str], ...]
 
@@ -106,10 +108,12 @@ class FindingEntry:
         if text not in self._rules:
             read = names(text)
             limits = {name: self.all_limits[name] for _, name in read if name in self.all_limits}
+            by_sex, ages = distinctions(tuple(limits.values()))
             self._rules[text] = Rule(
                 compiled(text, limits),
                 limits,
-                any(one.depends_on_patient for one in limits.values()),
+                by_sex,
+                bool(ages),
                 tuple((lead, name) for lead, name in read if name not in limits),
                 leaves(text),
             )

@@ -167,18 +167,33 @@ def criterion_words(name: str, sex: str | None = None, age: float | None = None)
         >>> criterion_words("prolonged_qtc"), criterion_words("prolonged_qtc", "male", 60.0)
         ('QTc (Fridericia) at least 460 ms in women, 450 ms in men', 'QTc (Fridericia) at least 450 ms')
     """
+    return criteria_words(sex, age)[name]
+
+
+def criteria_words(sex: str | None, age: float | None) -> Mapping[str, str]:
+    """``criterion_words`` of every finding.
+
+    Args:
+        sex: as in ``criterion_words``.
+        age: as in ``criterion_words``.
+
+    Returns:
+        Name of the entry -> its rule in words.
+    """
     from .knowledge import additions
 
-    return _criterion_words(name, sex, age, additions())
+    return _criteria_words(sex, age, additions())
 
 
-@lru_cache(maxsize=8192)
-def _criterion_words(name: str, sex: str | None, age: float | None, _: tuple[tuple[str, int], ...]) -> str:
+@lru_cache(maxsize=256)
+def _criteria_words(sex: str | None, age: float | None, _: tuple[tuple[str, int], ...]) -> Mapping[str, str]:
     from .knowledge import load_knowledge
 
-    entry = load_knowledge()[name]
-    limits = {key: limit.for_patient(sex, age) for key, limit in entry.all_limits.items()}
-    return _condition(entry.when, limits)
+    out = {}
+    for entry in load_knowledge().values():
+        limits = {key: limit.for_patient(sex, age) for key, limit in entry.all_limits.items()}
+        out[entry.name] = _condition(entry.when, limits)
+    return out
 
 
 def _condition(condition: Condition, limits: Mapping[str, Limit]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -44,11 +44,6 @@ class Limit:
     rules: tuple[Mapping[str, Any], ...]
     source: str = ""
     adaptation: str = ""
-
-    @cached_property
-    def depends_on_patient(self) -> bool:
-        """Whether a rule of it names a sex or an age."""
-        return any(not rule.keys().isdisjoint(("sex", "age_from", "age_below")) for rule in self.rules)
 
     def value(self, lead: str | None, sex: str | None, age: float | None) -> float | None:
         """The limit for one patient.
@@ -114,7 +109,7 @@ class Values(dict[tuple[str | None, Hashable], Value]):
 
     def __missing__(self, key: tuple[str | None, Hashable]) -> Value:
         lead, name = key[0] or self.lead, key[1]
-        value = name.value(lead, self.sex, self.age) if isinstance(name, Limit) else self.read(lead, str(name))
+        value = self.read(lead, name) if isinstance(name, str) else name.value(lead, self.sex, self.age)  # type: ignore[attr-defined]
         self[key] = value
         return value
 
@@ -224,8 +219,15 @@ def load_categories() -> Mapping[str, Mapping[str, str]]:
 
 
 @lru_cache(maxsize=1024)
-def _distinctions(limits: tuple[Limit, ...]) -> tuple[bool, tuple[float, ...]]:
-    """Whether limits differ between the sexes, and the adult ages from which on they differ, () for none."""
+def distinctions(limits: tuple[Limit, ...]) -> tuple[bool, tuple[float, ...]]:
+    """What limits depend on.
+
+    Args:
+        limits: those that a rule reads.
+
+    Returns:
+        Whether they differ between the sexes, and the adult ages from which on they differ, () for none.
+    """
     rules = [rule for one in limits for rule in one.rules]
     borders = sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule})
     adult = (ADULT_YEARS, *(border for border in borders if border > ADULT_YEARS))
@@ -249,7 +251,7 @@ def over_patients(
     Returns:
         The result and ``None``; or, where it is not the same for all, ``None`` and the reason.
     """
-    by_sex, borders = _distinctions(tuple(limits))
+    by_sex, borders = distinctions(tuple(limits))
     sexes: tuple[str | None, ...] = SEXES if sex is None and by_sex else (sex,)
     ages: tuple[float | None, ...] = borders if age is None and borders else (age,)
     if len(sexes) == len(ages) == 1:

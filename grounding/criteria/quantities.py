@@ -34,10 +34,10 @@ class Quantities:
 
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
-        quality = measurement.quality
-        self.usable = dict(zip(quality["lead"].tolist(), map(bool, quality["usable"].tolist()), strict=True))
-        self._row = {lead: row for row, lead in enumerate(measurement.lead_summary["lead"].tolist())}
-        self._columns = set(measurement.lead_summary.columns.tolist())
+        column = measurement.column
+        self.usable = dict(zip(column("quality", "lead"), map(bool, column("quality", "usable")), strict=True))
+        self._row = {lead: row for row, lead in enumerate(column("lead_summary", "lead"))}
+        self._columns = set(measurement.table("lead_summary").columns)
         self._summary: dict[str, list[Any]] = {}
         self._parts: dict[str, list[float | None]] = {}
         self._beats: dict[str, list[Any]] = {}
@@ -66,15 +66,13 @@ class Quantities:
             column: its name.
         """
         if column not in self._beats:
-            table = self.measurement.beats
-            self._beats[column] = table[column].tolist() if len(table) else []
+            self._beats[column] = self.measurement.column("beats", column) if self.measurement.n_beats else []
         return self._beats[column]
 
     def _cell(self, lead: str, name: str) -> Any:
         """A value of ``Measurement.lead_summary``; None where the table has no such column."""
         if name not in self._summary:
-            table = self.measurement.lead_summary
-            self._summary[name] = table[name].tolist() if name in self._columns else []
+            self._summary[name] = self.measurement.column("lead_summary", name) if name in self._columns else []
         column = self._summary[name]
         return column[self._row[lead]] if column else None
 
@@ -88,10 +86,11 @@ class Quantities:
         Returns:
             The value, rounded as texts show it, and, if it is None, the reason.
         """
-        key = (lead if name not in RECORD_QUANTITIES else None, name)
+        key = (lead, name)
         found = self._cache.get(key)
         if found is None:
-            value, reason = self._lead_value(lead, name) if key[0] else self._global_value(name)
+            of_lead = lead and name not in RECORD_QUANTITIES
+            value, reason = self._lead_value(lead, name) if of_lead else self._global_value(name)
             found = (rounded(value, unit_of(name)) if isinstance(value, float) else value), reason
             self._cache[key] = found
         return found
@@ -232,10 +231,10 @@ class Quantities:
     @cached_property
     def _waves(self) -> dict[tuple[str, str], list[tuple[Any, float, float]]]:
         """(beat, onset, offset) of every wave, by lead and kind; samples."""
-        table = self.measurement.waves
+        column = self.measurement.column
         found: dict[tuple[str, str], list[tuple[Any, float, float]]] = {}
         for lead, wave, beat, onset, offset in zip(
-            *(table[name].tolist() for name in ("lead", "wave", "beat", "onset", "offset")), strict=True
+            *(column("waves", name) for name in ("lead", "wave", "beat", "onset", "offset")), strict=True
         ):
             found.setdefault((lead, wave), []).append((beat, onset, offset))
         return found

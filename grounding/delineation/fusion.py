@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter
 
-from .features import FS_HZ
+from ..record import lead_groups
+from .features import FS_HZ, zero_phase
 from .types import Array, Boundaries
 
 MS = 1000.0 / FS_HZ
@@ -145,9 +146,10 @@ def steepest(signal: NDArray[np.floating[Any]], at: Array, rank: int) -> Array:
     Returns:
         (n,) absolute slopes, mV/s.
     """
-    inside = np.clip(np.nan_to_num(at), 1, max(1, signal.shape[1] - 3))
+    inside = np.minimum(np.maximum(np.where(np.isfinite(at), at, 0.0), 1), max(1, signal.shape[1] - 3))
     low = inside.astype(np.intp)
-    left, right = (np.abs(signal[:, i + 1] - signal[:, i - 1]) * (FS_HZ / 2) for i in (low, low + 1))
+    before, at_low, at_high, after = (np.take(signal, low + step, axis=1) for step in (-1, 0, 1, 2))
+    left, right = (np.abs(b - a) * (FS_HZ / 2) for a, b in ((before, at_high), (at_low, after)))
     slope = left + (right - left) * (inside - low)
     return np.asarray(np.sort(slope, axis=0)[-min(rank, len(slope))], np.float64)
 
@@ -210,6 +212,9 @@ def row_medians(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
     if values.shape[1] == 0:
         return np.full(len(values), np.nan)
     ordered = np.sort(values, axis=1)  # NaN last
+    if np.isfinite(values).all():
+        low, high = (values.shape[1] - 1) // 2, values.shape[1] // 2
+        return np.asarray((ordered[:, low] + ordered[:, high]) / 2)
     count = np.isfinite(values).sum(axis=1)
     rows = np.arange(len(values))
     return np.asarray((ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2)
@@ -248,13 +253,14 @@ def beat_shapes(
     """
     reach = int(0.08 * FS_HZ)
     at = np.clip(beats[:, None] + np.arange(-reach, reach + 1), 0, signal.shape[1] - 1)
-    windows = np.stack([lead[at] for lead in signal], axis=1)  # beats, leads, samples
+    windows: Any = np.take(signal, at, axis=1).transpose(1, 0, 2).copy()  # beats, leads, samples
     windows /= max(float(np.abs(windows).max()), np.finfo(np.float32).tiny)  # only the shape matters, in any unit
     windows -= windows.mean(axis=2, keepdims=True)
     if present is not None:
         for row, lead in enumerate(present):
             windows[~lead[at].all(axis=1), row] = np.nan
-    return windows.reshape(len(beats), -1)
+    shapes: NDArray[np.float32] = windows.reshape(len(beats), -1)
+    return shapes
 
 
 def mean_correlation(shapes: NDArray[np.floating[Any]]) -> float:
@@ -310,8 +316,9 @@ def correlation_before_qrs(signal: NDArray[np.floating[Any]], onsets: Array) -> 
         return 0.0
     at = begins[:, None] + np.arange(reach - gap)
     shapes = np.empty((len(begins), len(signal), reach - gap))
-    for row, lead in enumerate(signal):  # one at a time: a filtered copy of a long recording is large
-        shapes[:, row] = sosfiltfilt(_ATRIAL_BAND, lead, padlen=min(250, len(lead) - 1))[at]
+    for rows in lead_groups(*signal.shape):  # a few at a time: a filtered copy of a long recording is large
+        filtered = zero_phase(_ATRIAL_BAND, signal[rows], min(250, signal.shape[1] - 1))
+        shapes[:, rows] = filtered[:, at].transpose(1, 0, 2)
     shapes -= shapes.mean(axis=2, keepdims=True)
     shapes /= np.maximum(np.median(np.abs(shapes).max(axis=2), axis=0), 1e-9)[None, :, None]
     return mean_correlation(shapes.reshape(len(shapes), -1))

@@ -124,7 +124,7 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int = WINDOW)
     inputs = channels(signal)
     spread = inputs.rms
     alive = np.asarray(inputs.present.any(axis=1))
-    whole = not alive.any() or all(lead.all() for lead in inputs.present[alive])
+    whole = not alive.any() or bool(np.asarray(inputs.present.all(axis=1))[alive].all())
     n = signal.shape[1]
     p, qrs, inside = (np.empty(shape, np.float32) for shape in (n, n, (3, n)))
     total = np.zeros((len(signal), 1))
@@ -197,9 +197,9 @@ def _changes(probs: NDArray[np.float32], known: int, offset: int, total: Array) 
     """
     labels, top = np.zeros(probs[:, 0].shape, np.int8), probs[:, 0].copy()
     for kind in (1, 2, 3):  # argmax over a short axis that is not the last is slow
-        labels[probs[:, kind] > top] = kind
+        np.copyto(labels, np.int8(kind), where=probs[:, kind] > top)
         np.maximum(top, probs[:, kind], out=top)
-    row, at = np.nonzero(labels[:, 1:] != labels[:, :-1])
+    row, at = np.divmod(np.flatnonzero(labels[:, 1:] != labels[:, :-1]), max(probs.shape[2] - 1, 1))
     at += 1
     old, new = labels[row, at - 1], labels[row, at]
     so_far = np.cumsum(top[:, known:], axis=1, dtype=np.float64)

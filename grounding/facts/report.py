@@ -42,7 +42,7 @@ def report(
         The sentences, the summary first.
     """
     measurement = assessment.measurement
-    if not len(measurement.beats):
+    if not measurement.n_beats:
         why = measurement.reasons.get("heart_rate", "nothing was found to measure").rstrip(".")
         proof = (measurement.evidence("heart_rate"),)
         return [ReportSentence(f"The recording can't be interpreted: {why}.", proof, "missing"), *_notes(notes)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..deferred import DeferredTable
 from ..delineation.features import FS_HZ
 from ..delineation.fusion import clinical_boundaries, corrected_qt, frontal_axis, interquartile_mean, row_medians
 from ..delineation.types import Array, Boundaries
@@ -64,7 +65,7 @@ class Assembly:
         record: ECGRecord,
         signal: Signal,
         present: NDArray[np.bool_],
-        quality: Any,
+        quality: DeferredTable,
         issues: tuple[str, ...],
         found: Boundaries,
         extents: dict[str, Array],
@@ -98,8 +99,6 @@ class Assembly:
 
     def result(self) -> Measurement:
         """The finished Measurement."""
-        import pandas as pd
-
         per_beat = self._per_beat(self.edges)
         extents = self._intervals(self._per_beat(self.extents))
         intervals = self._intervals(per_beat)
@@ -133,7 +132,15 @@ class Assembly:
             "axis_t": "net area of T in I and aVF",
         }
         meta = self.record.meta
-        return Measurement(
+        tables = {
+            "waves": self._waves(),
+            "beats": DeferredTable(beats),
+            "lead_features": self._features(per_beat, summary),
+            "lead_summary": _summary_table(summary),
+            "quality": self.quality,
+        }
+        return Measurement.deferred(
+            tables,
             record_id=self.record.record_id,
             fs=self.record.fs,
             leads=self.record.leads,
@@ -142,12 +149,7 @@ class Assembly:
             extents=extents,
             heart_rate=None if rr_ms is None else 60000.0 / rr_ms,
             axes=axes,
-            waves=self._waves(),
-            beats=pd.DataFrame(beats),
-            lead_features=self._features(per_beat, summary),
-            lead_summary=pd.DataFrame(summary, columns=list(LEAD_SUMMARY_COLUMNS)),
             rhythm=self._rhythm(per_beat),
-            quality=self.quality,
             issues=self.issues,
             reasons=self.reasons,
             methods=methods,
@@ -205,9 +207,7 @@ class Assembly:
                 peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
                 table[rows[part.chosen], beats[part.chosen], 1] = peak
 
-    def _waves(self) -> Any:
-        import pandas as pd
-
+    def _waves(self) -> DeferredTable:
         blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
         n_leads, n_beats = blocks.shape[:2]
         flat = blocks.reshape(-1, 3)
@@ -219,7 +219,7 @@ class Assembly:
             "peak": flat[:, 1],
             "offset": flat[:, 2],
         }
-        return pd.DataFrame(columns)
+        return DeferredTable(columns)
 
     def _summary(self) -> list[dict[str, Any]]:
         """Amplitudes and shapes of each lead's median beat, at the record's own sampling rate."""
@@ -227,12 +227,9 @@ class Assembly:
         chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
         at = (onsets[chosen] * self.to_fs).round().astype(int)
         qrs = float(_median((ends - onsets)[chosen])) * self.ms
-        spans = [
-            np.stack(
-                [row_medians(table[:, chosen, column] - onsets[chosen]) * self.ms for column in (0, 2)], axis=1
-            ).tolist()
-            for table in (self.found.p, self.found.t)
-        ]
+        edges = np.stack([table[:, chosen, column] for table in (self.found.p, self.found.t) for column in (0, 2)])
+        apart = (edges - onsets[chosen]).reshape(-1, len(chosen))
+        spans: Any = (row_medians(apart) * self.ms).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
         medians = self._median_beats(at, onsets[chosen], ends[chosen]) if len(at) else {}
         return [
             {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
@@ -265,10 +262,8 @@ class Assembly:
                 out[row] = beats[0]
         return out
 
-    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> Any:
+    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> DeferredTable:
         """GEM's fourteen features per lead and beat; amplitudes are relative to the level at the beat's QRS onset."""
-        import pandas as pd
-
         n_leads, n_beats = self.found.qrs.shape[:2]
         p, qrs, t = self.found.p, self.found.qrs, self.found.t
         base = self._sample(qrs[:, :, 0])
@@ -300,13 +295,14 @@ class Assembly:
                 "qt_interval_ms": qt,
                 "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
             }
-        flat = {name: np.asarray(values).reshape(-1) for name, values in columns.items()}
-        return pd.DataFrame(flat)
+        return DeferredTable({name: np.asarray(values).reshape(-1) for name, values in columns.items()})
 
     def _sample(self, where: Array) -> Array:
         """The signal at (leads, beats) positions; NaN stays NaN."""
-        index = np.clip(np.nan_to_num(where), 0, self.signal.shape[1] - 1).astype(int)
-        return np.where(np.isfinite(where), np.take_along_axis(self.signal, index, axis=1), np.nan)
+        known, n = np.isfinite(where), self.signal.shape[1]
+        index = np.minimum(np.maximum(np.where(known, where, 0), 0), n - 1).astype(np.intp)
+        index += np.arange(len(where))[:, None] * n
+        return np.where(known, np.take(self.signal, index), np.nan)
 
     def _axes(self) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))
@@ -334,11 +330,12 @@ class Assembly:
     def _nets(self, wave: str, pairs: list[tuple[str, str]]) -> tuple[float, float] | None:
         """Net area of a wave in I and aVF from two limb leads: medians over common beats, else over each lead's own."""
         for one, two in pairs:
-            a, b = self._net(one, wave), self._net(two, wave)
+            a, b = self._net((one, two), wave)
             if np.isfinite(a + b).any():
-                return tuple(float(np.nanmedian(x)) for x in FRONTAL[one, two](a, b))  # type: ignore[return-value]
+                net_i, net_avf = row_medians(np.stack(FRONTAL[one, two](a, b))).tolist()
+                return net_i, net_avf
             if np.isfinite(a).any() and np.isfinite(b).any():
-                x, y = FRONTAL[one, two](np.nanmedian(a, keepdims=True), np.nanmedian(b, keepdims=True))
+                x, y = FRONTAL[one, two](row_medians(a[None]), row_medians(b[None]))
                 return float(x[0]), float(y[0])
         return None
 
@@ -350,23 +347,25 @@ class Assembly:
         ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))
         return np.asarray(np.logical_and.reduce([self.present[row, x] for x in ends]))
 
-    def _net(self, name: str, wave: str) -> Array:
-        """Mean of a wave between its boundaries, (beats,); NaN in beats that are not usual or that the lead lacks.
+    def _net(self, names: tuple[str, str], wave: str) -> Array:
+        """Mean of a wave between its boundaries, (2, beats); NaN in beats that are not usual or that the lead lacks.
 
         P and T are relative to the line between their boundaries; QRS is relative to the 16 ms before its onset, so
         that an elevated ST segment does not change it.
         """
-        row, from_onset = self.record.leads.index(name), wave == "qrs"
+        from_onset = wave == "qrs"
         begin, end = self.extents[f"{wave}_onset"], self.extents[f"{wave}_offset"]
-        chosen = self.normal & np.isfinite(begin) & np.isfinite(end) & self._shows_both_ends(row, begin, end)
-        rows = np.zeros(int(chosen.sum()), np.intp)
+        known = self.normal & np.isfinite(begin) & np.isfinite(end)
+        leads = [self.record.leads.index(name) for name in names]
+        chosen = np.stack([known & self._shows_both_ends(row, begin, end) for row in leads])
+        rows, beats = np.nonzero(chosen)
         areas = [np.empty(0)]
-        for part in segments(self.signal[row : row + 1], rows, begin[chosen] - LEVEL_SAMPLES * from_onset, end[chosen]):
+        for part in segments(self.signal, np.take(leads, rows), begin[beats] - LEVEL_SAMPLES * from_onset, end[beats]):
             before = np.arange(part.values.shape[1]) < LEVEL_SAMPLES * from_onset
             inside = part.inside & ~before
             level = part.values[:, before].mean(axis=1) if from_onset else (part.values[:, 0] + part.last_value) / 2
             areas.append((part.values * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) - level)
-        out = np.full(len(chosen), np.nan)
+        out = np.full(chosen.shape, np.nan)
         out[chosen] = np.concatenate(areas)
         return out
 
@@ -414,11 +413,15 @@ def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
 
 
 def _median(values: Array) -> float:
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else math.nan
+    return float(row_medians(values[None])[0])
 
 
-def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], why: str) -> Measurement:
+def _summary_table(rows: list[dict[str, Any]]) -> DeferredTable:
+    """The table of leads; a lead that was not measured has its name only."""
+    return DeferredTable({name: [row.get(name, math.nan) for row in rows] for name in LEAD_SUMMARY_COLUMNS})
+
+
+def empty_measurement(record: ECGRecord, quality: DeferredTable, issues: tuple[str, ...], why: str) -> Measurement:
     """A Measurement without values, with the same reason for each.
 
     Args:
@@ -427,11 +430,12 @@ def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], 
         issues: of the record as a whole.
         why: the reason.
     """
-    import pandas as pd
-
     rhythm = dict.fromkeys(Assembly._rhythm_names())
     names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
-    return Measurement(
+    empty = {"waves": WAVE_COLUMNS, "beats": BEAT_COLUMNS, "lead_features": LEAD_FEATURE_COLUMNS}
+    tables = {name: DeferredTable(dict.fromkeys(columns, np.empty(0, object))) for name, columns in empty.items()}
+    return Measurement.deferred(
+        tables | {"lead_summary": _summary_table([{"lead": lead} for lead in record.leads]), "quality": quality},
         record_id=record.record_id,
         fs=record.fs,
         leads=record.leads,
@@ -440,12 +444,7 @@ def empty_measurement(record: ECGRecord, quality: Any, issues: tuple[str, ...], 
         extents=dict.fromkeys(INTERVALS),
         heart_rate=None,
         axes=dict.fromkeys(("p", "qrs", "t")),
-        waves=pd.DataFrame(columns=list(WAVE_COLUMNS)),
-        beats=pd.DataFrame(columns=list(BEAT_COLUMNS)),
-        lead_features=pd.DataFrame(columns=list(LEAD_FEATURE_COLUMNS)),
-        lead_summary=pd.DataFrame([{"lead": lead} for lead in record.leads], columns=list(LEAD_SUMMARY_COLUMNS)),
         rhythm=rhythm,
-        quality=quality,
         issues=issues,
         reasons=dict.fromkeys(names, why),
         has_millivolts=record.has_millivolts,

@@ -232,6 +232,8 @@ def edited_beats(
         else:
             column[usual] += (edit.to_ms - edit.from_ms) * fs / 1000.0
         out[edit.boundary] = column
+        if adds_p(edit):
+            out.loc[usual, ["p_present", "p_known"]] = True
     for name in affected_by([edit.boundary for edit in edits]):
         if name in BETWEEN:
             first, last = (out[edge].to_numpy(np.float64, na_value=np.nan) for edge in BETWEEN[name])
@@ -239,6 +241,31 @@ def edited_beats(
             values[usual] = ((last - first) * 1000.0 / fs)[usual]
             out[f"{name}_ms"] = values
     return out
+
+
+def adds_p(edit: Edit) -> bool:
+    """Whether a person saw P waves where none were measured.
+
+    Args:
+        edit: of any boundary.
+    """
+    return edit.boundary == "p_onset" and edit.from_ms is None
+
+
+def edited_rhythm(
+    rhythm: Mapping[str, float | None], beats: pd.DataFrame, edits: Sequence[Edit]
+) -> dict[str, float | None]:
+    """``Measurement.rhythm`` after boundaries were moved: the share of beats with a P wave, where a person added it.
+
+    Args:
+        rhythm: as measured.
+        beats: from ``edited_beats``.
+        edits: what was moved.
+    """
+    if not any(map(adds_p, edits)):
+        return dict(rhythm)
+    known = beats["p_known"].to_numpy(bool)
+    return {**rhythm, "p_share": float(beats["p_present"].to_numpy(bool)[known].mean())}
 
 
 def explained(methods: Mapping[str, str], edits: Sequence[Edit]) -> dict[str, str]:
@@ -249,6 +276,7 @@ def explained(methods: Mapping[str, str], edits: Sequence[Edit]) -> dict[str, st
         edits: what was moved.
     """
     out = dict(methods)
+    out.update(("p_share", f"{MOVED}: {edit}") for edit in edits if adds_p(edit))
     for name in affected_by([edit.boundary for edit in edits]):
         ends = BETWEEN["qt" if name.startswith("qtc") else name]
         moves = "; ".join(str(edit) for edit in edits if edit.boundary in ends)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter
 
-from ..delineation.features import FS_HZ
+from ..delineation.features import FS_HZ, zero_phase
 from ..delineation.types import Array
 
 DECIMATION = 5  # from 250 to 50 Hz: atrial waves lie below 15 Hz
@@ -70,7 +70,7 @@ def regular_waves(
         excluded[max(0, int(first) - AROUND) : int(last if is_usual else first + t_end / DECIMATION) + 1 + AROUND] = (
             True
         )
-    low = sosfiltfilt(_BAND, low, axis=1, padlen=min(100, n - 1))
+    low = zero_phase(_BAND, low, min(100, n - 1))
     starts = begin[plain].round().astype(np.intp) - BEFORE
     length = int(t_end / DECIMATION) + BEFORE
     parts = []

@@ -6,16 +6,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..deferred import DeferredTable
 from ..delineation import delineators
 from ..delineation.averaged_p import add_p_waves
 from ..delineation.existence import drop_unclear_waves
 from ..delineation.features import FS_HZ, without_mains
-from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, row_medians, steepness
+from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, steepness
 from ..delineation.learned import WEIGHTS
 from ..delineation.paced import mark_paced
 from ..delineation.types import Array, Boundaries
@@ -71,7 +72,7 @@ def measure(record: ECGRecord, delineator: str = "auto", second_opinion: bool = 
         return _measured(record, name)
     other = other_delineator(name)
     first = _measured(record, name)
-    if not len(first.beats):
+    if not first.n_beats:
         return first
     return replace(first, uncertainty=uncertainty_ms(name, first.intervals, _measured(record, other).intervals))
 
@@ -126,7 +127,7 @@ class Delineated(NamedTuple):
     """
 
     record: ECGRecord
-    quality: Any
+    quality: DeferredTable
     issues: tuple[str, ...]
     delineator: str
     signal: Signal
@@ -186,7 +187,7 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     name = ("learned" if WEIGHTS.is_file() else "classical") if delineator == "auto" else delineator
     run = delineators[name]
     quality, issues, mains_mv, spikes, bad = examine(record)
-    usable = np.asarray(quality["usable"], bool)
+    usable = np.asarray(quality.columns["usable"], bool)
     if record.duration_s < MIN_DURATION_S or not usable.any():
         short = record.duration_s < MIN_DURATION_S
         why = (
@@ -200,7 +201,7 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     present[~usable] = False
     whole = bool(present[usable].all())
     if whole:
-        signal -= row_medians(signal)[:, None]
+        signal -= np.median(signal, axis=1, keepdims=True)
     else:
         parts = zip(signal, present, strict=True)
         signal -= np.stack([np.median(_present_samples(lead, part)) for lead, part in parts])[:, None]
@@ -216,7 +217,8 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     noise = _why_noise(leads, found.beats, shapes)
     if noise is not None:
         return empty_measurement(record, quality, issues, noise)
-    noisy = [bool({"noise", "heavy_noise"} & set(row)) for row in quality["issues"][usable]]
+    words = quality.columns["issues"]
+    noisy = [bool({"noise", "heavy_noise"} & set(row)) for row, used in zip(words, usable, strict=True) if used]
     no_lead_spans = spans_without_leads(present, FS_HZ)
     rr = np.where(crosses(found.beats[:-1], found.beats[1:], no_lead_spans), np.nan, np.diff(found.beats))
     extents = fuse(found, leads, rr, there_of_leads[:, found.beats].sum(axis=0), noisy=float(np.mean(noisy)) >= 0.5)
@@ -289,6 +291,6 @@ def _measure_one(record: ECGRecord | str | Path, delineator: str) -> Measurement
     return measure(record, delineator)
 
 
-def _issues(quality: Any) -> str:
-    words = sorted({issue for row in quality["issues"] for issue in row})
+def _issues(quality: DeferredTable) -> str:
+    words = sorted({issue for row in quality.columns["issues"] for issue in row})
     return ", ".join(words).replace("_", " ") or "too noisy"

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ..deferred import DeferredTable, Table
 
 
-def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+def rows_of(table: Table) -> list[dict[str, Any]]:
     """The rows of a table as JSON-ready dictionaries, in which NaN is ``None``; column by column, as that is faster.
 
     Args:
-        table: with columns of different names.
+        table: a DataFrame or a ``DeferredTable``, with columns of different names.
     """
     names = [str(name) for name in table.columns]
-    columns = [_plain_values(part) for _, part in table.items()]
+    parts = table.columns.values() if isinstance(table, DeferredTable) else (part for _, part in table.items())
+    columns = [_plain_values(part) for part in parts]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain_values(column: pd.Series[Any]) -> list[Any]:
+def _plain_values(column: Any) -> list[Any]:
+    """The values of an array, a list or a Series."""
+    if isinstance(column, list):
+        return [value if type(value) is str else plain(value) for value in column]
     values: list[Any] = column.tolist()
     kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
     if kind == "f":
-        for row in np.flatnonzero(~np.isfinite(column.to_numpy())).tolist():
+        for row in np.flatnonzero(~np.isfinite(np.asarray(column))).tolist():
             values[row] = None
         return values
     if kind in ("i", "u", "b"):

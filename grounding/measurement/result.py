@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
+from ..deferred import WithTables
 from ..errors import EcgFormatError
 from ..evidence import Evidence
 from ..signal.quality import QUALITY_COLUMNS
@@ -25,6 +26,7 @@ from .edits import (
     checked_changes,
     edited_beats,
     edited_intervals,
+    edited_rhythm,
     explained,
     same_place,
 )
@@ -41,7 +43,7 @@ ENOUGH_NATIVE = 3  # beats without a spike: with so many, intervals are measured
 
 
 @dataclass(frozen=True, eq=False)
-class Measurement:
+class Measurement(WithTables):
     """What was measured in one recording.
 
     Attributes:
@@ -117,6 +119,11 @@ class Measurement:
         return {**self.__dict__, "derived": {}}  # the cache can be computed again
 
     @property
+    def n_beats(self) -> int:
+        """Number of beats."""
+        return self.n_rows("beats")
+
+    @property
     def axis(self) -> float | None:
         """Frontal QRS axis, degrees, or ``None`` (see ``reasons["axis"]``)."""
         return self.axes.get("qrs")
@@ -142,9 +149,10 @@ class Measurement:
         """The measurement with boundaries moved by hand.
 
         The intervals that rest on a moved boundary are computed again, all others stay as they are. The boundary moves
-        in all beats on which intervals were measured, so that evidence points at its new place. Extents, amplitudes,
-        rhythm and the boundaries of single leads (``waves``) stay as they were measured, and a value that a person set
-        has no ``uncertainty``.
+        in all beats on which intervals were measured, so that evidence points at its new place. A boundary that was not
+        measured is set there in each; with a P onset these beats have a P wave (``rhythm["p_share"]``). Extents,
+        amplitudes, all else of the rhythm and the boundaries of single leads (``waves``) stay as they were measured,
+        and a value that a person set has no ``uncertainty``.
 
         Args:
             boundaries: name, as in ``boundaries`` -> its new place, ms after the R of the median beat; ``None`` says
@@ -192,6 +200,7 @@ class Measurement:
             source,
             intervals=intervals,
             beats=beats,
+            rhythm=edited_rhythm(source.rhythm, beats, edits),
             reasons=reasons,
             methods=explained(source.methods, edits),
             uncertainty={name: value for name, value in source.uncertainty.items() if name not in affected},
@@ -211,7 +220,7 @@ class Measurement:
         value, unit = self._global(quantity)
         beats, spans = self._place(quantity)
         if "usable_leads" not in self.derived:
-            judged = list(zip(self.quality["lead"].tolist(), self.quality["usable"].tolist(), strict=True))
+            judged = list(zip(self.column("quality", "lead"), self.column("quality", "usable"), strict=True))
             self.derived["usable_leads"] = tuple(lead for lead, flag in judged if flag) if judged else self.leads
         usable: tuple[str, ...] = self.derived["usable_leads"]
         limb = ("I", "II", "III", "aVR", "aVL", "aVF")
@@ -246,7 +255,7 @@ class Measurement:
             return self.measured._place(quantity)  # a moved boundary does not change the axis
         columns = {**BETWEEN, "axis": BETWEEN["qrs"]}
         key = "qt" if quantity.startswith("qtc") else quantity
-        if key not in columns or not len(self.beats):
+        if key not in columns or not self.n_beats:
             return (), ((0.0, round(self.duration_s, 3)),)
         places: dict[str, tuple[tuple[int, ...], tuple[tuple[float, float], ...]]] = self.derived.setdefault(
             "places", {}
@@ -271,7 +280,7 @@ class Measurement:
             return self.measured.usual
         if "usual_beats" not in self.derived:
             whole = ~(np.isnan(self._beat_column("qrs_onset")) | np.isnan(self._beat_column("t_offset")))
-            self.derived["usual_beats"] = usual_beats(self.beats["type"].tolist(), whole)
+            self.derived["usual_beats"] = usual_beats(self.column("beats", "type"), whole)
         usual: NDArray[np.bool_] = self.derived["usual_beats"]
         return usual
 
@@ -279,7 +288,7 @@ class Measurement:
         """A column of ``beats`` as numbers, (beats,), NaN where there is none; it is converted once."""
         columns: dict[str, NDArray[np.float64]] = self.derived.setdefault("beat_columns", {})
         if name not in columns:
-            columns[name] = self.beats[name].to_numpy(np.float64, na_value=np.nan)
+            columns[name] = np.array(self.column("beats", name), np.float64)
         return columns[name]
 
     def plot(
@@ -356,15 +365,11 @@ class Measurement:
             "version": __version__,
         }
         out = {key: plain(value) for key, value in out.items()}
-        out |= {"quality": rows_of(self.quality), "lead_summary": rows_of(self.lead_summary)}
-        if tables:
-            out |= {
-                "beats": rows_of(self.beats),
-                "waves": rows_of(self.waves),
-                "lead_features": rows_of(self.lead_features),
-            }
+        names = ("quality", "lead_summary", *(("beats", "waves", "lead_features") if tables else ()))
+        out |= {name: rows_of(self.table(name)) for name in names}
         if self.measured is not None:
-            before = self.measured.to_dict(tables=False) | ({"beats": rows_of(self.measured.beats)} if tables else {})
+            before = self.measured.to_dict(tables=False)
+            before |= {"beats": rows_of(self.measured.table("beats"))} if tables else {}
             out["edits"] = [edit.to_dict() for edit in self.edits]
             out["measured"] = {name: value for name, value in before.items() if value != out[name]}
         return out
@@ -447,7 +452,7 @@ class Measurement:
         )
         rate, axis = show(self.heart_rate, "bpm"), show(self.axis, "deg")
         moved = f", moved by hand: {', '.join(edit.boundary for edit in self.edits)}" if self.edits else ""
-        return f"Measurement({self.record_id!r}, rate {rate}, {values}, axis {axis}, {len(self.beats)} beats{moved})"
+        return f"Measurement({self.record_id!r}, rate {rate}, {values}, axis {axis}, {self.n_beats} beats{moved})"
 
 
 def usual_beats(types: Iterable[str], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
 PAPER = (255, 247, 246)
 FINE, BOLD = (250, 219, 217), (240, 172, 170)
 INK = (22, 24, 38)
+POINTS_AT_ONCE = 3000  # so few that all that is computed of them stays in the processor's cache
 STEP_PX = 0.5  # distance between the discs of a stroke; a smaller one makes no visible difference
 
 
@@ -44,29 +48,69 @@ def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
     return image
 
 
-def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64], radius: float) -> None:
-    """Draw a polyline into a coverage mask; NaN interrupts the line.
+def strokes(
+    image: NDArray[np.uint8], lines: Sequence[NDArray[np.float64]], radius: float, colour: tuple[int, int, int]
+) -> None:
+    """Draw polylines over an image; NaN interrupts a line.
 
-    The line is a row of anti-aliased discs at most half a pixel apart. A pixel keeps the largest coverage, so that
+    A line is a row of anti-aliased discs at most half a pixel apart. A pixel keeps the largest coverage, so that
     crossings are not darker.
 
     Args:
-        coverage: (height, width), 0-255, changed in place.
-        x: (points,), pixels.
-        y: (points,), pixels.
+        image: (height, width, 4), RGB and 255, contiguous, changed in place.
+        lines: (2, points) each, x and y in pixels.
         radius: half the thickness, pixels.
+        colour: RGB.
     """
-    height, width = coverage.shape
-    x, y = _dense(x, y)
-    inside = (x > -radius) & (x < width + radius) & (y > -radius) & (y < height + radius)
-    x, y = x[inside].astype(np.float32), y[inside].astype(np.float32)
-    if not x.size:
-        return
-    reach = int(np.ceil(radius + 0.5))
-    margin = 2 * reach + 1  # discs may lie outside by as much
-    wide = width + 2 * margin
-    padded = np.zeros((height + 2 * margin, wide), np.uint8)
-    flat = padded.reshape(-1)
+    height, width = image.shape[:2]
+    margin = 2 * int(np.ceil(radius + 0.5)) + 1  # discs may lie outside by as much
+    coverage = _blank(height + 2 * margin, -(-(width + 2 * margin) // 8) * 8)
+    lift, some, points = np.full((2, 1), np.nan), [], 0
+    for number, line in enumerate(lines, start=1):
+        some += [line, lift]
+        points += line.shape[1]
+        if points >= POINTS_AT_ONCE or number == len(lines):
+            x, y = _dense(*np.concatenate(some, axis=1))
+            inside = (x > -radius) & (x < width + radius) & (y > -radius) & (y < height + radius)
+            _stroke(coverage, x[inside], y[inside], radius, margin)
+            some, points = [], 0
+    flat = coverage.reshape(-1)
+    eights = np.flatnonzero(flat.view(np.uint64))  # most of a page is blank
+    eighth, at = np.nonzero(flat.reshape(-1, 8)[eights])
+    covered = 8 * eights[eighth] + at
+    row, column = np.divmod(covered, coverage.shape[1])
+    inside = (row >= margin) & (row < margin + height) & (column >= margin) & (column < margin + width)
+    pixels = ((row - margin) * width + column - margin)[inside]
+    share = flat[covered[inside]].astype(np.uint16)[:, None]
+    flat[covered] = 0
+    _kept.mask = coverage
+    whole = image.view(np.uint32).reshape(-1)  # a pixel at a time
+    mixed = _mixed(whole[pixels].view(np.uint8).reshape(-1, 4), share, colour)
+    whole[pixels] = mixed.view(np.uint32)[:, 0]
+
+
+class _Kept(threading.local):
+    """A thread's blank mask: memory that was used before is there at once, new memory a page at a time."""
+
+    mask: NDArray[np.uint8] | None = None
+
+
+_kept = _Kept()
+
+
+def _blank(height: int, width: int) -> NDArray[np.uint8]:
+    """A mask (height, width) of zeros; who draws into it gives it back blank."""
+    mask, _kept.mask = _kept.mask, None
+    return np.zeros((height, width), np.uint8) if mask is None or mask.shape != (height, width) else mask
+
+
+def _stroke(
+    coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64], radius: float, margin: int
+) -> None:
+    """Draw discs into a coverage mask (height, width), 0-255, that has a margin on every side."""
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    reach, wide = margin // 2, coverage.shape[1]
+    flat = coverage.reshape(-1)
     column, line = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
     dx, dy = x - column - np.float32(0.5), y - line - np.float32(0.5)
     place = (line + margin) * wide + column + margin
@@ -79,10 +123,8 @@ def stroke(coverage: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.fl
                 continue  # no disc reaches so far, wherever in its pixel its centre lies
             squared = distance_x + distance_y
             near = np.flatnonzero(squared < edge)
-            ink = radius + 0.5 - np.sqrt(squared[near])
-            value = (ink.clip(0.0, 1.0) * 255).astype(np.uint8)
+            value = (np.minimum(radius + 0.5 - np.sqrt(squared[near]), 1.0) * 255).astype(np.uint8)
             np.maximum.at(flat, place[near] + (row * wide + side), value)
-    np.maximum(coverage, padded[margin : margin + height, margin : margin + width], out=coverage)
 
 
 def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -96,32 +138,66 @@ def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.f
         return x[finite], y[finite]
     dx, dy = np.diff(x), np.diff(y)
     length = np.hypot(dx, dy)
-    pieces = np.where(np.isfinite(length), np.ceil(np.nan_to_num(length) / STEP_PX), 1).astype(np.int64).clip(1, 20_000)
+    # a finite point next to a gap is drawn too, though the step to the gap is NaN
+    length[np.isnan(length)] = dx[np.isnan(dx)] = dy[np.isnan(dy)] = 0.0
+    pieces = np.ceil(length / STEP_PX).astype(np.int64).clip(1, 20_000)
     start = np.repeat(np.arange(len(dx)), pieces)
     within = (np.arange(len(start)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) / np.repeat(pieces, pieces)
-    # a finite point next to a gap is drawn too, though the step to the gap is NaN
-    along_x, along_y = np.nan_to_num(dx), np.nan_to_num(dy)
-    out_x = np.append(x[start] + within * along_x[start], x[-1])
-    out_y = np.append(y[start] + within * along_y[start], y[-1])
+    out_x = np.append(x[start] + within * dx[start], x[-1])
+    out_y = np.append(y[start] + within * dy[start], y[-1])
     finite = np.isfinite(out_x) & np.isfinite(out_y)
     return out_x[finite], out_y[finite]
 
 
-def blend(image: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
-    """Draw a coverage mask in one colour over an image.
-
-    Args:
-        image: (height, width, 4), RGB and 255, contiguous, changed in place.
-        coverage: (height, width), 0-255.
-        colour: RGB.
-    """
-    pixels = np.flatnonzero(coverage.reshape(-1) != 0)
-    flat = image.view(np.uint32).reshape(-1)  # a pixel at a time
-    share = coverage.reshape(-1)[pixels].astype(np.uint16)[:, None]
-    total = flat[pixels].view(np.uint8).reshape(-1, 4) * (255 - share) + np.array((*colour, 255), np.uint16) * share
+def _mixed(pixels: NDArray[np.uint8], share: NDArray[np.uint16], colour: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Pixels (..., 4), RGB and 255, of which a share (..., 1), 0-255, is covered by a colour."""
+    total = pixels * (255 - share) + np.array((*colour, 255), np.uint16) * share
     total += 128
     total += total >> 8  # and with the next shift, division by 255, rounded
-    flat[pixels] = (total >> 8).astype(np.uint8).view(np.uint32)[:, 0]
+    return (total >> 8).astype(np.uint8)
+
+
+def write(
+    image: NDArray[np.uint8],
+    place: tuple[float, float],
+    words: str,
+    colour: tuple[int, int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    """Write a line of text, with the pixels of Pillow's ``ImageDraw.text``.
+
+    Args:
+        image: (height, width, 4), RGB and 255, changed in place.
+        place: left and top, pixels.
+        words: one line.
+        colour: RGB.
+        font: from ``font``.
+    """
+    (x_part, x), (y_part, y) = (math.modf(value) for value in place)
+    letters, (left, top) = _letters(font, words, x_part, y_part)
+    first_x, first_y = int(x) + left, int(y) + top
+    # what lies outside the picture is not written
+    letters = letters[max(0, -first_y) : image.shape[0] - first_y, max(0, -first_x) : image.shape[1] - first_x]
+    first_x, first_y = max(0, first_x), max(0, first_y)
+    part = image[first_y : first_y + letters.shape[0], first_x : first_x + letters.shape[1]]
+    if part.size:
+        part[:] = _mixed(part, letters[:, :, None].astype(np.uint16), colour)
+
+
+@lru_cache(maxsize=512)
+def _letters(
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, words: str, x_part: float, y_part: float
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The coverage of words that begin a part of a pixel right and below of a pixel, and where it lies from there."""
+    if isinstance(font, ImageFont.FreeTypeFont):
+        core, (left, top) = font.getmask2(words, "L", start=(x_part, y_part))
+    else:
+        core, (left, top) = font.getmask(words, "L"), (0, 0)
+    width, height = core.size
+    mask = Image.new("L", core.size)
+    if width and height:
+        mask.im = core
+    return np.asarray(mask), (int(left), int(top))
 
 
 @lru_cache(maxsize=32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -195,21 +196,7 @@ class PageLayout:
         Args:
             evidence: from this recording.
         """
-        shown = tuple(dict.fromkeys(panel.lead for panel in self.panels if not panel.missing))
-        strips = tuple(panel.lead for panel in self.panels if panel.rhythm and not panel.missing)
-        leads = evidence.leads or strips or shown
-        spans = evidence.spans_s or tuple((panel.start_s, panel.end_s) for panel in self.panels if not panel.missing)
-        whole = not evidence.leads or (len(evidence.leads) > 6 and any(b - a > 2.5 for a, b in spans))
-        if whole and strips:
-            return tuple(
-                box
-                for panel in self.panels
-                if panel.rhythm and not panel.missing
-                for a, b in dict.fromkeys(spans)
-                for box in self.boxes(panel.lead, a, b)[-1:]
-                if b > panel.start_s and a < panel.end_s
-            )
-        return tuple(dict.fromkeys(box for lead in leads for a, b in spans for box in self.boxes(lead, a, b)))
+        return _evidence_boxes(self, evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: size, resolution and for each panel its lead, seconds and box in pixels."""
@@ -391,3 +378,22 @@ def _paper_scale(record: Recording) -> float:
     centred = np.abs(record.signal - np.nanmedian(record.signal))
     large = float(np.nanpercentile(centred, 99.5))
     return UNCALIBRATED_MV / large if large > 0 else 1.0
+
+
+@lru_cache(maxsize=1024)  # a long text rests on the same evidence again and again
+def _evidence_boxes(layout: PageLayout, evidence: Evidence) -> tuple[Box, ...]:
+    shown = tuple(dict.fromkeys(panel.lead for panel in layout.panels if not panel.missing))
+    strips = tuple(panel.lead for panel in layout.panels if panel.rhythm and not panel.missing)
+    leads = evidence.leads or strips or shown
+    spans = evidence.spans_s or tuple((panel.start_s, panel.end_s) for panel in layout.panels if not panel.missing)
+    whole = not evidence.leads or (len(evidence.leads) > 6 and any(b - a > 2.5 for a, b in spans))
+    if whole and strips:
+        return tuple(
+            box
+            for panel in layout.panels
+            if panel.rhythm and not panel.missing
+            for a, b in dict.fromkeys(spans)
+            for box in layout.boxes(panel.lead, a, b)[-1:]
+            if b > panel.start_s and a < panel.end_s
+        )
+    return tuple(dict.fromkeys(box for lead in leads for a, b in spans for box in layout.boxes(lead, a, b)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..evidence import Evidence
@@ -112,7 +113,6 @@ def draw(
     )
     scale = plane.px_per_mm
     width, height = plane.size
-    coverage = np.zeros((height, width), np.uint8)
     lines = [trace_mm(record, plane, panel) for panel in plane.panels if not panel.missing]
     if plane.calibrated:
         lines += [pulse_mm(y_mm) for y_mm in sorted({panel.y_mm for panel in plane.panels})]
@@ -122,16 +122,12 @@ def draw(
         for panel in plane.panels
         if panel.x_mm > LEFT_MM
     ]
-    lift = np.full((2, 1), np.nan)
-    x, y = np.concatenate([part for line in lines for part in (line, lift)], axis=1) * scale
-    ink.stroke(coverage, x, y, max(TRACE_MM * scale / 2, 0.5))
     pixels = ink.grid(width, height, scale).copy()
-    ink.blend(pixels, coverage, ink.INK)
-    # Pillow keeps RGB in four bytes a pixel: from four, it copies; from three, it takes three times as long
-    image = Image.frombuffer("RGBX", (width, height), pixels, "raw", "RGBX", 0, 1).convert("RGB")
+    ink.strokes(pixels, [line * scale for line in lines], max(TRACE_MM * scale / 2, 0.5), ink.INK)
     if labels:
-        _write(image, record, plane)
-    return Page(image, plane)
+        _write(pixels, record, plane)
+    # Pillow keeps RGB in four bytes a pixel: from four, it copies; from three, it takes three times as long
+    return Page(Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX"), plane)
 
 
 def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Image:
@@ -154,16 +150,16 @@ def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Imag
     return draw(record, layout, **options).image
 
 
-def _write(image: Image.Image, record: ECGRecord, plane: PageLayout) -> None:
+def _write(pixels: NDArray[np.uint8], record: ECGRecord, plane: PageLayout) -> None:
     """Lead names, header and footer."""
-    pen, scale = ImageDraw.Draw(image), plane.px_per_mm
+    scale, width = plane.px_per_mm, pixels.shape[1]
     name, small = ink.font(max(7, round(NAME_MM * scale))), ink.font(max(7, round(TEXT_MM * scale)))
     faint = (110, 90, 95)
     for panel in plane.panels:
         x, y = (panel.x_mm + 1.2) * scale, (panel.y_mm - min(15.0, panel.height_mm / 2)) * scale
-        pen.text((x, y), panel.lead, fill=ink.INK, font=name)
+        ink.write(pixels, (x, y), panel.lead, ink.INK, name)
         if panel.missing:
-            pen.text((x, panel.y_mm * scale), f"{panel.lead} {panel.missing}", fill=faint, font=small)
+            ink.write(pixels, (x, panel.y_mm * scale), f"{panel.lead} {panel.missing}", faint, small)
     header = [record.record_id]
     age, sex = record.meta.get("age"), record.meta.get("sex")
     header += [f"{age:g} years"] if isinstance(age, int | float) else []
@@ -173,7 +169,7 @@ def _write(image: Image.Image, record: ECGRecord, plane: PageLayout) -> None:
         header.append(
             f"{min(p.start_s for p in drawn):.1f}-{max(p.end_s for p in drawn):.1f} s of {record.duration_s:.1f} s"
         )
-    pen.text((8 * scale, 4 * scale), "   ".join(header), fill=ink.INK, font=name)
+    ink.write(pixels, (8 * scale, 4 * scale), "   ".join(header), ink.INK, name)
     gain = f"{MM_PER_MV:g} mm/mV" if plane.calibrated else "amplitude not calibrated"
     footer = [f"{MM_PER_S:g} mm/s", gain, f"{record.fs:g} Hz", "no filter"]
     starts = list(dict.fromkeys(panel.start_s for panel in drawn if not panel.rhythm))
@@ -184,7 +180,7 @@ def _write(image: Image.Image, record: ECGRecord, plane: PageLayout) -> None:
     if plane.missing:
         footer.append(f"not recorded: {', '.join(plane.missing)}")
     bottom = (plane.height_mm - 6.5) * scale
-    pen.text((8 * scale, bottom), "   ".join(footer), fill=ink.INK, font=small)
-    room = pen.textlength(DISCLAIMER, font=small)
-    if image.width - 8 * scale - room > 8 * scale + pen.textlength("   ".join(footer), font=small) + 4 * scale:
-        pen.text((image.width - 8 * scale - room, bottom), DISCLAIMER, fill=faint, font=small)
+    ink.write(pixels, (8 * scale, bottom), "   ".join(footer), ink.INK, small)
+    room = small.getlength(DISCLAIMER)
+    if width - 8 * scale - room > 8 * scale + small.getlength("   ".join(footer)) + 4 * scale:
+        ink.write(pixels, (width - 8 * scale - room, bottom), DISCLAIMER, faint, small)

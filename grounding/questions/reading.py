@@ -102,7 +102,6 @@ class Question:
         links: what it names, in order.
         options: to choose from.
         wants: of ``where``, ``why``, ``value``, ``rhythm``, ``report``.
-        carried: the links come from an earlier question.
         topic: why the whole question can't be answered from a recording, or ``""``.
     """
 
@@ -110,7 +109,6 @@ class Question:
     links: tuple[Link, ...] = ()
     options: tuple[Option, ...] = ()
     wants: frozenset[str] = frozenset()
-    carried: bool = False
     topic: str = ""
 
     @property
@@ -209,7 +207,7 @@ def _carried(question: Question, named: Sequence[Link]) -> Question:
             moved = _in_leads(moved, leads)
         out.append(moved)
     # "and in V2?" asks again what was asked; a claim that was asked for its place is asked for itself
-    return replace(question, links=tuple(out), carried=True)
+    return replace(question, links=tuple(out))
 
 
 def _in_leads(link: Link, leads: tuple[str, ...]) -> Link:

@@ -80,7 +80,7 @@ def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
         jumped = signal[:, inner] - signal[:, quiet - jump : signal.shape[1] - quiet - jump]
         size = _mean_over_leads(np.abs(jumped))
         candidates = np.flatnonzero(size > STEP_MV)
-        before = signal[:, candidates[:, None] + np.arange(quiet - jump + 1)]  # up to where the jump begins
+        before = np.take(signal, candidates[:, None] + np.arange(quiet - jump + 1), axis=1)  # to where the jump begins
         candidates = candidates[_mean_over_leads(np.ptp(before, axis=2)) < QUIET_SHARE * size[candidates]]
         # a QRS continues to rise after its first 2 ms; an amplifier saturated by a spike does not
         further = signal[:, candidates + quiet + AFTER_JUMPS * jump] - signal[:, candidates + quiet]
@@ -102,6 +102,10 @@ def _first_of_each(candidates: NDArray[Any], fs: float) -> NDArray[np.bool_]:
 def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
     """Height of samples over both neighbours, mean over leads; ``views`` are (leads, n): before, at and after them."""
     left, right = views[1] - views[0], views[1] - views[2]
+    if np.isfinite(left).all() and np.isfinite(right).all():
+        height = np.minimum(np.abs(left), np.abs(right))
+        height *= left * right > 0
+        return np.asarray(height.mean(axis=0, dtype=np.float64))
     with np.errstate(invalid="ignore"):
         return _mean_over_leads(
             np.minimum(np.abs(left), np.abs(right)) * np.where(np.isnan(left + right), np.nan, left * right > 0)

@@ -8,13 +8,15 @@ here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..deferred import DeferredTable
 from ..lead_algebra import einthoven_error
-from ..leads import recognise
+from ..leads import Channel, recognise
 from ..record import ECGRecord, fill_missing, lead_groups
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
@@ -26,7 +28,7 @@ QUALITY_COLUMNS = ("lead", "usable", "issues", "unusable_spans_s")
 WINDOW_S, NOISE_WINDOW_S = 0.5, 0.2
 FLAT_MV = 0.01  # a window with a smaller range holds no ECG; twice the usual step of the converter
 LOW_MV, IMPLAUSIBLE_MV = 0.1, 10.0
-JUMP_MV, BASELINE_MV = 0.5, 1.5
+BASELINE_MV = 1.5
 NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
 ALGEBRA_MV = 0.1
 CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
@@ -46,7 +48,7 @@ class Examination(NamedTuple):
     spans of each lead in samples.
     """
 
-    leads: pd.DataFrame
+    leads: DeferredTable
     issues: tuple[str, ...]
     mains_mv: NDArray[np.float64]
     spikes: NDArray[np.intp]
@@ -101,7 +103,8 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
         >>> bool(leads["usable"].all()), issues
         (True, ())
     """
-    return examine(record)[:2]
+    found = examine(record)
+    return found.leads.frame(), found.issues
 
 
 def examine(record: ECGRecord) -> Examination:
@@ -110,12 +113,10 @@ def examine(record: ECGRecord) -> Examination:
     Args:
         record: any recording.
     """
-    import pandas as pd
-
     signal = _millivolts(record)
     features = _features(signal, record.fs)
     bad = _bad_stretches(signal, features, record)
-    channels = recognise(record.leads)
+    channels = _recognised(record.leads)
     some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
     foreign = [some_ecg and channel.kind == "other" for channel in channels]
     rows = [
@@ -128,7 +129,7 @@ def examine(record: ECGRecord) -> Examination:
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
     ]
     columns = (list(values) for values in zip(*rows, strict=True))
-    table = pd.DataFrame(dict(zip(QUALITY_COLUMNS, columns, strict=True)))
+    table = DeferredTable(dict(zip(QUALITY_COLUMNS, columns, strict=True)))
     good_leads = {}
     for row, (name, usable, *_) in enumerate(rows):
         if usable:
@@ -141,6 +142,12 @@ def examine(record: ECGRecord) -> Examination:
     return Examination(table, _record_issues(record, good_leads, spikes), features.mains, spikes, bad)
 
 
+@lru_cache(maxsize=256)
+def _recognised(names: tuple[str, ...]) -> tuple[Channel, ...]:
+    """``recognise``, which data sets ask about the same names again and again."""
+    return recognise(names)
+
+
 def _good_s(bad: Spans, record: ECGRecord) -> float:
     return record.duration_s - float((bad[:, 1] - bad[:, 0]).sum()) / record.fs
 
@@ -150,8 +157,12 @@ def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGReco
     n, window, block = record.n_samples, _length(signal, WINDOW_S, record.fs), round(BLOCK_S * record.fs)
     still_together = f.still.all(axis=0) if len(signal) >= PAUSE_LEADS else np.zeros(f.still.shape[1], bool)
     out = []
+    suspect = (f.missing > 0) | f.still.any(axis=1) | f.noisy_block.any(axis=1) | f.wild_block.any(axis=1)
     for row, lead in enumerate(signal):
         found: list[tuple[int, int]] = []
+        if not suspect[row]:
+            out.append(merged(found))
+            continue
         missing = ~np.isfinite(lead)
         if missing.any():
             found += spans_of(missing, max(1, round(LONGEST_BRIDGED_S * record.fs))).tolist()
@@ -375,11 +386,14 @@ def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
 
 def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
     """Share of samples in plateaus at an extreme: three or more equal samples, at two or more places."""
-    middle = signal[:, :: max(1, signal.shape[1] // 500)]
-    middle = np.median(middle, axis=1)
     share = np.zeros(len(signal))
+    middle = None
     for extreme in (low, high):
         at = signal == extreme[:, None]
+        if (at.sum(axis=1) < 6).all():  # two plateaus of three
+            continue
+        if middle is None:
+            middle = np.median(signal[:, :: max(1, signal.shape[1] // 500)], axis=1)
         runs = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
         # a single plateau is a constant start or end of the recording, not a converter at its limit
         plateaus = (runs[:, 1:] & ~runs[:, :-1]).sum(axis=1) + runs[:, 0]
@@ -453,9 +467,11 @@ def _arms_swapped(good_leads: dict[str, NDArray[np.float32]]) -> bool:
     spread = pair.std(axis=1, keepdims=True)
     if not (spread > 0).all():
         return False
-    small = np.clip(pair, -2 * spread, 2 * spread)  # P and T waves count beside the QRS
     whole = float((pair[0] * pair[1]).mean() / spread.prod())
-    return whole < -0.5 and float((small[0] * small[1]).mean() / small.std(axis=1).prod()) < -0.4
+    if whole >= -0.5:
+        return False
+    small = np.clip(pair, -2 * spread, 2 * spread)  # P and T waves count beside the QRS
+    return float((small[0] * small[1]).mean() / small.std(axis=1).prod()) < -0.4
 
 
 def _identical(leads: list[NDArray[np.float32]]) -> bool:

@@ -11,6 +11,7 @@ from .parsed import CHANGE, NO_CRITERION, ParsedStatement
 
 _SUM_SIGNS = frozenset({"+", "/", "and", "plus", "&", "und"})
 _IN_LEAD = frozenset({"in", "wave", "lead", "of", "the", "("})
+_FROM_LEAD_TO_WAVE = frozenset({"the", "a", "an", ",", ":", "there", "is", "die", "das", "ist"})
 _OR_WORDS = frozenset({"or", "oder", "bis"})
 # kinds of items that may come between a segment and its shape, and between a wave and its amplitude
 _SEGMENT_GAPS = frozenset({"lead", "region", "maybe", "finding", "stop", "present"})
@@ -242,11 +243,17 @@ def _amplitude_of_wave(c: Context, number: int, item: Phrase) -> None:
         and name in ("st", "t", "p")
     ):
         leads = head.statements[0].leads
-    if not leads and name == "st" and c.leads_before is not None:
-        leads = c.leads_before.term.values
+    before_wave = c.leads_before
+    if not leads and before_wave is not None and (name == "st" or _leads_to(c, before_wave, first)):
+        leads = before_wave.term.values
     stated = _state_amplitude(c, (name,), leads, first, item)
     if not leads:
         c.head([stated], first, item.last)  # its leads may follow
+
+
+def _leads_to(c: Context, lead: Phrase, first: int) -> bool:
+    """Whether a lead belongs to the wave that follows it: "in V1 the R wave is 0.3 mV"."""
+    return lead.last < first and _FROM_LEAD_TO_WAVE.issuperset(c.gap(lead.last, first))
 
 
 def _state_amplitude(

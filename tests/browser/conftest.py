@@ -11,6 +11,7 @@ import pytest
 
 import gem
 import grounding
+from gem.views.scripts import bundle
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason='pip install "gem-ecg[browser]"')
 
@@ -46,11 +47,11 @@ def saved(explanation: gem.Explanation, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a file in a page of its own; at the end of the test no page may have met an error or fetched anything."""
+def watched(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Makes pages; at the end of the test none may have met an error, or asked another server than its own."""
     contexts, troubles = [], []
 
-    def open_(path: Path | None, width: int = 1280, height: int = 900, **options: Any) -> Any:
+    def make(width: int = 1280, height: int = 900, server: str = "file:", **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -58,15 +59,50 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
         page.on(
             "request",
-            lambda request: (
-                request.url.startswith("http") and ".test/" not in request.url and troubles.append(request.url)
-            ),
+            lambda request: request.url.startswith((server, "data:", "blob:")) or troubles.append(request.url),
         )
-        if path is not None:
-            page.goto(path.as_uri())
         return page
 
-    yield open_
+    yield make
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture
+def opened(watched: Callable[..., Any]) -> Callable[..., Any]:
+    """Opens a file in a page of its own."""
+
+    def open_(path: Path, width: int = 1280, height: int = 900, **options: Any) -> Any:
+        page = watched(width, height, **options)
+        page.goto(path.as_uri())
+        return page
+
+    return open_
+
+
+@pytest.fixture
+def page(opened: Callable[..., Any], saved: Path) -> Any:
+    """The page of ``explanation``."""
+    return opened(saved)
+
+
+@pytest.fixture
+def mounted(watched: Callable[..., Any]) -> Callable[..., Any]:
+    """Mounts a scene in an empty page, with a host whose ``edit`` is a Python function, if one is given."""
+
+    def mount(made: dict[str, Any], edit: Callable[..., Any] | None = None, **options: Any) -> Any:
+        page = watched(**options)
+        page.set_content("<!DOCTYPE html><html lang=en><title>x</title><main id=gem-view></main>")
+        page.add_script_tag(content=bundle() + "\nwindow.mount = mount;", type="module")
+        page.wait_for_function("() => Boolean(window.mount)")
+        if edit is not None:
+            page.expose_function("editInPython", edit)
+        page.evaluate(
+            """made => { const place = document.getElementById("gem-view");
+            place.view = window.mount(place, made, window.editInPython ? { edit: window.editInPython } : {}); }""",
+            made,
+        )
+        return page
+
+    return mount

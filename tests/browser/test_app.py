@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import gem
 import grounding
+from gem.views.formats import FORMATS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "grounding" / "readers"))
+from writers import WRITERS
 
 SAMPLE = grounding.sample_path("ptbxl_102")
 # the figures are printed (pytest -s), and are in docs/app.md; a test runs on machines of any speed
@@ -38,32 +44,16 @@ VERDICT_TIME = """async ([text, verdict]) => {
 
 
 @pytest.fixture
-def page(browser: Any, app: Any) -> Iterator[Callable[..., Any]]:
-    """Opens the app in a page of its own; at the end no page may have met an error or asked another server."""
-    contexts, troubles = [], []
+def page(watched: Callable[..., Any], app: Any) -> Callable[..., Any]:
+    """Opens the app in a page of its own."""
 
     def open_(width: int = 1280, height: int = 900, server: Any = app, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        made = context.new_page()
-        made.on("pageerror", lambda error: troubles.append(str(error)))
-        made.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
-        made.on(
-            "request",
-            lambda request: (
-                request.url.startswith(("http", "ws"))
-                and not request.url.startswith(server.place)
-                and troubles.append(request.url)
-            ),
-        )
+        made = watched(width, height, server=server.place, **options)
         made.goto(server.address)
         made.wait_for_selector("#tabs button", state="attached")
         return made
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not troubles
+    return open_
 
 
 def drop(page: Any, *paths: Path) -> None:
@@ -102,6 +92,8 @@ def pair(name: str) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, ...]]:
     """A recording in each kind of file that a test can write."""
+    for package in ("edfio", "pydicom", "pypdfium2"):
+        pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("kinds")
     record = grounding.read_record(SAMPLE)
     grounding.render(record).save(folder / "photo.png")
@@ -111,38 +103,16 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, ...
     np.savetxt(folder / "table.csv", table, fmt="%.4f", delimiter=",", header=head, comments="")
     np.savez(folder / "arrays.npz", signal=record.signal, fs=record.fs, leads=np.array(record.leads))
     found = {"wfdb": pair("ptbxl_102"), "photo": (folder / "photo.png",), "csv": (folder / "table.csv",)}
-    found["xml"] = (_aecg(record, folder / "device.xml"),)
-    edfio = pytest.importorskip("edfio")
-    signals = [
-        edfio.EdfSignal(row.astype(float), record.fs, label=lead, physical_dimension="mV")
-        for lead, row in zip(record.leads, record.signal, strict=True)
-    ]
-    edfio.Edf(signals).write(folder / "device.edf")
-    found["edf"] = (folder / "device.edf",)
+    found["npz"] = (folder / "arrays.npz",)
+    grounding.render(record).save(folder / "paper.pdf", resolution=150, quality=95)
+    found["pdf"] = (folder / "paper.pdf",)
+    for kind, (suffix, write) in WRITERS.items():
+        write(record, folder / f"{kind}_rec{suffix}")
+        found[kind] = (folder / f"{kind}_rec{suffix}",)
     return found
 
 
-def _aecg(record: grounding.ECGRecord, path: Path) -> Path:
-    """An annotated ECG of HL7, as devices write it."""
-    step = 1000 / record.fs
-    sequences = "".join(
-        f'<component><sequence><code code="MDC_ECG_LEAD_{lead.upper()}"/><value xsi:type="SLIST_PQ">'
-        f'<origin value="0" unit="uV"/><scale value="1" unit="uV"/>'
-        f"<digits>{' '.join(str(round(float(value) * 1000)) for value in row)}</digits></value></sequence></component>"
-        for lead, row in zip(record.leads, record.signal, strict=True)
-    )
-    path.write_text(
-        '<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3" '
-        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><component><series><code code="RHYTHM"/>'
-        "<component><sequenceSet><component><sequence>"
-        '<code code="TIME_RELATIVE"/><value xsi:type="GLIST_PQ"><head value="0" unit="ms"/>'
-        f'<increment value="{step}" unit="ms"/></value></sequence></component>{sequences}'
-        "</sequenceSet></component></series></component></AnnotatedECG>"
-    )
-    return path
-
-
-@pytest.mark.parametrize("kind", ["wfdb", "csv", "xml", "edf", "photo"])
+@pytest.mark.parametrize("kind", ["wfdb", "csv", "npz", "photo", "pdf", *WRITERS])
 def test_each_kind_of_file_is_dropped_and_shown(
     page: Callable[..., Any], kinds: dict[str, tuple[Path, ...]], kind: str, app: Any
 ) -> None:
@@ -155,10 +125,45 @@ def test_each_kind_of_file_is_dropped_and_shown(
 
 def test_what_cannot_be_read_is_said(page: Callable[..., Any], tmp_path: Path) -> None:
     shown = page()
-    (tmp_path / "<b>odd<b>.edf".replace("<", "_").replace(">", "_")).write_bytes(b"nothing")
-    drop(shown, next(tmp_path.iterdir()))
+    for name, content, words in (
+        ("odd.edf", b"nothing", "odd"),
+        ("report.pdf", b"%PDF-1.7\n", "PDF file can't be read"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        drop(shown, tmp_path / name)
+        shown.locator("#trouble", has_text=words).wait_for()
+
+
+def test_what_a_file_does_not_tell_is_filled_in(page: Callable[..., Any], tmp_path: Path) -> None:
+    record = grounding.read_record(SAMPLE)
+    rows = np.round(record.signal.T * 1000).astype(int)
+    np.savetxt(tmp_path / "bare.csv", rows, fmt="%d", delimiter=",")
+    shown = page()
+    drop(shown, tmp_path / "bare.csv")
     shown.wait_for_selector("#trouble:not([hidden])")
-    assert "odd" in shown.inner_text("#trouble")
+    assert "the leads of this 5000 x 12 array are not named" in shown.inner_text("#trouble")
+    shown.click("summary:has-text('What a file does not tell')")
+    for name, value in (("fs", "500"), ("leads", ",".join(record.leads)), ("units", "uV"), ("age", "64")):
+        shown.fill(f"[name={name}]", value)
+    shown.select_option("[name=sex]", "female")
+    opened(shown, tmp_path / "bare.csv")
+    about = shown.locator("#view header").inner_text()
+    assert "64 years · female · 10 s · 12 leads · 500 Hz" in about
+    pr = grounding.measure(record).intervals["pr"]
+    assert f"PR {pr:.0f} ms" in shown.locator("#view .values").inner_text()
+
+
+def test_recordings_are_chosen_and_closed(page: Callable[..., Any], app: Any) -> None:
+    shown = page()
+    for name in ("ptbxl_102", "ptbxl_286"):
+        opened(shown, *pair(name))
+    shown.locator("#open button", has_text="ptbxl_102").first.click()
+    shown.wait_for_function("() => document.querySelector('#open [aria-current]').textContent.startsWith('ptbxl_102')")
+    assert shown.locator("#view h2").inner_text() == "ptbxl_102"
+    there = shown.locator("#open li").count()
+    shown.locator("#open [aria-current]").locator("xpath=following-sibling::button").click()
+    shown.wait_for_function("count => document.querySelectorAll('#open li').length === count", arg=there - 1)
+    assert shown.locator("#view h2").inner_text() != "ptbxl_102"
 
 
 def test_a_claim_is_checked_behind_the_last_key(page: Callable[..., Any]) -> None:
@@ -238,13 +243,50 @@ def test_exports_are_downloaded(page: Callable[..., Any]) -> None:
     shown = page(accept_downloads=True)
     opened(shown, *pair("ptbxl_102"))
     shown.click("#tab-export")
-    for words, ending in (("FHIR", ".fhir.json"), ("Structured", ".sr.json"), ("Page", ".html"), ("PDF", ".pdf")):
+    seen = []
+    for link in shown.locator("#panels a.button").all():
         with shown.expect_download() as waiting:
-            shown.click(f"#panels a:has-text('{words}')")
-        assert waiting.value.suggested_filename == f"ptbxl_102{ending}"
+            link.click()
+        ending = waiting.value.suggested_filename.removeprefix("ptbxl_102")
         content = Path(waiting.value.path()).read_bytes()
+        seen.append(ending)
         if ending == ".fhir.json":
             assert json.loads(content)["resourceType"] == "Bundle"
+        elif ending == ".sr.json":
+            assert json.loads(content)["0040A730"]["vr"] == "SQ"
+        elif ending == ".json":
+            assert gem.Explanation.from_json(waiting.value.path()).record_id == "ptbxl_102"
+        else:
+            assert content.startswith({".html": b"<!DOCTYPE html>", ".pdf": b"%PDF"}[ending])
+    assert set(seen) == set(FORMATS)
+
+
+@pytest.mark.slow
+def test_the_model_describes_is_compared_and_answers(page: Callable[..., Any]) -> None:
+    """gem-nano, as it comes with the package."""
+    shown = page()
+    opened(shown, *pair("ptbxl_286"))
+    shown.click("text=Let gem-nano describe it")
+    shown.wait_for_function(
+        "() => document.querySelector('#text')?.value.includes('bundle branch block')", timeout=90_000
+    )
+    assert shown.locator(".claims .supported").count() > 5
+    assert shown.locator("#view .statement").count() > 5
+    shown.click("#tab-compare")
+    shown.fill("#text-a", "")
+    shown.fill("#text-b", "No left bundle branch block.")
+    shown.check("#with-model")
+    shown.click("text=Compare texts")
+    shown.wait_for_selector("tr.differ", timeout=90_000)
+    assert "gem-nano" in shown.locator("#panels thead").inner_text()
+    shown.click("#tab-chat")
+    for question in ("Is there bundle branch block?", "Why?"):
+        shown.fill("#question", question)
+        shown.press("#question", "Enter")
+        shown.wait_for_selector(f".talk .asked:has-text('{question}')", timeout=90_000)
+    answers = shown.locator(".talk li:not(.asked)").all_inner_texts()
+    assert answers[0].startswith("Yes")
+    assert "qrs" in answers[1].lower()
 
 
 @pytest.fixture(scope="module")

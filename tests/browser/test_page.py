@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ import gem
 import grounding
 from gem.views.scene import scene
 
-VIEW = "document.querySelector('#gem-view').view"
+sys.path.insert(0, str(Path(__file__).parent))
+from looking import VIEW
+
 SCRIPT = "</script><script>window.hit = 1</script><img src=x onerror='window.hit = 1'><b>bold</b>]]>--><!--\u2028{{1}}"
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
+import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
 import gem
 import grounding
 from gem.views.scene import scene
 from gem.views.scripts import STATIC, bundle
 
-STAGE = "document.querySelector('#gem-view').view.stage"
+sys.path.insert(0, str(Path(__file__).parent))
+from looking import STAGE, camera, dark_ink, drag, layout, pixels, row_of
+
 # pixels of the trace
 INK = f"""(() => {{ const {{ canvas }} = {STAGE};
 const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {{ willReadFrequently: true }});
@@ -29,69 +27,6 @@ let found = 0;
 for (let i = 0; i < data.length; i += 4) found += Math.max(data[i], data[i + 1], data[i + 2]) < 110;
 return found; }})()"""
 LEAD = 1  # of twelve rows: II
-
-
-@pytest.fixture
-def page(opened: Callable[..., Any], saved: Path) -> Any:
-    return opened(saved)
-
-
-@pytest.fixture
-def mounted(opened: Callable[..., Any]) -> Callable[..., Any]:
-    """Mounts a scene in an empty page, with a host whose ``edit`` is a Python function, if one is given."""
-
-    def mount(made: dict[str, Any], edit: Callable[..., Any] | None = None, **options: Any) -> Any:
-        page = opened(None, **options)
-        page.set_content("<!DOCTYPE html><html lang=en><title>x</title><main id=gem-view></main>")
-        page.add_script_tag(content=bundle() + "\nwindow.mount = mount;", type="module")
-        page.wait_for_function("() => Boolean(window.mount)")
-        if edit is not None:
-            page.expose_function("editInPython", edit)
-        page.evaluate(
-            """made => { const place = document.getElementById("gem-view");
-            place.view = window.mount(place, made, window.editInPython ? { edit: window.editInPython } : {}); }""",
-            made,
-        )
-        return page
-
-    return mount
-
-
-def camera(page: Any) -> dict[str, float]:
-    return page.evaluate(f"(() => {{ {STAGE}.paint(); return {STAGE}.camera; }})()")
-
-
-def pixels(page: Any) -> NDArray[np.int64]:
-    """(height, width, 3) of the ECG, as the screen shows it."""
-    shot = page.locator(".stage canvas").screenshot()
-    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
-
-
-def layout(page: Any, name: str) -> dict[str, float]:
-    page.get_by_label("Layout").select_option(name)
-    page.mouse.move(1, 1)  # no hover over the ECG
-    return camera(page)
-
-
-def drag(page: Any, start: tuple[float, float], by: tuple[float, float]) -> None:
-    """From a point of the stage."""
-    box = page.locator(".stage").bounding_box()
-    x, y = box["x"] + start[0], box["y"] + start[1]
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + by[0] / 2, y + by[1] / 2)
-    page.mouse.move(x + by[0], y + by[1])
-    page.mouse.up()
-
-
-def dark_ink(image: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where the trace is: (height, width)."""
-    return np.asarray(image.max(axis=2) < 110)
-
-
-def row_of(view: dict[str, float], row: int) -> tuple[int, int]:
-    """Top and bottom of a row of the 12 x 1 layout, px."""
-    return round((5 + 15 * row - view["y"]) * view["ky"]), round((20 + 15 * row - view["y"]) * view["ky"])
 
 
 def test_calipers_read_200_ms_and_half_a_millivolt_over_five_millimetres(page: Any) -> None:
@@ -253,95 +188,6 @@ def test_numbers_lead_to_the_measured_table_and_back(page: Any) -> None:
     assert page.evaluate(f"{STAGE}.markBoxes()") != boxes
 
 
-def interval(page: Any, name: str) -> str:
-    return page.locator(f"[data-interval={name}]").inner_text()
-
-
-def move_boundary(page: Any, name: str, ms: float) -> None:
-    """Drag a boundary of the median beat."""
-    scale = page.evaluate("document.querySelector('#gem-view').view.median.scale")
-    handle = page.locator(f"[data-boundary={name}] rect")
-    handle.scroll_into_view_if_needed()
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + ms * scale / 2, y)
-    page.mouse.move(x + ms * scale, y)
-    page.mouse.up()
-
-
-def test_a_boundary_moved_by_20_ms_changes_pr_by_20_ms(page: Any, explanation: gem.Explanation) -> None:
-    """In a page without Python: intervals follow, and what rests on them is to be re-checked."""
-    pr, qrs = (explanation.measurement.intervals[name] for name in ("pr", "qrs"))
-    assert pr is not None
-    assert qrs is not None
-    assert interval(page, "pr") == f"PR {pr:.0f} ms"
-    move_boundary(page, "qrs_onset", 20)
-    edits = page.evaluate("document.querySelector('#gem-view').view.edits()")
-    assert edits["intervals_ms"]["pr"] == pytest.approx(pr + 20, abs=0.6)  # a tenth of a pixel is 0.1 ms
-    assert edits["intervals_ms"]["qrs"] == pytest.approx(qrs - 20, abs=0.6)
-    assert interval(page, "pr").startswith(f"PR {edits['intervals_ms']['pr']:.0f} ms (was {pr:.0f})")
-    recheck = [part.get_attribute("data-index") for part in page.locator(".statement:has(.recheck)").all()]
-    assert recheck == ["2", "3", "5"]
-    assert "moved by hand" in page.locator("[data-quantity=pr]").inner_text()
-    # the same by keys
-    page.locator("[data-boundary=p_onset]").focus()
-    page.keyboard.press("Shift+ArrowLeft")
-    page.keyboard.press("Shift+ArrowLeft")
-    after = page.evaluate("document.querySelector('#gem-view').view.edits()")
-    assert after["intervals_ms"]["pr"] == pytest.approx(edits["intervals_ms"]["pr"] + 20, abs=0.2)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Export edits").click()
-    saved = json.loads(Path(download.value.path()).read_text())
-    assert [edit["boundary"] for edit in saved["edits"]] == ["qrs_onset", "p_onset"]
-    assert saved["edits"][0]["from_ms"] == pytest.approx(explanation.measurement.boundaries["qrs_onset"], abs=0.01)
-    assert (saved["record_id"], saved["method"]) == ("ptbxl_102", "boundary moved by hand in the view")
-    for _ in range(3):
-        page.get_by_role("button", name="Undo").click()
-    assert interval(page, "pr") == f"PR {pr:.0f} ms"
-    assert page.locator(".recheck").count() == 0
-
-
-def test_with_python_the_verdict_follows_a_boundary(mounted: Callable[..., Any], explanation: gem.Explanation) -> None:
-    asked: list[dict[str, float]] = []
-
-    def edit(moved: dict[str, float]) -> dict[str, Any]:
-        asked.append(moved)
-        return scene(explanation.edited(moved) if moved else explanation)
-
-    page = mounted(scene(explanation), edit)
-    second = page.locator(".statement[data-index='2']")
-    assert "supported" in second.inner_text()
-    move_boundary(page, "p_onset", 60)
-    page.wait_for_function(
-        "document.querySelector('#gem-view').view.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')"
-    )
-    assert list(asked[-1]) == ["p_onset"]
-    again = explanation.edited(asked[-1])
-    assert again.measurement.intervals["pr"] == pytest.approx(explanation.measurement.intervals["pr"] - 60, abs=0.6)
-    assert interval(page, "pr").startswith(f"PR {again.measurement.intervals['pr']:.0f} ms (was ")
-    assert page.locator(".recheck").count() == 0
-    page.get_by_role("button", name="Undo").click()
-    page.wait_for_function(
-        "!document.querySelector('#gem-view').view.root.querySelector('[data-index=\"2\"]').innerText.includes('contradicted')"
-    )
-    assert asked[-1] == {}
-
-
-def test_an_edit_that_python_refuses_is_told_and_taken_back(
-    mounted: Callable[..., Any], explanation: gem.Explanation
-) -> None:
-    def refuse(moved: dict[str, float]) -> None:
-        raise ValueError("this recording is read-only")
-
-    page = mounted(scene(explanation), refuse)
-    before = interval(page, "pr")
-    move_boundary(page, "p_onset", 40)
-    page.get_by_role("alert").filter(has_text="read-only").wait_for()
-    assert interval(page, "pr") == before
-
-
 def test_wheel_pinch_and_keys_zoom_and_move(page: Any) -> None:
     before = camera(page)
     stage = page.locator(".stage")
@@ -423,7 +269,7 @@ def test_every_layout_draws_every_record(mounted: Callable[..., Any]) -> None:
         names = page.evaluate(
             """one => { const place = document.getElementById("gem-view"); place.view.destroy();
             place.view = window.mount(place, one);
-            return place.view.stage ? [...place.view.layouts.options].map(option => option.value) : null; }""",
+            return place.view.stage ? [...place.view.toolbar.layouts.options].map(option => option.value) : null; }""",
             one,
         )
         if names is None:
@@ -446,62 +292,9 @@ def test_beats_are_told_by_type(mounted: Callable[..., Any]) -> None:
     assert page.evaluate(f"{STAGE}.unusual.length") == (types.drop("normal")).sum()
 
 
-def test_a_day_of_one_lead_is_seen_as_a_whole_and_beat_by_beat(mounted: Callable[..., Any]) -> None:
-    """The peaks are all there in the overview: nothing is left out by taking every n-th sample."""
-    fs, hours = 100, 6
-    beat = np.zeros(fs, np.float32)
-    beat[50] = 1.0
-    signal = np.tile(beat, 3600 * hours)[None]
-    signal[0, 3 * 3600 * fs + 50] = 3.0  # one tall beat, after three hours
-    page = mounted(scene(grounding.ECGRecord.from_array(signal, fs, ["II"], record_id="night")))
-    view = layout(page, "whole")
-    image = pixels(page)
-    ink = dark_ink(image)
-    tops = np.array([np.flatnonzero(column).min(initial=999) for column in ink.T])
-    middle = 3 * 3600 * 25 * view["kx"]
-    tall = np.flatnonzero(tops < tops[20:-20].max() - 20)
-    assert len(tall) <= 3
-    assert abs(tall.mean() - middle) <= 2
-    assert (tops[100:-100] < 200).all()  # a peak of every minute reaches its height
-    layout(page, "rhythm")
-    page.evaluate("document.querySelector('#gem-view').view.goTo(3 * 3600 - 2)")
-    tall = np.flatnonzero(dark_ink(pixels(page)).any(axis=1))
-    assert tall.size
-    assert "3:00:0" in page.get_by_label("Place in the recording").get_attribute("aria-valuetext")
-
-
-class Places:
-    """Of a photograph that is as flat as a drawn page; reading a real one takes half a minute."""
-
-    def __init__(self, record: grounding.ECGRecord) -> None:
-        self.record = record
-
-    def page(self) -> grounding.paper.Page:
-        return grounding.paper.draw(self.record, px_per_mm=4)
-
-
-def test_a_photograph_is_shown_with_its_evidence(opened: Callable[..., Any], tmp_path: Path) -> None:
-    record = grounding.read_record(grounding.sample_path("ptbxl_13"))
-    read = replace(record, meta={**record.meta, "picture": {"places": Places(record)}})
-    said = gem.explain(read, text="QRS 90 ms.")
-    path = said.save(tmp_path / "x.html")
-    assert path.read_text().count("data:image/jpeg") == 1
-    page = opened(path)
-    assert page.get_by_label("Layout").input_value() == "picture"
-    page.wait_for_function(f"() => {STAGE}.image.complete")
-    page.get_by_role("button", name="Statement 1: show").click()
-    boxes = page.evaluate(f"{STAGE}.markBoxes()")
-    plane = Places(record).page().layout
-    expected = [(box.x0 / 4, box.x1 / 4) for box in plane.evidence_boxes(said.statements[0].evidence[0])]
-    view = camera(page)
-    found = [tuple(box[x] / view["kx"] + view["x"] for x in ("x0", "x1")) for box in boxes]
-    assert len(found) == len(expected) > 12
-    assert np.allclose(sorted(found), sorted(expected), atol=0.05)
-
-
-def test_the_modules_run_as_files_too(opened: Callable[..., Any], explanation: gem.Explanation) -> None:
+def test_the_modules_run_as_files_too(watched: Callable[..., Any], explanation: gem.Explanation) -> None:
     """A host may serve them one by one; together they have at most 250 kB."""
-    page = opened(None)
+    page = watched(server="https://view.test/")
     page.route(
         "https://view.test/**",
         lambda route: route.fulfill(

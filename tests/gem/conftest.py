@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,21 @@ def _config(**changes: Any) -> GemConfig:
     return GemConfig(
         **{"ecg_encoder": ECG, "vision_encoder": VISION, "text_config": TEXT, "class_names": ["MI", "NORM"], **changes}
     )
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small folders in the published layouts, with random weights."""
+    from tests.gem import strangers
+
+    root = tmp_path_factory.mktemp("published")
+    strangers.published(root / "GEM")
+    strangers.published(root / "PULSE", ecg=False)
+    strangers.meit(root / "MEIT")
+    strangers.meit(root / "MEIT-features", encoder=False)
+    strangers.coca(root / "CoCa")
+    strangers.ours(root / "encoders", fusion="none")
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,6 @@ import gem.auto
 import grounding
 
 sys.path.insert(0, str(Path(__file__).parent))
-import strangers
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("families")
-    strangers.published(root / "GEM")
-    strangers.published(root / "PULSE", ecg=False)
-    strangers.meit(root / "MEIT")
-    return root
 
 
 @pytest.fixture(scope="module")

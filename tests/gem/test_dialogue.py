@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import gem
 import grounding
 from gem.cli import main
 from gem.dialogue import MAX_REQUESTS
+from gem.evaluation.scripted import ScriptedEndpoint, calls_message
 from gem.tools import Tools, descriptions
 from grounding import Measurement
 
@@ -33,14 +31,21 @@ def before() -> Measurement:
     return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")))
 
 
-@dataclass
-class Server:
+class Server(ScriptedEndpoint):
     """An endpoint whose messages come from ``speak(request, number)``; an int is a status, bytes a raw body."""
 
-    url: str = ""
-    speak: Callable[[dict[str, Any], int], Any] = lambda request, number: {"content": "Yes."}
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop = threading.Event()
+        self.speak: Callable[[dict[str, Any], int], Any] = lambda request, number: {"content": "Yes."}
+        self.steps = [self._said]
+
+    def _said(self, request: Any) -> Any:
+        said = self.speak(request, len(self.requests))
+        if said == "stall":
+            self.stop.wait(5)
+            return 500
+        return said
 
     def chat(self, record: str = "ptbxl_102", **options: Any) -> gem.Chat:
         options = {"timeout_s": 2.0, "retries": 1, "wait_s": 0.01, **options}
@@ -49,45 +54,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            state.requests.append(request)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                said = state.speak(request, len(state.requests))
-                if said == "stall":
-                    state.stop.wait(5)
-                    return
-                status = said if isinstance(said, int) else 200
-                body = said if isinstance(said, bytes) else json.dumps({"choices": [{"message": said}]}).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    yield state
-    state.stop.set()
-    http.shutdown()
-    http.server_close()
-
-
-def calls(*wanted: tuple[Any, Any]) -> dict[str, Any]:
-    return {
-        "content": None,
-        "tool_calls": [
-            {"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
-            for n, (name, arguments) in enumerate(wanted)
-        ],
-    }
+    with Server() as state:
+        yield state
+        state.stop.set()
 
 
 def script(*messages: Any) -> Callable[[dict[str, Any], int], Any]:
@@ -103,6 +72,13 @@ def test_the_tools(measurement: Measurement, before: Measurement) -> None:
     assert pr.result["value"] == round(measurement.intervals["pr"] or 0)
     assert pr.evidence[0].spans_s
     assert tools.call("measure", {"quantity": "t", "lead": "V5"}).result["unit"] == "mV"
+    for words, lead in (("R wave in V5", ""), ("r_mv", "v5"), ("R wave amplitude", "lead V5")):
+        assert tools.call("measure", {"quantity": words, "lead": lead}).result["quantity"] == "r_mv", words
+    for words, name in (("ventricular rate", "heart_rate"), ("QRS axis", "axis"), ("corrected QT", "qtc_fridericia")):
+        assert tools.call("measure", {"quantity": words}).result["quantity"] == name
+    assert "all leads" in tools.call("measure", {"quantity": "pr", "lead": "V2"}).result["error"]
+    named = tools.call("look_up", {"query": "criterion for complete right bundle branch block"}).passages
+    assert named[0].address == "kb:complete_right_bundle_branch_block"
     assert tools.call("find", {"finding": "first-degree AV block"}).result["findings"][0]["present"] is True
     assert tools.call("find", {"finding": "LBBB"}).result["findings"][0]["present"] is False
     assert "first-degree AV block" in {row["finding"] for row in tools.call("find", "{}").result["present"]}
@@ -173,6 +149,9 @@ def test_three_turns_with_gem_nano(measurement: Measurement, before: Measurement
     assert "changed since" in talk._repr_html_()
     with pytest.raises(gem.GemInputError, match="question"):
         talk.ask(" ")
+    talk.add_earlier(grounding.sample_path("ptbxl_13"))
+    latest = talk.ask("What has changed since the last ECG?")
+    assert {part.record_id for part in latest.evidence} == {"ptbxl_102", "ptbxl_13"}
 
 
 # --- endpoints
@@ -181,7 +160,7 @@ def test_three_turns_with_gem_nano(measurement: Measurement, before: Measurement
 def test_a_truthful_endpoint(server: Server, measurement: Measurement) -> None:
     pr = round(measurement.intervals["pr"] or 0)
     server.speak = script(
-        calls(("measure", '{"quantity": "pr"}'), ("look_up", '{"query": "first-degree AV block"}')),
+        calls_message(("measure", '{"quantity": "pr"}'), ("look_up", '{"query": "first-degree AV block"}')),
         {"content": f"The PR interval is {pr} ms. It is long above 200 ms [kb:first_degree_av_block]."},
     )
     answer = server.chat().ask("How long is the PR interval?")
@@ -194,7 +173,7 @@ def test_a_truthful_endpoint(server: Server, measurement: Measurement) -> None:
     assert all(claim.text == answer.text[claim.start : claim.end] for claim in answer.claims)
     second = server.requests[1]["messages"]
     assert [one["role"] for one in second] == ["system", "user", "assistant", "tool", "tool"]
-    assert second[2]["tool_calls"][0]["id"] == second[3]["tool_call_id"] == "c0"
+    assert second[2]["tool_calls"][0]["id"] == second[3]["tool_call_id"] == "call_0"
     assert json.loads(second[3]["content"])["value"] == pr
 
 
@@ -224,7 +203,7 @@ def test_lies_are_left_out(server: Server, measurement: Measurement) -> None:
 )
 def test_a_number_of_a_tool_does_not_serve_for_another(server: Server, said: str) -> None:
     every = [("measure", json.dumps({"quantity": name})) for name in ("pr", "qrs", "heart_rate")]
-    server.speak = script(calls(*every), {"content": said}, {"content": said})
+    server.speak = script(calls_message(*every), {"content": said}, {"content": said})
     answer = server.chat().ask("How long is the PR interval?")
     assert answer.source == "rule"
     assert said not in answer.text
@@ -247,7 +226,7 @@ def test_it_may_mend_its_answer(server: Server) -> None:
     ],
 )
 def test_citations_are_checked(server: Server, said: str) -> None:
-    server.speak = script(calls(("look_up", '{"query": "first-degree AV block"}')), {"content": said})
+    server.speak = script(calls_message(("look_up", '{"query": "first-degree AV block"}')), {"content": said})
     answer = server.chat().ask("Is there AV block?")
     assert answer.source == "rule"  # nothing was left
     assert answer.text.startswith("Yes")
@@ -255,7 +234,7 @@ def test_citations_are_checked(server: Server, said: str) -> None:
 
 
 def test_a_loop_of_calls_ends(server: Server) -> None:
-    server.speak = lambda request, number: calls(("measure", '{"quantity": "pr"}'))
+    server.speak = lambda request, number: calls_message(("measure", '{"quantity": "pr"}'))
     answer = server.chat().ask("Is there AV block?")
     assert len(server.requests) == MAX_REQUESTS
     assert server.requests[-1]["tool_choice"] == "none"
@@ -268,9 +247,9 @@ def test_a_loop_of_calls_ends(server: Server) -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        calls(("operate", "{}")),
-        calls(("measure", "no json")),
-        calls((None, None)),
+        calls_message(("operate", "{}")),
+        calls_message(("measure", "no json")),
+        calls_message((None, None)),
         {"tool_calls": "measure"},
         {"tool_calls": [1, {"function": "x"}]},
         {"tool_calls": {"a": 1}},
@@ -320,7 +299,7 @@ def test_no_server() -> None:
 def test_an_earlier_ecg_is_compared(server: Server, measurement: Measurement, before: Measurement) -> None:
     change = round(measurement.heart_rate or 0) - round(before.heart_rate or 0)
     said = f"The rate rose by {change} bpm since ptbxl_286."
-    server.speak = script(calls(("compare", "{}")), {"content": said})
+    server.speak = script(calls_message(("compare", "{}")), {"content": said})
     talk = server.chat(earlier=[grounding.sample_path("ptbxl_286")])
     answer = talk.ask("What changed?")
     assert answer.text == said
@@ -347,7 +326,9 @@ def test_options_that_are_none(options: dict[str, Any]) -> None:
 
 
 def test_the_command(server: Server, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    server.speak = script(calls(("measure", '{"quantity": "pr"}')), {"content": "PR interval 245 ms. Rate 171 bpm."})
+    server.speak = script(
+        calls_message(("measure", '{"quantity": "pr"}')), {"content": "PR interval 245 ms. Rate 171 bpm."}
+    )
     words = [
         "chat",
         str(grounding.sample_path()),

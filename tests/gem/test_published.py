@@ -22,18 +22,6 @@ SAID = "Sinus rhythm at 83 bpm. Left bundle branch block."
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("published")
-    strangers.published(root / "GEM")
-    strangers.published(root / "PULSE", ecg=False)
-    strangers.meit(root / "MEIT")
-    strangers.meit(root / "MEIT-features", encoder=False)
-    strangers.coca(root / "CoCa")
-    strangers.ours(root / "encoders", fusion="none")
-    return root
-
-
-@pytest.fixture(scope="module")
 def record() -> grounding.ECGRecord:
     return grounding.read_record(grounding.sample_path())
 

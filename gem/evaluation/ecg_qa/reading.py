@@ -18,7 +18,7 @@ _WHICH_LEADS = re.compile(
     r"\b(?:what|which|in (?:what|which)|list|name)\b[^?]{0,24}\bleads?\b(?! (?:I{1,3}|aV[RLF]|V[1-6])\b)", re.I
 )
 _NUMERIC = re.compile(r"\bnumeric(?:al)?\b|\bquantitative\b|\bintervals? and durations?\b", re.I)
-_NOISE = re.compile(r"\bnois\w*", re.I)
+_NOISE = re.compile(r"\b(?:nois|interferen|distort|artefact|artifact)\w*", re.I)
 _ABNORMAL = re.compile(
     r"\b(?:abnormal\w*|atypical|irregular\w*|unusual|anomalous|deviat\w*"
     r"|not (?:still )?(?:normal|typical|regular|standard)"

@@ -7,7 +7,7 @@
 import { MM_PER_S } from "./layouts.js";
 
 /** What a caliper reads. @param {Caliper} caliper @param {string} unit "mV", or "" */
-export function reading(caliper, unit) {
+function reading(caliper, unit) {
   const ms = Math.abs(caliper.t1 - caliper.t0) * 1000;
   const volts = caliper.v1 - caliper.v0;
   return { ms, bpm: ms > 0 ? 60000 / ms : null, mv: volts, unit: unit || "units" };
@@ -22,7 +22,7 @@ export function readingText(caliper, unit) {
 }
 
 /** Times at which marching the caliper on meets a stretch, its own two included. */
-export function marched(caliper, from, to) {
+function marched(caliper, from, to) {
   const step = Math.abs(caliper.t1 - caliper.t0);
   if (step < 0.02) return []; // a screen full of lines says nothing
   const start = Math.min(caliper.t0, caliper.t1);

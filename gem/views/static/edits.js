@@ -25,28 +25,20 @@ export const BOUNDARY_NAMES = {
 };
 
 /**
- * Intervals after boundaries were moved. A boundary that is moved by 20 ms changes its intervals by 20 ms.
+ * Intervals after boundaries were moved, or set where none was measured.
  * @param {object} scene as it was measured
  * @param {Object<string, number>} moved boundary -> ms after the R
  * @returns {Object<string, number>} those that change
  */
 export function recomputed(scene, moved) {
-  const was = scene.median.boundaries;
+  const places = { ...scene.median?.boundaries, ...moved };
   const out = {};
-  const shift = (name) => (name in moved ? moved[name] - was[name] : 0);
-  for (const [name, [from, to]] of Object.entries(BETWEEN)) {
-    const change = shift(to) - shift(from);
-    if (change && scene.intervals[name] !== null) out[name] = scene.intervals[name] + change;
+  for (const [name, ends] of Object.entries(BETWEEN)) {
+    const [from, to] = ends.map((end) => places[end]);
+    if (ends.some((end) => end in moved) && typeof from === "number" && typeof to === "number") out[name] = to - from;
   }
-  const rr = scene.intervals.rr;
-  if ("qt" in out && rr) {
-    for (const [name, corrected] of Object.entries(CORRECTIONS)) {
-      const value = scene.intervals[name];
-      if (value !== null && value !== undefined) {
-        out[name] = value + corrected(out.qt, rr) - corrected(scene.intervals.qt, rr);
-      }
-    }
-  }
+  const { rr } = scene.intervals;
+  if ("qt" in out && rr) for (const [name, corrected] of Object.entries(CORRECTIONS)) out[name] = corrected(out.qt, rr);
   return out;
 }
 

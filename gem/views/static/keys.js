@@ -29,23 +29,23 @@ export function onKey(view, event) {
     "+": () => stage.zoom(1.25),
     "=": () => stage.zoom(1.25),
     "-": () => stage.zoom(1 / 1.25),
-    0: () => { stage.fit(); view.followed(); },
-    c: () => view.setTool(stage.tool === "calipers" ? "pan" : "calipers"),
-    m: () => view.setMarch(!stage.march),
-    x: () => { view.end = view.end === "1" ? "0" : "1"; view.say(`${view.end === "1" ? "second" : "first"} end of the caliper`); },
+    0: () => view.fit(),
+    c: () => view.calipers.toggle(),
+    m: () => view.calipers.march(!stage.march),
+    x: () => view.calipers.otherEnd(),
     n: () => stepWave(view, 1),
     p: () => stepWave(view, -1),
     l: () => stepLead(view, event.shiftKey ? -1 : 1),
-    Enter: () => view.wave && view.list.querySelector(".told .number, .number")?.focus(),
+    Enter: () => view.wave && (view.list.querySelector(".told .number") || view.list.querySelector(".number"))?.focus(),
     PageDown: () => turnPage(view, 1),
     PageUp: () => turnPage(view, -1),
     Home: () => view.goTo(0),
     End: () => view.goTo(view.scene.record.duration_s),
-    Escape: () => (stage.tool === "calipers" ? view.setTool("pan") : view.chooseWave(null)),
+    Escape: () => (stage.tool === "calipers" ? view.calipers.toggle() : view.chooseWave(null)),
   };
   if (event.key in arrows) {
     const [dx, dy] = arrows[event.key];
-    if (stage.tool === "calipers") nudge(view, dx * (event.shiftKey ? 0.04 : 0.004), -dy * (event.shiftKey ? 0.5 : 0.05));
+    if (stage.tool === "calipers") view.calipers.nudge(dx * (event.shiftKey ? 0.04 : 0.004), -dy * (event.shiftKey ? 0.5 : 0.05));
     else stage.pan(dx * far, dy * far);
   } else {
     const action = actions[event.key] || actions[event.key.toLowerCase()];
@@ -56,16 +56,6 @@ export function onKey(view, event) {
   event.stopPropagation();
 }
 
-function nudge(view, seconds, mv) {
-  const caliper = { ...(view.stage.caliper || view.newCaliper()) };
-  if (view.stage.caliper) {
-    caliper[`t${view.end}`] += seconds;
-    caliper[`v${view.end}`] += mv;
-  }
-  view.setCaliper(caliper);
-  view.say(view.reading.textContent);
-}
-
 function turnPage(view, direction) {
   const { stage } = view;
   if (stage.plan.time) stage.pan(direction * stage.width * 0.9, 0);
@@ -74,7 +64,7 @@ function turnPage(view, direction) {
 }
 
 function stepWave(view, direction) {
-  const list = [...(view.waves.get(view.lead) || view.waves.get("") || [])];
+  const list = view.waves.get(view.lead) || view.waves.get("") || [];
   if (!list.length) return;
   const panel = view.stage.plan.panels.find((one) => one.lead === view.lead);
   const from = view.wave ? view.wave.onset_s : panel ? view.stage.visible(panel)[0] - 1e-6 : 0;

@@ -4,12 +4,12 @@
  * @typedef {{lead: string, t0: number, t1: number, x: number, y: number, width: number, height: number,
  *   zero: ?number, strip: boolean, mmPerMv: number}} Panel  y is the zero line; zero is the value (mV) there,
  *   null for the median of the stretch
- * @typedef {{name: string, panels: Panel[], width: number, height: number, time: boolean, pageS: number}} Plan
+ * @typedef {{name: string, panels: Panel[], width: number, height: number, time: boolean}} Plan
  *   time: only time is zoomed, and all of the recording lies side by side
  */
 
 export const MM_PER_S = 25;
-export const MM_PER_MV = 10;
+const MM_PER_MV = 10;
 export const PAGE_S = 10;
 const MARGIN_MM = 10; // with the calibration pulse
 const TOP_MM = 5; // so that the first row's pulse is on the paper
@@ -76,7 +76,7 @@ export function planOf(name, scene, wish) {
     for (const panel of panels) Object.assign(panel, { y: 30, height: 60 });
   }
   for (const panel of panels) Object.assign(panel, { mmPerMv, y: panel.y + (wish.overlay ? 0 : TOP_MM) });
-  return { name, panels, width: MARGIN_MM + PAGE_S * MM_PER_S + 2, height, time: false, pageS: PAGE_S };
+  return { name, panels, width: MARGIN_MM + PAGE_S * MM_PER_S + 2, height, time: false };
 }
 
 function panelOf(lead, t0, t1, x, row, rowMm, seconds) {
@@ -96,7 +96,7 @@ function timePlan(name, record, wish, mmPerMv) {
     mmPerMv,
   }));
   const rows = wish.overlay ? 1 : Math.max(1, names.length);
-  return { name, panels, width: record.duration_s * MM_PER_S, height: rows * rowMm, time: true, pageS: PAGE_S };
+  return { name, panels, width: record.duration_s * MM_PER_S, height: rows * rowMm, time: true };
 }
 
 function picturePlan(scene) {
@@ -114,5 +114,5 @@ function picturePlan(scene) {
     mmPerMv: picture.mm_per_mv,
   }));
   const [width, height] = [picture.width / picture.px_per_mm, picture.height / picture.px_per_mm];
-  return { name: "picture", panels, width, height, time: false, pageS: PAGE_S };
+  return { name: "picture", panels, width, height, time: false };
 }

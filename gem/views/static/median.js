@@ -8,6 +8,8 @@ const HEIGHT = 250;
 const ORDER = ["p_onset", "p_offset", "qrs_onset", "qrs_offset", "t_offset"];
 const SHORT = { p_onset: "P on", p_offset: "P end", qrs_onset: "QRS on", qrs_offset: "QRS end", t_offset: "T end" };
 const LEAST_MS = 4; // between neighbouring boundaries
+// where a boundary that was not measured is offered, ms after the R; it counts once a person has set it
+const OFFERED_MS = { p_onset: -200, p_offset: -100, qrs_onset: -45, qrs_offset: 50, t_offset: 340 };
 
 export class MedianBeat {
   /** @param {{preview: Function, moved: Function}} hooks both with (boundary, ms) */
@@ -15,7 +17,10 @@ export class MedianBeat {
     this.hooks = hooks;
     this.drawing = svg("svg", { height: HEIGHT, role: "group", "aria-label": "Median beat with its boundaries" });
     this.select = h("select", { onchange: () => this.draw() });
-    this.element = h("div", {}, h("div", { class: "bar" }, h("label", {}, "Lead", this.select)), this.drawing);
+    this.missing = h("span", { class: "bar", role: "group", "aria-label": "Boundaries that were not measured" });
+    this.element = h("div", {}, h("div", { class: "bar" }, h("label", {}, "Lead", this.select), this.missing), this.drawing);
+    this.offered = null; // the boundary that is to be set
+    this.drawing.addEventListener("pointerdown", (event) => this.pointed(event));
     this.sized = new ResizeObserver(() => this.draw());
     this.sized.observe(this.element);
   }
@@ -27,8 +32,28 @@ export class MedianBeat {
       const chosen = this.select.value || lead;
       refill(this.select, median.leads.map((name) => h("option", { value: name, selected: name === chosen }, name)));
     }
-    Object.assign(this, { median, boundaries: { ...boundaries }, moved });
+    Object.assign(this, { median, boundaries: { ...boundaries }, moved, offered: null });
+    const missing = ORDER.filter((name) => typeof boundaries[name] !== "number");
+    refill(this.missing, missing.map((name) => h("button", { type: "button", onclick: () => this.offer(name) }, `Set ${BOUNDARY_NAMES[name]}`)));
     this.draw();
+  }
+
+  /** Show a boundary that was not measured where it usually is, to be set there or elsewhere. */
+  offer(name) {
+    if (this.offered) this.boundaries[this.offered] = null;
+    this.offered = name;
+    this.boundaries[name] = this.allowed(name, OFFERED_MS[name]);
+    this.draw();
+    this.drawing.querySelector(`[data-boundary=${name}]`).focus();
+    this.hooks.preview(name, this.boundaries[name]);
+  }
+
+  /** A boundary that is offered is set where the beat is pointed at. */
+  pointed(event) {
+    const name = this.offered;
+    if (!name || event.button || event.target.closest(".boundary")) return;
+    const ms = this.from + (event.clientX - this.drawing.getBoundingClientRect().left) / this.scale;
+    this.hooks.moved(name, this.allowed(name, ms));
   }
 
   /** Horizontal place of a time, ms after the R. */
@@ -84,7 +109,7 @@ export class MedianBeat {
     const element = svg(
       "g",
       {
-        class: `boundary${name in this.moved ? " moved" : ""}`,
+        class: `boundary${name in this.moved || name === this.offered ? " moved" : ""}`,
         tabindex: "0",
         role: "slider",
         "data-boundary": name,
@@ -113,7 +138,7 @@ export class MedianBeat {
       this.hooks.preview(name, this.boundaries[name]);
     });
     const end = () => {
-      if (start && start.ms !== this.boundaries[name]) this.hooks.moved(name, this.boundaries[name]);
+      if (start && (start.ms !== this.boundaries[name] || name === this.offered)) this.hooks.moved(name, this.boundaries[name]);
       start = null;
     };
     element.addEventListener("pointerup", end);
@@ -129,6 +154,10 @@ export class MedianBeat {
   }
 
   key(event, name) {
+    if (name === this.offered && ["Enter", " "].includes(event.key)) {
+      event.preventDefault();
+      this.hooks.moved(name, this.boundaries[name]);
+    }
     const step = (event.shiftKey ? 10 : 1) * ({ ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key] || 0);
     if (!step) return;
     event.preventDefault();
@@ -141,7 +170,7 @@ export class MedianBeat {
 
   /** A time that keeps the order of the boundaries. */
   allowed(name, ms) {
-    const known = ORDER.filter((other) => typeof this.boundaries[other] === "number");
+    const known = ORDER.filter((other) => other === name || typeof this.boundaries[other] === "number");
     const k = known.indexOf(name);
     const low = k > 0 ? this.boundaries[known[k - 1]] + LEAST_MS : this.from;
     const high = k < known.length - 1 ? this.boundaries[known[k + 1]] - LEAST_MS : this.from + this.element.clientWidth / this.scale;

@@ -37,9 +37,15 @@ export class Navigator {
     });
   }
 
+  recolour(colours) {
+    this.colours = colours;
+    this.trace = null;
+    this.paint();
+  }
+
   /** @param {object} lead whose trace stands for the recording */
-  set(lead, duration, colours) {
-    Object.assign(this, { lead, duration, colours });
+  set(lead, duration) {
+    Object.assign(this, { lead, duration });
     this.trace = null;
     this.element.setAttribute("aria-valuemax", duration.toFixed(1));
     this.move(this.from, this.to);

@@ -4,7 +4,6 @@ const scene = JSON.parse(document.getElementById("gem-scene").textContent);
 // a photograph is in the page once
 if (scene.picture) scene.picture.href = document.querySelector(".gem-static image").getAttribute("href");
 const view = (place.view = mount(place, scene));
-view.stage?.paint(); // before the first frame of the screen
 performance.mark("gem-view");
 addEventListener("beforeprint", () => {
   const note = document.querySelector(".gem-print");

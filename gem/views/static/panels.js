@@ -1,10 +1,10 @@
 /** What stands around the ECG: statements, what is said of a wave, measured values, criteria. */
 
 import { clock, h, refill } from "./dom.js";
+import { WAVE_MAX_S } from "./spans.js";
 
 export const SIGNS = { supported: "\u2713", contradicted: "\u2715", unsupported: "?", not_checkable: "\u2013" };
 const MAX_PROOF = 8;
-const WAVE_MAX_S = 2.5; // a longer stretch is not one wave's: what rests on it is said of the recording
 
 /** A verdict by sign and word. */
 export function chip(verdict, words) {
@@ -77,7 +77,8 @@ function proofOf(statement, hooks) {
       ? h("button", { class: "link", type: "button", onclick: () => hooks.toValue(part.quantity) }, part.name)
       : part.name;
     const where = part.place ? ` [${part.place}]` : "";
-    lines.push(h("li", {}, name, ` ${part.shown}${where}${part.value === null && part.reason ? `: ${part.reason}` : ""}`));
+    const left = part.more ? `; of its ${part.spans_s.length + part.more} places the first ${part.spans_s.length} are marked` : "";
+    lines.push(h("li", {}, name, ` ${part.shown}${where}${part.value === null && part.reason ? `: ${part.reason}` : ""}${left}`));
   }
   if (evidence.length > MAX_PROOF) lines.push(h("li", {}, `and ${evidence.length - MAX_PROOF} more`));
   return h("ul", { class: "proof" }, lines.length ? lines : h("li", {}, "It cites no evidence."));
@@ -118,7 +119,7 @@ export function measuredTable(scene, changed, hooks) {
     const value = now === undefined ? row.shown : `${Math.round(now)} ms`;
     const marked = row.spans_s.length && row.value !== null;
     const name = marked ? h("button", { class: "link", type: "button", onclick: () => hooks.show(row) }, row.name) : row.name;
-    const where = now === undefined ? row.where : `boundary moved by hand; measured ${row.shown}`;
+    const where = now === undefined ? row.where : row.value === null ? "boundary set by hand; it was not measured" : `boundary moved by hand; measured ${row.shown}`;
     return h("tr", { "data-quantity": row.quantity, tabindex: "-1" }, h("th", { scope: "row" }, name), h("td", { class: "value" }, value), h("td", {}, where));
   });
   return h(
@@ -164,7 +165,7 @@ export function criteriaList(scene, changed, hooks) {
 /** Beats by type: how many, and a way to each. */
 export function beatTypes(scene, chosen, hooks) {
   const counts = new Map();
-  for (const beat of scene.beats) counts.set(beat.type, (counts.get(beat.type) || 0) + 1);
+  for (const type of scene.beats.type) counts.set(type, (counts.get(type) || 0) + 1);
   return [...counts].map(([type, count]) =>
     h("button", { class: "chip", type: "button", "aria-pressed": String(type === chosen), onclick: () => hooks.type(type) }, `${type.replaceAll("_", " ")} ${count}`),
   );

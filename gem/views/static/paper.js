@@ -3,6 +3,7 @@
  */
 
 import { MM_PER_S } from "./layouts.js";
+import { firstAfter } from "./spans.js";
 
 // mm between lines of the grid, for every zoom of the time axis: 1 mm, 5 mm, 1 s, 10 s, 1 min, 10 min, 1 h
 const TIME_STEPS = [1, 5, 25, 250, 1500, 15000, 90000];
@@ -59,8 +60,12 @@ export function drawTrace(ctx, view, panel, lead, colour, dash) {
   const zeroY = (panel.y - camera.y) * camera.ky;
   const y = (step) => zeroY - (step * lead.scale + lead.offset - panel.zero) * perMv;
   const x = (sample) => (panel.x - camera.x) * camera.kx + (sample / lead.fs - panel.t0) * perSecond;
-  const reach = lead.extremes(from * lead.fs, Math.max(1, (to - from) * lead.fs), 1);
-  if (reach[0] > reach[1] || y(reach[0]) < -EDGE_PX || y(reach[1]) > view.height + EDGE_PX) return;
+  const box = view.boxOf(panel);
+  if (box.y1 < 0 || box.y0 > view.height) {
+    // another row: does its trace reach as far as here?
+    const reach = lead.extremes(from * lead.fs, Math.max(1, (to - from) * lead.fs), 1);
+    if (reach[0] > reach[1] || y(reach[0]) < -EDGE_PX || y(reach[1]) > view.height + EDGE_PX) return;
+  }
   ctx.beginPath();
   let pen = false;
   const perPixel = lead.fs / perSecond / view.ratio; // samples per pixel of the screen
@@ -215,8 +220,8 @@ export function drawBeatLetters(ctx, view, beats) {
     if (!panel.strip) continue;
     const [from, to] = view.visible(panel);
     let last = -Infinity;
-    for (const beat of beats) {
-      if (beat.r_s < from || beat.r_s > to) continue;
+    for (let k = firstAfter(beats, from, (beat) => beat.r_s); k < beats.length && beats[k].r_s <= to; k++) {
+      const beat = beats[k];
       const x = view.xOf(panel, beat.r_s);
       if (x - last < 9) continue; // letters would lie on each other
       last = x;

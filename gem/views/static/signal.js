@@ -3,12 +3,14 @@
  */
 
 const MISSING = -32768;
+const MEDIAN_OF = 600;
 const FACTOR = 8; // samples of one level that one block of the next covers
 const NOTHING_LOW = 32767; // of a block without samples: lower than nothing, higher than nothing
 const NOTHING_HIGH = -32768;
 
 /** @param {string} text base64 of little-endian int16 @returns {Int16Array} */
 export function decode(text) {
+  if (Uint8Array.fromBase64) return new Int16Array(Uint8Array.fromBase64(text).buffer);
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
@@ -42,16 +44,16 @@ export class Lead {
     return Number.isNaN(b) ? a : a + (b - a) * (place - i);
   }
 
-  /** Median of a stretch of samples, mV; of at most some thousand of them. */
+  /** Median of a stretch of samples, mV; of about MEDIAN_OF of them. */
   median(first, last) {
-    const every = Math.max(1, Math.floor((last - first) / 4000));
-    const found = [];
+    const every = Math.max(1, Math.floor((last - first) / MEDIAN_OF));
+    const found = new Int16Array(MEDIAN_OF * 2);
+    let count = 0;
     for (let i = Math.max(0, first); i < Math.min(last, this.steps.length); i += every) {
-      if (this.steps[i] !== MISSING) found.push(this.steps[i]);
+      if (this.steps[i] !== MISSING) found[count++] = this.steps[i];
     }
-    if (!found.length) return this.offset;
-    found.sort((a, b) => a - b);
-    return found[found.length >> 1] * this.scale + this.offset;
+    if (!count) return this.offset;
+    return found.subarray(0, count).sort()[count >> 1] * this.scale + this.offset;
   }
 
   /** Level k holds (lowest, highest) of each FACTOR ** k samples; made when a long stretch is first drawn. */

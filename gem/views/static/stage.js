@@ -7,6 +7,7 @@ import { MM_PER_S, planOf } from "./layouts.js";
 import { drawBeatLetters, drawGrid, drawMarks, drawNames, drawPulses, drawQuality, drawTrace, BEAT_LETTERS } from "./paper.js";
 import { drawCaliper } from "./calipers.js";
 import { leadsOf } from "./signal.js";
+import { firstAfter } from "./spans.js";
 import { Tiles } from "./tiles.js";
 
 const MAX_PX_PER_MM = 60;
@@ -36,7 +37,7 @@ export class Stage {
     this.camera = { x: 0, y: 0, kx: 1, ky: 1 };
     this.marks = new Map(); // lead -> spans, "" for the strips
     this.wave = null; // the chosen one
-    this.bands = []; // stretches of all leads
+    this.bands = []; // stretches of all leads, in the order of time
     this.caliper = null;
     this.tool = "pan";
     this.march = false;
@@ -50,7 +51,7 @@ export class Stage {
     this.paper = new Tiles(drawGrid);
     this.traces = new Tiles(drawTraces);
     listen(this);
-    this.resizing = new ResizeObserver(() => this.resized());
+    this.resizing = new ResizeObserver(() => this.element.clientWidth === this.width || this.resized());
     this.resizing.observe(this.element);
   }
 
@@ -61,7 +62,8 @@ export class Stage {
     if (!samples) this.leads = leadsOf(scene.record);
     this.unit = scene.record.unit;
     this.quality = new Map(scene.quality.map((row) => [row.lead, row]));
-    this.unusual = scene.beats.filter((beat) => beat.type in BEAT_LETTERS);
+    const { beats } = scene;
+    this.unusual = beats.type.flatMap((type, k) => (type in BEAT_LETTERS ? [{ type, r_s: beats.r_s[k] }] : []));
     if (scene.picture && !this.image) {
       this.image = new Image();
       this.image.onload = () => this.draw();
@@ -123,7 +125,9 @@ export class Stage {
     if (wasFitted) this.fit(false);
     else if (plan.time) this.camera.ky = this.height / plan.height;
     this.hold();
-    if (changed) this.paint(); // at once: a canvas that was resized is blank
+    if (!changed) return;
+    this.paint(); // at once: a canvas that was resized is blank
+    this.hooks.moved();
   }
 
   /** Show the whole page, or of a time layout ten seconds. */
@@ -247,6 +251,19 @@ export class Stage {
     return boxes;
   }
 
+  /** Rectangles of the stretches of all leads, px of the stage. */
+  bandBoxes() {
+    const boxes = [];
+    for (const panel of this.plan.panels) {
+      const [from, to] = this.visible(panel);
+      for (let k = firstAfter(this.bands, from, (band) => band[1]); k < this.bands.length && this.bands[k][0] <= to; k++) {
+        const box = this.boxOf(panel, ...this.bands[k]);
+        if (box) boxes.push(box);
+      }
+    }
+    return boxes;
+  }
+
   /** What lies at a point: panel, time, value. */
   hit(x, y) {
     let best = null;
@@ -281,9 +298,7 @@ export class Stage {
       if (this.image.complete) ctx.drawImage(this.image, -x * kx, -y * ky, plan.width * kx, plan.height * ky);
     } else this.paper.draw(ctx, this);
     drawQuality(ctx, this, this.quality);
-    for (const [a, b] of this.bands) {
-      drawMarks(ctx, this, plan.panels.map((panel) => this.boxOf(panel, a, b)).filter((box) => box && box.x1 > 0 && box.x0 < this.width));
-    }
+    drawMarks(ctx, this, this.bandBoxes());
     drawMarks(ctx, this, this.markBoxes());
     if (this.wave) {
       const panels = plan.panels.filter((panel) => !this.wave.lead || panel.lead === this.wave.lead);

@@ -40,7 +40,6 @@ input[type=number]{width:5.6rem}
 .menu>summary{list-style:none;display:inline-flex;align-items:center}
 .menu>summary::-webkit-details-marker{display:none}
 .menu>div{position:absolute;z-index:5;top:36px;left:0;background:var(--ground);border:1px solid var(--line);border-radius:8px;padding:10px 14px;box-shadow:0 6px 24px rgba(0,0,0,.18);width:max-content;max-width:min(330px,88vw)}
-.menu.right>div{left:auto;right:0}
 .choices{display:grid;grid-template-columns:repeat(3,auto);gap:4px 16px;margin-bottom:8px}
 .menu dl{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0;font-size:.88rem}
 .menu dd{margin:0}

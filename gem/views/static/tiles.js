@@ -16,14 +16,19 @@ export class Tiles {
   /** What was drawn does not hold any more. */
   clear() {
     this.tiles.clear();
+    this.key = "";
   }
 
-  /** Draw all squares that a stage shows. @param {CanvasRenderingContext2D} ctx @param {object} stage */
+  /** Draw what a stage shows, by squares from its second drawing on. @param {CanvasRenderingContext2D} ctx @param {object} stage */
   draw(ctx, stage) {
     const { camera, ratio, width, height, plan } = stage;
     const key = `${camera.kx} ${camera.ky} ${ratio}`;
-    if (key !== this.key) this.clear();
-    this.key = key;
+    if (key !== this.key) {
+      this.clear();
+      this.key = key;
+      this.paint(ctx, stage); // squares take longer, and are of no use before the paper is moved
+      return;
+    }
     const [left, top] = [Math.round(camera.x * camera.kx * ratio), Math.round(camera.y * camera.ky * ratio)];
     const size = Math.round(TILE_PX * ratio);
     ctx.setTransform(1, 0, 0, 1, 0, 0);

@@ -11,21 +11,21 @@
  *   Without it the page computes intervals alone, and marks what rests on them as "to be re-checked".
  * - `host.selected({statement} | {lead, time_s, wave, beat})` is told what was chosen.
  * - `host.theme`: "light" or "dark"; else as the reader's system has it.
- * - `host.title`: false leaves out the header with the recording's name, where the host shows it.
  */
 
-import { readingText } from "./calipers.js";
+import { Boundaries } from "./boundaries.js";
+import { CaliperBar } from "./caliper_bar.js";
 import { clamp, clock, h, refill } from "./dom.js";
-import { BOUNDARY_NAMES, originals, provenance, recomputed, restsOn } from "./edits.js";
-import { layoutNames, MM_PER_S, PAGE_S, rhythmLead, sheetLeads } from "./layouts.js";
-import { MedianBeat } from "./median.js";
-import { KEYS, onKey } from "./keys.js";
+import { restsOn } from "./edits.js";
+import { MM_PER_S, PAGE_S, rhythmLead, sheetLeads } from "./layouts.js";
+import { onKey } from "./keys.js";
 import { Navigator } from "./navigator.js";
 import { beatTypes, chances, chip, criteriaList, lines, measuredTable, SIGNS, statementItem, toldOf, waveWords } from "./panels.js";
+import { firstAfter, spansByLead, WAVE_MAX_S, wavesByLead } from "./spans.js";
 import { Stage } from "./stage.js";
 import { coloursOf, STYLE } from "./style.js";
+import { closeMenus, toolbar } from "./toolbar.js";
 
-const INTERVAL_NAMES = [["pr", "PR"], ["p", "P"], ["qrs", "QRS"], ["qt", "QT"], ["qtc_fridericia", "QTc (Fridericia)"]];
 const LONG_S = 60; // recordings from here on have times of day on their axis
 const NEAR_S = 0.02;
 
@@ -41,11 +41,7 @@ export function mount(element, scene, host = {}) {
 class View {
   constructor(element, scene, host) {
     this.host = host;
-    this.base = scene; // as first measured
     this.scene = scene;
-    this.moved = Object.fromEntries(scene.edits.map((edit) => [edit.boundary, edit.to_ms]));
-    this.undone = [];
-    this.changed = {};
     this.chosen = null;
     this.peeked = null;
     this.wave = null;
@@ -56,7 +52,6 @@ class View {
     this.startS = 0;
     this.gain = 1;
     this.overlay = false;
-    this.end = "1"; // of the caliper, which the keys move
     this.drawn = scene.record.samples.length > 0;
     const narrow = element.clientWidth && element.clientWidth < 620;
     this.layout = scene.picture ? "picture" : scene.record.duration_s > 120 ? "rhythm" : scene.record.leads.length > 3 && !narrow ? "3x4" : "12x1";
@@ -66,13 +61,14 @@ class View {
     const sheet = new CSSStyleSheet(); // not subject to a content security policy, as a style element is
     sheet.replaceSync(STYLE);
     this.root.adoptedStyleSheets = [sheet];
-    element.append(this.outer);
     this.build();
+    this.update(scene);
+    element.append(this.outer); // all at once: the browser lays it out once
     this.dark = window.matchMedia("(prefers-color-scheme: dark)");
     this.recolour = () => this.colour();
     this.dark.addEventListener("change", this.recolour);
     this.colour();
-    this.update(scene, true);
+    this.stage?.resized();
   }
 
   // ---- what there is on the page
@@ -90,40 +86,36 @@ class View {
     this.notes = h("ul", { class: "criteria" });
     this.chance = h("div", {});
     this.said = h("section", { class: "said", "aria-label": "Explanation" }, h("div", {}, h("h3", {}, "Explanation"), this.about, this.filters, this.list));
+    this.boundaries = new Boundaries(this.scene, {
+      edit: this.host.edit,
+      changed: (scene) => this.update(scene),
+      say: (text) => this.say(text),
+      trouble: (text) => { this.trouble.textContent = text; this.trouble.hidden = !text; },
+    });
     this.below = h(
       "div",
       { class: "below" },
-      this.buildMedian(),
+      this.boundaries.element,
       h("section", { "aria-label": "Measurements" }, h("h3", {}, "Measured"), this.table, h("h3", {}, "Signal quality"), this.notes, this.chance),
       h("section", { "aria-label": "Criteria" }, h("h3", {}, "Criteria met"), this.criteria),
     );
     const ecg = this.drawn ? this.buildStage() : h("p", { class: "quiet" }, "The ECG is not drawn: its samples are not at hand.");
     this.columns = h("div", { class: "columns" }, ecg, this.said, this.below);
-    this.root.addEventListener("pointerdown", (event) => this.closeMenus(event.target));
+    this.root.addEventListener("pointerdown", (event) => closeMenus(this.root, event.target));
     this.root.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.closeMenus(null);
+      if (event.key === "Escape") closeMenus(this.root, null);
     });
     this.root.append(
-      h("div", { class: "view" }, this.host.title === false ? null : this.heading, this.trouble, this.columns, this.live,
+      h("div", { class: "view" }, this.heading, this.trouble, this.columns, this.live,
         h("footer", {}, h("strong", {}, "Research software, not a medical device."), " Numbers by measurement; verdicts by the checker.")),
     );
-  }
-
-  /** Close the menus that an element is not in. */
-  closeMenus(target) {
-    for (const menu of this.root.querySelectorAll(".menu[open]")) {
-      if (menu.contains(target)) continue;
-      const inside = menu.contains(this.root.activeElement);
-      menu.open = false;
-      if (inside) menu.querySelector("summary").focus();
-    }
   }
 
   buildStage() {
     this.stage = new Stage({
       picked: (hit) => this.pick(hit),
       hovered: (hit) => this.hover(hit),
-      caliper: () => this.caliperChanged(),
+      caliper: () => this.calipers.changed(),
       moved: () => this.followed(),
     });
     this.stage.element.addEventListener("keydown", (event) => onKey(this, event));
@@ -131,131 +123,55 @@ class View {
     this.tip = h("div", { class: "tip", hidden: true });
     this.stage.element.append(this.tip);
     this.navigator = new Navigator((second) => this.goTo(second));
-    const names = layoutNames(this.scene);
-    this.layouts = h("select", { onchange: (event) => this.setLayout(event.target.value) }, names.map(([value, text]) => h("option", { value }, text)));
-    this.leadChoice = h(
-      "select",
-      { onchange: (event) => this.setLead(event.target.value) },
-      sheetLeads(this.scene.record).map((name) => h("option", { value: name, selected: name === this.lead }, name)),
-    );
-    this.leadLabel = h("label", {}, "Lead", this.leadChoice);
-    const button = (text, label, act, more = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick: act, ...more }, text);
-    this.caliperButton = button("Calipers", "Calipers: measure time and voltage (c)", () => this.setTool(this.stage.tool === "calipers" ? "pan" : "calipers"), { "aria-pressed": "false" });
-    this.marching = h("input", { type: "checkbox", onchange: (event) => this.setMarch(event.target.checked) });
-    this.reading = h("output", {}, "Drag over the ECG");
-    this.caliperStart = h("input", { type: "number", step: "0.01", min: "0", onchange: () => this.caliperTyped() });
-    this.caliperLength = h("input", { type: "number", step: "1", min: "1", onchange: () => this.caliperTyped() });
-    this.caliperBar = h(
-      "div",
-      { class: "bar caliper", role: "group", "aria-label": "Calipers", hidden: true },
-      this.reading,
-      h("label", {}, "from (s)", this.caliperStart),
-      h("label", {}, "length (ms)", this.caliperLength),
-      h("label", {}, this.marching, "march out"),
-      button("Remove", "Remove the caliper", () => this.setCaliper(null)),
-    );
-    this.hint = h("p", { class: "hint", id: "stage-help" }, "Drag to move the paper. After a click on it the wheel zooms. A click on a wave lists what is said of it.");
+    this.calipers = new CaliperBar(this.stage, {
+      lead: () => this.lead,
+      reveal: (second, lead) => this.reveal(second, lead),
+      say: (text) => this.say(text),
+    });
+    this.toolbar = toolbar(this);
     return h(
       "section",
       { "aria-label": "ECG" },
-      h(
-        "div",
-        { class: "bar", role: "toolbar", "aria-label": "How the ECG is shown" },
-        h("label", {}, "Layout", this.layouts),
-        this.leadLabel,
-        h("span", { class: "group" },
-          button("−", "Zoom out (−)", () => this.stage.zoom(1 / 1.4)),
-          button("Fit", "Whole page (0)", () => { this.stage.fit(); this.followed(); }),
-          button("+", "Zoom in (+)", () => this.stage.zoom(1.4))),
-        this.caliperButton,
-        this.leadMenu(),
-        this.gainChoice(),
-        h("details", { class: "menu" }, h("summary", {}, "Keys"), h("div", {}, h("dl", {}, KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])))),
-        button("◐", "Light or dark", () => this.toggleTheme()),
-      ),
+      this.toolbar.element,
       this.stage.element,
       this.navigator.element,
-      this.caliperBar,
-      this.hint,
+      this.calipers.element,
+      h("p", { class: "hint", id: "stage-help" }, "Drag to move the paper. After a click on it the wheel zooms. A click on a wave lists what is said of it."),
       this.types,
     );
-  }
-
-  leadMenu() {
-    const boxes = sheetLeads(this.scene.record).map((name) =>
-      h("label", {}, h("input", { type: "checkbox", checked: true, onchange: (event) => this.toggleLead(name, event.target) }), name),
-    );
-    const overlay = h("input", { type: "checkbox", onchange: (event) => this.setOverlay(event.target.checked) });
-    const over = this.scene.picture
-      ? h("label", {}, h("input", { type: "checkbox", onchange: (event) => { this.stage.traceOverPicture = event.target.checked; this.stage.draw(); } }), "trace over the photograph")
-      : null;
-    return h("details", { class: "menu" }, h("summary", {}, "Leads"), h("div", {}, h("div", { class: "choices" }, boxes), h("label", {}, overlay, "on one line"), over));
-  }
-
-  gainChoice() {
-    if (this.scene.record.unit !== "mV") return null;
-    const values = [[0.5, "5 mm/mV"], [1, "10 mm/mV"], [2, "20 mm/mV"], [4, "40 mm/mV"]];
-    return h("label", {}, h("span", { class: "hidden" }, "Gain"),
-      h("select", { onchange: (event) => { this.gain = Number(event.target.value); this.replan(); } }, values.map(([value, text]) => h("option", { value, selected: value === 1 }, text))));
-  }
-
-  buildMedian() {
-    this.median = new MedianBeat({
-      preview: (name, ms) => this.values({ ...this.moved, [name]: ms }),
-      moved: (name, ms) => this.move(name, ms),
-    });
-    this.intervals = h("div", { class: "values" });
-    this.undoButton = h("button", { type: "button", onclick: () => this.undo() }, "Undo");
-    this.exportButton = h("button", { type: "button", onclick: () => this.exportEdits() }, "Export edits");
-    this.edited = h("p", { class: "quiet" });
-    this.medianSection = h(
-      "section",
-      { class: "median wide", "aria-label": "Median beat" },
-      h("h3", {}, "Median beat"),
-      this.median.element,
-      this.intervals,
-      h("div", { class: "bar" }, this.undoButton, this.exportButton),
-      this.edited,
-    );
-    return this.medianSection;
   }
 
   // ---- what the page shows now
 
   /** Show another scene of the same recording: after an edit, or another text. */
-  update(scene, first = false) {
+  update(scene) {
     this.scene = scene;
     const { record } = scene;
-    if (!scene.edits.length && (first || !Object.keys(this.moved).length)) this.base = scene;
-    this.changed = this.measuredAgain() ? {} : recomputed(this.base, this.moved);
+    this.boundaries.set(scene);
     const long = record.duration_s > LONG_S;
     const about = [record.age !== null && record.age !== undefined ? `${record.age} years` : "", record.sex || "", long ? clock(record.duration_s, true) : `${record.duration_s} s`,
       `${record.leads.length} leads`, `${record.fs} Hz`, record.every > 1 ? `drawn from the lowest and highest of each ${record.every} samples` : ""];
     refill(this.heading, h("h2", {}, record.id), h("p", {}, about.filter(Boolean).join(" · ")));
     if (this.stage) {
+      this.calipers.unit = record.unit;
       this.stage.setScene(scene);
-      this.waves = wavesByLead(scene.waves);
+      if (this.wavesFrom !== scene.waves) this.waves = wavesByLead(scene.waves);
+      this.wavesFrom = scene.waves;
       const lead = this.stage.leads.get(this.lead);
-      if (lead) this.navigator.set(lead, record.duration_s, this.colours);
+      if (lead) this.navigator.set(lead, record.duration_s);
       this.replan();
     }
     const hasText = scene.statements.length > 0;
     this.said.hidden = !hasText;
     this.columns.classList.toggle("alone", !hasText);
     this.below.hidden = !scene.measured.length;
-    this.medianSection.hidden = !scene.median;
     if (this.chosen && !scene.statements.some((part) => part.index === this.chosen)) this.chosen = null;
     this.showStatements();
     this.showMeasured();
     lines(this.notes, scene.notes, "nothing found");
     refill(this.chance, chances(scene));
-    if (scene.median) this.showMedian();
+    this.boundaries.show(this.lead);
     this.mark();
-  }
-
-  /** Whether what the scene says follows from the boundaries as they are now. */
-  measuredAgain() {
-    return !Object.keys(this.moved).length || this.scene.edits.length > 0;
   }
 
   showStatements() {
@@ -271,7 +187,7 @@ class View {
     const kept = scene.statements.filter((part) => !this.filter || part.verdict === this.filter || part.claims.some((claim) => claim.verdict === this.filter));
     const focus = this.root.activeElement?.closest("[data-index]")?.dataset.index;
     refill(this.list, kept.map((part) =>
-      statementItem(part, { chosen: part.index === this.chosen, told: told.includes(part.index), recheck: restsOn(part.evidence, this.changed) }, hooks)));
+      statementItem(part, { chosen: part.index === this.chosen, told: told.includes(part.index), recheck: restsOn(part.evidence, this.boundaries.changed) }, hooks)));
     if (!kept.length) this.list.append(h("li", { class: "quiet" }, "No statement with this verdict."));
     if (focus) this.list.querySelector(`[data-index="${focus}"] .number`)?.focus({ preventScroll: true });
     refill(this.filters, Object.entries(scene.counts).map(([name, count]) =>
@@ -280,33 +196,9 @@ class View {
   }
 
   showMeasured() {
-    refill(this.table, measuredTable(this.scene, this.changed, { show: (row) => this.showEvidence([row]) }));
-    refill(this.criteria, criteriaList(this.scene, this.changed, { show: (...parts) => this.showEvidence(parts) }));
-    refill(this.types, this.scene.beats.length ? [h("span", { class: "quiet" }, "Beats:"), beatTypes(this.scene, this.beatType, { type: (type) => this.setBeatType(type) })] : null);
-  }
-
-  showMedian() {
-    const boundaries = { ...this.scene.median.boundaries, ...this.moved };
-    this.median.set(this.scene.median, boundaries, this.moved, this.lead);
-    this.values(this.moved);
-    const names = Object.keys(this.moved);
-    this.undoButton.disabled = !names.length;
-    this.exportButton.disabled = !names.length;
-    this.edited.textContent = !names.length
-      ? "Drag a boundary, or choose it and press the arrow keys (1 ms; with Shift 10 ms)."
-      : `Boundaries moved by hand: ${names.map((name) => `${BOUNDARY_NAMES[name]} to ${Math.round(this.moved[name])} ms`).join(", ")}. ${
-        this.measuredAgain() ? "Intervals, findings and verdicts follow from them." : "Intervals follow; statements that rest on them are to be re-checked."}`;
-  }
-
-  /** Intervals with these boundaries: as measured again where that is done, else as the page computes them. */
-  values(moved) {
-    const changed = moved === this.moved && this.measuredAgain() ? differing(this.base.intervals, this.scene.intervals) : recomputed(this.base, moved);
-    refill(this.intervals, INTERVAL_NAMES.map(([name, words]) => {
-      const was = this.base.intervals[name];
-      if (was === null || was === undefined) return null;
-      const now = name in changed ? changed[name] : was;
-      return h("span", { "data-interval": name }, `${words} `, h("b", { class: name in changed ? "changed" : null }, `${Math.round(now)} ms`), name in changed ? ` (was ${Math.round(was)})` : null);
-    }));
+    refill(this.table, measuredTable(this.scene, this.boundaries.changed, { show: (row) => this.showEvidence([row]) }));
+    refill(this.criteria, criteriaList(this.scene, this.boundaries.changed, { show: (...parts) => this.showEvidence(parts) }));
+    refill(this.types, this.scene.beats.type.length ? [h("span", { class: "quiet" }, "Beats:"), beatTypes(this.scene, this.beatType, { type: (type) => this.setBeatType(type) })] : null);
   }
 
   // ---- choosing
@@ -361,7 +253,12 @@ class View {
 
   /** The wave at a place: the shortest that holds the time, else the nearest. */
   waveAt(lead, second) {
-    const near = [...(this.waves.get(lead) || []), ...(this.waves.get("") || [])].filter((wave) => second >= wave.onset_s - NEAR_S && second <= wave.offset_s + NEAR_S);
+    const near = [];
+    for (const list of [this.waves.get(lead) || [], this.waves.get("") || []]) {
+      for (let k = firstAfter(list, second + NEAR_S, (wave) => wave.onset_s) - 1; k >= 0 && list[k].onset_s > second - WAVE_MAX_S; k--) {
+        if (second <= list[k].offset_s + NEAR_S) near.push(list[k]);
+      }
+    }
     return near.sort((a, b) => a.offset_s - a.onset_s - (b.offset_s - b.onset_s))[0] || null;
   }
 
@@ -401,16 +298,22 @@ class View {
     if (!this.stage) return;
     const index = this.peeked ?? this.chosen;
     const statement = this.scene.statements.find((part) => part.index === index);
-    this.stage.marks = spansByLead(statement ? statement.evidence : this.showing || [], this.scene.record);
+    this.stage.marks = spansByLead(statement ? statement.evidence : this.showing || []);
     this.stage.wave = this.wave;
-    this.stage.bands = this.scene.beats.filter((beat) => beat.type === this.beatType).map((beat) => [beat.r_s - 0.12, beat.r_s + 0.12]);
+    this.stage.bands = this.beatsOf(this.beatType).map((r_s) => [r_s - 0.12, r_s + 0.12]);
     this.stage.draw();
   }
 
+  /** When the beats of a type are, s. */
+  beatsOf(type) {
+    const { beats } = this.scene;
+    return type === null ? [] : beats.r_s.filter((r_s, k) => beats.type[k] === type);
+  }
+
   setBeatType(type) {
-    const beats = this.scene.beats.filter((beat) => beat.type === type);
+    const beats = this.beatsOf(type);
     this.beatType = this.beatType === type ? null : type;
-    if (this.beatType && this.stage) this.reveal(beats[0].r_s, null);
+    if (this.beatType && this.stage) this.reveal(beats[0], null);
     this.showMeasured();
     this.mark();
     this.say(this.beatType ? `${beats.length} beats marked` : "no beats marked");
@@ -432,25 +335,25 @@ class View {
   replan() {
     if (!this.stage) return;
     const shown = sheetLeads(this.scene.record).filter((name) => this.shown.has(name));
-    this.leadLabel.hidden = !["lead", "whole"].includes(this.layout) || this.overlay;
-    this.layouts.value = this.layout;
-    this.leadChoice.value = this.lead;
+    this.toolbar.leadLabel.hidden = !["lead", "whole"].includes(this.layout) || this.overlay;
+    this.toolbar.layouts.value = this.layout;
+    this.toolbar.leadChoice.value = this.lead;
     this.stage.setPlan(this.layout, { shown, lead: this.lead, startS: this.startS, gain: this.gain, overlay: this.overlay });
     this.navigator.element.hidden = this.scene.record.duration_s <= PAGE_S + 0.5 && this.layout !== "lead";
-    this.stage.element.setAttribute("aria-label", `ECG of ${this.scene.record.id}, ${this.layouts.selectedOptions[0]?.textContent || ""}, leads ${this.stage.plan.panels.map((panel) => panel.lead).join(", ")}`);
+    this.stage.element.setAttribute("aria-label", `ECG of ${this.scene.record.id}, ${this.toolbar.layouts.selectedOptions[0]?.textContent || ""}, leads ${this.stage.plan.panels.map((panel) => panel.lead).join(", ")}`);
     this.followed();
   }
 
   setLayout(name) {
     this.layout = name;
-    this.setCaliper(null);
+    this.calipers.set(null);
     this.replan();
   }
 
   setLead(name) {
     this.lead = name;
-    this.setCaliper(null);
-    this.navigator.set(this.stage.leads.get(name), this.scene.record.duration_s, this.colours);
+    this.calipers.set(null);
+    this.navigator.set(this.stage.leads.get(name), this.scene.record.duration_s);
     this.replan();
   }
 
@@ -458,14 +361,14 @@ class View {
     if (!box.checked && this.shown.size === 1) box.checked = true; // one stays
     if (box.checked) this.shown.add(name);
     else this.shown.delete(name);
-    this.setCaliper(null);
+    this.calipers.set(null);
     this.replan();
   }
 
   setOverlay(on) {
     this.overlay = on;
     if (on && !["12x1", "lead", "rhythm", "whole"].includes(this.layout)) this.layout = "12x1";
-    this.setCaliper(null);
+    this.calipers.set(null);
     this.replan();
     this.stage.fit();
   }
@@ -499,6 +402,12 @@ class View {
     else this.navigator.move(this.startS, Math.min(this.scene.record.duration_s, this.startS + PAGE_S));
   }
 
+  /** Show the whole page. */
+  fit() {
+    this.stage.fit();
+    this.followed();
+  }
+
   toggleTheme() {
     const dark = coloursOf(this.outer).dark;
     this.outer.dataset.theme = dark ? "light" : "dark";
@@ -511,113 +420,12 @@ class View {
     this.stage.colours = this.colours;
     this.stage.forget();
     this.stage.draw();
-    if (this.navigator.lead) this.navigator.set(this.navigator.lead, this.scene.record.duration_s, this.colours);
+    this.navigator.recolour(this.colours);
   }
 
-  // ---- calipers
-
-  setTool(tool) {
-    this.stage.tool = tool;
-    this.caliperButton.setAttribute("aria-pressed", String(tool === "calipers"));
-    this.stage.element.classList.toggle("measuring", tool === "calipers");
-    this.caliperBar.hidden = tool !== "calipers";
-    this.tip.hidden = true;
-    if (tool !== "calipers") this.setCaliper(null);
-    else this.say("Calipers on: drag over the ECG, or press the arrow keys");
-  }
-
-  setMarch(on) {
-    this.stage.march = on;
-    this.marching.checked = on;
-    this.stage.draw();
-  }
-
-  /** @param {?object} caliper see calipers.js */
-  setCaliper(caliper) {
-    this.stage.caliper = caliper;
-    this.caliperChanged();
-    this.stage.draw();
-  }
-
-  caliperChanged() {
-    const { caliper } = this.stage;
-    this.reading.textContent = caliper ? `${caliper.lead}: ${readingText(caliper, this.scene.record.unit)}` : "Drag over the ECG";
-    this.caliperStart.value = caliper ? Math.min(caliper.t0, caliper.t1).toFixed(3) : "";
-    this.caliperLength.value = caliper ? Math.round(Math.abs(caliper.t1 - caliper.t0) * 1000) : "";
-  }
-
-  caliperTyped() {
-    const start = Number(this.caliperStart.value);
-    const length = Number(this.caliperLength.value) / 1000;
-    if (!(length > 0) || !Number.isFinite(start)) return;
-    const caliper = this.stage.caliper || this.newCaliper();
-    this.setCaliper({ ...caliper, t0: start, t1: start + length });
-    this.reveal(start, caliper.lead);
-  }
-
-  /** 200 ms in the middle of what is in sight, in the lead that was last chosen. */
-  newCaliper() {
-    const { stage } = this;
-    const number = Math.max(0, stage.plan.panels.findIndex((panel) => panel.lead === this.lead));
-    const panel = stage.plan.panels[number];
-    const [from, to] = stage.visible(panel);
-    const middle = (from + to) / 2;
-    return { lead: panel.lead, panel: number, t0: middle - 0.1, t1: middle + 0.1, v0: panel.zero, v1: panel.zero };
-  }
-
-  // ---- boundaries
-
-  /** Move a boundary of the median beat. @param {number} ms after the R @returns {Promise<void>} */
-  async move(boundary, ms) {
-    const from = originals(this.scene)[boundary];
-    const moved = { ...this.moved, [boundary]: ms };
-    if (Math.abs(ms - from) < 0.05) delete moved[boundary];
-    this.undone.push(this.moved);
-    await this.apply(moved);
-  }
-
-  async undo() {
-    await this.apply(this.undone.pop() || {});
-  }
-
-  async apply(moved) {
-    const before = this.moved;
-    this.moved = moved;
-    this.trouble.hidden = true;
-    if (!this.host.edit) {
-      this.update(this.scene);
-    } else {
-      this.medianSection.setAttribute("aria-busy", "true");
-      try {
-        const scene = await this.host.edit({ ...moved });
-        if (this.moved !== moved) return; // moved on meanwhile
-        this.update(scene);
-      } catch (error) {
-        this.moved = before;
-        this.update(this.scene);
-        this.trouble.textContent = `The edit was not accepted: ${error.message || error}`;
-        this.trouble.hidden = false;
-        return;
-      } finally {
-        this.medianSection.removeAttribute("aria-busy");
-      }
-    }
-    const values = [...this.intervals.children].map((part) => part.textContent).join(", ");
-    this.say(`${Object.keys(moved).length ? "Boundary moved" : "No boundary is moved"}. ${values}`);
-  }
-
-  /** The edits with their provenance, as the file that "Export edits" saves. */
+  /** What was moved by hand, with its provenance; see `provenance`. */
   edits() {
-    return provenance(this.base, this.moved, this.measuredAgain() ? this.scene.intervals : this.changed, this.measuredAgain());
-  }
-
-  exportEdits() {
-    const blob = new Blob([JSON.stringify(this.edits(), null, 1)], { type: "application/json" });
-    const link = h("a", { href: URL.createObjectURL(blob), download: `${this.scene.record.id.replace(/[^\w.-]+/g, "_") || "recording"}-edits.json` });
-    this.root.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    return this.boundaries.edits();
   }
 
   /** Tell those who can't see the page. */
@@ -628,38 +436,7 @@ class View {
   destroy() {
     this.dark.removeEventListener("change", this.recolour);
     this.stage?.destroy();
-    this.median.destroy();
+    this.boundaries.destroy();
     this.outer.remove();
   }
-}
-
-/** The values of `now` that are others than in `was`. */
-function differing(was, now) {
-  return Object.fromEntries(Object.entries(now).filter(([name, value]) => value !== null && value !== was[name]));
-}
-
-function wavesByLead(waves) {
-  const out = new Map();
-  for (const wave of waves) {
-    if (!out.has(wave.lead)) out.set(wave.lead, []);
-    out.get(wave.lead).push(wave);
-  }
-  for (const list of out.values()) list.sort((a, b) => a.onset_s - b.onset_s);
-  return out;
-}
-
-/** Stretches of each lead; "" are those of the recording as a whole, which the strips show. */
-function spansByLead(evidence, record) {
-  const out = new Map();
-  const add = (lead, span) => {
-    if (!out.has(lead)) out.set(lead, new Map());
-    out.get(lead).set(span.join(" "), span);
-  };
-  for (const part of evidence) {
-    for (const span of part.spans_s) {
-      const whole = !part.leads.length || (part.leads.length > 6 && span[1] - span[0] > 2.5);
-      for (const lead of whole ? [""] : part.leads) add(lead, span);
-    }
-  }
-  return new Map([...out].map(([lead, spans]) => [lead, [...spans.values()].sort((a, b) => a[0] - b[0])]));
 }

@@ -50,8 +50,7 @@ function render({ model, el }) {
   const changed = () => {
     if (!view || waiting.size) return; // the answer to this cell's own edit
     const now = scene();
-    view.moved = Object.fromEntries(now.edits.map((edit) => [edit.boundary, edit.to_ms]));
-    view.undone = [];
+    view.boundaries.take(now);
     view.update(now);
   };
   model.on("msg:custom", heard);

@@ -15,20 +15,10 @@ from gem.evaluation.answerers import Answerer, answerer
 from gem.evaluation.inputs import BUNDLED, Inputs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import strangers
 
 BENCHMARK = item_benchmarks["ecg-qa"]
 TWO = Item("2", "comparison", "What changed?", "What changed? Options: a, b.", ("a",), ("a", "b"), ("13", "424"))
 TURNS = Item("t", "arena", "Rhythm?", "Rhythm?", ("x", "y"), (), ("13",), turns=("And the axis?",))
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("families")
-    strangers.published(root / "GEM")
-    strangers.published(root / "PULSE", ecg=False)
-    strangers.meit(root / "MEIT")
-    return root
 
 
 def watched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Answerer, list[dict[str, Any]], Any]:

@@ -67,6 +67,8 @@ def test_noise_its_lead_and_leads_are_read() -> None:
     asked = read("Can burst noise be detected in lead aVL based on the ECG results?")
     assert (asked.about, asked.noises, asked.lead) == ("noise", ("burst noise",), "aVL")
     assert read("What leads are showing static noise in this ECG?").which_leads
+    other = read("Is lead V6 on this ECG showing any signs of interference or distortion?")
+    assert (other.about, other.noises, other.lead) == ("noise", (), "V6")
     assert not read("Does this ECG show any kind of noises in lead II?").which_leads
     assert read("Is the corrected QT within the normal range?").features == ("qt corrected",)
 

@@ -6,10 +6,8 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from gem.endpoint import ChatEndpoint
 from gem.errors import GemInputError
 from gem.evaluation import answerers, run_benchmark
 from gem.evaluation.comparing import compare_runs
+from gem.evaluation.scripted import ScriptedEndpoint
 
 N = 60
 
@@ -81,50 +80,30 @@ def test_a_folder_of_another_run_is_not_continued(data: Path, tmp_path: Path) ->
         run_benchmark("ecg-qa", "majority", data, None, tmp_path / "run")
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    asked: int = 0
-    mood: str = "mixed"
+class _Moody(ScriptedEndpoint):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mood = "mixed"
+        self.steps = [self._said]
 
-
-class _Handler(BaseHTTPRequestHandler):
-    def log_message(self, *words: Any) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        server: Any = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server.asked += 1
-        text = body["messages"][0]["content"][-1]["text"]
-        number = int(text.split()[2])
-        fault = {0: "error", 1: "stall", 2: "nonsense", 3: "refuse"}.get(number % 6) if server.mood == "mixed" else None
+    def _said(self, body: Any) -> Any:
+        number = int(body["messages"][0]["content"][-1]["text"].split()[2])
+        fault = {0: "error", 1: "stall", 2: "nonsense", 3: "refuse"}.get(number % 6) if self.mood == "mixed" else None
         if fault == "error":
-            self.send_error(500)
-            return
+            return 500
         if fault == "stall":
             time.sleep(0.8)
-        content = {"nonsense": "\x00{]\u202e", "refuse": "I cannot answer that."}.get(fault or "", "No.")
-        reply = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-        try:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(reply)
-        except OSError:  # the client has left
-            pass
+        return {"content": {"nonsense": "\x00{]\u202e", "refuse": "I cannot answer that."}.get(fault or "", "No.")}
 
 
 @pytest.fixture
-def endpoint() -> Iterator[_Server]:
-    server = _Server(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def endpoint() -> Iterator[_Moody]:
+    with _Moody() as server:
+        yield server
 
 
 def test_an_endpoint_that_fails_stalls_or_answers_nonsense_loses_no_item(
-    data: Path, tmp_path: Path, endpoint: _Server, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, endpoint: _Moody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     init = ChatEndpoint.__init__
 
@@ -133,7 +112,7 @@ def test_an_endpoint_that_fails_stalls_or_answers_nonsense_loses_no_item(
         init(self, url, model, timeout_s=0.3, retries=1, wait_s=0.01)
 
     monkeypatch.setattr(ChatEndpoint, "__init__", quick)
-    model = f"openai:http://127.0.0.1:{endpoint.server_address[1]}/v1#any"
+    model = f"openai:{endpoint.url}#any"
     figures = run_benchmark("ecg-qa", model, data, None, tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run" / "items.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == [f"questions.json:{n}" for n in range(N)]
@@ -146,10 +125,11 @@ def test_an_endpoint_that_fails_stalls_or_answers_nonsense_loses_no_item(
     assert figures["not_scored"] == {"request_failed": 20}
     endpoint.mood = "well"
     assert run_benchmark("ecg-qa", model, data, None, tmp_path / "run")["not_scored"] == {"request_failed": 20}
-    before, endpoint.asked = (tmp_path / "run" / "items.jsonl").read_bytes(), 0
+    before = (tmp_path / "run" / "items.jsonl").read_bytes()
+    endpoint.requests.clear()
     assert run_benchmark("ecg-qa", model, data, None, tmp_path / "run", retry=True)["not_scored"] == {}
     after = (tmp_path / "run" / "items.jsonl").read_bytes()
-    assert endpoint.asked == 20  # those that failed, and no other
+    assert len(endpoint.requests) == 20  # those that failed, and no other
     old, new = before.splitlines(), after.splitlines()
     assert [n for n in range(N) if old[n] != new[n]] == [n for n in range(N) if n % 6 < 2]
     # a retry that was killed after three answers, the last of them half written
@@ -157,9 +137,9 @@ def test_an_endpoint_that_fails_stalls_or_answers_nonsense_loses_no_item(
     run_benchmark("ecg-qa", model, data, None, again, limit=N)
     (again / "items.jsonl").write_bytes(before)
     (again / "items.retried.jsonl").write_bytes(b"\n".join(new[n] for n in (0, 1, 6)) + b"\n" + new[7][:20])
-    endpoint.asked = 0
+    endpoint.requests.clear()
     assert run_benchmark("ecg-qa", model, data, None, again, retry=True)["not_scored"] == {}
-    assert endpoint.asked == 17
+    assert len(endpoint.requests) == 17
     assert (again / "items.jsonl").read_bytes() == after
     assert not (again / "items.retried.jsonl").exists()
 

@@ -11,64 +11,42 @@ import torch
 
 import gem
 from gem import GemConfigError, GemForConditionalGeneration, GemInputError, GemProcessor
-from gem.fusion.heads import MeasuredHead
+from gem.fusion.trees import TreesHead
 from gem.measured import NAMES
 
 Build = Callable[..., GemForConditionalGeneration]
-MEASURED = {"names": ["qrs_ms", "heart_rate_bpm", "V1 r_mv"], "hidden": 8, "members": 2}
+MEASURED = {"names": ["qrs_ms", "heart_rate_bpm", "V1 r_mv"], "trees": 3, "leaves": 2}
 VOTES = {"ecg": 0.4, "vision": 0.1, "measured": 0.6}
 
 
-@pytest.fixture(scope="module")
-def head() -> MeasuredHead:
-    torch.manual_seed(0)
-    head = MeasuredHead(3, 2, hidden=8, members=2).eval()
-    head.centre.copy_(torch.tensor([100.0, 70.0, 0.3]))
-    head.scale.copy_(torch.tensor([10.0, 15.0, 0.2]))
-    return head
+def plant(head: Any) -> None:
+    """Trees with one split each, on a value of its own; a missing value goes left."""
+    assert isinstance(head, TreesHead)
+    head.feature[:, 0] = torch.tensor([0, 1, 2, 2, 1, 0])
+    head.threshold[:, 0] = torch.tensor([100.0, 70.0, 0.3, 0.5, 65.0, 120.0])
+    head.left[:, 0], head.right[:, 0], head.missing_left[:, 0] = -1, -2, True
+    head.value.copy_(torch.tensor([[-0.5, 0.5], [0.2, -0.3], [0.1, 0.7], [0.4, -0.6], [-0.2, 0.9], [0.3, 0.8]]))
 
 
 @pytest.fixture(scope="module")
 def model(tiny_model: Build) -> GemForConditionalGeneration:
     model = tiny_model(measured=MEASURED, class_votes=VOTES)
-    with torch.no_grad():
-        for weight in model.class_head.heads["measured"].parameters():
-            weight.normal_(0, 0.5)
+    plant(model.class_head.heads["measured"])
     return model
 
 
 VALUES = torch.tensor([[90.0, 60.0, 0.2], [150.0, float("nan"), 0.9], [float("nan")] * 3])
 
 
-def test_a_batch_equals_one_by_one(head: MeasuredHead) -> None:
-    torch.testing.assert_close(head(VALUES), torch.cat([head(row[None]) for row in VALUES]))
-
-
-def test_the_logits_are_the_mean_of_the_networks(head: MeasuredHead) -> None:
-    x = (VALUES[0] - head.centre) / head.scale
-    wanted = []
-    for member in range(2):
-        rows = torch.cat([x, torch.zeros(3)])
-        for weight, bias in zip(head.weights[:-1], head.biases[:-1], strict=True):
-            rows = torch.nn.functional.gelu(rows @ weight[member] + bias[member, 0])
-        wanted.append(rows @ head.weights[-1][member] + head.biases[-1][member, 0])
-    torch.testing.assert_close(head(VALUES[:1])[0], torch.stack(wanted).mean(0))
-
-
-def test_a_missing_value_is_told_from_a_usual_one_and_extremes_are_clipped(head: MeasuredHead) -> None:
-    usual = torch.tensor([[100.0, 70.0, 0.3]])
-    missing = torch.tensor([[100.0, float("nan"), 0.3]])
-    assert torch.isfinite(head(missing)).all()
-    assert not torch.equal(head(usual), head(missing))
-    far, farther = (torch.tensor([[value, 70.0, 0.3]]) for value in (140.0, 1e6))
-    torch.testing.assert_close(head(far), head(farther))
-
-
-def test_half_precision_weights_take_values_in_their_own_units(head: MeasuredHead) -> None:
-    half = MeasuredHead(3, 2, hidden=8, members=2)
-    half.load_state_dict(head.state_dict())
-    values = torch.tensor([[101.3, 1e5, 0.31]])  # 1e5 is no float16
-    torch.testing.assert_close(half.half().eval()(values).float(), head(values), atol=2e-2, rtol=2e-2)
+def test_the_trees_add_up_and_missing_values_go_their_way() -> None:
+    head = TreesHead(3, 2, trees=3, leaves=2)
+    plant(head)
+    wanted = [
+        [-0.5 + 0.2 + 0.1, 0.4 - 0.2 + 0.3],
+        [0.5 + 0.2 + 0.7, -0.6 - 0.2 + 0.8],
+        [-0.5 + 0.2 + 0.1, 0.4 - 0.2 + 0.3],
+    ]
+    torch.testing.assert_close(head(VALUES), torch.tensor(wanted))
 
 
 def test_the_vote_of_all_three(model: GemForConditionalGeneration, tiny_inputs: dict[str, Any]) -> None:
@@ -104,6 +82,7 @@ def test_where_nothing_is_measured_the_others_decide(
 
 def test_rescaling_stretches_and_shifts_one_inputs_logits(tiny_model: Build, tiny_inputs: dict[str, Any]) -> None:
     model = tiny_model(measured=MEASURED)
+    plant(model.class_head.heads["measured"])
     slope, shift = torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 3.0])
     for name, given in (("measured", {"measured": VALUES[:2]}), ("ecg", {"ecg": tiny_inputs["ecg"]})):
         before = model.encode(**given).class_logits
@@ -112,7 +91,6 @@ def test_rescaling_stretches_and_shifts_one_inputs_logits(tiny_model: Build, tin
 
 
 def test_saved_and_loaded(model: GemForConditionalGeneration, tmp_path: Path) -> None:
-    model.class_head.heads["measured"].centre.copy_(torch.tensor([100.0, 70.0, 0.3]))
     model.processor = GemProcessor.from_config(model.config)
     model.save_pretrained(tmp_path)
     model.processor.save_pretrained(tmp_path)
@@ -142,7 +120,8 @@ def test_weights_without_measured_values_load_as_before(tiny_model: Build, tmp_p
         ({"names": ["qrs_ms", "qrs_furlongs"]}, "unknown measured value 'qrs_furlongs'"),
         ({"names": ["qrs_ms", "qrs_ms"]}, "twice"),
         ({"names": []}, "no names"),
-        ({"names": list(NAMES), "hidden": 0}, "at least 1"),
+        ({"names": list(NAMES), "trees": 0}, "at least 1"),
+        ({"names": list(NAMES), "leaves": 1}, "at least 2"),
         ({"names": list(NAMES), "layers": 3}, "layers"),
         ({"names": "qrs_ms"}, "names"),
     ],

@@ -62,10 +62,12 @@ def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None
 
 def test_three_inputs_are_calibrated_apart_and_the_signals_two_once_more_together(ptbxl_like: Path) -> None:
     torch.manual_seed(0)
-    model = build({**TINY, "measured": {"names": ["qrs_ms", "V1 s_mv", "pr_ms"], "hidden": 8}}).eval()
-    head = model.class_head.heads["measured"]
-    head.centre.copy_(torch.tensor([100.0, -0.8, 170.0]))
-    head.scale.copy_(torch.tensor([20.0, 0.5, 30.0]))
+    model = build({**TINY, "measured": {"names": ["qrs_ms", "V1 s_mv", "pr_ms"], "trees": 6, "leaves": 2}}).eval()
+    head = model.class_head.heads["measured"]  # each tree has one split, on one of the three values
+    places = torch.arange(len(head.feature)) % 3
+    head.feature[:, 0], head.threshold[:, 0] = places.short(), torch.tensor([100.0, -0.8, 170.0])[places]
+    head.right[:, 0] = -2
+    head.value.normal_()
     model.class_head.votes = {"ecg": 0.25, "measured": 0.75, "vision": 0.1}
     samples = [sample for sample in load_ptbxl(ptbxl_like, range(1, 11)) if sample.source == "raw"]
     truth = class_targets(samples, model.config.class_names)

@@ -17,7 +17,6 @@ import yaml
 from torch import Tensor
 
 import gem.training
-from gem import measured
 from gem.cli.train import CONFIGS
 from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
 from gem.data.conversations import EcgData
@@ -28,7 +27,6 @@ from gem.training.classification import Classification
 from gem.training.contrastive import Contrastive, baseline_wander, zero_gaps
 from gem.training.instruction import Instruction
 from gem.training.language import LanguageTuning
-from gem.training.measured import MeasuredClassification
 from gem.training.pretraining import SelfSupervised, keep_leads
 from gem.training.probe import Probe
 from gem.training.reports import Reports, segment_noise
@@ -58,13 +56,6 @@ def ptbxl_batch(module: Any, measured: bool = False) -> dict[str, Any]:
     return {**batch, "classes": (torch.rand(3, len(config.class_names)) < 0.3).float()}
 
 
-def measured_batch(module: Any) -> dict[str, Any]:
-    """What ``PtbxlData`` gives with ``measured_values``, of noise."""
-    torch.manual_seed(1)
-    values = torch.randn(3, len(measured.NAMES)).masked_fill(torch.rand(3, len(measured.NAMES)) < 0.5, float("nan"))
-    return {"measured_values": values, "classes": (torch.rand(3, len(module.model.config.class_names)) < 0.3).float()}
-
-
 def reading_batch(module: Any) -> dict[str, Any]:
     """What ``ReadingData`` gives, of noise."""
     torch.manual_seed(1)
@@ -92,10 +83,6 @@ def cases(data: Path, folder: Path) -> dict[str, tuple[Any, Any]]:
         "Classification beats": (
             partial(nano, model={**TINY, "ecg_encoder": BEATS}),
             partial(ptbxl_batch, measured=True),
-        ),
-        "MeasuredClassification": (
-            partial(MeasuredClassification, model=TINY, output=str(folder), hidden=8, members=2),
-            measured_batch,
         ),
         "Classification picture": (partial(nano, model=TINY, inputs="picture"), ptbxl_batch),
         "Classification traces": (

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfiltfilt
 
 import grounding
-from grounding.delineation.features import _bounds, _interpolated, channels, net_input, stacked, without_mains
+from grounding.delineation.features import (
+    _bounds,
+    _interpolated,
+    channels,
+    net_input,
+    stacked,
+    without_mains,
+    zero_phase,
+)
 
 
 @pytest.mark.parametrize("tone", [50.0, 50.05, 60.0])
@@ -105,3 +114,11 @@ def test_a_window_at_any_place_is_a_part_of_the_whole_input(n: int) -> None:
     edge = np.arange(n)
     slope = inputs.lead[:, np.minimum(edge + 4, n - 1)] - inputs.lead[:, np.maximum(edge - 4, 0)]
     assert np.allclose(whole[:, 2], 0.5 * np.arcsinh(slope / 0.01), atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 100, 499])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_filtering_forward_and_backward_is_scipys(padding: int, kind: type) -> None:
+    record = grounding.read_record(grounding.sample_path()).resample(250)
+    leads, band = record.signal[:3, :500].astype(kind), butter(2, (0.5, 40.0), btype="bandpass", fs=250, output="sos")
+    np.testing.assert_array_equal(zero_phase(band, leads, padding), sosfiltfilt(band, leads, axis=1, padlen=padding))

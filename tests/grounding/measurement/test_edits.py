@@ -188,6 +188,24 @@ def test_p_wave_placed_where_none_was_measured(without_p: Measurement) -> None:
     assert "from nowhere to" in after.methods["pr"]
     assert len(after.evidence("pr").spans_s) == int(without_p.usual.sum())
     assert without_p.reasons["pr"]
+    # the beats that have it count as beats with a P wave, and so do the criteria that ask for one
+    share = without_p.rhythm["p_share"]
+    assert share is not None
+    assert share < 0.2
+    assert after.rhythm["p_share"] == 1.0
+    assert {**after.rhythm, "p_share": share} == without_p.rhythm
+    assert MOVED in after.methods["p_share"]
+    for text, verdicts in {
+        "No P waves.": ["supported", "contradicted"],
+        "PR interval 160 ms.": ["not_checkable", "supported"],
+        "First-degree AV block.": ["contradicted", "contradicted"],
+    }.items():
+        assert [grounding.check(text, one)[0].verdict for one in (without_p, after)] == verdicts, text
+    longer = without_p.edited({"p_onset": onset - 240})
+    assert grounding.check("First-degree AV block.", longer)[0].verdict == "supported"
+    copy = Measurement.from_dict(json.loads(json.dumps(after.to_dict(), allow_nan=False)))
+    assert copy.rhythm == after.rhythm
+    assert copy.original.rhythm == without_p.rhythm
     undone = after.edited({"p_onset": None, "p_offset": None})
     assert undone is without_p
 

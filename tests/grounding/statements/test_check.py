@@ -13,6 +13,7 @@ import pytest
 import grounding
 from grounding import Claim, measure, read_record, sample_path
 from grounding.readers.samples import sample_names
+from grounding.statements.parsing import read_statements
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -227,3 +228,16 @@ def test_what_cannot_be_excluded_is_possible_and_not_denied(inferior: Any, text:
 def test_a_contracted_not_denies(inferior: Any, text: str) -> None:
     (claim,) = grounding.check(text, inferior)
     assert (claim.kind, claim.verdict) == ("finding", "supported")
+
+
+@pytest.mark.parametrize(
+    ("text", "leads"),
+    [
+        ("In lead V1 the R wave is 0.3 mV.", [("V1",)]),
+        ("In V1, the R wave is 0.3 mV and in V5 it is 1.2 mV.", [("V1",), ("V5",)]),
+        ("In V1 there is an R wave of 0.3 mV, in V5 an R wave of 1.2 mV.", [("V1",), ("V5",)]),
+        ("T inversion in V1, R wave 0.3 mV.", [()]),
+    ],
+)
+def test_a_lead_before_a_wave_is_its_lead(text: str, leads: list[tuple[str, ...]]) -> None:
+    assert [one.leads for one in read_statements(text) if one.kind == "amplitude"] == leads

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from gem.evaluation.judging import icc, mean_score, weighted_kappa
 from gem.evaluation.judging.ladder import DAMAGE, SHARES, agreement_with_grades, climb
 from gem.evaluation.judging.model_free import model_free_marks
 from gem.evaluation.rubrics import ARENA, GROUNDED, REPORT, Opinion
+from gem.evaluation.scripted import ScriptedEndpoint
 
 ITEM = Item("a", "arena", "What is it?", "What is it?", ("Sinus rhythm.",), turns=("And then?",))
 
@@ -90,53 +89,42 @@ def test_a_score_is_the_mean_of_the_judges_that_gave_marks() -> None:
     assert mean_score(ARENA, opinions[1:]).reason == "judge_failed"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Judges(ScriptedEndpoint):
     """A judge by the name of the model; ``moody`` fails, answers nonsense, and leaves its scale."""
 
-    def log_message(self, *words: Any) -> None:
-        pass
+    def __init__(self) -> None:
+        super().__init__()
+        self.well = False
+        self.steps = [self._mark]
 
-    def do_POST(self) -> None:
-        server: Any = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = str(body["messages"][0]["content"])
-        server.asked += 1
-        right = "Sinus rhythm" in text.split("<answer>")[1]
+    def _mark(self, body: Any) -> bytes:
+        right = "Sinus rhythm" in str(body["messages"][0]["content"]).split("<answer>")[1]
         mark = {"kind": 9 if right else 6, "stern": 7 if right else 2}.get(body["model"], 5)
         content = json.dumps(
             {key: [{"Score": mark, "Explanation": "."}] for key in ("Diagnosis", "Waveform", "Rhythm")}
         )
-        if body["model"] == "moody" and not server.well:
-            content = ["\x00{]", "", '{"Diagnosis": 99}', content[:-3]][server.asked % 4]
-        reply = {
-            "choices": [{"message": {"content": content}}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 7},
-        }
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(reply).encode())
+        if body["model"] == "moody" and not self.well:
+            content = ["\x00{]", "", '{"Diagnosis": 99}', content[:-3]][len(self.requests) % 4]
+        usage = {"prompt_tokens": 100, "completion_tokens": 7}
+        return json.dumps({"choices": [{"message": {"content": content}}], "usage": usage}).encode()
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.asked, server.well = 0, False
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     init = ChatEndpoint.__init__
 
     def quick(self: ChatEndpoint, url: str, model: str, retries: int, max_tokens: int = 1024) -> None:
         init(self, url, model, timeout_s=5, retries=1, wait_s=0.01, max_tokens=max_tokens)
 
     monkeypatch.setattr(ChatEndpoint, "__init__", quick)
-    yield server
-    server.shutdown()
-    server.server_close()
+    with _Judges() as server:
+        yield server
 
 
 def test_several_judges_repeats_and_one_that_answers_nonsense(
     server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = f"openai:http://127.0.0.1:{server.server_address[1]}/v1#"
+    url = f"openai:{server.url}#"
     judges = [f"{url}{model}" for model in ("kind", "stern", "moody")]
     run = tmp_path / "run"
     figures = run_benchmark("ecgbench-report", "random", out=run, limit=4, judges=judges, judge_repeats=2)
@@ -161,7 +149,7 @@ def test_several_judges_repeats_and_one_that_answers_nonsense(
 
 
 def test_a_failed_judge_is_asked_again_and_the_model_is_not(server: Any, tmp_path: Path) -> None:
-    judge = [f"openai:http://127.0.0.1:{server.server_address[1]}/v1#moody"]
+    judge = [f"openai:{server.url}#moody"]
     first = run_benchmark("ecgbench-report", "random", out=tmp_path, limit=3, judges=judge)
     assert first["reasons"]["published"] == {"judge_failed": 3}
     answers = [json.loads(line)["answer"] for line in (tmp_path / "items.jsonl").read_text().splitlines()]

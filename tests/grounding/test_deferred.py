@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import grounding
+from grounding import Measurement
+from grounding.deferred import DeferredTable
+from grounding.measurement.columns import BEAT_COLUMNS
+
+TABLES = ("waves", "beats", "lead_features", "lead_summary", "quality")
+
+
+@pytest.fixture
+def measured() -> Measurement:
+    return grounding.measure(grounding.read_record(grounding.sample_path()))
+
+
+def made(measurement: Measurement) -> set[str]:
+    return {name for name in TABLES if isinstance(measurement.table(name), pd.DataFrame)}
+
+
+def test_no_table_is_made_to_find_check_and_compose(measured: Measurement) -> None:
+    findings = grounding.find(measured)
+    grounding.check("PR interval 160 ms. T wave inversion in V5. PVCs.", measured)
+    assert findings[0].evidence is not None
+    measured.to_dict()
+    assert made(measured) == set()
+
+
+def test_a_table_is_made_once_and_alone(measured: Measurement) -> None:
+    assert measured.beats is measured.beats
+    assert tuple(measured.beats.columns) == BEAT_COLUMNS
+    assert made(measured) == {"beats"}
+    assert measured.n_beats == len(measured.beats) == measured.n_rows("beats")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_columns_are_the_same_before_and_after(measured: Measurement, name: str) -> None:
+    before = {column: measured.column(name, column) for column in measured.table(name).columns}
+    frame = getattr(measured, name)
+    assert list(before) == frame.columns.tolist()
+    for column, values in before.items():
+        pd.testing.assert_series_equal(
+            pd.Series(values, name=column), frame[column], check_dtype=False, check_exact=True
+        )
+        assert len(values) == len(measured.column(name, column))
+
+
+def test_what_is_changed_in_a_table_is_read(measured: Measurement) -> None:
+    measured.quality.loc[measured.quality["lead"] == "II", "usable"] = False
+    usable = dict(zip(measured.column("quality", "lead"), measured.column("quality", "usable"), strict=True))
+    assert not usable["II"]
+    assert usable["I"]
+
+
+@pytest.mark.parametrize("repeat", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_have_tables_of_their_own(measured: Measurement, repeat: Any) -> None:
+    other = repeat(measured)
+    pd.testing.assert_frame_equal(other.waves, measured.waves)
+    assert made(other) == {"waves"}
+    assert other.to_dict() == measured.to_dict()
+    other.quality.loc[0, "usable"] = False
+    assert measured.column("quality", "usable")[0]
+
+
+def test_another_attribute_is_missing_as_usual(measured: Measurement) -> None:
+    with pytest.raises(AttributeError, match="'Measurement' object has no attribute 'wave'"):
+        _ = measured.wave  # type: ignore[attr-defined]
+
+
+def test_columns_may_be_computed_when_they_are_asked_for() -> None:
+    calls = []
+
+    def columns() -> dict[str, list[float]]:
+        calls.append(1)
+        return {"ms": [1.0, 2.0]}
+
+    table = DeferredTable(columns)
+    assert not calls
+    assert table.columns == {"ms": [1.0, 2.0]}
+    assert table.frame()["ms"].tolist() == [1.0, 2.0]
+    assert len(calls) == 1
