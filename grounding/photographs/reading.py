@@ -217,11 +217,11 @@ def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | No
 def _rows_and_pulses(
     flat: FlatPage, mask: NDArray[np.bool_], baselines: list[float]
 ) -> tuple[list[Trace], CalibrationPulse | None]:
-    """The rows' lines and their calibration pulses, without edges of the paper that look like a row.
+    """The rows' lines and their calibration pulses, without frames and edges of the paper that look like a row.
 
     Args:
         flat: the page.
-        mask: where there is trace; changed beyond the edges that are found.
+        mask: where there is trace; changed beyond the frames and edges that are found.
         baselines: heights of the rows.
 
     Raises:
@@ -230,21 +230,26 @@ def _rows_and_pulses(
     while True:
         spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else 4.0 * PX_PER_PERIOD
         traces = follow_rows(flat.trace, mask, baselines, 1.1 * spacing, PX_PER_PERIOD)
-        rows = _without_frame([_without_ends(trace) for trace in traces])
+        followed = [_without_ends(trace) for trace in traces]
+        rows = _without_frame(followed)
         if not rows:
             raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
         baselines = [row.baseline for row in rows]
-        pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
-        side = pulses.stranger if pulses is not None else None
-        if side is None or not _is_straight(rows[side]):
-            side = _without_beats(rows, len(flat.trace))
-        if side is None:
-            return rows, pulses
-        beyond = baselines.pop(side)
-        if side == 0:
-            mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
-        else:
-            mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+        strange = [row.baseline for row in followed if not baselines[0] <= row.baseline <= baselines[-1]]
+        if not strange:
+            pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
+            side = pulses.stranger if pulses is not None else None
+            if side is None or not _is_straight(rows[side]):
+                side = _without_beats(rows, len(flat.trace))
+            if side is None:
+                return rows, pulses
+            strange = [baselines.pop(side)]
+        # followed again without it, since a row's line may have jumped to it
+        for beyond in strange:
+            if beyond < baselines[0]:
+                mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
+            else:
+                mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
 
 
 def _without_beats(rows: list[Trace], height: int) -> int | None:
