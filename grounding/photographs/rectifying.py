@@ -42,6 +42,13 @@ class PaperMap:
         """Height and width of the paper in grid periods."""
         return (self.x.shape[0] - 1) // NODES_PER_PERIOD, (self.x.shape[1] - 1) // NODES_PER_PERIOD
 
+    @property
+    def picture_px_per_period(self) -> float:
+        """Pixels of the picture in a grid period across the paper, the median of where grid is seen."""
+        steps = np.hypot(np.diff(self.x), np.diff(self.y))
+        seen = self.seen[:, 1:]
+        return NODES_PER_PERIOD * float(np.median(steps[seen] if seen.any() else steps))
+
     def pixels(self, u: Array, v: Array) -> tuple[Array, Array]:
         """Pixels of the picture for points of the paper, both in grid periods from the top left corner."""
         at = [np.asarray(v) * NODES_PER_PERIOD, np.asarray(u) * NODES_PER_PERIOD]
