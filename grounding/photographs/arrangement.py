@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ MIN_PULSE_COVERAGE = 0.62  # of the outline, mean of the rows
 MIN_UNUSUAL_COVERAGE = 0.9  # of pulses of 5 or 20 mm: text and half a pulse are like low ones
 MIN_ROWS_WITH_PULSE, LESS = 3, 0.2
 MIN_COVERAGE = 0.6  # of a pulse's roof, and of its whole outline
+STEEP_PX = (1.6, 5.0)  # standard deviations of the means before and after the slope is taken
+SAME_TIME_FIT, SAME_TIME_CLEAR, SAME_TIME_SHIFT_PX = 0.5, 0.3, 20  # see ``shows_same_time``
 STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
 SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
 TWELVE = tuple((lead,) for lead in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
@@ -190,7 +192,54 @@ def arrange(lines: Sequence[Array], start: float, end: float, period: int, layou
     ]
     for row in range(len(table), len(lines)):
         cells.append(Cell(_strip_lead(lines, row, cells), row, start, end, 0.0))
+    if strips and shows_same_time(lines, cells):
+        return [replace(cell, start_s=0.0) for cell in cells]
     return cells
+
+
+def shows_same_time(lines: Sequence[Array], cells: Sequence[Cell]) -> bool:
+    """Whether all columns show the first seconds, as some devices print them: where the beats of the strip are tells.
+
+    Args:
+        lines: (columns,) of each row: heights, NaN where there is no line.
+        cells: the stretches of leads, each column after the one before it, and the strips.
+    """
+    end = max(cell.end for cell in cells)
+    first = min(cell.start for cell in cells)
+    short = [cell for cell in cells if cell.start > first]
+    strip = next((cell for cell in cells if cell.start == first and cell.end == end), None)
+    if not short or strip is None:
+        return False
+    steep = steepness(lines[strip.row], first, end)
+    found = []
+    for start in sorted({cell.start for cell in short}):
+        column = np.mean([steepness(lines[c.row], c.start, c.end) for c in short if c.start == start], axis=0)
+        found.append([best_fit(column, steep, round(at)) for at in (start - first, 0.0)])
+    in_turn, at_once = np.mean(found, axis=0)
+    return bool(at_once > SAME_TIME_FIT and at_once > in_turn + SAME_TIME_CLEAR)
+
+
+def steepness(line: Array, start: float, end: float) -> Array:
+    """How steep a stretch is around each column, in units of its own spread; zeros where nothing is seen."""
+    part = line[max(0, round(start)) : round(start) + int(end - start)]
+    known = np.isfinite(part)
+    if known.mean() < 0.5:
+        return np.zeros(int(end - start))
+    whole = np.interp(np.arange(int(end - start)), np.flatnonzero(known), part[known])
+    slope = np.abs(np.gradient(ndimage.gaussian_filter1d(whole, STEEP_PX[0])))
+    around = ndimage.gaussian_filter1d(np.minimum(slope, np.percentile(slope, 98)), STEEP_PX[1])
+    return np.asarray(around / max(1e-9, float(around.std())))
+
+
+def best_fit(column: Array, strip: Array, at: int) -> float:
+    """Correlation of a column's steepness with the strip's from a column on, the best of small shifts."""
+    inner = slice(SAME_TIME_SHIFT_PX, len(column) - SAME_TIME_SHIFT_PX)
+    fits = [0.0]
+    for shift in range(-SAME_TIME_SHIFT_PX, SAME_TIME_SHIFT_PX + 1, 2):
+        other = strip[max(0, at + shift + inner.start) : at + shift + inner.stop]
+        if len(other) == inner.stop - inner.start and other.std() > 0 and column[inner].std() > 0:
+            fits.append(float(np.corrcoef(column[inner], other)[0, 1]))
+    return max(fits)
 
 
 def _part(line: Array, start: float, end: float) -> Array:

@@ -23,12 +23,16 @@ STRONGEST = 2.5  # times the 80th percentile, so that traces and text do not out
 CLOSE = 0.01  # of the longest step: the last one
 WINDOW = 7.0  # periods
 MIN_COHERENCE = 0.08
-MAX_INK = 0.5  # so that traces and text do not outweigh the grid
+MAX_INK = (0.5, 0.2)  # so that traces and text do not outweigh the grid; the second for grids that are hardly seen
+CLEAR_COHERENCE, MUCH_BETTER = 0.2, 2.0  # median of the windows, and its ratio to the first try's
 SEED_PX = 256  # side of the windows in which the grid is first looked for
-MIN_PERIOD_PX, MAX_PERIOD_PX = 4.0, 80.0
+MIN_PERIOD_PX, MAX_PERIOD_PX = 2.2, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
 MAX_PERIODS = 110  # of a page; more are lines of 1 mm
 MIN_SHARP = 8.0  # of a peak of the spectrum, against its surroundings
+MIN_COMB, CLEAR_COMB = 5.0, 0.8  # geometric mean of a comb's peaks, and the share of the best comb's logarithm
+MAX_MULTIPLE = 10  # of the grid's frequency, that may be the strongest: every half of a millimetre
+ALIKE = 0.2  # natural logarithm of the ratio of two windows' distances of lines
 MIN_NODES = 40
 MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
@@ -64,7 +68,25 @@ def find_lattice(lines: Array) -> Lattice:
     Raises:
         EcgSignalError: there is no regular grid.
     """
-    lines = np.minimum(lines, MAX_INK)
+    found: list[tuple[float, Lattice]] = []
+    error = None
+    for most in MAX_INK:
+        try:
+            lattice = _lattice(np.minimum(lines, most))
+        except EcgSignalError as why:
+            error = error or why
+            continue
+        found.append((float(np.median(lattice.coherence[np.isfinite(lattice.u)])), lattice))
+        if found[-1][0] > CLEAR_COHERENCE:
+            break
+    if not found:
+        raise error or EcgSignalError("no grid of ECG paper is seen")
+    # the first, unless another is seen much better
+    return found[-1][1] if found[-1][0] > MUCH_BETTER * found[0][0] else found[0][1]
+
+
+def _lattice(lines: Array) -> Lattice:
+    """The grid of a picture whose ink is bounded, see ``find_lattice``."""
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
     scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
@@ -85,18 +107,22 @@ def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
     height, width = lines.shape
     size = min(SEED_PX, height, width)
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
-    best: tuple[float, Array, Array] | None = None
+    found = []
     for top in np.linspace(0, height - size, 5).astype(int):
         for left in np.linspace(0, width - size, 6).astype(int):
             patch = lines[top : top + size, left : left + size]
-            found = _peaks((patch - patch.mean()) * window)
-            if found is not None and (best is None or found[0] > best[0]):
-                best = found
-    if best is None:
+            peaks = _peaks((patch - patch.mean()) * window)
+            if peaks is not None:
+                found.append(peaks)
+    if not found:
         raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
-    _, first, second = best
-    period = 2 / (np.hypot(*first) + np.hypot(*second))
-    return first, second, float(period)
+    logs = np.log([2 / (np.hypot(*first) + np.hypot(*second)) for _, first, second in found])
+    scores = np.array([score for score, _, _ in found])
+    # windows must agree: perspective changes the distance of lines a little, multiples of it differ much
+    alike = (np.abs(logs[:, None] - logs) < ALIKE) @ scores
+    best = int(np.argmax(scores * alike))
+    _, first, second = found[best]
+    return first, second, float(np.exp(logs[best]))
 
 
 def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
@@ -134,7 +160,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     return (float(min(score_one, score_two)), one, two) if cosine < 0.5 else None
 
 
-def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int) -> Array:
+def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int, most: int = MAX_MULTIPLE) -> Array:
     """The lowest frequency of the comb that a peak belongs to."""
     middle = len(spectrum) // 2
 
@@ -142,20 +168,30 @@ def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int
         column, row = np.round(middle + f * len(spectrum)).astype(int)
         return slice(row - 2, row + 3), slice(column - 2, column + 3)
 
+    combs: dict[int, float] = {}
     for factor in (5, 4, 3, 2):
         lower = at / factor
-        if np.hypot(*lower) < 1.5 / size or np.hypot(*lower) < 1 / MAX_PERIOD_PX:
+        if factor > most or np.hypot(*lower) < max(1.5 / size, 1 / MAX_PERIOD_PX):
             continue
         near = spectrum[around(lower)]
         # lines of 1 mm are drawn fainter than those of 5 mm, but there are five times as many
         share = BOLD_SHARE if factor == 5 else 0.35
         # a comb has its other multiples too
-        comb = [sharp[around(lower * multiple)].max(initial=0) for multiple in range(1, factor)]
-        if near.size and near.max() > share * top and min(comb[0], max(comb[1:], default=comb[0])) > MIN_SHARP / 2:
-            place = np.unravel_index(int(near.argmax()), near.shape)
-            rows, columns = around(lower)
-            return (np.array([columns.start + place[1], rows.start + place[0]]) - middle) / len(spectrum)
-    return at
+        comb = np.array([sharp[around(lower * multiple)].max(initial=1e-9) for multiple in range(1, factor)])
+        if near.size and near.max() > share * top and comb.min() > MIN_SHARP / 4:
+            mean = float(np.log(comb).mean())
+            if mean > np.log(MIN_COMB):
+                combs[factor] = mean
+    if not combs:
+        return at
+    clear = max(combs.values())
+    factor = max(number for number, mean in combs.items() if mean > CLEAR_COMB * clear)
+    rows, columns = around(at / factor)
+    near = spectrum[rows, columns]
+    place = np.unravel_index(int(near.argmax()), near.shape)
+    lowest = (np.array([columns.start + place[1], rows.start + place[0]]) - middle) / len(spectrum)
+    # a multiple of the lines of 1 mm leads to these, and these to those of 5 mm
+    return _fundamental(spectrum, sharp, lowest, float(near.max()), size, most // factor)
 
 
 class _Windows:

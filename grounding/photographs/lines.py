@@ -13,7 +13,7 @@ REACH = 0.25  # of a period, to each side of where a line should be
 ALONG_PERIODS = 1.0  # standard deviation of the mean along a line
 MIN_SEEN = 0.3  # share of a line's neighbourhood that is not trace
 MIN_CONTRAST = 0.35  # of the median line's
-MAX_TRACE = 0.1  # probability of trace that hides the grid
+MAX_TRACE = 0.3  # probability of trace that hides the grid around it
 SMOOTH = (1.0, 0.35)  # standard deviations, along the line in nodes and across in lines
 
 
@@ -31,7 +31,9 @@ def straightened(
     Returns:
         The better map, and (2, rows, columns) where its pixels were on the former flat page, down and across.
     """
-    free = ndimage.maximum_filter(trace, 7) < MAX_TRACE
+    # the rim of a stroke is as wide as a pixel of the picture, which is larger than one of the page in small pictures
+    beside = int(np.ceil(period / page.picture_px_per_period))
+    free = ndimage.maximum_filter(trace, 2 * beside + 1) < MAX_TRACE
     du, dv = line_shifts(darkness, free, period), line_shifts(darkness.T, free.T, period)
     nodes_v, nodes_u = (np.arange(n) / NODES_PER_PERIOD for n in page.x.shape)
     v, u = np.meshgrid(nodes_v, nodes_u, indexing="ij")

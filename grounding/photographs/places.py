@@ -73,7 +73,8 @@ class PicturePlaces:
         mm = MM_PER_PERIOD / PX_PER_PERIOD
         heights = sorted(float(np.nanmedian(line)) * mm for line in self.lines)
         row_mm = float(np.median(np.diff(heights))) if len(heights) > 1 else 4 * MM_PER_PERIOD
-        several = {cell.row for cell in self.cells if cell.start_s > 0}
+        first = min(cell.start for cell in self.cells)
+        several = {cell.row for cell in self.cells if cell.start > first}
         panels = []
         for cell in self.cells:
             part = self.lines[cell.row][round(cell.start) : round(cell.end)]

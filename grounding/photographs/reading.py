@@ -14,13 +14,23 @@ from scipy import ndimage
 
 from ..errors import EcgSignalError
 from ..record import STANDARD_LEADS, ECGRecord
-from .arrangement import MM_PER_PERIOD, CalibrationPulse, Cell, arrange, find_pulses, parse_layout
+from .arrangement import (
+    MM_PER_PERIOD,
+    CalibrationPulse,
+    Cell,
+    arrange,
+    best_fit,
+    find_pulses,
+    parse_layout,
+    steepness,
+)
+from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
 from .picture import grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
-from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
+from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
 
 Array = NDArray[np.float64]
@@ -34,6 +44,7 @@ BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width
 BAR_PERIODS = 0.5  # its height, above or below the row
 BAR_SHARE = 0.6  # of that height that is ink
 BESIDE_BAR_PX = 1
+MIN_SHARED_BEATS = 0.3  # correlation of where a row is steep with the other rows, at the rim of the page
 EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
@@ -42,8 +53,10 @@ FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line
 SURE_PULSE = 0.85  # of its outline
 # leads printed above each other, of which the first two add up to the third, times a sign
 SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
-# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs
+# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs; and of both together
+MIN_SUMS_TOGETHER = 0.8
 MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
+SUM_SHIFTS_MS = range(-20, 21, 10)
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -52,6 +65,7 @@ def read_photograph(
     layout: str | None = None,
     speed_mm_s: float | None = None,
     gain_mm_mv: float | None = None,
+    corners: Corners | None = None,
 ) -> ECGRecord:
     """Read the traces of a photographed, scanned or drawn ECG.
 
@@ -60,6 +74,8 @@ def read_photograph(
         layout: ``"3x4"``, ``"6x2"`` or ``"12x1"``, with ``+n`` for n rhythm strips; inferred when None.
         speed_mm_s: paper speed; 25 mm/s when None.
         gain_mm_mv: gain; from the calibration pulses when None, and 10 mm/mV if there are none.
+        corners: (x, y) pixels of the page's top left, top right, bottom right and bottom left corner in the upright
+            picture; only what lies between them is read, turned so that the first is at the top left.
 
     Returns:
         A recording in mV at 500 Hz, each lead at its printed time, NaN elsewhere. ``meta["picture"]`` has the places
@@ -68,13 +84,20 @@ def read_photograph(
     Raises:
         EcgFormatError: no picture.
         EcgSignalError: no grid, no traces, or rows that fit no layout.
+        EcgError: the corners are those of no page.
     """
     path = Path(path)
     try:
         if layout is not None:
             parse_layout(layout)
         picture = load_picture(path)
-        return _read(flat_page(picture), path.stem, layout, speed_mm_s, gain_mm_mv)
+        if corners is None:
+            flat = flat_page(picture)
+        else:
+            between = PageCorners(corners)
+            flat = flat_page(between.cut(picture))
+            flat = replace(flat, page=between.in_picture(flat.page))
+        return _read(flat, path.stem, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as error:
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
 
@@ -143,6 +166,8 @@ def _read(
     per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
     heights = [-trace.y / per_mv for trace in rows]
     cells = arrange(heights, start, end, PX_PER_PERIOD, layout)
+    if len({cell.start for cell in cells}) > len({cell.start_s for cell in cells}):
+        warnings.append("all columns show the same seconds: their beats are where the rhythm strip's first ones are")
     places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
     record = _record(name, rows, heights, flat.shapes, places, warnings)
     if layout is None:
@@ -157,10 +182,11 @@ def check_limb_leads(record: ECGRecord) -> None:
         record: what was read by the layout that was inferred.
 
     Raises:
-        EcgSignalError: neither sum is like the lead that it should be; where no three are seen together, none.
+        EcgSignalError: neither sum is like the lead that it should be, or one only barely and the other not at all;
+            where no three are seen together, none.
     """
     known = [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
-    if known and max(known) < MIN_SUM_AGREEMENT:
+    if known and (max(known) < MIN_SUM_AGREEMENT or (len(known) > 1 and sum(known) < MIN_SUMS_TOGETHER)):
         raise EcgSignalError(
             "the lines don't fit each other as limb leads do: no ECG, or one of another layout",
             remedy='for an ECG, name its layout, e.g. layout="6x2"',
@@ -168,7 +194,10 @@ def check_limb_leads(record: ECGRecord) -> None:
 
 
 def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | None:
-    """Correlation of the sum of two leads with the third; None where they are not seen together."""
+    """Correlation of the sum of two leads with the third; None where they are not seen together.
+
+    Rows may be shifted a little against each other where the paper is bent: the best of small shifts counts.
+    """
     if not set(leads) <= set(record.leads):
         return None
     limb = np.stack([record.lead(lead) for lead in leads]).astype(np.float64)
@@ -176,19 +205,23 @@ def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | No
     if limb.shape[1] < MIN_SUM_S * record.fs:
         return None
     fast, slow = (ndimage.gaussian_filter1d(limb, width * record.fs, axis=1) for width in (SUM_SMOOTH_S, SUM_SLOW_S))
-    one, two, three = fast - slow
-    spread = np.std(one + two) * np.std(three)
-    return float(np.cov(one + two, sign * three, bias=True)[0, 1] / spread) if spread > 0 else 0.0
+    three = sign * (fast - slow)[2]
+    shifts = [round(ms * record.fs / 1000) for ms in SUM_SHIFTS_MS]
+    ones, twos = (np.stack([np.roll(part, shift) for shift in shifts]) for part in (fast - slow)[:2])
+    sums = (ones[:, None] + twos).reshape(-1, len(three))
+    sums, three = sums - sums.mean(-1, keepdims=True), three - three.mean()
+    spread = np.linalg.norm(sums, axis=-1) * np.linalg.norm(three)
+    return float((sums @ three / np.maximum(spread, 1e-12)).max())
 
 
 def _rows_and_pulses(
     flat: FlatPage, mask: NDArray[np.bool_], baselines: list[float]
 ) -> tuple[list[Trace], CalibrationPulse | None]:
-    """The rows' lines and their calibration pulses, without edges of the paper that look like a row.
+    """The rows' lines and their calibration pulses, without frames and edges of the paper that look like a row.
 
     Args:
         flat: the page.
-        mask: where there is trace; changed beyond the edges that are found.
+        mask: where there is trace; changed beyond the frames and edges that are found.
         baselines: heights of the rows.
 
     Raises:
@@ -197,19 +230,38 @@ def _rows_and_pulses(
     while True:
         spacing = float(np.median(np.diff(baselines))) if len(baselines) > 1 else 4.0 * PX_PER_PERIOD
         traces = follow_rows(flat.trace, mask, baselines, 1.1 * spacing, PX_PER_PERIOD)
-        rows = _without_frame([_without_ends(trace) for trace in traces])
+        followed = [_without_ends(trace) for trace in traces]
+        rows = _without_frame(followed)
         if not rows:
             raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
         baselines = [row.baseline for row in rows]
-        pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
-        side = pulses.stranger if pulses is not None else None
-        if side is None or not _is_straight(rows[side]):
-            return rows, pulses
-        beyond = baselines.pop(side)
-        if side == 0:
-            mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
-        else:
-            mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+        strange = [row.baseline for row in followed if not baselines[0] <= row.baseline <= baselines[-1]]
+        if not strange:
+            pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
+            side = pulses.stranger if pulses is not None else None
+            if side is None or not _is_straight(rows[side]):
+                side = _without_beats(rows, len(flat.trace))
+            if side is None:
+                return rows, pulses
+            strange = [baselines.pop(side)]
+        # followed again without it, since a row's line may have jumped to it
+        for beyond in strange:
+            if beyond < baselines[0]:
+                mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
+            else:
+                mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+
+
+def _without_beats(rows: list[Trace], height: int) -> int | None:
+    """0 or -1 where the first or last row, at the rim of the page, has no beats where the others have: an edge."""
+    rim = (BEYOND_PERIODS + 1) * PX_PER_PERIOD
+    first, last = _ends(rows)
+    for side, others in ((0, rows[1:]), (-1, rows[:-1])):
+        if len(others) > 1 and not rim < rows[side].baseline < height - rim:
+            usual = np.mean([steepness(row.y, first, last) for row in others], axis=0)
+            if best_fit(steepness(rows[side].y, first, last), usual, 0) < MIN_SHARED_BEATS:
+                return side
+    return None
 
 
 def _has_pulse(shapes: NDArray[np.bool_], rows: list[Trace], height: float) -> bool:

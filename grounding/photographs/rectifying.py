@@ -19,6 +19,7 @@ DARKER_THAN_GRID = 1.6
 # windows; and the doubt. Wide windows average what the printer did to each line, narrow ones follow crumpled paper
 ROUNDS = ((16, 2.0, 2.0, 1.5, 0.0), (16, 1.0, 1.3, 0.7, 0.04), (16, 1.0, 1.3, 0.7, 0.04))
 NEIGHBOURS = 60  # nodes that a point of the first map depends on
+BEYOND_PERIODS = 2  # the page goes on beyond the outermost windows, in which a row may run along the picture's edge
 SMOOTHING = 3.0  # of the first map, see SciPy's RBFInterpolator
 
 
@@ -40,6 +41,13 @@ class PaperMap:
     def periods(self) -> tuple[int, int]:
         """Height and width of the paper in grid periods."""
         return (self.x.shape[0] - 1) // NODES_PER_PERIOD, (self.x.shape[1] - 1) // NODES_PER_PERIOD
+
+    @property
+    def picture_px_per_period(self) -> float:
+        """Pixels of the picture in a grid period across the paper, the median of where grid is seen."""
+        steps = np.hypot(np.diff(self.x), np.diff(self.y))
+        seen = self.seen[:, 1:]
+        return NODES_PER_PERIOD * float(np.median(steps[seen] if seen.any() else steps))
 
     def pixels(self, u: Array, v: Array) -> tuple[Array, Array]:
         """Pixels of the picture for points of the paper, both in grid periods from the top left corner."""
@@ -121,8 +129,8 @@ def paper_map(lattice: Lattice, lines: NDArray[np.float32]) -> PaperMap:
     """
     seen = np.isfinite(lattice.u)
     u, v = lattice.u[seen], lattice.v[seen]
-    u, v = u - np.floor(u.min()) + 0.0, v - np.floor(v.min())
-    width, height = int(np.ceil(u.max())), int(np.ceil(v.max()))
+    u, v = (part - np.floor(part.min()) + BEYOND_PERIODS for part in (u, v))
+    width, height = (int(np.ceil(part.max())) + BEYOND_PERIODS for part in (u, v))
     points = np.stack([u, v], 1)
     at_u, at_v = np.meshgrid(
         np.arange(width * NODES_PER_PERIOD + 1) / NODES_PER_PERIOD,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..record import ECGRecord
@@ -19,9 +20,13 @@ def _is_picture(first: bytes) -> bool:
 
 @register_reader(EXTENSIONS, _is_picture)
 def picture(
-    path: Path, layout: str | None = None, speed_mm_s: float | None = None, gain_mm_mv: float | None = None
+    path: Path,
+    layout: str | None = None,
+    speed_mm_s: float | None = None,
+    gain_mm_mv: float | None = None,
+    corners: Sequence[Sequence[float]] | None = None,
 ) -> ECGRecord:
     """A photograph, scan or screenshot of an ECG on millimetre paper."""
     from ..photographs import read_photograph
 
-    return read_photograph(path, layout, speed_mm_s, gain_mm_mv)
+    return read_photograph(path, layout, speed_mm_s, gain_mm_mv, corners)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import grounding
-from grounding.paper.ink import stroke
+from grounding.paper.ink import strokes
 from grounding.photographs.lines import line_shifts, straightened
 from grounding.photographs.rectifying import PaperMap
 from grounding.photographs.strokes import pen_line, pen_thickness, sharp_edges
@@ -16,15 +16,20 @@ from grounding.photographs.traces import follow_rows
 PX_PER_S, PX_PER_MV = 200, 80  # 25 mm/s and 10 mm/mV at 8 pixels per millimetre
 
 
+def drawn(size: tuple[int, int], x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
+    """How much of each pixel a line covers, (rows, columns) of 0 to 1."""
+    page = np.full((*size, 4), 255, np.uint8)
+    strokes(page, [np.stack([x, y])], radius, (0, 0, 0))
+    return ((255 - page[..., 0]) / 255).astype(np.float32)
+
+
 @pytest.mark.parametrize("lead", ["I", "II", "V2", "V5"])
 @pytest.mark.parametrize("radius", [1.0, 1.5])
 def test_a_drawn_line_is_read_as_it_was(lead: str, radius: float) -> None:
     values = grounding.read_record(grounding.sample_path("ptbxl_139")).lead(lead)
     values = values - np.median(values)
-    cover = np.zeros((800, 2000), np.uint8)
     x = np.arange(len(values)) / 500 * PX_PER_S
-    stroke(cover, x, 400 - values * PX_PER_MV, radius)
-    ink = ndimage.gaussian_filter(cover.astype(np.float32) / 255, 0.8)
+    ink = ndimage.gaussian_filter(drawn((800, 2000), x, 400 - values * PX_PER_MV, radius), 0.8)
     probability = (1 / (1 + np.exp(-12 * (ink - 0.45)))).astype(np.float32)
     (trace,) = follow_rows(probability, probability > 0.5, [400.0], 380, 40)
     # strokes are drawn at the middle of pixels
@@ -37,9 +42,7 @@ def test_a_drawn_line_is_read_as_it_was(lead: str, radius: float) -> None:
 def test_a_narrow_peak_keeps_its_height() -> None:
     height = np.full(60, 50.0)
     height[28:33] = [40, 20, 5, 20, 40]
-    cover = np.zeros((80, 60), np.uint8)
-    stroke(cover, np.arange(60.0), height, 1.2)
-    ink = cover.astype(np.float32) / 255
+    ink = drawn((80, 60), np.arange(60.0), height, 1.2)
     mask = ink > 0.5
     top = np.where(mask.any(0), mask.argmax(0), np.nan).astype(float)
     bottom = np.where(mask.any(0), 79 - mask[::-1].argmax(0), np.nan).astype(float)
