@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # what is printed when all went well
 SAYS = {
     "audit_a_data_set": "spoiled and missed: []",
-    "error_analysis": "truth LBBB at 5 dB",
+    "error_analysis": "truth RBBB at 20 dB",
     "explain": "Checked against the recording",
     "explore": "PR 245 ms before, 185 ms now",
     "ground_and_compare": "contradicted   Left bundle branch block.",

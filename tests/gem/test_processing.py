@@ -143,7 +143,7 @@ def test_a_processor_shows_its_steps_in_the_order_they_are_taken() -> None:
 
 @pytest.fixture(scope="module")
 def measuring(tiny_model: Callable[..., GemForConditionalGeneration]) -> GemProcessor:
-    model = tiny_model(measured={"names": ["qrs_ms", "V1 s_mv"], "hidden": 4})
+    model = tiny_model(measured={"names": ["qrs_ms", "V1 s_mv"], "trees": 4})
     return GemProcessor.from_config(model.config)
 
 
