@@ -44,7 +44,9 @@ BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width
 BAR_PERIODS = 0.5  # its height, above or below the row
 BAR_SHARE = 0.6  # of that height that is ink
 BESIDE_BAR_PX = 1
-MIN_SHARED_BEATS = 0.6  # correlation of where a row is steep with the other rows, at the rim of the page
+# correlation of where a row is steep with the other rows, at the rim of the page: 0.54 or more on rows, 0.48 on an edge that a
+# line had jumped to, near 0 on others
+MIN_SHARED_BEATS = 0.52
 EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
