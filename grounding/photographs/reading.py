@@ -44,8 +44,8 @@ BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width
 BAR_PERIODS = 0.5  # its height, above or below the row
 BAR_SHARE = 0.6  # of that height that is ink
 BESIDE_BAR_PX = 1
-# correlation of where a row is steep with the other rows, at the rim of the page: 0.54 or more on rows, 0.48 on an edge that a
-# line had jumped to, near 0 on others
+# correlation of where a row is steep with the other rows, at the rim of the page: 0.54 or more on rows, 0.48 on an edge
+# that a line had jumped to, near 0 on others
 MIN_SHARED_BEATS = 0.52
 EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
@@ -56,7 +56,7 @@ SURE_PULSE = 0.85  # of its outline
 # leads printed above each other, of which the first two add up to the third, times a sign
 SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
 # correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs; and of both together
-MIN_SUMS_TOGETHER = 0.8
+MIN_SUMS_TOGETHER = 1.0
 MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
 SUM_SHIFTS_MS = range(-20, 21, 10)
 MIN_ROW_PERIODS = 10  # length of the shortest row
