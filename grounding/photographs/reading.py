@@ -57,6 +57,7 @@ SURE_PULSE = 0.85  # of its outline
 SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
 # correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs; and of both together
 MIN_SUMS_TOGETHER = 1.0
+SURE_SUM = 0.95  # the other one may have a lead that was read amiss
 MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
 SUM_SHIFTS_MS = range(-20, 21, 10)
 MIN_ROW_PERIODS = 10  # length of the shortest row
@@ -188,7 +189,8 @@ def check_limb_leads(record: ECGRecord) -> None:
             where no three are seen together, none.
     """
     known = [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
-    if known and (max(known) < MIN_SUM_AGREEMENT or (len(known) > 1 and sum(known) < MIN_SUMS_TOGETHER)):
+    barely = len(known) > 1 and max(known) < SURE_SUM and sum(known) < MIN_SUMS_TOGETHER
+    if known and (max(known) < MIN_SUM_AGREEMENT or barely):
         raise EcgSignalError(
             "the lines don't fit each other as limb leads do: no ECG, or one of another layout",
             remedy='for an ECG, name its layout, e.g. layout="6x2"',
