@@ -86,16 +86,22 @@ def test_the_page_computes_the_intervals_that_python_measures(mounted: Callable[
         assert told == pytest.approx(dict(python), abs=0.02), name
 
 
-@pytest.mark.parametrize("by", ["pointer", "keys"])
-def test_a_boundary_that_was_not_measured_is_set(mounted: Callable[..., Any], by: str) -> None:
-    """In a recording without P waves: intervals, findings and verdicts follow from the one that a person sees."""
-    said = gem.explain(grounding.sample_path("ptbxl_330"), text="First-degree AV block. PR interval 240 ms.")
+def editing(said: gem.Explanation) -> tuple[Callable[[dict[str, float]], dict[str, Any]], list[dict[str, float]]]:
+    """What edits an explanation for the page, and the edits that it is asked for."""
     asked: list[dict[str, float]] = []
 
     def edit(moved: dict[str, float]) -> dict[str, Any]:
         asked.append(moved)
         return scene(said.edited(moved) if moved else said)
 
+    return edit, asked
+
+
+@pytest.mark.parametrize("by", ["pointer", "keys"])
+def test_a_boundary_that_was_not_measured_is_set(mounted: Callable[..., Any], by: str) -> None:
+    """In a recording without P waves: intervals, findings and verdicts follow from the one that a person sees."""
+    said = gem.explain(grounding.sample_path("ptbxl_330"), text="First-degree AV block. PR interval 240 ms.")
+    edit, asked = editing(said)
     page = mounted(scene(said), edit)
     verdicts = page.locator(".statement p > .chip:not(.kind)")
     assert "contradicted" in verdicts.nth(0).inner_text()
@@ -145,12 +151,7 @@ def test_a_boundary_that_was_not_measured_is_set(mounted: Callable[..., Any], by
 
 
 def test_with_python_the_verdict_follows_a_boundary(mounted: Callable[..., Any], explanation: gem.Explanation) -> None:
-    asked: list[dict[str, float]] = []
-
-    def edit(moved: dict[str, float]) -> dict[str, Any]:
-        asked.append(moved)
-        return scene(explanation.edited(moved) if moved else explanation)
-
+    edit, asked = editing(explanation)
     page = mounted(scene(explanation), edit)
     second = page.locator(".statement[data-index='2']")
     assert "supported" in second.inner_text()

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+import grounding
 from gem import GemConfig, GemForConditionalGeneration
+from grounding import Measurement
 
 ECG = {
     "name": "ecg_patch",
@@ -73,3 +75,15 @@ def tiny_inputs() -> dict[str, Any]:
     ids = torch.randint(3, 64, (2, 6))
     ids[:, 2] = -200
     return {"input_ids": ids, "ecg": torch.randn(2, 12, 500), "pixel_values": torch.randn(2, 3, 64, 64)}
+
+
+@pytest.fixture(scope="module")
+def measurement() -> Measurement:
+    """Of the recording that dialogues are about; first-degree AV block."""
+    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+
+
+@pytest.fixture(scope="module")
+def before() -> Measurement:
+    """Of the recording that stands for the patient's earlier one."""
+    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")))

@@ -21,16 +21,6 @@ from gem.tools import Tools, descriptions
 from grounding import Measurement
 
 
-@pytest.fixture(scope="module")
-def measurement() -> Measurement:
-    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
-
-
-@pytest.fixture(scope="module")
-def before() -> Measurement:
-    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")))
-
-
 class Server(ScriptedEndpoint):
     """An endpoint whose messages come from ``speak(request, number)``; an int is a status, bytes a raw body."""
 

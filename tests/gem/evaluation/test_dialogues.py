@@ -28,16 +28,6 @@ from gem.explanation import Statement
 from grounding import Evidence, Measurement
 
 
-@pytest.fixture(scope="module")
-def measurement() -> Measurement:
-    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
-
-
-@pytest.fixture(scope="module")
-def before() -> Measurement:
-    return grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")))
-
-
 def said(text: str, evidence: tuple[Evidence, ...] = (), declined: bool = False) -> Answer:
     return Answer("x", "?", "value", (Statement(text, 0, len(text), evidence, (), "number"),), declined)
 
