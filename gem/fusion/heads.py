@@ -46,7 +46,7 @@ class ClassificationHead(nn.Module):
         )
         if measured is not None:
             sizes = {name: value for name, value in measured.items() if name != "names"}
-            self.heads["measured"] = TreesHead(len(measured["names"]), n_classes, **sizes)
+            self.heads["measured"] = TreesHead(n_classes, **sizes)
 
     def by_class(self, name: str) -> list[Tensor]:
         """What one input's last layer holds, each with the classes as its first axis.

@@ -22,7 +22,6 @@ class TreesHead(nn.Module):
     records went that lacked it in training. The trees are fixed: nothing of them is learned by gradients.
 
     Args:
-        n_values: measured values.
         n_classes: labels.
         trees: of each class.
         leaves: of a tree, at most.
@@ -37,9 +36,9 @@ class TreesHead(nn.Module):
     slope: Tensor
     shift: Tensor
 
-    def __init__(self, n_values: int, n_classes: int, trees: int = 200, leaves: int = 8) -> None:
+    def __init__(self, n_classes: int, trees: int = 200, leaves: int = 8) -> None:
         super().__init__()
-        self.n_values, self.n_classes, self.leaves = n_values, n_classes, leaves
+        self.n_classes, self.leaves = n_classes, leaves
         nodes = (n_classes * trees, leaves - 1)
         self.register_buffer("feature", torch.zeros(nodes, dtype=torch.int16))
         self.register_buffer("threshold", torch.zeros(nodes))
@@ -55,7 +54,7 @@ class TreesHead(nn.Module):
         """Classify a batch.
 
         Args:
-            values: (B, n_values) in their own units, NaN where something was not measured.
+            values: (B, values) in their own units, NaN where something was not measured.
 
         Returns:
             (B, n_classes) logits.

@@ -36,7 +36,6 @@ MISSING_GROUP, MISSING_VALUE = 0.1, 0.05  # probability of each, in a record's s
 SETTINGS = {
     "objective": "binary",
     "learning_rate": 0.05,
-    "num_leaves": LEAVES,
     "min_data_in_leaf": 30,
     "lambda_l2": 10.0,
     "feature_fraction_bynode": 0.1,

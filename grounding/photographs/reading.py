@@ -55,10 +55,10 @@ FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line
 SURE_PULSE = 0.85  # of its outline
 # leads printed above each other, of which the first two add up to the third, times a sign
 SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
-# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs; and of both together
-MIN_SUMS_TOGETHER = 1.0
-SURE_SUM = 0.95  # the other one may have a lead that was read amiss
+# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs
 MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
+# of both together, unless one is sure: the other one may have a lead that was read amiss
+MIN_SUMS_TOGETHER, SURE_SUM = 1.0, 0.95
 SUM_SHIFTS_MS = range(-20, 21, 10)
 MIN_ROW_PERIODS = 10  # length of the shortest row
 

@@ -39,7 +39,7 @@ VALUES = torch.tensor([[90.0, 60.0, 0.2], [150.0, float("nan"), 0.9], [float("na
 
 
 def test_the_trees_add_up_and_missing_values_go_their_way() -> None:
-    head = TreesHead(3, 2, trees=3, leaves=2)
+    head = TreesHead(2, trees=3, leaves=2)
     plant(head)
     wanted = [
         [-0.5 + 0.2 + 0.1, 0.4 - 0.2 + 0.3],

@@ -25,7 +25,7 @@ def grown(seed: int = 0) -> tuple[list[Any], np.ndarray[Any, Any]]:
 
 def test_the_logits_are_lightgbms() -> None:
     models, rows = grown()
-    head = TreesHead(5, 2, trees=30, leaves=6)
+    head = TreesHead(2, trees=30, leaves=6)
     for place, model in enumerate(models):
         head.set_trees(place, model.dump_model()["tree_info"])
     other = np.random.default_rng(1).normal(100, 60, (400, 5)).round(1)
@@ -43,7 +43,7 @@ def test_the_logits_are_lightgbms() -> None:
 def test_a_new_head_says_nothing_and_one_class_is_stretched_alone() -> None:
     models, rows = grown()
     values = torch.from_numpy(rows[:20]).float()
-    head = TreesHead(5, 2, trees=30, leaves=6)
+    head = TreesHead(2, trees=30, leaves=6)
     assert head(values).abs().max() == 0
     head.set_trees(1, models[1].dump_model()["tree_info"])
     before = head(values)
@@ -58,7 +58,7 @@ def test_a_new_head_says_nothing_and_one_class_is_stretched_alone() -> None:
 def test_classes_change_places_with_all_that_is_theirs() -> None:
     models, rows = grown()
     values = torch.from_numpy(rows[:20]).float()
-    head, turned = TreesHead(5, 2, trees=30, leaves=6), TreesHead(5, 2, trees=30, leaves=6)
+    head, turned = TreesHead(2, trees=30, leaves=6), TreesHead(2, trees=30, leaves=6)
     for place, model in enumerate(models):
         head.set_trees(place, model.dump_model()["tree_info"])
     head.rescale(torch.tensor([1.0, 0.5]), torch.tensor([3.0, -1.0]))
@@ -71,6 +71,6 @@ def test_what_does_not_fit_is_refused() -> None:
     models, _ = grown()
     trees = models[0].dump_model()["tree_info"]
     with pytest.raises(ValueError, match="more than 29"):
-        TreesHead(5, 2, trees=29, leaves=6).set_trees(0, trees)
+        TreesHead(2, trees=29, leaves=6).set_trees(0, trees)
     with pytest.raises(ValueError, match="leaves"):
-        TreesHead(5, 2, trees=30, leaves=3).set_trees(0, trees)
+        TreesHead(2, trees=30, leaves=3).set_trees(0, trees)
