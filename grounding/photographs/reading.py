@@ -132,14 +132,14 @@ def _map_by_grid(picture: NDArray[np.uint8]) -> PaperMap:
     except EcgSignalError as why:
         error = why
     if lattice is None or lattice.clearness < CLEAR_GRID:
-        colour = coloured_lines(picture)
+        colour = coloured_lines(picture).astype(np.float64)
         try:
-            by_colour = find_lattice(colour.astype(np.float64), (0.0,) if lattice else SEED_BLURS_PX)
+            by_colour = find_lattice(colour, (0.0,) if lattice else SEED_BLURS_PX)
         except EcgSignalError as why:
             error = error or why
         else:
             if lattice is None or by_colour.clearness > lattice.clearness:
-                lattice, lines = by_colour, colour
+                lattice = by_colour
     if lattice is None:
         raise error or EcgSignalError("no grid of ECG paper is seen")
     return paper_map(lattice, lines)

@@ -1,0 +1,102 @@
+"""A page of an ECG: is it classified better by its pixels, or by the signal that is read from it?
+
+    python benchmarks/pictures.py --data ROOT --out FOLDER [--folds 9] [--limit N] [--model gem-nano]
+
+Each record is drawn as ``grounding.render`` draws it. ``pixels``: the model's picture encoder sees the page. ``read``:
+``grounding.read_record`` reads the page, and the model gets that signal (2.5 s of most leads) with what is measured in
+it. ``signal``: the record itself, ten seconds of every lead. FOLDER keeps what was read, so that a run that was stopped
+goes on; a page takes about 7 s of processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import gem
+import grounding
+from gem.data.labelled import usable
+from gem.data.samples import SUPERCLASSES, Sample
+from gem.evaluation.classification import Array, class_logits, superclass_columns, targets
+from gem.metrics.bootstrap import bootstrap
+from gem.metrics.multilabel import macro_auc
+from grounding import EcgError, ECGRecord
+
+
+def read_back(record: ECGRecord, out: Path) -> ECGRecord | None:
+    """The record as it is read from its page; None where the page is refused.
+
+    Args:
+        record: any.
+        out: folder in which pages and what was read are kept.
+    """
+    kept = out / f"{record.record_id}.npz"
+    if not kept.is_file():
+        page = out / "page.png"
+        grounding.render(record).save(page)
+        try:
+            read = grounding.read_record(page)
+            np.savez(kept, signal=np.asarray(read.signal, np.float32), leads=read.leads, fs=read.fs)
+        except EcgError as error:
+            print(f"{record.record_id}: {error}")
+            np.savez(kept, signal=np.zeros((0, 0)), leads=[], fs=0.0)
+    with np.load(kept) as data:
+        if not data["fs"]:
+            return None
+        leads = [str(lead) for lead in data["leads"]]
+        return ECGRecord.from_array(data["signal"], float(data["fs"]), leads, record_id=record.record_id)
+
+
+def _given(record: ECGRecord) -> ECGRecord:
+    return record
+
+
+def told(name: str, truth: Array, logits: Array) -> None:
+    """Print the ROC-AUC of some logits, (records, superclasses)."""
+    low, high = bootstrap(lambda rows: macro_auc(truth[rows], logits[rows]), len(truth))
+    each = " / ".join(f"{macro_auc(truth[:, [at]], logits[:, [at]]):.3f}" for at in range(truth.shape[1]))
+    print(f"{name:8s} {macro_auc(truth, logits):.3f} [{low:.3f}-{high:.3f}]   {' / '.join(SUPERCLASSES)}  {each}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read every page, classify it three ways, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--folds", type=int, nargs="+", default=[9])
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--model", default="gem-nano")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    model = gem.load(options.model)
+    samples, _ = usable(options.data, tuple(options.folds))
+    samples = samples[: options.limit]
+    pairs: list[tuple[Sample, Sample]] = []
+    for sample in tqdm(samples, unit="page"):
+        record = read_back(sample.record, options.out)
+        if record is not None:
+            pairs.append((sample, replace(sample, read=partial(_given, record))))
+    own, read = [list(side) for side in zip(*pairs, strict=True)]
+    columns, truth = superclass_columns(model), targets(own)
+    print(f"{len(samples)} pages, {len(samples) - len(pairs)} refused; macro ROC-AUC of the superclasses")
+    logits = {
+        name: class_logits(model, records, inputs)[:, columns]
+        for name, records, inputs in (("pixels", own, "picture"), ("read", read, "signal"), ("signal", own, "signal"))
+    }
+    for name, values in logits.items():
+        told(name, truth, values)
+    low, high = bootstrap(
+        lambda rows: macro_auc(truth[rows], logits["read"][rows]) - macro_auc(truth[rows], logits["pixels"][rows]),
+        len(truth),
+    )
+    print(f"read less pixels, on the same records: [{low:.3f} to {high:.3f}]")
+
+
+if __name__ == "__main__":
+    main()
