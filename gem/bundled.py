@@ -23,7 +23,6 @@ from .core import GemCore
 from .decoding import decode
 from .encoded import Encoded
 from .errors import GemConfigError
-from .kernels.graph import Graphs
 from .preparing import FILE, Preparer
 from .snapshots import WEIGHTS, find_folder
 from .untrusted import as_checkpoint_error, read_json
@@ -79,7 +78,6 @@ class BundledGem(GemCore):
         self.config = SimpleNamespace(**config, hidden_size=config["text_config"]["hidden_size"])
         self.generation_config = SimpleNamespace(**generation)
         self._build_parts(self.config)
-        self.graphs = Graphs()
         self.language_model: Any = None
         self.processor: Any = None
         self.name_or_path = NAME
@@ -147,12 +145,9 @@ class _Tokenizer:
     def __init__(self, folder: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         settings = read_json(folder / "tokenizer_config.json")
-        self.bos_token, self.eos_token, self.pad_token = (settings[f"{name}_token"] for name in ("bos", "eos", "pad"))
-        tokens = (self.bos_token, self.eos_token, self.pad_token)
+        self.eos_token = settings["eos_token"]
+        tokens = (settings["bos_token"], self.eos_token, settings["pad_token"])
         self.bos_token_id, self.eos_token_id, self.pad_token_id = map(self._tokenizer.token_to_id, tokens)
-
-    def __len__(self) -> int:
-        return int(self._tokenizer.get_vocab_size())
 
     def __call__(self, text: str) -> dict[str, list[int]]:
         return {"input_ids": self._tokenizer.encode(text).ids}

@@ -70,6 +70,7 @@ class GemCore(nn.Module):
             size = len(config.class_names)
             votes, measured = config.class_votes, config.measured
             self.class_head = ClassificationHead(hidden, size, inputs, config.class_dropout, votes, measured)
+        self.graphs = Graphs()  # CUDA graphs of both towers, for small batches on a GPU
 
     def _head_dim(self) -> int:
         text: Any = self.config.text_config

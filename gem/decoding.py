@@ -101,9 +101,7 @@ def decode(model: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int) -> Ten
     return torch.stack(tokens, 1)
 
 
-def _decode_one(
-    decoder: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int, ends: set[int]
-) -> list[int]:
+def _decode_one(decoder: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int, ends: set[int]) -> list[int]:
     """The tokens of one text, several a step where the guess is right."""
     known = _followers.setdefault(decoder, {})
     steps = _DecodingSteps(decoder, mask, max_new_tokens + LONGEST_GUESS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -26,7 +25,6 @@ from .encoders.registry import Encoder
 from .errors import GemConfigError, GemInputError
 from .extras import how_to_install
 from .fusion import prefix
-from .kernels.graph import Graphs
 from .labels import IGNORE
 from .outputs import CACHE, GemOutput, class_loss, fraction_of, token_loss
 
@@ -63,7 +61,6 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
             self.language_model = AutoModelForCausalLM.from_config(config.text_config, **options)
         self.processor: Any = None
         self.load_report: Any = None
-        self.graphs = Graphs()  # CUDA graphs of both towers, for small batches on a GPU
         self.post_init()
 
     @classmethod

@@ -272,9 +272,7 @@ class Preparer:
         options = {"skip_special_tokens": True, **options}
         return str(self.tokenizer.decode([value for value in values if value >= 0], **options))
 
-    def batch_decode(
-        self, ids: Tensor | Sequence[Sequence[int]], **options: Any
-    ) -> list[str]:
+    def batch_decode(self, ids: Tensor | Sequence[Sequence[int]], **options: Any) -> list[str]:
         """``decode`` of each row.
 
         Args:
