@@ -28,14 +28,14 @@ class Preparer:
     """Executes the signal contract, prepares the picture, tokenises the prompt.
 
     Args:
-        signal: contract of the ECG encoder, or None.
-        picture: ``{"mode", "size", "mean", "std", "background", "grid_pinpoints"}``, or None.
-        tokenizer: a transformers tokenizer, or None for encoders alone.
-        placeholder: text that marks where the encoder tokens go; None where they don't go into the prompt (MEIT).
-        placeholder_token_id: its id.
-        conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
-        compat: do what the published code does: rows in file order, no resampling, centre crop.
-        measured: names of the measured values that the model takes (``gem.measured.NAMES``), or None.
+        signal: as in ``gem.GemProcessor``.
+        picture: likewise.
+        tokenizer: a transformers tokenizer, that of ``gem.bundled``, or None.
+        placeholder: likewise.
+        placeholder_token_id: likewise.
+        conversation: likewise.
+        compat: likewise.
+        measured: likewise.
 
     Raises:
         GemConfigError: a contract, picture settings, names or template that can't be used.

@@ -23,7 +23,21 @@ from .untrusted import as_checkpoint_error, check_arguments, check_numbers, read
 
 
 class GemProcessor(Preparer, ProcessorMixin):  # type: ignore[misc,unused-ignore]
-    """A ``Preparer``, with its arguments, in the form that transformers gives to processors."""
+    """Executes the signal contract, prepares the picture, tokenises the prompt, in transformers' form.
+
+    Args:
+        signal: contract of the ECG encoder, or None.
+        picture: ``{"mode", "size", "mean", "std", "background", "grid_pinpoints"}``, or None.
+        tokenizer: a transformers tokenizer, or None for encoders alone.
+        placeholder: text that marks where the encoder tokens go; None where they don't go into the prompt (MEIT).
+        placeholder_token_id: its id.
+        conversation: template around a prompt, with ``{prompt}`` in it; None for no template.
+        compat: do what the published code does: rows in file order, no resampling, centre crop.
+        measured: names of the measured values that the model takes (``gem.measured.NAMES``), or None.
+
+    Raises:
+        GemConfigError: a contract, picture settings, names or template that can't be used.
+    """
 
     chat_template = None  # of transformers' own processors; ours is ``conversation``
 

@@ -14,7 +14,7 @@ MAX_PIXELS = 8192  # per side
 
 
 def check_picture(picture: dict[str, Any]) -> None:
-    """Check picture settings against what ``gem.processing.prepare_picture`` accepts.
+    """Check picture settings against what ``gem.pictures.prepare_picture`` accepts.
 
     Args:
         picture: the settings, as in ``GemConfig.picture``.
