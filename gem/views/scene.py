@@ -243,7 +243,7 @@ def _waves(measurement: Measurement) -> dict[str, list[Any]]:
     if measurement.n_rows("waves") > MAX_WAVES:
         return _waves_of_beats(measurement)
     edges = np.array([measurement.column("waves", name) for name in ("onset", "offset")], float).T / measurement.fs
-    kept: NDArray[np.bool_] = np.isfinite(edges).all(axis=1)
+    kept = np.asarray(np.isfinite(edges).all(axis=1))
     columns = {name: list(compress(measurement.column("waves", name), kept)) for name in ("lead", "beat", "wave")}
     return columns | _seconds(edges[kept])
 
