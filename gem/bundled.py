@@ -36,8 +36,12 @@ def is_bundled(name: str) -> bool:
 
     Args:
         name: as for ``gem.load``.
+
+    Raises:
+        GemCheckpointError: there is no such model.
     """
-    return find_folder(name).resolve() == (WEIGHTS / NAME).resolve()
+    with as_checkpoint_error(name, "the folder can't be read"):
+        return find_folder(name).resolve() == (WEIGHTS / NAME).resolve()
 
 
 def load_bundled() -> BundledGem:
