@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py                            # all rows, held against the committed table
     python benchmarks/speed.py --only measure render      # some
-    python benchmarks/speed.py --out benchmarks/speed.csv # and write the table
+    python benchmarks/speed.py --out benchmarks/speed.csv # and write the table; with --only, its other rows stay
 
 Each row is the median over pairs: our work and its peer's, one right after the other, in processor time of one thread,
 so that other programs on the machine change little. The peer is another library where it is installed (NeuroKit2,
@@ -387,6 +387,14 @@ def lines_of(names: list[str], known: dict[str, float]) -> Iterator[tuple[dict[s
         yield line, worse
 
 
+def table_of(path: Path) -> dict[str, dict[str, Any]]:
+    """A written table: row -> its line; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        return {line["row"]: line for line in csv.DictReader(file)}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=[row.__name__ for row in ROWS], metavar="ROW", help="some rows")
@@ -395,17 +403,16 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, help="table to write")
     options = parser.parse_args()
-    known: dict[str, float] = {}
-    if options.against.is_file():
-        with options.against.open(newline="") as file:
-            known = {line["row"]: float(line["ratio"]) for line in csv.DictReader(file)}
+    known = {name: float(line["ratio"]) for name, line in table_of(options.against).items()}
     warnings.simplefilter("ignore")
     lines = list(lines_of(options.only or [row.__name__ for row in ROWS], known))
     if options.out:
+        kept = table_of(options.out) if options.only else {}
+        kept |= {line["row"]: line for line, _ in lines}
         with options.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(line for line, _ in lines)
+            writer.writerows(kept[row.__name__] for row in ROWS if row.__name__ in kept)
     return 1 if any(worse for _, worse in lines) else 0
 
 

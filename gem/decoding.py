@@ -12,13 +12,15 @@ wrote before in this process; one step checks the guess, and what the decoder it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+
+if TYPE_CHECKING:
+    from transformers import LlamaConfig
 
 MAX_PARAMETERS = 50_000_000  # in a larger decoder the products take nearly all of the time
 OPTIONS = {"max_new_tokens", "do_sample"}
@@ -46,6 +48,8 @@ def can_decode(model: Any, options: Mapping[str, Any]) -> bool:
         model: with ``language_model``, ``config`` and ``generation_config``.
         options: of ``generate``.
     """
+    from transformers import LlamaForCausalLM
+
     decoder = model.language_model
     if type(decoder) is not LlamaForCausalLM or model.config.fusion != "tokens" or model.training:
         return False
@@ -69,7 +73,7 @@ def decode(model: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int) -> Ten
     """The most probable tokens, one after the other.
 
     Args:
-        model: as in ``can_decode``.
+        model: as in ``can_decode``, or the bundled one (``gem.bundled``).
         embeds: (B, L, hidden), the prompts' vectors, padded on the left.
         mask: (B, L), 0 where a prompt is padded.
         max_new_tokens: most tokens of a text.
@@ -88,7 +92,7 @@ def decode(model: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int) -> Ten
     open_rows = torch.ones(len(embeds), dtype=torch.bool)
     tokens: list[Tensor] = []
     while len(tokens) < max_new_tokens:
-        token = decoder.lm_head(steps(embeds, 1)[:, 0]).argmax(-1).where(open_rows, pad)
+        token = F.linear(steps(embeds, 1)[:, 0], decoder.lm_head.weight).argmax(-1).where(open_rows, pad)
         tokens.append(token)
         open_rows = open_rows & ~torch.isin(token, ends)
         if not open_rows.any():
@@ -97,16 +101,14 @@ def decode(model: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int) -> Ten
     return torch.stack(tokens, 1)
 
 
-def _decode_one(
-    decoder: LlamaForCausalLM, embeds: Tensor, mask: Tensor, max_new_tokens: int, ends: set[int]
-) -> list[int]:
+def _decode_one(decoder: Any, embeds: Tensor, mask: Tensor, max_new_tokens: int, ends: set[int]) -> list[int]:
     """The tokens of one text, several a step where the guess is right."""
     known = _followers.setdefault(decoder, {})
     steps = _DecodingSteps(decoder, mask, max_new_tokens + LONGEST_GUESS)
     written: list[int] = []
     guess: list[int] = []
     while True:
-        found: list[int] = decoder.lm_head(steps(embeds, len(guess) + 1)[0]).argmax(-1).tolist()
+        found: list[int] = F.linear(steps(embeds, len(guess) + 1)[0], decoder.lm_head.weight).argmax(-1).tolist()
         right = next((place for place, token in enumerate(guess) if token != found[place]), len(guess))
         steps.read -= len(guess) - right  # what followed the first wrong token is read over
         for token in found[: right + 1]:
@@ -141,7 +143,7 @@ class _DecodingSteps:
         more: tokens that may follow them.
     """
 
-    def __init__(self, decoder: LlamaForCausalLM, mask: Tensor, more: int) -> None:
+    def __init__(self, decoder: Any, mask: Tensor, more: int) -> None:
         config, (batch, length) = decoder.config, mask.shape
         self.heads, self.eps = config.num_attention_heads, config.rms_norm_eps
         self.layers = [_weights(layer) for layer in decoder.model.layers]
@@ -149,10 +151,11 @@ class _DecodingSteps:
         self.padded = not bool(mask.all())
         self.known = F.pad(mask.bool(), (0, more), value=True)  # (B, T)
         positions = (self.known.long().cumsum(1) - 1).clamp(min=0)
-        cos, sin = decoder.model.rotary_emb(self.norm, positions)  # (B, T, head size), both halves alike
-        half = cos.shape[-1] // 2
-        self.cos, self.sin = cos[:, :, None, :half], sin[:, :, None, :half]
-        shape = (len(self.layers), batch, self.heads, length + more, 2 * half)
+        size = len(self.layers[0].qkv) // (3 * self.heads)
+        speeds = config.rope_parameters["rope_theta"] ** (torch.arange(0, size, 2, dtype=torch.float) / size)
+        angles = (positions[..., None].float() * (1.0 / speeds))[:, :, None]  # (B, T, 1, half the head size)
+        self.cos, self.sin = angles.cos(), angles.sin()
+        shape = (len(self.layers), batch, self.heads, length + more, size)
         self.keys, self.values, self.read = torch.empty(shape), torch.empty(shape), 0
 
     def __call__(self, x: Tensor, last: int) -> Tensor:

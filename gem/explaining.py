@@ -210,7 +210,7 @@ def model_name(model: Any) -> str:
 
 
 def load_once(name: str) -> Any:
-    """A model by name or folder, which is loaded once per process.
+    """A model by name or folder, which is loaded once per process; gem-nano in a form that writes greedily only.
 
     Args:
         name: as for ``gem.load``.
@@ -221,6 +221,10 @@ def load_once(name: str) -> Any:
 
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> Any:
+    from .bundled import is_bundled, load_bundled
+
+    if is_bundled(name):
+        return load_bundled()
     from .checkpoints import load
 
     return load(name)

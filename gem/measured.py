@@ -152,32 +152,54 @@ def _global_values(measurement: Measurement) -> dict[str, float]:
         values[f"{wave}_axis_cos"] = math.cos(math.radians(degrees))
         values[f"{wave}_axis_sin"] = math.sin(math.radians(degrees))
     values |= {name: _number(measurement.rhythm.get(name)) for name in RHYTHM}
-    beats = measurement.beats
-    values |= {f"{name}_share": float((beats["type"] == name).mean()) for name in BEAT_TYPES}
-    values["qrs_sd_ms"] = float(beats["qrs_ms"].astype(float).std())  # NaN for fewer than two
+    types = measurement.column("beats", "type")
+    values |= {f"{name}_share": types.count(name) / len(types) for name in BEAT_TYPES}
+    values["qrs_sd_ms"] = _deviation(np.array(measurement.column("beats", "qrs_ms"), float))
     values["unusable_leads"] = float(len(LEADS) - len(_usable_leads(measurement)))
     return values | {name: float(name in measurement.issues) for name in ISSUES}
 
 
+def _deviation(values: Array) -> float:
+    """The standard deviation of the known values, with n - 1; NaN for fewer than two."""
+    known = ~np.isnan(values)
+    n = int(known.sum())
+    if n < 2:
+        return math.nan
+    # summed with zeros in the gaps, as pandas does
+    mean = np.where(known, values, 0.0).sum() / n
+    return math.sqrt((np.where(known, mean - values, 0.0) ** 2).sum() / (n - 1))
+
+
 def _usable_leads(measurement: Measurement) -> list[str]:
-    table = measurement.quality
-    usable = {lead for lead, good in zip(table["lead"], table["usable"], strict=True) if good} if len(table) else set()
+    usable: set[str] = set()
+    if measurement.n_rows("quality"):
+        judged = zip(measurement.column("quality", "lead"), measurement.column("quality", "usable"), strict=True)
+        usable = {lead for lead, good in judged if good}
     return [lead for lead in LEADS if lead in usable]
 
 
 def _lead_values(measurement: Measurement) -> dict[str, Array]:
     """Name of ``PER_LEAD`` -> (12,) values in the order of ``LEADS``, NaN for leads that are missing or unusable."""
-    usable = _usable_leads(measurement)
-    rows = {row["lead"]: row for row in measurement.lead_summary.to_dict("records")}
-    words = {
-        name: [str(rows[lead][name]) if lead in usable and lead in rows else "" for lead in LEADS] for name in FORMS
-    }
+    usable = set(_usable_leads(measurement))
+    place = {lead: i for i, lead in enumerate(LEADS) if lead in usable}
+    rows = [(row, place[lead]) for row, lead in enumerate(measurement.column("lead_summary", "lead")) if lead in place]
+    words = {}
+    for name in FORMS:
+        column, words[name] = measurement.column("lead_summary", name), [""] * len(LEADS)
+        for row, i in rows:
+            words[name][i] = str(column[row])
     out = {name: np.full(len(LEADS), math.nan) for name in (*AMPLITUDES, *WIDTHS, *BEAT_MEDIANS)}
-    beats: Any = measurement.lead_features.groupby("lead")[list(BEAT_MEDIANS)].median()
-    for table, names in ((rows, (*AMPLITUDES, *WIDTHS)), (beats.to_dict("index"), BEAT_MEDIANS)):
-        for lead in usable:
-            for name in names if lead in table else ():
-                out[name][LEADS.index(lead)] = _number(table[lead][name])
+    for name in (*AMPLITUDES, *WIDTHS):
+        column = measurement.column("lead_summary", name)
+        for row, i in rows:
+            out[name][i] = _number(column[row])
+    leads = np.array(measurement.column("lead_features", "lead"))
+    of_lead = {i: np.flatnonzero(leads == lead) for lead, i in place.items()}
+    for name in BEAT_MEDIANS:
+        values = np.array(measurement.column("lead_features", name), float)
+        for i, beats in of_lead.items():
+            known = values[beats][~np.isnan(values[beats])]
+            out[name][i] = _number(np.median(known)) if len(known) else math.nan
     waves = np.stack([out[f"{wave}_mv"] for wave in QRS_WAVES])
     has_qrs = np.isfinite(waves).any(0)
     for name in (*(f"{wave}_mv" for wave in QRS_WAVES), "q_ms", "r_ms", "s_ms"):

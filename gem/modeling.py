@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -19,33 +18,18 @@ from transformers import (
 
 from . import forking  # noqa: F401  (a forked child can use a model)
 from .configuration import GemConfig
+from .core import GemCore, Pictures
 from .decoding import can_decode, decode
-from .encoders.contract import SignalContract
-from .encoders.registry import Encoder, build_kind
+from .encoded import Encoded
+from .encoders.registry import Encoder
 from .errors import GemConfigError, GemInputError
 from .extras import how_to_install
-from .fusion import prefix, towers
-from .fusion.heads import ClassificationHead
-from .fusion.merge import Merged, gather_places, merge_tokens, project_and_merge
-from .fusion.projectors import build_projector
-from .kernels.graph import Graphs
+from .fusion import prefix
 from .labels import IGNORE
-from .outputs import (
-    CACHE,
-    Encoded,
-    GemOutput,
-    class_loss,
-    drop_modalities,
-    fraction_of,
-    left_padded,
-    masked_rows,
-    token_loss,
-)
-
-Pictures = Tensor | Sequence[Tensor]
+from .outputs import CACHE, GemOutput, class_loss, fraction_of, token_loss
 
 
-class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
+class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
     """From a recording, its picture or both, and a prompt, to text and class probabilities.
 
     Args:
@@ -67,41 +51,7 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: GemConfig) -> None:
         super().__init__(config)
-        if config.ecg_encoder is None and config.vision_encoder is None:
-            raise GemConfigError("the config names neither an ecg_encoder nor a vision_encoder")
-        if config.fusion != "none" and config.text_config is None:
-            raise GemConfigError(f"fusion {config.fusion!r} needs a text_config", remedy='or set fusion to "none"')
-        self.ecg_encoder = build_kind(config.ecg_encoder, "ecg")
-        self.vision_encoder = build_kind(config.vision_encoder, "vision")
-        self.ecg_projector: nn.Module | None = None
-        self.vision_projector: nn.Module | None = None
-        hidden = config.hidden_size
-        if self.vision_encoder is not None:
-            self.vision_projector = build_projector(config.vision_projector, self.vision_encoder.width, hidden)
-            if config.picture is None:
-                vision: Any = self.vision_encoder
-                config.picture = {
-                    "mode": "letterbox",
-                    "size": list(vision.image_size),
-                    "mean": list(vision.mean),
-                    "std": list(vision.std),
-                }
-        if self.ecg_encoder is not None:
-            out = self._head_dim() if config.fusion == "prefix_kv" else hidden
-            self.ecg_projector = build_projector(config.ecg_projector, self.ecg_encoder.width, out)
-            if config.signal is None and self.ecg_encoder.contract is not None:
-                config.signal = self.ecg_encoder.contract.to_dict()
-        if config.signal is not None:
-            SignalContract.from_dict(config.signal)
-        if config.share_projector and self.vision_projector is None:
-            raise GemConfigError("share_projector needs a vision_encoder")
-        if config.merge == "spatial_unpad":
-            self.image_newline = nn.Parameter(torch.randn(hidden) * hidden**-0.5)
-        if config.class_names:
-            inputs = tuple(name for name in ("ecg", "vision") if getattr(self, f"{name}_encoder") is not None)
-            size = len(config.class_names)
-            votes, measured = config.class_votes, config.measured
-            self.class_head = ClassificationHead(hidden, size, inputs, config.class_dropout, votes, measured)
+        self._build_parts(config)
         # keep the encoders' and projectors' own initialisation; on the meta device there is none to keep
         for parameter in self.parameters():
             if parameter.device.type != "meta":
@@ -111,7 +61,6 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             self.language_model = AutoModelForCausalLM.from_config(config.text_config, **options)
         self.processor: Any = None
         self.load_report: Any = None
-        self.graphs = Graphs()  # CUDA graphs of both towers, for small batches on a GPU
         self.post_init()
 
     @classmethod
@@ -128,13 +77,6 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if kwargs.get("device_map") is not None and importlib.util.find_spec("accelerate") is None:
             raise GemConfigError("device_map needs the package accelerate", remedy=how_to_install("accelerate"))
         return super().from_pretrained(*args, **kwargs)
-
-    def _head_dim(self) -> int:
-        text: Any = self.config.text_config
-        head_dim = int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
-        if head_dim * text.num_attention_heads != text.hidden_size:
-            raise GemConfigError("prefix_kv needs hidden_size = heads x head_dim in text_config")
-        return head_dim
 
     def initialize_weights(self) -> None:
         """Initialise what no checkpoint holds, the encoders' buffers included."""
@@ -164,142 +106,10 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """The decoder without its output layer."""
         return self.language_model.get_decoder()  # type: ignore[no-any-return]
 
-    def encode(
-        self,
-        ecg: Tensor | None = None,
-        pixel_values: Pictures | None = None,
-        image_sizes: Any = None,
-        ecg_mask: Tensor | None = None,
-        pixel_mask: Tensor | None = None,
-        measured: Tensor | None = None,
-    ) -> Encoded:
-        """Run the encoders, the projectors and the classification head.
-
-        Args:
-            ecg: (B, leads, samples) as the signal contract wants it, the same before normalization as int16 uV with
-                -32768 where the encoder sees zeros, or (B, width) features computed before.
-            pixel_values: (B, 3, H, W), or B tensors (tiles, 3, H, W) with the base view first.
-            image_sizes: (width, height) of each picture before tiling.
-            ecg_mask: (B,) bool, False for rows without a recording.
-            pixel_mask: (B,) bool, False for rows without a picture.
-            measured: (B, values) in the order of ``config.measured["names"]``, NaN where something was not measured;
-                for the classification head alone.
-
-        Raises:
-            GemInputError: the shapes don't fit the encoders or the head, or an input has no encoder or head.
-        """
-        return self._encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask, measured)
-
-    def _encode(
-        self,
-        ecg: Tensor | None,
-        pixel_values: Pictures | None,
-        image_sizes: Any,
-        ecg_mask: Tensor | None,
-        pixel_mask: Tensor | None,
-        measured: Tensor | None = None,
-        to_merge: bool = False,
-    ) -> Encoded:
-        """``encode``; with ``to_merge`` the tokens may stay unprojected, because the merge will project them."""
-        out = Encoded(measured=measured)
-        towers.check_batch(self, ecg, pixel_values, measured, {"ecg_mask": ecg_mask, "pixel_mask": pixel_mask})
-        out.raw = to_merge and towers.can_defer_projection(self, ecg, pixel_values)
-        tokens, pictures = towers.tokens(self, ecg, pixel_values, out.raw)
-        if tokens is not None:
-            out.ecg = masked_rows(list(tokens), ecg_mask)
-        if pictures is not None and pixel_values is not None:
-            out.vision = masked_rows(towers.picture_rows(self, pictures, pixel_values, image_sizes), pixel_mask)
-        if self.training and self.config.modality_dropout and out.ecg is not None and out.vision is not None:
-            drop_modalities(out, self.config.modality_dropout)
-        if self.config.class_names and self.config.fusion != "prefix_kv":
-            rows = {name: getattr(out, name) for name in ("ecg", "vision") if getattr(out, name) is not None}
-            if measured is not None or any(row is not None for given in rows.values() for row in given):
-                out.class_logits = self.class_head(rows, measured)
-        return out
-
-    def tower_modules(self) -> list[nn.Module]:
-        """All modules of the encoders and projectors."""
-        parts = (self.ecg_encoder, self.ecg_projector, self.vision_encoder, self.vision_projector)
-        return self.graphs.modules(part for part in parts if part is not None)
-
-    def classify(
-        self,
-        ecg: Tensor | None = None,
-        pixel_values: Pictures | None = None,
-        image_sizes: Any = None,
-        encoded: Encoded | None = None,
-        **more: Any,
-    ) -> Tensor:
-        """Probability of each of ``config.class_names``.
-
-        Gradients are computed in training mode only (``model.train()``).
-
-        Args:
-            ecg: as in ``encode``.
-            pixel_values: as in ``encode``.
-            image_sizes: as in ``encode``.
-            encoded: the result of ``encode``, instead of the inputs.
-            **more: ``ecg_mask``, ``pixel_mask`` and ``measured``, as in ``encode``.
-
-        Returns:
-            (B, labels).
-
-        Raises:
-            GemConfigError: the model has no classification head.
-            GemInputError: no input is given.
-        """
-        if not self.config.class_names:
-            raise GemConfigError("this model has no classification head", remedy="its config lists no class_names")
-        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
-            if encoded is None:
-                encoded = self.encode(ecg, pixel_values, image_sizes, **more)
-            logits = encoded.class_logits
-            if logits is None:
-                raise GemInputError("neither ecg nor pixel_values to classify")
-            return logits.float().sigmoid()
-
     def _embed(self, input_ids: Tensor) -> Tensor:
-        # the placeholder's id is negative and has no embedding; the merge replaces its vector
+        # the placeholder's id is negative and has no embedding
         vectors: Tensor = self.get_input_embeddings()(input_ids.clamp(min=0))
         return vectors
-
-    def _merge(
-        self, input_ids: Tensor, encoded: Encoded, attention_mask: Tensor | None, labels: Tensor | None
-    ) -> Merged | None:
-        """The merged sequence; None if there is neither input nor placeholder."""
-        if len(encoded) not in (0, len(input_ids)):
-            if labels is not None or int((input_ids == self.config.placeholder_token_id).sum()) != len(encoded):
-                raise GemInputError(f"{len(input_ids)} prompts but {len(encoded)} recordings or pictures")
-            place, mask = self.config.placeholder_token_id, attention_mask
-            blocks = encoded.blocks(with_ecg=self.config.fusion == "tokens")
-            ids, mask, rows = gather_places(input_ids, mask, blocks, self._embed, place)
-            return merge_tokens(ids, self._embed(ids), rows, place, mask, None)
-        sources = (encoded.ecg if self.config.fusion == "tokens" else None, encoded.vision)
-        nothing = all(row is None for rows in sources for row in rows or [])
-        if nothing and not bool((input_ids == self.config.placeholder_token_id).any()):
-            return None
-        if encoded.raw:
-            none: list[Tensor | None] = [None] * len(input_ids)
-            merged, ecg, vision = project_and_merge(
-                input_ids,
-                self._embed(input_ids),
-                encoded.ecg or none,
-                encoded.vision or none,
-                *towers.projector_weights(self),
-                self.config.placeholder_token_id,
-                attention_mask,
-                labels,
-            )
-            encoded.ecg, encoded.vision = encoded.ecg and ecg, encoded.vision and vision
-            return merged
-        return merge_tokens(
-            input_ids,
-            self._embed(input_ids),
-            encoded.blocks(with_ecg=self.config.fusion == "tokens") or [None] * len(input_ids),
-            self.config.placeholder_token_id,
-            attention_mask,
-            labels,
-        )
 
     def _prefix(self, encoded: Encoded) -> dict[str, Tensor]:
         if self.config.fusion != "prefix_kv" or encoded.ecg is None:
@@ -467,16 +277,11 @@ class GemForConditionalGeneration(PreTrainedModel, GenerationMixin):
             return _transformers_generate(self, attention_mask=attention_mask, **kwargs)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        # padding must be on the left, or new tokens would follow padding
-        prompt, prompt_mask = left_padded(input_ids, attention_mask)
         if encoded is None:
             encoded = Encoded()
         if ecg is not None or pixel_values is not None:
             encoded = self.encode(ecg, pixel_values, image_sizes, ecg_mask, pixel_mask)
-        merged = self._merge(prompt, encoded, prompt_mask, None)
-        embeds, mask = (
-            (self._embed(prompt), prompt_mask) if merged is None else left_padded(merged.embeds, merged.attention_mask)
-        )
+        embeds, mask = self._prompt_vectors(input_ids, attention_mask, encoded)
         if can_decode(self, kwargs):
             result: Any = decode(self, embeds, mask, kwargs["max_new_tokens"])
         else:

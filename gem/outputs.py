@@ -1,4 +1,4 @@
-"""The model's outputs, and the small steps between encoders and decoder that need no weights."""
+"""What the model's forward pass returns, and its losses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
+from .encoded import Encoded
 from .labels import IGNORE
 
 # transformers 5.24 calls the cache "cache" in its decoders and their outputs
@@ -59,64 +60,6 @@ class GemOutput(ModelOutput):
         return self
 
 
-@dataclass
-class Encoded:
-    """What the encoders made of a batch; each list has one entry per row, None where that input is absent.
-
-    Attributes:
-        ecg: per row (tokens, hidden).
-        vision: per row (tokens, hidden).
-        measured: (B, values) that were measured, NaN where something was not.
-        class_logits: (B, labels) of the classification head.
-        raw: the tokens are not projected yet; the merge projects them.
-    """
-
-    ecg: list[Tensor | None] | None = None
-    vision: list[Tensor | None] | None = None
-    measured: Tensor | None = None
-    class_logits: Tensor | None = None
-    raw: bool = False
-
-    def __len__(self) -> int:
-        return len(self.ecg if self.ecg is not None else self.vision or [])
-
-    def blocks(self, with_ecg: bool = True) -> list[Tensor | None]:
-        """Per row (tokens, hidden): ECG tokens, then picture tokens.
-
-        Args:
-            with_ecg: False leaves the ECG tokens out.
-        """
-        out: list[Tensor | None] = []
-        for i in range(len(self)):
-            sources = (self.ecg if with_ecg else None, self.vision)
-            parts = [rows[i] for rows in sources if rows is not None]
-            there = [part for part in parts if part is not None]
-            out.append(torch.cat(there) if there else None)
-        return out
-
-
-def masked_rows(rows: list[Tensor], mask: Tensor | None) -> list[Tensor | None]:
-    """The rows, None where the mask (B,) is False."""
-    if mask is None:
-        return list(rows)
-    return [row if there else None for row, there in zip(rows, mask.tolist(), strict=True)]
-
-
-def drop_modalities(encoded: Encoded, probability: float) -> None:
-    """Remove one input, picked at random, from some of the rows that have both.
-
-    Args:
-        encoded: with both inputs; changed in place.
-        probability: of a row to lose an input.
-    """
-    assert encoded.ecg is not None  # for mypy
-    assert encoded.vision is not None
-    draws = torch.rand(len(encoded.ecg), 2).tolist()
-    for i, (drop, which) in enumerate(draws):
-        if drop < probability and encoded.ecg[i] is not None and encoded.vision[i] is not None:
-            (encoded.ecg if which < 0.5 else encoded.vision)[i] = None
-
-
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Binary cross entropy over the known labels of rows that have an input.
 
@@ -148,17 +91,3 @@ def fraction_of(count: Tensor | int, items: Tensor | int, like: Tensor) -> Tenso
     # DataParallel turns the number into a tensor with one entry per copy of the model
     whole = torch.as_tensor(items, dtype=torch.float32, device=like.device).reshape(-1)[0]
     return count / whole.clamp(min=1)
-
-
-def left_padded(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move each row's padding to the front.
-
-    Args:
-        values: (B, L, ...).
-        mask: (B, L), 0 where padded.
-
-    Returns:
-        Both, reordered.
-    """
-    order = mask.bool().long().argsort(dim=1, stable=True)
-    return values[torch.arange(len(values), device=values.device)[:, None], order], mask.gather(1, order)

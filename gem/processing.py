@@ -7,31 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
 from grounding import ECGRecord, Measurement
 
-from . import measured as measuring
-from .configuration import GemConfig, check_names, check_picture, check_prompt
-from .encoders.contract import SignalContract
+from .configuration import GemConfig
 from .errors import GemConfigError, GemInputError
-from .messages import by_our_names, checked_prompts, read_messages, refuse_options, rendered
-from .pictures import drawn, prepare_picture, rgb
+from .messages import by_our_names, read_messages, refuse_options, rendered
+from .preparing import FILE, Picture, Preparer
 from .snapshots import local_folder
 from .tokenizer import load_tokenizer
 from .untrusted import as_checkpoint_error, check_arguments, check_numbers, read_json
 
-FILE = "gem_processor.json"
-Picture = Image.Image | NDArray[np.uint8]
 
-
-class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
-    """Executes the signal contract, prepares the picture, tokenises the prompt.
+class GemProcessor(Preparer, ProcessorMixin):  # type: ignore[misc,unused-ignore]
+    """Executes the signal contract, prepares the picture, tokenises the prompt, in transformers' form.
 
     Args:
         signal: contract of the ECG encoder, or None.
@@ -47,31 +39,7 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
         GemConfigError: a contract, picture settings, names or template that can't be used.
     """
 
-    def __init__(
-        self,
-        signal: SignalContract | dict[str, Any] | None = None,
-        picture: dict[str, Any] | None = None,
-        tokenizer: Any = None,
-        placeholder: str | None = "<ecg>",
-        placeholder_token_id: int = -200,
-        conversation: str | None = None,
-        compat: bool = False,
-        measured: Sequence[str] | None = None,
-    ) -> None:
-        self.contract = SignalContract.from_dict(signal) if isinstance(signal, dict) else signal
-        if picture is not None:
-            check_picture(picture)
-        check_prompt(placeholder, conversation)
-        if measured is not None:
-            check_names(measured)
-        self.measured = None if measured is None else tuple(measured)
-        self.picture = picture
-        self.tokenizer = tokenizer
-        self.placeholder = placeholder
-        self.placeholder_token_id = placeholder_token_id
-        self.conversation = conversation
-        self.compat = compat
-        self.chat_template = None  # of transformers' own processors; ours is ``conversation``
+    chat_template = None  # of transformers' own processors; ours is ``conversation``
 
     @classmethod
     def from_config(cls, config: GemConfig, tokenizer: Any = None, compat: bool = False) -> GemProcessor:
@@ -198,35 +166,7 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
                 measurement of another recording.
         """
         picture, prompt = by_our_names(picture, prompt, options)
-        compat = self.compat if compat is None else compat
-        many = [value for value in (record, picture, prompt, measurement) if isinstance(value, list | tuple)]
-        size = len(many[0]) if many else 1
-        if any(len(value) != size for value in many):
-            raise GemInputError(f"lists of {' and '.join(str(len(v)) for v in many)} in one batch")
-        records = _as_list(record, size)
-        pictures = _as_list(picture, size)
-        out: dict[str, Any] = {}
-        if self.contract is not None and any(item is not None for item in records):
-            execute: Any = self.contract.execute_int16 if int16 else self.contract.execute
-            there = [None if item is None else execute(item, compat)[0] for item in records]
-            empty = np.zeros_like(next(row for row in there if row is not None))
-            rows = [empty if row is None else row for row in there]
-            out["ecg"] = torch.from_numpy(np.stack(rows))
-            if any(item is None for item in records):
-                out["ecg_mask"] = torch.tensor([item is not None for item in records])
-        if self.picture is not None and picture is not False:
-            pages = [
-                drawn(item) if image is None and item is not None else image
-                for item, image in zip(records, pictures, strict=True)
-            ]
-            out |= self._pictures(pages, compat)
-        if self.measured is not None and measurement is not False:
-            out |= self._measured(records, _as_list(measurement, size))
-        if not ("ecg" in out or "pixel_values" in out):
-            raise GemInputError("neither a recording nor a picture that this model can look at")
-        if prompt is not None:
-            out |= self.encode_prompts(checked_prompts(_as_list(prompt, size)))
-        return BatchFeature(out)
+        return BatchFeature(super().__call__(record, picture, prompt, compat, int16, measurement))
 
     def apply_chat_template(  # type: ignore[override,unused-ignore]
         self,
@@ -287,140 +227,6 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
             if picture is not None and self.picture is None and record is None:
                 raise GemInputError("this model takes no pictures", where="messages", remedy="show it the ECG")
 
-    def signal(self, record: ECGRecord, compat: bool = False) -> tuple[NDArray[np.float32], list[str]]:
-        """The recording as the encoder expects it.
-
-        Args:
-            record: the recording.
-            compat: as in the class.
-
-        Returns:
-            (leads, samples) as the signal contract says, and a line for each lead or stretch that was filled in or cut.
-
-        Raises:
-            GemConfigError: the model takes no signal.
-            GemInputError: the recording does not fit the contract.
-        """
-        if self.contract is None:
-            raise GemConfigError("this model has no signal contract", remedy="it looks at pictures only")
-        return self.contract.execute(record, compat)
-
-    def _measured(self, records: Sequence[Any], measurements: Sequence[Any]) -> dict[str, Tensor]:
-        """``measured``; nothing where there is neither a recording nor a measurement."""
-        assert self.measured is not None  # for mypy
-        if all(item is None for item in (*records, *measurements)):
-            return {}
-        rows = []
-        for record, measurement in zip(records, measurements, strict=True):
-            if measurement is None and record is not None:
-                rows.append(measuring.values_of_record(record, self.measured))
-            elif measurement is None:
-                rows.append(np.full(len(self.measured), np.nan, np.float32))
-            elif record is not None and record.record_id != measurement.record_id:
-                raise GemInputError(f"the measurement is of {measurement.record_id}", where=record.record_id)
-            else:
-                rows.append(measuring.measured_values(measurement, self.measured))
-        return {"measured": torch.from_numpy(np.stack(rows))}
-
-    def _pictures(self, images: Sequence[Any], compat: bool) -> dict[str, Any]:
-        assert self.picture is not None  # for mypy
-        if not any(image is not None for image in images):
-            return {}
-        mode = self.picture.get("mode", "letterbox")
-        if compat:
-            mode = self.picture.get("compat_mode", mode)
-        ready = [None if image is None else prepare_picture(rgb(image), self.picture, mode) for image in images]
-        empty = torch.zeros_like(next(item for item in ready if item is not None))
-        rows = [empty if item is None else item for item in ready]
-        out: dict[str, Any] = {"pixel_values": rows if mode == "anyres" else torch.cat(rows)}
-        if mode == "anyres":
-            out["image_sizes"] = [(1, 1) if image is None else rgb(image).size for image in images]
-        if any(image is None for image in images):
-            out["pixel_mask"] = torch.tensor([image is not None for image in images])
-        return out
-
-    def encode_prompts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Tokenise prompts.
-
-        Args:
-            texts: one per row.
-
-        Returns:
-            ``input_ids`` and ``attention_mask`` (B, L), padded on the left.
-        """
-        return self.padded([self.encode_prompt(text) for text in texts])
-
-    def padded(self, rows: Sequence[list[int]]) -> dict[str, Tensor]:
-        """Rows of token ids as one batch.
-
-        Args:
-            rows: token ids of each text.
-
-        Returns:
-            ``input_ids`` and ``attention_mask`` (B, L), padded on the left.
-        """
-        longest, pad = max(map(len, rows)), self.tokenizer.pad_token_id or 0
-        return {
-            "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
-            "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
-        }
-
-    def encode_text(self, text: str) -> list[int]:
-        """Token ids of a text without the placeholder, for what is written without the encoders' tokens.
-
-        Args:
-            text: the prompt.
-
-        Raises:
-            GemConfigError: there is no tokenizer.
-        """
-        if self.tokenizer is None:
-            raise GemConfigError("the model came without a tokenizer", remedy="set model.processor.tokenizer")
-        return list(self.tokenizer(text)["input_ids"])
-
-    def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of one prompt, with the placeholder's id in it once.
-
-        Args:
-            text: without the placeholder it gets it in front.
-
-        Raises:
-            GemConfigError: there is no tokenizer.
-            GemInputError: more than one placeholder.
-        """
-        if self.tokenizer is None:
-            raise GemConfigError(
-                "the model came without a tokenizer", remedy="set model.processor.tokenizer, or pass input_ids yourself"
-            )
-        if self.placeholder is None:
-            return self.encode_text(text if self.conversation is None else self.conversation.replace("{prompt}", text))
-        if self.placeholder not in text:
-            text = f"{self.placeholder}\n{text}"
-        if self.conversation is not None:
-            text = self.conversation.replace("{prompt}", text)
-        places = text.count(self.placeholder)
-        if places != 1:
-            raise GemInputError(f"{places} placeholders {self.placeholder!r} in one prompt", remedy="use one")
-        return self._ids(text)
-
-    def _ids(self, text: str) -> list[int]:
-        """Token ids of a whole text, with the placeholder's id wherever it stands."""
-        if self.tokenizer is None:
-            raise GemConfigError("the model came without a tokenizer", remedy="set model.processor.tokenizer")
-        begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        parts = [text] if self.placeholder is None else text.split(self.placeholder)
-        ids: list[int] = []
-        for number, part in enumerate(parts):
-            found = list(self.tokenizer(part)["input_ids"])
-            # some tokenizers end every text with eos, which must not stand inside the prompt
-            if found and end is not None and found[-1] == end and not part.endswith(str(self.tokenizer.eos_token)):
-                found.pop()
-            if number:
-                ids.append(self.placeholder_token_id)
-                found = found[1:] if found and begin is not None and found[0] == begin else found
-            ids += found
-        return ids
-
     def texts(self, texts: Sequence[str], longest: int = 77) -> dict[str, Tensor]:
         """Tokenise texts for ECG-CoCa's text tower: lower case, padded with 0 on the right.
 
@@ -448,28 +254,6 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
             "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
         }
 
-    def decode(self, ids: Tensor | Sequence[int], **options: Any) -> str:  # type: ignore[override,unused-ignore]
-        """Text of generated ids, without special tokens and the placeholder.
-
-        Args:
-            ids: (L,).
-            **options: of the tokenizer's ``decode``.
-        """
-        values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
-        options = {"skip_special_tokens": True, **options}
-        return str(self.tokenizer.decode([value for value in values if value >= 0], **options))
-
-    def batch_decode(  # type: ignore[override,unused-ignore]
-        self, ids: Tensor | Sequence[Sequence[int]], **options: Any
-    ) -> list[str]:
-        """``decode`` of each row.
-
-        Args:
-            ids: (B, L).
-            **options: of the tokenizer's ``decode``.
-        """
-        return [self.decode(row, **options) for row in ids]
-
     def post_process_image_text_to_text(  # type: ignore[override,unused-ignore]
         self, generated_outputs: Any, skip_special_tokens: bool = True, **options: Any
     ) -> list[str]:
@@ -481,7 +265,3 @@ class GemProcessor(ProcessorMixin):  # type: ignore[misc,unused-ignore]
             **options: likewise.
         """
         return self.batch_decode(generated_outputs, skip_special_tokens=skip_special_tokens, **options)
-
-
-def _as_list(value: Any, size: int) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value] * size

@@ -10,7 +10,6 @@ from typing import Any
 
 import grounding
 from grounding import EcgError, ECGRecord
-from grounding.photographs import open_picture, upright
 from grounding.readers.picture import EXTENSIONS
 
 from .errors import GemInputError
@@ -48,7 +47,11 @@ def read_subject(item: Any, options: Mapping[str, Any]) -> Subject:
             )
         return Subject(item)
     if isinstance(item, str | Path):
-        picture = open_picture(Path(item)) if Path(item).suffix.lower() in EXTENSIONS else None
+        picture = None
+        if Path(item).suffix.lower() in EXTENSIONS:
+            from grounding.photographs import open_picture
+
+            picture = open_picture(Path(item))
         return Subject(grounding.read_record(item, **options), picture)
     if hasattr(item, "convert") and hasattr(item, "save") and hasattr(item, "size"):  # a PIL picture
         return Subject(_from_picture(item, options), item)
@@ -70,6 +73,8 @@ def read_subject(item: Any, options: Mapping[str, Any]) -> Subject:
 
 def _from_picture(image: Any, options: Mapping[str, Any]) -> ECGRecord:
     """The recording on a picture, by the reader of picture files."""
+    from grounding.photographs import upright
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.bmp"  # written at once, without loss
         upright(image).save(path)

@@ -105,3 +105,12 @@ class WithTables:
         """
         found = self.table(table)
         return len(next(iter(found.columns.values()), ())) if isinstance(found, DeferredTable) else len(found)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows of a table, each a dictionary of Python values.
+
+        Args:
+            table: name of the attribute.
+        """
+        names = list(self.table(table).columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*(self.column(table, n) for n in names), strict=True)]

@@ -10,7 +10,8 @@ import torch
 from ..encoders.contract import SignalContract
 from ..errors import GemCheckpointError
 from ..forking import model_building_lock
-from ..processing import FILE, GemProcessor
+from ..preparing import FILE
+from ..processing import GemProcessor
 from ..snapshots import find_folder
 from ..tokenizer import load_tokenizer
 from ..untrusted import as_checkpoint_error, read_json

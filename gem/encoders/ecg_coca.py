@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..kernels.layer_norm import add_norm
 from .contract import SignalContract, lead_names
 from .registry import Encoder, register_encoder
 
@@ -43,6 +42,8 @@ class ResidualAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, kv: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """(B, T, C), optionally (B, S, C) to attend to -> (B, T, C)."""
+        from ..kernels.layer_norm import add_norm  # Triton is imported with it
+
         query = self.ln_1(x)
         key = query if kv is None else self.ln_1_kv(kv)
         x, normed = add_norm(x, self.attn(query, key, key, need_weights=False, attn_mask=mask)[0], self.ln_2)

@@ -155,7 +155,7 @@ def _texts(model: Any, data: Readings, shown: str, shift: int, with_facts: bool)
     """What the model writes of each record, greedily."""
     import torch
 
-    from ..outputs import Encoded
+    from ..encoded import Encoded
 
     out = []
     for first in range(0, len(data), BATCH):

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from ..encoders.contract import INT16_NORMALIZATIONS
 from ..errors import GemConfigError, GemInputError
 from ..kernels import kernel_selected
-from ..kernels.dual_projector import project_both
 from ..kernels.graph import has_forward_hooks, run_concurrently
 from .projectors import shared_mlp
 from .tiles import merge_tiles
@@ -271,6 +270,8 @@ def _encode_both(model: Any, ecg: Tensor | None, pixels: Tensor | None, raw: boo
         and paper is not None
         and uses_dual_projector(model, count_tokens(model, ecg, len(paper)), rows)
     ):
+        from ..kernels.dual_projector import project_both
+
         n = rows.shape[0] * rows.shape[1]
         out = project_both(rows.flatten(0, 1), paper.flatten(0, 1), *projector_weights(model))
         return out[:n].unflatten(0, rows.shape[:2]), out[n:].unflatten(0, paper.shape[:2])

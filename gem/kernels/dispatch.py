@@ -202,9 +202,12 @@ def runnable(device_type: str) -> bool:
     return device_type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 @functools.cache
 def device_class(index: int | None = None) -> str:
     """The kind of a GPU, such as ``"sm_90"``."""
     major, minor = torch.cuda.get_device_capability(index)
     return f"sm_{major}{minor}"
+
+
+# what torch.compiler.assume_constant_result sets, which would import the compiler: longer than all of torch
+device_class._dynamo_marked_constant = True  # type: ignore[attr-defined]

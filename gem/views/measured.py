@@ -91,7 +91,7 @@ def _clock(seconds: float) -> str:
 def quality_lines(measurement: Measurement) -> list[str]:
     """Quality issues of the record and of its leads, one line each."""
     lines = [issue.replace("_", " ") for issue in measurement.issues]
-    for row in measurement.quality.to_dict(orient="records"):
+    for row in measurement.rows("quality"):
         issues = ", ".join(str(issue).replace("_", " ") for issue in row["issues"])
         if issues or not row["usable"]:
             lines.append(f"{row['lead']}: {issues or 'not usable'}{'' if row['usable'] else ' (not used)'}")

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -239,12 +240,11 @@ def _measured(measurement: Measurement) -> list[dict[str, Any]]:
 
 def _waves(measurement: Measurement) -> dict[str, list[Any]]:
     """Columns, with the boundaries in seconds; waves without any are left out."""
-    fs, waves = measurement.fs, measurement.waves
-    if len(waves) > MAX_WAVES:
+    if measurement.n_rows("waves") > MAX_WAVES:
         return _waves_of_beats(measurement)
-    edges = waves[["onset", "offset"]].to_numpy(float) / fs
-    kept = np.isfinite(edges).all(axis=1)
-    columns = {name: waves[name].to_numpy()[kept].tolist() for name in ("lead", "beat", "wave")}
+    edges = np.array([measurement.column("waves", name) for name in ("onset", "offset")], float).T / measurement.fs
+    kept = np.asarray(np.isfinite(edges).all(axis=1))
+    columns = {name: list(compress(measurement.column("waves", name), kept)) for name in ("lead", "beat", "wave")}
     return columns | _seconds(edges[kept])
 
 
@@ -266,8 +266,8 @@ def _seconds(edges: NDArray[np.float64]) -> dict[str, list[float]]:
 
 def _beats(measurement: Measurement) -> dict[str, list[Any]]:
     """Columns: the place of each R, and the type."""
-    r_s = np.round(measurement.beats["r_s"].to_numpy(float), 4).tolist()
-    return {"r_s": r_s, "type": list(map(str, measurement.beats["type"]))}
+    r_s = np.round(np.array(measurement.column("beats", "r_s"), float), 4).tolist()
+    return {"r_s": r_s, "type": list(map(str, measurement.column("beats", "type")))}
 
 
 def _quality(measurement: Measurement) -> list[dict[str, Any]]:
@@ -278,7 +278,7 @@ def _quality(measurement: Measurement) -> list[dict[str, Any]]:
             "issues": [str(issue).replace("_", " ") for issue in row["issues"]],
             "unusable_spans_s": [[float(a), float(b)] for a, b in row["unusable_spans_s"]],
         }
-        for row in measurement.quality.to_dict(orient="records")
+        for row in measurement.rows("quality")
     ]
 
 

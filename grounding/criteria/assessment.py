@@ -127,13 +127,22 @@ class Assessment:
     def _holds(self, rule: Rule, lead: str | None) -> bool | None:
         """Whether an expression holds; ``lead`` is the lead in question, where there is one."""
         m = self.measurement
-        if (m.sex is not None or not rule.by_sex) and (m.age is not None or not rule.by_age):
-            values = self._values.get(lead)
-            if values is None:
-                values = self._values[lead] = self.quantities.values(lead, m.sex, m.age)
-            holds = rule.criterion(values)
+        if self._is_decided(rule):
+            holds = rule.criterion(self._values_of(lead))
             return None if holds is None else bool(holds)
         return over_patients(rule.limits.values(), m.sex, m.age, partial(self._decide, rule, lead))[0]
+
+    def _is_decided(self, rule: Rule) -> bool:
+        """Whether the limits of a rule are the same for all that the patient may be."""
+        m = self.measurement
+        return (m.sex is not None or not rule.by_sex) and (m.age is not None or not rule.by_age)
+
+    def _values_of(self, lead: str | None) -> Values:
+        values = self._values.get(lead)
+        if values is None:
+            m = self.measurement
+            values = self._values[lead] = self.quantities.values(lead, m.sex, m.age)
+        return values
 
     def _decide(self, rule: Rule, lead: str | None, sex: str | None, age: float | None) -> bool | None:
         """Whether an expression holds if the patient is of this sex and age."""
@@ -162,7 +171,13 @@ class Assessment:
         return _Outcome(holds, [(rule, None)], [], self._reasons(rule, None) if holds is None else [])
 
     def _leads(self, rule: Rule, leads: tuple[str, ...], need: int, contiguous: bool) -> _Outcome:
-        truth = {lead: self._holds(rule, lead) for lead in leads}
+        truth: dict[str, bool | None] = {}
+        if self._is_decided(rule):
+            for lead in leads:
+                held = rule.criterion(self._values_of(lead))
+                truth[lead] = None if held is None else bool(held)
+        else:
+            truth = {lead: self._holds(rule, lead) for lead in leads}
         holds = enough_leads(truth, need, contiguous)
         shown: list[tuple[Rule, str | None]] = [(rule, lead) for lead, held in truth.items() if held or not holds]
         unknown = [lead for lead, held in truth.items() if held is None] if holds is None else []
@@ -272,9 +287,11 @@ def enough_leads(truth: Mapping[str, bool | None], need: int, contiguous: bool) 
                 best = max(best, run)
         return best
 
-    if count_leads((True,)) >= need:
+    states = list(truth.values())
+    held = states.count(True)
+    if held >= need and count_leads((True,)) >= need:
         return True
-    return None if count_leads((True, None)) >= need else False
+    return None if held + states.count(None) >= need and count_leads((True, None)) >= need else False
 
 
 def assess(measurement: Measurement) -> Assessment:

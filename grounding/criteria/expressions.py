@@ -187,7 +187,7 @@ def compiled(text: str, limits: Mapping[str, Hashable]) -> Criterion:
 
     Args:
         text: the criterion.
-        limits: name -> what stands for it in the keys of the values.
+        limits: name -> what stands for it in the keys of the values; a number stands for itself.
 
     Returns:
         A function of a mapping. Its keys are (lead or None, name or limit), as in ``names``; values are ``None`` where
@@ -206,10 +206,10 @@ def _function(node: ast.expr, limits: Mapping[str, Hashable]) -> Criterion:
     match node:
         case ast.Constant(value=value):
             return lambda values: value
-        case ast.Name(id=name):
-            return itemgetter((None, limits.get(name, name)))
-        case ast.Attribute(value=ast.Name(id=lead), attr=name):
-            return itemgetter((lead, limits.get(name, name)))
+        case ast.Name(id=name) | ast.Attribute(attr=name) if (known := _constant(node, limits)) is not None:
+            return lambda values: known
+        case ast.Name() | ast.Attribute():
+            return itemgetter(_key(node, limits))
         case ast.List(elts=items) | ast.Tuple(elts=items):
             parts = [function(item) for item in items]
             return lambda values: [part(values) for part in parts]
@@ -224,9 +224,53 @@ def _function(node: ast.expr, limits: Mapping[str, Hashable]) -> Criterion:
             return _arithmetic(function(left), type(op), function(right))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _call(_FUNCTIONS[name], [function(item) for item in arguments])
+        case ast.Compare(left=left, ops=[op], comparators=[other]) if (known := _constant(other, limits)) is not None:
+            if isinstance(left, ast.Name | ast.Attribute) and _constant(left, limits) is None:
+                return _read_and_compared(_key(left, limits), _COMPARE[type(op)], known)
+            return _compared(function(left), _COMPARE[type(op)], known)
         case ast.Compare(left=left, ops=ops, comparators=others):
             return _comparison([function(item) for item in (left, *others)], [_COMPARE[type(op)] for op in ops])
     raise CriterionError(f"{type(node).__name__} has no value")
+
+
+def _key(node: ast.Name | ast.Attribute, limits: Mapping[str, Hashable]) -> tuple[str | None, Hashable]:
+    """Of a value that is looked up."""
+    lead = node.value.id if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else None
+    name = node.attr if isinstance(node, ast.Attribute) else node.id
+    return lead, limits.get(name, name)
+
+
+def _constant(node: ast.expr, limits: Mapping[str, Hashable]) -> Any:
+    """What a part is for every recording and patient; None where it is read."""
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            known = limits.get(name)
+            return known if isinstance(known, float) else None
+        case ast.UnaryOp(op=ast.USub(), operand=item):
+            size = _constant(item, limits)
+            return None if size is None else -size
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            values = [_constant(item, limits) for item in items]
+            return None if None in values else values
+    return None
+
+
+def _read_and_compared(key: tuple[str | None, Hashable], holds: Callable[[Any, Any], bool], known: Any) -> Criterion:
+    def read(values: Values) -> Any:
+        value = values[key]
+        return None if value is None else bool(holds(value, known))
+
+    return read
+
+
+def _compared(part: Criterion, holds: Callable[[Any, Any], bool], known: Any) -> Criterion:
+    def compared(values: Values) -> Any:
+        value = part(values)
+        return None if value is None else bool(holds(value, known))
+
+    return compared
 
 
 def _joined(parts: list[Criterion], decisive: bool) -> Criterion:

@@ -110,7 +110,7 @@ class FindingEntry:
             limits = {name: self.all_limits[name] for _, name in read if name in self.all_limits}
             by_sex, ages = distinctions(tuple(limits.values()))
             self._rules[text] = Rule(
-                compiled(text, limits),
+                compiled(text, {name: limit.for_criteria for name, limit in limits.items()}),
                 limits,
                 by_sex,
                 bool(ages),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -185,7 +186,20 @@ def criteria_words(sex: str | None, age: float | None) -> Mapping[str, str]:
     """
     from .knowledge import additions
 
-    return _criteria_words(sex, age, additions())
+    version = additions()
+    # the words are the same for all ages between two borders of limits
+    since = None if age is None else max((border for border in _borders(version) if border <= age), default=-math.inf)
+    return _criteria_words(sex, since, version)
+
+
+@lru_cache(maxsize=4)
+def _borders(_: tuple[tuple[str, int], ...]) -> tuple[float, ...]:
+    """The ages at which any limit changes, years."""
+    from .knowledge import load_knowledge
+
+    limits = {id(one): one for entry in load_knowledge().values() for one in entry.all_limits.values()}
+    rules = [rule for one in limits.values() for rule in one.rules]
+    return tuple(sorted({float(rule[key]) for rule in rules for key in ("age_from", "age_below") if key in rule}))
 
 
 @lru_cache(maxsize=256)

@@ -68,6 +68,12 @@ class Limit:
             return None if rule["value"] is None else float(rule["value"])
         return None
 
+    @property
+    def for_criteria(self) -> Limit | float:
+        """What stands for it in a compiled criterion: its value where that is the same for everyone."""
+        first = self.rules[0]
+        return float(first["value"]) if set(first) == {"value"} and first["value"] is not None else self
+
     def for_patient(self, sex: str | None, age: float | None) -> Limit:
         """The same limit with only the rules that may apply to a patient.
 
@@ -334,4 +340,5 @@ def holds_for(
 def _criterion(rule: str) -> tuple[Criterion, tuple[Limit, ...]]:
     """A rule over the shared limits, compiled, and the limits that it reads."""
     limits = load_limits()
-    return compiled(rule, limits), tuple(limits[name] for _, name in names(rule) if name in limits)
+    used = {name: limit.for_criteria for name, limit in limits.items()}
+    return compiled(rule, used), tuple(limits[name] for _, name in names(rule) if name in limits)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._version import __version__
 from ..evidence import Evidence
@@ -19,6 +19,23 @@ RECORD_QUANTITIES = frozenset({"age", "sex", "has_millivolts"})
 NO_VOLTAGE = "the recording carries no millivolts"
 _QRS_PARTS = ("q_mv", "r_mv", "s_mv", "r2_mv", "s2_mv")
 _WAVE_OF = {"p": "P", "t": "T"}
+
+
+class _NameOfLeadValue(NamedTuple):
+    """What the name of a lead's value says: the column, its wave, and whether it is a share or in millivolts."""
+
+    column: str
+    wave: str
+    relative: bool
+    in_millivolts: bool
+
+
+@lru_cache(maxsize=1024)
+def _name_of_lead_value(name: str) -> _NameOfLeadValue:
+    if name.endswith("_rel"):
+        wave = name.removesuffix("_rel")
+        return _NameOfLeadValue(f"{wave}_mv", wave, True, False)
+    return _NameOfLeadValue(name, name.rsplit("_", 1)[0], False, name.endswith("_mv"))
 
 
 class Quantities:
@@ -38,7 +55,7 @@ class Quantities:
         self.usable = dict(zip(column("quality", "lead"), map(bool, column("quality", "usable")), strict=True))
         self._row = {lead: row for row, lead in enumerate(column("lead_summary", "lead"))}
         self._columns = set(measurement.table("lead_summary").columns)
-        self._summary: dict[str, list[Any]] = {}
+        self._summary: dict[str, list[Value]] = {}
         self._parts: dict[str, list[float | None]] = {}
         self._beats: dict[str, list[Any]] = {}
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
@@ -56,8 +73,12 @@ class Quantities:
         """
         key = (lead, sex, age)
         if key not in self._values:
-            self._values[key] = Values(lambda at, name: self.value(at, name)[0], lead, sex, age)
+            self._values[key] = Values(self._read, lead, sex, age)
         return self._values[key]
+
+    def _read(self, lead: str | None, name: str) -> Value:
+        found = self._cache.get((lead, name))
+        return self.value(lead, name)[0] if found is None else found[0]
 
     def beats(self, column: str) -> list[Any]:
         """A column of ``Measurement.beats`` as Python values; columns are converted when they are first read.
@@ -69,11 +90,14 @@ class Quantities:
             self._beats[column] = self.measurement.column("beats", column) if self.measurement.n_beats else []
         return self._beats[column]
 
-    def _cell(self, lead: str, name: str) -> Any:
-        """A value of ``Measurement.lead_summary``; None where the table has no such column."""
-        if name not in self._summary:
-            self._summary[name] = self.measurement.column("lead_summary", name) if name in self._columns else []
-        column = self._summary[name]
+    def _cell(self, lead: str, name: str) -> Value:
+        """A value of ``Measurement.lead_summary``; None where there is none, or the table has no such column."""
+        column = self._summary.get(name)
+        if column is None:
+            raw = self.measurement.column("lead_summary", name) if name in self._columns else []
+            # most are finite numbers, whose difference to themselves is 0
+            column = [x if x.__class__ is float and x - x == 0.0 else _clean(x) for x in raw]
+            self._summary[name] = column
         return column[self._row[lead]] if column else None
 
     def value(self, lead: str | None, name: str) -> tuple[Value, str | None]:
@@ -124,26 +148,28 @@ class Quantities:
             return None, f"lead {lead} was not recorded"
         if not self.usable.get(lead, True):
             return None, f"lead {lead} is not usable"
-        if name == "net_rel":
-            net = self._net(lead)
-            return net, None if net is not None else f"no QRS was measured in lead {lead}"
-        if name.endswith("_rel"):
+        named = _name_of_lead_value(name)
+        if named.relative:
+            if name == "net_rel":
+                net = self._net(lead)
+                return net, None if net is not None else f"no QRS was measured in lead {lead}"
             size = max((abs(part) for part in self._qrs_parts(lead) if part is not None), default=None)
-            value = _number(self._cell(lead, name.removesuffix("_rel") + "_mv"))
-            if size is None or value is None or size == 0:
-                return self._absent(lead, name.removesuffix("_rel"))
+            value = self._cell(lead, named.column)
+            if size is None or not isinstance(value, float) or size == 0:
+                return self._absent(lead, named.wave)
             return value / size, None
         if name not in self._columns:
             return None, f"{name} is not measured"
-        if name.endswith("_mv") and not self.measurement.has_millivolts:
+        if named.in_millivolts and not self.measurement.has_millivolts:
             return None, NO_VOLTAGE
-        cell = _clean(self._cell(lead, name))
-        return (cell, None) if cell is not None else self._absent(lead, name.rsplit("_", 1)[0])
+        cell = self._cell(lead, name)
+        return (cell, None) if cell is not None else self._absent(lead, named.wave)
 
     def _qrs_parts(self, lead: str) -> list[float | None]:
         """Amplitudes of Q, R, S, R' and S' in a lead, None where absent."""
         if lead not in self._parts:
-            self._parts[lead] = [_number(self._cell(lead, part)) for part in _QRS_PARTS]
+            cells = (self._cell(lead, part) for part in _QRS_PARTS)
+            self._parts[lead] = [cell if isinstance(cell, float) else None for cell in cells]
         return self._parts[lead]
 
     def _net(self, lead: str) -> float | None:

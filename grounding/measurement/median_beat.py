@@ -68,13 +68,8 @@ class Measured(Protocol):
     def intervals(self) -> Mapping[str, float | None]:
         """Global values, ms."""
 
-    @property
-    def beats(self) -> Any:
-        """The table of beats."""
-
-    @property
-    def quality(self) -> Any:
-        """The table of leads."""
+    def column(self, table: str, name: str) -> list[Any]:
+        """A column of a table: of ``beats`` or of ``quality``."""
 
     @property
     def usual(self) -> NDArray[np.bool_]:
@@ -115,8 +110,8 @@ def median_beat(record: ECGRecord, measurement: Measured) -> MedianBeat:
     source = measurement.original
     check_same(record, source)
     usual = source.usual
-    onsets = source.beats["qrs_first_onset"].to_numpy(np.float64, na_value=np.nan)[usual]
-    r_samples = source.beats["r_sample"].to_numpy(np.float64)[usual]
+    onsets = np.array(source.column("beats", "qrs_first_onset"), np.float64)[usual]
+    r_samples = np.array(source.column("beats", "r_sample"), np.float64)[usual]
     known = np.isfinite(onsets)
     if not known.any():
         raise EcgSignalError(
@@ -160,9 +155,8 @@ def check_same(record: ECGRecord, measurement: Measured) -> None:
 
 def _usable_leads(record: ECGRecord, measurement: Measured) -> list[NDArray[np.float32]]:
     """Each lead, (samples,), NaN in the stretches in which it is not usable."""
-    quality = measurement.quality
-    usable = dict(zip(quality["lead"].tolist(), quality["usable"].tolist(), strict=True))
-    spans = dict(zip(quality["lead"].tolist(), quality["unusable_spans_s"].tolist(), strict=True))
+    leads, good, unusable = (measurement.column("quality", name) for name in ("lead", "usable", "unusable_spans_s"))
+    usable, spans = dict(zip(leads, good, strict=True)), dict(zip(leads, unusable, strict=True))
     out = []
     for row, lead in enumerate(record.leads):
         signal = record.signal[row].copy()

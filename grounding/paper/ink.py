@@ -15,6 +15,7 @@ PAPER = (255, 247, 246)
 FINE, BOLD = (250, 219, 217), (240, 172, 170)
 INK = (22, 24, 38)
 POINTS_AT_ONCE = 3000  # so few that all that is computed of them stays in the processor's cache
+MAX_KEPT_BYTES = 16 << 20  # of a sheet that a thread keeps for its next page
 STEP_PX = 0.5  # distance between the discs of a stroke; a smaller one makes no visible difference
 
 
@@ -90,9 +91,10 @@ def strokes(
 
 
 class _Kept(threading.local):
-    """A thread's blank mask: memory that was used before is there at once, new memory a page at a time."""
+    """A thread's blank mask and sheet: memory that was used before is there at once, new memory a page at a time."""
 
     mask: NDArray[np.uint8] | None = None
+    sheet: NDArray[np.uint8] | None = None
 
 
 _kept = _Kept()
@@ -102,6 +104,36 @@ def _blank(height: int, width: int) -> NDArray[np.uint8]:
     """A mask (height, width) of zeros; who draws into it gives it back blank."""
     mask, _kept.mask = _kept.mask, None
     return np.zeros((height, width), np.uint8) if mask is None or mask.shape != (height, width) else mask
+
+
+def sheet(paper: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy of a grid to draw on, until ``picture`` takes it back.
+
+    Args:
+        paper: from ``grid``.
+
+    Returns:
+        As ``paper``, to be changed.
+    """
+    pixels, _kept.sheet = _kept.sheet, None
+    if pixels is None or pixels.shape != paper.shape:
+        return paper.copy()
+    pixels[:] = paper
+    return pixels
+
+
+def picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """The picture of a sheet, which the next page may be drawn on.
+
+    Args:
+        pixels: from ``sheet``.
+    """
+    # Pillow keeps RGB in four bytes a pixel: from four, it copies; from three, it takes three times as long. Without
+    # a colour it doesn't fill the picture first
+    image = Image.new("RGB", (pixels.shape[1], pixels.shape[0]), None)
+    image.frombytes(pixels, "raw", "RGBX")
+    _kept.sheet = pixels if pixels.nbytes <= MAX_KEPT_BYTES else None
+    return image
 
 
 def _stroke(

@@ -122,12 +122,11 @@ def draw(
         for panel in plane.panels
         if panel.x_mm > LEFT_MM
     ]
-    pixels = ink.grid(width, height, scale).copy()
+    pixels = ink.sheet(ink.grid(width, height, scale))
     ink.strokes(pixels, [line * scale for line in lines], max(TRACE_MM * scale / 2, 0.5), ink.INK)
     if labels:
         _write(pixels, record, plane)
-    # Pillow keeps RGB in four bytes a pixel: from four, it copies; from three, it takes three times as long
-    return Page(Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX"), plane)
+    return Page(ink.picture(pixels), plane)
 
 
 def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Image:

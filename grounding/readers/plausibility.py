@@ -25,7 +25,9 @@ def plausibility_warnings(record: ECGRecord) -> tuple[str, ...]:
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN leads
-        low, high = np.nanpercentile(record.signal[:, :: max(1, record.n_samples // 20_000)], (0.5, 99.5), axis=1)
+        some = record.signal[:, :: max(1, record.n_samples // 20_000)]
+        percentile = np.nanpercentile if np.isnan(some).any() else np.percentile  # the same, in half the time
+        low, high = percentile(some, (0.5, 99.5), axis=1)
     spans = (high - low)[np.isfinite(high - low)]
     alive = spans[spans > 0]
     if record.has_millivolts and alive.size:

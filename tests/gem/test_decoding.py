@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import gem
 import grounding
 from gem import GemForConditionalGeneration, decoding, explain, modeling
 from gem.decoding import can_decode
@@ -100,8 +101,6 @@ def test_changed_modules_are_left_alone(tiny_model: Build) -> None:
 
 
 def test_nano_is_decoded_here() -> None:
-    import gem
-
     assert can_decode(gem.load("gem-nano"), {"max_new_tokens": 320, "do_sample": False})
 
 
@@ -138,5 +137,5 @@ def test_an_explanation_takes_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
         return taken[-1]
 
     monkeypatch.setattr(modeling, "can_decode", watched)
-    explain(grounding.read_record(grounding.sample_path()))
+    explain(grounding.read_record(grounding.sample_path()), model=gem.load("gem-nano"))
     assert taken == [True]

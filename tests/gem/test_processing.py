@@ -13,7 +13,7 @@ from PIL import Image
 import gem
 import grounding
 from gem import GemConfigError, GemForConditionalGeneration, GemInputError, GemProcessor
-from gem.processing import prepare_picture
+from gem.pictures import prepare_picture
 from grounding import ECGRecord
 
 CLIP = {"size": [28, 28], "mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}

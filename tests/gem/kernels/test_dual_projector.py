@@ -225,7 +225,6 @@ def test_the_model_goes_through_it(kernels: str, monkeypatch: pytest.MonkeyPatch
         calls.append(len(args) > 4)
         return project_both(*args, **more)
 
-    monkeypatch.setattr(towers, "project_both", spy)
     monkeypatch.setattr(gem.kernels.dual_projector, "project_both", spy)
     model, values = tiny(**changes).to(kernels).train(), batch(kernels)
     results = {}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from grounding.criteria.expressions import CriterionError, evaluate, names, parse
+from grounding.criteria.expressions import CriterionError, compiled, evaluate, names, parse
 
 
 def reader(**values: object):  # type: ignore[no-untyped-def]
@@ -37,3 +37,10 @@ def test_nothing_but_the_language_is_read(text: str) -> None:
 
 def test_names_tell_what_is_read() -> None:
     assert set(names("V1.s_mv + max(pr, 2) > qrs")) == {("V1", "s_mv"), (None, "pr"), (None, "qrs")}
+
+
+@pytest.mark.parametrize("text", ["pr > long", "abs(V1.s) >= long", "pr < -long", "long > pr", "pr in [long, 3.0]"])
+@pytest.mark.parametrize("value", [210.0, 200.0, -210.0, 3.0, None])
+def test_a_limit_that_is_a_number_is_as_one_that_is_looked_up(text: str, value: float | None) -> None:
+    read = {(None, "pr"): value, ("V1", "s"): value, (None, "limit"): 200.0}
+    assert compiled(text, {"long": 200.0})(read) is compiled(text, {"long": "limit"})(read)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from grounding import find
-from grounding.criteria import category, load_limits, rounded, shown
+from grounding.criteria import category, language, load_limits, rounded, shown
+from grounding.criteria.knowledge import load_knowledge
+from grounding.criteria.language import criteria_words
 from grounding.criteria.limits import SEXES, load_categories, unit_of
 
 # a word beside a number, and the finding that says the same
@@ -104,3 +106,14 @@ def test_criteria_for_adults_decide_nothing_in_a_child(make_measurement: Any) ->
         assert child[name].present is None
         assert "adults" in (child[name].reason or "")
     assert child["normal_rate"].present is not None
+
+
+@pytest.mark.parametrize("sex", [*SEXES, None])
+def test_the_words_of_criteria_are_those_of_the_very_age(sex: str | None) -> None:
+    """They are made once for all ages between two borders of limits."""
+    entries = load_knowledge()
+    for age in (0.0, 0.99, 1.0, 3.0, 5.9, 6.0, 12.0, 15.99, 16.0, 29.9, 30.0, 35.0, 60.5, 104.0):
+        words = criteria_words(sex, age)
+        for name, entry in entries.items():
+            limits = {key: one.for_patient(sex, age) for key, one in entry.all_limits.items()}
+            assert words[name] == language._condition(entry.when, limits), (name, age)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -163,3 +164,17 @@ def test_small_pictures_are_fast(record: ECGRecord) -> None:
         render(record, px_per_mm=2)
         times.append(time.perf_counter() - started)
     assert min(times) < 0.1, "ten times the measured time: only a rewrite that loops in Python fails"
+
+
+def test_a_picture_stays_as_it_is_when_the_next_is_drawn(record: ECGRecord) -> None:
+    """Pages of one size are drawn in the same memory, one after the other and each thread in its own."""
+    part = record.crop(2.0, 8.0)
+    first, second = render(record), render(part)
+    before, after = first.tobytes(), second.tobytes()
+    assert before != after
+    small = render(record, px_per_mm=3)
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(render, [record, part] * 8))
+    assert first.tobytes() == before
+    assert [page.tobytes() for page in pages] == [before, after] * 8
+    assert render(record, px_per_mm=3).tobytes() == small.tobytes()

@@ -219,3 +219,19 @@ def test_a_recording_is_not_cut_to_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     pulses = iter([Pulse(50, 100, True, 60, 80, 1.0), Pulse(0, 50, True, 10, 30, 1.0)])
     monkeypatch.setattr(not_signal, "find_pulse", lambda *_: next(pulses, None))
     assert without_non_signal(record).n_samples == record.n_samples
+
+
+@pytest.mark.parametrize("n_leads", [1, 2, 3, 8, 12])
+def test_a_step_is_judged_by_the_medians_over_the_leads(n_leads: int) -> None:
+    """The shortcut past the leads that are too far apart finds what NumPy's medians find."""
+    rng = np.random.default_rng(n_leads)
+    found = 0
+    for _ in range(40):
+        leads = rng.normal(0, 0.01, (n_leads, 600)).round(3)
+        leads[:, 200:320] += rng.choice([0.3, 1.0]) + rng.normal(0, rng.choice([0.0, 0.02]), (n_leads, 1))
+        steps = leads[:, 6:] - leads[:, :-6]
+        middle = np.median(steps, axis=0)
+        similar = np.abs(middle) * not_signal.TOLERANCE > np.median(np.abs(steps - middle), axis=0)
+        assert np.array_equal(not_signal.steps_of(leads, 6)[1], similar)
+        found += bool(similar.any())
+    assert found > 5
