@@ -29,7 +29,7 @@ from grounding.paper import DISTORTIONS, DistortedPage, Page, distort, draw, mix
 FLAT, MILD, MIXTURE, VARIED = "none", "mild mixture", "mixture", "varied page"
 MILD_STRENGTH = 0.4
 MIXED = (MILD,) * 3 + (MIXTURE,) * 4 + (VARIED,) * 2
-PX_PER_MM = 8.0  # 203 dpi
+DPI = 200
 FS_HZ, SECONDS, SHIFT_S = 500, 10, 0.3
 LEAST_DB = -20.0
 QUANTITIES = ("rate", "pr", "qrs", "qt", "axis")
@@ -71,7 +71,7 @@ def tasks(pages: int, records: int) -> Iterator[Task]:
 def distorted(record: ECGRecord, task: Task) -> DistortedPage:
     """The page of a task."""
     options = varied_page(task.page) if task.distortion == VARIED else {}
-    page = draw(record, px_per_mm=PX_PER_MM, **options)
+    page = draw(record, dpi=DPI, **options)
     if task.distortion in (FLAT, VARIED):
         return distort(page, (), seed=task.page)
     if task.distortion in (MILD, MIXTURE):
@@ -248,7 +248,7 @@ def run(options: argparse.Namespace, path: Path) -> None:
             writer.writeheader()
         for task in tqdm(list(tasks(options.pages, len(samples)))):
             if task.page not in done:
-                writer.writerow(row_of(samples[task.record].record(), task, options.out))
+                writer.writerow(row_of(samples[task.record].record, task, options.out))
                 file.flush()
 
 

@@ -24,7 +24,7 @@ def smooth_noise(pick: np.random.Generator, shape: tuple[int, int], reach: float
     rows, columns = (-(-side // step) + 1 for side in shape)
     small = ndimage.gaussian_filter(pick.standard_normal((rows, columns), np.float32), reach / step, mode="wrap")
     small = (small - small.mean()) / max(float(small.std()), 1e-6)
-    whole = Image.fromarray(small).resize((columns * step, rows * step), Image.Resampling.BILINEAR)
+    whole = Image.fromarray(small).resize((columns * step, rows * step), Image.Resampling.BICUBIC)
     return np.asarray(whole, np.float32)[: shape[0], : shape[1]]
 
 

@@ -13,6 +13,7 @@ from .warp import STEP_PX, PageWarp, projected, warp_of
 
 Field = NDArray[np.float32]
 COARSE = 4  # light and relief are computed on every fourth pixel
+EXPOSED_PERCENT = 97
 CAMERA_MM = 420.0  # distance of the camera from the page
 BESIDE = (96, 94, 92)  # colour of what lies beside the page where no table is asked for
 
@@ -53,9 +54,10 @@ class Light:
             veil = self._whole(1 - self.contrast)
             image = ImageChops.screen(image, Image.merge("RGB", [veil] * 3))
         factors = self.shade[..., None] if self.tint is None else self.shade[..., None] * self.tint
-        brightest = max(float(factors.max()), 1.0)  # a camera's exposure follows the light: nothing is overexposed
-        if brightest == 1.0 and factors.min() == 1.0:
+        if factors.min() == factors.max() == 1.0:
             return image
+        # a camera's exposure follows the light: little is overexposed
+        brightest = max(float(np.percentile(factors, EXPOSED_PERCENT)), 1.0)
         parts = [self._whole(factors[..., channel] / brightest) for channel in range(factors.shape[2])]
         return ImageChops.multiply(image, Image.merge("RGB", parts * (3 // len(parts))))
 
