@@ -282,6 +282,7 @@ def chosen_font(size_px: int, face: str) -> Font:
     if not face:
         return font(size_px)
     try:
-        return ImageFont.truetype(face, size_px)
+        # the same letters whether libraqm is installed or not
+        return ImageFont.truetype(face, size_px, layout_engine=ImageFont.Layout.BASIC)
     except OSError:
         raise EcgError("no font can be read", where=face, remedy="name a .ttf or .otf file") from None
