@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from .lettering import PrintedText
 from .page import Page
 from .sheet import Sheet
 from .style import PageStyle
-from .warp import PageWarp
+from .warp import STEP_PX, PageWarp
 
 MAX_STRENGTH = 3.0
 # share of the pictures in which a distortion is there, and the range of its strength
@@ -160,6 +161,37 @@ class DistortedPage:
             corners = self.warp.to_picture(np.array([x0, x1, x1, x0]), np.array([y0, y0, y1, y1]))
             out.append((text, np.stack(corners, axis=-1)))
         return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: the page's layout, what was done, the map, and texts with their corners in the picture.
+
+        ``map`` has the page position of every ``step_px``-th pixel of the picture, in hundredths of a pixel; between
+        them it is bilinear. ``null`` stands for corners that are cut off.
+        """
+        width, height = self.image.size
+        texts = [
+            {
+                "words": text.words,
+                "role": text.role,
+                "lead": text.lead,
+                "values": dict(text.values),
+                "corners_px": [None if np.isnan(x) else [round(x, 2), round(y, 2)] for x, y in corners.tolist()],
+            }
+            for text, corners in self.texts()
+        ]
+        return {
+            **self.page.layout.to_dict(),
+            "distortions": [{"kind": kind, "strength": round(how, 4)} for kind, how in self.kinds.items()],
+            "distortion_seed": self.seed,
+            "picture_width_px": width,
+            "picture_height_px": height,
+            "map": {
+                "step_px": STEP_PX,
+                "page_x_hundredths": np.rint(self.warp.x * 100).astype(int).tolist(),
+                "page_y_hundredths": np.rint(self.warp.y * 100).astype(int).tolist(),
+            },
+            "texts": texts,
+        }
 
 
 def mixture(seed: int, strength: float = 1.0) -> dict[str, float]:

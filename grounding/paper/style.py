@@ -153,11 +153,12 @@ class PageHeader:
         return out
 
 
-def varied_page(seed: int) -> dict[str, Any]:
+def varied_page(seed: int, *, all_leads: bool = False) -> dict[str, Any]:
     """Options of ``draw``, as different as pages in use are: layout, strips, speed, gain, order and look.
 
     Args:
         seed: of the choice.
+        all_leads: True leaves out pages of a single lead.
 
     Returns:
         ``layout``, ``rhythm``, ``leads``, ``mm_per_s``, ``mm_per_mv``, ``simultaneous`` and ``style``. Most pages have
@@ -172,7 +173,7 @@ def varied_page(seed: int) -> dict[str, Any]:
     def one(options: Sequence[Any], shares: Sequence[float]) -> Any:
         return options[int(pick.choice(len(options), p=np.asarray(shares) / sum(shares)))]
 
-    layout = one(("3x4", "6x2", "12x1", "4x3", "1x1"), (6, 2, 1.5, 1, 0.5))
+    layout = one(("3x4", "6x2", "12x1", "4x3", "1x1"), (6, 2, 1.5, 1, 0 if all_leads else 0.5))
     strips: tuple[str, ...] = one(((), ("II",), ("V1", "II", "V5")), (1, 3, 1))
     cabrera = layout in ("6x2", "12x1", "3x4") and pick.random() < 0.1
     leads: tuple[str, ...] | None = CABRERA_LEADS if cabrera else None
