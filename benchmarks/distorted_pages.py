@@ -1,6 +1,7 @@
 """Drawn pages of PTB-XL's fold 9, distorted, read back and held against the records that were drawn.
 
     python benchmarks/distorted_pages.py --records ROOT --folds 9 --pages 300 --out FOLDER
+    python benchmarks/distorted_pages.py --records ROOT --folds 9 --pages 120 --grid pink --out OTHER
 
 Thirty pages a round: one record without a distortion and with each kind alone, so that kinds are compared on the same
 records; and nine more records, three in mild mixtures, four in mixtures as they come, two on flat pages of varied
@@ -24,7 +25,8 @@ from tqdm import tqdm
 import grounding
 from gem.data.ptbxl import load_ptbxl
 from grounding import EcgError, ECGRecord, Measurement
-from grounding.paper import DISTORTIONS, DistortedPage, Page, distort, draw, mixture, varied_page
+from grounding.paper import DISTORTIONS, DistortedPage, Page, PageStyle, distort, draw, mixture, varied_page
+from grounding.paper.style import CHOICES
 
 FLAT, MILD, MIXTURE, VARIED = "none", "mild mixture", "mixture", "varied page"
 MILD_STRENGTH = 0.4
@@ -34,7 +36,7 @@ FS_HZ, SECONDS, SHIFT_S = 500, 10, 0.3
 LEAST_DB = -20.0
 QUANTITIES = ("rate", "pr", "qrs", "qt", "axis")
 COLUMNS = (
-    "page record distortion kinds layout refused snr_db leads leads_read "
+    "page record distortion kinds layout grid refused snr_db leads leads_read "
     + " ".join(f"{name} {name}_read" for name in QUANTITIES)
     + " decided agreed present kept added draw_cpu_s read_cpu_s"
 ).split()
@@ -68,9 +70,9 @@ def tasks(pages: int, records: int) -> Iterator[Task]:
         record += 1 + len(MIXED)
 
 
-def distorted(record: ECGRecord, task: Task) -> DistortedPage:
+def distorted(record: ECGRecord, task: Task, grid: str) -> DistortedPage:
     """The page of a task."""
-    options = varied_page(task.page) if task.distortion == VARIED else {}
+    options = varied_page(task.page) if task.distortion == VARIED else {"style": PageStyle(grid=grid)}
     page = draw(record, dpi=DPI, **options)
     if task.distortion in (FLAT, VARIED):
         return distort(page, (), seed=task.page)
@@ -142,10 +144,10 @@ def agreement(wanted: Measurement, found: Measurement) -> dict[str, int]:
     }
 
 
-def row_of(record: ECGRecord, task: Task, folder: Path) -> dict[str, Any]:
+def row_of(record: ECGRecord, task: Task, grid: str, folder: Path) -> dict[str, Any]:
     """Draw, distort, read and compare one page."""
     begin = time.process_time()
-    picture = distorted(record, task)
+    picture = distorted(record, task, grid)
     drawn = time.process_time() - begin
     truth = printed(record, picture.page)
     wanted = grounding.measure(record)
@@ -156,6 +158,7 @@ def row_of(record: ECGRecord, task: Task, folder: Path) -> dict[str, Any]:
         "distortion": task.distortion,
         "kinds": json.dumps({kind: round(how, 3) for kind, how in picture.kinds.items()}),
         "layout": f"{picture.page.layout.name}, {picture.page.layout.mm_per_s:g} mm/s",
+        "grid": grid,
         "leads": len(truth),
         "draw_cpu_s": round(drawn, 3),
         **values(wanted),
@@ -213,6 +216,12 @@ def main() -> None:
     parser.add_argument("--records", type=Path, required=True, help="PTB-XL, as gem.data.ptbxl.load_ptbxl takes it")
     parser.add_argument("--folds", type=int, nargs="+", default=[9])
     parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument(
+        "--grid",
+        choices=CHOICES["grid"],
+        default="red",
+        help="lines of 5 mm are as dark against those of 1 mm as on printed paper in red, hardly darker in pink",
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--table", action="store_true", help="only the table of the rows that are there")
     options = parser.parse_args()
@@ -241,14 +250,17 @@ def run(options: argparse.Namespace, path: Path) -> None:
     """Append the rows that are missing."""
     samples = load_ptbxl(options.records, options.folds, ("raw",))
     np.random.default_rng(0).shuffle(samples)
-    done = {int(row["page"]) for row in csv.DictReader(path.open(encoding="utf-8"))} if path.exists() else set()
+    there = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
+    if {row["grid"] for row in there} - {options.grid}:
+        raise SystemExit(f"{path} has pages of another grid: name another folder")
+    done = {int(row["page"]) for row in there}
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if not done:
             writer.writeheader()
         for task in tqdm(list(tasks(options.pages, len(samples)))):
             if task.page not in done:
-                writer.writerow(row_of(samples[task.record].record, task, options.out))
+                writer.writerow(row_of(samples[task.record].record, task, options.grid, options.out))
                 file.flush()
 
 
