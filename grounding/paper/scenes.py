@@ -18,11 +18,11 @@ BEZEL_MM = 4.0
 def screen(sheet: Sheet, pick: np.random.Generator, strength: float) -> None:
     """A monitor that shows the page: coloured columns, dark gaps between rows, a black frame."""
     width, height = sheet.size
-    dip = 0.28 * min(strength, 2.0)
+    dip = pick.uniform(0.18, 0.36) * min(strength, 2.0)
     triad = np.full((2 * TRIAD_PX, TRIAD_PX, 3), 1 - dip)
     triad[:, np.arange(TRIAD_PX), np.arange(TRIAD_PX)] = 1
     triad[TRIAD_PX - 1 :: TRIAD_PX] *= 1 - dip / 2
-    triad *= np.array([0.91, 0.95, 1.0])
+    triad *= pick.uniform([0.86, 0.9, 0.94], 1.0)  # its white
     times = -(-height // (2 * TRIAD_PX)), -(-width // TRIAD_PX), 1
     tiles = np.tile((triad * 255).astype(np.uint8), times)[:height, :width]
     sheet.image = ImageChops.multiply(sheet.image, Image.fromarray(tiles))
