@@ -1,7 +1,7 @@
 """Drawn pages of PTB-XL's fold 9, distorted, read back and held against the records that were drawn.
 
     python benchmarks/distorted_pages.py --records ROOT --folds 9 --pages 300 --out FOLDER
-    python benchmarks/distorted_pages.py --records ROOT --folds 9 --pages 120 --grid pink --out OTHER
+    python benchmarks/distorted_pages.py --records ROOT --folds 9 --pages 120 --look default --out OTHER
 
 Thirty pages a round: one record without a distortion and with each kind alone, so that kinds are compared on the same
 records; and nine more records, three in mild mixtures, four in mixtures as they come, two on flat pages of varied
@@ -26,17 +26,17 @@ import grounding
 from gem.data.ptbxl import load_ptbxl
 from grounding import EcgError, ECGRecord, Measurement
 from grounding.paper import DISTORTIONS, DistortedPage, Page, PageStyle, distort, draw, mixture, varied_page
-from grounding.paper.style import CHOICES
 
 FLAT, MILD, MIXTURE, VARIED = "none", "mild mixture", "mixture", "varied page"
 MILD_STRENGTH = 0.4
 MIXED = (MILD,) * 3 + (MIXTURE,) * 4 + (VARIED,) * 2
 DPI = 200
+LOOKS = {"printed": PageStyle(grid="red", grid_lines="printed"), "default": PageStyle()}
 FS_HZ, SECONDS, SHIFT_S = 500, 10, 0.3
 LEAST_DB = -20.0
 QUANTITIES = ("rate", "pr", "qrs", "qt", "axis")
 COLUMNS = (
-    "page record distortion kinds layout grid refused snr_db leads leads_read "
+    "page record distortion kinds layout look refused snr_db leads leads_read "
     + " ".join(f"{name} {name}_read" for name in QUANTITIES)
     + " decided agreed present kept added draw_cpu_s read_cpu_s"
 ).split()
@@ -70,9 +70,9 @@ def tasks(pages: int, records: int) -> Iterator[Task]:
         record += 1 + len(MIXED)
 
 
-def distorted(record: ECGRecord, task: Task, grid: str) -> DistortedPage:
+def distorted(record: ECGRecord, task: Task, look: str) -> DistortedPage:
     """The page of a task."""
-    options = varied_page(task.page) if task.distortion == VARIED else {"style": PageStyle(grid=grid)}
+    options = varied_page(task.page) if task.distortion == VARIED else {"style": LOOKS[look]}
     page = draw(record, dpi=DPI, **options)
     if task.distortion in (FLAT, VARIED):
         return distort(page, (), seed=task.page)
@@ -144,10 +144,10 @@ def agreement(wanted: Measurement, found: Measurement) -> dict[str, int]:
     }
 
 
-def row_of(record: ECGRecord, task: Task, grid: str, folder: Path) -> dict[str, Any]:
+def row_of(record: ECGRecord, task: Task, look: str, folder: Path) -> dict[str, Any]:
     """Draw, distort, read and compare one page."""
     begin = time.process_time()
-    picture = distorted(record, task, grid)
+    picture = distorted(record, task, look)
     drawn = time.process_time() - begin
     truth = printed(record, picture.page)
     wanted = grounding.measure(record)
@@ -158,7 +158,7 @@ def row_of(record: ECGRecord, task: Task, grid: str, folder: Path) -> dict[str, 
         "distortion": task.distortion,
         "kinds": json.dumps({kind: round(how, 3) for kind, how in picture.kinds.items()}),
         "layout": f"{picture.page.layout.name}, {picture.page.layout.mm_per_s:g} mm/s",
-        "grid": grid,
+        "look": look,
         "leads": len(truth),
         "draw_cpu_s": round(drawn, 3),
         **values(wanted),
@@ -217,10 +217,10 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=[9])
     parser.add_argument("--pages", type=int, default=300)
     parser.add_argument(
-        "--grid",
-        choices=CHOICES["grid"],
-        default="red",
-        help="lines of 5 mm are as dark against those of 1 mm as on printed paper in red, hardly darker in pink",
+        "--look",
+        choices=tuple(LOOKS),
+        default="printed",
+        help="grid as printed paper has it, or that of draw, whose lines of 5 mm are hardly darker than those of 1 mm",
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--table", action="store_true", help="only the table of the rows that are there")
@@ -251,8 +251,8 @@ def run(options: argparse.Namespace, path: Path) -> None:
     samples = load_ptbxl(options.records, options.folds, ("raw",))
     np.random.default_rng(0).shuffle(samples)
     there = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
-    if {row["grid"] for row in there} - {options.grid}:
-        raise SystemExit(f"{path} has pages of another grid: name another folder")
+    if {row["look"] for row in there} - {options.look}:
+        raise SystemExit(f"{path} has pages of another look: name another folder")
     done = {int(row["page"]) for row in there}
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -260,7 +260,7 @@ def run(options: argparse.Namespace, path: Path) -> None:
             writer.writeheader()
         for task in tqdm(list(tasks(options.pages, len(samples)))):
             if task.page not in done:
-                writer.writerow(row_of(samples[task.record].record, task, options.grid, options.out))
+                writer.writerow(row_of(samples[task.record].record, task, options.look, options.out))
                 file.flush()
 
 

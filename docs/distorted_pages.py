@@ -19,7 +19,7 @@ WIDE, HIGH = 300, 240
 
 def main() -> None:
     record = grounding.read_record(grounding.sample_path("ptbxl_139"))
-    page = draw(record, dpi=100, style=PageStyle(grid="red"))
+    page = draw(record, dpi=100, style=PageStyle(grid="red", grid_lines="printed"))
     pictures = [distort(page, kind, seed=3).image for kind in SHOWN]
     pictures += [distort(page, seed=seed).image for seed in SEEDS]
     sheet = Image.new("RGB", (4 * WIDE, 3 * HIGH), "white")

@@ -25,6 +25,7 @@ GRIDS = {
     "grey": ((252, 252, 252), (222, 222, 222), (178, 178, 178)),
     "none": ((253, 253, 253), (253, 253, 253), (253, 253, 253)),
 }
+FINE_MM, BOLD_MM = 0.15, 0.3  # printed lines of 1 and 5 mm
 POINTS_AT_ONCE = 3000  # so few that all that is computed of them stays in the processor's cache
 STEP_PX = 0.5  # distance between the discs of a stroke; a smaller one makes no visible difference
 
@@ -38,7 +39,7 @@ def grid(width: int, height: int, px_per_mm: float, colour: str = "pink", kind: 
         height: pixels.
         px_per_mm: resolution.
         colour: one of ``GRIDS``.
-        kind: ``"solid"``, ``"dotted"``, ``"coarse"`` or ``"even"``: see ``PageStyle``.
+        kind: ``"solid"``, ``"printed"``, ``"dotted"``, ``"coarse"`` or ``"even"``: see ``PageStyle``.
 
     Returns:
         (height, width, 4), RGB and 255; read-only, since pictures share it.
@@ -46,7 +47,9 @@ def grid(width: int, height: int, px_per_mm: float, colour: str = "pink", kind: 
     paper, fine, bold = GRIDS[colour]
     image = np.empty((height, width, 4), np.uint8)
     image[:] = (*paper, 255)
-    if colour == "none":
+    if colour == "none" or kind == "printed":
+        if colour != "none":
+            _print_lines(image[..., :3], px_per_mm, fine, bold)
         image.setflags(write=False)
         return image
     if kind == "dotted" and px_per_mm >= 3:
@@ -69,6 +72,23 @@ def grid(width: int, height: int, px_per_mm: float, colour: str = "pink", kind: 
                     image[:, lines, :3] = line_colour
     image.setflags(write=False)
     return image
+
+
+def _print_lines(
+    image: NDArray[np.uint8], px_per_mm: float, fine: tuple[int, int, int], bold: tuple[int, int, int]
+) -> None:
+    """Draw lines as thick as in print, wherever they lie between pixels, over paper (height, width, 3)."""
+    for step_mm, thick_mm, colour in ((1, FINE_MM, fine), (5, BOLD_MM, bold)):
+        across, down = (_line_shares(size, step_mm * px_per_mm, thick_mm * px_per_mm) for size in image.shape[1::-1])
+        share = np.maximum(across[None, :], down[:, None])[..., None]
+        # a line that is thinner than a pixel is paler in it, and one of 1 mm under one of 5 mm is not seen
+        image[:] = (image * (1 - share) + np.array(colour, np.float32) * share + 0.5).astype(np.uint8)
+
+
+def _line_shares(size: int, step_px: float, thick_px: float) -> NDArray[np.float32]:
+    """(size,) how much of each pixel is covered by lines that are ``step_px`` apart."""
+    away = (np.arange(size)[:, None] + (np.arange(16) + 0.5) / 16 + step_px / 2) % step_px - step_px / 2
+    return np.asarray((np.abs(away) < thick_px / 2).mean(axis=1), np.float32)
 
 
 def strokes(

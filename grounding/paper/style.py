@@ -14,7 +14,7 @@ from .layout import CABRERA_LEADS
 
 CHOICES = {
     "grid": tuple(GRIDS),
-    "grid_lines": ("solid", "dotted", "coarse", "even"),
+    "grid_lines": ("solid", "printed", "dotted", "coarse", "even"),
     "pulse": ("left", "first", "right", "none"),
     "separators": ("short", "bar", "none"),
     "label_place": ("above", "below", "beside"),
@@ -29,8 +29,9 @@ class PageStyle:
 
     Attributes:
         grid: ``"pink"``, ``"red"``, ``"blue"``, ``"green"``, ``"brown"``, ``"grey"``, or ``"none"`` for white paper.
-        grid_lines: ``"solid"``; ``"dotted"`` has dots where lines of 1 mm cross; ``"coarse"`` has lines of 5 mm alone;
-            ``"even"`` draws those of 5 mm like those of 1 mm.
+        grid_lines: ``"solid"``, on whole pixels, up to half of one beside their place; ``"printed"`` as thick as on
+            paper, just where they belong; ``"dotted"`` has dots where lines of 1 mm cross; ``"coarse"`` has lines of
+            5 mm alone; ``"even"`` draws those of 5 mm like those of 1 mm.
         pulse: where calibration pulses are: ``"left"`` of each row, left of the ``"first"``, ``"right"``, ``"none"``.
         separators: between the columns: a ``"short"`` stroke, a ``"bar"`` as high as the row, or ``"none"``.
         label_place: lead names ``"above"`` the trace, ``"below"`` it, or ``"beside"`` its beginning.
@@ -189,7 +190,7 @@ def varied_page(seed: int, *, all_leads: bool = False) -> dict[str, Any]:
         "simultaneous": bool(pick.random() < 0.15),
         "style": PageStyle(
             grid=one(tuple(GRIDS), [4 if name == "pink" else 0.5 if name == "none" else 1 for name in GRIDS]),
-            grid_lines=one(CHOICES["grid_lines"], (6, 1, 1, 1)),
+            grid_lines=one(CHOICES["grid_lines"], (2, 4, 1, 1, 1)),
             pulse=one(CHOICES["pulse"], (6, 1, 1, 1)),
             separators=one(CHOICES["separators"], (5, 2, 2)),
             label_place=one(CHOICES["label_place"], (5, 1, 2)),

@@ -145,7 +145,7 @@ def test_mixtures_have_every_kind_and_scale() -> None:
 
 def test_a_mildly_distorted_page_is_read_back(record: ECGRecord, tmp_path) -> None:
     header = PageHeader(grounding.measure(record))
-    page = draw(record, px_per_mm=7, header=header, style=PageStyle(grid="red"))
+    page = draw(record, px_per_mm=7, header=header, style=PageStyle(grid="red", grid_lines="printed"))
     mild = {"perspective": 0.2, "rotation": 0.01, "folds": 0.3, "shadow": 0.4, "blur": 0.6, "noise": 0.4, "jpeg": 0.2}
     distort(page, mild, seed=0).image.save(tmp_path / "mild.png")
     read = grounding.read_record(tmp_path / "mild.png")

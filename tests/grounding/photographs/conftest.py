@@ -16,11 +16,8 @@ Photograph = Callable[..., Path]
 
 
 def photographed(record: ECGRecord, layout: str = "3x4", seed: int = 0) -> DistortedPage:
-    """A page on a table, seen a little from aslant, wavy, with a shadow, noise and blur.
-
-    Its lines of 5 mm are as much darker than those of 1 mm as on printed paper.
-    """
-    page = draw(record, layout, px_per_mm=7, style=PageStyle(grid="red"))
+    """A page on a table, with a grid as in print, seen a little from aslant, wavy, with a shadow, noise and blur."""
+    page = draw(record, layout, px_per_mm=7, style=PageStyle(grid="red", grid_lines="printed"))
     kinds = {"perspective": 0.15, "rotation": 0.015, "bending": 0.6, "table": 0.5, "shadow": 0.9}
     return distort(page, {**kinds, "blur": 0.7, "noise": 0.5}, seed=seed)
 
