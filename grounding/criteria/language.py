@@ -71,6 +71,7 @@ WAVE_WORDS = {
     "st60": "ST 60 ms after the J point",
     "st80": "ST 80 ms after the J point",
 }
+QRS_WAVES = frozenset({"q", "r", "s", "r2", "s2"})
 LEAD_WORDS = {
     "net_rel": "R less S",
     "r_peak_time_ms": "R-peak time",
@@ -145,10 +146,12 @@ def value_words(evidence: Evidence) -> str:
         evidence: with the value.
 
     Returns:
-        ``""`` for what is not shown to readers, such as a share of the QRS.
+        ``""`` for what is not shown to readers, such as a share of the QRS, or the size of a wave that is not there.
     """
     name, value = evidence.quantity, evidence.value
     if not isinstance(value, int | float) or isinstance(value, bool) or name in INTERNAL or name.endswith("_rel"):
+        return ""
+    if value == 0 and name.rpartition("_")[0] in QRS_WAVES:
         return ""
     if name in SHARES:
         return f"{100 * value:.0f} %"

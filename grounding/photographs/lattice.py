@@ -8,6 +8,7 @@ crumpled paper all become one displacement field, without a model of any of them
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ WINDOW = 7.0  # periods
 MIN_COHERENCE = 0.08
 MAX_INK = (0.5, 0.2)  # so that traces and text do not outweigh the grid; the second for grids that are hardly seen
 CLEAR_COHERENCE, MUCH_BETTER = 0.2, 2.0  # median of the windows, and its ratio to the first try's
+# the lines of drawn pages are so sharp that their strongest frequency may be a high multiple: then they are blurred
+SEED_BLURS_PX = (0.0, 1.5, 3.0)
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 2.2, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
@@ -58,45 +61,52 @@ class Lattice:
     period_px: float
     coherence: Array
 
+    @property
+    def clearness(self) -> float:
+        """The median coherence of where grid is seen."""
+        return float(np.median(self.coherence[np.isfinite(self.u)]))
 
-def find_lattice(lines: Array) -> Lattice:
+
+def find_lattice(lines: Array, blurs_px: Sequence[float] = SEED_BLURS_PX) -> Lattice:
     """Find the grid of a picture.
 
     Args:
         lines: (height, width), larger where there is ink; paper is 0.
+        blurs_px: how much the picture is blurred, in each try until a grid is seen.
 
     Raises:
         EcgSignalError: there is no regular grid.
     """
-    found: list[tuple[float, Lattice]] = []
     error = None
-    for most in MAX_INK:
-        try:
-            lattice = _lattice(np.minimum(lines, most))
-        except EcgSignalError as why:
-            error = error or why
-            continue
-        found.append((float(np.median(lattice.coherence[np.isfinite(lattice.u)])), lattice))
-        if found[-1][0] > CLEAR_COHERENCE:
-            break
-    if not found:
-        raise error or EcgSignalError("no grid of ECG paper is seen")
-    # the first, unless another is seen much better
-    return found[-1][1] if found[-1][0] > MUCH_BETTER * found[0][0] else found[0][1]
+    for blur in blurs_px:
+        seen = ndimage.gaussian_filter(lines, blur) if blur else lines
+        found: list[Lattice] = []
+        for most in MAX_INK:
+            try:
+                found.append(_lattice(np.minimum(seen, most)))
+            except EcgSignalError as why:
+                error = error or why
+                continue
+            if found[-1].clearness > CLEAR_COHERENCE:
+                break
+        if found:
+            # the first, unless another is seen much better
+            return found[-1] if found[-1].clearness > MUCH_BETTER * found[0].clearness else found[0]
+    raise error or EcgSignalError("no grid of ECG paper is seen")
 
 
 def _lattice(lines: Array) -> Lattice:
     """The grid of a picture whose ink is bounded, see ``find_lattice``."""
     first, second, period = _seed_frequencies(lines)
     zoom = PERIOD_PX / period
+    if max(lines.shape) > MAX_PERIODS * period:
+        raise EcgSignalError(
+            "only lines of 1 mm or finer are seen, and none of 5 mm", remedy="use a sharper picture of the page"
+        )
     scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
     scaled = np.clip(scaled, -limit, limit)
-    if max(scaled.shape) > MAX_PERIODS * PERIOD_PX:
-        raise EcgSignalError(
-            "only lines of 1 mm or finer are seen, and none of 5 mm", remedy="use a sharper picture of the page"
-        )
     found = _grow(scaled, np.array([first, second]) / zoom)
     ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
     return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)

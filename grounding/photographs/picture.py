@@ -127,6 +127,24 @@ def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return lines
 
 
+def coloured_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where a picture has ink of a colour, against the paper around it: the grid of most papers, and no black trace.
+
+    Args:
+        picture: (height, width, 3) bytes.
+
+    Returns:
+        (height, width), 0 for paper and for what is grey, to 1.
+    """
+    ends = []
+    for plane in (picture.min(-1), picture.max(-1)):
+        dark = np.asarray(plane / 255, np.float32)
+        size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
+        ends.append((1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1))
+    lines: NDArray[np.float32] = (ends[0] - ends[1]).clip(0, 1).astype(np.float32)
+    return lines
+
+
 def paper_shade(plane: NDArray[np.float32], size: int, smooth: float) -> NDArray[np.float32]:
     """How bright the paper is, with its shadows, but without the thin dark lines on it; above 0.
 

@@ -26,9 +26,9 @@ from .arrangement import (
 )
 from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
-from .lattice import find_lattice
+from .lattice import SEED_BLURS_PX, find_lattice
 from .lines import straightened
-from .picture import grid_lines, load_picture, reduction
+from .picture import coloured_lines, grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
 from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
@@ -38,6 +38,7 @@ FS_HZ = 500.0
 GOOD, DOUBTFUL, NOT_READ = "good", "doubtful", "not read"
 MIN_LINE_SHARE = 0.5  # of a cell's columns
 GOOD_LINE_SHARE = 0.85
+CLEAR_GRID = 0.3  # coherence at which the grid's colour is not looked at
 FAINT_INK = 0.3  # probability that counts where it touches sure ink
 WEAK_INK = 0.2  # probability that counts where the shape is known
 BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width of what hides it there
@@ -122,6 +123,28 @@ class FlatPage:
     shapes: NDArray[np.bool_]
 
 
+def _map_by_grid(picture: NDArray[np.uint8]) -> PaperMap:
+    """The map from paper to picture by the grid's ink, or by its colour where the grid is seen better by that."""
+    lines = grid_lines(picture)
+    error = lattice = None
+    try:
+        lattice = find_lattice(lines.astype(np.float64))
+    except EcgSignalError as why:
+        error = why
+    if lattice is None or lattice.clearness < CLEAR_GRID:
+        colour = coloured_lines(picture)
+        try:
+            by_colour = find_lattice(colour.astype(np.float64), (0.0,) if lattice else SEED_BLURS_PX)
+        except EcgSignalError as why:
+            error = error or why
+        else:
+            if lattice is None or by_colour.clearness > lattice.clearness:
+                lattice, lines = by_colour, colour
+    if lattice is None:
+        raise error or EcgSignalError("no grid of ECG paper is seen")
+    return paper_map(lattice, lines)
+
+
 def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
     """Find the grid of a picture, flatten the page by it, and find the traces.
 
@@ -132,8 +155,7 @@ def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
         EcgSignalError: no grid.
     """
     factor = reduction(picture)
-    lines = grid_lines(np.asarray(Image.fromarray(picture).reduce(factor)))
-    page = paper_map(find_lattice(lines.astype(np.float64)), lines).enlarged(factor)
+    page = _map_by_grid(np.asarray(Image.fromarray(picture).reduce(factor))).enlarged(factor)
     absorbed = absorbance(page.flat_picture(picture, PX_PER_PERIOD))
     trace = trace_probability(absorbed)
     shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)

@@ -8,19 +8,31 @@ from typing import TYPE_CHECKING
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
 from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV
+from .topics import wave_topic
+from .waves import LEAD_TIMES, ST_POINTS
 
 if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
+    from .numbers import Number
     from .parsed import ParsedStatement
 
 _COLUMNS = {
     "st": ("j_mv", "st60_mv"),
+    "j": ("j_mv",),
+    "st40": ("st40_mv",),
+    "st60": ("st60_mv",),
+    "st80": ("st80_mv",),
     "p": ("p_mv",),
     "q": ("q_mv",),
     "r": ("r_mv", "r2_mv"),
     "s": ("s_mv", "s2_mv"),
+    "r2": ("r2_mv",),
+    "s2": ("s2_mv",),
     "t": ("t_mv",),
+    "q_ms": ("q_ms",),
+    "r_peak_time_ms": ("r_peak_time_ms",),
 }
+_EITHER_SIGN = frozenset({"p", "t", *ST_POINTS})  # a stated minus is meant; other waves have their sign by their name
 _SUMS = {"sokolow": (("s:V1",), ("r:V5", "r:V6")), "cornell": (("r:aVL",), ("s:V3",))}
 
 
@@ -29,20 +41,31 @@ def measured_amplitude(quantities: Quantities, wave: str, lead: str) -> tuple[fl
 
     Args:
         quantities: of the measurement.
-        wave: ``st``, ``p``, ``q``, ``r``, ``s`` or ``t``.
+        wave: ``st``, ``p``, ``q``, ``r``, ``s`` or ``t``; a point of the ST segment (``j``, ``st60``), a second wave
+            (``r2``), or a time within the QRS (``q_ms``, ``r_peak_time_ms``).
         lead: a standard lead.
 
     Returns:
-        mV, or None; and the evidence. The ST amplitude is that of the J point or 60 ms after it, whichever is smaller.
+        mV (ms of a time), or None; and the evidence. The ST amplitude is that of the J point or 60 ms after it,
+        whichever is smaller.
     """
-    proofs = [quantities.evidence(lead, column) for column in _COLUMNS[wave]]
-    values = [float(proof.value) for proof in proofs if isinstance(proof.value, int | float)]
+    values, proofs = _measured(quantities, wave, lead)
     if not values:
         return None, proofs[:1]
-    pick = min(values, key=abs) if wave == "st" else max(values, key=abs)
-    return pick, [
-        proof for proof in proofs if isinstance(proof.value, int | float) and abs(float(proof.value) - pick) < 1e-3
-    ] or proofs[:1]
+    return _picked((min if wave == "st" else max)(values, key=abs), proofs)
+
+
+def _measured(quantities: Quantities, wave: str, lead: str) -> tuple[list[float], list[Evidence]]:
+    """Every value that a wave may be measured by, and the evidence of all."""
+    proofs = [quantities.evidence(lead, column) for column in _COLUMNS[wave]]
+    return [float(proof.value) for proof in proofs if isinstance(proof.value, int | float)], proofs
+
+
+def _picked(value: float, proofs: list[Evidence]) -> tuple[float, list[Evidence]]:
+    equal = [
+        proof for proof in proofs if isinstance(proof.value, int | float) and abs(float(proof.value) - value) < 1e-3
+    ]
+    return value, equal or proofs[:1]
 
 
 def measured_sum(quantities: Quantities, name: str) -> tuple[float | None, list[Evidence], str]:
@@ -76,25 +99,41 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
         return _verify_sum(statement, quantities, factor)
     wave = subject[0]
     leads = statement.leads
-    if not leads and wave in ("st", "t"):
+    if not leads and wave in ("t", *ST_POINTS):
         # "ST elevation of 2 mm": in the lead in which it is largest
         leads = tuple(lead for lead in STANDARD_LEADS if lead != "aVR")
     if not leads:
         return None, "the amplitude's lead is not named", ()
-    found = {lead: measured_amplitude(quantities, wave, lead) for lead in leads}
+    found = {lead: _nearest(quantities, wave, lead, number) for lead in leads}
     known = {lead: value for lead, (value, _) in found.items() if value is not None}
     if not known:
         lead = leads[0]
-        return None, f"{wave.upper()} amplitude is not measurable: {found[lead][1][0].reason}", found[lead][1]
+        return None, f"{wave_topic(wave)} is not measurable: {found[lead][1][0].reason}", found[lead][1]
     floor, share = AMPLITUDE_TOLERANCES[wave]
-    best = min(
-        known, key=lambda lead: min(abs(abs(known[lead]) - abs(number.low)), abs(abs(known[lead]) - abs(number.high)))
-    )
+    best = min(known, key=lambda lead: _distance(known[lead], number))
     if not statement.leads:
         best = max(known, key=lambda lead: abs(known[lead]))
     size = abs(known[best])
-    fits = _fits(size, abs(number.low), abs(number.high), max(floor, share * size) * factor, number.compare)
-    return fits, f"measured {wave.upper()} amplitude in {best} is {known[best]:.2f} mV", found[best][1]
+    tolerance = max(floor, share * size) * factor
+    if number.high < 0 < known[best] and wave in _EITHER_SIGN:
+        fits = known[best] <= number.high + tolerance
+    else:
+        fits = _fits(size, abs(number.low), abs(number.high), tolerance, number.compare)
+    shown = f"{known[best]:.0f} ms" if wave in LEAD_TIMES else f"{known[best]:.2f} mV"
+    return fits, f"measured {wave_topic(wave)} in {best} is {shown}", found[best][1]
+
+
+def _nearest(quantities: Quantities, wave: str, lead: str, number: Number) -> tuple[float | None, list[Evidence]]:
+    """The measured amplitude; of an ST segment without a point, the J point or 60 ms after it: whichever was meant."""
+    values, proofs = _measured(quantities, wave, lead)
+    if wave != "st" or not values or number.compare:
+        return measured_amplitude(quantities, wave, lead)
+    return _picked(min(values, key=lambda value: _distance(value, number)), proofs)
+
+
+def _distance(value: float, number: Number) -> float:
+    """How far a size is from the nearer end of what is stated."""
+    return min(abs(abs(value) - abs(number.low)), abs(abs(value) - abs(number.high)))
 
 
 def _verify_sum(
@@ -121,7 +160,7 @@ def _sum(parts: tuple[tuple[str, ...], ...], quantities: Quantities) -> tuple[fl
             value, evidence = measured_amplitude(quantities, wave, lead) if lead else (None, [])
             if value is None:
                 where = lead or "a lead that is not named"
-                return None, evidence, f"{wave.upper()} amplitude is not measurable in {where}"
+                return None, evidence, f"{wave_topic(wave)} is not measurable in {where}"
             sizes.append((abs(value), evidence))
         size, evidence = max(sizes, key=lambda pair: pair[0])
         total += size

@@ -10,7 +10,7 @@ from .numbers import Number
 from .parsed import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
-from .waves import read_amplitude
+from .waves import LEAD_TIMES, read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
 _AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
@@ -41,7 +41,7 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     numbers = c.numbers_from(number) if c.subjects or c.waves else [item]
     if not value.unit and c.waves and len(numbers) > 1:
         _share_millivolts(numbers)
-    if value.unit == "mV":
+    if value.unit == "mV" or (value.unit == "ms" and c.waves and c.waves[0][0] in LEAD_TIMES):
         read_amplitude(c, number, item)
     elif not ((len(numbers) > 1 or (value.is_range and len(c.subjects) > 2)) and _assign_list(c, numbers)):
         _read_single(c, number, item, negated=compare is not None and compare[2])

@@ -11,7 +11,7 @@ from .parsed import NO_CRITERION, ParsedStatement
 from .scope import OTHER_TIME
 from .tokens import word_set
 
-WAVES = frozenset({"p", "q", "r", "s", "t", "st"})
+WAVES = frozenset({"p", "q", "r", "s", "t", "st", "j", "st40", "st60", "st80", "r2", "s2", "q_ms", "r_peak_time_ms"})
 # the wave to which a number in mm after a finding refers
 AMPLITUDE_OF = {
     "st_elevation": "st",

@@ -20,14 +20,22 @@ TOLERANCES = {
 }
 APPROXIMATE_FACTOR = 1.5  # by which the tolerance of an approximate number is larger
 P_PRESENT_SHARE = 0.5
-# amplitudes in one lead: (mV, share of the measured value), whichever is larger
+# amplitudes and times in one lead: (mV or ms, share of the measured value), whichever is larger
 AMPLITUDE_TOLERANCES = {
     "st": (0.075, 0.25),
+    "j": (0.075, 0.25),
+    "st40": (0.075, 0.25),
+    "st60": (0.075, 0.25),
+    "st80": (0.075, 0.25),
     "p": (0.05, 0.25),
     "q": (0.1, 0.25),
     "t": (0.1, 0.25),
     "r": (0.2, 0.2),
     "s": (0.2, 0.2),
+    "r2": (0.2, 0.2),
+    "s2": (0.2, 0.2),
+    "q_ms": (10.0, 0.25),  # ms
+    "r_peak_time_ms": (10.0, 0.25),  # ms
 }
 SUM_TOLERANCE_MV = 0.3
 # a finding in a lead is clearly absent only if the value is below this share of its criterion's limit

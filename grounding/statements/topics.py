@@ -17,6 +17,16 @@ QUANTITIES = {
     "axis_p": "P axis",
     "axis_t": "T axis",
 }
+_WAVES = {
+    "j": "J point",
+    "st40": "ST 40 ms after the J point",
+    "st60": "ST 60 ms after the J point",
+    "st80": "ST 80 ms after the J point",
+    "r2": "second R wave",
+    "s2": "second S wave",
+    "q_ms": "duration of the Q wave",
+    "r_peak_time_ms": "R-peak time",
+}
 _SUMS = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
 
 
@@ -43,7 +53,7 @@ def topic_of(statement: ParsedStatement, quantity: str = "") -> str:
     if statement.kind == "regularity":
         return "regularity of the rhythm"
     if statement.kind == "amplitude":
-        parts = [_SUMS.get(name, f"{name.split(':')[0].upper()} amplitude") for name in names]
+        parts = [_SUMS.get(name) or wave_topic(name.split(":")[0]) for name in names]
         return _in_leads(" + ".join(parts), statement.leads)
     knowledge = load_knowledge()
     groups = [
@@ -51,6 +61,19 @@ def topic_of(statement: ParsedStatement, quantity: str = "") -> str:
         for group in statement.findings
     ]
     return _in_leads(" and ".join(groups), statement.leads)
+
+
+def wave_topic(wave: str) -> str:
+    """What is stated of a wave in a lead.
+
+    Args:
+        wave: subject of a statement of kind ``amplitude``.
+
+    Example:
+        >>> wave_topic("r"), wave_topic("st60")
+        ('R amplitude', 'ST 60 ms after the J point')
+    """
+    return _WAVES.get(wave) or f"{wave.upper()} amplitude"
 
 
 def _in_leads(words: str, leads: tuple[str, ...]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from .context import FAR, IS, JOINS, Context, QuantitySubject, Scope
 from .items import Phrase
 from .lexicon import SEGMENT_WORDS
-from .parsed import ParsedStatement
+from .parsed import NO_CRITERION, ParsedStatement
 from .scope import COMPARED
+from .tokens import word_set
 from .waves import state_shape
 
 BE = frozenset({"is", "are", "ist", "sind"})
@@ -15,6 +16,7 @@ _LIST_WORDS = JOINS | {"the", "a", "rate", "interval", "("}
 _NEW_PART = frozenset({"and", ",", "with", "und", "mit"})
 _POSSESSIVE = frozenset({"with", "whose", "having", "mit"})
 _AND_OR = frozenset({"or", "and", "oder", "und"})
+_QRS = word_set("qrs complex complexes t komplex komplexe kammerkomplex kammerkomplexe qrskomplex ventricular ( )")
 _CHANGING = frozenset({"increased", "shortened", "lengthened", "elevated", "raised", "erhoeht"})
 _CHANGED_BY = frozenset({"by", "um"})
 _CHANGED_TO = frozenset({"to", "from", "auf", "von"})
@@ -206,6 +208,9 @@ def _category(
     c: Context, subject: QuantitySubject, quality: Phrase, first: int, last: int, scope: Scope
 ) -> ParsedStatement:
     word = quality.term.values[0]
+    # "abnormal QRS" may be one of its shape, which no criterion decides
+    words = c.gap(subject.first - 1, subject.last + 1)
+    of_shape = word == "abnormal" and subject.name == "qrs" and _QRS.issuperset(words)
     borderline = word == "borderline"  # "at the upper limit of normal"
     return c.add(
         "category",
@@ -215,7 +220,7 @@ def _category(
         word="normal" if borderline else word,
         negated=scope.negated,
         uncertain=scope.uncertain or borderline,
-        exclusion=scope.exclusion or (COMPARED if _changed(c, quality) else ""),
+        exclusion=scope.exclusion or (COMPARED if _changed(c, quality) else NO_CRITERION if of_shape else ""),
         formulas=formulas(c, subject, last),
     )
 

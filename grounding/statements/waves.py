@@ -9,6 +9,11 @@ from .lexicon import SEGMENT_WORDS, Subject
 from .naming import AMPLITUDE_OF, WAVES, name_finding, take_amount_before, take_leads_before
 from .parsed import CHANGE, NO_CRITERION, ParsedStatement
 
+ST_POINTS = ("st", "j", "st40", "st60", "st80")
+SECOND_WAVES = frozenset({"r2", "s2"})
+LEAD_TIMES = frozenset({"q_ms", "r_peak_time_ms"})  # times within the QRS of a lead
+_J_WORDS = frozenset({"j", "stj"})
+_J_AFTER = (("after", "the"), ("after",), ("past", "the"), ("nach", "dem"))
 _SUM_SIGNS = frozenset({"+", "/", "and", "plus", "&", "und"})
 _IN_LEAD = frozenset({"in", "wave", "lead", "of", "the", "("})
 _FROM_LEAD_TO_WAVE = frozenset({"the", "a", "an", ",", ":", "there", "is", "die", "das", "ist"})
@@ -22,6 +27,13 @@ _ELSEWHERE = frozenset({"elsewhere", "otherwise", "sonst", "ansonsten"})
 def read_wave(c: Context, number: int, item: Phrase) -> None:
     """Read the name of a wave or segment."""
     name = item.term.values[0]
+    if name in LEAD_TIMES:
+        c.waves, c.subjects, c.segment = [(name, "", item.first, item.last)], [], None
+        return
+    if name in SECOND_WAVES:
+        c.waves, c.subjects = [(name, "", item.first, item.last)], []
+        c.segment, c.segment_first = (name, item.last), item.first
+        return
     following = c.next(number)
     if following is not None and following.term.kind == "number" and _is_value_of(c, item, following):
         return
@@ -36,7 +48,7 @@ def read_wave(c: Context, number: int, item: Phrase) -> None:
             name_finding(c, number, item, (("q_waves",),))
             return
         if amount or (one and name in ("r", "s")):
-            _wait_for_amplitude(c, name, following.term.values[0], item.first, following.last)
+            _wait_for_amplitude(c, _point(c, name, item), following.term.values[0], item.first, following.last)
             c.done_to = number + 1
             return
     qualities = [word for word in c.qualities if (name, word.term.values[1]) in SEGMENT_WORDS]
@@ -50,10 +62,21 @@ def read_wave(c: Context, number: int, item: Phrase) -> None:
         return
     c.segment, c.segment_first = (name, item.last), item.first
     if name in WAVES:
-        c.waves = [(name, "", item.first, item.last)]
+        c.waves = [(_point(c, name, item), "", item.first, item.last)]
     c.subjects = []
     if c.leads_before is not None and item.first - c.leads_before.last > FAR:
         c.leads_before = None
+
+
+def _point(c: Context, name: str, item: Phrase) -> str:
+    """The point of the ST segment that is named: "J point", "ST 60 ms after the J point"; else the segment."""
+    if name != "st" or c.words[item.first] not in _J_WORDS:
+        return name
+    for after in _J_AFTER:
+        start = item.first - len(after)
+        if start > 1 and tuple(c.words[start : item.first]) == after and c.words[start - 1] == "ms":
+            return f"st{c.words[start - 2]}" if f"st{c.words[start - 2]}" in ST_POINTS else name
+    return "j"
 
 
 def _is_value_of(c: Context, item: Phrase, following: Phrase) -> bool:
@@ -216,19 +239,28 @@ def read_amplitude(c: Context, number: int, item: Phrase) -> None:
         and c.only_filler(head.last + 1, item.first, _AMPLITUDE_GAPS)
     ):
         wave = AMPLITUDE_OF.get(head.statements[-1].findings[0][0], "")
+        if wave and following is not None and _has_its_own_lead(c, head.first, item, following):
+            # "Q wave -0.04 mV in I, -0.21 mV in II"
+            c.head([_state_amplitude(c, (wave,), (), item.first, item)], item.first, item.last)
+            return
         if wave:
             _state_amplitude(c, (wave,), head.statements[-1].leads, item.first, item, region=head.statements[-1].region)
             return
     c.amount = item
 
 
+def _has_its_own_lead(c: Context, since: int, item: Phrase, following: Phrase) -> bool:
+    """Whether a number of a list is followed by its lead, while the leads before belong to another number."""
+    earlier = any(before.number is not None and since < before.first < item.first for before in c.items)
+    return earlier and following.term.kind == "lead" and following.first - item.last <= 3
+
+
 def _amplitude_of_wave(c: Context, number: int, item: Phrase) -> None:
     """Add an amplitude whose lead is before or after it: "ST in V5 depressed by 2 mm", "T wave of 5 mm in V3"."""
     name, _, first, _ = c.waves[0]
     leads: tuple[str, ...] = ()
-    earlier = [before for before in c.items[:number] if before.first > first and before.number is not None]
     following = c.next(number)
-    if earlier and following is not None and following.term.kind == "lead" and following.first - item.last <= 3:
+    if following is not None and _has_its_own_lead(c, first, item, following):
         first = item.first  # "-0.05 mV in I, -0.13 mV in V5": the lead before belongs to the other number
     else:
         for before in c.items[max(0, number - 2) : number]:
@@ -240,11 +272,11 @@ def _amplitude_of_wave(c: Context, number: int, item: Phrase) -> None:
         and first != item.first
         and head is not None
         and head.first <= first <= head.last
-        and name in ("st", "t", "p")
+        and name in ("t", "p", *ST_POINTS)
     ):
         leads = head.statements[0].leads
     before_wave = c.leads_before
-    if not leads and before_wave is not None and (name == "st" or _leads_to(c, before_wave, first)):
+    if not leads and before_wave is not None and (name in ST_POINTS or _leads_to(c, before_wave, first)):
         leads = before_wave.term.values
     stated = _state_amplitude(c, (name,), leads, first, item)
     if not leads:

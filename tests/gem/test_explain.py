@@ -116,6 +116,14 @@ def test_a_number_that_the_model_made_up_is_contradicted(record: grounding.ECGRe
     assert "contradicted" in said._repr_html_()
 
 
+def test_no_sentence_that_code_inserts_is_contradicted_by_the_checker(shared: Path) -> None:
+    folder = shared / "data" / "ptbxl" / "records500"
+    paths = sorted(folder.glob("*.hea"))[::6]
+    for said in gem.explain(paths):
+        wrong = [claim for one in said.statements for claim in one.claims if claim.verdict == "contradicted"]
+        assert [claim.text for claim in wrong if claim.origin == "inserted"] == [], said.record.record_id
+
+
 def test_an_empty_text_is_an_error(record: grounding.ECGRecord) -> None:
     with pytest.raises(GemError, match="no sentence"):
         explain(record, model=Speaker(" "))

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 import grounding
 from grounding import EcgFormatError, ECGRecord, EcgSignalError
+from grounding.paper import draw
 from grounding.photographs.arrangement import arrange
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.picture import grid_lines, load_picture
@@ -134,3 +135,16 @@ def test_lines_that_are_no_limb_leads_are_refused(record: ECGRecord) -> None:
         signal[record.leads.index(lead)] = slope + np.random.default_rng(len(lead)).normal(0, 0.05, record.n_samples)
     with pytest.raises(EcgSignalError, match="no ECG, or one of another layout"):
         check_limb_leads(ECGRecord.from_array(signal, record.fs, record.leads))
+
+
+@pytest.mark.parametrize("px_per_mm", [None, 8.0])
+def test_a_page_is_read_as_this_library_draws_it(tmp_path: Path, record: ECGRecord, px_per_mm: float | None) -> None:
+    """Lines a pixel wide: read too sharply, they fall between the pixels of the flat page, or seem to be finer ones."""
+    image = grounding.render(record) if px_per_mm is None else draw(record, px_per_mm=px_per_mm).image
+    image.save(tmp_path / "page.png")
+    read = grounding.read_record(tmp_path / "page.png")
+    assert read.meta["warnings"] == ()
+    assert snr_db(record, read) > 13
+    wanted, found = grounding.measure(record), grounding.measure(read)
+    assert found.intervals["qrs"] == pytest.approx(wanted.intervals["qrs"], abs=12)
+    assert found.intervals["qt"] == pytest.approx(wanted.intervals["qt"], abs=15)

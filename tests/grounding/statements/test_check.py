@@ -241,3 +241,42 @@ def test_a_contracted_not_denies(inferior: Any, text: str) -> None:
 )
 def test_a_lead_before_a_wave_is_its_lead(text: str, leads: list[tuple[str, ...]]) -> None:
     assert [one.leads for one in read_statements(text) if one.kind == "amplitude"] == leads
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("J point -0.30 mV in II.", "supported"),
+        ("J point -0.05 mV in II.", "contradicted"),
+        ("ST 60 ms after the J point -0.05 mV in II.", "supported"),
+        ("ST 60 ms after the J point -0.30 mV in II, 0.20 mV in III.", "contradicted supported"),
+        ("ST in II -0.30 mV.", "supported"),  # neither point is named: either may be meant
+        ("ST in II -0.05 mV.", "supported"),
+        ("ST in II -0.60 mV.", "contradicted"),
+        ("T wave 0.40 mV in V2.", "supported"),
+        ("T wave -0.40 mV in V2.", "contradicted"),  # it is upright
+        ("second R wave 0.50 mV in V1.", "supported"),
+        ("second R wave 0.10 mV in V1, 0.50 mV in V2.", "contradicted contradicted"),
+        ("The Q wave duration is 45 ms in III.", "supported"),
+        ("duration of the Q wave 45 ms in III, 80 ms in aVF", "supported contradicted"),
+        ("Q wave -0.20 mV in III, -0.10 mV in aVF.", "supported supported supported"),
+        ("Q wave -0.20 mV in III, -0.30 mV in aVF.", "supported supported contradicted"),
+        ("R-peak time 62 ms in V6.", "supported"),
+        ("R-peak time 20 ms in V6.", "contradicted"),
+        ("VAT 62 ms.", "not_checkable"),  # in which lead?
+        # ("abnormal QRS" may be one of its shape)
+        ("Abnormal QRS.", "not_checkable"),
+        ("QRS duration is abnormal.", "contradicted"),
+    ],
+)
+def test_a_number_is_held_against_the_point_that_it_names(make_measurement: Any, text: str, verdicts: str) -> None:
+    leads = {
+        "II": {"j_mv": -0.3, "st60_mv": -0.05},
+        "III": {"j_mv": 0.2, "st60_mv": 0.2, "q_ms": 45.0, "q_mv": -0.2},
+        "aVF": {"q_ms": 30.0, "q_mv": -0.1},
+        "V1": {"r_mv": 0.1, "r2_mv": 0.5},
+        "V2": {"t_mv": 0.4, "r2_mv": 0.0},
+        "V6": {"r_peak_time_ms": 62.0},
+    }
+    found = grounding.check(text, make_measurement(leads=leads))
+    assert " ".join(claim.verdict for claim in found) == verdicts, [claim.reason for claim in found]
