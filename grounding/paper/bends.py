@@ -88,8 +88,8 @@ def rotation(sheet: Sheet, pick: np.random.Generator, strength: float) -> None:
 
 @distortion("shape")
 def perspective(sheet: Sheet, pick: np.random.Generator, strength: float) -> None:
-    """Seen from aslant: the camera stands up to 25 degrees beside the middle, and is turned by a few."""
-    about_y, about_x = pick.uniform(-1, 1, 2) * np.array([25.0, 25.0]) * min(strength, 2.0) ** 0.5 * 0.8
+    """Seen from aslant: the camera stands up to 20 degrees beside the middle, and is turned by a few."""
+    about_y, about_x = pick.uniform(-1, 1, 2) * 20.0 * min(strength, 2.0) ** 0.5
     sheet.tilt_degrees = float(about_y), float(about_x)
     sheet.degrees += pick.normal(0, 1.5) * strength
     sheet.margin = max(sheet.margin, BESIDE_SHARE)
