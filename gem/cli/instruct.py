@@ -54,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", action="store_true", help="draw each recording on ECG paper, with how it was drawn"
     )
+    parser.add_argument(
+        "--distort",
+        action="store_true",
+        help="with --pictures: pages of many looks, distorted as photographs, scans, screens and faxes are",
+    )
     parser.add_argument("--measurements", action="store_true", help="add GEM's fourteen features per lead and beat")
     parser.add_argument("--shard-size", type=int, default=100, metavar="N", help="recordings per shard (default: 100)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes (default: 1)")
@@ -110,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         jobs=args.jobs,
         pictures=args.pictures,
         measurements=args.measurements,
+        distort=args.distort,
         retry=args.retry,
         progress=sys.stderr.isatty(),
     )

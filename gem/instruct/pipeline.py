@@ -49,6 +49,7 @@ class InstructionPlan:
     seed: int
     pictures: bool
     measurements: bool
+    distort: bool = False
 
 
 def instruct(
@@ -63,6 +64,7 @@ def instruct(
     jobs: int = 1,
     pictures: bool = False,
     measurements: bool = False,
+    distort: bool = False,
     retry: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def instruct(
         jobs: worker processes; inside ``joblib.parallel_config("dask")`` the work goes to the cluster.
         pictures: draw each recording on paper.
         measurements: add GEM's fourteen features per lead and beat to each item.
+        distort: pictures have the looks of many devices, and are distorted as photographs, scans and faxes are.
         retry: repeat lessons that the teacher failed to answer in an earlier run.
         progress: show a progress bar.
 
@@ -104,7 +107,9 @@ def instruct(
             else f"a shard of {shard_size} recordings"
         )
         raise EcgError(what, remedy=f"forms: {', '.join(FORMS)}; a shard holds at least one of at least one recording")
-    plan = InstructionPlan(folder, teacher or Composer(), names, tuple(forms), seed, pictures, measurements)
+    if distort and not pictures:
+        raise EcgError("pictures are to be distorted, and none are drawn", remedy="ask for pictures, too")
+    plan = InstructionPlan(folder, teacher or Composer(), names, tuple(forms), seed, pictures, measurements, distort)
     with _exclusive_lock(folder):
         _check_same_run(plan, sources, shard_size)
         shards = {
@@ -176,7 +181,8 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
     try:
         record = source.read()
         measurement = measure(record)
-        image = draw_picture(record, plan.out, plan.seed) if plan.pictures else ""
+        shown = measurement if plan.distort else None
+        image = draw_picture(record, plan.out, plan.seed, shown) if plan.pictures else ""
     except EcgError as error:
         return [_row(source, plan, "", status="unreadable", reason=error.what)]
     case = LessonCase(measurement, find(measurement))
@@ -377,6 +383,7 @@ def _check_same_run(plan: InstructionPlan, sources: Sequence[Source], shard_size
                 "shard_size": shard_size,
                 "pictures": plan.pictures,
                 "measurements": plan.measurements,
+                **({"distort": True} if plan.distort else {}),  # runs without it can still be continued
                 "records": len(sources),
                 "sources": digest.hexdigest(),
             }

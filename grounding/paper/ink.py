@@ -5,48 +5,91 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
-PAPER = (255, 247, 246)
-FINE, BOLD = (250, 219, 217), (240, 172, 170)
+from ..errors import EcgError
+
 INK = (22, 24, 38)
+# paper, lines of 1 mm, lines of 5 mm
+GRIDS = {
+    "pink": ((255, 247, 246), (250, 219, 217), (240, 172, 170)),
+    "red": ((255, 252, 250), (246, 190, 184), (224, 108, 104)),
+    "blue": ((250, 252, 255), (206, 220, 242), (146, 174, 222)),
+    "green": ((249, 254, 250), (200, 230, 208), (134, 192, 152)),
+    "brown": ((254, 248, 238), (238, 216, 188), (214, 170, 126)),
+    "grey": ((252, 252, 252), (222, 222, 222), (178, 178, 178)),
+    "none": ((253, 253, 253), (253, 253, 253), (253, 253, 253)),
+}
+FINE_MM, BOLD_MM = 0.15, 0.3  # printed lines of 1 and 5 mm
 POINTS_AT_ONCE = 3000  # so few that all that is computed of them stays in the processor's cache
 MAX_KEPT_BYTES = 16 << 20  # of a sheet that a thread keeps for its next page
 STEP_PX = 0.5  # distance between the discs of a stroke; a smaller one makes no visible difference
 
 
 @lru_cache(maxsize=8)
-def grid(width: int, height: int, px_per_mm: float) -> NDArray[np.uint8]:
-    """Pink millimetre paper.
+def grid(width: int, height: int, px_per_mm: float, colour: str = "pink", kind: str = "solid") -> NDArray[np.uint8]:
+    """Millimetre paper.
 
     Args:
         width: pixels.
         height: pixels.
         px_per_mm: resolution.
+        colour: one of ``GRIDS``.
+        kind: ``"solid"``, ``"printed"``, ``"dotted"``, ``"coarse"`` or ``"even"``: see ``PageStyle``.
 
     Returns:
         (height, width, 4), RGB and 255; read-only, since pictures share it.
     """
+    paper, fine, bold = GRIDS[colour]
     image = np.empty((height, width, 4), np.uint8)
-    image[:] = (*PAPER, 255)
+    image[:] = (*paper, 255)
+    if colour == "none" or kind == "printed":
+        if colour != "none":
+            _print_lines(image[..., :3], px_per_mm, fine, bold)
+        image.setflags(write=False)
+        return image
+    if kind == "dotted" and px_per_mm >= 3:
+        rows, columns = (
+            np.unique(np.round(np.arange(0, size / px_per_mm, 1) * px_per_mm).astype(int)) for size in (height, width)
+        )
+        image[np.ix_(rows[rows < height], columns[columns < width])] = (*bold, 255)
     # below 3 pixels per mm the 1 mm lines would fill the paper, so only those of 5 mm are drawn
-    steps = [(1, FINE)] * (px_per_mm >= 3) + [(5, BOLD)]
-    for step, colour in steps:
+    steps = [(1, fine)] * (px_per_mm >= 3 and kind in ("solid", "even"))
+    steps += [(5, bold)] * (kind != "even" or px_per_mm < 3)
+    for step, line_colour in steps:
         thick = 2 if step == 5 and px_per_mm >= 8 else 1
         for axis, size in ((0, height), (1, width)):
             at = np.unique(np.round(np.arange(0, size / px_per_mm + step, step) * px_per_mm).astype(int))
             for offset in range(thick):
                 lines = at[at + offset < size] + offset
                 if axis == 0:
-                    image[lines, :, :3] = colour
+                    image[lines, :, :3] = line_colour
                 else:
-                    image[:, lines, :3] = colour
+                    image[:, lines, :3] = line_colour
     image.setflags(write=False)
     return image
+
+
+def _print_lines(
+    image: NDArray[np.uint8], px_per_mm: float, fine: tuple[int, int, int], bold: tuple[int, int, int]
+) -> None:
+    """Draw lines as thick as in print, wherever they lie between pixels, over paper (height, width, 3)."""
+    for step_mm, thick_mm, colour in ((1, FINE_MM, fine), (5, BOLD_MM, bold)):
+        across, down = (_line_shares(size, step_mm * px_per_mm, thick_mm * px_per_mm) for size in image.shape[1::-1])
+        share = np.maximum(across[None, :], down[:, None])[..., None]
+        # a line that is thinner than a pixel is paler in it, and one of 1 mm under one of 5 mm is not seen
+        image[:] = (image * (1 - share) + np.array(colour, np.float32) * share + 0.5).astype(np.uint8)
+
+
+def _line_shares(size: int, step_px: float, thick_px: float) -> NDArray[np.float32]:
+    """(size,) how much of each pixel is covered by lines that are ``step_px`` apart."""
+    away = (np.arange(size)[:, None] + (np.arange(16) + 0.5) / 16 + step_px / 2) % step_px - step_px / 2
+    return np.asarray((np.abs(away) < thick_px / 2).mean(axis=1), np.float32)
 
 
 def strokes(
@@ -189,13 +232,41 @@ def _mixed(pixels: NDArray[np.uint8], share: NDArray[np.uint16], colour: tuple[i
     return (total >> 8).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class DotMatrixFont:
+    """Letters of dots, as old printers make them: Pillow's bitmap font, each of its pixels a square.
+
+    Attributes:
+        size_px: height.
+    """
+
+    size_px: int
+
+    def getlength(self, words: str) -> float:
+        """Width of a text, pixels."""
+        return float(self.letters(words).shape[1])
+
+    def letters(self, words: str) -> NDArray[np.uint8]:
+        """The coverage of a text, (height, width) of 0 to 255."""
+        core = ImageFont.load_default_imagefont().getmask(words.encode("latin-1", "replace").decode("latin-1"), "L")
+        width, height = core.size
+        mask = np.frombuffer(bytes(core), np.uint8).reshape(height, width) if width and height else np.zeros((1, 1))
+        times = self.size_px / 11  # its letters are 11 pixels high
+        size = max(1, round(mask.shape[1] * times)), max(1, round(mask.shape[0] * times))
+        picture = Image.fromarray(np.asarray(mask, np.uint8))
+        return np.asarray(picture.resize(size, Image.Resampling.NEAREST if times >= 1 else Image.Resampling.BOX))
+
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont | DotMatrixFont
+
+
 def write(
     image: NDArray[np.uint8],
     place: tuple[float, float],
     words: str,
     colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-) -> None:
+    font: Font,
+) -> tuple[int, int, int, int] | None:
     """Write a line of text, with the pixels of Pillow's ``ImageDraw.text``.
 
     Args:
@@ -204,6 +275,9 @@ def write(
         words: one line.
         colour: RGB.
         font: from ``font``.
+
+    Returns:
+        (left, top, right, bottom) of the letters in pixels, or None where nothing of them is in the picture.
     """
     (x_part, x), (y_part, y) = (math.modf(value) for value in place)
     letters, (left, top) = _letters(font, words, x_part, y_part)
@@ -212,15 +286,17 @@ def write(
     letters = letters[max(0, -first_y) : image.shape[0] - first_y, max(0, -first_x) : image.shape[1] - first_x]
     first_x, first_y = max(0, first_x), max(0, first_y)
     part = image[first_y : first_y + letters.shape[0], first_x : first_x + letters.shape[1]]
-    if part.size:
-        part[:] = _mixed(part, letters[:, :, None].astype(np.uint16), colour)
+    if not part.size:
+        return None
+    part[:] = _mixed(part, letters[:, :, None].astype(np.uint16), colour)
+    return first_x, first_y, first_x + letters.shape[1], first_y + letters.shape[0]
 
 
 @lru_cache(maxsize=512)
-def _letters(
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, words: str, x_part: float, y_part: float
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def _letters(font: Font, words: str, x_part: float, y_part: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """The coverage of words that begin a part of a pixel right and below of a pixel, and where it lies from there."""
+    if isinstance(font, DotMatrixFont):
+        return font.letters(words), (0, 0)
     if isinstance(font, ImageFont.FreeTypeFont):
         core, (left, top) = font.getmask2(words, "L", start=(x_part, y_part))
     else:
@@ -240,3 +316,25 @@ def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         size_px: height.
     """
     return ImageFont.load_default(size_px)
+
+
+@lru_cache(maxsize=32)
+def chosen_font(size_px: int, face: str) -> Font:
+    """A font by its name.
+
+    Args:
+        size_px: height.
+        face: ``""`` for the built-in one, ``"dots"`` for ``DotMatrixFont``, else a TrueType or OpenType file.
+
+    Raises:
+        EcgError: the file is no font.
+    """
+    if face == "dots":
+        return DotMatrixFont(size_px)
+    if not face:
+        return font(size_px)
+    try:
+        # the same letters whether libraqm is installed or not
+        return ImageFont.truetype(face, size_px, layout_engine=ImageFont.Layout.BASIC)
+    except OSError:
+        raise EcgError("no font can be read", where=face, remedy="name a .ttf or .otf file") from None

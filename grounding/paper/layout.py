@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
@@ -17,10 +17,15 @@ from ..leads import STANDARD_LEADS, canonical_lead
 
 MM_PER_S, MM_PER_MV = 25.0, 10.0
 MM_PER_INCH = 25.4
-ROW_S = 10.0  # length of a row of paper
+ROW_MM = 250.0  # length of a row of paper: 10 s at 25 mm/s
+MIN_MM_PER_S, MAX_MM_PER_S = 5.0, 200.0
+MIN_MM_PER_MV, MAX_MM_PER_MV = 1.0, 80.0
+# the frontal plane from left to right, in steps of 30 degrees; -aVR is aVR upside down
+CABRERA_LEADS = ("aVL", "I", "-aVR", "II", "aVF", "III", "V1", "V2", "V3", "V4", "V5", "V6")
 PAGE_WIDTH_MM, PAGE_HEIGHT_MM = 279.4, 215.9  # US letter, landscape: 1650 x 1275 pixels at 150 dpi
 LEFT_MM, TOP_MM, BOTTOM_MM = 18.0, 17.0, 9.0
-PULSE_MM = 5.0  # 0.2 s, 1 mV
+PULSE_S = 0.2  # of 1 mV
+PULSE_ROOM_MM = 10.0  # left of a row; right of it there is half of that
 MIN_ROW_MM = 20.0
 MIN_PX_PER_MM, MAX_PX_PER_MM = 0.5, 40.0
 UNCALIBRATED_MV = 1.0  # drawn height of a large deflection where the record has no voltages
@@ -81,6 +86,7 @@ class Panel:
         zero: the value (mV, or the record's own unit) at the zero line: the median of the stretch.
         rhythm: True for a rhythm strip.
         missing: why nothing is drawn, or ``""``.
+        inverted: True where the lead is drawn upside down: -aVR of the Cabrera order.
     """
 
     lead: str
@@ -93,6 +99,12 @@ class Panel:
     zero: float
     rhythm: bool = False
     missing: str = ""
+    inverted: bool = False
+
+    @property
+    def label(self) -> str:
+        """The lead's name as it is printed, ``"-aVR"`` where it is drawn upside down."""
+        return f"-{self.lead}" if self.inverted else self.lead
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,8 @@ class PageLayout:
         panels: its panels, rhythm strips last.
         mv_per_unit: drawn millivolts per unit of the record; 1 where the record has millivolts.
         calibrated: False where the record's amplitudes are no voltages.
+        mm_per_s: paper speed.
+        mm_per_mv: gain.
     """
 
     name: str
@@ -116,6 +130,8 @@ class PageLayout:
     panels: tuple[Panel, ...]
     mv_per_unit: float = 1.0
     calibrated: bool = True
+    mm_per_s: float = MM_PER_S
+    mm_per_mv: float = MM_PER_MV
 
     @property
     def size(self) -> tuple[int, int]:
@@ -146,7 +162,7 @@ class PageLayout:
             panel: of the page.
             second: from the beginning of the recording.
         """
-        return (panel.x_mm + (second - panel.start_s) * MM_PER_S) * self.px_per_mm
+        return (panel.x_mm + (second - panel.start_s) * self.mm_per_s) * self.px_per_mm
 
     def y_px(self, panel: Panel, value: float) -> float:
         """Vertical position of a value, pixels.
@@ -155,7 +171,34 @@ class PageLayout:
             panel: of the page.
             value: mV, or the record's own unit.
         """
-        return (panel.y_mm - (value - panel.zero) * self.mv_per_unit * MM_PER_MV) * self.px_per_mm
+        return (panel.y_mm - (value - panel.zero) * self.drawn_mm_per_unit(panel)) * self.px_per_mm
+
+    def drawn_mm_per_unit(self, panel: Panel) -> float:
+        """Millimetres upwards per unit of the record (mV where it has millivolts).
+
+        Args:
+            panel: of the page.
+        """
+        return self.mv_per_unit * self.mm_per_mv * (-1 if panel.inverted else 1)
+
+    def located(self, x: float, y: float) -> tuple[str, float, float] | None:
+        """The (lead, second, value) that a position of the page stands for.
+
+        Args:
+            x: pixels from the left.
+            y: pixels from the top.
+
+        Returns:
+            By the row that the position lies in, wherever the trace is; the value in mV, or the record's own unit.
+            None where no stretch of a lead is there.
+        """
+        x_mm, y_mm = x / self.px_per_mm, y / self.px_per_mm
+        for panel in self.panels:
+            second = panel.start_s + (x_mm - panel.x_mm) / self.mm_per_s
+            here = abs(y_mm - panel.y_mm) <= panel.height_mm / 2 and panel.start_s <= second <= panel.end_s
+            if here and not panel.missing:
+                return panel.lead, second, panel.zero + (panel.y_mm - y_mm) / self.drawn_mm_per_unit(panel)
+        return None
 
     def pixels(self, lead: str, second: float, mv: float) -> tuple[tuple[float, float], ...]:
         """(x, y) of a point of the recording, once for each panel that shows it.
@@ -211,8 +254,8 @@ class PageLayout:
             "width_px": width,
             "height_px": height,
             "px_per_mm": self.px_per_mm,
-            "mm_per_s": MM_PER_S,
-            "mm_per_mv": MM_PER_MV if self.calibrated else None,
+            "mm_per_s": self.mm_per_s,
+            "mm_per_mv": self.mm_per_mv if self.calibrated else None,
             "calibrated": self.calibrated,
             "missing": list(self.missing),
             "panels": panels,
@@ -229,6 +272,10 @@ def plan(
     px_per_mm: float | None = None,
     dpi: float | None = None,
     width_px: int | None = None,
+    mm_per_s: float = MM_PER_S,
+    mm_per_mv: float = MM_PER_MV,
+    simultaneous: bool = False,
+    top_mm: float = TOP_MM,
 ) -> PageLayout:
     """Lay a recording out on paper.
 
@@ -236,19 +283,24 @@ def plan(
         record: the recording.
         layout: rows x columns: ``"3x4"``, ``"6x2"``, ``"12x1"``, or any other up to 16 x 4; leads go down the columns.
         leads: which leads, in order; the twelve standard ones (a record without any of them: its own) where ``None``.
+            ``"-aVR"`` is aVR upside down, as in ``CABRERA_LEADS``.
         rhythm: lead(s) of the rhythm strip; ``"auto"`` takes II (else V1, else the first lead) where there is more than
             one column; ``None`` for no strip.
         start_s: where the page begins, s.
         px_per_mm: resolution in pixels per mm; at most one of the three resolutions, 150 dpi where none is given.
         dpi: resolution in dots per inch.
         width_px: resolution by the width of the page.
+        mm_per_s: paper speed; a row is 250 mm long, so that at 50 mm/s it shows 5 s.
+        mm_per_mv: gain.
+        simultaneous: True shows the same seconds in all columns, as some devices do.
+        top_mm: room above the first row.
 
     Returns:
         PageLayout. Columns show consecutive times; where the recording ends before the page does, the last columns show
         its last seconds (every ``Panel`` has its times).
 
     Raises:
-        EcgError: the layout, the leads or the resolution can't be used.
+        EcgError: the layout, the leads, the resolution, the paper speed or the gain can't be used.
         EcgSignalError: nothing was recorded after ``start_s``.
     """
     rows, columns = _shape(layout)
@@ -260,16 +312,21 @@ def plan(
         )
     strips = _strips(record, rhythm, columns)
     scale = _resolution(px_per_mm, dpi, width_px)
-    row_mm = max(MIN_ROW_MM, (PAGE_HEIGHT_MM - TOP_MM - BOTTOM_MM) / (rows + len(strips)))
-    height = TOP_MM + row_mm * (rows + len(strips)) + BOTTOM_MM
-    column_s = ROW_S / columns
+    _check_scales(mm_per_s, mm_per_mv)
+    row_mm = max(MIN_ROW_MM, (PAGE_HEIGHT_MM - top_mm - BOTTOM_MM) / (rows + len(strips)))
+    height = top_mm + row_mm * (rows + len(strips)) + BOTTOM_MM
+    column_mm = ROW_MM / columns
+    column_s = column_mm / mm_per_s
     panels = []
     for index, lead in enumerate(names):
         column, row = divmod(index, rows)
-        begin = max(start_s, min(start_s + column * column_s, duration - column_s))
-        panels.append(_panel(record, lead, begin, column_s, LEFT_MM + column * column_s * MM_PER_S, row, row_mm, False))
+        begin = start_s if simultaneous else max(start_s, min(start_s + column * column_s, duration - column_s))
+        y_mm = top_mm + row_mm * (row + 0.5)
+        panels.append(_panel(record, lead, begin, column_s, LEFT_MM + column * column_mm, column_mm, y_mm, row_mm))
     for index, lead in enumerate(strips):
-        panels.append(_panel(record, lead, start_s, ROW_S, LEFT_MM, rows + index, row_mm, True))
+        y_mm = top_mm + row_mm * (rows + index + 0.5)
+        strip = _panel(record, lead, start_s, ROW_MM / mm_per_s, LEFT_MM, ROW_MM, y_mm, row_mm)
+        panels.append(replace(strip, rhythm=True))
     return PageLayout(
         name=layout,
         px_per_mm=scale,
@@ -278,6 +335,8 @@ def plan(
         panels=tuple(panels),
         mv_per_unit=1.0 if record.has_millivolts else _paper_scale(record),
         calibrated=record.has_millivolts,
+        mm_per_s=float(mm_per_s),
+        mm_per_mv=float(mm_per_mv),
     )
 
 
@@ -291,22 +350,37 @@ def trace_mm(record: Recording, plane: PageLayout, panel: Panel) -> NDArray[np.f
     """
     first, last = round(panel.start_s * record.fs), round(panel.end_s * record.fs)
     values = record.lead(panel.lead)[first:last].astype(np.float64)
-    x = panel.x_mm + (np.arange(first, last) / record.fs - panel.start_s) * MM_PER_S
-    y = panel.y_mm - (values - panel.zero) * plane.mv_per_unit * MM_PER_MV
+    x = panel.x_mm + (np.arange(first, last) / record.fs - panel.start_s) * plane.mm_per_s
+    y = panel.y_mm - (values - panel.zero) * plane.drawn_mm_per_unit(panel)
     # with a wrong gain the trace must not cover the header, nor be drawn far outside the page
     return np.stack([x, y.clip(TOP_MM / 2, plane.height_mm)])
 
 
-def pulse_mm(y_mm: float) -> NDArray[np.float64]:
-    """The calibration pulse left of a row, (2, points): x and y in mm from the top left; 1 mV for 0.2 s.
+def pulse_mm(
+    y_mm: float, *, mm_per_s: float = MM_PER_S, mm_per_mv: float = MM_PER_MV, right: bool = False
+) -> NDArray[np.float64]:
+    """The calibration pulse beside a row, (2, points): x and y in mm from the top left; 1 mV for 0.2 s.
 
     Args:
         y_mm: zero line of the row.
+        mm_per_s: paper speed; where 0.2 s have no room beside the row, the pulse is as short as the room.
+        mm_per_mv: gain.
+        right: True puts it right of the row, else left.
     """
-    left = LEFT_MM - PULSE_MM - 5.0
-    x = np.array([left - 1.5, left, left, left + PULSE_MM, left + PULSE_MM, left + PULSE_MM + 1.5])
-    y = np.array([0.0, 0.0, MM_PER_MV, MM_PER_MV, 0.0, 0.0])
+    wide = min(PULSE_S * mm_per_s, PULSE_ROOM_MM / 2 if right else PULSE_ROOM_MM)
+    left = LEFT_MM + ROW_MM + 2.5 if right else LEFT_MM - 5.0 - wide
+    x = np.array([left - 1.5, left, left, left + wide, left + wide, left + wide + 1.5])
+    y = np.array([0.0, 0.0, mm_per_mv, mm_per_mv, 0.0, 0.0])
     return np.stack([x, y_mm - y])
+
+
+def _check_scales(mm_per_s: float, mm_per_mv: float) -> None:
+    for value, least, most, what in (
+        (mm_per_s, MIN_MM_PER_S, MAX_MM_PER_S, "paper speed (mm/s)"),
+        (mm_per_mv, MIN_MM_PER_MV, MAX_MM_PER_MV, "gain (mm/mV)"),
+    ):
+        if not isinstance(value, int | float) or not least <= value <= most:
+            raise EcgError(f"the {what} is {value!r}", remedy=f"use {least:g} to {most:g}")
 
 
 def _shape(layout: str) -> tuple[int, int]:
@@ -359,18 +433,25 @@ def _resolution(px_per_mm: float | None, dpi: float | None, width_px: int | None
 
 
 def _panel(
-    record: Recording, lead: str, begin_s: float, column_s: float, x_mm: float, row: int, row_mm: float, rhythm: bool
+    record: Recording,
+    name: str,
+    begin_s: float,
+    column_s: float,
+    x_mm: float,
+    width_mm: float,
+    y_mm: float,
+    height_mm: float,
 ) -> Panel:
+    inverted = name.startswith("-") and name not in record.leads
+    lead = name.removeprefix("-") if inverted else name
     end_s = min(begin_s + column_s, record.duration_s)
     zero, missing = 0.0, "not recorded"
     if lead in record.leads:
         piece = record.lead(lead)[round(begin_s * record.fs) : round(end_s * record.fs)]
         finite = piece[np.isfinite(piece)]
         zero, missing = (float(np.median(finite)), "") if finite.size else (0.0, "no samples")
-    y_mm = TOP_MM + row_mm * (row + 0.5)
-    return Panel(
-        lead, begin_s, end_s if not missing else begin_s, x_mm, column_s * MM_PER_S, y_mm, row_mm, zero, rhythm, missing
-    )
+    end_s = begin_s if missing else end_s
+    return Panel(lead, begin_s, end_s, x_mm, width_mm, y_mm, height_mm, zero, missing=missing, inverted=inverted)
 
 
 def _paper_scale(record: Recording) -> float:

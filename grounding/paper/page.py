@@ -13,11 +13,13 @@ from PIL import Image, ImageDraw
 from ..evidence import Evidence
 from ..record import ECGRecord
 from . import ink
-from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, Box, PageLayout, plan, pulse_mm, trace_mm
+from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, Box, PageLayout, Panel, plan, pulse_mm, trace_mm
+from .lettering import NAME_MM, Lettering, PrintedText, header_mm
+from .style import PageHeader, PageStyle
 
-TRACE_MM, NAME_MM, TEXT_MM = 0.32, 4.2, 3.0
 MARK = (37, 99, 235)
-DISCLAIMER = "Research software, not a medical device"
+SEPARATOR_MM = 3.0  # above and below the zero line
+INKED = 128  # coverage of 255 from which a pixel counts as ink of a trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,32 @@ class Page:
     Attributes:
         image: the picture (RGB).
         layout: positions of leads, seconds and millivolts.
+        texts: what is written on it, and where.
     """
 
     image: Image.Image
     layout: PageLayout
+    texts: tuple[PrintedText, ...] = ()
+
+    def trace_labels(self, record: ECGRecord, trace_mm: float = PageStyle.trace_mm) -> NDArray[np.uint8]:
+        """Which pixels are ink of which trace.
+
+        Args:
+            record: the recording that was drawn.
+            trace_mm: thickness of the traces.
+
+        Returns:
+            (height, width): 0 where no trace is, else 1 and the index of its panel in ``layout.panels``; where two
+            cross, the later one.
+        """
+        width, height = self.image.size
+        labels = np.zeros((height, width), np.uint8)
+        for index, panel in enumerate(self.layout.panels, start=1):
+            if not panel.missing:
+                drawn = np.zeros((height, width, 4), np.uint8)
+                _trace(drawn, [_trace_px(record, self.layout, panel)], trace_mm, self.layout, (255, 255, 255))
+                labels[drawn[..., 0] >= INKED] = index
+        return labels
 
     def box(self, lead: str, start_s: float, end_s: float) -> tuple[Box, ...]:
         """The rectangles of a stretch of a lead, one for each panel that shows a part of it.
@@ -77,6 +101,11 @@ def draw(
     dpi: float | None = None,
     width_px: int | None = None,
     labels: bool = True,
+    mm_per_s: float = MM_PER_S,
+    mm_per_mv: float = MM_PER_MV,
+    simultaneous: bool = False,
+    style: PageStyle | None = None,
+    header: PageHeader | None = None,
 ) -> Page:
     """Draw a recording on ECG paper: 25 mm/s, 10 mm/mV, 1 mm and 5 mm grid, calibration pulse, lead names.
 
@@ -86,7 +115,7 @@ def draw(
     Args:
         record: the recording.
         layout: ``"3x4"``, ``"6x2"``, ``"12x1"``, or any rows x columns; see ``plan``.
-        leads: which leads, in order; the twelve standard ones where ``None``.
+        leads: which leads, in order; the twelve standard ones where ``None``; ``CABRERA_LEADS`` for that order.
         rhythm: lead(s) of the rhythm strip, ``"auto"``, or ``None``.
         start_s: where the page begins, s.
         px_per_mm: resolution in pixels per mm; at most one of the three resolutions, 150 dpi (1650 x 1275 pixels) where
@@ -94,12 +123,17 @@ def draw(
         dpi: resolution in dots per inch.
         width_px: resolution by the width of the page.
         labels: False omits all text.
+        mm_per_s: paper speed; a row is 250 mm long.
+        mm_per_mv: gain.
+        simultaneous: True shows the same seconds in all columns.
+        style: grid, pen, font, pulses, separators and places of labels.
+        header: measured values and lines to print above the traces.
 
     Returns:
-        Page with ``image`` and ``layout``.
+        Page with ``image``, ``layout`` and ``texts``.
 
     Raises:
-        EcgError: the layout, the leads or the resolution can't be used.
+        EcgError: the layout, the leads, the resolution, the paper speed, the gain or the font can't be used.
         EcgSignalError: nothing was recorded after ``start_s``.
 
     Example:
@@ -108,25 +142,64 @@ def draw(
         >>> page.image.size, len(page.box("II", 0.0, 0.5))
         ((559, 432), 2)
     """
+    style = style or PageStyle()
     plane = plan(
-        record, layout, leads=leads, rhythm=rhythm, start_s=start_s, px_per_mm=px_per_mm, dpi=dpi, width_px=width_px
+        record,
+        layout,
+        leads=leads,
+        rhythm=rhythm,
+        start_s=start_s,
+        px_per_mm=px_per_mm,
+        dpi=dpi,
+        width_px=width_px,
+        mm_per_s=mm_per_s,
+        mm_per_mv=mm_per_mv,
+        simultaneous=simultaneous,
+        top_mm=header_mm(header if labels else None),
     )
-    scale = plane.px_per_mm
     width, height = plane.size
-    lines = [trace_mm(record, plane, panel) for panel in plane.panels if not panel.missing]
-    if plane.calibrated:
-        lines += [pulse_mm(y_mm) for y_mm in sorted({panel.y_mm for panel in plane.panels})]
-    # a short vertical line between the columns
-    lines += [
-        np.array([[panel.x_mm, panel.x_mm], [panel.y_mm - 3.0, panel.y_mm + 3.0]])
-        for panel in plane.panels
-        if panel.x_mm > LEFT_MM
+    lines = [_trace_px(record, plane, panel) for panel in plane.panels if not panel.missing]
+    lines += [line * plane.px_per_mm for line in (*_pulses(plane, style), *_separators(plane, style))]
+    pixels = ink.sheet(ink.grid(width, height, plane.px_per_mm, style.grid, style.grid_lines))
+    _trace(pixels, lines, style.trace_mm, plane, style.trace_colour)
+    texts = Lettering(pixels, plane, style).page(record, header) if labels else ()
+    return Page(ink.picture(pixels), plane, texts)
+
+
+def _trace_px(record: ECGRecord, plane: PageLayout, panel: Panel) -> NDArray[np.float64]:
+    return trace_mm(record, plane, panel) * plane.px_per_mm
+
+
+def _trace(
+    pixels: NDArray[np.uint8],
+    lines: Sequence[NDArray[np.float64]],
+    thickness_mm: float,
+    plane: PageLayout,
+    colour: tuple[int, int, int],
+) -> None:
+    ink.strokes(pixels, lines, max(thickness_mm * plane.px_per_mm / 2, 0.5), colour)
+
+
+def _pulses(plane: PageLayout, style: PageStyle) -> list[NDArray[np.float64]]:
+    rows = sorted({panel.y_mm for panel in plane.panels})
+    if not plane.calibrated or style.pulse == "none":
+        return []
+    return [
+        pulse_mm(y_mm, mm_per_s=plane.mm_per_s, mm_per_mv=plane.mm_per_mv, right=style.pulse == "right")
+        for y_mm in (rows[:1] if style.pulse == "first" else rows)
     ]
-    pixels = ink.sheet(ink.grid(width, height, scale))
-    ink.strokes(pixels, [line * scale for line in lines], max(TRACE_MM * scale / 2, 0.5), ink.INK)
-    if labels:
-        _write(pixels, record, plane)
-    return Page(ink.picture(pixels), plane)
+
+
+def _separators(plane: PageLayout, style: PageStyle) -> list[NDArray[np.float64]]:
+    """Vertical lines between the columns."""
+    if style.separators == "none":
+        return []
+    lines = []
+    for panel in plane.panels:
+        if panel.x_mm > LEFT_MM:
+            half = SEPARATOR_MM if style.separators == "short" else panel.height_mm / 2
+            lines.append(np.array([[panel.x_mm, panel.x_mm], [panel.y_mm - half, panel.y_mm + half]]))
+    return lines
 
 
 def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Image:
@@ -135,7 +208,7 @@ def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Imag
     Args:
         record: the recording.
         layout: ``"3x4"``, ``"6x2"``, ``"12x1"``, or any rows x columns.
-        **options: ``leads``, ``rhythm``, ``start_s``, ``px_per_mm``, ``dpi``, ``width_px``, ``labels``: see ``draw``.
+        **options: those of ``draw``.
 
     Raises:
         EcgError: the layout, the leads or the resolution can't be used.
@@ -147,39 +220,3 @@ def render(record: ECGRecord, layout: str = "3x4", **options: Any) -> Image.Imag
         (1650, 1275)
     """
     return draw(record, layout, **options).image
-
-
-def _write(pixels: NDArray[np.uint8], record: ECGRecord, plane: PageLayout) -> None:
-    """Lead names, header and footer."""
-    scale, width = plane.px_per_mm, pixels.shape[1]
-    name, small = ink.font(max(7, round(NAME_MM * scale))), ink.font(max(7, round(TEXT_MM * scale)))
-    faint = (110, 90, 95)
-    for panel in plane.panels:
-        x, y = (panel.x_mm + 1.2) * scale, (panel.y_mm - min(15.0, panel.height_mm / 2)) * scale
-        ink.write(pixels, (x, y), panel.lead, ink.INK, name)
-        if panel.missing:
-            ink.write(pixels, (x, panel.y_mm * scale), f"{panel.lead} {panel.missing}", faint, small)
-    header = [record.record_id]
-    age, sex = record.meta.get("age"), record.meta.get("sex")
-    header += [f"{age:g} years"] if isinstance(age, int | float) else []
-    header += [str(sex)] if sex else []
-    drawn = [panel for panel in plane.panels if not panel.missing]
-    if drawn:
-        header.append(
-            f"{min(p.start_s for p in drawn):.1f}-{max(p.end_s for p in drawn):.1f} s of {record.duration_s:.1f} s"
-        )
-    ink.write(pixels, (8 * scale, 4 * scale), "   ".join(header), ink.INK, name)
-    gain = f"{MM_PER_MV:g} mm/mV" if plane.calibrated else "amplitude not calibrated"
-    footer = [f"{MM_PER_S:g} mm/s", gain, f"{record.fs:g} Hz", "no filter"]
-    starts = list(dict.fromkeys(panel.start_s for panel in drawn if not panel.rhythm))
-    columns = {panel.x_mm for panel in drawn if not panel.rhythm}
-    steps = np.diff([*starts])
-    if len(starts) < len(columns) or (len(steps) > 1 and np.ptp(steps) > 1e-6):
-        footer.append(f"columns start at {', '.join(f'{start:g}' for start in starts)} s")
-    if plane.missing:
-        footer.append(f"not recorded: {', '.join(plane.missing)}")
-    bottom = (plane.height_mm - 6.5) * scale
-    ink.write(pixels, (8 * scale, bottom), "   ".join(footer), ink.INK, small)
-    room = small.getlength(DISCLAIMER)
-    if width - 8 * scale - room > 8 * scale + small.getlength("   ".join(footer)) + 4 * scale:
-        ink.write(pixels, (width - 8 * scale - room, bottom), DISCLAIMER, faint, small)

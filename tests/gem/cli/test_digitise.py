@@ -14,15 +14,14 @@ import grounding
 from gem.cli.digitise import write_recording
 from gem.cli.entry import main
 from grounding import ECGRecord
-from grounding.paper import draw
-from tests.grounding.photographs.conftest import bent, snr_db
+from tests.grounding.photographs.conftest import photographed, snr_db
 
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = grounding.read_record(grounding.sample_path("ptbxl_139"))
     path = tmp_path_factory.mktemp("photos") / "my photo.jpg"
-    Image.fromarray(bent(np.asarray(draw(record, px_per_mm=7).image), 0)).save(path, quality=85)
+    photographed(record).image.save(path, quality=85)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,6 +23,7 @@ from gem.cli.entry import main
 from gem.instruct.output import all_rows
 from gem.instruct.pipeline import instruct
 from gem.instruct.sources import find_sources
+from grounding import EcgError
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +138,28 @@ def test_pictures_come_with_how_they_were_drawn(records: Path, tmp_path: Path) -
             assert min(picture.size) > 200
         assert row["status"] == "kept"
     assert list(tmp_path.rglob("*.json"))
+
+
+def test_distorted_pictures_keep_the_truth_of_each_pixel(records: Path, tmp_path: Path) -> None:
+    sources = find_sources([records])[:2]
+    for name in ("one", "two"):
+        instruct(sources, tmp_path / name, task_names=["report"], pictures=True, distort=True, seed=3)
+    files = sorted((tmp_path / "one" / "pictures").glob("*.jpg"))
+    assert len(files) == 2
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "two" / "pictures" / path.name).read_bytes()
+        about = json.loads(path.with_suffix(".json").read_text())
+        assert about["distortions"]
+        with Image.open(path) as picture:
+            assert picture.size == (about["picture_width_px"], about["picture_height_px"])
+        step = about["map"]["step_px"]
+        x, y = (np.array(about["map"][f"page_{side}_hundredths"]) / 100 for side in "xy")
+        assert (x.shape[1] - 1) * step >= about["picture_width_px"] > (x.shape[1] - 2) * step
+        middle = tuple(side // 2 for side in x.shape)
+        assert 0 < x[middle] < about["width_px"]
+        assert 0 < y[middle] < about["height_px"]
+    with pytest.raises(EcgError, match="none are drawn"):
+        instruct(sources, tmp_path / "three", task_names=["report"], distort=True)
 
 
 def test_a_local_model_that_babbles_puts_nothing_into_the_data(records: Path, tmp_path: Path) -> None:

@@ -7,36 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from scipy import ndimage
 
 import grounding
 from grounding import ECGRecord
-from grounding.paper import draw
+from grounding.paper import DistortedPage, PageStyle, distort, draw
 
 Photograph = Callable[..., Path]
 
 
-def bent(page: np.ndarray, seed: int, tilt: float = 0.06, degrees: float = 3.0, wave_px: float = 6.0) -> np.ndarray:
-    """A page (height, width, 3) on a dark table: in perspective, turned, wavy, with a shadow, noise and blur."""
-    pick = np.random.default_rng(seed)
-    height, width = page.shape[:2]
-    rows, columns = int(height * 1.15), int(width * 1.15)
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
-    u, v = x / columns - 0.5, y / rows - 0.5
-    depth = 1 + tilt * u + 0.7 * tilt * v
-    angle = np.radians(degrees)
-    a, b = (u * np.cos(angle) + v * np.sin(angle)) / depth, (v * np.cos(angle) - u * np.sin(angle)) / depth
-    at_x = (a * 1.15 + 0.5) * width + wave_px * np.sin(7 * v + 3 * u)
-    at_y = (b * 1.15 + 0.5) * height + wave_px * np.sin(6 * u + 1)
-    inside = (at_x >= 0) & (at_x < width) & (at_y >= 0) & (at_y < height)
-    shadow = 1 - 0.35 / (1 + np.exp(-(u - v + 0.1) * 25))
-    out = np.empty((rows, columns, 3))
-    for channel in range(3):
-        plane = ndimage.map_coordinates(page[..., channel].astype(np.float64), [at_y, at_x], order=1, mode="nearest")
-        out[..., channel] = np.where(inside, plane * shadow, 40.0)
-        out[..., channel] = ndimage.gaussian_filter(out[..., channel], 0.7)
-    return (out + pick.normal(0, 3, out.shape)).clip(0, 255).astype(np.uint8)
+def photographed(record: ECGRecord, layout: str = "3x4", seed: int = 0) -> DistortedPage:
+    """A page on a table, with a grid as in print, seen a little from aslant, wavy, with a shadow, noise and blur."""
+    page = draw(record, layout, px_per_mm=7, style=PageStyle(grid="red", grid_lines="printed"))
+    kinds = {"perspective": 0.15, "rotation": 0.015, "bending": 0.6, "table": 0.5, "shadow": 0.9}
+    return distort(page, {**kinds, "blur": 0.7, "noise": 0.5}, seed=seed)
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +32,10 @@ def photograph(tmp_path_factory: pytest.TempPathFactory, record: ECGRecord) -> P
     """A photograph of a drawn page, by layout and seed; each is made once."""
     folder = tmp_path_factory.mktemp("photographs")
 
-    def make(layout: str = "3x4", seed: int = 0, **more: float) -> Path:
-        path = folder / f"{layout}-{seed}-{'-'.join(map(str, more.values()))}.jpg"
+    def make(layout: str = "3x4", seed: int = 0) -> Path:
+        path = folder / f"{layout}-{seed}.jpg"
         if not path.exists():
-            Image.fromarray(bent(np.asarray(draw(record, layout, px_per_mm=7).image), seed, **more)).save(
-                path, quality=85
-            )
+            photographed(record, layout, seed).image.save(path, quality=85)
         return path
 
     return make

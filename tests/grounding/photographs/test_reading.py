@@ -16,18 +16,25 @@ from grounding.photographs.lattice import find_lattice
 from grounding.photographs.picture import grid_lines, load_picture
 from grounding.photographs.reading import check_limb_leads
 
-from .conftest import Photograph, snr_db
+from .conftest import Photograph, photographed, snr_db
 
 
-def test_the_grid_is_followed_through_perspective_and_waves(photograph: Photograph) -> None:
+def test_the_grid_is_followed_through_perspective_and_waves(photograph: Photograph, record: ECGRecord) -> None:
     picture = load_picture(photograph())
     lattice = find_lattice(grid_lines(picture).astype(np.float64))
     assert lattice.period_px == pytest.approx(35, rel=0.15)  # 5 mm at 7 pixels per mm, seen at an angle
     seen = np.isfinite(lattice.u)
     assert seen.mean() > 0.6
-    # a page of 279 x 216 mm
-    assert 50 <= np.nanmax(lattice.u) - np.nanmin(lattice.u) <= 58
-    assert 38 <= np.nanmax(lattice.v) - np.nanmin(lattice.v) <= 46
+    # every node lies where the page was bent to, in periods from one common line
+    drawn = photographed(record)
+    on_page = [at / 35 for at in drawn.warp.to_page(lattice.x, lattice.y)]
+    inside = seen & (on_page[0] > 0) & (on_page[0] < 279.4 / 5) & (on_page[1] > 0) & (on_page[1] < 215.9 / 5)
+    assert inside.sum() > 0.9 * seen.sum()
+    for found, true in zip((lattice.u, lattice.v), on_page, strict=True):
+        away = (found - true)[inside]
+        away -= np.round(np.median(away))
+        assert np.percentile(np.abs(away), 50) < 0.05
+        assert np.percentile(np.abs(away), 90) < 0.2
 
 
 def test_a_photograph_is_read_as_it_was_drawn(read: ECGRecord, record: ECGRecord) -> None:
