@@ -14,6 +14,7 @@ from .traces import Trace
 Array = NDArray[np.float64]
 EDGE_REACH_PX = 6  # to each side of a pulse's end, where its falling edge is looked for
 EDGE_ENDS = 0.15  # of its height, at both ends of the edge, that may be roof or line
+MIN_EDGE = 0.1  # mean probability of trace along an edge; faint edges are drawn along lines of the grid
 ON_LINE_PERIODS = 0.04  # a pulse that ends so near to a line of the grid ends on it
 BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width of what hides it there
 BAR_PERIODS = 0.5  # its height, above or below the row
@@ -67,7 +68,7 @@ def pulse_end(trace: NDArray[np.float32], baselines: Sequence[float], pulses: Ca
         part = trace[max(0, top) : max(0, bottom), max(0, first) : round(pulses.end) + EDGE_REACH_PX + 1]
         profile = part.mean(0) if part.size else np.zeros(1)
         profile = np.where(profile > 0.5 * profile.max(), profile, 0.0)
-        if profile.max() > 0.5:
+        if profile.max() > MIN_EDGE:
             places.append(max(0, first) + float(profile @ np.arange(len(profile)) / profile.sum()))
     end = float(np.median(places)) if places else pulses.end
     line = round(end / period) * period

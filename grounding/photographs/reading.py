@@ -135,7 +135,8 @@ def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
     trace = trace_probability(absorbed)
     shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
     page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
-    trace = ndimage.map_coordinates(trace, former, order=1, mode="nearest")
+    # cubic: half a pixel between two others would blur strokes
+    trace = ndimage.map_coordinates(trace, former, order=3, mode="nearest").clip(0, 1)
     shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
     view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
     return FlatPage(page, view, _within_page(trace, page), shapes)
