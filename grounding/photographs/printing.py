@@ -1,8 +1,8 @@
 """What a printer did to each line of the grid: lines are drawn on whole pixels of the printed page, traces are not.
 
 A period of 39.37 printed pixels puts its lines at 0, 39, 79, 118 ...: each is off by up to half a pixel along its whole
-length, in a pattern that two numbers describe, the part of a pixel in a period and where the pattern begins. Paper never
-bends so. On pages of 200 dots to the inch it is up to 2.5 ms.
+length, in a pattern that two numbers describe, the part of a pixel in a period and where the pattern begins. Paper
+never bends so. On pages of 200 dots to the inch it is up to 2.5 ms.
 
 Programs that draw so (Matplotlib, and ``grounding.paper``) fill the pixel that begins at the rounded place, so that all
 upright lines are half a pixel right of the signal as well.
@@ -67,9 +67,7 @@ class _Measured:
         return float(fits[best]), float(pixels[best]), patterns[best]
 
 
-def printed_lines(
-    upright: tuple[Array, Array], level: tuple[Array, Array]
-) -> tuple[PrintedLines, PrintedLines]:
+def printed_lines(upright: tuple[Array, Array], level: tuple[Array, Array]) -> tuple[PrintedLines, PrintedLines]:
     """The pattern of whole pixels in the lines of both directions, and the half pixel of the upright ones.
 
     Both have the same part of a pixel in a period, counted from either end of the page. Of level lines the half pixel

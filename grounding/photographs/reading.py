@@ -17,7 +17,6 @@ from ..record import STANDARD_LEADS, ECGRecord
 from .arrangement import (
     MM_PER_PERIOD,
     CalibrationPulse,
-    Cell,
     arrange,
     best_fit,
     find_pulses,
@@ -290,9 +289,7 @@ def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np
     return out
 
 
-def _extent(
-    rows: list[Trace], pulses: CalibrationPulse | None, trace: NDArray[np.float32]
-) -> tuple[float, float]:
+def _extent(rows: list[Trace], pulses: CalibrationPulse | None, trace: NDArray[np.float32]) -> tuple[float, float]:
     """The columns at which the rows begin and end."""
     first, last = _ends(rows)
     if pulses is not None:
@@ -428,4 +425,3 @@ def _record(
     return ECGRecord.from_array(
         signal[there], FS_HZ, [STANDARD_LEADS[i] for i in there], units="mV", record_id=name, meta=meta
     )
-
