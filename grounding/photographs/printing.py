@@ -118,4 +118,5 @@ def _against_neighbours(values: Array, known: Array) -> Array:
     """(..., lines) values less the mean of those around each line, where they are known."""
     around = ndimage.gaussian_filter1d(known, NEIGHBOUR_LINES, axis=-1)
     mean = ndimage.gaussian_filter1d(values * known, NEIGHBOUR_LINES, axis=-1) / np.maximum(around, 1e-6)
-    return (values - mean) * known
+    apart: Array = (values - mean) * known
+    return apart
