@@ -17,13 +17,13 @@ from ..record import STANDARD_LEADS, ECGRecord
 from .arrangement import (
     MM_PER_PERIOD,
     CalibrationPulse,
-    Cell,
     arrange,
     best_fit,
     find_pulses,
     parse_layout,
     steepness,
 )
+from .borders import hiding_bars, pulse_end
 from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import SEED_BLURS_PX, find_lattice
@@ -41,10 +41,6 @@ GOOD_LINE_SHARE = 0.85
 CLEAR_GRID = 0.3  # coherence at which the grid's colour is not looked at
 FAINT_INK = 0.3  # probability that counts where it touches sure ink
 WEAK_INK = 0.2  # probability that counts where the shape is known
-BAR_REACH_PX, MAX_BAR_PX = 10, 10  # from the border of a stretch, and the width of what hides it there
-BAR_PERIODS = 0.5  # its height, above or below the row
-BAR_SHARE = 0.6  # of that height that is ink
-BESIDE_BAR_PX = 1
 # correlation of where a row is steep with the other rows, at the rim of the page: 0.54 or more on rows, 0.48 on an edge
 # that a line had jumped to, near 0 on others
 MIN_SHARED_BEATS = 0.52
@@ -160,7 +156,8 @@ def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
     trace = trace_probability(absorbed)
     shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
     page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
-    trace = ndimage.map_coordinates(trace, former, order=1, mode="nearest")
+    # cubic: half a pixel between two others would blur strokes
+    trace = ndimage.map_coordinates(trace, former, order=3, mode="nearest").clip(0, 1)
     shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
     view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
     return FlatPage(page, view, _within_page(trace, page), shapes)
@@ -180,7 +177,7 @@ def _read(
     more = [height for height in beside if pulses is not None and _has_pulse(flat.shapes, rows, height)]
     if more:
         rows, pulses = _rows_and_pulses(flat, mask, sorted([row.baseline for row in rows] + more))
-    start, end = _extent(rows, pulses)
+    start, end = _extent(rows, pulses, flat.trace)
     mm_per_s, warnings = speed_mm_s or 25.0, []
     mm_per_mv = gain_mm_mv
     if mm_per_mv is None and pulses is not None:
@@ -314,12 +311,12 @@ def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np
     return out
 
 
-def _extent(rows: list[Trace], pulses: CalibrationPulse | None) -> tuple[float, float]:
+def _extent(rows: list[Trace], pulses: CalibrationPulse | None, trace: NDArray[np.float32]) -> tuple[float, float]:
     """The columns at which the rows begin and end."""
     first, last = _ends(rows)
     if pulses is not None:
         if pulses.end < 0.5 * (first + last):
-            first = _behind(pulses.end, rows)
+            first = _behind(pulse_end(trace, [row.baseline for row in rows], pulses, PX_PER_PERIOD), rows)
         else:
             last = min(last, pulses.start)
     if last - first < MIN_ROW_PERIODS * PX_PER_PERIOD:
@@ -415,7 +412,7 @@ def _record(
     seconds = max(cell.start_s + (cell.end - cell.start) / per_s for cell in cells)
     signal = np.full((len(STANDARD_LEADS), round(seconds * FS_HZ)), np.nan)
     quality: dict[str, dict[str, Any]] = {}
-    hidden = _hidden(shapes, rows, cells)
+    bars = hiding_bars(shapes, rows, cells, PX_PER_PERIOD)
     for cell in cells:
         line = heights[cell.row]
         n = round((cell.end - cell.start) / per_s * FS_HZ)
@@ -430,8 +427,10 @@ def _record(
             )
             continue
         values = np.interp(columns, np.flatnonzero(known), line[known], left=np.nan, right=np.nan)
-        values[columns <= hidden.get((cell.start, False), -np.inf)] = np.nan
-        values[columns >= hidden.get((cell.end, True), np.inf)] = np.nan
+        above = values * mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD + rows[cell.row].baseline
+        for border, is_end in ((cell.start, False), (cell.end, True)):
+            if (border, is_end) in bars:
+                values[bars[border, is_end].hides(columns, above, is_end)] = np.nan
         level = float(np.nanmedian(values))
         stop = min(signal.shape[1], begin + n)
         signal[lead, begin:stop] = values[: stop - begin] - level
@@ -448,30 +447,3 @@ def _record(
     return ECGRecord.from_array(
         signal[there], FS_HZ, [STANDARD_LEADS[i] for i in there], units="mV", record_id=name, meta=meta
     )
-
-
-def _hidden(shapes: NDArray[np.bool_], rows: Sequence[Trace], cells: Sequence[Cell]) -> dict[tuple[float, bool], float]:
-    """What calibration pulses and upright bars hide at the ends of stretches: (border, is it an end) -> column.
-
-    They are ink from top to bottom, at the same columns of most rows.
-    """
-    out: dict[tuple[float, bool], float] = {}
-    around = np.arange(-BAR_REACH_PX, BAR_REACH_PX + 1)
-    half = int(BAR_PERIODS * PX_PER_PERIOD)
-    for is_end in (False, True):
-        for border in {cell.end if is_end else cell.start for cell in cells}:
-            shares = []
-            for cell in cells:
-                if (cell.end if is_end else cell.start) == border:
-                    at = np.clip(round(border) + around, 0, shapes.shape[1] - 1)
-                    middle = round(rows[cell.row].baseline)
-                    above, below = shapes[max(0, middle - half) : middle, at], shapes[middle : middle + half, at]
-                    shares.append(np.maximum(above.mean(0), below.mean(0)))
-            tall = np.flatnonzero(np.median(shares, axis=0) > BAR_SHARE)
-            # a beat may follow at once; it is not a part of the bar
-            runs = [run for run in np.split(tall, np.flatnonzero(np.diff(tall) > 1) + 1) if 0 < len(run) <= MAX_BAR_PX]
-            if runs:
-                run = around[min(runs, key=lambda run: float(np.abs(around[run]).min()))]
-                edge = run[0] - BESIDE_BAR_PX if is_end else run[-1] + BESIDE_BAR_PX
-                out[border, is_end] = float(round(border) + edge)
-    return out
