@@ -1,22 +1,24 @@
-"""What devices print beside an ECG: rate, intervals, axes, paper speed and gain. Names and numbers of patients are not kept."""
+"""What devices print beside an ECG: rate, intervals, axes, paper speed and gain. Nothing about the patient is kept."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .lettering import PrintedLine
+from .lettering import PrintedLine, text_is_read
+from .names import LeadName, lead_names
 
 if TYPE_CHECKING:
     from ..measurement import Measurement
 
 Array = NDArray[np.float64]
 MIN_CONFIDENCE = 0.6
+NOT_READ = 'not read: pip install "gem-ecg[ocr]"'
 SAME_HEIGHT = 0.35  # of the lines' height: the middles of lines that are read as one
 MAX_GAP_PERIODS = 9  # between a quantity and its number
 PR, QRS, QT = r"P-?[RQ](?![-/\s]*(?:QRS|T\b))", r"QRS", r"[QO0]T"
@@ -27,7 +29,10 @@ BETWEEN = r"(?:\s*[/,\xb0]\s*|\s+)"
 # name -> the wordings of it, the surest first, each with a group for the number of each name
 WORDINGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("qt", "qtc"), rf"\b{QT}\s*[/]?\s*{QT}[cC]\w{{0,3}}{LONG}{IS}(\d{{3}})\s*[/|l ]\s*(\d{{3}})\b"),
-    (("axis_p", "axis", "axis_t"), rf"\bP\s*[-/ ]\s*(?:R|QRS)\s*[-/ ]\s*T\b(?:\s*ax[ei]s)?{IS}" + BETWEEN.join([SIGNED] * 3)),
+    (
+        ("axis_p", "axis", "axis_t"),
+        rf"\bP\s*[-/ ]\s*(?:R|QRS)\s*[-/ ]\s*T\b(?:\s*ax[ei]s)?{IS}" + BETWEEN.join([SIGNED] * 3),
+    ),
     (("axis",), rf"(?:\b(?:QRS|R|electrical|heart)[\s-]*axis|^\s*axis){IS}(-?\s?\d{{1,3}})(?!\d)"),
     (("rate",), rf"\b(?:vent(?:r(?:icular)?)?[.,]?\s*rate|heart\s*rate|pulse\s*rate|rate|HR|VR){IS}{NUMBER}"),
     (("rate",), r"(?<![\d./:-])(\d{2,3})\s*(?:bpm|beats?\s*/\s*min|/\s*min)\b"),
@@ -123,6 +128,59 @@ class Comparison:
         )
 
 
+@dataclass(frozen=True)
+class PageText:
+    """What is printed on a page.
+
+    Attributes:
+        is_read: False where the package that reads text is not installed.
+        values: quantities.
+        names: of leads.
+    """
+
+    is_read: bool
+    values: tuple[PrintedValue, ...]
+    names: tuple[LeadName, ...]
+
+    @classmethod
+    def of(cls, lines: Sequence[PrintedLine]) -> PageText:
+        """What is kept of lines of text.
+
+        Args:
+            lines: from ``read_lines``.
+        """
+        return cls(text_is_read(), printed_values(lines), tuple(lead_names(lines)))
+
+    def about(self) -> dict[str, Any]:
+        """Entries for ``meta["picture"]``: ``text`` (whether it was read, or why not) and ``printed``, the values."""
+        return {"text": "read" if self.is_read else NOT_READ, "printed": self.values}
+
+    def scales(
+        self, given_mm_s: float | None, given_mm_mv: float | None, seen_mm_mv: float | None
+    ) -> tuple[float, float, list[str]]:
+        """Paper speed and gain, and warnings: as given, else as printed, else as seen, else 25 mm/s and 10 mm/mV.
+
+        Args:
+            given_mm_s: by the user.
+            given_mm_mv: by the user.
+            seen_mm_mv: by the calibration pulses.
+        """
+        printed = {one.name: one.value for one in self.values}
+        warnings: list[str] = []
+        mm_per_mv = given_mm_mv or printed.get("gain") or seen_mm_mv
+        if mm_per_mv is None:
+            mm_per_mv = 10.0
+            warnings.append("no calibration pulse is seen: 10 mm/mV is assumed")
+        elif given_mm_mv is None and seen_mm_mv is not None and seen_mm_mv != mm_per_mv:
+            warnings.append(
+                f"{mm_per_mv:g} mm/mV is printed and used, but calibration pulses are {seen_mm_mv:g} mm high"
+            )
+        for name, given, unit in (("speed", given_mm_s, "mm/s"), ("gain", given_mm_mv, "mm/mV")):
+            if given is not None and printed.get(name, given) != given:
+                warnings.append(f"{printed[name]:g} {unit} is printed, and {given:g} {unit} was given and is used")
+        return given_mm_s or printed.get("speed") or 25.0, mm_per_mv, warnings
+
+
 def printed_values(lines: Sequence[PrintedLine]) -> tuple[PrintedValue, ...]:
     """The quantities among lines of text, each at most once.
 
@@ -211,6 +269,4 @@ def compare_printed(values: Sequence[PrintedValue], measurement: Measurement) ->
         "rate": measurement.heart_rate,
         "axis": measurement.axis,
     }
-    return [
-        Comparison(one.name, one.unit, one.value, measured[one.name]) for one in values if one.name in measured
-    ]
+    return [Comparison(one.name, one.unit, one.value, measured[one.name]) for one in values if one.name in measured]
