@@ -18,6 +18,7 @@ from .lettering import LABEL_PERIODS, PrintedLine
 Array = NDArray[np.float64]
 MIN_CONFIDENCE, SURE_CONFIDENCE = 0.5, 0.7
 BEFORE_PERIODS, BEHIND_PERIODS = 1.5, 3.0  # of a name's left edge, against the beginning of its stretch
+SAME_NAME_PERIODS = 1.0
 SAME_HEIGHT_PERIODS = 0.8  # names stand equally far above or below their rows
 WEAK = 0.5  # what a name counts that was mended, or is I, II or III, which other strokes are like
 MIN_AGREE, CLEARLY_BETTER, MIN_DIFFER = 4, 3.0, 3
@@ -75,7 +76,12 @@ def lead_names(lines: Sequence[PrintedLine]) -> list[LeadName]:
             lead, sign, exact = said
             sure = exact and line.confidence >= SURE_CONFIDENCE
             out.append(LeadName(lead, sign, sure, line.left, line.middle))
-    return out
+    # the last row's names may be read twice, among the rows and below them
+    kept: list[LeadName] = []
+    for name in sorted(out, key=lambda name: not name.sure):
+        if not any(abs(name.left - one.left) + abs(name.middle - one.middle) < SAME_NAME_PERIODS for one in kept):
+            kept.append(name)
+    return kept
 
 
 def _name(text: str) -> tuple[str, int, bool] | None:
