@@ -23,7 +23,7 @@ TRACE_RIM_PX = 3
 ROW_PERIODS = 0.75  # above the first and below the last row, text is read from the photograph
 MIN_STRIP_PERIODS = 1.0
 MAX_LINES = 60  # of a strip; patterns of a screen are taken for hundreds
-LABEL_PERIODS = 3.5  # from a row to the names of its leads, at most
+LABEL_PERIODS, NAME_PERIODS = 3.5, 1.0  # from a row to the names of its leads, at most; and their height
 LONGEST_LABEL_PERIODS = 4.0
 
 
@@ -88,24 +88,25 @@ def read_lines(
     if not text_is_read():
         return []
     out = []
-    band = [min(page.periods[0], max(0, round(at))) for at in (rows[0] - LABEL_PERIODS, rows[1] + LABEL_PERIODS)]
+    around = LABEL_PERIODS + NAME_PERIODS
+    band = [min(page.periods[0], max(0, round(at))) for at in (rows[0] - around, rows[1] + around)]
     among = letters(page.flat_picture(picture, TEXT_PX_PER_PERIOD), trace)
     among = among[band[0] * TEXT_PX_PER_PERIOD : band[1] * TEXT_PX_PER_PERIOD]
-    for corners, text, confidence in _read(among, LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD):
-        at = corners / TEXT_PX_PER_PERIOD + np.array([0, band[0]], np.float64)
+    for box, text, confidence in _read(among, LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD):
+        at = box / TEXT_PX_PER_PERIOD + np.array([0, band[0]], np.float64)
         x, y = page.pixels(at[:, 0], at[:, 1])
         out.append(PrintedLine(text, confidence, np.stack([x, y], 1), at))
     to_paper, to_picture = similarity(page)
     height, width = picture.shape[:2]
-    around = _apply(to_paper, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
-    first = np.maximum(around.min(0), -HEADER_PERIODS)
-    last = np.minimum(around.max(0), np.array(page.periods[::-1]) + HEADER_PERIODS)
+    corners = _apply(to_paper, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
+    first = np.maximum(corners.min(0), -HEADER_PERIODS)
+    last = np.minimum(corners.max(0), np.array(page.periods[::-1]) + HEADER_PERIODS)
     for top, bottom in ((first[1], rows[0] - ROW_PERIODS), (rows[1] + ROW_PERIODS, last[1])):
         if bottom - top > MIN_STRIP_PERIODS:
             start = np.array([first[0], top])
             strip = _turned(picture, to_picture, start, np.array([last[0], bottom]))
-            for corners, text, confidence in _read(strip):
-                at = corners / TEXT_PX_PER_PERIOD + start
+            for box, text, confidence in _read(strip):
+                at = box / TEXT_PX_PER_PERIOD + start
                 out.append(PrintedLine(text, confidence, _apply(to_picture, at), at))
     return sorted(out, key=lambda line: line.middle)
 

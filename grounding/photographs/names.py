@@ -86,7 +86,8 @@ def lead_names(lines: Sequence[PrintedLine]) -> list[LeadName]:
 
 def _name(text: str) -> tuple[str, int, bool] | None:
     """Lead, sign, and whether it was read without mending."""
-    word = text.strip(" .,:;'\"~_*\u2014")
+    # some devices print an arrow before a name
+    word = re.sub(r"^[^\w-]*|\W*$", "", text)
     for one, many in (("\u2160", "I"), ("\u2161", "II"), ("\u2162", "III")):
         word = word.replace(one, many)
     sign = -1 if word[:1] in "-\u2212" and word[1:2] in ("a", "A") else 1
@@ -129,9 +130,10 @@ class NamesFit:
     @property
     def warnings(self) -> list[str]:
         """What a reader should know."""
+        out = ["the order of leads is that of their printed names"] if self.order == AS_PRINTED else []
         if len(self.differ) >= MIN_DIFFER or len(self.differ) > self.agree:
-            return ["printed lead names differ from the layout: " + ", ".join(self.differ)]
-        return []
+            out.append("printed lead names differ from the layout: " + ", ".join(self.differ))
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """For ``meta["picture"]``."""
@@ -176,8 +178,8 @@ def arrange_by_names(
         other = _fit(cells_of(table, start, end, period, mm_per_s), heights, period, names)
         if other.score > best.score:
             best, best_table = other, table
-    clear = best.agree >= MIN_AGREE and best.score >= usual.score + CLEARLY_BETTER
-    if best_table is None or not clear or len(usual.differ) < MIN_DIFFER:
+    more_agree = best.agree >= max(MIN_AGREE, usual.agree + MIN_DIFFER)
+    if best_table is None or not more_agree or best.score < usual.score + CLEARLY_BETTER:
         cells = _named_strips(cells, heights, period, names)
         return cells, _fit(cells, heights, period, names)
     cells = arrange(lines, start, end, period, layout, best_table, mm_per_s)

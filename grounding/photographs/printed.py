@@ -34,7 +34,10 @@ WORDINGS: tuple[tuple[tuple[str, ...], str], ...] = (
         rf"\bP\s*[-/ ]\s*(?:R|QRS)\s*[-/ ]\s*T\b(?:\s*ax[ei]s)?{IS}" + BETWEEN.join([SIGNED] * 3),
     ),
     (("axis",), rf"(?:\b(?:QRS|R|electrical|heart)[\s-]*(?:axis|achse)|^\s*axis){IS}(-?\s?\d{{1,3}})(?!\d)"),
-    (("rate",), rf"\b(?:vent(?:r(?:icular)?)?[.,]?\s*rate|heart\s*rate|pulse\s*rate|rate|HR|VR|HF|FC|herzfrequenz){IS}{NUMBER}"),
+    (
+        ("rate",),
+        rf"\b(?:vent(?:r(?:icular)?)?[.,]?\s*rate|heart\s*rate|pulse\s*rate|rate|HR|VR|HF|FC|herzfrequenz){IS}{NUMBER}",
+    ),
     (("rate",), r"(?<![\d./:-])(\d{2,3})\s*(?:bpm|beats?\s*/\s*min|/\s*min)\b"),
     (("pr",), rf"\b{PR}{LONG}{IS}{NUMBER}"),
     (("qrs",), rf"\b{QRS}[Dd]?{LONG}{IS}{NUMBER}\s*m?s?\b(?!\s*\xb0)"),
