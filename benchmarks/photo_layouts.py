@@ -17,7 +17,7 @@ from typing import Any
 
 import grounding
 from grounding import EcgError, ECGRecord
-from grounding.photographs.printed import compare_printed
+from grounding.photographs import compare_printed
 
 BY_EYE = Path(__file__).with_suffix(".csv")
 MAX_RATE_DIFFERENCE_BPM = 3.0

@@ -22,6 +22,7 @@ NOT_READ = 'not read: pip install "gem-ecg[ocr]"'
 SAME_HEIGHT = 0.35  # of the lines' height: the middles of lines that are read as one
 MAX_GAP_PERIODS = 9  # between a quantity and its number
 PR, QRS, QT = r"P-?[RQ](?![-/\s]*(?:QRS|T\b))", r"QRS", r"[QO0]T"
+RATE = r"(?:(?:vent(?:r(?:icular)?)?[.,]?\s*|heart\s*|pulse\s*)?rate|HR|VR|HF|FC|herzfrequenz)"
 LONG = r"(?:\s*[-.]?\s*(?:interval|int\b|duration|dur\b|time)\.?)?"
 IS = r"\s*[:=]?\s*"
 NUMBER, SIGNED = r"(\d{2,3})(?![\d.,/:-])", r"(-?\s?\d{1,3}|\*+|-{2,})"
@@ -34,10 +35,7 @@ WORDINGS: tuple[tuple[tuple[str, ...], str], ...] = (
         rf"\bP\s*[-/ ]\s*(?:R|QRS)\s*[-/ ]\s*T\b(?:\s*ax[ei]s)?{IS}" + BETWEEN.join([SIGNED] * 3),
     ),
     (("axis",), rf"(?:\b(?:QRS|R|electrical|heart)[\s-]*(?:axis|achse)|^\s*axis){IS}(-?\s?\d{{1,3}})(?!\d)"),
-    (
-        ("rate",),
-        rf"\b(?:vent(?:r(?:icular)?)?[.,]?\s*rate|heart\s*rate|pulse\s*rate|rate|HR|VR|HF|FC|herzfrequenz){IS}{NUMBER}",
-    ),
+    (("rate",), rf"\b{RATE}{IS}{NUMBER}"),
     (("rate",), r"(?<![\d./:-])(\d{2,3})\s*(?:bpm|beats?\s*/\s*min|/\s*min)\b"),
     (("pr",), rf"\b{PR}{LONG}{IS}{NUMBER}"),
     (("qrs",), rf"\b{QRS}[Dd]?{LONG}{IS}{NUMBER}\s*m?s?\b(?!\s*\xb0)"),
