@@ -202,30 +202,34 @@ def _fit(cells: Sequence[Cell], heights: Sequence[float], period: int, names: Se
     """How names fit stretches; beside rows without stretches they are not counted."""
     starts = np.array([cell.start / period for cell in cells])
     rows = np.array([heights[cell.row] / period for cell in cells])
-    # how far below their rows names stand, by those that have a stretch of their lead there
-    below = []
-    for name in names:
-        near = _at_start(starts, name) & np.array([cell.lead == name.lead for cell in cells])
-        apart = name.middle - rows[near]
-        below += apart[np.abs(apart) < LABEL_PERIODS].tolist()
-    if not below:
-        offset = 0.0
-    else:
-        closeness = [sum(abs(one - other) < SAME_HEIGHT_PERIODS for other in below) - 0.01 * abs(one) for one in below]
-        best = below[int(np.argmax(closeness))]
+    # names stand equally far above or below their rows: by those that have a stretch of their lead there, or by all
+    leads = np.array([cell.lead for cell in cells])
+    for alike in (True, False):
+        below = [
+            apart
+            for name in names
+            for apart in name.middle - rows[_at_start(starts, name) & ((leads == name.lead) | (not alike))]
+            if abs(apart) < LABEL_PERIODS
+        ]
+        if len(below) >= MIN_DIFFER:
+            break
+    offset = 0.0
+    if below:
+        best = max(
+            below, key=lambda one: sum(abs(one - other) < SAME_HEIGHT_PERIODS for other in below) - abs(one) / 100
+        )
         offset = float(np.median([one for one in below if abs(one - best) < SAME_HEIGHT_PERIODS]))
     score, agree, differ = 0.0, 0, []
     for name in names:
         there = np.flatnonzero(_at_start(starts, name) & (np.abs(name.middle - rows - offset) < SAME_HEIGHT_PERIODS))
         if not len(there):
             continue
-        leads = [cells[int(i)].lead for i in there]
-        if name.lead in leads:
+        if name.lead in leads[there]:
             score += 1.0 if name.sure else WEAK
             agree += 1
         elif name.sure:
             score -= 1.0
-            differ.append(f"{name.lead} where {leads[0]} is assumed")
+            differ.append(f"{name.lead} where {leads[there[0]]} is assumed")
     return NamesFit(USUAL, len(names), agree, tuple(differ), score)
 
 
