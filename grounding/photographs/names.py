@@ -260,19 +260,21 @@ def _named_strips(cells: list[Cell], heights: Sequence[float], period: int, name
 def _signed(cells: list[Cell], lines: Sequence[Array], period: int, names: Sequence[LeadName]) -> list[Cell]:
     """Whether aVR is upside down: by a printed minus, else by -aVR = aVL + aVF where they stand above each other."""
     inverted = next((cell for cell in cells if cell.sign < 0), None)
-    if inverted is None or any(name.lead == "aVR" and name.sign < 0 for name in names):
+    read = [name for name in names if name.lead == "aVR"]
+    if inverted is None or any(name.sign < 0 for name in read):
         return cells
     parts = {}
     for cell in cells:
         if cell.lead in ("aVL", "aVF", "aVR") and cell.start == inverted.start:
             parts[cell.lead] = lines[cell.row][max(0, round(cell.start)) : round(cell.end)]
     if len(parts) < 3:
-        return cells
+        upright = any(name.sure for name in read)
+        return [replace(cell, sign=1) if cell is inverted and upright else cell for cell in cells]
     limb = np.stack([parts[lead] for lead in ("aVL", "aVF", "aVR")])
     limb = limb[:, np.isfinite(limb).all(axis=0)]
     if limb.shape[1] < period or limb.std(axis=1).min() == 0:
         return cells
-    upright = np.corrcoef(limb[0] + limb[1], limb[2])[0, 1] < 0
+    upright = bool(np.corrcoef(limb[0] + limb[1], limb[2])[0, 1] < 0)
     return [replace(cell, sign=1) if cell is inverted and upright else cell for cell in cells]
 
 
