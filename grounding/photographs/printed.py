@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .lettering import PrintedLine, text_is_read
 from .names import LeadName, lead_names
-
-if TYPE_CHECKING:
-    from ..measurement import Measurement
 
 Array = NDArray[np.float64]
 MIN_CONFIDENCE = 0.6
@@ -257,7 +254,23 @@ def _around(lines: Sequence[PrintedLine]) -> Array:
     return np.stack([first[0], last[1], last[2], first[3]])
 
 
-def compare_printed(values: Sequence[PrintedValue], measurement: Measurement) -> list[Comparison]:
+class MeasuredQuantities(Protocol):
+    """What printed values are held against: see ``grounding.Measurement``."""
+
+    @property
+    def heart_rate(self) -> float | None:
+        """Beats per minute."""
+
+    @property
+    def axis(self) -> float | None:
+        """Of QRS, degrees."""
+
+    @property
+    def intervals(self) -> Mapping[str, float | None]:
+        """By name, ms."""
+
+
+def compare_printed(values: Sequence[PrintedValue], measurement: MeasuredQuantities) -> list[Comparison]:
     """Printed quantities against measured ones: rate, PR, QRS, QT, QTc (Bazett), RR, P duration and QRS axis.
 
     Args:
