@@ -92,7 +92,7 @@ class PrintedValue:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PrintedComparison:
     """A printed quantity against the same as measured.
 
     Attributes:
@@ -270,7 +270,7 @@ class MeasuredQuantities(Protocol):
         """By name, ms."""
 
 
-def compare_printed(values: Sequence[PrintedValue], measurement: MeasuredQuantities) -> list[Comparison]:
+def compare_printed(values: Sequence[PrintedValue], measurement: MeasuredQuantities) -> list[PrintedComparison]:
     """Printed quantities against measured ones: rate, PR, QRS, QT, QTc (Bazett), RR, P duration and QRS axis.
 
     Args:
@@ -283,4 +283,6 @@ def compare_printed(values: Sequence[PrintedValue], measurement: MeasuredQuantit
         "rate": measurement.heart_rate,
         "axis": measurement.axis,
     }
-    return [Comparison(one.name, one.unit, one.value, measured[one.name]) for one in values if one.name in measured]
+    return [
+        PrintedComparison(one.name, one.unit, one.value, measured[one.name]) for one in values if one.name in measured
+    ]
