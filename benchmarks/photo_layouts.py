@@ -3,7 +3,8 @@
     python benchmarks/photo_layouts.py ../shared/data/pictures/layouts
 
 ``photo_layouts.csv`` is the reading by eye: layout, number of leads, paper speed, gain, rate from the distance of the
-beats of a rhythm strip in mm, and what is printed. The pictures themselves are not part of the project.
+beats of a rhythm strip in mm, and what is printed. Printed values are held against those that were read, and measured
+ones against printed ones. The pictures themselves are not part of the project.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Any
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.photographs import compare_printed
 
 BY_EYE = Path(__file__).with_suffix(".csv")
 MAX_RATE_DIFFERENCE_BPM = 3.0
+UNITS = ("_bpm", "_ms", "_degrees", "_mm_per_s", "_mm_per_mv")  # at the end of the columns of printed values
 
 
 def layout_name(record: ECGRecord) -> str:
@@ -49,8 +52,9 @@ def read(path: Path) -> dict[str, Any]:
         "mm_per_s": about["mm_per_s"],
         "mm_per_mv": about["mm_per_mv"],
         "rate_bpm": found.heart_rate,
-        "qrs_ms": found.intervals["qrs"],
-        "qt_ms": found.intervals["qt"],
+        "names": about["lead_names"],
+        "printed": {one.name: one.value for one in about["printed"]},
+        "compared": compare_printed(about["printed"], found),
         "cpu_s": seconds,
     }
 
@@ -62,6 +66,7 @@ def main() -> None:
     folder = parser.parse_args().pictures
     rows = list(csv.DictReader(BY_EYE.open(encoding="utf-8")))
     right = dict.fromkeys(("layout", "leads", "gain", "rate", "refused"), 0)
+    text = dict.fromkeys(("values", "right", "wrong"), 0)
     for row in rows:
         found = read(folder / row["picture"])
         if "refused" in found:
@@ -74,16 +79,25 @@ def main() -> None:
         right["gain"] += abs(found["mm_per_mv"] - float(row["mm_per_mv"])) < 0.05 * float(row["mm_per_mv"])
         right["rate"] += rate is not None and abs(rate - float(row["rate_bpm"])) <= MAX_RATE_DIFFERENCE_BPM
         said = "none" if rate is None else f"{rate:.0f}"
-        printed = "".join(
-            f", {name} {found[f'{name}_ms'] or float('nan'):.0f} (printed {row[f'printed_{name}_ms']})"
-            for name in ("qrs", "qt")
-            if row[f"printed_{name}_ms"]
-        )
+        by_eye = {
+            name.split("_", 1)[1].rsplit(unit, 1)[0]: float(value)
+            for name, value in row.items()
+            for unit in UNITS
+            if name.startswith("printed_") and name.endswith(unit) and value
+        }
+        text["values"] += len(by_eye)
+        text["right"] += sum(found["printed"].get(name) == value for name, value in by_eye.items())
+        wrong = {name: value for name, value in found["printed"].items() if by_eye.get(name) != value}
+        text["wrong"] += len(wrong)
+        names = found["names"]
         print(
             f"{row['picture']}  {found['layout']} ({row['layout']}), {found['leads']} leads ({row['leads']}), "
-            f"{found['mm_per_mv']:.0f} mm/mV ({row['mm_per_mv']}), {said} bpm ({row['rate_bpm']}){printed}, "
-            f"{found['cpu_s']:.1f} s"
+            f"{found['mm_per_mv']:.0f} mm/mV ({row['mm_per_mv']}), {said} bpm ({row['rate_bpm']}), "
+            f"names: {names['agree']} agree, {len(names['differ'])} differ, {found['cpu_s']:.1f} s"
         )
+        for line in (*found["compared"], *names["differ"], *(f"read wrongly: {one}" for one in wrong.items())):
+            print(f"    {line}")
+    print("printed values: " + ", ".join(f"{name} {number}" for name, number in text.items()))
     print(f"of {len(rows)}: " + ", ".join(f"{name} {number}" for name, number in right.items()))
 
 

@@ -9,6 +9,7 @@ EXTRAS = {
     "pyarrow": "formats",
     "pydicom": "formats",
     "defusedxml": "formats",
+    "rapidocr": "ocr",
     "typst": "report",
     "jsonargparse": "train",
     "lightgbm": "train",

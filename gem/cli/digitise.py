@@ -12,11 +12,13 @@ import numpy as np
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.photographs import compare_printed, text_is_read
 from grounding.readers.picture import EXTENSIONS
 
 from ..errors import GemInputError
 from ..terminal import print_error, print_lines
 
+PRINTED = ("photo", "name", "unit", "printed", "measured", "difference", "words", "confidence")
 COLUMNS = ("photo", "lead", "quality", "reason", "mm_per_s", "mm_per_mv", "file")
 LINE = (220, 20, 60)
 
@@ -46,9 +48,13 @@ def run(args: argparse.Namespace) -> int:
     options = {name: value for name, value in given.items() if value is not None}
     args.out.mkdir(parents=True, exist_ok=True)
     failed, taken = 0, set[str]()
-    with (args.out / "quality.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS)
+    with (
+        (args.out / "quality.csv").open("w", newline="", encoding="utf-8") as file,
+        (args.out / "printed.csv").open("w", newline="", encoding="utf-8") as text,
+    ):
+        table, printed = csv.DictWriter(file, COLUMNS), csv.DictWriter(text, PRINTED)
         table.writeheader()
+        printed.writeheader()
         for number, path in enumerate(paths, 1):
             name = _free_name(path.stem, taken)
             try:
@@ -64,8 +70,12 @@ def run(args: argparse.Namespace) -> int:
             for lead, one in about["quality"].items():
                 row = {"photo": str(path), "lead": lead, **one, "file": written.name}
                 table.writerow({**row, "mm_per_s": about["mm_per_s"], "mm_per_mv": about["mm_per_mv"]})
+            printed.writerows({"photo": str(path), **row} for row in printed_rows(record))
             file.flush()
+            text.flush()
             print_lines(f"{number}/{len(paths)} {path.name}: {len(record.leads)} leads, {written.name}", to=sys.stderr)
+    if not text_is_read():
+        print_lines('printed text was not read: pip install "gem-ecg[ocr]"', to=sys.stderr)
     print_lines(f"{len(paths) - failed} of {len(paths)} read; see {args.out / 'quality.csv'}")
     return 1 if failed else 0
 
@@ -95,6 +105,30 @@ def _free_name(stem: str, taken: set[str]) -> str:
         name = f"{safe}-{number}"
     taken.add(name)
     return name
+
+
+def printed_rows(record: ECGRecord) -> list[dict[str, str]]:
+    """What is printed on a photograph, against what was measured where that is the same quantity.
+
+    Args:
+        record: read from the photograph.
+
+    Returns:
+        A row of ``printed.csv`` for each quantity, without the photograph.
+    """
+    values = record.meta["picture"]["printed"]
+    if not values:
+        return []
+    compared = {one.name: one for one in compare_printed(values, grounding.measure(record))}
+    rows = []
+    for value in values:
+        row = {"name": value.name, "unit": value.unit, "printed": f"{value.value:g}", "words": value.words}
+        row["confidence"] = f"{value.confidence:.2f}"
+        one = compared.get(value.name)
+        if one is not None and one.measured is not None and one.difference is not None:
+            row |= {"measured": f"{one.measured:.0f}", "difference": f"{one.difference:+.0f}"}
+        rows.append(row)
+    return rows
 
 
 def write_recording(record: ECGRecord, folder: Path, name: str, form: str) -> Path:

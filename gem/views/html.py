@@ -22,7 +22,7 @@ from PIL import Image
 from grounding.paper import Box, PageLayout, draw
 
 from .files import mark
-from .measured import quality_lines, rows, source_line
+from .measured import printed_lines, quality_lines, rows, source_line
 from .scene import scene
 from .scripts import STATIC, bundle
 from .subject import KINDS
@@ -272,6 +272,9 @@ def _aside(explanation: Shown) -> str:
     )
     warnings = explanation.record.meta.get("warnings", ()) if explanation.record is not None else ()
     issues += "".join(f"<li>{escape(str(line))}</li>" for line in warnings)
+    lines = printed_lines(explanation.record, explanation.measurement)
+    printed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    paper = f'<h2>Printed on the paper</h2><ul class="plain">{printed}</ul>' if printed else ""
     present = "".join(
         f"<li><strong>{escape(finding.label or finding.name.replace('_', ' '))}</strong>: {escape(finding.criterion)}"
         + (f" <cite>{escape(finding.source)}</cite>" if finding.source else "")
@@ -295,5 +298,5 @@ def _aside(explanation: Shown) -> str:
     return (
         '<section aria-label="Findings, quality and model"><h2>Criteria met</h2>'
         f'<ul class="plain">{present or "<li>none</li>"}</ul>'
-        f'<h2>Signal quality</h2><ul class="plain">{issues}</ul>{encoders}</section>'
+        f'<h2>Signal quality</h2><ul class="plain">{issues}</ul>{paper}{encoders}</section>'
     )

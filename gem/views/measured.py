@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from grounding import STANDARD_LEADS, EcgError, Evidence
 from grounding.criteria.language import quantity_words
 from grounding.measurement.edits import MOVED
+from grounding.photographs import compare_printed
 from grounding.tables import NAMES
 
 if TYPE_CHECKING:
-    from grounding import Measurement
+    from grounding import ECGRecord, Measurement
     from grounding.measurement import Part
 
 UNITS = {"deg": "\N{DEGREE SIGN}"}
@@ -86,6 +87,12 @@ def part_line(part: Part) -> str:
 def _clock(seconds: float) -> str:
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def printed_lines(record: ECGRecord | None, measurement: Measurement) -> list[str]:
+    """Quantities that are printed on a photograph against measured ones, one line each; none of other recordings."""
+    values = None if record is None else record.meta.get("picture", {}).get("printed")
+    return [str(one) for one in compare_printed(values or (), measurement)]
 
 
 def quality_lines(measurement: Measurement) -> list[str]:

@@ -18,7 +18,7 @@ from grounding import ECGRecord, EcgSignalError, Evidence, Measurement
 from grounding._version import __version__
 from grounding.tables import NAMES
 
-from .measured import name_of, place, quality_lines, rows, shown
+from .measured import name_of, place, printed_lines, quality_lines, rows, shown
 from .subject import KINDS
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _quality(measurement: Measurement) -> list[dict[str, Any]]:
 
 
 def _notes(record: ECGRecord | None, measurement: Measurement | None) -> list[str]:
-    lines = [] if measurement is None else quality_lines(measurement)
+    lines = [] if measurement is None else quality_lines(measurement) + printed_lines(record, measurement)
     return lines + ([] if record is None else [str(line) for line in record.meta.get("warnings", ())])
 
 

@@ -22,11 +22,24 @@ MIN_UNUSUAL_COVERAGE = 0.9  # of pulses of 5 or 20 mm: text and half a pulse are
 MIN_ROWS_WITH_PULSE, LESS = 3, 0.2
 MIN_COVERAGE = 0.6  # of a pulse's roof, and of its whole outline
 STEEP_PX = (1.6, 5.0)  # standard deviations of the means before and after the slope is taken
+MAX_STRIPS = 3
 SAME_TIME_FIT, SAME_TIME_CLEAR, SAME_TIME_SHIFT_PX = 0.5, 0.3, 20  # see ``shows_same_time``
 STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
 SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
 TWELVE = tuple((lead,) for lead in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
-LAYOUTS = {"3x4": STANDARD, "6x2": SIX, "12x1": TWELVE}
+FOUR = (("I", "aVL", "V3"), ("II", "aVF", "V4"), ("III", "V1", "V5"), ("aVR", "V2", "V6"))
+CABRERA = ("aVL", "I", "-aVR", "II", "aVF", "III")
+CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
+Table = tuple[tuple[str, ...], ...]
+LAYOUTS: dict[str, Table] = {
+    "3x4": STANDARD,
+    "6x2": SIX,
+    "12x1": TWELVE,
+    "4x3": FOUR,
+    "3x4-cabrera": tuple(zip(CABRERA[:3], CABRERA[3:], CHEST[:3], CHEST[3:], strict=True)),
+    "6x2-cabrera": tuple(zip(CABRERA, CHEST, strict=True)),
+    "12x1-cabrera": tuple((lead,) for lead in CABRERA + CHEST),
+}
 ROWS = {3: ("3x4", 0), 4: ("3x4", 1), 5: ("3x4", 2), 6: ("6x2", 0), 7: ("6x2", 1), 12: ("12x1", 0)}
 
 
@@ -69,6 +82,7 @@ class Cell:
         start: first column, pixels.
         end: the column after the last.
         start_s: seconds from the beginning of the rows.
+        sign: -1 where the lead is drawn upside down, as -aVR.
     """
 
     lead: str
@@ -76,6 +90,7 @@ class Cell:
     start: float
     end: float
     start_s: float
+    sign: int = 1
 
 
 def find_pulses(
@@ -152,7 +167,50 @@ def parse_layout(layout: str) -> tuple[str, int]:
     return name, int(more or 0)
 
 
-def arrange(lines: Sequence[Array], start: float, end: float, period: int, layout: str | None = None) -> list[Cell]:
+def tables_of_rows(rows: int) -> list[tuple[str, Table]]:
+    """The layouts that so many rows may have, with up to three rhythm strips.
+
+    Args:
+        rows: how many there are.
+    """
+    return [(name, table) for name, table in LAYOUTS.items() if 0 <= rows - len(table) <= MAX_STRIPS]
+
+
+def cells_of(table: Table, start: float, end: float, period: int, mm_per_s: float) -> list[Cell]:
+    """The stretches of a table of leads, without rhythm strips.
+
+    Args:
+        table: leads of each row.
+        start: column at which the rows begin.
+        end: column at which they end.
+        period: of the grid, pixels.
+        mm_per_s: paper speed.
+    """
+    width = (end - start) / len(table[0])
+    seconds = width / period * MM_PER_PERIOD / mm_per_s
+    return [
+        Cell(
+            lead.removeprefix("-"),
+            row,
+            start + column * width,
+            start + (column + 1) * width,
+            column * seconds,
+            -1 if lead.startswith("-") else 1,
+        )
+        for row, leads in enumerate(table)
+        for column, lead in enumerate(leads)
+    ]
+
+
+def arrange(
+    lines: Sequence[Array],
+    start: float,
+    end: float,
+    period: int,
+    layout: str | None = None,
+    table: Table | None = None,
+    mm_per_s: float = 25.0,
+) -> list[Cell]:
     """The stretches of leads on a page.
 
     Args:
@@ -161,11 +219,15 @@ def arrange(lines: Sequence[Array], start: float, end: float, period: int, layou
         end: column at which they end.
         period: of the grid, pixels.
         layout: a name in ``LAYOUTS``, with ``+n`` for n rhythm strips; inferred from the number of rows when None.
+        table: leads of each row, in place of those of the layout; what rows are left are rhythm strips.
+        mm_per_s: paper speed.
 
     Raises:
         EcgSignalError: the rows fit no layout.
     """
-    if layout is None:
+    if table is not None:
+        name, strips = "", len(lines) - len(table)
+    elif layout is None:
         if len(lines) not in ROWS:
             known = ", ".join(str(number) for number in ROWS)
             raise EcgSignalError(
@@ -177,19 +239,13 @@ def arrange(lines: Sequence[Array], start: float, end: float, period: int, layou
             name, strips = "3x4", 3
     else:
         name, strips = parse_layout(layout)
-    table = LAYOUTS[name]
+    table = LAYOUTS[name] if table is None else table
     if len(lines) != len(table) + strips:
         raise EcgSignalError(
             f"{name} with {strips} rhythm strips has {len(table) + strips} rows, and {len(lines)} are seen",
             remedy="name another layout",
         )
-    width = (end - start) / len(table[0])
-    seconds = (end - start) / period * MM_PER_PERIOD / 25.0
-    cells = [
-        Cell(lead, row, start + column * width, start + (column + 1) * width, column * seconds / len(leads))
-        for row, leads in enumerate(table)
-        for column, lead in enumerate(leads)
-    ]
+    cells = cells_of(table, start, end, period, mm_per_s)
     for row in range(len(table), len(lines)):
         cells.append(Cell(_strip_lead(lines, row, cells), row, start, end, 0.0))
     if strips and shows_same_time(lines, cells):
@@ -273,7 +329,7 @@ def _strip_lead(lines: Sequence[Array], row: int, cells: Sequence[Cell]) -> str:
     for cell in cells:
         if cell.row >= row or cell.lead in taken:
             continue
-        one = _part(lines[cell.row], cell.start, cell.end)
+        one = cell.sign * _part(lines[cell.row], cell.start, cell.end)
         # the two rows may be shifted against each other where the paper is bent
         shifts = range(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2)
         fits[cell.lead] = min(_misfit(_part(lines[row], cell.start + shift, cell.end + shift), one) for shift in shifts)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ..errors import EcgError
 from .picture import MIN_SIDE
@@ -52,6 +52,7 @@ class PageCorners:
             for (u, v), (x, y) in zip(flat, at, strict=True)
             for row in ((u, v, 1, 0, 0, 0, -x * u, -x * v), (0, 0, 0, u, v, 1, -y * u, -y * v))
         ]
+        self._corners = at
         self._from_page = np.linalg.solve(np.array(rows, np.float64), at.ravel())
 
     def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -64,6 +65,12 @@ class PageCorners:
             fillcolor="white",
         )
         return np.asarray(turned)
+
+    def alone(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The whole picture, (height, width, 3) bytes, white beyond the corners."""
+        inside = Image.new("1", (picture.shape[1], picture.shape[0]))
+        ImageDraw.Draw(inside).polygon([(float(x), float(y)) for x, y in self._corners], fill=1)
+        return np.where(np.asarray(inside)[..., None], picture, np.uint8(255))
 
     def in_picture(self, page: PaperMap) -> PaperMap:
         """The map from paper to the whole picture, of the map from paper to what was cut out."""

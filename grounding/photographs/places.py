@@ -92,6 +92,7 @@ class PicturePlaces:
                     height_mm=row_mm,
                     zero=0.0,
                     rhythm=bool(several) and cell.row not in several,
+                    inverted=cell.sign < 0,
                 )
             )
         layout = PageLayout(

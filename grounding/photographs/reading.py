@@ -17,7 +17,6 @@ from ..record import STANDARD_LEADS, ECGRecord
 from .arrangement import (
     MM_PER_PERIOD,
     CalibrationPulse,
-    arrange,
     best_fit,
     find_pulses,
     parse_layout,
@@ -27,9 +26,12 @@ from .borders import hiding_bars, pulse_end
 from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import SEED_BLURS_PX, find_lattice
+from .lettering import read_lines
 from .lines import straightened
+from .names import USUAL, arrange_by_names
 from .picture import coloured_lines, grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
+from .printed import PageText
 from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
 from .traces import Trace, find_rows, follow_rows
 
@@ -97,7 +99,8 @@ def read_photograph(
             between = PageCorners(corners)
             flat = flat_page(between.cut(picture))
             flat = replace(flat, page=between.in_picture(flat.page))
-        return _read(flat, path.stem, layout, speed_mm_s, gain_mm_mv)
+            picture = between.alone(picture)
+        return _read(flat, picture, path.stem, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as error:
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
 
@@ -164,7 +167,12 @@ def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
 
 
 def _read(
-    flat: FlatPage, name: str, layout: str | None, speed_mm_s: float | None, gain_mm_mv: float | None
+    flat: FlatPage,
+    picture: NDArray[np.uint8],
+    name: str,
+    layout: str | None,
+    speed_mm_s: float | None,
+    gain_mm_mv: float | None,
 ) -> ECGRecord:
     mask = _connected(flat.trace)
     baselines, (first, last), beside = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
@@ -178,22 +186,30 @@ def _read(
     if more:
         rows, pulses = _rows_and_pulses(flat, mask, sorted([row.baseline for row in rows] + more))
     start, end = _extent(rows, pulses, flat.trace)
-    mm_per_s, warnings = speed_mm_s or 25.0, []
-    mm_per_mv = gain_mm_mv
-    if mm_per_mv is None and pulses is not None:
-        mm_per_mv = pulses.height / PX_PER_PERIOD * MM_PER_PERIOD
-    if mm_per_mv is None:
-        mm_per_mv = 10.0
-        warnings.append("no calibration pulse is seen: 10 mm/mV is assumed")
+    baselines = [row.baseline for row in rows]
+    ends = baselines[0] / PX_PER_PERIOD, baselines[-1] / PX_PER_PERIOD
+    text = PageText.of(read_lines(picture, flat.page, flat.trace, ends))
+    seen_mm_mv = None if pulses is None else pulses.height / PX_PER_PERIOD * MM_PER_PERIOD
+    mm_per_s, mm_per_mv, warnings = text.scales(speed_mm_s, gain_mm_mv, seen_mm_mv)
     per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
     heights = [-trace.y / per_mv for trace in rows]
-    cells = arrange(heights, start, end, PX_PER_PERIOD, layout)
-    if len({cell.start for cell in cells}) > len({cell.start_s for cell in cells}):
-        warnings.append("all columns show the same seconds: their beats are where the rhythm strip's first ones are")
-    places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
-    record = _record(name, rows, heights, flat.shapes, places, warnings)
-    if layout is None:
-        check_limb_leads(record)
+    for names in (text.names, ()):
+        cells, fit = arrange_by_names(heights, baselines, (start, end), PX_PER_PERIOD, layout, names, mm_per_s)
+        said = [*warnings, *fit.warnings]
+        if len({cell.start for cell in cells}) > len({cell.start_s for cell in cells}):
+            said.append("all columns show the same seconds: their beats are where the rhythm strip's first ones are")
+        places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
+        record = _record(name, rows, heights, flat.shapes, places, said)
+        record.meta["picture"].update(text.about(), lead_names=fit.to_dict())
+        if layout is not None:
+            break
+        try:
+            check_limb_leads(record)
+            break
+        except EcgSignalError:
+            # sums of limb leads decide whether an order that was read is right
+            if fit.order == USUAL:
+                raise
     return record
 
 
@@ -433,7 +449,7 @@ def _record(
                 values[bars[border, is_end].hides(columns, above, is_end)] = np.nan
         level = float(np.nanmedian(values))
         stop = min(signal.shape[1], begin + n)
-        signal[lead, begin:stop] = values[: stop - begin] - level
+        signal[lead, begin:stop] = cell.sign * (values[: stop - begin] - level)
         word = GOOD if share >= GOOD_LINE_SHARE else DOUBTFUL
         reason = "" if word == GOOD else f"its line is seen in {share:.0%} of its place"
         quality[cell.lead] = {"quality": word, "reason": reason}
