@@ -27,7 +27,7 @@ MIN_COHERENCE = 0.08
 MAX_INK = (0.5, 0.2)  # so that traces and text do not outweigh the grid; the second for grids that are hardly seen
 CLEAR_COHERENCE, MUCH_BETTER = 0.2, 2.0  # median of the windows, and its ratio to the first try's
 # the lines of drawn pages are so sharp that their strongest frequency may be a high multiple: then they are blurred
-SEED_BLURS_PX = (0.0, 1.5, 3.0)
+SEED_BLURS_PX = (0.0, 1.5)
 SEED_PX = 256  # side of the windows in which the grid is first looked for
 MIN_PERIOD_PX, MAX_PERIOD_PX = 2.2, 80.0
 BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm

@@ -19,7 +19,7 @@ MIN_CONTRAST = 0.35  # of the median line's
 MAX_TRACE = 0.3  # probability of trace that hides the grid around it
 SMOOTH = (1.0, 0.35)  # standard deviations of what is found first, along the line in nodes and across in lines
 # the same of what is measured: narrow where lines are seen, wider where few are
-SCALES = ((1.0, 0.35), (1.0, 0.35))
+SCALES = ((0.7, 0.35), (1.5, 1.0), (4.0, 1.5))
 FEW = 0.05  # share of seen lines in a scale's window that counts as much as the wider scale
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,9 @@ from .arrangement import (
 from .borders import hiding_bars, pulse_end
 from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
-from .lattice import SEED_BLURS_PX, find_lattice
+from .lattice import find_lattice
 from .lettering import read_lines
+from .limb_leads import check_limb_leads, limb_sums
 from .lines import straightened
 from .names import USUAL, arrange_by_names
 from .picture import coloured_lines, grid_lines, load_picture, reduction
@@ -52,13 +52,7 @@ MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a pi
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
 SURE_PULSE = 0.85  # of its outline
-# leads printed above each other, of which the first two add up to the third, times a sign
-SUMS = ((("I", "III", "II"), 1), (("aVL", "aVF", "aVR"), -1))
-# correlation of one of the sums without what is slower: 0.86 or more on each of 25 photographs
-MIN_SUM_AGREEMENT, SUM_SMOOTH_S, SUM_SLOW_S, MIN_SUM_S = 0.6, 0.02, 0.2, 0.5
-# of both together, unless one is sure: the other one may have a lead that was read amiss
-MIN_SUMS_TOGETHER, SURE_SUM = 1.0, 0.95
-SUM_SHIFTS_MS = range(-20, 21, 10)
+MIN_ROWS, SURE_TOGETHER = 3, 1.5  # of a page without its first or last row, which is tried if the sums hardly fit
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -133,7 +127,7 @@ def _map_by_grid(picture: NDArray[np.uint8]) -> PaperMap:
     if lattice is None or lattice.clearness < CLEAR_GRID:
         colour = coloured_lines(picture).astype(np.float64)
         try:
-            by_colour = find_lattice(colour, (0.0,) if lattice else SEED_BLURS_PX)
+            by_colour = find_lattice(colour, (0.0,))
         except EcgSignalError as why:
             error = error or why
         else:
@@ -185,10 +179,43 @@ def _read(
     more = [height for height in beside if pulses is not None and _has_pulse(flat.shapes, rows, height)]
     if more:
         rows, pulses = _rows_and_pulses(flat, mask, sorted([row.baseline for row in rows] + more))
-    start, end = _extent(rows, pulses, flat.trace)
     baselines = [row.baseline for row in rows]
     ends = baselines[0] / PX_PER_PERIOD, baselines[-1] / PX_PER_PERIOD
     text = PageText.of(read_lines(picture, flat.page, flat.trace, ends))
+    record, error = None, None
+    try:
+        record = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+    except EcgSignalError as why:
+        error = why
+    # a line of the header or an edge of the paper may look like a row
+    best = 0.0 if record is None else sum(limb_sums(record))
+    for part in (baselines[1:], baselines[:-1]) if layout is None and len(baselines) > MIN_ROWS else ():
+        if best < SURE_TOGETHER:
+            rows, pulses = _rows_and_pulses(flat, mask, part)
+            try:
+                other = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+            except EcgSignalError:
+                continue
+            if sum(limb_sums(other)) >= SURE_TOGETHER:
+                record, best = other, sum(limb_sums(other))
+    if record is None:
+        raise error or EcgSignalError("no traces of an ECG are seen on the page")
+    return record
+
+
+def _arranged(
+    flat: FlatPage,
+    rows: list[Trace],
+    pulses: CalibrationPulse | None,
+    text: PageText,
+    name: str,
+    layout: str | None,
+    speed_mm_s: float | None,
+    gain_mm_mv: float | None,
+) -> ECGRecord:
+    """The recording on rows whose leads are told by layout, names and sums."""
+    start, end = _extent(rows, pulses, flat.trace)
+    baselines = [row.baseline for row in rows]
     seen_mm_mv = None if pulses is None else pulses.height / PX_PER_PERIOD * MM_PER_PERIOD
     mm_per_s, mm_per_mv, warnings = text.scales(speed_mm_s, gain_mm_mv, seen_mm_mv)
     per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
@@ -210,47 +237,12 @@ def _read(
             # sums of limb leads decide whether an order that was read is right
             if fit.order == USUAL:
                 raise
-    return record
-
-
-def check_limb_leads(record: ECGRecord) -> None:
-    """Compare I + III with II, and aVL + aVF with -aVR: that tells an ECG from other pictures and other layouts.
-
-    Args:
-        record: what was read by the layout that was inferred.
-
-    Raises:
-        EcgSignalError: neither sum is like the lead that it should be, or one only barely and the other not at all;
-            where no three are seen together, none.
-    """
-    known = [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
-    barely = len(known) > 1 and max(known) < SURE_SUM and sum(known) < MIN_SUMS_TOGETHER
-    if known and (max(known) < MIN_SUM_AGREEMENT or barely):
+    if layout is None and not limb_sums(record) and pulses is None and not fit.agree:
         raise EcgSignalError(
-            "the lines don't fit each other as limb leads do: no ECG, or one of another layout",
-            remedy='for an ECG, name its layout, e.g. layout="6x2"',
+            "nothing tells that these lines are an ECG: no calibration pulse, lead name or sum of limb leads is seen",
+            remedy='for an ECG, name its layout, e.g. layout="3x4"',
         )
-
-
-def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | None:
-    """Correlation of the sum of two leads with the third; None where they are not seen together.
-
-    Rows may be shifted a little against each other where the paper is bent: the best of small shifts counts.
-    """
-    if not set(leads) <= set(record.leads):
-        return None
-    limb = np.stack([record.lead(lead) for lead in leads]).astype(np.float64)
-    limb = limb[:, np.isfinite(limb).all(axis=0)]
-    if limb.shape[1] < MIN_SUM_S * record.fs:
-        return None
-    fast, slow = (ndimage.gaussian_filter1d(limb, width * record.fs, axis=1) for width in (SUM_SMOOTH_S, SUM_SLOW_S))
-    three = sign * (fast - slow)[2]
-    shifts = [round(ms * record.fs / 1000) for ms in SUM_SHIFTS_MS]
-    ones, twos = (np.stack([np.roll(part, shift) for shift in shifts]) for part in (fast - slow)[:2])
-    sums = (ones[:, None] + twos).reshape(-1, len(three))
-    sums, three = sums - sums.mean(-1, keepdims=True), three - three.mean()
-    spread = np.linalg.norm(sums, axis=-1) * np.linalg.norm(three)
-    return float((sums @ three / np.maximum(spread, 1e-12)).max())
+    return record
 
 
 def _rows_and_pulses(
@@ -378,6 +370,7 @@ def _behind(pulse_end: float, rows: list[Trace]) -> float:
     starts = []
     for row in rows:
         near = np.isfinite(row.y[int(pulse_end) : int(pulse_end + 2 * PX_PER_PERIOD)])
+        near &= ndimage.binary_opening(np.r_[near[:1].repeat(MIN_GAP_PX), near], np.ones(MIN_GAP_PX))[MIN_GAP_PX:]
         gaps = np.flatnonzero(~near)
         behind = np.flatnonzero(near[gaps[0] :]) if len(gaps) else gaps
         starts.append(gaps[0] + behind[0] if len(gaps) and len(behind) and behind[0] >= MIN_GAP_PX else 0)

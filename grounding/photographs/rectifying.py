@@ -20,7 +20,7 @@ DARKER_THAN_GRID = 1.6
 ROUNDS = ((16, 2.0, 2.0, 1.5, 0.0), (16, 1.0, 1.3, 0.7, 0.04), (16, 1.0, 1.3, 0.7, 0.04))
 NEIGHBOURS = 60  # nodes that a point of the first map depends on
 BEYOND_PERIODS = 2  # the page goes on beyond the outermost windows, in which a row may run along the picture's edge
-BLUR_PX = 0.5  # of the picture, in pixels of the page, before it is resampled
+BLUR_PX = 0.4  # of the picture, in pixels of the page, before it is resampled
 SMOOTHING = 3.0  # of the first map, see SciPy's RBFInterpolator
 
 
