@@ -52,7 +52,9 @@ MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a pi
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
 SURE_PULSE = 0.85  # of its outline
-MIN_ROWS, SURE_TOGETHER = 3, 1.5  # of a page without its first or last row, which is tried if the sums hardly fit
+# a page is tried without its first or last row if the sums hardly fit: both sums that it needs then, and how much more
+# that must be; without an edge of the paper it was 0.7, without a true rhythm strip 0.2 (two pages)
+MIN_ROWS, SURE_TOGETHER, MUCH_BETTER = 3, 1.5, 0.3
 MIN_ROW_PERIODS = 10  # length of the shortest row
 
 
@@ -196,7 +198,7 @@ def _read(
                 other = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
             except EcgSignalError:
                 continue
-            if sum(limb_sums(other)) >= SURE_TOGETHER:
+            if sum(limb_sums(other)) >= max(SURE_TOGETHER, best + MUCH_BETTER):
                 record, best = other, sum(limb_sums(other))
     if record is None:
         raise error or EcgSignalError("no traces of an ECG are seen on the page")
