@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..paper.style import HeaderValues
 from .lettering import PrintedLine, text_is_read
 from .names import LeadName, lead_names
 
@@ -254,23 +255,7 @@ def _around(lines: Sequence[PrintedLine]) -> Array:
     return np.stack([first[0], last[1], last[2], first[3]])
 
 
-class MeasuredQuantities(Protocol):
-    """What printed values are held against: see ``grounding.Measurement``."""
-
-    @property
-    def heart_rate(self) -> float | None:
-        """Beats per minute."""
-
-    @property
-    def axis(self) -> float | None:
-        """Of QRS, degrees."""
-
-    @property
-    def intervals(self) -> Mapping[str, float | None]:
-        """By name, ms."""
-
-
-def compare_printed(values: Sequence[PrintedValue], measurement: MeasuredQuantities) -> list[PrintedComparison]:
+def compare_printed(values: Sequence[PrintedValue], measurement: HeaderValues) -> list[PrintedComparison]:
     """Printed quantities against measured ones: rate, PR, QRS, QT, QTc (Bazett), RR, P duration and QRS axis.
 
     Args:
