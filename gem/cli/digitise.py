@@ -126,7 +126,7 @@ def printed_rows(record: ECGRecord) -> list[dict[str, str]]:
         row["confidence"] = f"{value.confidence:.2f}"
         one = compared.get(value.name)
         if one is not None and one.measured is not None and one.difference is not None:
-            row |= {"measured": f"{one.measured:.0f}", "difference": f"{one.difference:+.0f}"}
+            row |= {"measured": f"{one.measured:.0f}", "difference": f"{round(one.difference):+d}"}
         rows.append(row)
     return rows
 

@@ -123,7 +123,7 @@ class PrintedComparison:
             return f"{label}: printed {self.printed:.0f} {self.unit}, not measured"
         return (
             f"{label}: printed {self.printed:.0f} {self.unit}, measured {self.measured:.0f} {self.unit}, "
-            f"difference {self.difference:+.0f}"
+            f"difference {round(self.difference):+d}"
         )
 
 
