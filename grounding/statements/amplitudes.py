@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
+from .naming import LEAD_TIMES, ST_POINTS
 from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV
 from .topics import wave_topic
-from .waves import LEAD_TIMES, ST_POINTS
 
 if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
@@ -32,7 +32,7 @@ _COLUMNS = {
     "q_ms": ("q_ms",),
     "r_peak_time_ms": ("r_peak_time_ms",),
 }
-_EITHER_SIGN = frozenset({"p", "t", *ST_POINTS})  # a stated minus is meant; other waves have their sign by their name
+_EITHER_SIGN = ST_POINTS | {"p", "t"}  # a stated minus is meant; other waves have their sign by their name
 _SUMS = {"sokolow": (("s:V1",), ("r:V5", "r:V6")), "cornell": (("r:aVL",), ("s:V3",))}
 
 
@@ -99,7 +99,7 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
         return _verify_sum(statement, quantities, factor)
     wave = subject[0]
     leads = statement.leads
-    if not leads and wave in ("t", *ST_POINTS):
+    if not leads and wave in ST_POINTS | {"t"}:
         # "ST elevation of 2 mm": in the lead in which it is largest
         leads = tuple(lead for lead in STANDARD_LEADS if lead != "aVR")
     if not leads:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from .context import FAR, SIGNS, Context, QuantitySubject, Scope
 from .items import Phrase
+from .naming import LEAD_TIMES
 from .numbers import Number
 from .parsed import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
-from .waves import LEAD_TIMES, read_amplitude
+from .waves import read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
 _AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})

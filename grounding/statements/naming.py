@@ -11,7 +11,10 @@ from .parsed import NO_CRITERION, ParsedStatement
 from .scope import OTHER_TIME
 from .tokens import word_set
 
-WAVES = frozenset({"p", "q", "r", "s", "t", "st", "j", "st40", "st60", "st80", "r2", "s2", "q_ms", "r_peak_time_ms"})
+ST_POINTS = frozenset({"st", "j", "st40", "st60", "st80"})
+SECOND_WAVES = frozenset({"r2", "s2"})
+LEAD_TIMES = frozenset({"q_ms", "r_peak_time_ms"})  # times within the QRS of a lead
+WAVES = frozenset({"p", "q", "r", "s", "t"}) | ST_POINTS | SECOND_WAVES | LEAD_TIMES
 # the wave to which a number in mm after a finding refers
 AMPLITUDE_OF = {
     "st_elevation": "st",

@@ -6,12 +6,18 @@ from ..record import STANDARD_LEADS
 from .context import FAR, Context, QuantitySubject
 from .items import Phrase
 from .lexicon import SEGMENT_WORDS, Subject
-from .naming import AMPLITUDE_OF, WAVES, name_finding, take_amount_before, take_leads_before
+from .naming import (
+    AMPLITUDE_OF,
+    LEAD_TIMES,
+    SECOND_WAVES,
+    ST_POINTS,
+    WAVES,
+    name_finding,
+    take_amount_before,
+    take_leads_before,
+)
 from .parsed import CHANGE, NO_CRITERION, ParsedStatement
 
-ST_POINTS = ("st", "j", "st40", "st60", "st80")
-SECOND_WAVES = frozenset({"r2", "s2"})
-LEAD_TIMES = frozenset({"q_ms", "r_peak_time_ms"})  # times within the QRS of a lead
 _J_WORDS = frozenset({"j", "stj"})
 _J_AFTER = (("after", "the"), ("after",), ("past", "the"), ("nach", "dem"))
 _SUM_SIGNS = frozenset({"+", "/", "and", "plus", "&", "und"})
@@ -272,7 +278,7 @@ def _amplitude_of_wave(c: Context, number: int, item: Phrase) -> None:
         and first != item.first
         and head is not None
         and head.first <= first <= head.last
-        and name in ("t", "p", *ST_POINTS)
+        and name in ST_POINTS | {"t", "p"}
     ):
         leads = head.statements[0].leads
     before_wave = c.leads_before
