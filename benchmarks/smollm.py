@@ -107,8 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"  {'most often':22s} {Counter(map(tuple, map(sorted, sets))).most_common(3)}")
     commonest = Counter(labels).most_common(1)[0][0]
     print(f"{'commonest set':24s} label set exact {100 * diagnosis_accuracy([commonest] * len(labels), labels):.1f} %")
-    total = np.array(losses)
-    print(f"perplexity of the cardiologist's sentence {np.exp((total[:, 0] * total[:, 1]).sum() / total[:, 1].sum()):.2f}")
+    of_each, tokens = np.array(losses).T
+    perplexity = np.exp((of_each * tokens).sum() / tokens.sum())
+    print(f"perplexity of the cardiologist's sentence {perplexity:.2f}")
     print(f"{len(samples)} records")
 
 
