@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from grounding import STANDARD_LEADS, EcgError, Evidence
 from grounding.criteria.language import quantity_words
 from grounding.measurement.edits import MOVED
-from grounding.photographs import compare_printed
 from grounding.tables import NAMES
 
 if TYPE_CHECKING:
@@ -92,7 +91,11 @@ def _clock(seconds: float) -> str:
 def printed_lines(record: ECGRecord | None, measurement: Measurement) -> list[str]:
     """Quantities that are printed on a photograph against measured ones, one line each; none of other recordings."""
     values = None if record is None else record.meta.get("picture", {}).get("printed")
-    return [str(one) for one in compare_printed(values or (), measurement)]
+    if not values:
+        return []
+    from grounding.photographs import compare_printed  # photographs bring more of SciPy than all else here
+
+    return [str(one) for one in compare_printed(values, measurement)]
 
 
 def quality_lines(measurement: Measurement) -> list[str]:
