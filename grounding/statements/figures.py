@@ -11,10 +11,9 @@ from .numbers import Number
 from .parsed import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
-from .waves import read_amplitude
+from .waves import is_place, read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
-_AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
 # kinds of items after which a rate is a heart rate: "sinus rhythm at 75 bpm"
 _BEFORE_RATE = word_set(
@@ -34,7 +33,7 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     value.approximate = before is not None and before.term.kind == "approx" and item.first - before.last <= 2
     if compare is not None:
         value.compare = compare[0]
-    if value.unit == "paper" or _is_place(c, number, item):
+    if value.unit == "paper" or is_place(c, number, item):
         return
     if _is_reference(c, number, item, compare is not None):
         c.reference = -1
@@ -46,14 +45,6 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
         read_amplitude(c, number, item)
     elif not ((len(numbers) > 1 or (value.is_range and len(c.subjects) > 2)) and _assign_list(c, numbers)):
         _read_single(c, number, item, negated=compare is not None and compare[2])
-
-
-def _is_place(c: Context, number: int, item: Phrase) -> bool:
-    """Whether a number is a place of measurement: "60 ms after the J point"."""
-    following = c.next(number)
-    if item.number is None or item.number.unit != "ms" or following is None or following.term.values[:1] != ("st",):
-        return False
-    return c.word(item.last + 1) in _AFTER and following.first - item.last <= 4
 
 
 def _share_millivolts(numbers: list[Phrase]) -> None:

@@ -19,7 +19,7 @@ from .naming import (
 from .parsed import CHANGE, NO_CRITERION, ParsedStatement
 
 _J_WORDS = frozenset({"j", "stj"})
-_J_AFTER = (("after", "the"), ("after",), ("past", "the"), ("nach", "dem"))
+_AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
 _SUM_SIGNS = frozenset({"+", "/", "and", "plus", "&", "und"})
 _IN_LEAD = frozenset({"in", "wave", "lead", "of", "the", "("})
 _FROM_LEAD_TO_WAVE = frozenset({"the", "a", "an", ",", ":", "there", "is", "die", "das", "ist"})
@@ -54,7 +54,7 @@ def read_wave(c: Context, number: int, item: Phrase) -> None:
             name_finding(c, number, item, (("q_waves",),))
             return
         if amount or (one and name in ("r", "s")):
-            _wait_for_amplitude(c, _point(c, name, item), following.term.values[0], item.first, following.last)
+            _wait_for_amplitude(c, _point(c, number, item), following.term.values[0], item.first, following.last)
             c.done_to = number + 1
             return
     qualities = [word for word in c.qualities if (name, word.term.values[1]) in SEGMENT_WORDS]
@@ -68,21 +68,35 @@ def read_wave(c: Context, number: int, item: Phrase) -> None:
         return
     c.segment, c.segment_first = (name, item.last), item.first
     if name in WAVES:
-        c.waves = [(_point(c, name, item), "", item.first, item.last)]
+        c.waves = [(_point(c, number, item), "", item.first, item.last)]
     c.subjects = []
     if c.leads_before is not None and item.first - c.leads_before.last > FAR:
         c.leads_before = None
 
 
-def _point(c: Context, name: str, item: Phrase) -> str:
-    """The point of the ST segment that is named: "J point", "ST 60 ms after the J point"; else the segment."""
+def is_place(c: Context, number: int, item: Phrase) -> bool:
+    """Whether a number is a place of measurement: "60 ms after the J point".
+
+    Args:
+        c: the sentence.
+        number: of the item.
+        item: the number.
+    """
+    following = c.next(number)
+    if item.number is None or item.number.unit != "ms" or following is None or following.term.values[:1] != ("st",):
+        return False
+    return c.word(item.last + 1) in _AFTER and following.first - item.last <= 4
+
+
+def _point(c: Context, number: int, item: Phrase) -> str:
+    """The point of the ST segment that is named: "J point", "ST 60 ms after the J point"; else the wave or segment."""
+    name, before = item.term.values[0], c.before(number)
     if name != "st" or c.words[item.first] not in _J_WORDS:
         return name
-    for after in _J_AFTER:
-        start = item.first - len(after)
-        if start > 1 and tuple(c.words[start : item.first]) == after and c.words[start - 1] == "ms":
-            return f"st{c.words[start - 2]}" if f"st{c.words[start - 2]}" in ST_POINTS else name
-    return "j"
+    if before is None or before.number is None or not is_place(c, number - 1, before):
+        return "j"
+    point = f"st{before.number.low:g}"
+    return point if point in ST_POINTS else name
 
 
 def _is_value_of(c: Context, item: Phrase, following: Phrase) -> bool:
