@@ -19,35 +19,27 @@ MIN_SUMS_TOGETHER, SURE_SUM = 1.0, 0.95
 SUM_SHIFTS_MS = range(-20, 21, 10)
 
 
-def check_limb_leads(record: ECGRecord) -> None:
+def check_limb_leads(record: ECGRecord) -> list[float]:
     """Compare I + III with II, and aVL + aVF with -aVR: that tells an ECG from other pictures and other layouts.
 
     Args:
         record: what was read by the layout that was inferred.
 
+    Returns:
+        The correlations of the sums, I + III with II first, of those that are seen together.
+
     Raises:
         EcgSignalError: neither sum is like the lead that it should be, or one only barely and the other not at all;
             where no three are seen together, none.
     """
-    known = limb_sums(record)
+    known = [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
     barely = len(known) > 1 and max(known) < SURE_SUM and sum(known) < MIN_SUMS_TOGETHER
     if known and (max(known) < MIN_SUM_AGREEMENT or barely):
         raise EcgSignalError(
             "the lines don't fit each other as limb leads do: no ECG, or one of another layout",
             remedy='for an ECG, name its layout, e.g. layout="6x2"',
         )
-
-
-def limb_sums(record: ECGRecord) -> list[float]:
-    """How well each of the two sums of limb leads is like its lead, of those that are seen together.
-
-    Args:
-        record: what was read.
-
-    Returns:
-        Correlations, of I + III with II first.
-    """
-    return [alike for leads, sign in SUMS if (alike := _agreement(record, leads, sign)) is not None]
+    return known
 
 
 def _agreement(record: ECGRecord, leads: Sequence[str], sign: int) -> float | None:

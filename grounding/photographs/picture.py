@@ -120,11 +120,7 @@ def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper to 1.
     """
-    darkest = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
-    dark = np.asarray(darkest / 255, np.float32)
-    size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
-    lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
-    return lines
+    return _inked(np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2]))
 
 
 def coloured_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -136,12 +132,15 @@ def coloured_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper and for what is grey, to 1.
     """
-    ends = []
-    for plane in (picture.min(-1), picture.max(-1)):
-        dark = np.asarray(plane / 255, np.float32)
-        size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
-        ends.append((1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1))
-    lines: NDArray[np.float32] = (ends[0] - ends[1]).clip(0, 1).astype(np.float32)
+    darkest, brightest = _inked(picture.min(-1)), _inked(picture.max(-1))
+    return np.asarray((darkest - brightest).clip(0, 1))
+
+
+def _inked(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How dark the pixels of one channel are against the paper around them, 0-1."""
+    dark = np.asarray(plane / 255, np.float32)
+    size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
+    lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
     return lines
 
 

@@ -26,7 +26,7 @@ from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lettering import read_lines
-from .limb_leads import check_limb_leads, limb_sums
+from .limb_leads import check_limb_leads
 from .lines import straightened
 from .names import USUAL, arrange_by_names
 from .picture import coloured_lines, grid_lines, load_picture, reduction
@@ -184,22 +184,21 @@ def _read(
     baselines = [row.baseline for row in rows]
     ends = baselines[0] / PX_PER_PERIOD, baselines[-1] / PX_PER_PERIOD
     text = PageText.of(read_lines(picture, flat.page, flat.trace, ends))
-    record, error = None, None
+    record, best, error = None, 0.0, None
     try:
-        record = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+        record, best = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as why:
         error = why
     # a line of the header or an edge of the paper may look like a row
-    best = 0.0 if record is None else sum(limb_sums(record))
     for part in (baselines[1:], baselines[:-1]) if layout is None and len(baselines) > MIN_ROWS else ():
         if best < SURE_TOGETHER:
             rows, pulses = _rows_and_pulses(flat, mask, part)
             try:
-                other = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+                other, fit = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
             except EcgSignalError:
                 continue
-            if sum(limb_sums(other)) >= max(SURE_TOGETHER, best + MUCH_BETTER):
-                record, best = other, sum(limb_sums(other))
+            if fit >= max(SURE_TOGETHER, best + MUCH_BETTER):
+                record, best = other, fit
     if record is None:
         raise error or EcgSignalError("no traces of an ECG are seen on the page")
     return record
@@ -214,8 +213,8 @@ def _arranged(
     layout: str | None,
     speed_mm_s: float | None,
     gain_mm_mv: float | None,
-) -> ECGRecord:
-    """The recording on rows whose leads are told by layout, names and sums."""
+) -> tuple[ECGRecord, float]:
+    """The recording on rows whose leads are told by layout, names and sums; and how well the sums fit together."""
     start, end = _extent(rows, pulses, flat.trace)
     baselines = [row.baseline for row in rows]
     seen_mm_mv = None if pulses is None else pulses.height / PX_PER_PERIOD * MM_PER_PERIOD
@@ -231,20 +230,20 @@ def _arranged(
         record = _record(name, rows, heights, flat.shapes, places, said)
         record.meta["picture"].update(text.about(), lead_names=fit.to_dict())
         if layout is not None:
-            break
+            return record, 0.0
         try:
-            check_limb_leads(record)
+            sums = check_limb_leads(record)
             break
         except EcgSignalError:
             # sums of limb leads decide whether an order that was read is right
             if fit.order == USUAL:
                 raise
-    if layout is None and not limb_sums(record) and pulses is None and not fit.agree:
+    if not sums and pulses is None and not fit.agree:
         raise EcgSignalError(
             "nothing tells that these lines are an ECG: no calibration pulse, lead name or sum of limb leads is seen",
             remedy='for an ECG, name its layout, e.g. layout="3x4"',
         )
-    return record
+    return record, sum(sums)
 
 
 def _rows_and_pulses(
