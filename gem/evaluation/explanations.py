@@ -95,28 +95,23 @@ def evaluate_explanations(
     tallies = {name: _Tally() for name in (CONDITIONS if swaps else CONDITIONS[:1])}
     records = [sample.record for sample in samples]
     measurements = [grounding.measure(record) for record in records]
-    predicted, given, suggested = [], [], []
-    for first in range(0, len(records), BATCH):
-        batch = slice(first, first + BATCH)
-        predicted += encode_records(model, records[batch], measurements[batch]).probabilities()
-    for position, measurement in enumerate(measurements):
-        given.append(facts(measurement, grounding.find(measurement)))
-        # a text may cite the encoders' diagnoses of the input that they got
-        silence = reason_for_silence(model, measurement)
-        seen = {"own": position, "other": (position + shift) % len(records)}
-        opinions = {who: [] if silence else facts(measurement, (), predicted[place]) for who, place in seen.items()}
-        suggested.append({who: [one for one in of if one.kind == "diagnosis"] for who, of in opinions.items()})
     for first in range(0, len(records), BATCH):
         places = range(first, min(first + BATCH, len(records)))
-        for name, tally in tallies.items():
-            who = name.partition("_")[0]
+        given = [facts(measurements[place], grounding.find(measurements[place])) for place in places]
+        for who in dict.fromkeys(name.partition("_")[0] for name in tallies):
             shown = [(place + (shift if who == "other" else 0)) % len(records) for place in places]
-            tally.add(
-                encode_records(model, [records[place] for place in shown], [measurements[place] for place in shown]),
-                [given[place] if name.endswith("with_facts") else [] for place in places],
-                [suggested[place][who] for place in places],
-                [measurements[place] for place in places],
+            encoded = encode_records(
+                model, [records[place] for place in shown], [measurements[place] for place in shown]
             )
+            # a text may cite the encoders' diagnoses of the input that they got
+            suggested = [
+                [] if reason_for_silence(model, measurements[place]) else facts(measurements[place], (), chances)
+                for place, chances in zip(places, encoded.probabilities(), strict=True)
+            ]
+            diagnoses = [[fact for fact in opinions if fact.kind == "diagnosis"] for opinions in suggested]
+            for name in (name for name in tallies if name.startswith(who)):
+                items = given if name.endswith("with_facts") else [[] for _ in places]
+                tallies[name].add(encoded, items, diagnoses, [measurements[place] for place in places])
     commonest = Counter(labels).most_common(1)[0][0]
     conditions = {name: tally.figures(labels) for name, tally in tallies.items()}
     return {
