@@ -111,18 +111,12 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="session")
-def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out like PTB-XL's that holds the nine bundled records: 14 examples of folds 1-7 and 4 of fold 8.
-
-    Each record is there twice, as it is (``ecg_id`` as published) and filtered (``ecg_id`` + 10000: 0.5-40 Hz,
-    z-scores, 125 Hz).
-    """
+def write_ptbxl_like(root: Path) -> Path:
+    """Write the folder of ``ptbxl_like``."""
     from scipy.signal import butter, sosfiltfilt
 
     import grounding
 
-    root = tmp_path_factory.mktemp("ptbxl_like")
     records = root / "ptbxl" / "records500" / "00000"
     records.mkdir(parents=True)
     (root / "ptbxl_filtered").mkdir()
@@ -146,6 +140,16 @@ def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = np.array([number + 10000 for number in PTBXL])
     np.savez(root / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=np.stack(signals))
     return root
+
+
+@pytest.fixture(scope="session")
+def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out like PTB-XL's that holds the nine bundled records: 14 examples of folds 1-7 and 4 of fold 8.
+
+    Each record is there twice, as it is (``ecg_id`` as published) and filtered (``ecg_id`` + 10000: 0.5-40 Hz,
+    z-scores, 125 Hz).
+    """
+    return write_ptbxl_like(tmp_path_factory.mktemp("ptbxl_like"))
 
 
 class Served:
