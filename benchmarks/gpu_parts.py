@@ -29,7 +29,6 @@ OPTIONAL = (
     ("neurokit2", "recipes that measure recordings"),
     ("onnxruntime", "recipes that measure recordings"),
     ("jsonargparse", "all recipes"),
-    ("lightgbm", "nothing here"),
     ("xdist", "kernel tests run in one process"),
     ("liger_kernel", "rows of Liger in the bench"),
 )

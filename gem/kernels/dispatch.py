@@ -1,7 +1,7 @@
 """Which implementation runs: the mode that ``use`` sets, a table of measurements, and the rule that reads it.
 
-A mode that ``use`` sets without ``with`` holds for the process; in a ``with`` block it holds for that thread (or task of
-an event loop) alone, so that servers and tests beside each other don't change each other's.
+A mode that ``use`` sets without ``with`` holds for the process; in a ``with`` block it holds for that thread alone, so
+that servers and tests beside each other don't change each other's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable
-from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ MODES = ("auto", "triton", "torch")
 OPS = ("merge", "layer_norm", "dual_projector", "towers", "ecg_front_end", "segment_pooling")
 TABLE = Path(__file__).with_name("table.csv")  # absent until it was measured on a GPU
 COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
-_own: ContextVar[str | None] = ContextVar("gem_kernels_mode", default=None)  # of the innermost ``with`` block
+# a thread's ``mode`` of its innermost ``with`` block; torch 2.11 can't compile code that reads a ContextVar
+_own = threading.local()
 _lock = threading.Lock()
 _table: Table | None = None
 
@@ -133,22 +133,23 @@ class Table:
 
 
 class _Switch:
-    """What ``use`` returns: entered by ``with``, it holds for that block and context instead of the process."""
+    """What ``use`` returns: entered by ``with``, it holds for that block and thread instead of the process."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
-        self._tokens: list[Token[str | None]] = []
+        self._before: list[str | None] = []
 
     def __enter__(self) -> _Switch:
         with _lock:
             if self in _process:
                 _process.remove(self)
             _entered.append(self)
-        self._tokens.append(_own.set(self.mode))
+        self._before.append(getattr(_own, "mode", None))
+        _own.mode = self.mode
         return self
 
     def __exit__(self, *_: object) -> None:
-        _own.reset(self._tokens.pop())
+        _own.mode = self._before.pop()
         with _lock:
             _entered.remove(self)
 
@@ -162,7 +163,7 @@ def use(mode: str) -> _Switch:
     """Choose the implementation of every op.
 
     As a statement it sets the mode of the process: of every thread that is not inside a ``with`` block of its own. In a
-    ``with`` statement it sets the mode of that block, for this thread or task alone; a backward pass on a GPU, which runs
+    ``with`` statement it sets the mode of that block, for this thread alone; a backward pass on a GPU, which runs
     in a thread of autograd's, follows the block that was entered last.
 
     Args:
@@ -185,7 +186,7 @@ def use(mode: str) -> _Switch:
 
 def mode() -> str:
     """The current mode, see ``use``."""
-    own = _own.get()
+    own: str | None = getattr(_own, "mode", None)
     if own is not None:
         return own
     if _entered and not torch.compiler.is_compiling() and torch._C._current_graph_task_id() >= 0:
