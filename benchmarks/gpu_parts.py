@@ -135,21 +135,22 @@ def program(
         return child.wait()
 
 
-OUTCOME = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED)\s+(?:\[[ \d]+%\]\s+)?(\S+?\.py)(::\S.*)?$")
+# pytest-xdist puts the outcome in front, plain pytest behind; a file that can't be imported is in the summary alone
+OUTCOMES = (
+    re.compile(r"\[gw\d+\] \[ *\d+%\] (?P<outcome>[A-Z]+) (?P<file>\S+\.py)::(?P<name>.*)"),
+    re.compile(r"(?P<file>\S+\.py)::(?P<name>.*?) (?P<outcome>PASSED|FAILED|ERROR|SKIPPED)\b"),
+    re.compile(r"(?P<outcome>ERROR) (?P<file>\S+\.py)(?P<name>)( - .*)?$"),
+)
 
 
 def outcome_of(line: str) -> tuple[str, str, str] | None:
-    """Outcome, file and name of a test in a line of ``pytest -v``, with or without pytest-xdist.
+    """Outcome, file and name of a test in a line of ``pytest -v``; None in other lines.
 
     Args:
         line: one line of the output.
     """
-    tidy = re.sub(r"^\[gw\d+\]\s+\[\s*\d+%\]\s+", "", line.strip())
-    alone = re.match(r"(\S+?\.py)(::.*?)\s+(PASSED|FAILED|ERROR|SKIPPED)\b", tidy)
-    if alone:
-        return alone[3], Path(alone[1]).name, alone[2].strip(":")
-    found = OUTCOME.match(tidy)
-    return (found[1], Path(found[2]).name, (found[3] or "").strip(":")) if found else None
+    found = next((match for pattern in OUTCOMES if (match := pattern.match(line.strip()))), None)
+    return (found["outcome"], Path(found["file"]).name, found["name"].strip()) if found else None
 
 
 def kernel_tests(run: Run) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import math
 import os
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ NANO = ("gem_nano_signal", "gem_nano_picture", "gem_nano_explain", "gem_nano", "
 LANGUAGE = ("gem_135m_align", "gem_135m")
 REHEARSED = ("probe",)  # the time of a rehearsal is short
 FSDP2 = "lightning.pytorch.strategies.ModelParallelStrategy"
+ABSENT = [name for name in ("neurokit2", "onnxruntime") if importlib.util.find_spec(name) is None]
 # SmolLM2-135M's sizes; its weights are not at hand where nothing can be downloaded
 SMOLLM2 = {
     "hidden_size": 576,
@@ -85,6 +88,8 @@ def bundled_recipe(name: str, folder: Path, root: Path, decoder: Path) -> dict[s
         model["decoder"] = str(decoder)
     data: dict[str, Any] = {"root": str(root), "cache": str(folder / "cache"), "batch_size": 4, "limit": 8}
     data |= {"train_folds": [1, 2, 3, 4, 5, 6, 7], "val_folds": [8]}
+    if name == "gem_nano_signal":
+        data["measured"] = not ABSENT
     return {"model": {"init_args": model}, "data": {"init_args": data}, "trainer": {"max_epochs": -1, "max_steps": 2}}
 
 
@@ -114,17 +119,24 @@ def train_recipe(name: str, settings: dict[str, Any], folder: Path, rehearse: bo
         gem_train(argparse.Namespace(config=name, overrides=overrides))
 
 
+def _is_trained(run: Run, what: str, name: str, settings: dict[str, Any], folder: Path) -> bool:
+    try:
+        train_recipe(name, settings, folder, run.rehearse)
+    except (Exception, SystemExit) as error:  # Lightning's command line ends with SystemExit
+        traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError) and error.name in ABSENT:
+            run.row(what, status="skipped", note=f"{error.name} is not installed here")
+        else:
+            add_failure(run.part, what, error)
+        return False
+    return True
+
+
 def _attempt(run: Run, what: str, name: str, settings: dict[str, Any], folder: Path) -> None:
     if run.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     begun, Steps.seen = time.monotonic(), []
-    try:
-        train_recipe(name, settings, folder, run.rehearse)
-    except (Exception, SystemExit) as error:  # Lightning's command line ends with SystemExit
-        import traceback
-
-        traceback.print_exc()
-        add_failure(run.part, what, error)
+    if not _is_trained(run, what, name, settings, folder):
         return
     losses = [loss for _, loss in Steps.seen]
     note = f"{Steps.where}; losses {', '.join(f'{loss:.4g}' for loss in losses)}"
@@ -221,13 +233,7 @@ def _rate(run: Run, name: str, settings: dict[str, Any], folder: Path) -> None:
     Steps.seen = []
     if run.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    try:
-        train_recipe(name, settings, folder, run.rehearse)
-    except (Exception, SystemExit) as error:
-        import traceback
-
-        traceback.print_exc()
-        add_failure(run.part, name, error)
+    if not _is_trained(run, name, name, settings, folder):
         return
     seen, batch = Steps.seen, settings["data"]["init_args"]["batch_size"]
     warm = seen[len(seen) // 5 :]  # without the first fifth, which compiles and fills caches
