@@ -105,9 +105,7 @@ def environment(run: Run) -> None:
         run.row(str(dtype).removeprefix("torch."), "matrix product", rate / 1e12, "TFLOP/s")
 
 
-def program(
-    run: Run, command: list[str], log: Callable[[str], None], environ: dict[str, str] | None = None
-) -> int:
+def program(run: Run, command: list[str], log: Callable[[str], None], environ: dict[str, str] | None = None) -> int:
     """Run another program, and what it starts, until the part's time is up; its status.
 
     Args:
@@ -167,7 +165,6 @@ def kernel_tests(run: Run) -> None:
         environ["GEM_TEST_DEVICE"] = "cuda"
         if importlib.util.find_spec("xdist"):
             options += ["-n", "8"]
-    command = [sys.executable, "-m", "pytest", *options, *files]
     counts: Counter[tuple[str, str]] = Counter()
 
     def count(line: str) -> None:

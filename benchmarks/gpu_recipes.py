@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import lightning
 import torch
 import yaml
+from gpu_report import add_failure
+
 from gem.cli.train import CONFIGS
 from gem.cli.train import run as gem_train
-from gpu_report import add_failure
 
 if TYPE_CHECKING:
     from gpu_parts import Run
@@ -43,20 +44,21 @@ SMOLLM2 = {
 
 
 class Steps(lightning.Callback):
-    """Notes when each step ended, its loss, and where and how the model runs."""
+    """Notes each step's seconds, records and loss, and where and how the model runs."""
 
-    seen: list[tuple[float, float]]
+    seen: list[tuple[float, int, float]]
     where = ""
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         Steps.seen = []
         Steps.where = f"{pl_module.device}, {trainer.precision}, {type(trainer.strategy).__name__}"
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
-    ) -> None:
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        Steps.seen.append((time.monotonic(), float(loss.detach())))
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.begun = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        loss = float((outputs["loss"] if isinstance(outputs, dict) else outputs).detach())  # waits for the device
+        Steps.seen.append((time.monotonic() - self.begun, len(batch.get("index", ())), loss))
 
 
 def names() -> list[str]:
@@ -138,7 +140,7 @@ def _attempt(run: Run, what: str, name: str, settings: dict[str, Any], folder: P
     begun, Steps.seen = time.monotonic(), []
     if not _is_trained(run, what, name, settings, folder):
         return
-    losses = [loss for _, loss in Steps.seen]
+    losses = [loss for *_, loss in Steps.seen]
     note = f"{Steps.where}; losses {', '.join(f'{loss:.4g}' for loss in losses)}"
     if run.device == "cuda":
         note += f"; peak {torch.cuda.max_memory_allocated() / 2**20:.0f} MB"
@@ -181,14 +183,15 @@ def two_steps(run: Run, every: bool = False) -> None:
 
 
 def write_smollm2(folder: Path, small: bool) -> Path:
-    """A decoder of SmolLM2-135M's sizes with random weights.
+    """A decoder of SmolLM2-135M's sizes, but for its vocabulary, with random weights.
 
     Args:
         folder: to write.
         small: leave it tiny.
     """
-    from tests.gem.training.test_language import write_decoder
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.gem.training.test_language import write_decoder
 
     write_decoder(folder)
     if not small:
@@ -210,15 +213,17 @@ def train(run: Run) -> None:
         raise FileNotFoundError(f"no folder {run.data}")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        root = run.data or write_ptbxl_like(folder / "like")
+        root = run.data or write_ptbxl_like(folder / "like", copies=1 if run.rehearse else 32)
         decoder = write_smollm2(folder / "decoder", run.rehearse)
-        sizes = (("gem_nano_signal", 32, None), ("gem_135m_align", 8, None))
-        for place, (name, batch, limit) in enumerate(sizes):
+        sizes = (("gem_nano_signal", 32), ("gem_135m_align", 8))
+        for place, (name, batch) in enumerate(sizes):
             if not run.has_time(name, 5 if run.rehearse else 15):
                 continue
             seconds = run.left_s() / (len(sizes) - place)
             settings = bundled_recipe(name, folder, root, decoder)
-            settings["data"]["init_args"] |= {"batch_size": batch, "limit": limit}
+            settings["data"]["init_args"] |= {"batch_size": batch, "limit": None}
+            if name == "gem_nano_signal":
+                settings["data"]["init_args"]["measured"] = False  # it takes longer than the training
             settings["trainer"] |= {"max_epochs": 100_000, "limit_val_batches": 0}
             if run.rehearse:
                 settings["trainer"]["max_steps"] = 2
@@ -235,15 +240,15 @@ def _rate(run: Run, name: str, settings: dict[str, Any], folder: Path) -> None:
         torch.cuda.reset_peak_memory_stats()
     if not _is_trained(run, name, name, settings, folder):
         return
-    seen, batch = Steps.seen, settings["data"]["init_args"]["batch_size"]
+    seen = Steps.seen
     warm = seen[len(seen) // 5 :]  # without the first fifth, which compiles and fills caches
-    steps_s = (len(warm) - 1) / (warm[-1][0] - warm[0][0]) if len(warm) > 1 else 0.0
-    losses = [loss for _, loss in seen]
+    seconds, records = (sum(step[place] for step in warm) for place in (0, 1))
+    losses = [loss for *_, loss in seen]
     tail = losses[-max(1, len(losses) // 10) :]
-    first, last = sum(losses[: len(tail)]) / len(tail), sum(tail) / len(tail)
-    wrong = not steps_s or not all(map(math.isfinite, losses))
-    note = f"{Steps.where}; {len(seen)} steps, loss {first:.4g} to {last:.4g} (means of a tenth)"
-    data = "real recordings" if run.data else "nine recordings"
-    run.row(name, "rate", steps_s * batch, "recordings/s", note=f"{note}; {data}", status="failed" if wrong else "ok")
+    first, last = (sum(part) / max(1, len(part)) for part in (losses[: len(tail)], tail))
+    wrong = not records or not all(map(math.isfinite, losses))
+    note = f"{Steps.where}; {len(seen)} steps of {records / max(1, len(warm)):.4g} recordings"
+    note += f"; loss {first:.4g} to {last:.4g} (means of a tenth); {'given' if run.data else 'nine'} recordings"
+    run.row(name, "rate", records / (seconds or 1), "recordings/s", note=note, status="failed" if wrong else "ok")
     if run.device == "cuda":
         run.row(name, "peak memory", torch.cuda.max_memory_allocated() / 2**20, "MB")

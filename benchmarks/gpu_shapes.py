@@ -83,9 +83,10 @@ def measure_shapes(run: Run) -> None:
     Args:
         run: the part.
     """
+    from gpu_report import add_failure
+
     from gem.kernels import use
     from gem.kernels.bench.timing import measure
-    from gpu_report import add_failure
 
     device, gpu = run.device, run.device == "cuda"
     begun = time.monotonic()

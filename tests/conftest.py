@@ -111,8 +111,8 @@ def shared() -> Path:
     return SHARED
 
 
-def write_ptbxl_like(root: Path) -> Path:
-    """Write the folder of ``ptbxl_like``."""
+def write_ptbxl_like(root: Path, copies: int = 1) -> Path:
+    """Write the folder of ``ptbxl_like``; ``copies`` of each filtered recording, whose ids go on in steps of 10000."""
     from scipy.signal import butter, sosfiltfilt
 
     import grounding
@@ -132,13 +132,13 @@ def write_ptbxl_like(root: Path) -> Path:
         signals.append((1000 * scores).clip(-32768, 32767).astype(np.int16))
         fold = 8 if number in (13, 424) else place
         row = {**dict(zip(LABELS, told, strict=True)), "strat_fold": fold, "heart_axis": ""}
-        rows += [{"ecg_id": number, **row}, {"ecg_id": number + 10000, **row}]
+        rows += [{"ecg_id": number + 10000 * copy, **row} for copy in range(copies + 1)]
     with (root / "ptbxl" / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    ids = np.array([number + 10000 for number in PTBXL])
-    np.savez(root / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=np.stack(signals))
+    ids = np.array([number + 10000 * copy for copy in range(1, copies + 1) for number in PTBXL])
+    np.savez(root / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=np.stack(signals * copies))
     return root
 
 

@@ -1,4 +1,4 @@
-"""``benchmarks/gpu.sh`` rehearsed on the CPU: every part writes its rows, and one that fails or is cut stops no other."""
+"""``benchmarks/gpu.sh`` rehearsed on the CPU: every part writes rows, and one that fails or is cut stops no other."""
 
 from __future__ import annotations
 

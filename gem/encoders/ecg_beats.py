@@ -256,7 +256,8 @@ def _adjugate(a: Tensor) -> Tensor:
 def _determinant(a: Tensor) -> Tensor:
     """(B, 3, 3) -> (B,)."""
     x, y, z = a.unbind(-1)
-    return (x * torch.linalg.cross(y, z)).sum(-1)
+    volume: Tensor = (x * torch.linalg.cross(y, z)).sum(-1)
+    return volume
 
 
 def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:

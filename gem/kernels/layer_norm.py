@@ -283,8 +283,6 @@ def builds() -> list[Build]:
         }
         spills = 16 if width == 4096 else 0  # 512 threads have 128 registers each; no encoder is that wide
         out.append(
-            Build(
-                f"layer_norm backward {name}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills
-            )
+            Build(f"layer_norm backward {name}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills)
         )
     return out

@@ -90,9 +90,9 @@ def test_what_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(ShortOfMemory, "failures", 1)
     layer, graphs = nn.Linear(3, 2), Graphs(recorder=Refused, device_type="cpu")
-    with use("triton"), pytest.raises(GemError, match="CUDA graph.*synchronises"):
+    with use("triton"), pytest.raises(GemError, match=r"CUDA graph.*synchronises"):
         call(graphs, layer, torch.randn(1, 3))
-    with use("triton"), pytest.raises(GemError, match="CUDA graph.*free memory"):
+    with use("triton"), pytest.raises(GemError, match=r"CUDA graph.*free memory"):
         call(Graphs(recorder=ShortOfMemory, device_type="cpu"), layer, torch.randn(1, 3))
     with use("auto"):
         with pytest.warns(UserWarning, match="without a CUDA graph"):

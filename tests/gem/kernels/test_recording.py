@@ -67,7 +67,7 @@ def test_every_encoder_is_recorded(name: str) -> None:
     with torch.no_grad(), use("torch"):
         for rows in (x, x.flip(0)):
             (got,) = graphs(lambda v: (encoder(v),), (rows,), encoder.modules())
-            torch.testing.assert_close(got, encoder(rows), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(got, encoder(rows), rtol=1e-3, atol=1e-3)
     assert len(graphs) == 1
 
 
@@ -91,6 +91,20 @@ def test_both_towers_of_a_model_are_recorded(tiny_model: Any, monkeypatch: pytes
     assert len(model.graphs) == 1
 
 
+def test_recomputed_layers_see_the_mode_of_the_forward_pass() -> None:
+    """On a GPU autograd recomputes them in a thread of its own."""
+    seen: list[str] = []
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        seen.append(mode())
+        return x * x
+
+    x = torch.ones(2, device=DEVICE, requires_grad=True)
+    with use("torch"):
+        torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False).sum().backward()
+    assert seen == ["torch", "torch"]
+
+
 def test_a_refused_recording_leaves_the_device_usable() -> None:
     def waits(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (x * float(x.sum()),)
@@ -106,17 +120,3 @@ def test_a_refused_recording_leaves_the_device_usable() -> None:
     assert got.tolist() == [3.0, 3.0, 3.0]
     assert graphs(waits, (x,), [])[0].tolist() == [3.0, 3.0, 3.0]
     assert len(graphs) == 0
-
-
-def test_recomputed_layers_see_the_mode_of_the_forward_pass() -> None:
-    """On a GPU autograd recomputes them in a thread of its own."""
-    seen: list[str] = []
-
-    def layer(x: torch.Tensor) -> torch.Tensor:
-        seen.append(mode())
-        return x * x
-
-    x = torch.ones(2, device=DEVICE, requires_grad=True)
-    with use("torch"):
-        torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False).sum().backward()
-    assert seen == ["torch", "torch"]

@@ -98,7 +98,7 @@ def other_device() -> Iterator[None]:
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """Inside, what CUDA refuses while a graph is recorded is refused here: to wait for a result, and to copy from here."""
+    """Inside, what CUDA refuses while a graph is recorded is refused: to wait for a result, and to copy from here."""
     token = _recording.set(True)
     try:
         yield
