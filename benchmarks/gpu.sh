@@ -8,8 +8,7 @@
 # figure), parts.csv, log.txt, kernels.csv, kernels.md, llava.csv. The status is 1 where a part failed.
 # --rehearse: the same on the CPU with tiny sizes.
 set -u
-cd "$(dirname "$0")/.." || exit 2
-usage() { sed -n '2,4p' benchmarks/gpu.sh >&2; exit 2; }
+usage() { sed -n '2,4p' "$0" >&2; exit 2; }
 [ $# -ge 1 ] || usage
 out=$1 seconds= parts=1,2,3,4,5,6,7 wheels=${GEM_WHEELS:-} data= rehearse=
 shift
@@ -24,7 +23,10 @@ while [ $# -gt 0 ]; do
     esac
 done
 python=${PYTHON:-python3}
-mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
+mkdir -p "$out" && out=$(realpath "$out") || exit 2
+[ -z "$wheels" ] || wheels=$(realpath "$wheels")
+[ -z "$data" ] || data=$(realpath -m "$data")
+cd "$(dirname "$0")/.." || exit 2
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TMPDIR=$work GEM_GPU_OUT=$out
 export TORCHINDUCTOR_CACHE_DIR=$work/inductor
@@ -33,7 +35,7 @@ note() { printf '%s\n' "$*" | tee -a "$out/log.txt"; }
 if [ -n "$wheels" ]; then  # nothing can be downloaded there
     "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$work/site" \
         "$wheels"/*.whl >>"$out/log.txt" 2>&1 || note "the wheels in $wheels could not be installed"
-    export PYTHONPATH=$PYTHONPATH:$work/site  # what the machine has comes first
+    export PYTHONPATH=$PYTHONPATH:$work/site  # before what is installed: bring only what is missing
 fi
 
 names=(- environment tests recipes bench shapes llava training)

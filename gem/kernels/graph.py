@@ -219,7 +219,7 @@ class Graphs:
             self._refused.add(whole)
         if first:
             later = "; it is tried again later" if passes else ""
-            warnings.warn(f"encoders run without a CUDA graph, since recording failed{later}: {error}", stacklevel=4)
+            warnings.warn(f"encoders run without a CUDA graph, since recording failed{later}: {error}", stacklevel=3)
 
 
 def may_pass(error: BaseException) -> bool:
