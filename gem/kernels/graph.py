@@ -8,6 +8,7 @@ is captured.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -170,7 +171,7 @@ class Graphs:
         device = inputs[0].device.type
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         whole = (like, key, mode(), autocast, torch.get_float32_matmul_precision())
-        state = addresses(modules)
+        state, handled = addresses(modules), sys.exception()
         if whole in self._refused:
             return function(*inputs)
         with self._lock:
@@ -183,7 +184,7 @@ class Graphs:
                 try:
                     graph = self.recorder(function, inputs)
                 except RuntimeError as error:
-                    self._refuse(whole, error)
+                    self._refuse(whole, error, handled)
                     return function(*inputs)
                 self._waits.pop(whole, None)
                 self._kept[whole] = (state, graph)
@@ -200,9 +201,9 @@ class Graphs:
             self._waits[whole] = (left - 1, wait)
         return left > 0
 
-    def _refuse(self, whole: Hashable, error: RuntimeError) -> None:
+    def _refuse(self, whole: Hashable, error: RuntimeError, handled: BaseException | None) -> None:
         """Remember that recording failed: for good, or for some calls where the error may pass."""
-        passes = may_pass(error)
+        passes = may_pass(error, handled)
         if mode() != "auto":
             remedy = "free memory of the GPU and try again" if passes else "an encoder synchronises with the device"
             raise GemError(
@@ -222,14 +223,15 @@ class Graphs:
             warnings.warn(f"encoders run without a CUDA graph, since recording failed{later}: {error}", stacklevel=3)
 
 
-def may_pass(error: BaseException) -> bool:
+def may_pass(error: BaseException, handled: BaseException | None = None) -> bool:
     """Whether recording may succeed at another time: the error is not about what the function does.
 
     Args:
         error: from the recorder. What came first counts: ending a broken recording is a second error.
+        handled: an exception that the caller was handling before, which has nothing to do with it.
     """
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    while (earlier := error.__cause__ or error.__context__) is not None and earlier is not handled:
+        error = earlier
     return isinstance(error, torch.OutOfMemoryError) or any(part in str(error).lower() for part in _PASSING)
 
 

@@ -148,6 +148,8 @@ def test_errors_that_pass_are_told_from_others() -> None:
     assert not may_pass(RuntimeError(structural))
     assert not may_pass(chained(structural, broken))
     assert may_pass(chained("CUDA out of memory.", structural))
+    error = chained("the caller's own trouble", "CUDA out of memory.")
+    assert may_pass(error, error.__context__)
 
 
 def test_copies_start_anew(graphs: Graphs) -> None:
