@@ -111,18 +111,12 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="session")
-def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out like PTB-XL's that holds the nine bundled records: 14 examples of folds 1-7 and 4 of fold 8.
-
-    Each record is there twice, as it is (``ecg_id`` as published) and filtered (``ecg_id`` + 10000: 0.5-40 Hz,
-    z-scores, 125 Hz).
-    """
+def write_ptbxl_like(root: Path, copies: int = 1) -> Path:
+    """Write the folder of ``ptbxl_like``; ``copies`` of each filtered recording, whose ids go on in steps of 10000."""
     from scipy.signal import butter, sosfiltfilt
 
     import grounding
 
-    root = tmp_path_factory.mktemp("ptbxl_like")
     records = root / "ptbxl" / "records500" / "00000"
     records.mkdir(parents=True)
     (root / "ptbxl_filtered").mkdir()
@@ -138,14 +132,24 @@ def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
         signals.append((1000 * scores).clip(-32768, 32767).astype(np.int16))
         fold = 8 if number in (13, 424) else place
         row = {**dict(zip(LABELS, told, strict=True)), "strat_fold": fold, "heart_axis": ""}
-        rows += [{"ecg_id": number, **row}, {"ecg_id": number + 10000, **row}]
+        rows += [{"ecg_id": number + 10000 * copy, **row} for copy in range(copies + 1)]
     with (root / "ptbxl" / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    ids = np.array([number + 10000 for number in PTBXL])
-    np.savez(root / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=np.stack(signals))
+    ids = np.array([number + 10000 * copy for copy in range(1, copies + 1) for number in PTBXL])
+    np.savez(root / "ptbxl_filtered" / "signals_125hz.npz", ecg_id=ids, signal=np.stack(signals * copies))
     return root
+
+
+@pytest.fixture(scope="session")
+def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out like PTB-XL's that holds the nine bundled records: 14 examples of folds 1-7 and 4 of fold 8.
+
+    Each record is there twice, as it is (``ecg_id`` as published) and filtered (``ecg_id`` + 10000: 0.5-40 Hz,
+    z-scores, 125 Hz).
+    """
+    return write_ptbxl_like(tmp_path_factory.mktemp("ptbxl_like"))
 
 
 class Served:

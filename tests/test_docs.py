@@ -101,7 +101,7 @@ def commands_of(text: str, folder: Path) -> list[list[str]]:
     """
     out = folder / ".commands"
     out.unlink(missing_ok=True)
-    names = "gem python pip source torchrun srun tensorboard make sphinx-build pytest"
+    names = "gem python pip bash source torchrun srun tensorboard make sphinx-build pytest"
     stand_ins = "".join(f'{name}() {{ printf "%s\\0" {name} "$@" "" >> "$OUT"; }}\n' for name in names.split())
     environment = {"PATH": "", "OUT": str(out)}  # no other program is there
     bash = shutil.which("bash")
@@ -144,7 +144,7 @@ def check_command(words: list[str]) -> None:
         if origin.name == "__init__.py":
             origin = origin.with_name("__main__.py")
         check_options(rest[2:], origin)
-    elif program == "python" and rest[0] != "-m" and not rest[0].startswith("../shared"):
+    elif program in ("python", "bash") and rest[0] != "-m" and not rest[0].startswith("../shared"):
         check_options(rest[1:], ROOT / rest[0])
 
 
@@ -152,7 +152,8 @@ def check_options(words: list[str], source: Path) -> None:
     text = source.read_text()
     for word in words:
         option = word.split("=")[0]
-        assert not option.startswith("--") or f'"{option}"' in text, f"{source.name} has no {option}"
+        known = f"{option})" if source.suffix == ".sh" else f'"{option}"'
+        assert not option.startswith("--") or known in text, f"{source.name} has no {option}"
 
 
 def check_training(words: list[str]) -> None:

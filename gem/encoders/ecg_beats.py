@@ -8,6 +8,7 @@ averaged over the window, aligned at the onset of the QRS, and the average has a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar
@@ -195,18 +196,68 @@ def limb_leads_on_one_scale(x: Tensor) -> Tensor:
         (B, 6, samples); unchanged for records whose leads break I + III = II (a lead is missing or mislabelled).
     """
     stacked = torch.stack([x[:, 0], -x[:, 1], x[:, 2]], -1).double()
-    gram = stacked.mT @ stacked
-    with torch.no_grad():
-        power, mixes = torch.linalg.eigh(gram)
-        fits = (power[:, 0] < 1e-3 * power[:, 1]) & (mixes[..., 0].abs() > 1e-3).all(1)
-        # replaces the matrices of records that are not solved: those of flat records have no derivative
-        substitute = torch.diag(power.new_tensor([1.0, 2.0, 3.0])).expand_as(gram)
     # the scales are the combination of I, -II and III that is zero
-    scale = torch.linalg.eigh(torch.where(fits[:, None, None], gram, substitute))[1][..., 0].abs().to(x.dtype)
+    mix, power = smallest_eigenvector(stacked.mT @ stacked)
+    with torch.no_grad():
+        fits = (power[:, 0] < 1e-3 * power[:, 1]) & (mix.abs() > 1e-3).all(1)
+    scale = torch.where(fits[:, None], mix.abs(), 1.0).to(x.dtype)
     scale = scale / scale.square().mean(1, keepdim=True).sqrt()
-    i, ii, iii = (x[:, k] * scale[:, [k]] for k in range(3))
+    i, ii, iii = (x[:, k] * scale[:, k, None] for k in range(3))
     solved = torch.stack([i, ii, iii, -(i + ii) / 2, (i - iii) / 2, (ii + iii) / 2], 1)
     return torch.where(fits[:, None, None], solved, x[:, :6])
+
+
+def smallest_eigenvector(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """The eigenvector of the smallest eigenvalue of 3 x 3 matrices, in closed form: no solver that waits for the host.
+
+    Args:
+        matrices: (B, 3, 3), symmetric without negative eigenvalues, float64.
+
+    Returns:
+        The unit vectors (B, 3) up to sign, whose derivative is that of the eigenvector; and the eigenvalues (B, 3) in
+        ascending order, without a derivative. Where the two smallest eigenvalues are less than a millionth of the
+        largest apart, no vector is singled out: it is zero, and so is its derivative.
+
+    References:
+        Smith, Eigenvalues of a symmetric 3 x 3 matrix, Communications of the ACM 4 (1961).
+    """
+    with torch.no_grad():
+        identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
+        mean = matrices.diagonal(dim1=-2, dim2=-1).mean(-1)
+        a = matrices / torch.where(mean > 0, mean, 1.0)[:, None, None]  # of trace 3
+        spread = ((a - identity).square().sum((-2, -1)) / 6).sqrt()
+        b = (a - identity) / torch.where(spread > 0, spread, 1.0)[:, None, None]
+        angle = (_determinant(b) / 2).clamp(-1, 1).acos() / 3
+        low, high = (1 + 2 * spread * (angle + turn).cos() for turn in (2 * math.pi / 3, 0.0))
+        power = torch.stack([low, 3 - low - high, high], -1) * (mean > 0)[:, None]
+        single = power[:, 1] - power[:, 0] > 1e-6 * power[:, 2]
+        rest = a - low[:, None, None] * identity
+        # the columns of the adjugate are multiples of the vector: the longest is the most exact
+        columns = _adjugate(rest)
+        longest = columns.square().sum(1).argmax(-1)
+        vector = F.normalize(columns.gather(2, longest[:, None, None].expand(-1, 3, 1))[..., 0], dim=-1)
+        vector = torch.where(single[:, None], vector, 0.0)
+        # inverse of A - low on the plane that is orthogonal to the vector
+        along = vector[:, :, None] * vector[:, None, :]
+        filled = torch.where(single[:, None, None], rest + along, identity)
+        inverse = torch.where(single[:, None, None], _adjugate(filled) / _determinant(filled)[:, None, None] - along, 0)
+        inverse = inverse / torch.where(mean > 0, mean, 1.0)[:, None, None]
+    # a Newton step: it moves the vector by no more than its rounding error, and has the eigenvector's derivative
+    step = (inverse @ (matrices @ vector[:, :, None]))[..., 0]
+    return vector - step, power * mean[:, None]
+
+
+def _adjugate(a: Tensor) -> Tensor:
+    """(B, 3, 3), symmetric -> its adjugate: the inverse times the determinant."""
+    x, y, z = a.unbind(-1)
+    return torch.stack([torch.linalg.cross(*pair) for pair in ((y, z), (z, x), (x, y))], -1)
+
+
+def _determinant(a: Tensor) -> Tensor:
+    """(B, 3, 3) -> (B,)."""
+    x, y, z = a.unbind(-1)
+    volume: Tensor = (x * torch.linalg.cross(y, z)).sum(-1)
+    return volume
 
 
 def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:

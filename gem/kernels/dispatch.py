@@ -1,10 +1,16 @@
-"""Which implementation runs: the mode that ``use`` sets, a table of measurements, and the rule that reads it."""
+"""Which implementation runs: the mode that ``use`` sets, a table of measurements, and the rule that reads it.
+
+A mode that ``use`` sets without ``with`` holds for the process; in a ``with`` block it holds for that thread alone, so
+that servers and tests beside each other don't change each other's.
+"""
 
 from __future__ import annotations
 
 import csv
 import functools
 import os
+import threading
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +25,9 @@ MODES = ("auto", "triton", "torch")
 OPS = ("merge", "layer_norm", "dual_projector", "towers", "ecg_front_end", "segment_pooling")
 TABLE = Path(__file__).with_name("table.csv")  # absent until it was measured on a GPU
 COLUMNS = ("op", "device_class", "dtype", "direction", "size", "triton_ms", "rival_ms")
-_mode = "auto"
+# a thread's ``mode`` of its innermost ``with`` block; torch 2.11 can't compile code that reads a ContextVar
+_own = threading.local()
+_lock = threading.Lock()
 _table: Table | None = None
 
 
@@ -125,20 +133,38 @@ class Table:
 
 
 class _Switch:
-    """What ``use`` returns: leaving its ``with`` block restores the mode before."""
+    """What ``use`` returns: entered by ``with``, it holds for that block and thread instead of the process."""
 
-    def __init__(self, before: str) -> None:
-        self._before = before
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self._before: list[str | None] = []
 
     def __enter__(self) -> _Switch:
+        with _lock:
+            if self in _process:
+                _process.remove(self)
+            _entered.append(self)
+        self._before.append(getattr(_own, "mode", None))
+        _own.mode = self.mode
         return self
 
     def __exit__(self, *_: object) -> None:
-        use(self._before)
+        _own.mode = self._before.pop()
+        with _lock:
+            _entered.remove(self)
+
+
+# the last one is the process's mode; those before it are kept because it may yet be entered by ``with``
+_process: deque[_Switch] = deque(maxlen=64)
+_entered: list[_Switch] = []
 
 
 def use(mode: str) -> _Switch:
-    """Choose the implementation of every op, permanently or for a ``with`` block.
+    """Choose the implementation of every op.
+
+    As a statement it sets the mode of the process: of every thread that is not inside a ``with`` block of its own. In a
+    ``with`` statement it sets the mode of that block, for this thread alone; a backward pass on a GPU, which runs
+    in a thread of autograd's, follows the block that was entered last.
 
     Args:
         mode: ``"auto"`` (a kernel where the table says it wins, else torch), ``"triton"`` (always the kernel) or
@@ -147,18 +173,25 @@ def use(mode: str) -> _Switch:
     Raises:
         GemConfigError: an unknown mode.
     """
-    global _mode, _table
+    global _table
     if mode not in MODES:
         raise GemConfigError(f"unknown kernel mode {mode!r}", remedy=f"use one of {', '.join(MODES)}")
-    before, _mode = _mode, mode
+    switch = _Switch(mode)
+    with _lock:
+        _process.append(switch)
     if mode == "auto":
         _table = None  # read again, because a table may have been written meanwhile
-    return _Switch(before)
+    return switch
 
 
 def mode() -> str:
     """The current mode, see ``use``."""
-    return _mode
+    own: str | None = getattr(_own, "mode", None)
+    if own is not None:
+        return own
+    if _entered and not torch.compiler.is_compiling() and torch._C._current_graph_task_id() >= 0:
+        return _entered[-1].mode  # layers that are recomputed in a thread of autograd's: as in the forward pass
+    return _process[-1].mode if _process else "auto"
 
 
 def _current() -> Table:
@@ -180,9 +213,10 @@ def kernel_selected(op: str, like: Tensor, size: int, grad: bool | None = None) 
     Raises:
         GemConfigError: ``use("triton")`` where Triton can't run.
     """
-    if _mode == "torch":
+    chosen = mode()
+    if chosen == "torch":
         return False
-    if _mode == "triton":
+    if chosen == "triton":
         if not runnable(like.device.type):
             raise GemConfigError(
                 f'use("triton") but the tensors are on {like.device.type}',

@@ -8,6 +8,7 @@ is captured.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -21,6 +22,9 @@ from ..errors import GemError
 from .dispatch import mode
 
 Function = Callable[..., tuple[Tensor, ...]]
+# of errors that have nothing to do with the function: memory is short, or another thread's call broke the recording
+_PASSING = ("out of memory", "alloc_failed", "previous error during capture")
+_FIRST_WAIT, _LONGEST_WAIT = 8, 4096  # calls without a graph after such an error, doubled by each further one
 
 
 def run_concurrently(first: Callable[[], Any], second: Callable[[], Any], device: torch.device) -> tuple[Any, Any]:
@@ -120,6 +124,7 @@ class Graphs:
     ) -> None:
         self.most, self.recorder, self.device_type = most, recorder, device_type
         self._refused: set[Hashable] = set()
+        self._waits: dict[Hashable, tuple[int, int]] = {}  # calls until the next attempt, and how many there were
         self._listed: list[nn.Module] = []
         self._children: list[int] | None = None
         self._kept: OrderedDict[Hashable, tuple[list[int], Any]] = OrderedDict()
@@ -160,38 +165,74 @@ class Graphs:
 
         Raises:
             GemError: it can't be captured, under ``use("triton")``. Under ``auto`` it then runs without a graph, and
-                warns once.
+                warns once; after an error that may pass, such as memory that is short, it is tried again later.
         """
         like = tuple((tuple(x.shape), x.dtype, x.device) for x in inputs)
         device = inputs[0].device.type
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         whole = (like, key, mode(), autocast, torch.get_float32_matmul_precision())
-        state = addresses(modules)
+        state, handled = addresses(modules), sys.exception()
         if whole in self._refused:
             return function(*inputs)
         with self._lock:
             before, graph = self._kept.get(whole, (None, None))
             if before != state:
+                if self._is_waiting(whole):
+                    return function(*inputs)
                 graph = None  # frees the stale graph's memory before the new one is captured
                 self._kept.pop(whole, None)
                 try:
                     graph = self.recorder(function, inputs)
                 except RuntimeError as error:
-                    if mode() != "auto":
-                        raise GemError(
-                            f"can't be recorded as a CUDA graph: {error}",
-                            where="towers",
-                            remedy='an encoder synchronises with the device; use gem.kernels.use("torch")',
-                        ) from error
-                    self._refused.add(whole)
-                    warnings.warn(f"encoders run without a CUDA graph, since recording failed: {error}", stacklevel=2)
+                    self._refuse(whole, error, handled)
                     return function(*inputs)
+                self._waits.pop(whole, None)
                 self._kept[whole] = (state, graph)
                 while len(self._kept) > self.most:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(whole)
             out: tuple[Tensor, ...] = graph(*inputs)  # type: ignore[misc]
         return out
+
+    def _is_waiting(self, whole: Hashable) -> bool:
+        """Whether an error that may pass is too recent; counts the call."""
+        left, wait = self._waits.get(whole, (0, 0))
+        if left:
+            self._waits[whole] = (left - 1, wait)
+        return left > 0
+
+    def _refuse(self, whole: Hashable, error: RuntimeError, handled: BaseException | None) -> None:
+        """Remember that recording failed: for good, or for some calls where the error may pass."""
+        passes = may_pass(error, handled)
+        if mode() != "auto":
+            remedy = "free memory of the GPU and try again" if passes else "an encoder synchronises with the device"
+            raise GemError(
+                f"can't be recorded as a CUDA graph: {error}",
+                where="towers",
+                remedy=f'{remedy}; or use gem.kernels.use("torch")',
+            ) from error
+        if passes:
+            first = whole not in self._waits
+            wait = min(_LONGEST_WAIT, 2 * self._waits.get(whole, (0, _FIRST_WAIT // 2))[1])
+            self._waits[whole] = (wait, wait)
+        else:
+            first = True
+            self._refused.add(whole)
+        if first:
+            later = "; it is tried again later" if passes else ""
+            warnings.warn(f"encoders run without a CUDA graph, since recording failed{later}: {error}", stacklevel=3)
+
+
+def may_pass(error: BaseException, handled: BaseException | None = None) -> bool:
+    """Whether recording may succeed at another time: the error is not about what the function does.
+
+    Args:
+        error: from the recorder. What came first counts: ending a broken recording is a second error.
+        handled: an exception that the caller was handling before, which has nothing to do with it.
+    """
+    while (earlier := error.__cause__ or error.__context__) is not None and earlier is not handled:
+        error = earlier
+    return isinstance(error, torch.OutOfMemoryError) or any(part in str(error).lower() for part in _PASSING)
 
 
 def _children(modules: Iterable[nn.Module]) -> list[int]:

@@ -109,13 +109,15 @@ def _tiles(rows: int, per_tile: int) -> int:
 @torch.library.custom_op(
     "gem::residual_layer_norm",
     mutates_args=(),
-    schema="(Tensor x, Tensor r, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor, Tensor)",
+    schema="(Tensor x, Tensor r, Tensor weight, Tensor bias, float eps, bool wide) -> (Tensor, Tensor, Tensor, Tensor)",
 )
-def _op(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _op(
+    x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x, r, weight, bias = contiguous(x, r, weight, bias)
     width = x.shape[-1]
     rows = x.numel() // max(1, width)
-    total, y, mean, rstd = _outputs(x, r)
+    total, y, mean, rstd = _outputs(x, r, weight, bias, eps, wide)
     if rows:
         per, padded, warps = _tile(width)
         with device_of(x):
@@ -126,10 +128,12 @@ def _op(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple
 
 
 @_op.register_fake
-def _outputs(x: Tensor, r: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    total = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+def _outputs(
+    x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float, wide: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    total = torch.empty(x.shape, dtype=torch.promote_types(x.dtype, r.dtype), device=x.device)
     mean = torch.empty(x.shape[:-1], dtype=torch.float32, device=x.device)
-    return total, torch.empty_like(total), mean, torch.empty_like(mean)
+    return total, torch.empty_like(total, dtype=torch.float32 if wide else None), mean, torch.empty_like(mean)
 
 
 @torch.library.custom_op(
@@ -180,13 +184,14 @@ def _(d_total: Tensor, d_y: Tensor, total: Tensor, weight: Tensor, *_: Any) -> t
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
     total, _, mean, rstd = output
+    ctx.dtypes = inputs[0].dtype, inputs[1].dtype
     ctx.save_for_backward(total, inputs[2], mean, rstd)
     ctx.mark_non_differentiable(mean, rstd)
 
 
 def _gradients(ctx: Any, d_total: Tensor, d_y: Tensor, *_: Any) -> tuple[Any, ...]:
     d_x, d_weight, d_bias = _op_backward(d_total, d_y, *ctx.saved_tensors)
-    return d_x, d_x, d_weight, d_bias, None
+    return (*(d_x.to(dtype) for dtype in ctx.dtypes), d_weight, d_bias, None, None)
 
 
 _op.register_autograd(_gradients, setup_context=_save)
@@ -198,21 +203,26 @@ def reference(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float = 1
     return total, F.layer_norm(total, total.shape[-1:], weight, bias, eps)
 
 
+def _is_widened(dtype: torch.dtype, device_type: str) -> bool:
+    """Whether autocast lets ``F.layer_norm`` return float32: that of CUDA does, that of the CPU does not."""
+    return device_type == "cuda" and dtype.itemsize == 2 and torch.is_autocast_enabled("cuda")
+
+
 def residual_layer_norm(x: Tensor, r: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     """``total = x + r`` and the LayerNorm of ``total``.
 
     Args:
         x: (..., width).
-        r: of the same shape and dtype.
+        r: of the same shape.
         weight: (width,).
         bias: (width,).
         eps: added to the variance.
 
     Returns:
-        total (..., width), normed (..., width).
+        total (..., width), normed (..., width); with autocast in the dtypes that the two separate ops have there.
     """
     if kernel_selected("layer_norm", x, x.numel()):
-        total, y, _, _ = _op(x, r, weight, bias, eps)
+        total, y, _, _ = _op(x, r, weight, bias, eps, _is_widened(torch.promote_types(x.dtype, r.dtype), x.device.type))
         return total, y
     return reference(x, r, weight, bias, eps)
 
@@ -222,7 +232,7 @@ def add_norm(x: Tensor, r: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
 
     Args:
         x: (..., width).
-        r: of the same shape and dtype.
+        r: of the same shape.
         norm: the module.
 
     Returns:
@@ -238,28 +248,31 @@ def add_norm(x: Tensor, r: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
 def builds() -> list[Build]:
     """Kernels to compile ahead of time: widths of gem-nano, ECG-CoCa and CLIP-L."""
     out = []
-    for width, dtype in ((256, "fp32"), (768, "bf16"), (1024, "bf16"), (1024, "fp16"), (4096, "bf16")):
+    sizes = ((256, "fp32"), (768, "bf16"), (1024, "bf16"), (1024, "fp16"), (4096, "bf16"))
+    for width, dtype, wide in [*((*one, False) for one in sizes), (768, "bf16", True)]:
         per, padded, warps = _tile(width)
         p, size = f"*{dtype}", {"ROWS": per, "WIDTH": padded}
+        normed, weights = ("*fp32", "*fp32") if wide else (p, p)  # wide: under autocast
+        name = f"{width} {dtype}" + (" autocast" if wide else "")
         many = {
             "X": p,
             "R": p,
-            "WEIGHT": p,
-            "BIAS": p,
+            "WEIGHT": weights,
+            "BIAS": weights,
             "TOTAL": p,
-            "Y": p,
+            "Y": normed,
             "MEAN": "*fp32",
             "RSTD": "*fp32",
             "rows": "i32",
             "width": "i32",
             "eps": "fp32",
         }
-        out.append(Build(f"layer_norm forward {width} {dtype}", _forward, many, size, warps))
+        out.append(Build(f"layer_norm forward {name}", _forward, many, size, warps))
         back = {
             "D_TOTAL": p,
-            "D_Y": p,
+            "D_Y": normed,
             "TOTAL": p,
-            "WEIGHT": p,
+            "WEIGHT": weights,
             "MEAN": "*fp32",
             "RSTD": "*fp32",
             "D_X": p,
@@ -270,8 +283,6 @@ def builds() -> list[Build]:
         }
         spills = 16 if width == 4096 else 0  # 512 threads have 128 registers each; no encoder is that wide
         out.append(
-            Build(
-                f"layer_norm backward {width} {dtype}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills
-            )
+            Build(f"layer_norm backward {name}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills)
         )
     return out

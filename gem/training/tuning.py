@@ -255,9 +255,17 @@ class Tuning(SeededSteps):
         }
 
     def configure_model(self) -> None:
-        """Under FSDP2 (``ModelParallelStrategy``): shard each transformer layer, then the rest."""
+        """Under FSDP2 (``ModelParallelStrategy``): shard each transformer layer, then the rest.
+
+        Raises:
+            GemConfigError: rows are packed.
+        """
         if self.device_mesh is None or getattr(self, "_sharded", False):
             return
+        if getattr(self, "pack_length", None) is not None:  # it encodes outside of the model's forward pass
+            raise GemConfigError(
+                "packed rows can't be trained with FSDP2", remedy="--model.init_args.pack_length=null, or ddp"
+            )
         from torch.distributed.fsdp import fully_shard
 
         self._sharded = True

@@ -35,40 +35,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=sorted({case.op for case in all_cases()}),
         help="only this op (repeatable)",
     )
+    parser.add_argument("--tiny", action="store_true", help="rehearse with the smallest sizes, on the CPU too")
     parser.add_argument("--adopt", action="store_true", help="also put the rows into the table that `auto` reads")
     given = parser.parse_args(arguments)
-    if not torch.cuda.is_available():
-        count = len(all_cases(tuple(given.op)))
+    if given.tiny and given.adopt:
+        parser.error("times of the smallest sizes say nothing: --adopt goes without --tiny")
+    gpu, cases = torch.cuda.is_available(), all_cases(tuple(given.op), given.tiny)
+    if not gpu and not given.tiny:
         print(
             f"No GPU here ({heading('CPU')}): no kernel was timed and no table was written.\n"
-            f"`auto` means torch. On a machine with an NVIDIA GPU the same command measures {count} cases "
+            f"`auto` means torch. On a machine with an NVIDIA GPU the same command measures {len(cases)} cases "
             f"in under {given.minutes:g} minutes.\n"
             "What can be checked without one: tests/gem/kernels (Triton's interpreter) and python -m gem.kernels.aot "
             "(registers, spills, shared memory)."
         )
         return
     started = time.monotonic()
-    bench = Bench("cuda", deadline=started + given.minutes * 60 - 45)  # 45 s for 3 x 200 training steps and the tables
-    kind, title = dispatch.device_class(), heading(torch.cuda.get_device_name())
-    limits = ceilings("cuda")
+    device, steps = "cuda" if gpu else "cpu", 5 if given.tiny else 200
+    # 45 s for three trainings and the tables
+    bench = Bench(device, deadline=started + given.minutes * 60 - 45 * (not given.tiny), compiled=not given.tiny)
+    kind, title = (dispatch.device_class(), heading(torch.cuda.get_device_name())) if gpu else ("cpu", heading("CPU"))
+    limits = ceilings(device, 256 if given.tiny else 8192)
     print(title, flush=True)
-    rows: list[Row] = []
-    for row in bench.run(all_cases(tuple(given.op))):
+    given.out.mkdir(parents=True, exist_ok=True)
+    table, rows = given.out / "table.csv", list[Row]()
+
+    def save(*more: str) -> str:
+        """Write what there is so far: a run may be cut."""
+        took = f"The run took {time.monotonic() - started:.0f} s."
+        write_csv(table, [cells(row, kind, limits) for row in rows], title)
+        (given.out / "table.md").write_text(markdown(rows, title, limits, [took, *more]), encoding="utf-8")
+        return took
+
+    for row in bench.run(cases):
         rows.append(row)
+        save()
         print(
             f"{row.case.op}, {row.case.name}, {row.direction}: kernel {row.triton_ms:.4g} ms, "
             f"{row.rival or 'no rival'} {row.rival_ms:.4g} ms",
             *row.notes,
             flush=True,
         )
-    together = [] if given.op else [compare("cuda", steps=200).text]
+    together = [] if given.op else [compare(device, steps).text]
     print(*together, flush=True)
-    given.out.mkdir(parents=True, exist_ok=True)
-    table = given.out / "table.csv"
-    write_csv(table, [cells(row, kind, limits) for row in rows], title)
-    took = f"The run took {time.monotonic() - started:.0f} s."
-    (given.out / "table.md").write_text(markdown(rows, title, limits, [took, *together]), encoding="utf-8")
-    print(f"{took} Wrote {table} and {given.out / 'table.md'}.")
+    print(f"{save(*together)} Wrote {table} and {given.out / 'table.md'}.")
     if given.adopt:
         won = sum(entry.wins for entry in adopt(table, dispatch.TABLE).entries)
         print(f"Wrote {dispatch.TABLE}: `auto` takes the kernel in {won} measured places.")

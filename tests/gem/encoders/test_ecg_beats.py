@@ -8,7 +8,7 @@ import torch
 
 import grounding
 from gem.encoders import build_encoder
-from gem.encoders.ecg_beats import EcgBeats, average_beat, limb_leads_on_one_scale
+from gem.encoders.ecg_beats import EcgBeats, average_beat, limb_leads_on_one_scale, smallest_eigenvector
 from grounding.synthetic import synthesize
 
 
@@ -36,6 +36,42 @@ def test_the_frontal_plane_is_solved_for_again(encoder: EcgBeats) -> None:
     got = limb[:, 100:1100].std(1)
     np.testing.assert_allclose(got / got.sum(), true / true.sum(), atol=0.03)
     np.testing.assert_allclose(limb[0] + limb[2], limb[1], atol=0.01)  # the samples were rounded
+
+
+def test_the_closed_form_is_the_solvers() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(200, 50, 3, dtype=torch.float64) * torch.rand(200, 1, 3, dtype=torch.float64)
+    rows[:100, :, 2] = 0.7 * rows[:100, :, 0] + 1.3 * rows[:100, :, 1] + 1e-3 * rows[:100, :, 2]  # nearly of rank two
+    gram = rows.mT @ rows
+    vector, power = smallest_eigenvector(gram)
+    values, vectors = torch.linalg.eigh(gram)
+    torch.testing.assert_close(power, values, rtol=0, atol=1e-10 * float(values.max()))
+    want = vectors[..., 0] * (vectors[..., 0] * vector).sum(-1, keepdim=True).sign()
+    torch.testing.assert_close(vector, want, rtol=0, atol=1e-9)
+
+
+def test_the_derivative_of_the_closed_form() -> None:
+    def projection(matrices: torch.Tensor) -> torch.Tensor:
+        vector, _ = smallest_eigenvector((matrices + matrices.mT) / 2)
+        return vector[:, :, None] * vector[:, None, :]  # without the sign
+
+    torch.manual_seed(1)
+    rows = torch.randn(4, 9, 3, dtype=torch.float64)
+    rows[1, :, 2] = rows[1, :, 0] - rows[1, :, 1]
+    gram = rows.mT @ rows / 9
+    gram[2] = torch.diag(torch.tensor([2.0, 0.0, 2.0]))  # the two larger ones are equal
+    assert torch.autograd.gradcheck(projection, gram.requires_grad_(), eps=1e-7)
+
+
+def test_matrices_without_a_single_smallest_eigenvalue_have_no_vector() -> None:
+    made = torch.stack([torch.zeros(3, 3), torch.eye(3), torch.ones(3, 3), torch.diag(torch.tensor([0.0, 0.0, 1e-20]))])
+    matrices = made.double().requires_grad_()
+    vector, power = smallest_eigenvector(matrices)
+    assert not vector.any()
+    assert torch.isfinite(power).all()
+    vector.sum().backward()
+    assert matrices.grad is not None
+    assert not matrices.grad.any()
 
 
 def test_without_a_limb_lead_nothing_is_made_up(encoder: EcgBeats) -> None:

@@ -13,7 +13,14 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+WANTED = os.environ.get("GEM_TEST_DEVICE")  # "cuda": these tests must not run on anything else
 HERE = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse to interpret where the tests are to run on a GPU."""
+    if WANTED == "cuda" and (not torch.cuda.is_available() or "TRITON_INTERPRET" in os.environ):
+        raise pytest.UsageError("GEM_TEST_DEVICE=cuda, but there is no GPU or TRITON_INTERPRET is set")
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m
@@ -26,6 +33,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left]
 
 
+def poison_free_memory(device: str = "cuda") -> None:
+    """Fill the memory that later tensors get, and what lies around them, with NaN: reads beyond a tensor show too."""
+    sizes = [1 << 9] * 256 + [1 << 16] * 32 + [1 << 20] * 8 + [1 << 26]  # of the allocator's small and large blocks
+    held = [torch.full((size // 4,), float("nan"), device=device) for size in sizes]
+    del held
+
+
 @pytest.fixture
 def kernels() -> Iterator[str]:
     """Kernels switched on and every fresh buffer poisoned with NaN; the value is the device."""
@@ -36,6 +50,8 @@ def kernels() -> Iterator[str]:
     torch.manual_seed(0)
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if torch.cuda.is_available():
+        poison_free_memory()
     with use("triton"):
         yield "cuda" if torch.cuda.is_available() else "cpu"
     torch.use_deterministic_algorithms(before)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
@@ -20,6 +23,76 @@ def test_the_switch_goes_back() -> None:
     with pytest.raises(GemConfigError, match="fast"):
         use("fast")
     assert mode() == "auto"
+
+
+@pytest.fixture
+def process_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a statement sets for the process ends with the test."""
+    monkeypatch.setattr(dispatch, "_process", dispatch._process.copy())
+
+
+def in_a_thread(function: Callable[[], str]) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def test_a_statement_is_for_the_process_and_a_block_for_its_thread(process_mode: None) -> None:
+    with use("torch"):
+        assert in_a_thread(mode) == "auto"
+    use("triton")
+    assert (mode(), in_a_thread(mode)) == ("triton", "triton")
+    with use("torch"):
+        assert (mode(), in_a_thread(mode)) == ("torch", "triton")
+        use("auto")
+        assert (mode(), in_a_thread(mode)) == ("torch", "auto")
+    assert mode() == "auto"
+
+
+def test_blocks_of_two_threads_that_overlap_leave_nothing_behind() -> None:
+    """The first to enter leaves first: where one restores what it saw before, the other's mode stays for ever."""
+    entered, left, seen = Barrier(2), Barrier(2), []
+
+    def block(name: str, first: bool) -> str:
+        with use(name):
+            entered.wait(10)
+            if not first:
+                left.wait(10)
+            seen.append(mode())
+        if first:
+            left.wait(10)
+        return mode()
+
+    with ThreadPoolExecutor(2) as pool:
+        after = list(pool.map(block, ("torch", "triton"), (True, False)))
+    assert (sorted(seen), after, mode()) == (["torch", "triton"], ["auto", "auto"], "auto")
+    assert not dispatch._entered
+
+
+def test_a_switch_can_be_kept_and_entered_again() -> None:
+    with use("torch") as switch, use("auto"), switch:
+        assert mode() == "torch"
+    assert mode() == "auto"
+
+
+def test_autograds_threads_follow_the_block_entered_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU layers are recomputed in such a thread; here a thread that says it is in a backward pass."""
+    with use("torch"):
+        assert in_a_thread(mode) == "auto"
+        monkeypatch.setattr(torch._C, "_current_graph_task_id", lambda: 0)
+        assert in_a_thread(mode) == "torch"
+    assert in_a_thread(mode) == "auto"
+
+
+def test_compiled_code_follows_the_mode(process_mode: None) -> None:
+    compiled = torch.compile(lambda x: x + 1 if mode() == "torch" else x - 1, fullgraph=True, backend="eager")
+    zero, seen = torch.zeros(1), []
+    with use("torch"):
+        seen.append(float(compiled(zero)))
+    seen.append(float(compiled(zero)))
+    for name in ("torch", "auto"):
+        use(name)
+        seen.append(float(compiled(zero)))
+    assert seen == [1, -1, 1, -1]
 
 
 def test_without_a_gpu_auto_is_torch_and_triton_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,29 +15,8 @@ from torch import Tensor, nn
 
 from gem import GemError, GemForConditionalGeneration
 from gem.kernels import use
-from gem.kernels.graph import CudaGraph, Graphs, addresses, has_forward_hooks, run_concurrently
-
-
-class Recorded(CudaGraph):
-    """What a CUDA graph does, on the CPU: static buffers in and out, the function run on them at each replay."""
-
-    made = 0
-
-    def record(self, function: Callable[..., tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        type(self).made += 1
-        self.function = function
-        self.bound = [id(x) for x in self.inputs]
-        return function(*self.inputs)
-
-    def replay(self) -> None:
-        assert [id(x) for x in self.inputs] == self.bound
-        with torch.no_grad():
-            for static, fresh in zip(self.outputs, self.function(*self.inputs), strict=True):
-                static.copy_(fresh)
-
-    def begin(self) -> None: ...
-
-    def end(self) -> None: ...
+from gem.kernels.graph import Graphs, addresses, has_forward_hooks, may_pass, run_concurrently
+from tests.gem.kernels.recorders import Recorded
 
 
 class Refused(Recorded):
@@ -108,14 +88,68 @@ def test_inference_mode_does_not_stick(graphs: Graphs) -> None:
 
 def test_what_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(ShortOfMemory, "failures", 1)
     layer, graphs = nn.Linear(3, 2), Graphs(recorder=Refused, device_type="cpu")
-    with use("triton"), pytest.raises(GemError, match="CUDA graph"):
+    with use("triton"), pytest.raises(GemError, match=r"CUDA graph.*synchronises"):
         call(graphs, layer, torch.randn(1, 3))
+    with use("triton"), pytest.raises(GemError, match=r"CUDA graph.*free memory"):
+        call(Graphs(recorder=ShortOfMemory, device_type="cpu"), layer, torch.randn(1, 3))
     with use("auto"):
         with pytest.warns(UserWarning, match="without a CUDA graph"):
             call(graphs, layer, torch.randn(1, 3))
         call(graphs, layer, torch.randn(1, 3))  # told once
     assert len(graphs) == 0
+
+
+class ShortOfMemory(Recorded):
+    """Fails with what CUDA and its libraries say for ``failures`` times; the error of ending the recording follows."""
+
+    failures, message = 2, "CUDA out of memory. Tried to allocate 2.00 GiB."
+
+    def record(self, function: Callable[..., tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        if type(self).failures:
+            type(self).failures -= 1
+            try:
+                raise torch.OutOfMemoryError(self.message)
+            finally:
+                raise RuntimeError("operation not permitted when stream is capturing")
+        return super().record(function)
+
+
+def test_what_fails_for_want_of_memory_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gem.kernels.graph._FIRST_WAIT", 2)
+    monkeypatch.setattr(ShortOfMemory, "made", 0)
+    monkeypatch.setattr(ShortOfMemory, "failures", 2)
+    layer, graphs, x = nn.Linear(3, 2), Graphs(recorder=ShortOfMemory, device_type="cpu"), torch.randn(1, 3)
+    with pytest.warns(UserWarning, match="tried again later"):
+        call(graphs, layer, x)
+    left = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
+        for _ in range(8):
+            call(graphs, layer, x)
+            left.append(ShortOfMemory.failures)
+    # two calls without an attempt, the second failure, four calls, and the recording
+    assert left == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert len(graphs) == 1
+    assert ShortOfMemory.made == 1
+
+
+def test_errors_that_pass_are_told_from_others() -> None:
+    def chained(first: str, then: str) -> RuntimeError:
+        error = RuntimeError(then)
+        error.__context__ = RuntimeError(first)
+        return error
+
+    structural = "Cannot copy between CPU and CUDA tensors during CUDA graph capture unless the CPU tensor is pinned."
+    broken = "CUDA error: operation failed due to a previous error during capture"
+    assert may_pass(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert may_pass(RuntimeError(broken))  # by another thread
+    assert not may_pass(RuntimeError(structural))
+    assert not may_pass(chained(structural, broken))
+    assert may_pass(chained("CUDA out of memory.", structural))
+    error = chained("the caller's own trouble", "CUDA out of memory.")
+    assert may_pass(error, error.__context__)
 
 
 def test_copies_start_anew(graphs: Graphs) -> None:

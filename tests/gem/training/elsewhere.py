@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -17,6 +18,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")
+# ops whose result the host has to wait for, so that CUDA refuses to record them in a graph
+WAITS = {
+    "aten::_local_scalar_dense",
+    "aten::equal",
+    "aten::masked_select",
+    "aten::nonzero",
+    "aten::unique_dim",
+    "aten::_unique2",
+    "aten::_linalg_eigh",
+    "aten::_linalg_svd",
+}
+_recording: ContextVar[bool] = ContextVar("recording", default=False)
 # ops that CUDA lets take tensors from both sides: a copy from here to there, and an index from the host
 BOTH = {"aten::copy_", "aten::index", "aten::index_put", "aten::index_put_"}
 
@@ -40,6 +53,7 @@ class There(Tensor):
         return made
 
     def tolist(self) -> Any:
+        _refuse_waiting("tolist")
         return self.held.tolist()
 
     @classmethod
@@ -62,6 +76,7 @@ class _FromNumbers(TorchFunctionMode):
         if func is Tensor.new_tensor and isinstance(args[0], There):
             func, args, kwargs = torch.tensor, args[1:], {"dtype": args[0].dtype, "device": DEVICE, **kwargs}
         if func is torch.tensor and kwargs.get("device") is not None and torch.device(kwargs["device"]) == DEVICE:
+            _refuse_waiting("torch.tensor")
             return There(torch.tensor(*args, **{**kwargs, "device": "cpu"}))
         if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], There):
             one = args[1] if isinstance(args[1], tuple) else (args[1],)
@@ -81,6 +96,21 @@ def other_device() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def recording() -> Iterator[None]:
+    """Inside, what CUDA refuses while a graph is recorded is refused: to wait for a result, and to copy from here."""
+    token = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def _refuse_waiting(name: str) -> None:
+    if _recording.get():
+        raise RuntimeError(f"{name}: operation not permitted when stream is capturing")
+
+
 def _run(func: Any, args: Any, kwargs: Any) -> Any:
     given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
     there = [x for x in given if isinstance(x, There)]
@@ -88,6 +118,13 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     here = [x for x in given if not isinstance(x, There) and x.dim()]
     if any(x.is_meta for x in given if not isinstance(x, There)):
         raise NotImplementedError(f"{func._schema.name}: a tensor was made in a way that this device does not know")
+    by_mask = func._schema.name.startswith("aten::index") and any(
+        x.dtype == torch.bool for x in tree_leaves(args[1]) if isinstance(x, Tensor)
+    )
+    # numbers without dimensions go with the call, other tensors of the host are copied
+    waits = there and (func._schema.name in WAITS or by_mask)
+    if waits or (here and (there or kwargs.get("device") == DEVICE)):
+        _refuse_waiting(func._schema.name)
     if here and there and func._schema.name not in BOTH:
         raise RuntimeError(f"{func._schema.name}: tensors on two devices")
     asked = kwargs.get("device")

@@ -164,3 +164,12 @@ def test_frozen_towers_build_no_graph_and_the_head_sees_answers_alone(data: Path
     batch = source.train[list(range(8))]
     text_loss(model, batch)
     assert seen == {"tower": False, "rows": int((batch["labels"] != IGNORE).sum())}
+
+
+def test_packed_rows_are_not_sharded(start: Path) -> None:
+    """Packing encodes outside of the model's forward pass, where FSDP2 has not gathered the weights."""
+    learner = Instruction(init=str(start), output="unused", pack_length=64, train=("ecg_projector",))
+    learner.configure_model()  # one device
+    learner._device_mesh = object()  # type: ignore[assignment]
+    with pytest.raises(GemConfigError, match="packed rows"):
+        learner.configure_model()

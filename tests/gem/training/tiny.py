@@ -141,6 +141,56 @@ def write_ptbxl(folder: Path, raw: int = 4, filtered: int = 4) -> Path:
     return folder
 
 
+def small_recipe(name: str, data: Path, folder: Path) -> dict[str, Any]:
+    """What makes two steps of a published recipe small; device and precision stay the recipe's.
+
+    Args:
+        name: of the recipe.
+        data: the instruction set of ``write_data``.
+        folder: for all that the run writes; the model goes to its ``model``.
+    """
+    arguments: dict[str, Any] = {"output": str(folder / "model"), "warmup_steps": 1}
+    source: dict[str, Any] = {
+        "layout": "instructions",
+        "path": str(data),
+        "batch_size": 2,
+        "workers": 0,
+        "max_length": 512,
+        "val_share": 0.3,
+        "train_folds": None,
+        "val_folds": None,
+        "classes": ["NORM", "MI"],
+    }
+    if name == "ecg_coca":
+        arguments |= {"model": COCA, "text": None}
+    else:
+        arguments |= {"model": MODELS[name], "init": None, "parts": None}
+    if name == "probe":
+        arguments |= {"classes": ["NORM", "MI"], "feature_cache": str(folder / "cache")}
+    if name == "pretrain_signal":
+        arguments.pop("parts")
+        source |= {
+            "layout": "recordings",
+            "path": str(write_ptbxl(folder / "data")),
+            "train_folds": [1, 2, 3, 5, 6, 7],
+            "val_folds": [8],
+            "cache": str(folder / "cache"),
+        }
+    trainer = {
+        "max_epochs": -1,
+        "max_steps": 2,
+        "accumulate_grad_batches": 1,
+        "devices": 1,
+        "callbacks": None,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "limit_val_batches": 1,
+    }
+    return {"model": {"init_args": arguments}, "data": {"init_args": source}, "trainer": trainer}
+
+
 def run(
     data: Path,
     out: Path,
