@@ -13,7 +13,7 @@ from ..errors import GemInputError
 
 ROUNDS = 2000
 HARDLY_FALLS = 0.9  # share of a score that is left with a control
-OWN_UNITS = ("_points", "_ms", "_db")  # endings of metrics that are no shares
+OWN_UNITS = ("_points", "_ms", "_db", "_bpm", "_deg")  # endings of metrics that are no shares
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -184,8 +184,9 @@ class Inputs:
         return (later or others)[0].record
 
     def _record(self, name: str) -> ECGRecord:
-        """A recording by its number in PTB-XL or study in MIMIC-IV-ECG, by a file name that has PTB-XL's number
-        (``07190_hr-0.png``), or by its path.
+        """A recording by its number in PTB-XL, its study in MIMIC-IV-ECG, or its path.
+
+        A file name that has PTB-XL's number in it (``07190_hr-0.png``) stands for the number.
 
         Raises:
             GemInputError: there is none.

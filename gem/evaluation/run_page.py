@@ -51,11 +51,10 @@ def write_page(folder: Path, out: Path, records: Path | None = None) -> None:
 
 
 def _worth(row: dict[str, Any]) -> tuple[float, str]:
-    """Items that were not scored come first, then those with the lowest mean of their main scoring's metrics."""
+    """Items that were not scored come first, then those with the lowest value of their main metric."""
     if not row["scores"]:
         return (-1.0, row["id"])
-    values = next(iter(row["scores"].values()))["values"].values()
-    return (sum(values) / max(len(values), 1), row["id"])
+    return (next(iter(next(iter(row["scores"].values()))["values"].values()), 0.0), row["id"])
 
 
 def _item(row: dict[str, Any], inputs: Inputs | None) -> str:

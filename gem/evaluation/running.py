@@ -422,7 +422,9 @@ def figures_table(figures: Mapping[str, Any]) -> str:
     if figures.get("bertscore", True) is None:
         lines.append("BERTScore left out: no model was named (--bertscore FOLDER), and none is fetched")
     lines += judges_table(figures.get("judges", {}))
-    return "\n".join([*lines, "% (points, ms, dB where the name says so), with 95 % bootstrap intervals by patient"])
+    return "\n".join(
+        [*lines, "% (points, ms, dB, bpm, degrees where the name says so), with 95 % bootstrap intervals by patient"]
+    )
 
 
 def _not_read_line(unread: Mapping[str, Any], n: int) -> str:
