@@ -172,11 +172,19 @@ def _not_read(of_item: Callable[[Item], tuple[str, ...]], items: Sequence[Item])
     return {"items": sum(bool(each) for each in unread), "what": dict(what.most_common())}
 
 
+def items_sha256(items: Sequence[Item]) -> str:
+    """Checksum of items, by which runs of the same ones are known.
+
+    Args:
+        items: all of a benchmark.
+    """
+    return hashlib.sha256(repr(items).encode()).hexdigest()
+
+
 def _settings(benchmark: ItemBenchmark, model: str, items: Sequence[Item], n: int, seed: int) -> dict[str, Any]:
-    digest = hashlib.sha256(repr(items).encode()).hexdigest()
     versions = {"gem-ecg": __version__, "numpy": np.__version__, "python": platform.python_version()}
     settings = {"benchmark": benchmark.name, "model": model, "n": n, "seed": seed}
-    return {**settings, "items_sha256": digest, "versions": versions}
+    return {**settings, "items_sha256": items_sha256(items), "versions": versions}
 
 
 def _resume(out: Path, settings: dict[str, Any]) -> list[Row]:

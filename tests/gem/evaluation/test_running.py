@@ -165,7 +165,16 @@ def test_show_compare_list_and_leaderboard(data: Path, tmp_path: Path, capsys: p
     assert "<script" not in text
     assert "http" not in text
     assert main(["evaluate", "leaderboard", *map(str, runs)]) == 0
-    assert "| majority | 0.667 |" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "| majority | 60 | 66.7 [" in out
+    assert "quoted" not in out.split("## ecg-qa")[1]
+    assert main(["evaluate", "leaderboard", *map(str, runs), "--quoted", "--out", str(tmp_path / "page.md")]) == 0
+    board = (tmp_path / "page.md").read_text()
+    assert "| PULSE-7B, *quoted* |" in board.split("## ecgbench-ptb")[1].split("##")[0]
+    assert "bundled items" not in board
+    run_benchmark("ecgbench-csn", "random", out=tmp_path / "bundled")
+    assert main(["evaluate", "leaderboard", str(tmp_path / "bundled")]) == 0
+    assert "random (bundled items, no result)" in capsys.readouterr().out
     assert main(["evaluate", "list"]) == 0
     assert {"ecg-qa", "classification", "reasoning"} <= set(capsys.readouterr().out.split())
     assert main(["evaluate", "show", str(tmp_path)]) == 2
