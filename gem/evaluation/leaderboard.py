@@ -83,7 +83,7 @@ def _name(figures: Mapping[str, Any]) -> str:
     notes += [f"{figures['missing']} missing"] if figures.get("missing") else []
     if figures["items_sha256"] == _bundled_sha256(figures["benchmark"]):
         notes.append("bundled items, no result")
-    return figures["model"] + (f" ({', '.join(notes)})" if notes else "")
+    return str(figures["model"]) + (f" ({', '.join(notes)})" if notes else "")
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from gem.endpoint import ChatEndpoint
 from gem.errors import GemInputError
 from gem.evaluation import answerers, run_benchmark
 from gem.evaluation.comparing import compare_runs
+from gem.evaluation.inputs import BUNDLED
 from gem.evaluation.scripted import ScriptedEndpoint
 
 N = 60
@@ -179,6 +181,19 @@ def test_show_compare_list_and_leaderboard(data: Path, tmp_path: Path, capsys: p
     assert {"ecg-qa", "classification", "reasoning"} <= set(capsys.readouterr().out.split())
     assert main(["evaluate", "show", str(tmp_path)]) == 2
     assert main(["evaluate", "compare", str(runs[0])]) == 2
+
+
+def test_the_page_shows_the_ecg_and_the_evidence_of_the_worst_items(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_benchmark("meit-ptbxl", "random", out=run, limit=2)
+    assert main(["evaluate", "show", str(run), "--records", str(BUNDLED)]) == 0
+    text = (run / "run.html").read_text()
+    assert text.count("data:image/png;base64") == 2
+    assert text.count("measured in ") == 2
+    assert "Heart rate" in text.split("measured in ")[1].split("\n")[0]
+    assert re.search(r"^contradicted: [^\n(]+ \([^)]*\d", text, re.M)  # another item's report
+    assert main(["evaluate", "show", str(run)]) == 0
+    assert "measured in" not in (run / "run.html").read_text()
 
 
 def test_controls_tell_scores_that_need_no_ecg(
