@@ -22,7 +22,7 @@ _PREAMBLE = """# Results
 Made by `gem evaluate leaderboard`. In %, where a metric's name has no unit at its end, with 95 % intervals by
 resampling patients; n is the number of items that could be scored. *Quoted* values are their authors', on the whole
 published files and by their own judges: they were not measured here, and are near, not equal, to what `published`
-gives.
+gives. Whether records were used to make a model, or rules, is told by the page of benchmarks (`docs/benchmarks.md`).
 """
 
 
@@ -48,7 +48,7 @@ def leaderboard(runs: Sequence[Path], quoted: bool = False) -> str:
         figures = _figures(Path(folder))
         for scoring, kinds in figures["scorings"].items():
             if kinds:
-                row = _Row(_name(figures), str(next(iter(kinds.values()))["n"]), dict(_cells(kinds)))
+                row = _Row(_name(figures), str(kinds[_main(kinds)]["n"]), dict(_cells(kinds)))
                 tables.setdefault((figures["benchmark"], scoring), []).append(row)
     sources: dict[str, list[str]] = {}
     for benchmark, by_model in _quoted().items() if quoted else ():
@@ -60,7 +60,8 @@ def leaderboard(runs: Sequence[Path], quoted: bool = False) -> str:
     last = ""
     for benchmark, scoring in sorted(tables):
         if benchmark != last:
-            lines += [f"## {benchmark}", "", f"{item_benchmarks[benchmark].text}."]
+            text = item_benchmarks[benchmark].text
+            lines += [f"## {benchmark}", "", f"{text[0].upper()}{text[1:]}."]
             if benchmark in sources:
                 lines += [f"Quoted from: {'; '.join(dict.fromkeys(sources[benchmark]))}."]
             lines += [""]
@@ -93,14 +94,20 @@ def _bundled_sha256(benchmark: str) -> str:
 
 
 def _cells(kinds: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Column, str]]:
-    for place, (kind, metrics) in enumerate(kinds.items()):
+    main = _main(kinds)
+    for kind, metrics in sorted(kinds.items(), key=lambda one: (one[0] != main, one[0])):
         for name, cell in metrics.items():
             if name != "n" and cell["value"] is not None:
                 factor = 1 if name.endswith(OWN_UNITS) else 100
                 text = f"{factor * cell['value']:.1f}"
                 if cell["low"] is not None:
-                    text += f" [{factor * cell['low']:.1f}-{factor * cell['high']:.1f}]"
-                yield ("" if place == 0 else kind, name), text  # the first are all items
+                    text += f" [{factor * cell['low']:.1f} to {factor * cell['high']:.1f}]"
+                yield ("" if kind == main else kind, name), text
+
+
+def _main(kinds: Mapping[str, Any]) -> str:
+    """The name of all items together."""
+    return "all" if "all" in kinds else next(iter(kinds))
 
 
 def _table(rows: Sequence[_Row]) -> list[str]:
