@@ -15,7 +15,7 @@ from typing import Any
 from grounding import EcgError, Evidence
 
 from ..metrics.texts import own_report
-from .comparing import read_run
+from .comparing import OWN_UNITS, read_run
 from .inputs import Inputs
 from .items import item_benchmarks
 from .running import figures_table, summarise
@@ -55,10 +55,12 @@ def write_page(folder: Path, out: Path, records: Path | None = None) -> None:
 
 
 def _worth(row: dict[str, Any]) -> tuple[float, str]:
-    """Items that were not scored come first, then those with the lowest value of their main metric."""
+    """Items that were not scored come first, then those with the lowest mean of their strict shares."""
     if not row["scores"]:
         return (-1.0, row["id"])
-    return (next(iter(next(iter(row["scores"].values()))["values"].values()), 0.0), row["id"])
+    score = row["scores"].get("strict") or next(iter(row["scores"].values()))
+    shares = [value for name, value in score["values"].items() if not name.endswith(OWN_UNITS)]
+    return (sum(shares) / max(len(shares), 1), row["id"])
 
 
 def _item(row: dict[str, Any], inputs: Inputs | None) -> str:

@@ -55,7 +55,7 @@ def answer_by_rules(item: Item, inputs: Inputs) -> str:
     ecgs = [_Ecg(name, inputs) for name in item.records]
     asked = read(item.question, len(ecgs))
     unread = not_read(item)
-    if unread and "query" not in item.kind:
+    if unread and ("query" not in item.kind or not set(unread) <= set(_labels(item))):
         return "I can't tell: it is not among what the rules know."
     if "verify" in item.kind:
         return "yes" if _holds(_subject(item, asked), asked, ecgs) else "no"

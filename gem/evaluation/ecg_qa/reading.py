@@ -51,7 +51,7 @@ _SHOWN = (
     r"(?:show|display|demonstrate|exhibit|present|reveal|indicate|suggest|contain|detect|observe|identif|record)\w*"
 )
 _GONE_OR_KEPT = r"(?:disappear|resolv|vanish|remain|persist)\w*"
-_OF = r"(?:any |signs? of |symptoms? of |symptoms of |evidence of |presence of |the |an? )*"
+_OF = r"(?:any |signs? of |symptoms? of |evidence of |presence of |the |an? )*"
 _ATTRIBUTES = (
     re.compile(rf"\b(?:is|are) there\b {_OF}(?P<what>[^?]+?)(?: (?:present|seen|visible|{_SHOWN}))?\s*\?", re.I),
     re.compile(

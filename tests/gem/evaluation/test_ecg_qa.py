@@ -229,22 +229,31 @@ def test_what_rules_cannot_read_is_counted_and_not_guessed(
             question="What symptoms does this ECG show?",
             answer=["sinus rhythm", "abnormal qrs"],
         ),
+        question(
+            **scp,
+            template_id=4,
+            question_type="single-query",
+            question="Which leads show digitalis-effect in this ECG?",
+            answer=["lead v1"],
+        ),
     )
-    verify, known, choose, query = load_items(data)
+    verify, known, choose, query, leads = load_items(data)
+    assert not_read(leads) == ("digitalis-effect",)
     assert not_read(verify) == ("digitalis-effect",)
     assert not_read(known) == ()
     assert not_read(choose) == ("high qrs voltage",)
     assert choose.options == ("atrial flutter", "high qrs voltage", "none")
     assert not_read(query) == ("abnormal qrs",)
     figures = run_benchmark("ecg-qa", "rules", data, ptbxl_like, tmp_path / "run")
-    assert figures["not_read"]["items"] == 3
+    assert figures["not_read"]["items"] == 4
+    assert figures["not_read"]["what"]["digitalis-effect"] == 2
     assert set(figures["not_read"]["what"]) == {"digitalis-effect", "high qrs voltage", "abnormal qrs"}
     rows = [json.loads(line) for line in (tmp_path / "run" / "items.jsonl").read_text().splitlines()]
-    assert [row["reason"] for row in rows] == ["model_refused", None, "model_refused", "wrong_value"]
+    assert [row["reason"] for row in rows] == ["model_refused", None, "model_refused", "wrong_value", "model_refused"]
     assert rows[3]["answer"] == "sinus rhythm"
     assert "not_read" not in run_benchmark("ecg-qa", "majority", data, ptbxl_like)
     assert main(["evaluate", "ecg-qa", "--model", "rules", "--data", str(data), "--records", str(ptbxl_like)]) == 0
-    assert "not read by rules: 3 of 4 items: digitalis-effect (1)" in capsys.readouterr().out
+    assert "not read by rules: 4 of 5 items: digitalis-effect (2)" in capsys.readouterr().out
 
 
 def test_every_question_of_the_data_set_is_read(shared: Path) -> None:

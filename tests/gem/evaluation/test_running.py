@@ -192,6 +192,11 @@ def test_the_page_shows_the_ecg_and_the_evidence_of_the_worst_items(tmp_path: Pa
     assert text.count("measured in ") == 2
     assert "Heart rate" in text.split("measured in ")[1].split("\n")[0]
     assert re.search(r"^contradicted: [^\n(]+ \([^)]*\d", text, re.M)  # another item's report
+    rows = [json.loads(line) for line in (run / "items.jsonl").read_text().splitlines()]
+    f1 = {row["id"]: row["scores"]["strict"]["values"]["f1"] for row in rows}
+    first = re.search(r"<article>([^:]+):", text)
+    assert first is not None
+    assert f1[first[1]] == min(f1.values())
     assert main(["evaluate", "show", str(run)]) == 0
     assert "measured in" not in (run / "run.html").read_text()
 
