@@ -67,6 +67,7 @@ def ask(
     model: Any = "gem-nano",
     measurement: Measurement | None = None,
     history: Sequence[tuple[str, str]] = (),
+    picture: Any = None,
 ) -> Answer:
     """Answer a question about a recording.
 
@@ -79,6 +80,7 @@ def ask(
         model: a name (``"gem-nano"``), a folder, or a model from ``gem.load``.
         measurement: of the recording, if it is known already.
         history: earlier (question, answer) pairs, for follow-ups such as "and in V2?" or "why?".
+        picture: what an encoder of pictures sees (PIL); None draws the recording on ECG paper.
 
     Returns:
         An Answer, which may be that the question can't be answered from the recording.
@@ -100,7 +102,7 @@ def ask(
     loaded = load_once(str(model)) if isinstance(model, str | Path) else model
     made = plan(asked, measured)
     with one_thread(loaded):
-        view = encoder_view(loaded, record, measured) if _needs_encoders(made) else EncoderView({})
+        view = encoder_view(loaded, record, measured, picture) if _needs_encoders(made) else EncoderView({})
         tagged = written(loaded, [made])[0] if wants_model(made, measured) else None
     return put_together(question, made, measured, view, tagged, model_name(model))
 
@@ -132,20 +134,22 @@ def wants_model(made: Plan, measurement: Measurement) -> bool:
     return bool(measurement.n_beats) and (bool(made.asked or made.options) or made.is_report)
 
 
-def encoder_view(model: Any, record: ECGRecord, measurement: Measurement) -> EncoderView:
+def encoder_view(model: Any, record: ECGRecord, measurement: Measurement, picture: Any = None) -> EncoderView:
     """What a model's encoders say about a recording.
 
     Args:
         model: a model from ``gem.load``.
         record: the recording.
         measurement: of it.
+        picture: what an encoder of pictures sees (PIL); None draws the recording on ECG paper.
     """
     if not getattr(model.config, "class_names", None):
         return EncoderView({})
     silence = reason_for_silence(model, measurement)
     if silence:
         return EncoderView({}, silence)
-    predicted = encode_records(model, [record], [measurement]).probabilities()[0]
+    seen = None if picture is None else [picture]
+    predicted = encode_records(model, [record], [measurement], seen).probabilities()[0]
     return EncoderView(predicted, None, notes_on_encoder_input(model, record))
 
 

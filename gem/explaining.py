@@ -230,8 +230,25 @@ def _loaded(name: str) -> Any:
     return load(name)
 
 
+def explain_seen(record: ECGRecord, measurement: Measurement, model: Any, picture: Any) -> Explanation:
+    """What a model that cites facts, as gem-nano does, writes when its encoder of pictures sees a given picture.
+
+    Args:
+        record: the recording.
+        measurement: of it.
+        model: a model from ``gem.load``.
+        picture: PIL; None draws the recording on ECG paper.
+    """
+    seen = None if picture is None else [picture]
+    return _explanations([record], [measurement], model, model_name(model), seen)[0]
+
+
 def _explanations(
-    records: Sequence[ECGRecord], measurements: Sequence[Measurement], model: Any, name: str
+    records: Sequence[ECGRecord],
+    measurements: Sequence[Measurement],
+    model: Any,
+    name: str,
+    pictures: Sequence[Any] | None = None,
 ) -> list[Explanation]:
     from grounding.criteria import assess
     from grounding.facts import facts, report
@@ -243,7 +260,8 @@ def _explanations(
         encoded = None
         if with_beats:
             measured = [measurements[row] for row in with_beats]
-            encoded = encode_records(model, [records[row] for row in with_beats], measured)
+            seen = None if pictures is None else [pictures[row] for row in with_beats]
+            encoded = encode_records(model, [records[row] for row in with_beats], measured, seen)
         predicted = dict(zip(with_beats, encoded.probabilities(), strict=True)) if encoded is not None else {}
         items = [
             facts(measurement, tuple(assessment.findings.values()), {} if silence else predicted.get(row, {}))

@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch", type=int, default=1, help="of reports: items over which BLEU is counted together (default: 1)"
     )
     parser.add_argument("--retry", action="store_true", help="ask again where an endpoint or a judge gave no answer")
+    parser.add_argument("--quoted", action="store_true", help="leaderboard: with what others published, marked so")
     parser.add_argument("--json", type=Path, help="write the figures there")
 
 
@@ -175,7 +176,7 @@ def _items(args: argparse.Namespace) -> int:
 
 
 def _action(args: argparse.Namespace) -> int:
-    from ..evaluation import comparing, run_page
+    from ..evaluation import comparing, leaderboard, run_page
 
     if args.benchmark == "list":
         known = [(name, benchmarks[name].text) for name in benchmarks.list()]
@@ -198,7 +199,7 @@ def _action(args: argparse.Namespace) -> int:
         print_lines(*comparing.comparison_table(compared).splitlines())
         _write_json(args.json, compared)
     else:
-        page = comparing.leaderboard(args.paths)
+        page = leaderboard.leaderboard(args.paths, args.quoted)
         if args.out is None:
             print_lines(*page.splitlines())
         else:

@@ -102,20 +102,21 @@ class _Model:
 
     def answer(self, item: Item, inputs: Inputs) -> str:
         from ..asking import ask
-        from ..explaining import explain
+        from ..explaining import explain_seen
 
         if not self.from_facts:
             return _turn_by_turn(item, partial(self._free, item, inputs))
-        if inputs.missing is not None and inputs.missing.modality == "picture":
-            raise GemInputError(
-                "this model draws its picture from the recording, which can't be taken from it", remedy="use signal:..."
-            )
         if len(item.records) != 1:
             return f"I can't answer: this model takes one recording, and the question is about {len(item.records)}."
-        record = inputs.record(item.records[0])
+        name = item.records[0]
+        record, measurement, seen = inputs.record(name), inputs.measurement(name), None
+        if inputs.missing is not None and inputs.missing.modality == "picture":
+            if self.model.processor.picture is None:
+                raise GemInputError("this model takes no pictures", remedy="use --missing signal:...")
+            seen = inputs.picture(name)
         if item.kind in ("report", "arena"):
-            return explain(record, self.model).text
-        return ask(record, item.question, self.model, inputs.measurement(item.records[0])).text
+            return explain_seen(record, measurement, self.model, seen).text
+        return ask(record, item.question, self.model, measurement, picture=seen).text
 
     def _free(self, item: Item, inputs: Inputs, said: Sequence[tuple[str, str]], prompt: str) -> str:
         """The next answer of a conversation, which begins with the recordings."""

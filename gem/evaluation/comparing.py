@@ -1,4 +1,4 @@
-"""Two runs of the same benchmark item by item, and a table of many runs."""
+"""Two runs of the same benchmark item by item."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import GemInputError
 
 ROUNDS = 2000
 HARDLY_FALLS = 0.9  # share of a score that is left with a control
-OWN_UNITS = ("_points", "_ms", "_db")  # endings of metrics that are no shares
+OWN_UNITS = ("_points", "_ms", "_db", "_bpm", "_deg")  # endings of metrics that are no shares
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -149,43 +149,3 @@ def hardly_falls(one: float, other: float) -> bool:
         other: with the changed one.
     """
     return one > 0 and other > HARDLY_FALLS * one
-
-
-def leaderboard(runs: Sequence[Path]) -> str:
-    """A Markdown page with a row for each run.
-
-    Args:
-        runs: folders of finished runs.
-
-    Raises:
-        GemInputError: a run is not finished.
-    """
-    rows = []
-    for folder in runs:
-        path = Path(folder) / "figures.json"
-        if not path.is_file():
-            raise GemInputError("no figures.json: the run is not finished", where=str(folder), remedy="run it again")
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        for scoring, kinds in figures["scorings"].items():
-            for kind, metrics in kinds.items():
-                for name, cell in metrics.items():
-                    if name != "n" and cell["value"] is not None:
-                        interval = "-" if cell["low"] is None else f"{cell['low']:.3f} to {cell['high']:.3f}"
-                        rows.append(
-                            (
-                                figures["benchmark"],
-                                kind,
-                                scoring,
-                                name,
-                                -cell["value"],
-                                figures["model"],
-                                interval,
-                                metrics["n"],
-                            )
-                        )
-    lines = ["# Results", "", "| benchmark | kind | scoring | metric | model | value | 95 % | n |", "|" + " --- |" * 8]
-    lines += [
-        f"| {benchmark} | {kind} | {scoring} | {name} | {model} | {-value:.3f} | {interval} | {n} |"
-        for benchmark, kind, scoring, name, value, model, interval, n in sorted(rows)
-    ]
-    return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 import re
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class Inputs:
     """Recordings by name, measured once.
 
     Args:
-        root: PTB-XL (see ``gem.data.ptbxl.load_ptbxl``) or any folder of recordings; None if there are none.
+        root: PTB-XL (see ``gem.data.ptbxl.load_ptbxl``), MIMIC-IV-ECG with its ``record_list.csv``, or any folder of
+            recordings; None if there are none.
         control: what is given in place of each recording: ``noise``, a ``flat`` line, or that of an ``other`` patient
             of PTB-XL. A score that hardly falls does not come from the ECG.
         missing: ``signal:50``, ``picture:100``, ...: of every lead a contiguous stretch of the recording is zero, as
@@ -102,6 +104,7 @@ class Inputs:
         self._ptbxl: dict[str, Sample] = {}
         if self.root is not None and is_ptbxl(self.root):
             self._ptbxl = {sample.record_id: sample for sample in load_ptbxl(self.root, range(1, 11))}
+        self._mimic = {} if self.root is None or self._ptbxl else _mimic_studies(self.root)
         self.record = lru_cache(_KEPT)(self._damaged)
         self.measurement = lru_cache(_KEPT)(self._measurement)
 
@@ -112,7 +115,10 @@ class Inputs:
             name: of the recording.
         """
         sample = self._ptbxl.get(_number(name))
-        return name if sample is None else sample.patient
+        if sample is not None:
+            return sample.patient
+        study = self._mimic.get(Path(name).stem)
+        return name if study is None else study[1]
 
     def _damaged(self, name: str) -> ECGRecord:
         """The recording without the part of the signal that is missing."""
@@ -178,7 +184,9 @@ class Inputs:
         return (later or others)[0].record
 
     def _record(self, name: str) -> ECGRecord:
-        """A recording by its number in PTB-XL, by a file name that has it (``07190_hr-0.png``), or by its path.
+        """A recording by its number in PTB-XL, its study in MIMIC-IV-ECG, or its path.
+
+        A file name that has PTB-XL's number in it (``07190_hr-0.png``) stands for the number.
 
         Raises:
             GemInputError: there is none.
@@ -201,6 +209,8 @@ class Inputs:
         there = [] if name.isdigit() else [root / name]
         if number.isdigit():
             there.append(root / f"ptbxl_{number}.hea")  # the bundled ones
+        if name in self._mimic:
+            there.append(root / self._mimic[name][0])
         for path in (one.resolve() for one in there):
             if path.is_relative_to(root) and (
                 path.is_file() or path.with_suffix(".hea").is_file()
@@ -227,6 +237,22 @@ class Inputs:
         except (EcgError, OSError) as error:
             return str(error)
         return None
+
+
+def _mimic_studies(root: Path) -> dict[str, tuple[str, str]]:
+    """Study -> path and patient, from MIMIC-IV-ECG's own list; empty where there is none."""
+    table = root / "record_list.csv"
+    if not table.is_file():
+        return {}
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            return {row["study_id"]: (row["path"], row["subject_id"]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise GemInputError(
+            f"not MIMIC-IV-ECG's list of records ({type(error).__name__}: {error})",
+            where=str(table),
+            remedy="it has the columns subject_id, study_id and path; download it again",
+        ) from None
 
 
 def is_ptbxl_name(name: str) -> bool:

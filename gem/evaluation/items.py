@@ -107,6 +107,7 @@ class ItemBenchmark:
         samples: file or folder of items of our own in the authors' layout, in ``gem/evaluation/samples``.
         own_recordings: the recordings lie in the folder of the items.
         wording: ``published`` compares texts by their words, so that it takes BERTScore, too.
+        not_read: what of an item the rules can't read; a run of ``rules`` counts it.
     """
 
     name: str
@@ -122,6 +123,7 @@ class ItemBenchmark:
     samples: str = ""
     own_recordings: bool = False
     wording: bool = False
+    not_read: Callable[[Item], tuple[str, ...]] | None = None
 
     def scorings(self, items: Sequence[Item]) -> dict[str, GroundedScorer]:
         """Every scorer that needs no judge, the main one first.

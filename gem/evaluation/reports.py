@@ -1,9 +1,9 @@
 """The report sets of MEIT and ECG-Chat: a recording, and the report that a clinician or a machine wrote about it.
 
-``published``: the metrics that both papers give, on plain words. ``strict``: the findings that are stated, and the
-numbers. MEIT averages over batches, in each of which BLEU is that of a corpus; neither paper's files give their
-size. Here it is an option, and each item is a batch without it; CIDEr-D's document frequencies are those of all
-references, as MEIT's are.
+``published``: the metrics that both papers give, on plain words. ``strict``: the findings that are stated, numbers,
+leads, and the recording itself. MEIT averages over batches, in each of which BLEU is that of a corpus; neither paper's
+files give their size. Here it is an option, and each item is a batch without it; CIDEr-D's document frequencies are
+those of all references, as MEIT's are.
 
 References:
     Wan et al., MEIT: multi-modal electrocardiogram instruction tuning on large language models, ACL 2025 Findings.
@@ -25,7 +25,7 @@ import numpy as np
 from ..metrics.meteor import meteor
 from ..metrics.texts import cider_d_against, document_frequency
 from .ecgbench.files import read_file
-from .ecgbench.report import claim_score, report_by_rules
+from .ecgbench.report import report_by_rules, report_score
 from .items import (
     WRONG_FORMAT,
     WRONG_VALUE,
@@ -179,9 +179,10 @@ for _name, _text, _file, _source in (
             _name,
             _text,
             partial(load, _file, _source),
-            {"strict": claim_score},
+            {},
             report_by_rules,
             _source,
+            grounded={"strict": report_score},
             corpus={"published": published_scorer},
             samples=f"{_file}_test.jsonl" if _file != "ecg_chat" else "ecg_chat_test.json",
             wording=True,

@@ -87,11 +87,13 @@ class Rubric:
         name: of the benchmark that it belongs to.
         task: what the judge is to do.
         criteria: to be marked.
+        with_overall: the authors' figure is the mean of the criteria.
     """
 
     name: str
     task: str
     criteria: tuple[Criterion, ...]
+    with_overall: bool = False
 
     def prompt(self, questions: Sequence[str], references: Sequence[str], answer: str) -> str:
         """What a judge gets.
@@ -136,7 +138,8 @@ class Rubric:
         Args:
             marks: of every criterion.
         """
-        return {one.metric: one.published(marks[one.name]) for one in self.criteria}
+        values = {one.metric: one.published(marks[one.name]) for one in self.criteria}
+        return {"overall": sum(values.values()) / len(values), **values} if self.with_overall else values
 
     def strict(self, marks: Marks) -> dict[str, float]:
         """``overall``, the mean of the criteria, and each of them as a share of what could be reached, 0-1.
@@ -262,6 +265,7 @@ ARENA = Rubric(
             10,
         ),
     ),
+    with_overall=True,
 )
 REPORT = Rubric(
     "ECGBench's reports",
@@ -271,4 +275,5 @@ REPORT = Rubric(
         Criterion("Waveform", "are waves, segments and intervals described as there", (0, 10), "waveform", 10, 10),
         Criterion("Rhythm", "are rhythm and rate those of the reference", (0, 10), "rhythm", 10, 10),
     ),
+    with_overall=True,
 )

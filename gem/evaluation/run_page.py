@@ -1,4 +1,7 @@
-"""A page of one run: figures, reasons, and every item with the worst first; one file, no scripts, no network."""
+"""A page of one run: figures, reasons, and every item with the worst first, its evidence and its ECG.
+
+One file, no scripts, no network.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from grounding import EcgError
+from grounding import EcgError, Evidence
 
-from .comparing import read_run
+from ..metrics.texts import own_report
+from .comparing import OWN_UNITS, read_run
 from .inputs import Inputs
 from .items import item_benchmarks
 from .running import figures_table, summarise
@@ -28,7 +32,7 @@ def write_page(folder: Path, out: Path, records: Path | None = None) -> None:
     Args:
         folder: of the run.
         out: file to write.
-        records: folder of the recordings, to draw those of the worst items; None draws none.
+        records: folder of the recordings, to measure and draw those of the worst items; None draws none.
 
     Raises:
         GemInputError: the folder holds no run.
@@ -51,11 +55,12 @@ def write_page(folder: Path, out: Path, records: Path | None = None) -> None:
 
 
 def _worth(row: dict[str, Any]) -> tuple[float, str]:
-    """Items that were not scored come first, then those with the lowest mean of their main scoring's metrics."""
+    """Items that were not scored come first, then those with the lowest mean of their strict shares."""
     if not row["scores"]:
         return (-1.0, row["id"])
-    values = next(iter(row["scores"].values()))["values"].values()
-    return (sum(values) / max(len(values), 1), row["id"])
+    score = row["scores"].get("strict") or next(iter(row["scores"].values()))
+    shares = [value for name, value in score["values"].items() if not name.endswith(OWN_UNITS)]
+    return (sum(shares) / max(len(shares), 1), row["id"])
 
 
 def _item(row: dict[str, Any], inputs: Inputs | None) -> str:
@@ -71,8 +76,33 @@ def _item(row: dict[str, Any], inputs: Inputs | None) -> str:
     ]
     text = "\n".join(f"{name}: {value}" for name, value in cells if value is not None)
     reason = f'<b class="r">{html.escape(row["reason"])}</b>' if row["reason"] else "right"
-    pictures = "".join(_picture(name, inputs) for name in row["records"]) if inputs is not None else ""
-    return f"<article>{html.escape(row['id'])}: {reason}<pre>{html.escape(text)}</pre>{pictures}</article>"
+    shown = (
+        "" if inputs is None else _evidence(row, inputs) + "".join(_picture(name, inputs) for name in row["records"])
+    )
+    return f"<article>{html.escape(row['id'])}: {reason}<pre>{html.escape(text)}</pre>{shown}</article>"
+
+
+def _evidence(row: dict[str, Any], inputs: Inputs) -> str:
+    """What is measured in each recording, and the claims of an answer about one with what they were compared with."""
+    import grounding
+
+    lines = []
+    for name in row["records"]:
+        try:
+            measurement = inputs.measurement(name)
+        except EcgError:
+            continue  # its picture says so
+        lines.append(f"measured in {name}: {own_report(measurement)}")
+        if len(row["records"]) == 1:
+            for claim in grounding.check(row["answer"] or "", measurement):
+                values = ", ".join(_value(proof) for proof in claim.evidence if proof.value is not None)
+                lines.append(f"{claim.verdict}: {claim.text}" + (f" ({values})" if values else ""))
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>" if lines else ""
+
+
+def _value(proof: Evidence) -> str:
+    value = f"{proof.value:.4g}" if isinstance(proof.value, float) else str(proof.value)
+    return " ".join(part for part in (*proof.leads, proof.quantity, value, proof.unit) if part)
 
 
 def _picture(name: str, inputs: Inputs) -> str:

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ..metrics.bert import BertScorer
 
 ROUNDS = 500  # of the bootstrap
+NAMED = 8  # things that were not read, in the table
 RETRIED = "items.retried.jsonl"
 Row = dict[str, Any]
 
@@ -95,7 +97,8 @@ def run_benchmark(
     Returns:
         ``benchmark``, ``model``, ``n``, ``not_scored`` (reason -> number), ``scorings``: scoring -> kind -> metric ->
         ``value``, ``low``, ``high`` (95 %, by patient) and ``n``; ``reasons``: scoring -> reason -> number; with
-        judges, ``judges``: their agreement, failures and tokens.
+        judges, ``judges``: their agreement, failures and tokens; for ``rules``, where they read the questions,
+        ``not_read``: the number of items with something that they know nothing of, and ``what`` -> number of items.
 
     Raises:
         GemInputError: no items, no BERT model, or the folder holds another run.
@@ -136,6 +139,8 @@ def run_benchmark(
             if out is not None:
                 _append(Path(out) / "items.jsonl", row)
     figures = {**settings, **summarise(benchmark, rows, seed, batch)}
+    if model == "rules" and benchmark.not_read is not None:
+        figures["not_read"] = _not_read(benchmark.not_read, items)
     if judge_price is not None:
         add_cost(figures.get("judges", {}), judge_price)
     if out is not None:
@@ -161,11 +166,25 @@ def _bert(benchmark: ItemBenchmark, place: str | Path | None, batch: int) -> Ber
     return BertScorer(place)
 
 
+def _not_read(of_item: Callable[[Item], tuple[str, ...]], items: Sequence[Item]) -> dict[str, Any]:
+    unread = [of_item(item) for item in items]
+    what = Counter(one for each in unread for one in dict.fromkeys(each))
+    return {"items": sum(bool(each) for each in unread), "what": dict(what.most_common())}
+
+
+def items_sha256(items: Sequence[Item]) -> str:
+    """Checksum of items, by which runs of the same ones are known.
+
+    Args:
+        items: all of a benchmark.
+    """
+    return hashlib.sha256(repr(items).encode()).hexdigest()
+
+
 def _settings(benchmark: ItemBenchmark, model: str, items: Sequence[Item], n: int, seed: int) -> dict[str, Any]:
-    digest = hashlib.sha256(repr(items).encode()).hexdigest()
     versions = {"gem-ecg": __version__, "numpy": np.__version__, "python": platform.python_version()}
     settings = {"benchmark": benchmark.name, "model": model, "n": n, "seed": seed}
-    return {**settings, "items_sha256": digest, "versions": versions}
+    return {**settings, "items_sha256": items_sha256(items), "versions": versions}
 
 
 def _resume(out: Path, settings: dict[str, Any]) -> list[Row]:
@@ -406,10 +425,21 @@ def figures_table(figures: Mapping[str, Any]) -> str:
             lines.append(f"{scoring:10s} not right: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     if figures["not_scored"]:
         lines.append("not scored: " + ", ".join(f"{n} {name}" for name, n in figures["not_scored"].items()))
+    if figures.get("not_read"):
+        lines.append(_not_read_line(figures["not_read"], figures["n"]))
     if figures.get("bertscore", True) is None:
         lines.append("BERTScore left out: no model was named (--bertscore FOLDER), and none is fetched")
     lines += judges_table(figures.get("judges", {}))
-    return "\n".join([*lines, "% (points, ms, dB where the name says so), with 95 % bootstrap intervals by patient"])
+    return "\n".join(
+        [*lines, "% (points, ms, dB, bpm, degrees where the name says so), with 95 % bootstrap intervals by patient"]
+    )
+
+
+def _not_read_line(unread: Mapping[str, Any], n: int) -> str:
+    named = [f"{what} ({count})" for what, count in list(unread["what"].items())[:NAMED]]
+    more = len(unread["what"]) - NAMED
+    told = ": " + ", ".join(named) + (f" and {more} more" if more > 0 else "") if named else ""
+    return f"not read by rules: {unread['items']} of {n} items{told}"
 
 
 def _cell(name: str, cell: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from .texts import (
     stated_findings,
     stated_numbers,
 )
+from .times import TimeAgreement, stated_times
 
 __all__ = [
     "BalancedAccuracy",
@@ -33,10 +34,12 @@ __all__ = [
     "NumericError",
     "StatedFindings",
     "SupportedClaims",
+    "TimeAgreement",
     "cider_d",
     "meteor",
     "metrics",
     "register_metric",
     "stated_findings",
     "stated_numbers",
+    "stated_times",
 ]

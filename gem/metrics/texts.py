@@ -19,8 +19,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from grounding import Measurement, check
+from grounding import Measurement, check, find
 from grounding.evidence import VERDICTS
+from grounding.facts import compose, facts, resolve
 from grounding.statements.parsing import read_statements
 
 MAX_ORDER, LENGTH_SIGMA = 4, 6.0
@@ -227,23 +228,25 @@ class StatedFindings(Metric):
 
 
 class SupportedClaims(Metric):
-    """Claims of reports by the verdict of ``grounding.check`` on the recording itself.
+    """Reports against the recording itself: claims by the verdict of ``grounding.check``, and what is not said.
 
     Example:
         >>> import grounding
         >>> measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_424")))
         >>> metric = SupportedClaims()
         >>> metric.update(["Heart rate 250 bpm."], [measurement])
-        >>> float(metric.compute()["contradicted"])
-        1.0
+        >>> float(metric.compute()["contradicted"]), float(metric.compute()["recall"])
+        (1.0, 0.0)
     """
 
     full_state_update = False
     counts: Tensor
+    found: Tensor
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.add_state("counts", default=torch.zeros(len(VERDICTS), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("found", default=torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, said: Sequence[str], measurements: Sequence[Measurement]) -> None:
         """Add reports.
@@ -253,15 +256,54 @@ class SupportedClaims(Metric):
             measurements: of the recording of each.
         """
         for text, measurement in zip(said, measurements, strict=True):
-            for claim in check(text, measurement):
-                self.counts[VERDICTS.index(claim.verdict)] += 1
+            verdicts, stated, there = against_recording(text, measurement)
+            for verdict, n in verdicts.items():
+                self.counts[VERDICTS.index(verdict)] += n
+            self.found += torch.tensor([stated, there], device=self.device)
 
     def compute(self) -> dict[str, Tensor]:
-        """The share of each verdict among the claims that can be checked, and ``n`` of these."""
+        """The share of each verdict among the claims that can be checked, and ``n`` of these.
+
+        ``precision`` is the share of ``supported``; ``recall`` that of the findings of the recording, as the knowledge
+        base reports them, which the reports state; ``f1``.
+        """
         names = [name for name in VERDICTS if name != "not_checkable"]
         counts = {name: self.counts[VERDICTS.index(name)].double() for name in names}
         n = torch.stack(list(counts.values())).sum()
-        return {**{name: value / n for name, value in counts.items()}, "n": n}
+        precision, recall = counts["supported"] / n, self.found[0].double() / self.found[1]
+        f1 = 2 * precision * recall / (precision + recall)
+        return {
+            **{name: value / n for name, value in counts.items()},
+            "n": n,
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+        }
+
+
+def against_recording(text: str, measurement: Measurement) -> tuple[Counter[str], int, int]:
+    """Claims of a report by verdict; findings of the recording that it states, and that are there.
+
+    Args:
+        text: a report.
+        measurement: of the recording.
+    """
+    wanted = stated_findings(own_report(measurement))
+    return (
+        Counter(claim.verdict for claim in check(text, measurement)),
+        agreeing(wanted, stated_findings(text)),
+        len(wanted),
+    )
+
+
+def own_report(measurement: Measurement) -> str:
+    """What the knowledge base reports of a recording.
+
+    Args:
+        measurement: of the recording.
+    """
+    items = facts(measurement, find(measurement))
+    return " ".join(sentence.text for sentence in resolve(compose(items), items))
 
 
 class NumericError(Metric):
@@ -356,14 +398,25 @@ class LeadAgreement(Metric):
             true: the reference of each.
         """
         for one, other in zip(said, true, strict=True):
-            found, wanted = _leads_of(one), _leads_of(other)
-            for name in found.keys() & wanted.keys():
-                self.total += len(found[name] & wanted[name]) / len(found[name] | wanted[name])
-                self.n += 1
+            shares = lead_agreement(one, other)
+            self.total += sum(shares)
+            self.n += len(shares)
 
     def compute(self) -> Tensor:
         """The mean, 0-1; NaN where no finding has leads in both."""
         return self.total / self.n
+
+
+def lead_agreement(said: str, true: str) -> list[float]:
+    """The Jaccard index of the leads of each finding that two reports both state with leads.
+
+    Args:
+        said: a report of a model.
+        true: its reference.
+    """
+    found, wanted = _leads_of(said), _leads_of(true)
+    both = sorted(found.keys() & wanted.keys())
+    return [len(found[name] & wanted[name]) / len(found[name] | wanted[name]) for name in both]
 
 
 def _leads_of(text: str) -> dict[str, set[str]]:

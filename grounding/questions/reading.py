@@ -40,6 +40,12 @@ _NORMAL_ECG = re.compile(
     r"(?:(?P<normal>normal|ok|okay|fine|unremarkable|within normal limits)|abnormal|pathological)\b",
     re.I,
 )
+# of an ECG, not of the patient: "does this ECG show symptoms of atrial fibrillation, excluding uncertain symptoms?"
+_SHOWN_SYMPTOMS = re.compile(
+    r"\b(?:show|display|demonstrate|exhibit|present|reveal|indicate|suggest)\w*(?: any)? symptoms? of\b"
+    r"|\b(?:excluding|including) uncertain symptoms?\b|\bsymptoms? (?:does|do|is|are) (?:this|the) (?:ecg|ekg)\b",
+    re.I,
+)
 _TRIM = " \t\n?.!,;:"
 _NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
 _CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
@@ -227,7 +233,8 @@ def _read(text: str) -> Question:
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
     links = list(_links(stem, wants))
-    found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(stem)]
+    of_patient = _SHOWN_SYMPTOMS.sub(" ", stem)
+    found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))
     topic = next((reason for reason, mild in found if not (mild and wanted)), "")
     rhythm = words["general"]["rhythm"].search(stem)

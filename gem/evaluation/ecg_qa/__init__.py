@@ -7,8 +7,16 @@ The items are read as published: folders of JSON lists with ``template_id``, ``q
 
 from __future__ import annotations
 
-from .answering import answer_by_rules
+from .answering import answer_by_rules, not_read
 from .items import load_items, published_score, strict_score
 from .numeric import NORMAL_MS, numeric_features
 
-__all__ = ["NORMAL_MS", "answer_by_rules", "load_items", "numeric_features", "published_score", "strict_score"]
+__all__ = [
+    "NORMAL_MS",
+    "answer_by_rules",
+    "load_items",
+    "not_read",
+    "numeric_features",
+    "published_score",
+    "strict_score",
+]

@@ -10,16 +10,16 @@ from typing import Any
 from ...errors import GemInputError
 from ..items import WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, missing_file, register_item_benchmark
 from ..labels import choice_score, jaccard
-from .answering import answer_by_rules
+from .answering import answer_by_rules, not_read
 
-SOURCE = "https://github.com/Jwoo5/ecg-qa (ecgqa/ptbxl)"
+SOURCE = "https://github.com/Jwoo5/ecg-qa (ecgqa/ptbxl, ecgqa/mimic-iv-ecg)"
 _FIELDS = ("template_id", "question_type", "question", "answer", "ecg_id")
 
 
 def load_items(path: Path) -> list[Item]:
     """Every question of a file or folder.
 
-    The options of a question are the answers that its template has anywhere there.
+    The options of a question are the answers that its template has anywhere there, and what it gives to choose from.
 
     Args:
         path: a JSON file, or a folder whose JSON files are all read, in the order of their names.
@@ -51,6 +51,8 @@ def load_items(path: Path) -> list[Item]:
         options[row["template_id"]] |= {str(answer).lower() for answer in row["answer"]}
         if "verify" in row["question_type"]:
             options[row["template_id"]] |= {"yes", "no"}
+        if "choose" in row["question_type"]:  # those to choose from, which need not be right anywhere
+            options[row["template_id"]] |= {str(one).lower() for one in row.get("attribute") or ()}
     return [_item(name, row, tuple(sorted(options[row["template_id"]]))) for name, row in rows]
 
 
@@ -98,11 +100,12 @@ def published_score(item: Item, answer: str) -> Score:
 register_item_benchmark(
     ItemBenchmark(
         "ecg-qa",
-        "questions about one or two ECGs of PTB-XL (ECG-QA): yes or no, choices, and lists",
+        "questions about one or two ECGs of PTB-XL or MIMIC-IV-ECG (ECG-QA): yes or no, choices, and lists",
         load_items,
         {"strict": strict_score, "published": published_score},
         answer_by_rules,
         SOURCE,
         samples="ecg_qa.json",
+        not_read=not_read,
     )
 )

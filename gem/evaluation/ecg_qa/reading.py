@@ -38,6 +38,49 @@ _NO_LONGER = re.compile(
     r"\b(?:no longer|not any ?more|ceased to be)\W+(?:\w+\W+){0,2}?" + _STATE.format(name="before") + r"\b",
     re.I,
 )
+_ASIDE = re.compile(
+    r",? ?\b(?:excluding|including|without|with) uncertain (?:symptoms?|ones)\b"
+    r"|,? ?\b(?:as )?(?:compared|in comparison|relative) (?:to|with) the (?:first|previous|earlier|other|second)"
+    r"(?: (?:ecg|one|recording|tracing))?\b,?"
+    r"|,? ?\b(?:in|on|from|of|by|based on) (?:this|the|the first|the second|the previous|the latter) ecgs?"
+    r"(?: (?:results?|recording|tracing))?\b"
+    r"|\b(?:in|on) leads? (?:aV[RLF]|V[1-6]|I{1,3})\b|\bany ?more\b|\b(?:still|no longer|newly|now|yet)\b",
+    re.I,
+)
+_SHOWN = (
+    r"(?:show|display|demonstrate|exhibit|present|reveal|indicate|suggest|contain|detect|observe|identif|record)\w*"
+)
+_GONE_OR_KEPT = r"(?:disappear|resolv|vanish|remain|persist)\w*"
+_OF = r"(?:any |signs? of |symptoms? of |evidence of |presence of |the |an? )*"
+_ATTRIBUTES = (
+    re.compile(rf"\b(?:is|are) there\b {_OF}(?P<what>[^?]+?)(?: (?:present|seen|visible|{_SHOWN}))?\s*\?", re.I),
+    re.compile(
+        rf"^\W*(?:can|could|is|are|was|were|has|have) (?!this\b|the (?:first|second|ecg)\b){_OF}(?P<what>[^?]+?) "
+        rf"(?:be |been )*(?:present|seen|found|visible|evident|noted|gone|{_SHOWN}|{_GONE_OR_KEPT})\s*\?",
+        re.I,
+    ),
+    re.compile(rf"\b(?:{_SHOWN}|ha(?:ve|s)) {_OF}(?P<what>[^?]+?)\s*\?", re.I),
+)
+
+
+def attribute_of(question: str) -> str:
+    """The attribute that a question about one names: an SCP statement, an extrasystole, a stage of infarction.
+
+    Args:
+        question: in ECG-QA's words, template or paraphrase.
+
+    Returns:
+        The words; those of the whole question where none of the known forms fits.
+
+    Example:
+        >>> attribute_of("Does this ECG show symptoms of left ventricular hypertrophy, including uncertain symptoms?")
+        'left ventricular hypertrophy'
+        >>> attribute_of("Is sinus bradycardia still present in the second ECG compared to the first ECG?")
+        'sinus bradycardia'
+    """
+    plain = " ".join(_ASIDE.sub(" ", question).split()).replace(" ?", "?")
+    found = next((match["what"] for pattern in _ATTRIBUTES if (match := pattern.search(plain))), plain.rstrip("? "))
+    return found.strip(" ,")
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,25 @@
 """ECGBench's reports of PTB-XL, scored by statements.
 
 The authors' score is a language model's: Diagnosis, Waveform and Rhythm, 0 to 10 each. Here a report is read into
-statements by ``grounding.statements``: what it says to be there against what the reference says.
+statements by ``grounding.statements``: what it says to be there against what the reference says, and against the
+recording itself.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grounding import find
-
-from ...metrics.texts import agreeing, stated_findings
+from ...metrics.texts import (
+    against_recording,
+    agreeing,
+    lead_agreement,
+    own_report,
+    stated_findings,
+    stated_numbers,
+)
+from ...metrics.times import TimeAgreement, stated_times
 from ..items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, ItemBenchmark, Score, register_item_benchmark
 from ..labels import refuses
 from ..rubrics import REPORT
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from ..inputs import Inputs
 
 NAME = "ptb-test-report"
+# quantities whose differences are told, with the unit at the end of the metric's name
+ERROR_UNITS = {"heart_rate": "_bpm", "pr": "_ms", "qrs": "_ms", "qt": "_ms", "qtc": "_ms", "axis": "_deg"}
 
 
 def load(path: Path) -> list[Item]:
@@ -55,6 +65,44 @@ def claim_score(item: Item, answer: str) -> Score:
     return Score({"f1": f1, "precision": precision, "recall": recall}, reason, labels)
 
 
+def report_score(item: Item, answer: str, inputs: Inputs) -> Score:
+    """``claim_score``, and how a report agrees with the recording and with the reference's numbers and leads.
+
+    Args:
+        item: of a set of reports.
+        answer: a report.
+        inputs: the recordings.
+
+    Returns:
+        Also ``supported``: the share of the claims that can be checked and that the recording supports; ``found``: that
+        of the recording's findings, as the knowledge base reports them, which are stated; ``leads``: the Jaccard index
+        of the leads that both texts name for a finding; ``times``: that of the stretches of time, where the reference
+        names some; ``pr_ms``, ...: sizes of the differences of numbers that both give. What does not apply to an item
+        is left out, and everything where the reference has no known finding.
+    """
+    score = claim_score(item, answer)
+    if not score.values:
+        return score
+    verdicts, stated, there = against_recording(answer, inputs.measurement(item.records[0]))
+    checked = verdicts.total() - verdicts["not_checkable"]
+    more: dict[str, float] = {}
+    if checked:
+        more["supported"] = verdicts["supported"] / checked
+    if there:
+        more["found"] = stated / there
+    if leads := lead_agreement(answer, item.truth[0]):
+        more["leads"] = sum(leads) / len(leads)
+    if stated_times(item.truth[0]):
+        times = TimeAgreement()
+        times.update([answer], [item.truth[0]])
+        more["times"] = float(times.compute()["iou"])
+    said, true = stated_numbers(answer), stated_numbers(item.truth[0])
+    for name, unit in ERROR_UNITS.items():
+        if name in said and name in true:
+            more[f"{name}{unit}"] = abs(said[name] - true[name])
+    return replace(score, values={**score.values, **more})
+
+
 def report_by_rules(item: Item, inputs: Inputs) -> str:
     """A report of what the knowledge base finds, without a model.
 
@@ -62,11 +110,7 @@ def report_by_rules(item: Item, inputs: Inputs) -> str:
         item: of the report set.
         inputs: the recordings.
     """
-    from grounding.facts import compose, facts, resolve
-
-    measurement = inputs.measurement(item.records[0])
-    items = facts(measurement, find(measurement))
-    return " ".join(sentence.text for sentence in resolve(compose(items), items))
+    return own_report(inputs.measurement(item.records[0]))
 
 
 register_item_benchmark(
@@ -74,9 +118,10 @@ register_item_benchmark(
         "ecgbench-report",
         "ECGBench: reports of PTB-XL, by the findings that they state",
         load,
-        {"strict": claim_score},
+        {},
         report_by_rules,
         SOURCE,
+        grounded={"strict": report_score},
         rubric=REPORT,
         samples="ptb-test-report.json",
     )

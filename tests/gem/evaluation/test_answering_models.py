@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from gem.errors import GemInputError
-from gem.evaluation import Item, item_benchmarks
+from gem.evaluation import Item, item_benchmarks, run_benchmark
 from gem.evaluation.answerers import Answerer, answerer
 from gem.evaluation.inputs import BUNDLED, Inputs
+from gem.writing import encode_records
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -75,6 +75,39 @@ def test_a_missing_picture_reaches_the_model(folders: Path, monkeypatch: pytest.
     assert len(whole.float().unique()) > 2
 
 
-def test_gem_nano_draws_its_own_picture() -> None:
-    with pytest.raises(GemInputError, match="draws its picture"):
-        answerer("gem-nano", BENCHMARK, []).answer(TURNS, Inputs(BUNDLED, missing="picture:50"))
+def test_gem_nano_sees_the_picture_with_its_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gem.asking
+    import gem.explaining
+
+    seen: list[Any] = []
+
+    def watching(model: Any, records: Any, measurements: Any = None, pictures: Any = None) -> Any:
+        encoded = encode_records(model, records, measurements, pictures)
+        seen.append((pictures, encoded.probabilities()[0]))
+        return encoded
+
+    for module in (gem.asking, gem.explaining):
+        monkeypatch.setattr(module, "encode_records", watching)
+    who = answerer("gem-nano", BENCHMARK, [])
+    report = Item("r", "report", "Report?", "Report?", ("x",), (), ("424",))
+    asked = Item("q", "x", "Is there myocardial infarction?", "?", ("no",), ("no", "yes"), ("424",))
+    for item in (report, asked):
+        seen.clear()
+        drawn = who.answer(item, Inputs(BUNDLED))
+        who.answer(item, Inputs(BUNDLED, missing="picture:100"))
+        (none, by_itself), ((page,), without) = seen
+        assert none is None
+        assert page.getextrema() == ((255, 255),) * 3
+        assert by_itself != without
+        seen.clear()
+        # a picture that is whole is what the model draws itself
+        if item is report:
+            record, measurement = Inputs(BUNDLED).record("424"), Inputs(BUNDLED).measurement("424")
+            given = gem.explaining.explain_seen(record, measurement, who.model, Inputs(BUNDLED).picture("424"))  # type: ignore[attr-defined]
+            assert given.text == drawn
+            assert seen[0][1] == pytest.approx(by_itself, abs=1e-6)
+
+
+def test_the_protocol_runs_for_gem_nano() -> None:
+    figures = run_benchmark("ecgbench-report", "gem-nano", limit=2, missing="picture:50")
+    assert figures["not_scored"] == {}

@@ -13,10 +13,19 @@ import grounding
 from gem.cli.entry import main
 from gem.errors import GemInputError
 from gem.evaluation import Item, run_benchmark
-from gem.evaluation.ecg_qa import NORMAL_MS, load_items, numeric_features, published_score, strict_score
+from gem.evaluation.ecg_qa import (
+    NORMAL_MS,
+    answer_by_rules,
+    load_items,
+    not_read,
+    numeric_features,
+    published_score,
+    strict_score,
+)
 from gem.evaluation.ecg_qa.noise import has_noise, noise_figures
 from gem.evaluation.ecg_qa.numeric import is_abnormal
-from gem.evaluation.ecg_qa.reading import read
+from gem.evaluation.ecg_qa.reading import attribute_of, read
+from gem.evaluation.inputs import Inputs
 from grounding.synthetic import synthesize
 
 NUMERIC = ("none", *NORMAL_MS)
@@ -172,6 +181,133 @@ def test_rules_majority_and_random_through_the_command(
     assert "single-verify" in capsys.readouterr().out
     assert main(["evaluate", "ecg-qa", "--model", "rules"]) == 0
     assert "the bundled items, not the benchmark's own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            "Does this ECG show symptoms of left bundle branch block, excluding uncertain symptoms?",
+            "left bundle branch block",
+        ),
+        ("Are there any signs of ventricular extrasystoles in this ECG?", "ventricular extrasystoles"),
+        ("Can signs of myocardial infarction be detected in this ECG?", "myocardial infarction"),
+        (
+            "Does the second ECG still show symptoms of sinus bradycardia as compared to the first ECG?",
+            "sinus bradycardia",
+        ),
+        ("Compared to the first ECG, is atrial fibrillation newly detected in the second ECG?", "atrial fibrillation"),
+        ("Has left axis deviation disappeared in the second ECG?", "left axis deviation"),
+        ("Does this ECG show inverted t-waves in lead V1?", "inverted t-waves"),
+        ("Is this ECG showing early stage of myocardial infarction?", "early stage of myocardial infarction"),
+    ],
+)
+def test_an_attribute_is_read_in_many_words(text: str, what: str) -> None:
+    assert attribute_of(text) == what
+
+
+def test_what_rules_cannot_read_is_counted_and_not_guessed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ptbxl_like: Path
+) -> None:
+    scp = {"attribute_type": "scp_code", "ecg_id": [13]}
+    data = write(
+        tmp_path / "data",
+        question(**scp, question="Does this ECG show symptoms of digitalis-effect?"),
+        question(**scp, question="Does this ECG show symptoms of atrial fibrillation?"),
+        question(
+            **scp,
+            template_id=2,
+            question_type="single-choose",
+            question="Which symptom does this ECG show, high qrs voltage or atrial flutter?",
+            attribute=["high qrs voltage", "atrial flutter"],
+            answer=["none"],
+        ),
+        question(
+            **scp,
+            template_id=3,
+            question_type="single-query",
+            question="What symptoms does this ECG show?",
+            answer=["sinus rhythm", "abnormal qrs"],
+        ),
+        question(
+            **scp,
+            template_id=4,
+            question_type="single-query",
+            question="Which leads show digitalis-effect in this ECG?",
+            answer=["lead v1"],
+        ),
+    )
+    verify, known, choose, query, leads = load_items(data)
+    assert not_read(leads) == ("digitalis-effect",)
+    assert not_read(verify) == ("digitalis-effect",)
+    assert not_read(known) == ()
+    assert not_read(choose) == ("high qrs voltage",)
+    assert choose.options == ("atrial flutter", "high qrs voltage", "none")
+    assert not_read(query) == ("abnormal qrs",)
+    figures = run_benchmark("ecg-qa", "rules", data, ptbxl_like, tmp_path / "run")
+    assert figures["not_read"]["items"] == 4
+    assert figures["not_read"]["what"]["digitalis-effect"] == 2
+    assert set(figures["not_read"]["what"]) == {"digitalis-effect", "high qrs voltage", "abnormal qrs"}
+    rows = [json.loads(line) for line in (tmp_path / "run" / "items.jsonl").read_text().splitlines()]
+    assert [row["reason"] for row in rows] == ["model_refused", None, "model_refused", "wrong_value", "model_refused"]
+    assert rows[3]["answer"] == "sinus rhythm"
+    assert "not_read" not in run_benchmark("ecg-qa", "majority", data, ptbxl_like)
+    assert main(["evaluate", "ecg-qa", "--model", "rules", "--data", str(data), "--records", str(ptbxl_like)]) == 0
+    assert "not read by rules: 4 of 5 items: digitalis-effect (2)" in capsys.readouterr().out
+
+
+def test_every_question_of_the_data_set_is_read(shared: Path) -> None:
+    """Its own ``attribute`` says what each is about."""
+    items = load_items(shared / "data" / "ecg_qa")
+    assert len(items) == 4684
+    assert not [item.question for item in items if not_read(item)]
+    rows = json.loads((shared / "data" / "ecg_qa" / "paraphrased_train.json").read_text())
+    for row in rows:
+        if row["attribute_type"] == "noise":
+            asked = read(row["question"])
+            assert row["attribute"] == [*(asked.noises or ("any kind of noises",))], row["question"]
+
+
+def test_leads_are_listed_although_options_are_in_small_letters(tmp_path: Path, ptbxl_like: Path) -> None:
+    """Lead V1 is made noisy, and the answer names it and no other."""
+    lead_question = question(
+        template_id=30,
+        question_type="single-query",
+        question="What leads are showing baseline drift in this ECG?",
+        answer=[f"lead {lead}" for lead in grounding.STANDARD_LEADS],
+        ecg_id=[13],
+    )
+    item = load_items(write(tmp_path / "data", lead_question))[0]
+    assert "lead avr" in item.options
+    record = Inputs(ptbxl_like).record("13")
+    signal = np.array(record.signal)
+    drift = 0.5 * np.sin(2 * np.pi * 0.2 * np.arange(signal.shape[1]) / record.fs)
+    signal[list(record.leads).index("aVR")] += drift.astype(signal.dtype)
+    given = Inputs(ptbxl_like)
+    given.record = lambda name: grounding.ECGRecord.from_array(signal, record.fs, record.leads)  # type: ignore[assignment]
+    assert answer_by_rules(item, given) == "lead avr"
+
+
+def test_mimic_is_found_by_study_and_has_its_patient(tmp_path: Path) -> None:
+    folder = tmp_path / "mimic" / "files" / "p1000" / "p10000032" / "s40689238"
+    folder.mkdir(parents=True)
+    header = grounding.sample_path("ptbxl_330")
+    (folder / "40689238.dat").write_bytes(header.with_suffix(".dat").read_bytes())
+    (folder / "40689238.hea").write_text(header.read_text().replace("ptbxl_330", "40689238"))
+    (tmp_path / "mimic" / "record_list.csv").write_text(
+        "subject_id,study_id,file_name,ecg_time,path\n"
+        "10000032,40689238,40689238,2180-07-23 08:44:00,files/p1000/p10000032/s40689238/40689238\n"
+    )
+    inputs = Inputs(tmp_path / "mimic")
+    assert np.array_equal(inputs.record("40689238").signal, grounding.read_record(header).signal)
+    assert inputs.patient("40689238") == "10000032"
+    assert inputs.patient("files/p1000/p10000032/s40689238/40689238") == "10000032"
+    asked = question(question="Does this ECG show atrial fibrillation?", ecg_id=[40689238], answer=["yes"])
+    figures = run_benchmark("ecg-qa", "rules", write(tmp_path / "data", asked), tmp_path / "mimic")
+    assert figures["scorings"]["strict"]["single-verify"]["exact"]["value"] == 1
+    (tmp_path / "mimic" / "record_list.csv").write_text("study\n1\n")
+    with pytest.raises(GemInputError, match="study_id"):
+        Inputs(tmp_path / "mimic")
 
 
 def test_the_numeric_questions_of_the_data_set(shared: Path, tmp_path: Path) -> None:

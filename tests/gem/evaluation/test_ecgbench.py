@@ -12,6 +12,8 @@ from gem.evaluation import Item, run_benchmark
 from gem.evaluation.ecgbench.choices import published_letter, published_list_score, stated_letter
 from gem.evaluation.ecgbench.files import read_file
 from gem.evaluation.ecgbench.multilabel import statistics, substring_labels
+from gem.evaluation.ecgbench.report import report_score
+from gem.evaluation.inputs import BUNDLED, Inputs
 from gem.metrics import stated_findings
 
 
@@ -65,3 +67,23 @@ def test_reports_by_rules_and_by_chance(tmp_path: Path, ptbxl_like: Path) -> Non
     assert figures["scorings"]["strict"]["report"]["recall"]["value"] > 0
     missing = run_benchmark("ecgbench-report", "majority", tmp_path, None)
     assert missing["not_scored"] == {"input_missing": 2}
+
+
+def test_reports_are_held_against_the_recording_numbers_and_leads() -> None:
+    inputs = Inputs(BUNDLED)
+    true = "Sinus rhythm. PR interval 166 ms. Complete right bundle branch block. ST depression in V1 and V2 at 2-3 s."
+    item = Item("1", "report", "?", "?", (true,), (), ("424",))
+    whole = report_score(item, true, inputs).values
+    assert (whole["f1"], whole["leads"], whole["times"], whole["pr_ms"]) == (1, 1, 1, 0)
+    assert whole["found"] == pytest.approx(2 / 3)  # the recording has an extreme axis, too
+    damaged = true.replace("166", "266").replace("V1 and V2", "V2 and V3").replace("2-3 s", "2.5-3.5 s")
+    values = report_score(item, damaged, inputs).values
+    assert values["pr_ms"] == 100
+    assert values["leads"] == values["times"] == pytest.approx(1 / 3)
+    assert values["supported"] < whole["supported"]
+    assert values["f1"] == 1  # which this damage does not touch
+    refused = report_score(item, "I can't interpret this.", inputs)
+    assert (refused.reason, refused.values["found"]) == ("model_refused", 0)
+    assert "supported" not in refused.values
+    unknown = Item("2", "report", "?", "?", ("Kein Befund.",), (), ("424",))
+    assert report_score(unknown, true, inputs).values == {}

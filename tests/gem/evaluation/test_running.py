@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from gem.endpoint import ChatEndpoint
 from gem.errors import GemInputError
 from gem.evaluation import answerers, run_benchmark
 from gem.evaluation.comparing import compare_runs
+from gem.evaluation.inputs import BUNDLED
 from gem.evaluation.scripted import ScriptedEndpoint
 
 N = 60
@@ -165,11 +167,38 @@ def test_show_compare_list_and_leaderboard(data: Path, tmp_path: Path, capsys: p
     assert "<script" not in text
     assert "http" not in text
     assert main(["evaluate", "leaderboard", *map(str, runs)]) == 0
-    assert "| majority | 0.667 |" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "| majority | 60 | 66.7 [" in out
+    assert "quoted" not in out.split("## ecg-qa")[1]
+    assert main(["evaluate", "leaderboard", *map(str, runs), "--quoted", "--out", str(tmp_path / "page.md")]) == 0
+    board = (tmp_path / "page.md").read_text()
+    assert "| PULSE-7B, *quoted* |" in board.split("## ecgbench-ptb")[1].split("##")[0]
+    assert "bundled items" not in board
+    run_benchmark("ecgbench-csn", "random", out=tmp_path / "bundled")
+    assert main(["evaluate", "leaderboard", str(tmp_path / "bundled")]) == 0
+    assert "random (bundled items, no result)" in capsys.readouterr().out
     assert main(["evaluate", "list"]) == 0
     assert {"ecg-qa", "classification", "reasoning"} <= set(capsys.readouterr().out.split())
     assert main(["evaluate", "show", str(tmp_path)]) == 2
     assert main(["evaluate", "compare", str(runs[0])]) == 2
+
+
+def test_the_page_shows_the_ecg_and_the_evidence_of_the_worst_items(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_benchmark("meit-ptbxl", "random", out=run, limit=2)
+    assert main(["evaluate", "show", str(run), "--records", str(BUNDLED)]) == 0
+    text = (run / "run.html").read_text()
+    assert text.count("data:image/png;base64") == 2
+    assert text.count("measured in ") == 2
+    assert "Heart rate" in text.split("measured in ")[1].split("\n")[0]
+    assert re.search(r"^contradicted: [^\n(]+ \([^)]*\d", text, re.M)  # another item's report
+    rows = [json.loads(line) for line in (run / "items.jsonl").read_text().splitlines()]
+    f1 = {row["id"]: row["scores"]["strict"]["values"]["f1"] for row in rows}
+    first = re.search(r"<article>([^:]+):", text)
+    assert first is not None
+    assert f1[first[1]] == min(f1.values())
+    assert main(["evaluate", "show", str(run)]) == 0
+    assert "measured in" not in (run / "run.html").read_text()
 
 
 def test_controls_tell_scores_that_need_no_ecg(

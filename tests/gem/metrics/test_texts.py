@@ -13,9 +13,24 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torchmetrics import Metric
 
 import grounding
-from gem.metrics import CiderD, LeadAgreement, Meteor, NumericError, StatedFindings, SupportedClaims, cider_d, meteor
+from gem.metrics import (
+    CalibrationError,
+    CiderD,
+    LeadAgreement,
+    MacroAUROC,
+    Meteor,
+    NumericError,
+    StatedFindings,
+    SupportedClaims,
+    TimeAgreement,
+    cider_d,
+    meteor,
+    stated_times,
+)
+from gem.metrics.texts import own_report
 
 WORDS = [
     "sinus",
@@ -101,6 +116,57 @@ def test_numbers_leads_and_claims() -> None:
     assert (float(result["supported"]), float(result["contradicted"]), int(result["n"])) == (0.5, 0.5, 2)
 
 
+def test_claims_are_held_against_the_recording_and_its_findings() -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_424")))
+    report = own_report(measurement)
+    assert "complete right bundle branch block" in report
+    sentences = report.split(". ")
+    values = []
+    for text in (report, ". ".join(sentences[:-1]), f"{report} Atrial fibrillation.", "Atrial fibrillation.", ""):
+        metric = SupportedClaims()
+        metric.update([text], [measurement])
+        values.append({name: float(value) for name, value in metric.compute().items()})
+    whole, shorter, invented, wrong, empty = values
+    assert (whole["precision"], whole["recall"], whole["f1"]) == (1, 1, 1)
+    assert shorter["precision"] == 1
+    assert shorter["recall"] == pytest.approx(2 / 3)  # the block is in the last sentence
+    assert invented["precision"] < 1
+    assert invented["recall"] == 1
+    assert (wrong["contradicted"], wrong["recall"]) == (1, 0)
+    assert np.isnan(empty["precision"])
+    assert empty["recall"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("Noise from 2.3 to 3.1 s, and 5-6 s.", ((2.3, 3.1), (5.0, 6.0))),
+        ("The QRS complexes at [2.30s - 3.10s] and [2.9s - 4s]", ((2.3, 4.0),)),
+        ("between 1 and 2.5 seconds", ((1.0, 2.5),)),
+        ("The QRS complex at 0.3-0.5 s is wide.", ((0.3, 0.5),)),
+        ("The QT interval is between 0.40 and 0.42 s.", ()),
+        ("PR interval 0.16-0.20 s.", ()),
+        ("9 to 3 s", ()),
+        ("V1 to V3", ()),
+    ],
+)
+def test_times_are_read(text: str, times: tuple[tuple[float, float], ...]) -> None:
+    assert stated_times(text) == times
+
+
+def test_time_agreement_falls_with_the_shift() -> None:
+    values = []
+    for shift in (0.0, 0.25, 0.5, 2.0):
+        metric = TimeAgreement()
+        metric.update([f"PVC at {2 + shift}-{3 + shift} s."], ["PVC at 2-3 s."])
+        metric.update(["No time."], ["No time."])  # it does not count
+        values.append(float(metric.compute()["iou"]))
+    assert values == pytest.approx([1, 0.6, 1 / 3, 0])
+    missed = TimeAgreement()
+    missed.update(["PVC at 2-3 s.", "PVC."], ["PVC at 2-3 s.", "PVC at 5-6 s."])
+    assert float(missed.compute()["recall"]) == 0.5
+
+
 def test_unequal_lists_are_refused() -> None:
     with pytest.raises(ValueError, match="1 texts and 2 references"):
         CiderD().update(["a"], ["a", "b"])
@@ -139,21 +205,58 @@ def test_meteor_knows_stems_and_order_and_no_synonyms() -> None:
     assert np.isnan(float(Meteor().compute()))
 
 
-def _metrics() -> list[CiderD | StatedFindings | Meteor]:
-    return [CiderD(), StatedFindings(), Meteor()]
+def _metrics() -> dict[str, Metric]:
+    return {
+        "cider": CiderD(),
+        "findings": StatedFindings(),
+        "meteor": Meteor(),
+        "numbers": NumericError(),
+        "leads": LeadAgreement(),
+        "times": TimeAgreement(),
+        "claims": SupportedClaims(),
+        "calibration": CalibrationError(),
+        "auroc": MacroAUROC(),
+    }
 
 
-def _values(metrics: list[CiderD | StatedFindings | Meteor]) -> list[float]:
-    computed = [metric.compute() for metric in metrics]
-    return [float(one["recall"] if isinstance(one, dict) else one) for one in computed]
+def _update(metrics: dict[str, Metric], part: slice) -> None:
+    """The same texts for every metric of texts, with numbers, leads and times in them."""
+    draw = random.Random(4)
+
+    def reports() -> list[str]:
+        return [
+            f"{text}. PR {draw.randint(120, 220)} ms. "
+            f"ST depression in V{draw.randint(1, 3)} and V{draw.randint(4, 6)}. "
+            f"PVC at {draw.randint(0, 4)}-{draw.randint(5, 9)} s."
+            for text in texts(21, draw.randint(0, 99))
+        ]
+
+    said, true = reports()[part], reports()[part]
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_424")))
+    rng = np.random.default_rng(5)
+    chances, labels = rng.uniform(size=(21, 3)), rng.integers(0, 2, (21, 3))
+    for name, metric in metrics.items():
+        if name in ("calibration", "auroc"):
+            metric.update(chances[part], labels[part])
+        elif name == "claims":
+            metric.update(said, [measurement] * len(said))
+        else:
+            metric.update(said, true)
+
+
+def _values(metrics: dict[str, Metric]) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for name, metric in metrics.items():
+        value = metric.compute()
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        out |= {f"{name} {part}": float(one) for part, one in parts}
+    return out
 
 
 def _worker(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    said, true = texts(21, 2), texts(21, 3)
     metrics = _metrics()
-    for one in metrics:
-        one.update(said[rank::2], true[rank::2])
+    _update(metrics, slice(rank, None, 2))
     result = _values(metrics)
     if rank == 0:
         torch.save(result, f"{folder}/result.pt")
@@ -163,6 +266,7 @@ def _worker(rank: int, folder: str) -> None:
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     mp.spawn(_worker, (str(tmp_path),), nprocs=2)
     metrics = _metrics()
-    for one in metrics:
-        one.update(texts(21, 2), texts(21, 3))
-    assert torch.load(tmp_path / "result.pt") == pytest.approx(_values(metrics), abs=1e-12)
+    _update(metrics, slice(None))
+    values = _values(metrics)
+    assert not any(np.isnan(value) for value in values.values())
+    assert torch.load(tmp_path / "result.pt") == pytest.approx(values, abs=1e-12)

@@ -89,3 +89,22 @@ def test_what_an_ecg_does_not_tell_has_a_reason(text: str) -> None:
 def test_a_question_that_is_none(text: object) -> None:
     with pytest.raises(EcgError, match="question"):
         read_question(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "declined"),
+    [
+        (
+            "Does this ECG show symptoms of atrial fibrillation, excluding uncertain symptoms?",
+            ["atrial fibrillation"],
+            False,
+        ),
+        ("Which symptom does this ECG show, LBBB or RBBB?", ["LBBB", "RBBB"], False),
+        ("Does he have symptoms of atrial fibrillation?", ["atrial fibrillation"], True),
+        ("Does the ECG show symptoms of a stroke?", [], True),
+    ],
+)
+def test_symptoms_that_an_ecg_shows_are_its_findings(text: str, words: list[str], declined: bool) -> None:
+    question = read_question(text)
+    assert [link.words for link in question.links if link.kind == "claim"] == words
+    assert bool(question.topic) is declined
