@@ -376,12 +376,18 @@ def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
         return np.zeros(len(signal))
     bend = signal[:, 2:] - 2 * signal[:, 1:-1] + signal[:, :-2]  # removes the baseline and slow waves
     parts = _windows(bend, round(NOISE_WINDOW_S * fs))
-    phase = 2 * np.pi * np.outer(np.arange(parts.shape[2]), tones) / fs
-    basis = np.hstack([np.cos(phase), np.sin(phase)]).astype(signal.dtype)
-    dots = (parts.reshape(-1, parts.shape[2]) @ basis).reshape(*parts.shape[:2], 2, len(tones))
-    gain = (2 * np.sin(np.pi * tones / fs)) ** 2
+    basis, gain = _tones(tones.tobytes(), parts.shape[2], fs)
+    dots = (parts.reshape(-1, parts.shape[2]) @ basis.astype(signal.dtype)).reshape(*parts.shape[:2], 2, len(tones))
     amplitude = 2 / parts.shape[2] * np.hypot(dots[:, :, 0], dots[:, :, 1]) / gain
     return np.asarray(_low_quantile(amplitude).max(axis=1), dtype=np.float64)
+
+
+@lru_cache(maxsize=8)
+def _tones(tones_hz: bytes, length: int, fs: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cosines and sines of tones, (length, 2 * tones), and how much a second difference makes of them, (tones,)."""
+    tones = np.frombuffer(tones_hz)
+    phase = 2 * np.pi * np.outer(np.arange(length), tones) / fs
+    return np.hstack([np.cos(phase), np.sin(phase)]), (2 * np.sin(np.pi * tones / fs)) ** 2
 
 
 def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
@@ -459,8 +465,9 @@ def _arms_swapped(good_leads: dict[str, NDArray[np.float32]]) -> bool:
     """Right and left arm exchanged: lead I correlates negatively with V6, as it is and clipped at 2 SD (P and T)."""
     if not {"I", "V6"} <= set(good_leads):
         return False
-    pair = np.stack([good_leads["I"], good_leads["V6"]]).astype(np.float64)
-    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    pair = np.stack([good_leads["I"], good_leads["V6"]], dtype=np.float64)
+    if not np.isfinite(pair.sum()):
+        pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 3:
         return False
     pair -= np.median(pair, axis=1, keepdims=True)
