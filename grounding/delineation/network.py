@@ -195,15 +195,16 @@ def _changes(probs: NDArray[np.float32], known: int, offset: int, total: Array) 
         Of each change: lead, sample, new class, where the old class ends, where the new one begins, and the summed
         probability up to there.
     """
-    labels, top = np.zeros(probs[:, 0].shape, np.int8), probs[:, 0].copy()
-    for kind in (1, 2, 3):  # argmax over a short axis that is not the last is slow
-        np.copyto(labels, np.int8(kind), where=probs[:, kind] > top)
+    labels, top = (probs[:, 1] > probs[:, 0]).view(np.int8), np.maximum(probs[:, 0], probs[:, 1])
+    for kind in (2, 3):  # argmax over a short axis that is not the last is slow
+        np.maximum(labels, np.int8(kind) * (probs[:, kind] > top).view(np.int8), out=labels)
         np.maximum(top, probs[:, kind], out=top)
     row, at = np.divmod(np.flatnonzero(labels[:, 1:] != labels[:, :-1]), max(probs.shape[2] - 1, 1))
     at += 1
     old, new = labels[row, at - 1], labels[row, at]
-    so_far = np.cumsum(top[:, known:], axis=1, dtype=np.float64)
-    so_far = np.concatenate([total, so_far + total], axis=1)
+    so_far = np.zeros((len(top), top.shape[1] - known + 1))
+    np.cumsum(top[:, known:], axis=1, dtype=np.float64, out=so_far[:, 1:])
+    so_far += total
     total[:] = so_far[:, -1:]
     ends, begins = (offset + _crossing(probs[row, kind, at - 1], probs[row, kind, at], at) for kind in (old, new))
     return row, at + offset, new, ends, begins, so_far[row, at - known]

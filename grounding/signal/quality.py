@@ -287,7 +287,8 @@ def _values(features: _LeadFigures) -> tuple[NDArray[Any], ...]:
 
 def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     bad = ~np.isfinite(signal)
-    filled = fill_missing(signal) if bad.any() else signal
+    some_bad = bool(bad.any())
+    filled = fill_missing(signal) if some_bad else signal
     if filled.shape[1] < 8:
         filled = np.pad(filled, ((0, 0), (0, 8 - filled.shape[1])), mode="edge")
     parts = _windows(filled, round(WINDOW_S * fs))
@@ -303,7 +304,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     n, block = filled.shape[1], round(BLOCK_S * fs)
     steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
     return _LeadFigures(
-        missing=bad.mean(axis=1),
+        missing=bad.mean(axis=1) if some_bad else np.zeros(len(bad)),
         flat=still.mean(axis=1),
         flat_run=_longest_run(still),
         amplitude=np.median(pair, axis=1).astype(np.float64),
@@ -335,6 +336,8 @@ def _blocks(values: NDArray[Any], n_samples: int, block: int) -> list[NDArray[An
 
 def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Longest run of True in each row."""
+    if not flags.any():
+        return np.zeros(len(flags), np.int64)
     at = np.arange(1, flags.shape[1] + 1)
     last_false = np.maximum.accumulate(np.where(flags, 0, at), axis=1)
     return np.asarray((at - last_false).max(axis=1, initial=0), np.int64)
@@ -396,7 +399,7 @@ def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDA
     middle = None
     for extreme in (low, high):
         at = signal == extreme[:, None]
-        if (at.sum(axis=1) < 6).all():  # two plateaus of three
+        if all(np.count_nonzero(row) < 6 for row in at):  # two plateaus of three
             continue
         if middle is None:
             middle = np.median(signal[:, :: max(1, signal.shape[1] // 500)], axis=1)

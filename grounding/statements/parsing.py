@@ -78,7 +78,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
     return out
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def statements_of(
     words: tuple[str, ...],
     starts: tuple[int, ...],
