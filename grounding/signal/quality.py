@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..deferred import DeferredTable
 from ..lead_algebra import einthoven_error
-from ..leads import Channel, recognise
+from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
@@ -116,7 +116,7 @@ def examine(record: ECGRecord) -> Examination:
     signal = _millivolts(record)
     features = _features(signal, record.fs)
     bad = _bad_stretches(signal, features, record)
-    channels = _recognised(record.leads)
+    channels = recognise(record.leads)
     some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
     foreign = [some_ecg and channel.kind == "other" for channel in channels]
     rows = [
@@ -140,12 +140,6 @@ def examine(record: ECGRecord) -> Examination:
                 )
     spikes = pacing_spikes(list(good_leads.values()), record.fs)
     return Examination(table, _record_issues(record, good_leads, spikes), features.mains, spikes, bad)
-
-
-@lru_cache(maxsize=256)
-def _recognised(names: tuple[str, ...]) -> tuple[Channel, ...]:
-    """``recognise``, which data sets ask about the same names again and again."""
-    return recognise(names)
 
 
 def _good_s(bad: Spans, record: ECGRecord) -> float:
