@@ -117,7 +117,7 @@ def harmless_order(weights: Whole) -> NDArray[np.intp]:
     return np.stack([hard[rows], easy[columns]], axis=1).reshape(-1)
 
 
-class _Quantised:
+class _QuantisedNetwork:
     """A network as onnxruntime quantises it, read back."""
 
     def __init__(self, model: Any) -> None:
@@ -170,7 +170,7 @@ def in_pairs(model: Any) -> Any:
     Returns:
         ``onnx.ModelProto`` with the same input and, bit for bit, the same output.
     """
-    old, depth = _Quantised(model), len(_Quantised(model).joined) + 1
+    old, depth = _QuantisedNetwork(model), len(_QuantisedNetwork(model).joined) + 1
     down, up = old.blocks[:depth], old.blocks[depth:]
     path = [down[-1], *up]  # each block's rate is doubled for the next
     joins = []
@@ -187,13 +187,13 @@ def in_pairs(model: Any) -> Any:
         weights = np.concatenate([*parts, at_half_rate(first.weights[:, lower:], 2)], axis=1)
         joins.insert(0, first._replace(weights=weights, scales=np.tile(first.scales, 2), bias=np.tile(first.bias, 2)))
     down[-1], up = path[0], path[1:]
-    return _Writer(old).network(down, up, joins)
+    return _PairedNetwork(old).network(down, up, joins)
 
 
-class _Writer:
+class _PairedNetwork:
     """Writes the nodes of the new arrangement; activations are (leads, samples, channels)."""
 
-    def __init__(self, old: _Quantised) -> None:
+    def __init__(self, old: _QuantisedNetwork) -> None:
         self.old = old
         self.nodes: list[Any] = []
         self.values: dict[str, NDArray[Any]] = {}
