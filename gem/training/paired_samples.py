@@ -170,10 +170,11 @@ def in_pairs(model: Any) -> Any:
     Returns:
         ``onnx.ModelProto`` with the same input and, bit for bit, the same output.
     """
-    old, depth = _QuantisedNetwork(model), len(_QuantisedNetwork(model).joined) + 1
+    old = _QuantisedNetwork(model)
+    depth = len(old.joined) + 1
     down, up = old.blocks[:depth], old.blocks[depth:]
     path = [down[-1], *up]  # each block's rate is doubled for the next
-    joins = []
+    joins: list[Layer] = []
     for n in reversed(range(len(up))):  # the last first: an order of channels changes the layer that gives them
         first = path[n + 1].first
         assert first is not None
@@ -227,13 +228,10 @@ class _PairedNetwork:
     def _start(self, block: Block) -> str:
         start = self.old.start
         weights, bias = (self._value(f"start.{n}", self.old.values[start.input[n]]) for n in (1, 2))
-        attributes = {one.name: one for one in start.attribute}
-        x = self._node(
-            "Conv",
-            ["x", weights, bias],
-            "start",
-            **{name: list(attributes[name].ints) for name in ("kernel_shape", "pads", "strides")},
-        )
+        (stride,) = next(one.ints for one in start.attribute if one.name == "strides")
+        taps = self.values[weights].shape[2]
+        sizes = {"kernel_shape": [taps], "pads": [taps // 2] * 2, "strides": [stride]}
+        x = self._node("Conv", ["x", weights, bias], "start", **sizes)
         x = self._node("Relu", [x], "start.relu")
         x = self._node("QuantizeLinear", [x, *self._range("start.range", block.second.before)], "start.whole")
         return self._node("Transpose", [x], "start.last", perm=[0, 2, 1])
@@ -247,9 +245,7 @@ class _PairedNetwork:
             x = self._samples(f"{name}.pairs", x, 2 * width)
         y = self._layer(f"{name}.second", x, layer)
         numbers = [*self._range(f"{name}.x", layer.before), y, *self._range(f"{name}.y", layer.after)]
-        x = self._node(
-            "QLinearAdd", [x, *numbers, *self._range(f"{name}.sum", block.total)], name, domain="com.microsoft"
-        )
+        x = self._node("QLinearAdd", [x, *numbers, *self._range(f"{name}.sum", block.total)], name)
         return self._samples(f"{name}.out", x, width) if layer is not block.second else x
 
     def _end(self, x: str, width: int, number: Range) -> Any:
@@ -287,7 +283,6 @@ class _PairedNetwork:
             "QLinearConv",
             [x, *before, weights, scales, zeros, *after, self._value(f"{name}.bias", layer.bias)],
             name,
-            domain="com.microsoft",
             channels_last=1,
             kernel_shape=[taps],
             pads=[taps // 2] * 2,
@@ -305,10 +300,10 @@ class _PairedNetwork:
         self.values[name] = np.asarray(value)
         return name
 
-    def _node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
-        domain = "com.microsoft" if kind.startswith("QLinear") else domain
+        domain = "com.microsoft" if kind.startswith("QLinear") else ""
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
@@ -316,4 +311,5 @@ class _PairedNetwork:
 def _work(weights: Whole) -> int:
     """Products of a layer per sample, in registers."""
     outputs, inputs, taps = weights.shape
-    return -(-outputs // COLUMNS) * inputs * taps
+    registers: int = -(-outputs // COLUMNS)
+    return registers * inputs * taps

@@ -185,7 +185,7 @@ def _robust_minimum(values: Array) -> Array:
     if len(values) < 8:
         return np.asarray(np.sort(values, axis=0)[0])  # NaN last
     ordered = np.sort(values, axis=0)
-    return np.where(np.isfinite(ordered[7]), ordered[1], ordered[0])
+    return np.asarray(np.where(np.isfinite(ordered[7]), ordered[1], ordered[0]))
 
 
 def drop_disagreeing(found: Boundaries, edges: dict[str, Array]) -> Boundaries:
