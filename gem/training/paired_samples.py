@@ -310,6 +310,5 @@ class _PairedNetwork:
 
 def _work(weights: Whole) -> int:
     """Products of a layer per sample, in registers."""
-    outputs, inputs, taps = weights.shape
-    registers: int = -(-outputs // COLUMNS)
-    return registers * inputs * taps
+    outputs, inputs, taps = map(int, weights.shape)
+    return -(-outputs // COLUMNS) * inputs * taps
