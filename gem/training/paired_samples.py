@@ -207,7 +207,6 @@ class _PairedNetwork:
             up: blocks that double it.
             joins: the first layer of each block of ``up``, at half its rate.
         """
-        width = len(down[0].second.bias)
         x, levels = self._start(down[0]), []
         for n, block in enumerate(down):
             if block.first is not None:
@@ -223,7 +222,7 @@ class _PairedNetwork:
             x = self._node("QLinearConcat", [*self._range(f"joined.{n}", joined), *flat], f"joined.{n}", axis=2)
             x = self._samples(f"up.{n}.in", self._layer(f"up.{n}.first", x, join), len(block.second.bias))
             x = self._residual(f"up.{n}", x, block)
-        return self._end(x, width, up[-1].total)
+        return self._end(x, up[-1].total)
 
     def _start(self, block: Block) -> str:
         start = self.old.start
@@ -248,7 +247,7 @@ class _PairedNetwork:
         x = self._node("QLinearAdd", [x, *numbers, *self._range(f"{name}.sum", block.total)], name)
         return self._samples(f"{name}.out", x, width) if layer is not block.second else x
 
-    def _end(self, x: str, width: int, number: Range) -> Any:
+    def _end(self, x: str, number: Range) -> Any:
         from onnx import TensorProto, helper, numpy_helper
 
         x = self._node("Transpose", [x], "end.first", perm=[0, 2, 1])

@@ -57,8 +57,9 @@ def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     for start, signal in _stretches(leads, far):
         before, here, after = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
         steep = np.arange(here.shape[1])
-        if np.isfinite(signal.sum()):  # the rise on one side is never lower than on the lower one
-            steep = np.flatnonzero(np.abs(here - before).mean(axis=0) > SPIKE_MV * (1 - ROUNDING))
+        with np.errstate(over="ignore", invalid="ignore"):  # huge amplitudes become infinite
+            if np.isfinite(signal.sum()):  # the rise on one side is never lower than on the lower one
+                steep = np.flatnonzero(np.abs(here - before).mean(axis=0) > SPIKE_MV * (1 - ROUNDING))
         narrow = _rise(*(np.take(view, steep, axis=1) for view in (before, here, after)))
         high = narrow > SPIKE_MV
         candidates, narrow = steep[high], narrow[high]
