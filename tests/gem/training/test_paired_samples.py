@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
+from onnx import numpy_helper
+from onnxruntime import InferenceSession
 
+from gem.training import delineator
 from gem.training.paired_samples import at_half_rate, harmless_order, overflows
 from grounding.delineation.learned import WEIGHTS
 
@@ -46,9 +51,6 @@ def test_neighbours_are_chosen_so_that_no_sum_overflows() -> None:
 
 
 def test_no_sum_of_the_shipped_network_overflows_in_16_bits() -> None:
-    onnx = pytest.importorskip("onnx")
-    from onnx import numpy_helper
-
     graph = onnx.load(str(WEIGHTS)).graph
     values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     layers = [node for node in graph.node if node.op_type == "QLinearConv"]
@@ -61,12 +63,6 @@ def test_no_sum_of_the_shipped_network_overflows_in_16_bits() -> None:
 def test_the_arrangement_keeps_every_bit_of_a_quantised_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: bool
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    torch = pytest.importorskip("torch")
-    from onnxruntime import InferenceSession
-
-    from gem.training import delineator
-
     torch.manual_seed(1)
     net = delineator.Delineator((8, 6, 10))
     with torch.no_grad():
