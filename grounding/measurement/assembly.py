@@ -206,7 +206,7 @@ class Assembly:
         at = (onsets[chosen] * self.to_fs).round().astype(int)
         qrs = float(_median((ends - onsets)[chosen])) * MS
         edges = np.stack([table[:, chosen, column] for table in (self.found.p, self.found.t) for column in (0, 2)])
-        apart = (edges - onsets[chosen]).reshape(-1, len(chosen))
+        apart = (edges - onsets[chosen]).reshape(4 * self.record.n_leads, len(chosen))  # chosen may be none
         spans: Any = (row_medians(apart) * MS).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
         medians = self._median_beats(at, onsets[chosen], ends[chosen]) if len(at) else {}
         return [

@@ -238,6 +238,19 @@ def test_noise_has_no_beats(leads: int, size_mv: float) -> None:
         assert len(m.beats) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "start_s", "length_s"), [("ludb_13", 7.0, 2.0), ("ptbxl_182", 8.5, 1.5), ("ptbxl_413", 0.0, 1.2)]
+)
+def test_a_piece_of_cut_off_or_unusual_beats_is_measured(name: str, start_s: float, length_s: float) -> None:
+    piece = grounding.read_record(grounding.sample_path(name)).crop(start_s, start_s + length_s)
+    result = grounding.measure(piece)
+    # beats were found, and none of them can stand for the usual beat
+    assert len(result.beats)
+    assert result.intervals["qrs"] is None
+    assert all(row["r_mv"] is None for row in result.to_dict()["lead_summary"])
+    assert "wide_qrs" in {finding.name for finding in grounding.find(result)}
+
+
 def test_a_bump_in_noise_is_no_beat_and_one_beat_in_silence_is() -> None:
     """Too few to be compared with each other: what counts is that a beat is steeper than what is around it."""
     rng = np.random.default_rng(0)
