@@ -15,11 +15,15 @@ class DeferredTable:
     """The columns of a table that is not yet a DataFrame.
 
     Args:
-        columns: name -> values of each row, an array or a list; or a function that gives this, which can be pickled.
+        columns: name -> values of each row, an array or a list; or a function that gives this, which is called when
+            the columns are first asked for, or pickled.
     """
 
     def __init__(self, columns: Columns | Callable[[], Columns]) -> None:
         self._columns = columns
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.columns,)
 
     @property
     def columns(self) -> Columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 Verdict = Literal["supported", "contradicted", "unsupported", "not_checkable"]
@@ -198,4 +198,6 @@ class Claim(_WithEvidence):
 
     def shifted(self, by: int) -> Claim:
         """The same claim in a text that starts ``by`` characters earlier."""
-        return replace(self, start=self.start + by, end=self.end + by)
+        made = object.__new__(type(self))  # its evidence may still be to be collected
+        made.__dict__.update(vars(self), start=self.start + by, end=self.end + by)
+        return made

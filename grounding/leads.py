@@ -326,7 +326,11 @@ def recognise(names: Sequence[object]) -> tuple[Channel, ...]:
     Args:
         names: the file's names, text or bytes; None or blank where a channel has none (it stays blank and unknown).
     """
-    clean = [_clean(name) for name in names]
+    return _recognised(tuple(_clean(name) for name in names))
+
+
+@lru_cache(maxsize=1024)  # the recordings of a data set have the same names
+def _recognised(clean: tuple[str, ...]) -> tuple[Channel, ...]:
     leads = [_lead(name) for name in clean]
     kinds = ["lead" if lead else _kind(name) for name, lead in zip(clean, leads, strict=True)]
     by_c = {row for row, name in enumerate(clean) if leads[row] and _BY_C.fullmatch(_stem(name))}

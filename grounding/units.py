@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 UnitKind = Literal["voltage", "no voltage", "quantity", "blank", "odd"]
@@ -108,7 +109,12 @@ def unit_kind(unit: object) -> UnitKind:
 
 def _plain(unit: object) -> str:
     """Lower case, any micro sign as ``u``, without surrounding brackets or a following ``/bit``."""
-    text = text_of(unit)[:40].strip("()[]{} ")
+    return _plain_text(text_of(unit)[:40])
+
+
+@lru_cache(maxsize=1024)
+def _plain_text(text: str) -> str:
+    text = text.strip("()[]{} ")
     for sign in _MICRO_SPELLINGS[:8]:
         text = text.replace(sign, _MICRO)
     text = text.lower()

@@ -81,14 +81,13 @@ def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> l
     Returns:
         A ``Judgement`` per turn.
     """
-    known = {fact.tag: fact for fact in lesson.items}
     bodies, heads = [], []
     for turn, text in zip(lesson.turns, written, strict=True):
         head, body = _split_key(turn, _plain(text))
         heads.append(head)
         bodies.append(body)
     sentences = [
-        _resolved(part, known, number)
+        _resolved(part, lesson.items, number)
         for number, body in enumerate(bodies)
         for part in _SENTENCE.split(body)
         if re.search(r"\w", part)

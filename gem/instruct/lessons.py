@@ -6,7 +6,7 @@ A lesson holds no number that is not a fact: answers cite facts by tags, and the
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,8 +57,8 @@ class Lesson:
         task: name in ``tasks``.
         form: one of ``FORMS``.
         turns: one question, or several for ``multi``.
-        items: the facts that an answer may cite, criteria (``<c_...>``) and their measured parts (``<e_...>``)
-            included.
+        items: the facts that an answer may cite, by their tags, criteria (``<c_...>``) and their measured parts
+            (``<e_...>``) included.
         seed: of the choice between wordings.
     """
 
@@ -66,8 +66,37 @@ class Lesson:
     task: str
     form: str
     turns: tuple[Turn, ...]
-    items: tuple[Fact, ...]
+    items: Mapping[str, Fact]
     seed: str
+
+
+class CitableFacts(Mapping[str, Fact]):
+    """Facts by their tags; criteria and their measured parts are put into words when they are first asked for.
+
+    Args:
+        base: facts about the recording.
+        findings: whose criteria may be cited.
+    """
+
+    def __init__(self, base: Sequence[Fact], findings: Sequence[Finding]) -> None:
+        self._known = {fact.tag: fact for fact in base}
+        self._findings = {finding.name: finding for finding in findings}
+        self._base = tuple(self._known)
+        self._read: set[str] = set()
+
+    def __getitem__(self, tag: str) -> Fact:
+        name = tag[3:-1] if tag.startswith(("<c_", "<e_")) else ""
+        if name in self._findings and name not in self._read:
+            self._known |= {fact.tag: fact for fact in _rule(self._findings[name])}
+            self._read.add(name)
+        return self._known[tag]
+
+    def __iter__(self) -> Iterator[str]:
+        rules = (f"<{kind}_{name}>" for name in self._findings for kind in "ce")
+        return iter(dict.fromkeys((*self._base, *(tag for tag in rules if tag in self))))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class LessonCase:
@@ -84,9 +113,7 @@ class LessonCase:
         base = facts(measurement, self.findings)
         self.tags = {fact.label: fact.tag for fact in base if fact.kind == "finding"}
         self.base = {fact.tag: fact for fact in base}
-        rules = [fact for finding in self.findings for fact in _rule(finding)]
-        self.items = (*base, *rules)
-        self.measured = {fact.label for fact in rules if fact.kind == "measured"}
+        self.items = CitableFacts(base, self.findings)
         self.present = [f for f in self.findings if f.present and f.name in self.tags]
         self.absent = [f for f in self.findings if f.present is False and f.name not in REDUNDANT]
         self.undecided = [f for f in self.findings if f.present is None and f.name not in REDUNDANT]
@@ -107,8 +134,8 @@ class LessonCase:
         """
         rule = f"<c_{finding.name}>"
         out = [(f"Criterion: {rule}.", f"The criterion reads: {rule}.", f"By definition: {rule}.")]
-        if finding.name in self.measured:
-            values = f"<e_{finding.name}>"
+        values = f"<e_{finding.name}>"
+        if values in self.items:
             out.append(
                 (f"Measured: {values}.", f"Here the measurement gives {values}.", f"In this recording: {values}.")
             )
@@ -142,7 +169,7 @@ def answers(lesson: Lesson) -> list[str]:
 
     Example:
         >>> turn = Turn("What is the PR interval?", "", (("The PR interval is <pr>.", "PR interval <pr>."),))
-        >>> answers(Lesson("a", "feature", "open", (turn,), (), "0|a"))
+        >>> answers(Lesson("a", "feature", "open", (turn,), {}, "0|a"))
         ['The PR interval is <pr>.']
     """
     pick = random.Random(lesson.seed)

@@ -120,7 +120,7 @@ def chat(lesson: Lesson, written: Sequence[str]) -> list[dict[str, str]]:
     """
     out = [{"role": "system", "content": SYSTEM_PROMPT}]
     for number, turn in enumerate(lesson.turns[: len(written) + 1]):
-        out.append({"role": "user", "content": request_text(turn, () if number else lesson.items)})
+        out.append({"role": "user", "content": request_text(turn, () if number else tuple(lesson.items.values()))})
         if number < len(written):
             out.append({"role": "assistant", "content": written[number]})
     return out

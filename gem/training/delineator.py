@@ -41,6 +41,7 @@ from grounding.synthetic import Rhythm
 
 from ..errors import GemConfigError
 from ..extras import how_to_install
+from .paired_samples import in_pairs
 
 CLASSES = ("none", "P", "QRS", "T")
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
@@ -390,9 +391,10 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
 
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         layers = [node.name for node in onnx.load(str(ready)).graph.node if node.op_type == "Conv"]
+        whole = Path(folder) / "whole.onnx"
         q.quantize_static(
             str(ready),
-            str(path),
+            str(whole),
             Reader(),
             quant_format=q.QuantFormat.QDQ,
             per_channel=True,
@@ -401,6 +403,7 @@ def export(net: Delineator, path: Path, examples: list[NDArray[np.float32]] | No
             weight_type=q.QuantType.QInt8,
             nodes_to_exclude=[layers[0], layers[-1]],
         )
+        onnx.save(in_pairs(onnx.load(str(whole))), str(path))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -41,6 +41,28 @@ class _Outcome:
     reasons: list[str]
 
 
+class _FindingsOf(Mapping[str, Finding]):
+    """The findings of an assessment by their names; each is evaluated when it is first asked for."""
+
+    def __init__(self, assessment: Assessment) -> None:
+        self.assessment = assessment
+        self.entries = load_knowledge()
+        self.words = criteria_words(assessment.measurement.sex, assessment.measurement.age)
+        self.known: dict[str, Finding] = {}
+
+    def __getitem__(self, name: str) -> Finding:
+        found = self.known.get(name)
+        if found is None:
+            found = self.known[name] = self.assessment._finding(self.entries[name], self.words[name])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
 class Assessment:
     """The findings of one measurement, computed once and used by everything that writes, checks or displays.
 
@@ -53,11 +75,8 @@ class Assessment:
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
         self.quantities = Quantities(measurement)
-        self.findings: dict[str, Finding] = {}
         self._values: dict[str | None, Values] = {}  # of each lead, for this patient
-        words = criteria_words(measurement.sex, measurement.age)
-        for entry in load_knowledge().values():
-            self.findings[entry.name] = self._finding(entry, words[entry.name])
+        self.findings = _FindingsOf(self)
         for name in measurement.uncertainty:
             self._doubt(name)
 
@@ -73,7 +92,7 @@ class Assessment:
             for key, finding in other.findings.items():
                 current = self.findings[key]
                 if finding.present != current.present and current.doubt is None:
-                    self.findings[key] = replace(current, doubt=words)
+                    self.findings.known[key] = replace(current, doubt=words)
 
     def is_borderline(self, quantity: str) -> bool:
         """Whether the category of an interval is not the same over the whole range of its uncertainty.

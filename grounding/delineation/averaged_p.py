@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..small_arrays import median
 from .features import FS_HZ
 from .fusion import row_medians
 from .types import Array, Boundaries
@@ -97,9 +98,10 @@ def averaged_p(
     """
     onsets, offsets = edges["qrs_onset"], edges["qrs_offset"]
     rows = [row for row, name in enumerate(names) if name in DIRECTION]
-    if not rows or not usual.any() or not np.isfinite(rr[usual]).any():
+    known = rr[usual & np.isfinite(rr)]
+    if not rows or not len(known):
         return None
-    usual_rr = float(np.nanmedian(rr[usual]))
+    usual_rr = median(known)
     width = float(_median(offsets - onsets))
     length = int(min(LONGEST, usual_rr - width - AFTER_QRS)) if np.isfinite(width) else 0
     ends = np.concatenate([[-np.inf], offsets[:-1]])
@@ -112,7 +114,7 @@ def averaged_p(
     weights = np.array([DIRECTION[names[row]] for row in rows])
     height = _bump(weights @ signal[rows] / np.abs(weights).sum())
     each = height[onsets[chosen].round().astype(np.intp)[:, None] + np.arange(-length, 0)]  # beats, samples
-    usual_height = np.median(each, axis=0)
+    usual_height = row_medians(each.T)
     top = first + int(usual_height[first:last].argmax())
     error = max(float(_error(each[None, :, top])[0]), MIN_ERROR_MV)
     near = each[:, max(first, top - 6) : top + 7]
@@ -145,7 +147,7 @@ def add_p_waves(
         return
     rows = np.flatnonzero(usable)
     heights = np.stack([_bump(signal[row].astype(np.float64))[tops.astype(np.intp)] for row in rows])  # leads, beats
-    middle = np.abs(np.median(heights, axis=1))
+    middle = np.abs(row_medians(heights))
     shows = middle >= np.maximum(MIN_HEIGHT_MV / 2, 3 * _error(heights))
     shows[middle.argmax()] = True
     onset, offset = tops - BEGINS_BEFORE, tops + ENDS_AFTER
@@ -156,13 +158,15 @@ def add_p_waves(
 
 def _error(values: Array) -> Array:
     """Standard error of the median of each row (rows, n), from the median absolute deviation."""
-    middle = np.median(values, axis=1, keepdims=True)
-    return np.asarray(1.2533 * 1.4826 * np.median(np.abs(values - middle), axis=1) / np.sqrt(values.shape[1]))
+    middle = row_medians(values)[:, None]
+    return np.asarray(1.2533 * 1.4826 * row_medians(np.abs(values - middle)) / np.sqrt(values.shape[1]))
 
 
 def _bump(lead: Array) -> Array:
     """Mean of the 68 ms around each sample less the mean of the 44 ms on both sides of these."""
-    sums = np.cumsum(np.pad(lead, (FLANK + 1, FLANK)))
+    padded = np.zeros(len(lead) + 2 * FLANK + 1)
+    padded[FLANK + 1 : FLANK + 1 + len(lead)] = lead
+    sums = np.cumsum(padded)
     at = np.arange(len(lead)) + FLANK
 
     def total(first: int, last: int) -> Array:

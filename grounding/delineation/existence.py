@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from ..small_arrays import median
 from .types import Array, Boundaries
 
 # A wave must be higher than the line of a pen is thick, and three times the noise of the average beat: in a recording
@@ -46,7 +47,7 @@ def drop_unclear_waves(
 
 def _stands_out(signal: NDArray[np.float32], present: NDArray[np.bool_], begin: Array, end: Array) -> bool:
     """Whether the average of a wave exceeds the noise, over the line between its ends, in at least one lead."""
-    length = int(np.median(end - begin)) + 1 + 2 * MARGIN
+    length = int(median(end - begin)) + 1 + 2 * MARGIN
     starts = begin.round().astype(np.intp) - MARGIN
     inside = (starts >= 0) & (starts + length <= signal.shape[1])
     if not inside.any():

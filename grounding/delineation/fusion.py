@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter
 
 from ..record import lead_groups
+from ..small_arrays import median, quantile
 from .features import FS_HZ, zero_phase
 from .types import Array, Boundaries
 
@@ -99,7 +100,7 @@ def fuse(
     seen = np.maximum(np.isfinite(found.qrs[:, :, 0]).sum(axis=0), n_leads / 2)
     out: dict[str, Array] = {}
     p_seen = np.isfinite(found.p[:, :, 0]).sum(axis=0) / seen
-    usual, rr = float(np.median(p_seen)) if p_seen.size else 0.0, rr[np.isfinite(rr)]
+    usual, rr = median(p_seen) if p_seen.size else 0.0, rr[np.isfinite(rr)]
     irregular = len(rr) > 2 and float(rr.std() / rr.mean()) > IRREGULAR_CV
     p_share = P_SHARE
     if irregular and (
@@ -108,19 +109,22 @@ def fuse(
         p_share = P_SHARE_EXCEPTION
     elif usual >= (0.7 if irregular else 0.2):
         p_share = P_SHARE_RULE
-    for name, table, share in (("p", found.p, p_share), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3)):
+    tables = (("p", found.p, p_share), ("qrs", found.qrs, 0.0), ("t", found.t, 0.3))
+    ends = np.concatenate([part for _, table, _ in tables for part in (table[:, :, 0], -table[:, :, 2])], axis=1)
+    first, last = _robust_minimum(ends).reshape(3, 2, -1).swapaxes(0, 1)
+    for row, (name, table, share) in enumerate(tables):
         enough = np.isfinite(table[:, :, 0]).sum(axis=0) >= np.maximum(1, share * seen)
-        out[f"{name}_onset"] = np.where(enough, _robust_minimum(table[:, :, 0]), np.nan)
-        out[f"{name}_offset"] = np.where(enough, -_robust_minimum(-table[:, :, 2]), np.nan)
+        out[f"{name}_onset"] = np.where(enough, first[row], np.nan)
+        out[f"{name}_offset"] = np.where(enough, -last[row], np.nan)
     if found.inside is not None:
         for row, name in enumerate(("p", "qrs", "t")):
             both = np.isfinite(out[f"{name}_onset"]) & np.isfinite(out[f"{name}_offset"])
             end, level = found.inside.shape[1] - 1, T_OFFSET_LEVEL if name == "t" else LEVEL
-            first, last = out[f"{name}_onset"][both], out[f"{name}_offset"][both]
-            out[f"{name}_onset"][both] = end + 0.5 - _first_fall_below(found.inside[row, ::-1], end - first, LEVEL)
-            out[f"{name}_offset"][both] = _first_fall_below(found.inside[row], last, level) - 0.5
+            begins, stops = out[f"{name}_onset"][both], out[f"{name}_offset"][both]
+            out[f"{name}_onset"][both] = end + 0.5 - _first_fall_below(found.inside[row, ::-1], end - begins, LEVEL)
+            out[f"{name}_offset"][both] = _first_fall_below(found.inside[row], stops, level) - 0.5
     rank = 2 if len(signal) >= 8 else 1
-    quiet = float(np.quantile(steepest(signal, np.linspace(0, signal.shape[1], QUIET_SAMPLES), rank), QUIET_SHARE))
+    quiet = quantile(steepest(signal, np.linspace(0, signal.shape[1], QUIET_SAMPLES), rank), QUIET_SHARE)
     for name, sign in (("qrs_onset", -1), ("qrs_offset", 1)):
         steep = steepest(signal, out[name] + sign * SEEN_AT_MS / MS, rank)
         further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
@@ -178,10 +182,10 @@ def _robust_minimum(values: Array) -> Array:
     """Of each beat, the smallest value over the leads, or the second smallest of eight or more."""
     if values.shape[1] == 0:
         return np.empty(0)
-    ordered = np.sort(values, axis=0)  # NaN last
-    count = np.isfinite(values).sum(axis=0)
-    index = np.where(count >= 8, 1, 0)
-    return ordered[np.minimum(index, len(values) - 1), np.arange(values.shape[1])]
+    if len(values) < 8:
+        return np.asarray(np.sort(values, axis=0)[0])  # NaN last
+    ordered = np.sort(values, axis=0)
+    return np.asarray(np.where(np.isfinite(ordered[7]), ordered[1], ordered[0]))
 
 
 def drop_disagreeing(found: Boundaries, edges: dict[str, Array]) -> Boundaries:

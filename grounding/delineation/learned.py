@@ -15,6 +15,7 @@ from .features import FS_HZ
 from .types import Array, Boundaries, delineators, no_waves
 
 CUT_OFF_SHARE = 0.6  # of the median height: a lower QRS at an end of the recording is cut off before its R
+SHORTEST_QRS = 8  # samples: 32 ms
 WEIGHTS = Path(__file__).parent / "weights" / "delineator.onnx"
 
 
@@ -47,16 +48,28 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
         )
     reading = network.read(signal, WEIGHTS)
     strength = uniform_filter1d(reading.qrs, 5)
-    inside = np.flatnonzero(np.diff(np.concatenate([[0], (strength > 0.4).astype(np.int8), [0]])))
-    starts, ends = inside[::2], inside[1::2]
-    beats = np.array(
-        [a + int(np.argmax(reading.spread[a:b])) for a, b in zip(starts, ends, strict=True) if b - a >= 8], np.intp
-    )
+    inside = np.zeros(len(strength) + 2, bool)
+    inside[1:-1] = strength > 0.4
+    starts, ends = np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2).T
+    long = ends - starts >= SHORTEST_QRS
+    beats = _tops(reading.spread, starts[long], ends[long])
     beats = beats[_not_cut_off(beats, reading.qrs, reading.spread)]
     if len(beats) == 0:
         return Boundaries(beats, *no_waves(len(signal), 0))
     tables = _by_beat(reading.runs, beats, signal.shape)
     return Boundaries(beats, *tables, reading.inside, reading.p)
+
+
+def _tops(values: NDArray[np.float32], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where ``values`` (samples,) are highest, first from each start (n,) to before each end (n,)."""
+    length = ends - starts
+    first = np.cumsum(length) - length
+    at = np.arange(length.sum()) + np.repeat(starts - first, length)
+    inside = values[at]
+    if not len(inside):
+        return np.empty(0, np.intp)
+    highest = np.flatnonzero(inside == np.repeat(np.maximum.reduceat(inside, first), length))
+    return np.asarray(at[highest[np.searchsorted(highest, first)]])
 
 
 def _not_cut_off(beats: NDArray[np.intp], qrs: NDArray[np.float32], spread: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from .features import NetworkChannels, channels, stacked
 Array = NDArray[np.float64]
 STRIDE = 32  # the network halves the rate five times
 REACH = 14 * STRIDE  # samples of overlap on either side; the network sees 435
-WINDOW = 240 * STRIDE  # samples: 31 s
+WINDOW, FULL = 240 * STRIDE, 12  # samples: 31 s of this many leads; of fewer leads, windows are longer
 
 
 class Runs(NamedTuple):
@@ -113,14 +113,15 @@ def probabilities(signal: NDArray[np.floating[Any]], weights: Path) -> NDArray[n
     return out
 
 
-def read(signal: NDArray[np.floating[Any]], weights: Path, window: int = WINDOW) -> NetworkOutput:
+def read(signal: NDArray[np.floating[Any]], weights: Path, window: int | None = None) -> NetworkOutput:
     """Run the network.
 
     Args:
         signal: (leads, samples) at 250 Hz, mV; NaN where a lead is missing; a lead of zeros counts as missing.
         weights: ONNX file.
-        window: samples per window, a multiple of ``STRIDE``.
+        window: samples per window, a multiple of ``STRIDE``; ``None`` for about six minutes of one lead.
     """
+    window = window or WINDOW * max(1, FULL // len(signal))
     inputs = channels(signal)
     spread = inputs.rms
     alive = np.asarray(inputs.present.any(axis=1))
@@ -195,18 +196,22 @@ def _changes(probs: NDArray[np.float32], known: int, offset: int, total: Array) 
         Of each change: lead, sample, new class, where the old class ends, where the new one begins, and the summed
         probability up to there.
     """
-    labels, top = np.zeros(probs[:, 0].shape, np.int8), probs[:, 0].copy()
-    for kind in (1, 2, 3):  # argmax over a short axis that is not the last is slow
-        np.copyto(labels, np.int8(kind), where=probs[:, kind] > top)
+    labels, top = (probs[:, 1] > probs[:, 0]).view(np.int8), np.maximum(probs[:, 0], probs[:, 1])
+    for kind in (2, 3):  # argmax over a short axis that is not the last is slow
+        np.maximum(labels, np.int8(kind) * (probs[:, kind] > top).view(np.int8), out=labels)
         np.maximum(top, probs[:, kind], out=top)
     row, at = np.divmod(np.flatnonzero(labels[:, 1:] != labels[:, :-1]), max(probs.shape[2] - 1, 1))
     at += 1
-    old, new = labels[row, at - 1], labels[row, at]
-    so_far = np.cumsum(top[:, known:], axis=1, dtype=np.float64)
-    so_far = np.concatenate([total, so_far + total], axis=1)
+    old, new, sample = labels[row, at - 1], labels[row, at], at + offset
+    so_far = np.zeros((len(top), top.shape[1] - known + 1))
+    np.cumsum(top[:, known:], axis=1, dtype=np.float64, out=so_far[:, 1:])
+    so_far += total
     total[:] = so_far[:, -1:]
-    ends, begins = (offset + _crossing(probs[row, kind, at - 1], probs[row, kind, at], at) for kind in (old, new))
-    return row, at + offset, new, ends, begins, so_far[row, at - known]
+    base = np.maximum(sample // WINDOW * WINDOW - 1, 0)  # places are rounded the same, however long a window is
+    ends, begins = (
+        base + _crossing(probs[row, kind, at - 1], probs[row, kind, at], sample - base) for kind in (old, new)
+    )
+    return row, sample, new, ends, begins, so_far[row, at - known]
 
 
 def _crossing(before: NDArray[np.float32], after: NDArray[np.float32], at: NDArray[np.intp]) -> Array:

@@ -27,6 +27,7 @@ from .columns import (
 from .result import Measurement, usual_beats
 from .rhythm import Rhythm
 from .shapes import median_beats, segments, summarise
+from .wave_tables import MS, WaveTables
 
 Signal = NDArray[np.float32]
 
@@ -87,11 +88,10 @@ class Assembly:
         )
         self.edges = edges = clinical_boundaries(found, extents)
         self.to_fs = record.fs / FS_HZ
-        self.ms = 1000.0 / FS_HZ
         self.reasons: dict[str, str] = {}
         self.beats = found.beats
-        self.rr_prev = np.concatenate([[np.nan], rr * self.ms])
-        self.rr_next = np.concatenate([rr * self.ms, [np.nan]])
+        self.rr_prev = np.concatenate([[np.nan], rr * MS])
+        self.rr_next = np.concatenate([rr * MS, [np.nan]])
         self.rhythm, self.types = rhythm, rhythm.types
         self.normal = usual_beats(self.types, np.isfinite(edges["t_offset"] - edges["qrs_onset"]))
         self.has_p = np.isfinite(edges["p_onset"])
@@ -102,7 +102,6 @@ class Assembly:
         per_beat = self._per_beat(self.edges)
         extents = self._intervals(self._per_beat(self.extents))
         intervals = self._intervals(per_beat)
-        self._peaks()
         summary = self._summary()
         axes = self._axes()
         rr_ms = intervals["rr"]
@@ -132,10 +131,14 @@ class Assembly:
             "axis_t": "net area of T in I and aVF",
         }
         meta = self.record.meta
+        forms = [row.get("st_form") for row in summary]
+        waves = WaveTables(
+            self.signal, self.record.leads, self.found, self.to_fs, self.rr_prev, self.rr_next, forms
+        ).tables()
         tables = {
-            "waves": self._waves(),
+            "waves": waves["waves"],
             "beats": DeferredTable(beats),
-            "lead_features": self._features(per_beat, summary),
+            "lead_features": waves["lead_features"],
             "lead_summary": _summary_table(summary),
             "quality": self.quality,
         }
@@ -160,10 +163,10 @@ class Assembly:
 
     def _per_beat(self, edges: dict[str, Array]) -> dict[str, Array]:
         return {
-            "pr_ms": (edges["qrs_onset"] - edges["p_onset"]) * self.ms,
-            "p_ms": (edges["p_offset"] - edges["p_onset"]) * self.ms,
-            "qrs_ms": (edges["qrs_offset"] - edges["qrs_onset"]) * self.ms,
-            "qt_ms": (edges["t_offset"] - edges["qrs_onset"]) * self.ms,
+            "pr_ms": (edges["qrs_onset"] - edges["p_onset"]) * MS,
+            "p_ms": (edges["p_offset"] - edges["p_onset"]) * MS,
+            "qrs_ms": (edges["qrs_offset"] - edges["qrs_onset"]) * MS,
+            "qt_ms": (edges["t_offset"] - edges["qrs_onset"]) * MS,
         }
 
     def _intervals(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
@@ -196,40 +199,15 @@ class Assembly:
                 self.reasons.setdefault(name, self.reasons.get("qt" if "qt" in name else "rr", "not measured"))
         return out
 
-    def _peaks(self) -> None:
-        """Peak of every wave: the largest deviation from the line between its boundaries."""
-        for table in (self.found.p, self.found.qrs, self.found.t):
-            whole = np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2])
-            rows, beats = np.nonzero(whole & np.isnan(table[:, :, 1]))
-            for part in segments(self.signal, rows, table[rows, beats, 0], table[rows, beats, 2]):
-                slope = (part.last_value - part.values[:, 0]) / np.maximum(part.length - 1, 1)
-                bump = part.values - part.values[:, :1] - slope[:, None] * np.arange(part.values.shape[1])
-                peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
-                table[rows[part.chosen], beats[part.chosen], 1] = peak
-
-    def _waves(self) -> DeferredTable:
-        blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
-        n_leads, n_beats = blocks.shape[:2]
-        flat = blocks.reshape(-1, 3)
-        columns = {
-            "lead": np.repeat(np.asarray(self.record.leads, object), n_beats * 3),
-            "beat": np.tile(np.repeat(np.arange(n_beats), 3), n_leads),
-            "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
-            "onset": flat[:, 0],
-            "peak": flat[:, 1],
-            "offset": flat[:, 2],
-        }
-        return DeferredTable(columns)
-
     def _summary(self) -> list[dict[str, Any]]:
         """Amplitudes and shapes of each lead's median beat, at the record's own sampling rate."""
         onsets, ends = self.extents["qrs_onset"], self.extents["qrs_offset"]
         chosen = np.flatnonzero(self.normal & np.isfinite(onsets))
         at = (onsets[chosen] * self.to_fs).round().astype(int)
-        qrs = float(_median((ends - onsets)[chosen])) * self.ms
+        qrs = float(_median((ends - onsets)[chosen])) * MS
         edges = np.stack([table[:, chosen, column] for table in (self.found.p, self.found.t) for column in (0, 2)])
         apart = (edges - onsets[chosen]).reshape(4 * self.record.n_leads, len(chosen))  # chosen may be none
-        spans: Any = (row_medians(apart) * self.ms).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
+        spans: Any = (row_medians(apart) * MS).reshape(2, 2, -1).transpose(0, 2, 1).tolist()
         medians = self._median_beats(at, onsets[chosen], ends[chosen]) if len(at) else {}
         return [
             {"lead": lead, **summarise(medians[row], self.record.fs, qrs, tuple(spans[0][row]), tuple(spans[1][row]))}
@@ -261,48 +239,6 @@ class Assembly:
             if beats is not None:
                 out[row] = beats[0]
         return out
-
-    def _features(self, per_beat: dict[str, Array], summary: list[dict[str, Any]]) -> DeferredTable:
-        """GEM's fourteen features per lead and beat; amplitudes are relative to the level at the beat's QRS onset."""
-        n_leads, n_beats = self.found.qrs.shape[:2]
-        p, qrs, t = self.found.p, self.found.qrs, self.found.t
-        base = self._sample(qrs[:, :, 0])
-        low, high = np.full((n_leads, n_beats), np.nan), np.full((n_leads, n_beats), np.nan)
-        rows, beats = np.nonzero(np.isfinite(qrs[:, :, 0]) & np.isfinite(qrs[:, :, 2]))
-        for part in segments(self.signal, rows, qrs[rows, beats, 0], qrs[rows, beats, 2]):
-            place = rows[part.chosen], beats[part.chosen]
-            low[place] = np.where(part.inside, part.values, np.inf).min(axis=1)
-            high[place] = np.where(part.inside, part.values, -np.inf).max(axis=1)
-        qt = (t[:, :, 2] - qrs[:, :, 0]) * self.ms
-        rr = np.tile(self.rr_prev, (n_leads, 1))
-        forms = np.repeat(np.asarray([row.get("st_form") for row in summary], object), n_beats)
-        with np.errstate(invalid="ignore"):
-            columns = {
-                "lead": np.repeat(np.asarray(self.record.leads, object), n_beats),
-                "beat": np.tile(np.arange(n_beats), n_leads),
-                "heart_rate_bpm": 60000.0 / rr,
-                "rr_prev_ms": rr,
-                "rr_next_ms": np.tile(self.rr_next, (n_leads, 1)),
-                "p_amplitude_mv": self._sample(p[:, :, 1]) - base,
-                "p_duration_ms": (p[:, :, 2] - p[:, :, 0]) * self.ms,
-                "pr_interval_ms": (qrs[:, :, 0] - p[:, :, 0]) * self.ms,
-                "qrs_amplitude_mv": high - low,
-                "qrs_duration_ms": (qrs[:, :, 2] - qrs[:, :, 0]) * self.ms,
-                "t_amplitude_mv": self._sample(t[:, :, 1]) - base,
-                "t_duration_ms": (t[:, :, 2] - t[:, :, 0]) * self.ms,
-                "st_duration_ms": (t[:, :, 0] - qrs[:, :, 2]) * self.ms,
-                "st_form": forms,
-                "qt_interval_ms": qt,
-                "qtc_interval_ms": qt / np.sqrt(rr / 1000.0),
-            }
-        return DeferredTable({name: np.asarray(values).reshape(-1) for name, values in columns.items()})
-
-    def _sample(self, where: Array) -> Array:
-        """The signal at (leads, beats) positions; NaN stays NaN."""
-        known, n = np.isfinite(where), self.signal.shape[1]
-        index = np.minimum(np.maximum(np.where(known, where, 0), 0), n - 1).astype(np.intp)
-        index += np.arange(len(where))[:, None] * n
-        return np.where(known, np.take(self.signal, index), np.nan)
 
     def _axes(self) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))

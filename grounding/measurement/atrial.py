@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..delineation.features import FS_HZ
 from ..delineation.types import Array
 from ..signal.gaps import Spans, crosses
+from ..small_arrays import median
 
 Signal = NDArray[np.floating[Any]]
 LONE_P = 0.5  # mean probability over the leads, from which a P wave without a QRS counts
@@ -89,7 +90,7 @@ def atrial_rhythm(
     pr = edges["qrs_onset"] - edges["p_onset"]
     growth = np.diff(pr)[np.isfinite(np.diff(pr))]
     if len(growth) >= 3:
-        out["pr_trend_ms"] = float(np.median(growth)) * 1000.0 / FS_HZ
+        out["pr_trend_ms"] = median(growth) * 1000.0 / FS_HZ
     else:
         reasons["pr_trend_ms"] = "too few beats"
     if p_mean is None:
@@ -105,7 +106,7 @@ def atrial_rhythm(
     if out["p_per_qrs"] is None:
         reasons["p_per_qrs"] = "too few beats"
     if len(gaps) >= 2:
-        out["atrial_rate_bpm"] = 60.0 * FS_HZ / float(np.median(gaps))
+        out["atrial_rate_bpm"] = 60.0 * FS_HZ / median(gaps)
     else:
         reasons["atrial_rate_bpm"] = "too few P waves"
     return out, reasons

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..delineation.features import FS_HZ
 from ..delineation.fusion import row_medians
 from ..delineation.types import Array, Boundaries
+from ..small_arrays import median
 
 REACH, MOVE, STEP = 20, 10, 2  # samples: 80 ms on either side of R are compared, shifted by up to 40 ms
 BEATS_AT_ONCE = 500
@@ -58,8 +59,9 @@ def compare(
     """
     width = row_medians((found.qrs[:, :, 2] - found.qrs[:, :, 0]).T) * (1000 / FS_HZ)
     known = np.isfinite(width)
-    width = np.where(known, width, np.median(width[known]) if known.any() else 0.0)
-    difference, _ = compare_with_median(signal, found.beats, width <= np.median(width), present, of_all=True)
+    if not known.all():
+        width = np.where(known, width, median(width[known]) if known.any() else 0.0)
+    difference, _ = compare_with_median(signal, found.beats, width <= median(width), present, of_all=True)
     before, after = np.append(np.nan, rr), np.append(rr, np.nan)
     return Comparison(difference, width, before, after, _usual_around(before))
 
@@ -98,8 +100,8 @@ def compare_with_median(
         middle[has == 0] = np.nan
         ordered, count, row = np.sort(middle, axis=1), has.sum(axis=1).astype(np.intp), np.arange(len(middle))
         low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, ordered.shape[1] - 1)
-        median = np.nan_to_num((ordered[row, low] + ordered[row, high]) / 2)
-        return median - median.mean(axis=1, keepdims=True), count
+        usual = np.nan_to_num((ordered[row, low] + ordered[row, high]) / 2)
+        return usual - usual.mean(axis=1, keepdims=True), count
 
     typical, count = typical_of(beats[reference])
     if of_all and not count.all():
@@ -115,7 +117,10 @@ def compare_with_median(
 def _best_fit(windows: Array, has: Array, typical: Array) -> tuple[Array, Array]:
     n, first = 2 * REACH + 1, np.arange(0, 2 * MOVE + 1, STEP)
     size = (typical**2).sum(axis=1) @ has  # energy of the usual beat in the leads recorded at each beat
-    sums, squares = (np.cumsum(np.pad(x, ((0, 0), (0, 0), (1, 0))), axis=2) for x in (windows, windows**2))
+    totals = np.zeros((2, *windows.shape[:2], windows.shape[2] + 1))
+    np.cumsum(windows, axis=2, out=totals[0, :, :, 1:])
+    np.cumsum(windows**2, axis=2, out=totals[1, :, :, 1:])
+    sums, squares = totals
     energy = squares[:, :, first + n] - squares[:, :, first] - (sums[:, :, first + n] - sums[:, :, first]) ** 2 / n
     moved = np.zeros((len(typical), windows.shape[2], len(first)))  # the usual beat at each shift
     for k, place in enumerate(first):
@@ -130,7 +135,8 @@ def _best_fit(windows: Array, has: Array, typical: Array) -> tuple[Array, Array]
 
 def _usual_around(before: Array) -> Array:
     """Median of the intervals near each beat, without its own two; of all intervals where fewer than three are near."""
-    padded = np.pad(before, NEIGHBOURS, constant_values=np.nan)
+    padded = np.full(len(before) + 2 * NEIGHBOURS, np.nan)
+    padded[NEIGHBOURS:-NEIGHBOURS] = before
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
     near[:, NEIGHBOURS : NEIGHBOURS + 2] = np.nan
     usual = row_medians(near)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from itertools import compress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..deferred import DeferredTable
 from ..errors import EcgError
 from ..processes import results_in_order
 from ..record import ECGRecord
-from .columns import BEAT_COLUMNS, EXTENT_COLUMNS
+from .columns import BEAT_COLUMNS, EXTENT_COLUMNS, LEAD_FEATURE_COLUMNS, WAVE_COLUMNS
 from .measuring import measure
 from .result import Measurement
 
@@ -91,7 +93,7 @@ def measure_parts(
 
 def _between_beats(measurement: Measurement, first: int, near: int, last: int) -> int:
     """The middle between the beats on either side of a sample; both parts that meet there find the same beats."""
-    beats = measurement.beats["r_sample"].to_numpy(np.float64) + first
+    beats = np.asarray(measurement.column("beats", "r_sample"), np.float64) + first
     before = float(beats[beats <= near].max(initial=2 * near - last))
     after = float(beats[beats > near].min(initial=last))
     return round((before + after) / 2)
@@ -100,27 +102,31 @@ def _between_beats(measurement: Measurement, first: int, near: int, last: int) -
 def _part(measurement: Measurement, first: int, start: int, end: int, n_beats: int) -> Part:
     """The part from one sample to another of a measurement that begins at the sample ``first``."""
     fs = measurement.fs
-    place = measurement.beats["r_sample"].to_numpy(np.float64) + first
+    place = np.asarray(measurement.column("beats", "r_sample"), np.float64) + first
     kept = np.flatnonzero((place >= start) & (place < end))
     number = np.full(len(place), -1)
     number[kept] = n_beats + np.arange(len(kept))
 
-    def of_part(table: pd.DataFrame, positions: tuple[str, ...]) -> pd.DataFrame:
-        beat = number[table["beat"].to_numpy(np.intp)]
-        out: pd.DataFrame = table[beat >= 0].reset_index(drop=True)
-        out["beat"] = beat[beat >= 0]
-        for name in positions:
-            out[name] += first
-        return out
+    def of_part(table: str, names: tuple[str, ...], moved: Mapping[str, float]) -> pd.DataFrame:
+        columns = measurement.table(table)
+        if isinstance(columns, DeferredTable):
+            columns = columns.columns
+        beat = number[np.asarray(columns["beat"], np.intp)]
+        there = beat >= 0
+        out: dict[str, Any] = {}
+        for name in names:
+            values = columns[name]
+            out[name] = list(compress(values, there)) if isinstance(values, list) else np.asarray(values)[there]
+            if name in moved:
+                out[name] = out[name] + moved[name]
+        return DeferredTable(out | {"beat": beat[there]}).frame()
 
-    beats = of_part(measurement.beats[list(BEAT_COLUMNS)], POSITIONS)
-    beats["r_s"] = beats["r_s"] + first / fs
     return Part(
         start / fs,
         end / fs,
         first / fs,
         measurement,
-        beats,
-        of_part(measurement.waves, ("onset", "peak", "offset")),
-        of_part(measurement.lead_features, ()),
+        of_part("beats", BEAT_COLUMNS, {**dict.fromkeys(POSITIONS, first), "r_s": first / fs}),
+        of_part("waves", WAVE_COLUMNS, dict.fromkeys(("onset", "peak", "offset"), first)),
+        of_part("lead_features", LEAD_FEATURE_COLUMNS, {}),
     )

@@ -15,6 +15,7 @@ from ..delineation.averaged_p import AveragedP, averaged_p
 from ..delineation.features import FS_HZ
 from ..delineation.fusion import row_medians
 from ..delineation.types import Array, Boundaries
+from ..small_arrays import median, quantile
 from .ectopy import (
     SUPRAVENTRICULAR,
     VENTRICULAR,
@@ -136,11 +137,11 @@ def _atrial(
     rr = rr[np.isfinite(rr)]
     if len(rr) < MIN_INTERVALS:
         return None, None
-    middle = float(np.median(rr))
-    steps = [float(np.median(np.abs(rr[lag:] - rr[:-lag]))) for lag in LAGS if len(rr) > lag + 1]
+    middle = median(rr)
+    steps = [median(np.abs(rr[lag:] - rr[:-lag])) for lag in LAGS if len(rr) > lag + 1]
     irregularity = min(steps, default=abs(float(rr[1] - rr[0]))) / middle
-    parts = [np.quantile(part, (0.25, 0.75)) for part in np.array_split(rr, max(1, len(rr) // AT_ONCE))]
-    spread = float(np.median([high - low for low, high in parts])) / middle
+    parts = np.array_split(rr, len(rr) // AT_ONCE) if len(rr) >= 2 * AT_ONCE else [rr]
+    spread = median(np.array([quantile(part, 0.75) - quantile(part, 0.25) for part in parts])) / middle
     share = float(has_p[p_known & usual].mean()) if (p_known & usual).any() else 0.0
     waves = None
     rows = [row for row, name in enumerate(names) if name in ATRIAL_LEADS]
@@ -183,7 +184,7 @@ def read_rhythm(of: RhythmFeatures, weights: Weights | None = None) -> Rhythm:
     averaged = of.averaged
     if averaged is not None and (irregular or of.is_paced.any() or not len(rr)):
         averaged = None
-    if averaged is not None and not averaged.is_clear(60.0 * FS_HZ / float(np.median(rr)), _median(of.beats.width_ms)):
+    if averaged is not None and not averaged.is_clear(60.0 * FS_HZ / median(rr), _median(of.beats.width_ms)):
         averaged = None
     return Rhythm(types, fibrillation, flutter, rate_bpm, averaged)
 
@@ -200,7 +201,7 @@ def scores(kind: str, features: Array, weights: Weights | None = None) -> Array:
         (n,); above 0 the beat is of that kind.
     """
     of_kind = (weights or _shipped())[kind]
-    names = {"ventricular": VENTRICULAR, "supraventricular": SUPRAVENTRICULAR}[kind]
+    names = VENTRICULAR if kind == "ventricular" else SUPRAVENTRICULAR
     return np.asarray(of_kind["constant"] + features @ np.array([of_kind[name] for name in names]))
 
 

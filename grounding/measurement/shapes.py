@@ -120,16 +120,17 @@ def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: t
         p: onset and offset of P in ms from the QRS onset, NaN where absent.
         t: onset and offset of T, likewise.
     """
-    origin = int(BEFORE_S * fs)
+    origin, end = int(BEFORE_S * fs), len(beat) - 1
 
     def at(ms: float) -> int:
-        return min(len(beat) - 1, max(0, origin + round(ms * fs / 1000.0)))
+        return min(end, max(0, origin + round(ms * fs / 1000.0)))
 
     out: dict[str, Any] = dict.fromkeys(LEAD_SUMMARY_COLUMNS[1:], math.nan)
     out |= {"qrs_form": None, "st_form": None, "t_form": None, "p_form": None, "qrs_ms": qrs_ms}
     if math.isfinite(qrs_ms):
         out |= _qrs(beat[origin : at(qrs_ms) + 1], fs)
-        for name, after in (("j_mv", 0), ("st0_mv", 0), ("st40_mv", 40), ("st60_mv", 60), ("st80_mv", 80)):
+        out["j_mv"] = out["st0_mv"] = float(beat[at(qrs_ms)])
+        for name, after in (("st40_mv", 40), ("st60_mv", 60), ("st80_mv", 80)):
             out[name] = float(beat[at(qrs_ms + after)])
         rise = out["st80_mv"] - out["j_mv"]
         out["st_form"] = "horizontal" if abs(rise) < FLAT_ST_MV else "upsloping" if rise > 0 else "downsloping"

@@ -119,10 +119,12 @@ def strokes(
             _stroke(coverage, x[inside], y[inside], radius, margin)
             some, points = [], 0
     flat = coverage.reshape(-1)
-    eights = np.flatnonzero(flat.view(np.uint64))  # most of a page is blank
-    eighth, at = np.nonzero(flat.reshape(-1, 8)[eights])
-    covered = 8 * eights[eighth] + at
-    row, column = np.divmod(covered, coverage.shape[1])
+    # most of a page is blank; NumPy searches flags ten times as fast as numbers, and a division faster than divmod
+    eights = np.flatnonzero(flat.view(np.uint64) != 0)
+    at = np.flatnonzero(flat.reshape(-1, 8)[eights] != 0)
+    covered = 8 * eights[at >> 3] + (at & 7)
+    row = covered // coverage.shape[1]
+    column = covered - row * coverage.shape[1]
     inside = (row >= margin) & (row < margin + height) & (column >= margin) & (column < margin + width)
     pixels = ((row - margin) * width + column - margin)[inside]
     share = flat[covered[inside]].astype(np.uint16)[:, None]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import EcgError, EcgSignalError
 from ..evidence import Evidence
 from ..leads import STANDARD_LEADS, canonical_lead
+from ..small_arrays import median
 
 MM_PER_S, MM_PER_MV = 25.0, 10.0
 MM_PER_INCH = 25.4
@@ -449,7 +450,7 @@ def _panel(
     if lead in record.leads:
         piece = record.lead(lead)[round(begin_s * record.fs) : round(end_s * record.fs)]
         finite = piece[np.isfinite(piece)]
-        zero, missing = (float(np.median(finite)), "") if finite.size else (0.0, "no samples")
+        zero, missing = (median(finite), "") if finite.size else (0.0, "no samples")
     end_s = begin_s if missing else end_s
     return Panel(lead, begin_s, end_s, x_mm, width_mm, y_mm, height_mm, zero, missing=missing, inverted=inverted)
 

@@ -261,13 +261,13 @@ def _constant_samples(signal: NDArray[np.float32], fs: float, at_end: bool) -> i
 
 def _run_length(row: NDArray[np.float32], limit: int) -> int:
     """Number of samples at the beginning that equal the first one (or are missing as it is), at most ``limit``."""
-    first, block, done = row[0], 4096, 0
+    first, block, done = row[0], 16, 0
     while done < limit:
         part = row[done : min(done + block, limit)]
         other = ~np.isnan(part) if np.isnan(first) else part != first
         if other.any():
             return done + int(np.argmax(other))
-        done += len(part)
+        done, block = done + len(part), 4096  # usually the first ones differ
     return done
 
 

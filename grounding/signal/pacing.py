@@ -18,6 +18,7 @@ QUIET_S, QUIET_SHARE = 0.032, 0.5
 AFTER_JUMPS, CONTINUED_RISE = 3, 0.5
 # Of 668 recordings one without a pacemaker has three steps, two of them where the recording is interrupted.
 MIN_SPIKES, MIN_STEPS = 3, 4
+ROUNDING = 1e-5  # of a mean over leads in 32 bits, at most
 STEPS_PER_S = 0.25  # at least: concatenated recordings have a step at every seam
 
 
@@ -54,11 +55,16 @@ def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
     found = []  # of each candidate: position, height over its near neighbours, height over its far neighbours
     for start, signal in _stretches(leads, far):
-        views = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
-        narrow = _rise(*views)
-        candidates = np.flatnonzero(narrow > SPIKE_MV)
+        before, here, after = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
+        steep = np.arange(here.shape[1])
+        with np.errstate(over="ignore", invalid="ignore"):  # huge amplitudes become infinite
+            if np.isfinite(signal.sum()):  # the rise on one side is never lower than on the lower one
+                steep = np.flatnonzero(np.abs(here - before).mean(axis=0) > SPIKE_MV * (1 - ROUNDING))
+        narrow = _rise(*(np.take(view, steep, axis=1) for view in (before, here, after)))
+        high = narrow > SPIKE_MV
+        candidates, narrow = steep[high], narrow[high]
         broad = _rise(*(signal[:, candidates + far + step] for step in (-far, 0, far)))
-        found.append(np.stack([candidates + start, narrow[candidates], broad]))
+        found.append(np.stack([candidates + start, narrow, broad]))
     candidates, narrow, broad = np.concatenate(found, axis=1)
     if candidates.size == 0:
         return np.empty(0, np.intp)
@@ -114,8 +120,9 @@ def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _mean_over_leads(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Mean (n,) of (leads, n) over the leads that are not NaN; 0 where all are."""
+    mean = np.asarray(values.mean(axis=0), np.float64)
+    if np.isfinite(mean).all():
+        return mean
     present = np.isfinite(values)
-    if present.all():
-        return np.asarray(values.mean(axis=0), np.float64)
     total = np.where(present, values, 0).sum(axis=0, dtype=np.float64)
     return np.asarray(total / np.maximum(present.sum(axis=0), 1))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..deferred import DeferredTable
 from ..lead_algebra import einthoven_error
-from ..leads import Channel, recognise
+from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
@@ -116,7 +116,7 @@ def examine(record: ECGRecord) -> Examination:
     signal = _millivolts(record)
     features = _features(signal, record.fs)
     bad = _bad_stretches(signal, features, record)
-    channels = _recognised(record.leads)
+    channels = recognise(record.leads)
     some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
     foreign = [some_ecg and channel.kind == "other" for channel in channels]
     rows = [
@@ -140,12 +140,6 @@ def examine(record: ECGRecord) -> Examination:
                 )
     spikes = pacing_spikes(list(good_leads.values()), record.fs)
     return Examination(table, _record_issues(record, good_leads, spikes), features.mains, spikes, bad)
-
-
-@lru_cache(maxsize=256)
-def _recognised(names: tuple[str, ...]) -> tuple[Channel, ...]:
-    """``recognise``, which data sets ask about the same names again and again."""
-    return recognise(names)
 
 
 def _good_s(bad: Spans, record: ECGRecord) -> float:
@@ -287,7 +281,8 @@ def _values(features: _LeadFigures) -> tuple[NDArray[Any], ...]:
 
 def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     bad = ~np.isfinite(signal)
-    filled = fill_missing(signal) if bad.any() else signal
+    some_bad = bool(bad.any())
+    filled = fill_missing(signal) if some_bad else signal
     if filled.shape[1] < 8:
         filled = np.pad(filled, ((0, 0), (0, 8 - filled.shape[1])), mode="edge")
     parts = _windows(filled, round(WINDOW_S * fs))
@@ -303,7 +298,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     n, block = filled.shape[1], round(BLOCK_S * fs)
     steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
     return _LeadFigures(
-        missing=bad.mean(axis=1),
+        missing=bad.mean(axis=1) if some_bad else np.zeros(len(bad)),
         flat=still.mean(axis=1),
         flat_run=_longest_run(still),
         amplitude=np.median(pair, axis=1).astype(np.float64),
@@ -335,6 +330,8 @@ def _blocks(values: NDArray[Any], n_samples: int, block: int) -> list[NDArray[An
 
 def _longest_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Longest run of True in each row."""
+    if not flags.any():
+        return np.zeros(len(flags), np.int64)
     at = np.arange(1, flags.shape[1] + 1)
     last_false = np.maximum.accumulate(np.where(flags, 0, at), axis=1)
     return np.asarray((at - last_false).max(axis=1, initial=0), np.int64)
@@ -376,12 +373,18 @@ def _mains(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float64]:
         return np.zeros(len(signal))
     bend = signal[:, 2:] - 2 * signal[:, 1:-1] + signal[:, :-2]  # removes the baseline and slow waves
     parts = _windows(bend, round(NOISE_WINDOW_S * fs))
-    phase = 2 * np.pi * np.outer(np.arange(parts.shape[2]), tones) / fs
-    basis = np.hstack([np.cos(phase), np.sin(phase)]).astype(signal.dtype)
-    dots = (parts.reshape(-1, parts.shape[2]) @ basis).reshape(*parts.shape[:2], 2, len(tones))
-    gain = (2 * np.sin(np.pi * tones / fs)) ** 2
+    basis, gain = _tones(tones.tobytes(), parts.shape[2], fs)
+    dots = (parts.reshape(-1, parts.shape[2]) @ basis.astype(signal.dtype)).reshape(*parts.shape[:2], 2, len(tones))
     amplitude = 2 / parts.shape[2] * np.hypot(dots[:, :, 0], dots[:, :, 1]) / gain
     return np.asarray(_low_quantile(amplitude).max(axis=1), dtype=np.float64)
+
+
+@lru_cache(maxsize=8)
+def _tones(tones_hz: bytes, length: int, fs: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cosines and sines of tones, (length, 2 * tones), and how much a second difference makes of them, (tones,)."""
+    tones = np.frombuffer(tones_hz)
+    phase = 2 * np.pi * np.outer(np.arange(length), tones) / fs
+    return np.hstack([np.cos(phase), np.sin(phase)]), (2 * np.sin(np.pi * tones / fs)) ** 2
 
 
 def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
@@ -390,7 +393,7 @@ def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDA
     middle = None
     for extreme in (low, high):
         at = signal == extreme[:, None]
-        if (at.sum(axis=1) < 6).all():  # two plateaus of three
+        if all(np.count_nonzero(row) < 6 for row in at):  # two plateaus of three
             continue
         if middle is None:
             middle = np.median(signal[:, :: max(1, signal.shape[1] // 500)], axis=1)
@@ -459,8 +462,9 @@ def _arms_swapped(good_leads: dict[str, NDArray[np.float32]]) -> bool:
     """Right and left arm exchanged: lead I correlates negatively with V6, as it is and clipped at 2 SD (P and T)."""
     if not {"I", "V6"} <= set(good_leads):
         return False
-    pair = np.stack([good_leads["I"], good_leads["V6"]]).astype(np.float64)
-    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    pair = np.stack([good_leads["I"], good_leads["V6"]], dtype=np.float64)
+    if not np.isfinite(pair.sum()):
+        pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 3:
         return False
     pair -= np.median(pair, axis=1, keepdims=True)

@@ -88,6 +88,24 @@ class Number:
     either_sign: bool = False
     written: tuple[float, ...] = ()
 
+    def shifted(self, by: int) -> Number:
+        """A copy in a text that starts ``by`` characters earlier.
+
+        Args:
+            by: characters.
+        """
+        return Number(
+            self.low,
+            self.high,
+            self.unit,
+            self.start + by,
+            self.end + by,
+            self.compare,
+            self.approximate,
+            self.either_sign,
+            self.written,
+        )
+
     @property
     def is_range(self) -> bool:
         """Whether it is a range."""

@@ -48,3 +48,26 @@ class ParsedStatement:
     word: str = ""
     formulas: tuple[str, ...] = ()
     exclusion: str = ""
+
+    def shifted(self, by: int) -> ParsedStatement:
+        """A copy in a text that starts ``by`` characters earlier.
+
+        Args:
+            by: characters.
+        """
+        number = self.number
+        return ParsedStatement(
+            self.kind,
+            self.subject,
+            self.start + by,
+            self.end + by,
+            self.findings,
+            self.negated,
+            self.uncertain,
+            self.leads,
+            self.region,
+            None if number is None else number.shifted(by),
+            self.word,
+            self.formulas,
+            self.exclusion,
+        )

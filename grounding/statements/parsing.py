@@ -8,13 +8,15 @@ and doubt apply to the next finding or word, and to what is joined to it by "and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
+from ..criteria.knowledge import additions
 from . import cues, figures, naming, values, waves
 from .context import Context
 from .items import Phrase, items_of
 from .lexicon import lexicon
 from .parsed import ParsedStatement
-from .tokens import sentences
+from .tokens import Sentence, sentences
 
 # kind of item -> function that reads it, given the sentence, the number of the item and the item itself; other kinds
 # only affect the reading of adjacent items
@@ -66,19 +68,43 @@ def read_statements(text: str) -> list[ParsedStatement]:
         >>> [(s.kind, s.subject or s.findings, s.negated) for s in read_statements("PR 160 ms, no LBBB")]
         [('number', ('pr',), False), ('finding', (('complete_left_bundle_branch_block',),), True)]
     """
-    words = lexicon()
+    known = additions()
     out: list[ParsedStatement] = []
-    for sentence in sentences(text, words.abbreviations):
-        items = items_of(sentence, words)
-        found: list[ParsedStatement] = []
-        if items:
-            context = Context(sentence, items, words)
-            for number, item in enumerate(items):
-                rule = _RULES.get(item.term.kind)
-                if rule is not None and number > context.done_to:
-                    rule(context, number, item)
-            found = context.out
-        if not found and sum(word.isalpha() for word in sentence.words) >= 3:
-            found = [ParsedStatement("other", (), sentence.starts[0], sentence.ends[-1])]
-        out += found
+    for sentence in sentences(text, lexicon().abbreviations):
+        first = sentence.starts[0]
+        starts, ends = (tuple([at - first for at in places]) for places in (sentence.starts, sentence.ends))
+        read = statements_of(tuple(sentence.words), starts, ends, sentence.question, known)
+        out += [statement.shifted(first) for statement in read]
     return out
+
+
+@lru_cache(maxsize=4096)
+def statements_of(
+    words: tuple[str, ...],
+    starts: tuple[int, ...],
+    ends: tuple[int, ...],
+    question: bool,
+    _: tuple[tuple[str, int], ...],
+) -> tuple[ParsedStatement, ...]:
+    """The statements of a sentence, remembered: reports and lessons repeat their sentences.
+
+    Args:
+        words: its tokens.
+        starts: index of each token's first character.
+        ends: index after each token's last character.
+        question: it ends in a question mark.
+    """
+    known = lexicon()
+    sentence = Sentence(list(words), list(starts), list(ends), question)
+    items = items_of(sentence, known)
+    found: list[ParsedStatement] = []
+    if items:
+        context = Context(sentence, items, known)
+        for number, item in enumerate(items):
+            rule = _RULES.get(item.term.kind)
+            if rule is not None and number > context.done_to:
+                rule(context, number, item)
+        found = context.out
+    if not found and sum(word.isalpha() for word in words) >= 3:
+        found = [ParsedStatement("other", (), starts[0], ends[-1])]
+    return tuple(found)

@@ -4,6 +4,7 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -85,3 +86,28 @@ def test_columns_may_be_computed_when_they_are_asked_for() -> None:
     assert table.columns == {"ms": [1.0, 2.0]}
     assert table.frame()["ms"].tolist() == [1.0, 2.0]
     assert len(calls) == 1
+
+
+def test_a_pickled_table_holds_columns_not_what_they_are_made_of(measured: Measurement) -> None:
+    waves, features = (measured.table(name) for name in ("waves", "lead_features"))
+    assert callable(waves._columns)  # nobody has asked for it
+    small = len(pickle.dumps(DeferredTable(dict(waves.columns))))
+    assert len(pickle.dumps(waves)) <= small
+    again = pickle.loads(pickle.dumps(features))
+    pd.testing.assert_frame_equal(again.frame(), measured.lead_features)
+
+
+def test_tables_of_waves_are_the_same_in_any_order(measured: Measurement) -> None:
+    other = grounding.measure(grounding.read_record(grounding.sample_path()))
+    features = other.lead_features
+    pd.testing.assert_frame_equal(other.waves, measured.waves)
+    pd.testing.assert_frame_equal(features, measured.lead_features)
+    assert other.waves["peak"].notna().sum() > 100
+
+
+def test_tables_of_a_long_recording_do_not_keep_its_signal() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    long = grounding.ECGRecord.from_array(np.tile(record.signal, (1, 14)), record.fs, record.leads)
+    measured = grounding.measure(long)
+    assert not callable(measured.table("waves")._columns)
+    assert not callable(measured.table("lead_features")._columns)

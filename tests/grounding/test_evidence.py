@@ -79,3 +79,18 @@ def test_deferred_evidence_is_like_any_other() -> None:
     assert copy.deepcopy(deferred()) == plain
     with pytest.raises(AttributeError, match="'Finding' object has no attribute 'proof'"):
         deferred().proof  # noqa: B018
+
+
+def test_a_shifted_claim_collects_its_evidence_later() -> None:
+    collected: list[int] = []
+
+    def collect() -> tuple[Evidence, ...]:
+        collected.append(1)
+        return (Evidence("r", "pr", 210.0, "ms"),)
+
+    claim = Claim.deferred(collect, start=2, end=5, kind="number", verdict="supported")
+    shifted = claim.shifted(10)
+    assert not collected
+    assert (shifted.start, shifted.end, claim.start) == (12, 15, 2)
+    assert shifted.evidence == (Evidence("r", "pr", 210.0, "ms"),)
+    assert type(shifted) is Claim

@@ -231,7 +231,7 @@ def test_no_false_number_is_kept(endpoint: Endpoint, tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["mended"] * 4
     for source, row in zip([s for s in SOURCES for _ in range(2)], rows, strict=True):
         measurement = measure(source.read())
-        true = _numbers(" ".join(fact.text for fact in LessonCase(measurement, find(measurement)).items))
+        true = _numbers(" ".join(fact.text for fact in LessonCase(measurement, find(measurement)).items.values()))
         said = row["conversations"][1]["value"]
         assert said.startswith("The heart rate is ")
         assert _numbers(said) <= true, said

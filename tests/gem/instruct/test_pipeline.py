@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gem.instruct import pipeline
-from gem.instruct.lessons import Lesson
+from gem.instruct.lessons import Lesson, LessonCase
 from gem.instruct.output import all_rows, read_gem_json
 from gem.instruct.pipeline import instruct
 from gem.instruct.sources import find_sources
 from gem.instruct.teachers import TeacherError
-from grounding import EcgError, ECGRecord, Measurement, measure, read_record, sample_path
+from grounding import EcgError, ECGRecord, Measurement, find, measure, read_record, sample_path
 
 
 class Fake:
@@ -177,3 +177,20 @@ def test_what_a_file_does_not_tell_can_be_told(tmp_path: Path) -> None:
     (source,) = find_sources([tmp_path / "rec.csv"])
     with pytest.raises(EcgError, match=r"fs|rate"):
         source.read()
+
+
+def test_criteria_are_put_into_words_when_they_are_cited() -> None:
+    measurement = measure(read_record(sample_path()))
+    findings = find(measurement)
+    items = LessonCase(measurement, findings).items
+    assert "<pr>" in items
+    assert "<c_unknown>" not in items
+    waiting = sum("_collect" in vars(finding) for finding in findings)
+    assert items["<c_long_qtc>" if "<c_long_qtc>" in items else f"<c_{findings[-1].name}>"].kind == "criterion"
+    assert sum("_collect" in vars(finding) for finding in findings) >= waiting - 1
+    tags = list(items)
+    assert len(tags) == len(items) == len(set(tags))
+    rules = [tag for tag in tags if tag.startswith("<c_")]
+    assert rules == [f"<c_{finding.name}>" for finding in findings]
+    assert all(items[tag].tag == tag for tag in tags)
+    assert all(items[tag].evidence for tag in tags if tag.startswith("<e_"))

@@ -278,3 +278,25 @@ def test_neighbours_are_neighbours() -> None:
     assert enough_leads(apart, 2, contiguous=True) is False
     assert enough_leads(apart, 2, contiguous=False) is True
     assert enough_leads(apart | {"aVF": None}, 2, contiguous=True) is None
+
+
+def test_a_check_evaluates_what_the_text_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    from grounding.criteria.assessment import Assessment
+
+    evaluated: list[str] = []
+    finding = Assessment._finding
+
+    def counted(self: Assessment, entry: Any, words: str) -> Finding:
+        evaluated.append(entry.name)
+        return finding(self, entry, words)
+
+    monkeypatch.setattr(Assessment, "_finding", counted)
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path()))
+    grounding.check("PR 160 ms. No first-degree AV block.", measurement)
+    assert evaluated == ["first_degree_av_block", "paced_rhythm"]  # which it refers to
+    found = find(measurement)
+    assert [one.name for one in found] == list(load_knowledge())
+    assert sorted(evaluated) == sorted(load_knowledge())  # each once
+    assert assess(measurement).findings["first_degree_av_block"] is next(
+        one for one in found if one.name == "first_degree_av_block"
+    )

@@ -11,7 +11,7 @@ import pytest
 import grounding
 from grounding.delineation import network
 from grounding.delineation.features import BLOCK, CHANNELS, net_input
-from grounding.delineation.learned import WEIGHTS
+from grounding.delineation.learned import WEIGHTS, _tops
 from grounding.record import fill_missing
 
 
@@ -98,3 +98,36 @@ def test_memory_grows_with_the_input_alone() -> None:
         assert beats == pytest.approx(times * 13.8, rel=0.03)
     (less, short), (more, longer) = peaks
     assert more - less < 2.3 * (longer - short)
+
+
+def test_places_are_rounded_the_same_in_windows_of_any_length() -> None:
+    """Exactly, so that a day measured in long windows has the digits of one measured in short ones."""
+    at = 3 * network.WINDOW + 5000
+    probs = np.full((1, 4, 200), 0.1, np.float32)
+    probs[0, 0], probs[0, 2, 80:120] = 0.5, 0.83
+    found = [
+        network._changes(np.pad(probs, ((0, 0), (0, 0), (before, 0)), mode="edge"), 1, at - before, np.zeros((1, 1)))
+        for before in (0, 4000, network.WINDOW)
+    ]
+    for other in found[1:]:
+        for one, two in zip(found[0][:5], other[:5], strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert found[0][1].tolist() == [at + 80, at + 120]
+
+
+def test_few_leads_are_read_in_longer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    windows = network._windows
+    monkeypatch.setattr(network, "_windows", lambda *given: asked.append(given[2]) or windows(*given))
+    signal = at_250_hz(grounding.read_record(grounding.sample_path()))
+    for leads in (12, 3, 1):
+        network.read(signal[:leads], WEIGHTS)
+    assert asked == [network.WINDOW, 4 * network.WINDOW, 12 * network.WINDOW]
+
+
+def test_beats_are_the_highest_samples_of_their_stretches() -> None:
+    values = np.random.default_rng(0).integers(0, 9, 300).astype(np.float32)  # with equal ones: the first counts
+    starts, ends = np.arange(3, 280, 25), np.arange(3, 280, 25) + np.arange(8, 20)
+    wanted = [a + int(np.argmax(values[a:b])) for a, b in zip(starts, ends, strict=True)]
+    assert _tops(values, starts, ends).tolist() == wanted
+    assert _tops(values, starts[:0], ends[:0]).tolist() == []

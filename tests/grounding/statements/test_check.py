@@ -13,7 +13,7 @@ import pytest
 import grounding
 from grounding import Claim, measure, read_record, sample_path
 from grounding.readers.samples import sample_names
-from grounding.statements.parsing import read_statements
+from grounding.statements.parsing import read_statements, statements_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -280,3 +280,20 @@ def test_a_number_is_held_against_the_point_that_it_names(make_measurement: Any,
     }
     found = grounding.check(text, make_measurement(leads=leads))
     assert " ".join(claim.verdict for claim in found) == verdicts, [claim.reason for claim in found]
+
+
+def test_a_remembered_sentence_is_read_as_a_new_one() -> None:
+    text = "Heart rate 72 bpm. No LBBB, PR 160 ms."
+    statements_of.cache_clear()
+    first = read_statements(text)
+    again = read_statements(f"Old infarction.\n{text}")
+    assert statements_of.cache_info().hits == 2
+    assert first == [one.shifted(-16) for one in again[1:]]
+    assert [text[one.start : one.end] for one in first] == [
+        f"Old infarction.\n{text}"[one.start : one.end] for one in again[1:]
+    ]
+    number = again[1].number
+    assert number is not None
+    assert f"Old infarction.\n{text}"[number.start : number.end] == "72 bpm"
+    again[1].negated = True  # a copy: what is remembered stays
+    assert not read_statements(text)[0].negated

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grounding.small_arrays import median, quantile
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 499])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_values_are_those_of_numpy_to_the_last_bit(size: int, kind: type) -> None:
+    values = np.random.default_rng(size).normal(size=(4, size)).astype(kind)
+    assert median(values) == float(np.median(values))
+    assert median(values[0]) == float(np.median(values[0]))
+    exact = values.astype(np.float64)
+    for share in (0.0, 0.25, 0.3, 0.5, 0.75, 1.0):
+        assert quantile(exact, share) == np.quantile(exact, share)
+
+
+def test_a_missing_value_is_not_passed_over() -> None:
+    values = np.array([1.0, np.nan, 3.0])
+    assert np.isnan(median(values))
+    assert np.isnan(quantile(values, 0.25))
+    assert median(np.array([1.0, np.inf, np.inf])) == np.inf
