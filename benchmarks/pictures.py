@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(samples)} pages, {len(samples) - len(pairs)} refused; macro ROC-AUC of the superclasses")
     logits = {
         name: class_logits(model, records, inputs)[:, columns]
-        for name, records, inputs in (("pixels", own, "picture"), ("read", read, "signal"), ("signal", own, "signal"))
+        for name, records, inputs in (("pixels", own, "pixels"), ("read", read, "signal"), ("signal", own, "signal"))
     }
     for name, values in logits.items():
         told(name, truth, values)

@@ -11,6 +11,7 @@ from . import (  # noqa: F401
     ecg_founder,
     ecg_patch,
     ecg_resnet,
+    ecg_ssm,
     paper_traces,
     timm_vision,
     transformers_vision,

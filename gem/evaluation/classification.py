@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from grounding import ECGRecord, EcgSignalError
 from grounding.facts import DIAGNOSES
 from grounding.facts.opinion import BANDS
+from grounding.paper import Page, draw
 
 from ..data.corpus import labels_of
 from ..data.samples import SUPERCLASSES, Sample
@@ -24,12 +26,14 @@ from .registry import register_benchmark
 if TYPE_CHECKING:
     from ..modeling import GemForConditionalGeneration
 
-INPUTS = ("both", "signal", "picture")
-# the model's tensors that each choice of inputs gives it; what is measured in the signal belongs to the signal
+INPUTS = ("both", "signal", "picture", "pixels")
+# the model's tensors that each choice of inputs gives it; what is measured in the signal belongs to the signal. With
+# "picture", signal and measured values are those that are read off the page
 TENSORS = {
     "both": ("ecg", "pixel_values", "image_sizes", "measured"),
     "signal": ("ecg", "measured"),
-    "picture": ("pixel_values", "image_sizes"),
+    "picture": ("ecg", "pixel_values", "image_sizes", "measured"),
+    "pixels": ("pixel_values", "image_sizes"),
     "signal_encoder": ("ecg",),
     "measured": ("measured",),
 }
@@ -58,8 +62,10 @@ def probabilities(
     Args:
         model: a model with ``.processor`` and a classification head that has the superclasses.
         samples: the records.
-        inputs: ``"both"``, ``"signal"`` or ``"picture"``: which inputs the model gets. The signal comes with what is
-            measured in it, if the model takes that; ``"signal_encoder"`` and ``"measured"`` are the two apart.
+        inputs: which inputs the model gets: ``"both"``; ``"signal"``, which comes with what is measured in it, if the
+            model takes that (``"signal_encoder"`` and ``"measured"`` are the two apart); ``"picture"``, of which a
+            model of signals gets the traces as they are read off the page (``Page.read``) as well; or ``"pixels"``,
+            which the picture encoder sees alone.
         batch_size: records per batch.
 
     Raises:
@@ -126,17 +132,33 @@ def logits_by_inputs(
     unknown = [choice for choice in choices if choice not in TENSORS]
     if unknown:
         raise GemInputError(f"unknown inputs {unknown[0]!r}", remedy=f"use one of {', '.join(TENSORS)}")
-    wanted = {name for choice in choices for name in TENSORS[choice]}
+    wanted = {name for choice in choices if choice != "picture" for name in TENSORS[choice]}
+    reads = "picture" in choices and model.config.ecg_encoder is not None
     rows: dict[str, list[Array]] = {choice: [] for choice in choices}
     for start in range(0, len(samples), batch_size):
         records = [sample.record for sample in samples[start : start + batch_size]]
-        picture, measurement = (None if name in wanted else False for name in ("pixel_values", "measured"))
-        inputs = model.processor(record=records, picture=picture, measurement=measurement)
+        pages = [draw(record) for record in records] if "pixel_values" in wanted or "picture" in choices else []
+        inputs = _prepared(model, records, [page.image for page in pages] or False, "measured" in wanted)
+        shown = _prepared(model, [_read(page) for page in pages], [page.image for page in pages], True) if reads else {}
         for choice in choices:
-            given = {name: inputs[name] for name in TENSORS[choice] if name in inputs}
+            there = shown if choice == "picture" and reads else inputs
+            given = {name: there[name] for name in TENSORS[choice] if name in there}
             with torch.inference_mode():
                 rows[choice].append(np.asarray(model.classify(**given).double().logit(1e-12).cpu(), np.float64))
     return {choice: np.concatenate(blocks) for choice, blocks in rows.items()}
+
+
+def _read(page: Page) -> ECGRecord | None:
+    """What is read off a page; None where no trace is seen, so that the pixels speak alone."""
+    try:
+        return page.read()
+    except EcgSignalError:
+        return None
+
+
+def _prepared(model: Any, records: Sequence[ECGRecord | None], pictures: Any, measured: bool) -> dict[str, Any]:
+    inputs: dict[str, Any] = model.processor(record=records, picture=pictures, measurement=None if measured else False)
+    return inputs
 
 
 def _sigmoid(logits: Array) -> Array:
@@ -275,7 +297,7 @@ def _table(result: dict[str, Any]) -> str:
 def evaluate_classification(
     model: GemForConditionalGeneration, samples: Sequence[Sample], rounds: int = 1000
 ) -> dict[str, Any]:
-    """Every metric for both inputs, signal only and picture only.
+    """Every metric for both inputs, the signal alone, the picture alone, and its pixels alone.
 
     Args:
         model: a model with ``.processor`` and a classification head.
@@ -284,9 +306,9 @@ def evaluate_classification(
 
     Returns:
         ``macro_auc``, ``macro_f1``, ``balanced_accuracy`` and whatever else is registered in ``gem.metrics``: each a
-        mapping ``both``/``signal``/``picture`` -> value; ``intervals``: the same with 95 % bootstrap bounds; ``n``;
-        ``ece`` of each superclass for each input. For both inputs: ``per_class_auc`` of every class of the head that
-        some records have, ``per_class_interval``, ``per_class_n``, ``reliability``, ``abstention``, and ``asserted``:
+        mapping ``both``/``signal``/``picture``/``pixels`` -> value; ``intervals``: the same with 95 % bootstrap bounds;
+        ``n``; ``ece`` of each superclass for each input. For both inputs: ``per_class_auc`` of every class of the head
+        that some records have, ``per_class_interval``, ``per_class_n``, ``reliability``, ``abstention``, ``asserted``:
         see the functions of these names.
     """
     truth, limits = targets(samples), thresholds(model)
@@ -297,8 +319,8 @@ def evaluate_classification(
         "ece": {},
     }
     names, columns = list(model.config.class_names), superclass_columns(model)
-    # without a picture encoder there is no result for pictures, and "both" is the signal alone
-    choices = [inputs for inputs in INPUTS if model.config.vision_encoder is not None or inputs != "picture"]
+    # nothing is drawn for a model without a picture encoder, and "both" is the signal alone
+    choices = [one for one in INPUTS if model.config.vision_encoder is not None or one in ("both", "signal")]
     logits = logits_by_inputs(model, samples, choices)
     for inputs in INPUTS:
         if inputs not in logits:

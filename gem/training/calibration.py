@@ -33,7 +33,7 @@ from .start import save
 Array = NDArray[np.float64]
 # prior standard deviations: of a class's log slope around the common one, and of its shift around 0
 SLOPE_SPREAD, SHIFT_SPREAD = 0.3, 1.5
-HEADS = {"signal_encoder": "ecg", "measured": "measured", "picture": "vision"}
+HEADS = {"signal_encoder": "ecg", "measured": "measured", "pixels": "vision"}
 
 
 def fit(logits: Array, truth: Array) -> tuple[Array, Array]:

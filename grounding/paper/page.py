@@ -15,6 +15,7 @@ from ..record import ECGRecord
 from . import ink
 from .layout import LEFT_MM, MM_PER_MV, MM_PER_S, Box, PageLayout, Panel, plan, pulse_mm, trace_mm
 from .lettering import NAME_MM, Lettering, PrintedText, header_mm
+from .reading import read_page
 from .style import PageHeader, PageStyle
 
 MARK = (37, 99, 235)
@@ -65,6 +66,26 @@ class Page:
             end_s: seconds from the beginning of the recording.
         """
         return self.layout.boxes(lead, start_s, end_s)
+
+    def read(self, trace_mm: float = PageStyle.trace_mm) -> ECGRecord:
+        """The recording as its pixels show it: each lead where it is printed, NaN elsewhere.
+
+        Args:
+            trace_mm: thickness of the traces.
+
+        Returns:
+            mV at 500 Hz, from the page's first second to its last; each stretch has its median at 0.
+
+        Raises:
+            EcgSignalError: no trace is seen.
+
+        Example:
+            >>> from grounding import read_record, sample_path
+            >>> from grounding.paper import draw
+            >>> draw(read_record(sample_path())).read()
+            ECGRecord(...)
+        """
+        return read_page(self.image, self.layout, [text.box for text in self.texts], trace_mm)
 
     def mark(
         self, evidence: Evidence | Iterable[Evidence], label: str = "", colour: tuple[int, int, int] = MARK

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gem.evaluation.classification import abstention, asserted, reliability
+import gem
+import grounding
+from gem.data.samples import Sample
+from gem.evaluation.classification import abstention, asserted, class_logits, logits_by_inputs, reliability
 from gem.metrics.multilabel import calibration_error
 
 
@@ -36,3 +39,21 @@ def test_the_least_sure_records_are_left_out_first() -> None:
     score = np.array([[0.9], [0.45], [0.55], [0.1]])
     told = abstention(truth, score, shares=(1.0, 0.5))
     assert told == {"share": [1.0, 0.5], "accuracy": [0.5, 1.0], "exact": [0.5, 1.0]}
+
+
+def of_record(name: str) -> Sample:
+    nothing: dict[str, tuple[str, ...]] = {"superclasses": (), "subclasses": (), "form": (), "rhythm": ()}
+    who = {"patient": name, "fold": None, "age": None, "sex": None, "scp_codes": {}, "report": "", "source": "raw"}
+    return Sample(record_id=name, read=lambda: grounding.read_record(grounding.sample_path(name)), **who, **nothing)
+
+
+def test_a_picture_alone_is_read_and_answers_much_like_its_record() -> None:
+    model, samples = gem.load("gem-nano"), [of_record(name) for name in ("ptbxl_13", "ptbxl_286")]
+    said = logits_by_inputs(model, samples, ["signal", "picture", "pixels"])
+    chances = {inputs: 1 / (1 + np.exp(-logits[:, :5])) for inputs, logits in said.items()}
+    far = {inputs: np.abs(chances[inputs] - chances["signal"]).mean() for inputs in ("picture", "pixels")}
+    assert 0.001 < far["picture"] < 0.15
+    assert np.abs(chances["picture"] - chances["pixels"]).max() > 0.01
+    # what is measured in the records has no way in, nor have samples that the page does not show
+    short = [Sample(**{**vars(one), "read": lambda one=one: one.record.crop(0, 2)}) for one in samples]
+    assert np.abs(class_logits(model, short, "picture") - said["picture"]).max() > 0.1

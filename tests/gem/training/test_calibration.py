@@ -48,9 +48,9 @@ def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None
     model = build(TINY).eval()
     samples = load_ptbxl(ptbxl_like, range(1, 11))
     truth = class_targets(samples, model.config.class_names)
-    before = {inputs: class_logits(model, samples, inputs) for inputs in ("signal_encoder", "picture")}
+    before = {inputs: class_logits(model, samples, inputs) for inputs in ("signal_encoder", "pixels")}
     errors = calibrate(model, samples)
-    assert set(errors) == {"signal_encoder", "picture", "signal"}
+    assert set(errors) == {"signal_encoder", "pixels", "signal"}
     for inputs, logits in before.items():
         slope, shift = fit(logits, truth)
         assert class_logits(model, samples, inputs) == pytest.approx(slope * logits + shift, abs=1e-3)
@@ -71,14 +71,14 @@ def test_three_inputs_are_calibrated_apart_and_the_signals_two_once_more_togethe
     model.class_head.votes = {"ecg": 0.25, "measured": 0.75, "vision": 0.1}
     samples = [sample for sample in load_ptbxl(ptbxl_like, range(1, 11)) if sample.source == "raw"]
     truth = class_targets(samples, model.config.class_names)
-    before = logits_by_inputs(model, samples, ["signal_encoder", "measured", "picture"])
+    before = logits_by_inputs(model, samples, ["signal_encoder", "measured", "pixels"])
     assert set(calibrate(model, samples)) == {*before, "signal"}
     after = logits_by_inputs(model, samples, [*before, "signal", "both"])
     calibrated = {}
     for inputs, logits in before.items():
         slope, shift = fit(logits, truth)
         calibrated[inputs] = slope * logits + shift
-    assert after["picture"] == pytest.approx(calibrated["picture"], abs=1e-3)
+    assert after["pixels"] == pytest.approx(calibrated["pixels"], abs=1e-3)
     vote = 0.25 * calibrated["signal_encoder"] + 0.75 * calibrated["measured"]
     slope, shift = fit(vote, truth)
     assert after["signal"] == pytest.approx(slope * vote + shift, abs=0.02)
@@ -87,7 +87,7 @@ def test_three_inputs_are_calibrated_apart_and_the_signals_two_once_more_togethe
     assert votes["measured"] / votes["ecg"] == pytest.approx(3, rel=0.02)
     signal = 0.25 * after["signal_encoder"] + 0.75 * after["measured"]
     assert after["signal"] == pytest.approx(signal, abs=0.02)
-    both = (1 - votes["vision"]) * after["signal"] + votes["vision"] * after["picture"]
+    both = (1 - votes["vision"]) * after["signal"] + votes["vision"] * after["pixels"]
     assert after["both"] == pytest.approx(both, abs=0.02)
 
 
