@@ -28,6 +28,9 @@ STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", 
 SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
 TWELVE = tuple((lead,) for lead in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
 FOUR = (("I", "aVL", "V3"), ("II", "aVF", "V4"), ("III", "V1", "V5"), ("aVR", "V2", "V6"))
+# fifteen leads: which three stand in the last column only their names tell
+UNNAMED = ("ECG 13", "ECG 14", "ECG 15")
+FIFTEEN = tuple((*row, lead) for row, lead in zip(STANDARD, UNNAMED, strict=True))
 CABRERA = ("aVL", "I", "-aVR", "II", "aVF", "III")
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
 Table = tuple[tuple[str, ...], ...]
@@ -36,6 +39,7 @@ LAYOUTS: dict[str, Table] = {
     "6x2": SIX,
     "12x1": TWELVE,
     "4x3": FOUR,
+    "3x5": FIFTEEN,
     "3x4-cabrera": tuple(zip(CABRERA[:3], CABRERA[3:], CHEST[:3], CHEST[3:], strict=True)),
     "6x2-cabrera": tuple(zip(CABRERA, CHEST, strict=True)),
     "12x1-cabrera": tuple((lead,) for lead in CABRERA + CHEST),
@@ -174,6 +178,24 @@ def tables_of_rows(rows: int) -> list[tuple[str, Table]]:
         rows: how many there are.
     """
     return [(name, table) for name, table in LAYOUTS.items() if 0 <= rows - len(table) <= MAX_STRIPS]
+
+
+def other_layouts(rows: int) -> list[str]:
+    """The layouts that so many rows may have, but the usual one and those that only printed names tell.
+
+    Args:
+        rows: how many there are.
+
+    Example:
+        >>> other_layouts(4)
+        ['4x3', '3x5+1']
+    """
+    usual = ROWS.get(rows, ("", 0))[0]
+    return [
+        f"{name}+{rows - len(table)}" if rows > len(table) else name
+        for name, table in tables_of_rows(rows)
+        if name != usual and not name.endswith("-cabrera")
+    ]
 
 
 def cells_of(table: Table, start: float, end: float, period: int, mm_per_s: float) -> list[Cell]:
