@@ -36,6 +36,7 @@ from .picture import coloured_lines, grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
 from .printed import PageText
 from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
+from .stretches import at_own_height
 from .traces import Trace, find_rows, follow_rows
 
 Array = NDArray[np.float64]
@@ -189,7 +190,7 @@ def _read(
     text = PageText.of(read_lines(picture, flat.page, flat.trace, ends))
     record, best, error = None, 0.0, None
     try:
-        record, best = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+        record, best = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as why:
         error = why
     # a line of the header or an edge of the paper may look like a row
@@ -197,7 +198,7 @@ def _read(
         if best < SURE_TOGETHER:
             rows, pulses = _rows_and_pulses(flat, mask, part)
             try:
-                other, fit = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+                other, fit = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
             except EcgSignalError:
                 continue
             if fit >= max(SURE_TOGETHER, best + MUCH_BETTER):
@@ -209,6 +210,7 @@ def _read(
 
 def _arranged(
     flat: FlatPage,
+    mask: NDArray[np.bool_],
     rows: list[Trace],
     pulses: CalibrationPulse | None,
     text: PageText,
@@ -230,8 +232,9 @@ def _arranged(
         said = [*warnings, *fit.warnings]
         if len({cell.start for cell in cells}) > len({cell.start_s for cell in cells}):
             said.append("all columns show the same seconds: their beats are where the rhythm strip's first ones are")
-        places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
-        record = _record(name, rows, heights, flat.shapes, places, said)
+        own = at_own_height(flat.trace, mask, rows, cells, PX_PER_PERIOD)
+        places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in own), flat.view, mm_per_s, mm_per_mv)
+        record = _record(name, own, flat.shapes, places, said)
         record.meta["picture"].update(text.about(), lead_names=fit.to_dict())
         return record, fit
 
@@ -425,7 +428,6 @@ def _is_elsewhere(heights: Array, level: float) -> bool:
 def _record(
     name: str,
     rows: list[Trace],
-    heights: list[Array],
     shapes: NDArray[np.bool_],
     places: PicturePlaces,
     warnings: list[str],
@@ -438,7 +440,7 @@ def _record(
     quality: dict[str, dict[str, Any]] = {}
     bars = hiding_bars(shapes, rows, cells, PX_PER_PERIOD)
     for cell in cells:
-        line = heights[cell.row]
+        line = -rows[cell.row].y / (mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD)
         n = round((cell.end - cell.start) / per_s * FS_HZ)
         columns = cell.start + np.arange(n) / FS_HZ * per_s
         known = np.isfinite(line)
