@@ -108,6 +108,13 @@ def find_pulses(
         ends: columns at which the rows' lines begin and end.
         period: of the grid, pixels.
     """
+    # near the ends alone, with room for the widest pulse
+    reach = int((PULSE_PERIODS + 2 * max(WIDTHS)) * period)
+    columns = np.arange(ink.shape[1])
+    columns = columns[np.min([np.abs(columns - end) for end in ends], axis=0) < reach]
+    if not len(columns):
+        return None
+    ink = ink[:, columns]
     wide = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=1)
     thick = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=0)
     down, across = (np.cumsum(np.pad(part, ((1, 0), (1, 0))), axis=axis) for part, axis in ((wide, 0), (thick, 1)))
@@ -124,8 +131,8 @@ def find_pulses(
             if not each:
                 continue
             table = ndimage.maximum_filter1d(np.stack(each), 7, axis=1)
-            columns = np.arange(table.shape[1])
-            near = np.minimum(np.abs(columns - ends[0]), np.abs(columns + w - ends[1])) < PULSE_PERIODS * period
+            here = columns[: table.shape[1]]
+            near = np.minimum(np.abs(here - ends[0]), np.abs(here + w - ends[1])) < PULSE_PERIODS * period
             mean = np.where(near, table.mean(0), 0.0)
             # the middle of the best columns, which the filter has widened
             at = int(np.flatnonzero(mean >= mean.max() - 0.01)[:8].mean()) if mean.max() > 0 else 0
@@ -134,7 +141,7 @@ def find_pulses(
             better = best is None or mean[at] > best.coverage + (0.02 if h == best.height else 0.2)
             if rows and better:
                 by_row = tuple(float(part) for part in table[:, at])
-                best = CalibrationPulse(float(at), float(at + w), float(h), rows, float(mean[at]), by_row)
+                best = CalibrationPulse(float(here[at]), float(here[at] + w), float(h), rows, float(mean[at]), by_row)
     usual = best is not None and best.height == round(HEIGHTS[0] * period)
     least = MIN_PULSE_COVERAGE if usual else MIN_UNUSUAL_COVERAGE
     if best is None or best.coverage < least or best.rows < len(baselines) / 2:
