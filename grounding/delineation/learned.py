@@ -18,8 +18,8 @@ from .types import Array, Boundaries, delineators, no_waves
 
 MIN_PROBABILITY, MIN_SAMPLES = 0.4, 8  # of a QRS
 FEW_LEADS = 3  # in which a tall T wave is taken for a QRS now and then; in more never, of 300 records of PTB-XL
-# a tall T wave after a low QRS may be taken for it: the true one comes so much before it and has so much more of what is
-# fast, though the network is hardly sure of it
+# a tall T wave after a low QRS may be taken for it: the true one comes so much before it, and has so much more of what
+# is fast, though the network is hardly sure of it
 T_S, WEAK_PROBABILITY, FASTER = (0.16, 0.4), 0.1, 3.0
 NO_OTHER_S = 0.3  # a beat is not nearer to such a T wave
 MIN_APART_S = 0.2

@@ -38,8 +38,8 @@ FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = 
     ("II", "III"): lambda two, three: (two - three, (two + three) / 2),
     ("I", "aVF"): lambda one, avf: (one, avf),
 }
-# of RR intervals, against their median: the range from quartile to quartile of a regular rhythm, and the difference from
-# which an interval is no usual one. On a page a beat may be lost or seen twice, most of all where one lead ends
+# of RR intervals, against their median: the range from quartile to quartile of a regular rhythm, and the difference
+# from which an interval is no usual one. On a page a beat may be lost or seen twice, most of all where a lead ends
 REGULAR_RANGE, UNUSUAL_RR = 0.15, 0.2
 MIN_DELINEATED_HZ = 90.0  # at lower sampling rates wave boundaries are not reliable
 

@@ -94,8 +94,10 @@ def _name(text: str) -> tuple[str, int, bool] | None:
     word = word.lstrip("-\u2212")
     if match := re.fullmatch(r"aV([RLF])", word, re.IGNORECASE):
         return f"aV{match[1].upper()}", sign, True
-    if match := re.fullmatch(r"[Vv]([1-9])([Rr]?)", word):
-        return f"V{match[1]}{match[2].upper()}", 1, True
+    if match := re.fullmatch(r"[Vv]([1-6])", word):
+        return f"V{match[1]}", 1, True
+    if match := re.fullmatch(r"[Vv]([3-9])([Rr]?)", word):  # V1 may look like V7
+        return f"V{match[1]}{match[2].upper()}", 1, False
     if word in ("I", "II", "III"):
         return word, 1, False
     if re.fullmatch(r"[IlH1|]{2,3}", word):
@@ -240,18 +242,24 @@ def _at_start(starts: Array, name: LeadName) -> NDArray[np.bool_]:
 
 
 def _named(cells: list[Cell], heights: Sequence[float], period: int, names: Sequence[LeadName]) -> list[Cell]:
-    """The stretches whose lead no layout tells, by the sure names that stand at their beginnings."""
-    taken = {cell.lead for cell in cells}
+    """The stretches whose lead no layout tells, by the names that stand at their beginnings."""
+
+    def there(name: LeadName, cell: Cell) -> bool:
+        return bool(_at_start(np.array([cell.start / period]), name)[0])
+
+    rows = np.array(heights) / period
+    # names stand as far above or below their rows as those of known leads
+    known = [name.middle - rows[c.row] for name in names for c in cells if name.lead == c.lead and there(name, c)]
+    offset = float(np.median(known)) if known else 0.0
     out = []
     for cell in cells:
         near = [
             name.lead
             for name in names
-            if name.sure
-            and cell.lead in UNNAMED
-            and name.lead not in taken
-            and _at_start(np.array([cell.start / period]), name)[0]
-            and np.argmin([abs(name.middle - height / period) for height in heights]) == cell.row
+            if cell.lead in UNNAMED
+            and name.lead not in STANDARD_LEADS
+            and there(name, cell)
+            and np.argmin(np.abs(name.middle - offset - rows)) == cell.row
         ]
         out.append(replace(cell, lead=near[0]) if len(near) == 1 else cell)
     return out

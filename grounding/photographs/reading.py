@@ -470,6 +470,4 @@ def _record(
         "picture": {"places": places, "quality": quality, "mm_per_s": mm_per_s, "mm_per_mv": mm_per_mv},
         "warnings": warnings,
     }
-    return ECGRecord.from_array(
-        signal[there], FS_HZ, [leads[i] for i in there], units="mV", record_id=name, meta=meta
-    )
+    return ECGRecord.from_array(signal[there], FS_HZ, [leads[i] for i in there], units="mV", record_id=name, meta=meta)
