@@ -14,7 +14,7 @@ from .learned import WEIGHTS, probabilities
 
 WINDOW_S = 1.5  # a beat or more
 # Mean of 4 p (1 - p) over the window: 0 where the network is sure, 1 where it can't tell. On 25 pages the leads with
-# tremor or noise between which no beat is seen have 0.43 to 0.77; all others, and 25 photographs, 0.4 at most.
+# tremor or noise in which no beat is seen have 0.43 to 0.77, all others 0.4 at most, those of 16 photographs 0.18.
 MAX_DOUBT = 0.4
 MIN_LEFT = 0.5  # of the time that some lead is there: else what is left tells nothing, and nothing is left out
 
