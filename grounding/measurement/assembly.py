@@ -14,7 +14,7 @@ from ..delineation.features import FS_HZ
 from ..delineation.fusion import clinical_boundaries, corrected_qt, frontal_axis, interquartile_mean, row_medians
 from ..delineation.types import Array, Boundaries
 from ..record import ECGRecord, fill_missing, lead_groups
-from ..signal.gaps import Spans
+from ..signal.gaps import Spans, in_turn
 from .atrial import ATRIAL_KEYS, atrial_rhythm
 from .columns import (
     BEAT_COLUMNS,
@@ -39,6 +39,9 @@ FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = 
     ("II", "III"): lambda two, three: (two - three, (two + three) / 2),
     ("I", "aVF"): lambda one, avf: (one, avf),
 }
+# of RR intervals, against their median: the range from quartile to quartile of a regular rhythm, and the difference
+# from which an interval is no usual one. On a page a beat may be lost or seen twice, most of all where a lead ends
+REGULAR_RANGE, UNUSUAL_RR = 0.15, 0.2
 MIN_DELINEATED_HZ = 90.0  # at lower sampling rates wave boundaries are not reliable
 
 
@@ -173,7 +176,7 @@ class Assembly:
         out: dict[str, float | None] = dict.fromkeys(INTERVALS)
         rr = self.rr_prev[np.isfinite(self.rr_prev)]
         # the mean, since the rate counts all beats; the median RR would ignore pauses and early beats
-        out["rr"] = float(rr.mean()) if rr.size else None
+        out["rr"] = float((_usual(rr) if in_turn(self.present) else rr).mean()) if rr.size else None
         if out["rr"] is None:
             one = len(self.beats) == 1
             self.reasons["rr"] = "only one beat was found" if one else "something is missing between any two beats"
@@ -342,6 +345,13 @@ class Assembly:
             if value is None:
                 self.reasons[name] = reasons.get(name, "too few beats")
         return out
+
+
+def _usual(rr: Array) -> Array:
+    """The RR intervals (n,) without those that differ much from the others, where these are alike."""
+    low, middle, high = np.quantile(rr, (0.25, 0.5, 0.75))
+    regular = high - low < REGULAR_RANGE * middle
+    return rr[np.abs(rr - middle) < UNUSUAL_RR * middle] if regular else rr
 
 
 def _share(flags: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..deferred import DeferredTable
 from ..delineation import delineators
 from ..delineation.averaged_p import add_p_waves
+from ..delineation.doubt import doubtful
 from ..delineation.existence import drop_unclear_waves
 from ..delineation.features import FS_HZ, without_mains
 from ..delineation.fusion import beat_shapes, drop_disagreeing, fuse, mean_correlation, steepness
@@ -23,7 +24,7 @@ from ..delineation.types import Array, Boundaries
 from ..errors import EcgSignalError
 from ..processes import end_with_parent
 from ..record import ECGRecord, fill_missing
-from ..signal.gaps import Spans, crosses, presence, spans_without_leads
+from ..signal.gaps import Spans, crosses, in_turn, presence, spans_without_leads
 from ..signal.quality import examine, typical_gain
 from .assembly import Assembly, empty_measurement
 from .atrial import p_known
@@ -209,6 +210,8 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
         signal[row] = without_mains(signal[row])
     in_mv = signal if record.has_millivolts else signal * np.float32(typical_gain(record, USUAL_MV))
+    if not whole and name == "learned" and in_turn(present):
+        present &= ~doubtful(in_mv, present)
     found = run(in_mv if whole else np.where(present, in_mv, np.float32(np.nan)))
     if len(found.beats) == 0:
         return empty_measurement(record, quality, issues, "no QRS complex was found")

@@ -28,6 +28,9 @@ STANDARD = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", 
 SIX = (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6"))
 TWELVE = tuple((lead,) for lead in ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"))
 FOUR = (("I", "aVL", "V3"), ("II", "aVF", "V4"), ("III", "V1", "V5"), ("aVR", "V2", "V6"))
+# fifteen leads: which three stand in the last column only their names tell
+UNNAMED = ("ECG 13", "ECG 14", "ECG 15")
+FIFTEEN = tuple((*row, lead) for row, lead in zip(STANDARD, UNNAMED, strict=True))
 CABRERA = ("aVL", "I", "-aVR", "II", "aVF", "III")
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
 Table = tuple[tuple[str, ...], ...]
@@ -36,6 +39,7 @@ LAYOUTS: dict[str, Table] = {
     "6x2": SIX,
     "12x1": TWELVE,
     "4x3": FOUR,
+    "3x5": FIFTEEN,
     "3x4-cabrera": tuple(zip(CABRERA[:3], CABRERA[3:], CHEST[:3], CHEST[3:], strict=True)),
     "6x2-cabrera": tuple(zip(CABRERA, CHEST, strict=True)),
     "12x1-cabrera": tuple((lead,) for lead in CABRERA + CHEST),
@@ -104,6 +108,13 @@ def find_pulses(
         ends: columns at which the rows' lines begin and end.
         period: of the grid, pixels.
     """
+    # near the ends alone, with room for the widest pulse
+    reach = int((PULSE_PERIODS + 2 * max(WIDTHS)) * period)
+    columns = np.arange(ink.shape[1])
+    columns = columns[np.min([np.abs(columns - end) for end in ends], axis=0) < reach]
+    if not len(columns):
+        return None
+    ink = ink[:, columns]
     wide = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=1)
     thick = ndimage.maximum_filter1d(ink.astype(np.float32), 5, axis=0)
     down, across = (np.cumsum(np.pad(part, ((1, 0), (1, 0))), axis=axis) for part, axis in ((wide, 0), (thick, 1)))
@@ -120,8 +131,8 @@ def find_pulses(
             if not each:
                 continue
             table = ndimage.maximum_filter1d(np.stack(each), 7, axis=1)
-            columns = np.arange(table.shape[1])
-            near = np.minimum(np.abs(columns - ends[0]), np.abs(columns + w - ends[1])) < PULSE_PERIODS * period
+            here = columns[: table.shape[1]]
+            near = np.minimum(np.abs(here - ends[0]), np.abs(here + w - ends[1])) < PULSE_PERIODS * period
             mean = np.where(near, table.mean(0), 0.0)
             # the middle of the best columns, which the filter has widened
             at = int(np.flatnonzero(mean >= mean.max() - 0.01)[:8].mean()) if mean.max() > 0 else 0
@@ -130,7 +141,7 @@ def find_pulses(
             better = best is None or mean[at] > best.coverage + (0.02 if h == best.height else 0.2)
             if rows and better:
                 by_row = tuple(float(part) for part in table[:, at])
-                best = CalibrationPulse(float(at), float(at + w), float(h), rows, float(mean[at]), by_row)
+                best = CalibrationPulse(float(here[at]), float(here[at] + w), float(h), rows, float(mean[at]), by_row)
     usual = best is not None and best.height == round(HEIGHTS[0] * period)
     least = MIN_PULSE_COVERAGE if usual else MIN_UNUSUAL_COVERAGE
     if best is None or best.coverage < least or best.rows < len(baselines) / 2:
@@ -174,6 +185,24 @@ def tables_of_rows(rows: int) -> list[tuple[str, Table]]:
         rows: how many there are.
     """
     return [(name, table) for name, table in LAYOUTS.items() if 0 <= rows - len(table) <= MAX_STRIPS]
+
+
+def other_layouts(rows: int) -> list[str]:
+    """The layouts that so many rows may have, but the usual one and those that only printed names tell.
+
+    Args:
+        rows: how many there are.
+
+    Example:
+        >>> other_layouts(4)
+        ['4x3', '3x5+1']
+    """
+    usual = ROWS.get(rows, ("", 0))[0]
+    return [
+        f"{name}+{rows - len(table)}" if rows > len(table) else name
+        for name, table in tables_of_rows(rows)
+        if name != usual and not name.endswith("-cabrera")
+    ]
 
 
 def cells_of(table: Table, start: float, end: float, period: int, mm_per_s: float) -> list[Cell]:

@@ -20,6 +20,7 @@ from ..errors import EcgSignalError
 Array = NDArray[np.float64]
 PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
 BLUR_PX = 1.8  # of the scaled picture: lines of 1 mm and noise go, those of 5 mm stay
+MIN_BLUR_STEPS = 2.5  # pixels of a reduced picture in the standard deviation of that blur
 STRONGEST = 2.5  # times the 80th percentile, so that traces and text do not outweigh the grid
 CLOSE = 0.01  # of the longest step: the last one
 WINDOW = 7.0  # periods
@@ -103,12 +104,16 @@ def _lattice(lines: Array) -> Lattice:
         raise EcgSignalError(
             "only lines of 1 mm or finer are seen, and none of 5 mm", remedy="use a sharper picture of the page"
         )
-    scaled = ndimage.zoom(ndimage.gaussian_filter(lines, BLUR_PX / zoom), zoom, order=1)
+    # means of so many pixels first: they change nothing in a picture that is blurred by so much more
+    step = max(1, int(BLUR_PX / zoom / MIN_BLUR_STEPS))
+    height, width = (n // step * step for n in lines.shape)
+    means = lines[:height, :width].reshape(height // step, step, width // step, step).mean((1, 3))
+    scaled = ndimage.zoom(ndimage.gaussian_filter(means, BLUR_PX / zoom / step), zoom * step, order=1)
     scaled -= ndimage.gaussian_filter(scaled, PERIOD_PX)
     limit = STRONGEST * np.percentile(np.abs(scaled), 80)
     scaled = np.clip(scaled, -limit, limit)
     found = _grow(scaled, np.array([first, second]) / zoom)
-    ratio_y, ratio_x = lines.shape[0] / scaled.shape[0], lines.shape[1] / scaled.shape[1]
+    ratio_y, ratio_x = height / scaled.shape[0], width / scaled.shape[1]
     return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 

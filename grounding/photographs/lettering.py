@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -92,10 +93,8 @@ def read_lines(
     band = [min(page.periods[0], max(0, round(at))) for at in (rows[0] - around, rows[1] + around)]
     among = letters(page.flat_picture(picture, TEXT_PX_PER_PERIOD), trace)
     among = among[band[0] * TEXT_PX_PER_PERIOD : band[1] * TEXT_PX_PER_PERIOD]
-    for box, text, confidence in _read(among, LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD):
-        at = box / TEXT_PX_PER_PERIOD + np.array([0, band[0]], np.float64)
-        x, y = page.pixels(at[:, 0], at[:, 1])
-        out.append(PrintedLine(text, confidence, np.stack([x, y], 1), at))
+    starts = [np.array([0, band[0]], np.float64)]
+    images, longest_px = [among], [LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD]
     to_paper, to_picture = similarity(page)
     height, width = picture.shape[:2]
     corners = _apply(to_paper, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
@@ -103,15 +102,21 @@ def read_lines(
     last = np.minimum(corners.max(0), np.array(page.periods[::-1]) + HEADER_PERIODS)
     for top, bottom in ((first[1], rows[0] - ROW_PERIODS), (rows[1] + ROW_PERIODS, last[1])):
         if bottom - top > MIN_STRIP_PERIODS:
-            start = np.array([first[0], top])
-            strip = _turned(picture, to_picture, start, np.array([last[0], bottom]))
-            for box, text, confidence in _read(strip):
-                at = box / TEXT_PX_PER_PERIOD + start
-                out.append(PrintedLine(text, confidence, _apply(to_picture, at), at))
+            starts.append(np.array([first[0], top]))
+            images.append(_turned(picture, to_picture, starts[-1], np.array([last[0], bottom])))
+            longest_px.append(np.inf)
+    # two at a time: a network takes one thread
+    with ThreadPoolExecutor(2) as pool:
+        texts = list(pool.map(_read, images, longest_px))
+    for number, (found, start) in enumerate(zip(texts, starts, strict=True)):
+        for box, text, confidence in found:
+            at = box / TEXT_PX_PER_PERIOD + start
+            places = _apply(to_picture, at) if number else np.stack(page.pixels(at[:, 0], at[:, 1]), 1)
+            out.append(PrintedLine(text, confidence, places, at))
     return sorted(out, key=lambda line: line.middle)
 
 
-def _read(image: NDArray[np.uint8], longest_px: float = np.inf) -> list[tuple[Array, str, float]]:
+def _read(image: NDArray[np.uint8], longest_px: float) -> list[tuple[Array, str, float]]:
     """(4, 2) corners, text and confidence of each line of a picture (rows, columns, 3) that is not longer."""
     reader = _reader()
     seen = reader(image, use_det=True, use_rec=False)

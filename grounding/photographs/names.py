@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..leads import STANDARD_LEADS
-from .arrangement import MM_PER_PERIOD, Cell, Table, arrange, cells_of, parse_layout, tables_of_rows
+from .arrangement import MM_PER_PERIOD, UNNAMED, Cell, Table, arrange, cells_of, parse_layout, tables_of_rows
 from .lettering import LABEL_PERIODS, PrintedLine
 
 Array = NDArray[np.float64]
@@ -96,6 +96,8 @@ def _name(text: str) -> tuple[str, int, bool] | None:
         return f"aV{match[1].upper()}", sign, True
     if match := re.fullmatch(r"[Vv]([1-6])", word):
         return f"V{match[1]}", 1, True
+    if match := re.fullmatch(r"[Vv]([3-9])([Rr]?)", word):  # V1 may look like V7
+        return f"V{match[1]}{match[2].upper()}", 1, False
     if word in ("I", "II", "III"):
         return word, 1, False
     if re.fullmatch(r"[IlH1|]{2,3}", word):
@@ -180,10 +182,11 @@ def arrange_by_names(
             best, best_table = other, table
     more_agree = best.agree >= max(MIN_AGREE, usual.agree + MIN_DIFFER)
     if best_table is None or not more_agree or best.score < usual.score + CLEARLY_BETTER:
-        cells = _named_strips(cells, heights, period, names)
+        cells = _named_strips(_named(cells, heights, period, names), heights, period, names)
         return cells, _fit(cells, heights, period, names)
     cells = arrange(lines, start, end, period, layout, best_table, mm_per_s)
-    cells = _named_strips(_signed(cells, lines, period, names), heights, period, names)
+    cells = _signed(_named(cells, heights, period, names), lines, period, names)
+    cells = _named_strips(cells, heights, period, names)
     return cells, replace(_fit(cells, heights, period, names), order=AS_PRINTED)
 
 
@@ -236,6 +239,30 @@ def _fit(cells: Sequence[Cell], heights: Sequence[float], period: int, names: Se
 def _at_start(starts: Array, name: LeadName) -> NDArray[np.bool_]:
     behind = name.left - starts
     return np.asarray((behind > -BEFORE_PERIODS) & (behind < BEHIND_PERIODS))
+
+
+def _named(cells: list[Cell], heights: Sequence[float], period: int, names: Sequence[LeadName]) -> list[Cell]:
+    """The stretches whose lead no layout tells, by the names that stand at their beginnings."""
+
+    def there(name: LeadName, cell: Cell) -> bool:
+        return bool(_at_start(np.array([cell.start / period]), name)[0])
+
+    rows = np.array(heights) / period
+    # names stand as far above or below their rows as those of known leads
+    known = [name.middle - rows[c.row] for name in names for c in cells if name.lead == c.lead and there(name, c)]
+    offset = float(np.median(known)) if known else 0.0
+    out = []
+    for cell in cells:
+        near = [
+            name.lead
+            for name in names
+            if cell.lead in UNNAMED
+            and name.lead not in STANDARD_LEADS
+            and there(name, cell)
+            and np.argmin(np.abs(name.middle - offset - rows)) == cell.row
+        ]
+        out.append(replace(cell, lead=near[0]) if len(near) == 1 else cell)
+    return out
 
 
 def _named_strips(cells: list[Cell], heights: Sequence[float], period: int, names: Sequence[LeadName]) -> list[Cell]:

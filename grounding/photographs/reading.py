@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from .arrangement import (
     CalibrationPulse,
     best_fit,
     find_pulses,
+    other_layouts,
     parse_layout,
     steepness,
 )
@@ -26,13 +29,14 @@ from .corners import Corners, PageCorners
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lettering import read_lines
-from .limb_leads import check_limb_leads
+from .limb_leads import SURE_SUM, check_limb_leads
 from .lines import straightened
-from .names import USUAL, arrange_by_names
+from .names import USUAL, LeadName, NamesFit, arrange_by_names
 from .picture import coloured_lines, grid_lines, load_picture, reduction
 from .places import VIEW_PX_PER_PERIOD, PicturePlaces
 from .printed import PageText
 from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
+from .stretches import at_own_height
 from .traces import Trace, find_rows, follow_rows
 
 Array = NDArray[np.float64]
@@ -186,7 +190,7 @@ def _read(
     text = PageText.of(read_lines(picture, flat.page, flat.trace, ends))
     record, best, error = None, 0.0, None
     try:
-        record, best = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+        record, best = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as why:
         error = why
     # a line of the header or an edge of the paper may look like a row
@@ -194,7 +198,7 @@ def _read(
         if best < SURE_TOGETHER:
             rows, pulses = _rows_and_pulses(flat, mask, part)
             try:
-                other, fit = _arranged(flat, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+                other, fit = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
             except EcgSignalError:
                 continue
             if fit >= max(SURE_TOGETHER, best + MUCH_BETTER):
@@ -206,6 +210,7 @@ def _read(
 
 def _arranged(
     flat: FlatPage,
+    mask: NDArray[np.bool_],
     rows: list[Trace],
     pulses: CalibrationPulse | None,
     text: PageText,
@@ -221,23 +226,34 @@ def _arranged(
     mm_per_s, mm_per_mv, warnings = text.scales(speed_mm_s, gain_mm_mv, seen_mm_mv)
     per_mv = mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD
     heights = [-trace.y / per_mv for trace in rows]
-    for names in (text.names, ()):
+
+    def arranged(names: Sequence[LeadName], layout: str | None) -> tuple[ECGRecord, NamesFit]:
         cells, fit = arrange_by_names(heights, baselines, (start, end), PX_PER_PERIOD, layout, names, mm_per_s)
         said = [*warnings, *fit.warnings]
         if len({cell.start for cell in cells}) > len({cell.start_s for cell in cells}):
             said.append("all columns show the same seconds: their beats are where the rhythm strip's first ones are")
-        places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in rows), flat.view, mm_per_s, mm_per_mv)
-        record = _record(name, rows, heights, flat.shapes, places, said)
+        own = at_own_height(flat.trace, mask, rows, cells, PX_PER_PERIOD)
+        places = PicturePlaces(flat.page, tuple(cells), tuple(row.y for row in own), flat.view, mm_per_s, mm_per_mv)
+        record = _record(name, own, flat.shapes, places, said)
         record.meta["picture"].update(text.about(), lead_names=fit.to_dict())
-        if layout is not None:
-            return record, 0.0
-        try:
-            sums = check_limb_leads(record)
-            break
-        except EcgSignalError:
-            # sums of limb leads decide whether an order that was read is right
-            if fit.order == USUAL:
-                raise
+        return record, fit
+
+    record, fit = arranged(text.names, layout)
+    if layout is not None:
+        return record, 0.0
+    try:
+        sums = check_limb_leads(record)
+    except EcgSignalError:
+        # sums of limb leads decide whether an order that was read is right, and whether another layout is
+        others = [(text.names, other) for other in other_layouts(len(rows))]
+        for names, other in [((), None)] * (fit.order != USUAL) + others:
+            record, fit = arranged(names, other)
+            with suppress(EcgSignalError):
+                sums = check_limb_leads(record)
+                if other is None or sum(sums) > (SURE_TOGETHER if len(sums) > 1 else SURE_SUM):
+                    break
+        else:
+            raise
     if not sums and pulses is None and not fit.agree:
         raise EcgSignalError(
             "nothing tells that these lines are an ECG: no calibration pulse, lead name or sum of limb leads is seen",
@@ -412,7 +428,6 @@ def _is_elsewhere(heights: Array, level: float) -> bool:
 def _record(
     name: str,
     rows: list[Trace],
-    heights: list[Array],
     shapes: NDArray[np.bool_],
     places: PicturePlaces,
     warnings: list[str],
@@ -420,16 +435,17 @@ def _record(
     cells, mm_per_s, mm_per_mv = places.cells, places.mm_per_s, places.mm_per_mv
     per_s = mm_per_s / MM_PER_PERIOD * PX_PER_PERIOD
     seconds = max(cell.start_s + (cell.end - cell.start) / per_s for cell in cells)
-    signal = np.full((len(STANDARD_LEADS), round(seconds * FS_HZ)), np.nan)
+    leads = [*STANDARD_LEADS, *dict.fromkeys(cell.lead for cell in cells if cell.lead not in STANDARD_LEADS)]
+    signal = np.full((len(leads), round(seconds * FS_HZ)), np.nan)
     quality: dict[str, dict[str, Any]] = {}
     bars = hiding_bars(shapes, rows, cells, PX_PER_PERIOD)
     for cell in cells:
-        line = heights[cell.row]
+        line = -rows[cell.row].y / (mm_per_mv / MM_PER_PERIOD * PX_PER_PERIOD)
         n = round((cell.end - cell.start) / per_s * FS_HZ)
         columns = cell.start + np.arange(n) / FS_HZ * per_s
         known = np.isfinite(line)
         share = float(known[max(0, int(cell.start)) : int(cell.end)].mean())
-        lead = STANDARD_LEADS.index(cell.lead)
+        lead = leads.index(cell.lead)
         begin = round(cell.start_s * FS_HZ)
         if share < MIN_LINE_SHARE:
             quality.setdefault(
@@ -447,13 +463,11 @@ def _record(
         word = GOOD if share >= GOOD_LINE_SHARE else DOUBTFUL
         reason = "" if word == GOOD else f"its line is seen in {share:.0%} of its place"
         quality[cell.lead] = {"quality": word, "reason": reason}
-    there = [i for i, lead in enumerate(STANDARD_LEADS) if np.isfinite(signal[i]).any()]
+    there = [i for i in range(len(leads)) if np.isfinite(signal[i]).any()]
     if not there:
         raise EcgSignalError("no lead of the page could be read", remedy="photograph the whole page, sharp")
     meta = {
         "picture": {"places": places, "quality": quality, "mm_per_s": mm_per_s, "mm_per_mv": mm_per_mv},
         "warnings": warnings,
     }
-    return ECGRecord.from_array(
-        signal[there], FS_HZ, [STANDARD_LEADS[i] for i in there], units="mV", record_id=name, meta=meta
-    )
+    return ECGRecord.from_array(signal[there], FS_HZ, [leads[i] for i in there], units="mV", record_id=name, meta=meta)

@@ -15,9 +15,10 @@ from .lattice import Lattice
 Array = NDArray[np.float64]
 NODES_PER_PERIOD = 2  # of the map between paper and picture
 DARKER_THAN_GRID = 1.6
-# of each round: pixels per period; standard deviations of the windows in periods, across a line, along it, of means of
-# windows; and the doubt. Wide windows average what the printer did to each line, narrow ones follow crumpled paper
-ROUNDS = ((16, 2.0, 2.0, 1.5, 0.0), (16, 1.0, 1.3, 0.7, 0.04), (16, 1.0, 1.3, 0.7, 0.04))
+ROUND_PX = 16  # per period, of the page that is refined
+# of each round: standard deviations of the windows in periods, across a line, along it, of means of windows; and the
+# doubt. Wide windows average what the printer did to each line, narrow ones follow crumpled paper
+ROUNDS = ((2.0, 2.0, 1.5, 0.0), (1.0, 1.3, 0.7, 0.04), (1.0, 1.3, 0.7, 0.04))
 NEIGHBOURS = 60  # nodes that a point of the first map depends on
 BEYOND_PERIODS = 2  # the page goes on beyond the outermost windows, in which a row may run along the picture's edge
 BLUR_PX = 0.4  # of the picture, in pixels of the page, before it is resampled
@@ -145,10 +146,10 @@ def paper_map(lattice: Lattice, lines: NDArray[np.float32]) -> PaperMap:
     parts = [ndimage.map_coordinates(part, [at_v, at_u], order=3, mode="mirror") for part in coarse]
     inside = np.isfinite(LinearNDInterpolator(points, u)(at_u, at_v))
     found = PaperMap(parts[0], parts[1], inside)
-    for px, *settings in ROUNDS:
-        # thin lines would fall between the pixels of the page, or on them
-        blurred = ndimage.gaussian_filter(lines, BLUR_PX * found.picture_px_per_period / px)
-        found = _refined(found, blurred, px, *settings)
+    # thin lines would fall between the pixels of the page, or on them
+    blurred = ndimage.gaussian_filter(lines, BLUR_PX * found.picture_px_per_period / ROUND_PX)
+    for settings in ROUNDS:
+        found = _refined(found, blurred, ROUND_PX, *settings)
     return found
 
 

@@ -214,30 +214,34 @@ def _cheapest(
     """Column -> run of the line, by dynamic programming; columns may be skipped."""
     gap = int(MAX_GAP_PERIODS * period)
     best: list[tuple[list[float], list[tuple[int, int] | None]]] = []
-    tips: list[tuple[int, int]] = []  # runs (column, number) that nothing goes on from yet
+    # runs that nothing goes on from yet: column, number, first, last, cost. Plain comparisons, since they are many
+    tips: list[tuple[int, int, int, int, float]] = []
     for column, here in enumerate(runs):
         costs: list[float] = []
         froms: list[tuple[int, int] | None] = []
         tips = [tip for tip in tips if column - tip[0] <= gap][-MAX_TIPS:]
         went_on = set()
         for (a, b), strength in zip(here, dark[column], strict=True):
+            off = abs(0.5 * (a + b) - baseline) / period
             # far from the row's usual height a run must be reached from nearer ones
-            own = 0.2 * min(3.0, abs(0.5 * (a + b) - baseline) / period) - 1.2 * strength
+            own = 0.2 * min(3.0, off) - 1.2 * strength
             # a stroke up or down is the line, and not what lies under a peak
             own -= min(1.0, 2.0 * (b - a) / period)
-            cost, source = 0.6 * column + 2.0 * abs(0.5 * (a + b) - baseline) / period, None
-            for c, i in tips:
-                p, q = runs[c][i]
-                apart = max(0, a - q, p - b)
+            cost, source = 0.6 * column + 2.0 * off, None
+            for tip in tips:
+                c, i, p, q, before = tip
+                apart = a - q if a > q else p - b if p > b else 0
                 if apart <= 2:
-                    went_on.add((c, i))
-                step = best[c][0][i] + 0.6 * (column - c - 1) + 0.4 * apart + 0.002 * abs(a + b - p - q)
+                    went_on.add(tip)
+                aside = a + b - p - q
+                step = before + 0.6 * (column - c - 1) + 0.4 * apart + 0.002 * (aside if aside > 0 else -aside)
                 if step < cost:
                     cost, source = step, (c, i)
             costs.append(cost + own)
             froms.append(source)
         best.append((costs, froms))
-        tips = [tip for tip in tips if tip not in went_on] + [(column, i) for i in range(len(here))]
+        tips = [tip for tip in tips if tip not in went_on]
+        tips += [(column, i, a, b, costs[i]) for i, (a, b) in enumerate(here)]
     ends = [(costs[i] + 0.6 * (len(runs) - c), c, i) for c, (costs, _) in enumerate(best) for i in range(len(costs))]
     if not ends:
         return {}

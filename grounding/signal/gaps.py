@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Spans = NDArray[np.intp]  # (n, 2): first sample, and the one after the last
 LONGEST_BRIDGED_S = 0.02  # a shorter gap is interpolated linearly: a QRS lasts four times as long
+IN_TURN_SHARE = 0.6  # of leads and time; 3 x 4 leads and a rhythm strip are there for a third, 6 x 2 for 0.54
 SHORTEST_HIDING_S = 0.08  # a gap in all leads may hide a QRS from this length on
 
 
@@ -80,6 +81,16 @@ def spans_without_leads(present: NDArray[np.bool_], fs: float) -> Spans:
         fs: sampling rate, Hz.
     """
     return spans_of(np.asarray(~present.any(axis=0)), max(1, round(SHORTEST_HIDING_S * fs)))
+
+
+def in_turn(present: NDArray[np.bool_]) -> bool:
+    """Whether leads follow each other, as on printed pages, so that at most times only some are there.
+
+    Args:
+        present: (leads, samples), True where a lead can be used.
+    """
+    usable = present.any(axis=1)
+    return bool(usable.any()) and float(present[usable].mean()) < IN_TURN_SHARE
 
 
 def crosses(begins: NDArray[Any], ends: NDArray[Any], spans: Spans) -> NDArray[np.bool_]:

@@ -35,8 +35,8 @@ CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the RR interval of a slow escape rhythm
 CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: a converter never gives that for a real signal
 MIN_DURATION_S = 2.0
-# usable time that a lead needs: nearly the length of a column (2.5 s) of a printed page
-MIN_GOOD_S, MIN_GOOD_SHARE = 2.0, 0.5
+# usable time that a lead needs: most of a column (2 or 2.5 s) of a printed page
+MIN_GOOD_S, MIN_GOOD_SHARE = 1.5, 0.5
 BLOCK_S = 10.0  # noise and amplitude are judged in blocks of 10 s
 PAUSE_LEADS = 3  # three or more leads that are flat together show a cardiac pause; one or two may be disconnected
 

@@ -8,12 +8,13 @@ from scipy import ndimage
 
 from grounding import ECGRecord
 from grounding.paper import draw
-from grounding.photographs.arrangement import find_pulses
+from grounding.photographs.arrangement import Cell, find_pulses
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.picture import grid_lines
 from grounding.photographs.rectifying import NODES_PER_PERIOD, PaperMap
+from grounding.photographs.stretches import at_own_height
 from grounding.photographs.strokes import pen_line
-from grounding.photographs.traces import follow_rows, without_foreign
+from grounding.photographs.traces import Trace, follow_rows, without_foreign
 
 PERIOD = 40
 
@@ -68,6 +69,21 @@ def test_a_row_does_not_go_on_along_an_edge() -> None:
     (trace,) = follow_rows(ink, ink > 0.5, [200.0], 300, PERIOD)
     assert np.isnan(trace.y[1010:]).all()
     assert np.nanmedian(trace.y) == 200
+
+
+def test_a_stretch_that_stands_higher_than_its_row_is_followed() -> None:
+    ink = np.zeros((700, 1000), np.float32)
+    ink[200:203, :] = ink[600:603, :] = ink[400:403, :500] = ink[290:293, 500:] = 1
+    ink[240:293, 700:707] = 1  # a beat
+    lines = [np.full(1000, height) for height in (201.0, 401.0, 601.0)]
+    lines[1][500:] = np.nan
+    rows = [Trace(line, float(np.nanmedian(line))) for line in lines]
+    cells = [Cell("II", 1, 0.0, 500.0, 0.0), Cell("V5", 1, 500.0, 1000.0, 2.5), Cell("III", 2, 0.0, 1000.0, 0.0)]
+    found = at_own_height(ink, ink > 0.5, rows, cells, PERIOD)
+    assert found[1].y[510:690] == pytest.approx(291, abs=1)
+    assert np.nanmin(found[1].y[500:]) == pytest.approx(241, abs=3)
+    for row, line in zip(found, lines, strict=True):
+        assert row.y[:500].tolist() == line[:500].tolist()
 
 
 def test_pieces_of_a_line_do_not_depend_on_each_other() -> None:

@@ -13,7 +13,7 @@ import grounding
 from grounding import ECGRecord
 from grounding.paper import draw
 from grounding.photographs import compare_printed, lettering, printed
-from grounding.photographs.arrangement import LAYOUTS, cells_of
+from grounding.photographs.arrangement import LAYOUTS, cells_of, parse_layout
 from grounding.photographs.lettering import PrintedLine
 from grounding.photographs.names import LeadName, arrange_by_names, lead_names
 from grounding.photographs.printed import PageText, printed_values
@@ -133,7 +133,8 @@ def test_printed_scales_are_used_where_none_is_given() -> None:
         ("laVR", ("aVR", 1, False)),
         ("vl", ("V1", 1, False)),
         ("VA", ("V4", 1, False)),
-        ("V7", None),
+        ("V7", ("V7", 1, False)),
+        ("V4r", ("V4R", 1, False)),
         ("ms", None),
         ("Abnormal ECG", None),
     ],
@@ -210,6 +211,16 @@ def test_two_rows_are_read_by_their_names_alone(record: ECGRecord) -> None:
         arrange_by_names(rows, HEIGHTS[:2], (0, 50 * PERIOD), PERIOD, None, names[:1])
 
 
+def test_fifteen_leads_are_told_by_their_names(record: ECGRecord) -> None:
+    table = tuple((*row[:4], last) for row, last in zip(LAYOUTS["3x5"], ("V7", "V8", "V9"), strict=True))
+    rows, names = rows_of(record, list(grounding.STANDARD_LEADS))[:3], names_of(table)
+    for these, last in ((names, ["V7", "V8", "V9"]), (names[:-1], ["V7", "V8", "ECG 15"])):
+        cells, fit = arrange_by_names(rows, HEIGHTS[:3], (0, 50 * PERIOD), PERIOD, None, these)
+        assert [cell.lead for cell in cells if cell.start_s == 8.0] == last
+        assert (fit.order, fit.differ) == ("as printed", ())
+    assert parse_layout("3x5+1") == ("3x5", 1)
+
+
 HEADER = ("Vent. rate 64 BPM", "PR interval 162 ms", "QRS duration 96 ms", "QT/QTc 402/421 ms", "Jane Doe 4711")
 
 
@@ -280,3 +291,14 @@ def test_printed_values_of_real_pages(shared: Path, number: str) -> None:
         assert values.get(quantity) == (float(row[column]) if row[column] else None)
     assert about["lead_names"]["agree"] >= 10
     assert about["lead_names"]["differ"] == []
+
+
+# five columns of two seconds; columns whose rows stand at different heights; two rows with tall T waves; tremor
+@pytest.mark.parametrize("name", ["ecg00020.jpg", "ecg00006.png", "ecg00008.jpg", "ecg00028.jpg"])
+def test_leads_and_rate_of_real_pages(shared: Path, name: str) -> None:
+    pytest.importorskip("rapidocr")
+    by_eye = Path(__file__).parents[3] / "benchmarks" / "photo_layouts.csv"
+    row = next(row for row in csv.DictReader(by_eye.open(encoding="utf-8")) if row["picture"] == name)
+    read = grounding.read_record(shared / "data/pictures/layouts" / name)
+    assert len(read.leads) == int(row["leads"])
+    assert grounding.measure(read).heart_rate == pytest.approx(float(row["rate_bpm"]), abs=3)
