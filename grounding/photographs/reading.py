@@ -48,6 +48,7 @@ EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
+LINE_PX = 3  # to each side of the middle of a frame's line
 SURE_PULSE = 0.85  # of its outline
 # a page is tried without its first or last row if the sums hardly fit: both sums that it needs then, and how much more
 # that must be; without an edge of the paper it was 0.7, without a true rhythm strip 0.2 (two pages)
@@ -237,7 +238,10 @@ def _rows_and_pulses(
             raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
         baselines = [row.baseline for row in rows]
         strange = [row.baseline for row in followed if not baselines[0] <= row.baseline <= baselines[-1]]
-        if not strange:
+        between = [row for row in followed if row.baseline not in (*baselines, *strange)]
+        for row in between:
+            _take_out(mask, row)
+        if not strange and not between:
             pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
             side = pulses.stranger if pulses is not None else None
             if side is None or not _is_straight(rows[side]):
@@ -251,6 +255,14 @@ def _rows_and_pulses(
                 mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
             else:
                 mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+
+
+def _take_out(mask: NDArray[np.bool_], row: Trace) -> None:
+    """No trace along a line."""
+    columns = np.flatnonzero(np.isfinite(row.y))
+    middle = np.round(row.y[columns]).astype(int)
+    for by in range(-LINE_PX, LINE_PX + 1):
+        mask[np.clip(middle + by, 0, len(mask) - 1), columns] = False
 
 
 def _without_beats(rows: list[Trace], height: int) -> int | None:
@@ -304,9 +316,10 @@ def _ends(rows: list[Trace]) -> tuple[float, float]:
 
 
 def _without_frame(rows: list[Trace]) -> list[Trace]:
-    """The rows without a printed frame or edge of the paper above or below them: straight, and longer than a row."""
+    """The rows without frames, edges of the paper and lines of a scanner: straight, and longer than a row."""
     while len(rows) > 2:
-        for side, others in ((0, rows[1:]), (-1, rows[:-1])):
+        for side in range(len(rows)):
+            others = rows[:side] + rows[side + 1 :]
             first, last = _ends(others)
             start, stop = _unbroken(np.isfinite(rows[side].y))
             longer = (first - start) + (stop - last) > FRAME_PERIODS * PX_PER_PERIOD

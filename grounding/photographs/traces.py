@@ -24,6 +24,8 @@ SHARED_PX = 8  # beside a stroke that two rows share, where each row's own ink i
 STROKE_PERIODS, FAR_PERIODS, FAR_ROWS = 1.5, 2.0, 0.4  # wider than a stroke, and as far from every row: not trace
 MAX_RUNS, MAX_TIPS = 12, 40  # of a column, and ends that may be gone on from: a bound of the time
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
+# two rows' lines that are the same so far have one ink; rounds in which it is left to the nearer row; and its rim
+SHARED_PERIODS, MAX_ROUNDS, RIM_PX = 0.6, 6, 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,16 @@ def follow_rows(
     """
     own = without_foreign(mask, baselines, period)
     found = [(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
+    others: list[NDArray[np.bool_] | None] = [None] * len(found)
+    for _ in range(MAX_ROUNDS):
+        jumped = _ink_of_others(found, period)
+        if not jumped:
+            break
+        for number, (columns, top, bottom) in jumped.items():
+            free = others[number] = own.copy() if others[number] is None else others[number]
+            for column, a, b in zip(columns, top, bottom, strict=True):
+                free[max(0, a - RIM_PX) : b + 1 + RIM_PX, column] = False
+            found[number] = (baselines[number], *_edges(ink, free, baselines[number], reach, period))
     found = [one for one in found if np.isfinite(one[1]).sum() >= MIN_LINE_PERIODS * period]
     for upper, lower in itertools.pairwise(found):
         _share_ink(upper[2], lower[1], upper[1], lower[2])
@@ -105,6 +117,35 @@ def follow_rows(
         top, bottom = sharp_edges(ink, top, bottom)
         out.append(Trace(pen_line(top, bottom, pen_thickness(top, bottom)), baseline))
     return out
+
+
+def _ink_of_others(
+    found: Sequence[tuple[float, Array, Array]], period: int
+) -> dict[int, tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+    """Where a row's line jumped to another row's, as it does where its own has faded: the ink is the nearer row's.
+
+    Args:
+        found: height, upper and lower edge (columns,) of each row.
+        period: of the grid, pixels.
+
+    Returns:
+        Number of the row -> columns and their first and last row of ink that isn't its own.
+    """
+    lost: dict[int, NDArray[np.bool_]] = {}
+    for (i, (upper, *edges_i)), (j, (lower, *edges_j)) in itertools.combinations(enumerate(found), 2):
+        with np.errstate(invalid="ignore"):
+            same = (np.abs(np.subtract(edges_i, edges_j)) <= 1).all(axis=0)
+        # strokes of beats that touch the next row are shorter
+        labels, _ = ndimage.label(same)
+        for (stretch,) in ndimage.find_objects(labels):
+            if stretch.stop - stretch.start > SHARED_PERIODS * period:
+                level = float(np.nanmedian(edges_i[0][stretch]))
+                far = i if abs(level - upper) > abs(level - lower) else j
+                lost.setdefault(far, np.zeros(len(same), bool))[stretch] = True
+    return {
+        number: (np.flatnonzero(there), *(found[number][edge][there].astype(int) for edge in (1, 2)))
+        for number, there in lost.items()
+    }
 
 
 def without_foreign(mask: NDArray[np.bool_], baselines: Sequence[float], period: int) -> NDArray[np.bool_]:
