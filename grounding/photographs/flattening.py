@@ -33,12 +33,14 @@ class FlatPage:
         view: (rows, columns, 3) bytes, the flat page in colours, at ``VIEW_PX_PER_PERIOD``.
         trace: (rows, columns), probability of trace.
         shapes: (rows, columns), trace and whatever else is as dark, in which calibration pulses are looked for.
+        has_dark_grid: whether the grid is as dark as the traces.
     """
 
     page: PaperMap
     view: NDArray[np.uint8]
     trace: NDArray[np.float32]
     shapes: NDArray[np.bool_]
+    has_dark_grid: bool
 
 
 def map_by_grid(picture: NDArray[np.uint8]) -> PaperMap:
@@ -104,13 +106,14 @@ def _inked_page(picture: NDArray[np.uint8], page: PaperMap) -> InkedPage:
 def flattened(picture: NDArray[np.uint8], page: PaperMap, inked: InkedPage | None = None) -> FlatPage:
     """The flat page of a map from paper to picture, whose lines are put where they are seen to run."""
     absorbed, trace = inked or _inked_page(picture, page)
-    shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
+    dark = as_dark_as_trace(absorbed, trace)
+    shapes = trace > WEAK_INK if dark is None else (trace > WEAK_INK) | dark
     page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
     # cubic: half a pixel between two others would blur strokes
     trace = ndimage.map_coordinates(trace, former, order=3, mode="nearest").clip(0, 1)
     shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
     view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
-    return FlatPage(page, view, _within_page(trace, page), shapes)
+    return FlatPage(page, view, _within_page(trace, page), shapes, dark is None)
 
 
 def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np.float32]:

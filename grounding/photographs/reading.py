@@ -114,6 +114,11 @@ def _right_way_up(flat: FlatPage, picture: NDArray[np.uint8], read: Callable[[Fl
         try:
             found = read(page)
         except EcgSignalError as why:
+            if page.has_dark_grid:
+                raise EcgSignalError(
+                    f"the grid is as dark as the traces, as on faxes, so that they are not told apart ({why.what})",
+                    remedy="scan or photograph the paper in grey or colours",
+                ) from None
             error = error or why
             continue
         degrees = turned_degrees(page.page)
