@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,20 +99,22 @@ def follow_rows(
         period: of the grid, pixels.
     """
     own = without_foreign(mask, baselines, period)
-    found = [(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
-    others: list[NDArray[np.bool_] | None] = [None] * len(found)
+    found = [_Ink(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
+    free = [own] * len(found)
     for _ in range(MAX_ROUNDS):
         jumped = _ink_of_others(found, period)
         if not jumped:
             break
-        for number, (columns, top, bottom) in jumped.items():
-            free = others[number] = own.copy() if others[number] is None else others[number]
-            for column, a, b in zip(columns, top, bottom, strict=True):
-                free[max(0, a - RIM_PX) : b + 1 + RIM_PX, column] = False
-            found[number] = (baselines[number], *_edges(ink, free, baselines[number], reach, period))
-    found = [one for one in found if np.isfinite(one[1]).sum() >= MIN_LINE_PERIODS * period]
+        for number, there in jumped.items():
+            one = found[number]
+            free[number] = free[number].copy()
+            for column in np.flatnonzero(there):
+                first, last = int(one.top[column]) - RIM_PX, int(one.bottom[column]) + RIM_PX
+                free[number][max(0, first) : last + 1, column] = False
+            found[number] = _Ink(one.baseline, *_edges(ink, free[number], one.baseline, reach, period))
+    found = [one for one in found if np.isfinite(one.top).sum() >= MIN_LINE_PERIODS * period]
     for upper, lower in itertools.pairwise(found):
-        _share_ink(upper[2], lower[1], upper[1], lower[2])
+        _share_ink(upper.bottom, lower.top, upper.top, lower.bottom)
     out = []
     for baseline, top, bottom in found:
         top, bottom = sharp_edges(ink, top, bottom)
@@ -119,33 +122,36 @@ def follow_rows(
     return out
 
 
-def _ink_of_others(
-    found: Sequence[tuple[float, Array, Array]], period: int
-) -> dict[int, tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+class _Ink(NamedTuple):
+    """One row's usual height, and the upper and lower edge (columns,) of its ink; NaN where there is none."""
+
+    baseline: float
+    top: Array
+    bottom: Array
+
+
+def _ink_of_others(found: Sequence[_Ink], period: int) -> dict[int, NDArray[np.bool_]]:
     """Where a row's line jumped to another row's, as it does where its own has faded: the ink is the nearer row's.
 
     Args:
-        found: height, upper and lower edge (columns,) of each row.
+        found: the rows.
         period: of the grid, pixels.
 
     Returns:
-        Number of the row -> columns and their first and last row of ink that isn't its own.
+        Number of the row -> (columns,) whether the ink isn't its own.
     """
     lost: dict[int, NDArray[np.bool_]] = {}
-    for (i, (upper, *edges_i)), (j, (lower, *edges_j)) in itertools.combinations(enumerate(found), 2):
+    for (i, upper), (j, lower) in itertools.combinations(enumerate(found), 2):
         with np.errstate(invalid="ignore"):
-            same = (np.abs(np.subtract(edges_i, edges_j)) <= 1).all(axis=0)
-        # strokes of beats that touch the next row are shorter
+            same = (np.abs(upper.top - lower.top) <= 1) & (np.abs(upper.bottom - lower.bottom) <= 1)
         labels, _ = ndimage.label(same)
         for (stretch,) in ndimage.find_objects(labels):
+            # strokes of beats that touch the next row are shorter
             if stretch.stop - stretch.start > SHARED_PERIODS * period:
-                level = float(np.nanmedian(edges_i[0][stretch]))
-                far = i if abs(level - upper) > abs(level - lower) else j
-                lost.setdefault(far, np.zeros(len(same), bool))[stretch] = True
-    return {
-        number: (np.flatnonzero(there), *(found[number][edge][there].astype(int) for edge in (1, 2)))
-        for number, there in lost.items()
-    }
+                level = float(np.median(upper.top[stretch]))
+                far = i if abs(level - upper.baseline) > abs(level - lower.baseline) else j
+                lost.setdefault(far, np.zeros(same.shape, np.bool_))[stretch] = True
+    return lost
 
 
 def without_foreign(mask: NDArray[np.bool_], baselines: Sequence[float], period: int) -> NDArray[np.bool_]:
