@@ -27,6 +27,7 @@ MAX_RUNS, MAX_TIPS = 12, 40  # of a column, and ends that may be gone on from: a
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
 # two rows' lines that are the same so far have one ink; rounds in which it is left to the nearer row; and its rim
 SHARED_PERIODS, MAX_ROUNDS, RIM_PX = 0.6, 6, 1
+MAX_ROWS = 16  # that layouts have; more are other patterns, and the time is bounded
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def follow_rows(
     own = without_foreign(mask, baselines, period)
     found = [_Ink(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
     free = [own] * len(found)
-    for _ in range(MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS if len(found) <= MAX_ROWS else 0):
         jumped = _ink_of_others(found, period)
         if not jumped:
             break
