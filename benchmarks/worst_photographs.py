@@ -66,7 +66,9 @@ def worst_place(truth: ECGRecord, read: ECGRecord, name: str) -> Image.Image:
     box += [box[0] + WIDTH_PERIODS * VIEW_PX_PER_PERIOD, box[1] + HEIGHT_PERIODS * VIEW_PX_PER_PERIOD]
     crop = Image.fromarray(places.flat).crop(tuple(round(at) for at in box)).resize(size, Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(crop)
-    for y, colour in ((heights + cell.sign * apart * per_mv, PRINTED), (heights, READ)):
+    # what was not seen was joined by straight lines
+    whole = np.interp(columns, columns[np.isfinite(heights)], heights[np.isfinite(heights)])
+    for y, colour in ((whole + cell.sign * apart * per_mv, PRINTED), (heights, READ)):
         points = np.stack([columns - left, y - top], 1) / PX_PER_PERIOD * PX
         for one, other in itertools.pairwise(points):
             if np.isfinite([one, other]).all():
