@@ -33,7 +33,7 @@ from .places import PicturePlaces
 from .printed import PageText
 from .rectifying import BEYOND_PERIODS
 from .traces import Trace, find_rows, follow_rows
-from .turning import SURE_UPRIGHT, Reading, turned_degrees
+from .turning import SURE_UPRIGHT, PageReading, turned_degrees
 
 Array = NDArray[np.float64]
 FS_HZ = 500.0
@@ -89,7 +89,7 @@ def read_photograph(
         picture = load_picture(path)
         between = None if corners is None else PageCorners(corners)
 
-        def read(flat: FlatPage) -> Reading:
+        def read(flat: FlatPage) -> PageReading:
             alone = picture if between is None else between.alone(picture)
             return _read(flat, alone, path.stem, layout, speed_mm_s, gain_mm_mv)
 
@@ -102,7 +102,7 @@ def read_photograph(
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
 
 
-def _right_way_up(flat: FlatPage, picture: NDArray[np.uint8], read: Callable[[FlatPage], Reading]) -> Reading:
+def _right_way_up(flat: FlatPage, picture: NDArray[np.uint8], read: Callable[[FlatPage], PageReading]) -> PageReading:
     """The reading of a page by the one of two ways up that its marks and waves tell.
 
     Raises:
@@ -143,7 +143,7 @@ def _read(
     layout: str | None,
     speed_mm_s: float | None,
     gain_mm_mv: float | None,
-) -> Reading:
+) -> PageReading:
     mask = _connected(flat.trace)
     baselines, (first, last), beside = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
     if not baselines:
@@ -188,7 +188,7 @@ def _arranged(
     layout: str | None,
     speed_mm_s: float | None,
     gain_mm_mv: float | None,
-) -> Reading:
+) -> PageReading:
     """The recording on rows whose leads are told by layout, names and sums."""
     start, end = _extent(rows, pulses, flat.trace)
     baselines = [row.baseline for row in rows]
@@ -205,7 +205,7 @@ def _arranged(
         record = _record(name, rows, heights, flat.shapes, places, said)
         record.meta["picture"].update(text.about(), lead_names=fit.to_dict())
         if layout is not None:
-            return Reading(record, 0.0, pulses is not None, fit.agree)
+            return PageReading(record, 0.0, pulses is not None, fit.agree)
         try:
             sums = check_limb_leads(record)
             break
@@ -218,7 +218,7 @@ def _arranged(
             "nothing tells that these lines are an ECG: no calibration pulse, lead name or sum of limb leads is seen",
             remedy='for an ECG, name its layout, e.g. layout="3x4"',
         )
-    return Reading(record, sum(sums), pulses is not None, fit.agree)
+    return PageReading(record, sum(sums), pulses is not None, fit.agree)
 
 
 def _rows_and_pulses(

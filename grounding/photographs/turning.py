@@ -103,7 +103,7 @@ def _upwards(record: ECGRecord) -> float:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PageReading:
     """A recording as one way of looking at its page gives it, and what speaks for that way.
 
     Attributes:
