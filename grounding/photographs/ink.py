@@ -51,7 +51,7 @@ def network_input(flat_absorbance: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.float32]) -> NDArray[np.bool_]:
+def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     """What is as dark as the traces in all colours, also where it runs along a line of the grid, as pulses often do.
 
     Args:
@@ -59,19 +59,18 @@ def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.flo
         trace: (rows, columns), probability of trace.
 
     Returns:
-        (rows, columns), all False where the grid is as dark as the traces.
+        (rows, columns); None where the grid is as dark as the traces.
     """
     dark = flat_absorbance.min(-1)
     sure = trace > SURE_TRACE
-    none = np.zeros(trace.shape, bool)
     if not sure.any():
-        return none
+        return np.zeros(trace.shape, bool)
     out = dark > DARK_AS_TRACE * float(np.median(dark[sure]))
     # a table beside the paper is dark, but no stroke
     out &= ~ndimage.binary_dilation(ndimage.binary_erosion(out, np.ones((SOLID_PX, SOLID_PX))), iterations=SOLID_PX)
     period = PX_PER_PERIOD
     lines = out[::period].mean() + out[:, ::period].mean()
-    return out if lines < MAX_DARK_LINES else none
+    return out if lines < MAX_DARK_LINES else None
 
 
 @lru_cache(maxsize=2)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from ..errors import EcgSignalError
@@ -26,35 +25,33 @@ from .arrangement import (
 )
 from .borders import hiding_bars, pulse_end
 from .corners import Corners, PageCorners
-from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
-from .lattice import find_lattice
+from .flattening import FlatPage, flat_page, flattened, map_by_grid
+from .ink import PX_PER_PERIOD
 from .lettering import read_lines
 from .limb_leads import SURE_SUM, check_limb_leads
-from .lines import straightened
 from .names import USUAL, LeadName, NamesFit, arrange_by_names
-from .picture import coloured_lines, grid_lines, load_picture, reduction
-from .places import VIEW_PX_PER_PERIOD, PicturePlaces
+from .picture import load_picture
+from .places import PicturePlaces
 from .printed import PageText
-from .rectifying import BEYOND_PERIODS, NODES_PER_PERIOD, PaperMap, paper_map
+from .rectifying import BEYOND_PERIODS
 from .stretches import at_own_height
 from .traces import Trace, find_rows, follow_rows
+from .turning import SURE_UPRIGHT, PageReading, turned_degrees
 
 Array = NDArray[np.float64]
 FS_HZ = 500.0
 GOOD, DOUBTFUL, NOT_READ = "good", "doubtful", "not read"
 MIN_LINE_SHARE = 0.5  # of a cell's columns
 GOOD_LINE_SHARE = 0.85
-CLEAR_GRID = 0.3  # coherence at which the grid's colour is not looked at
 FAINT_INK = 0.3  # probability that counts where it touches sure ink
-WEAK_INK = 0.2  # probability that counts where the shape is known
 # correlation of where a row is steep with the other rows, at the rim of the page: 0.54 or more on rows, 0.48 on an edge
 # that a line had jumped to, near 0 on others
 MIN_SHARED_BEATS = 0.52
 EDGE_PERIODS = 0.5  # beside an edge of the paper nothing counts as trace
 MIN_GAP_PX = 5
 MAX_JUMP_PERIODS, END_PERIODS = 1.0, 6.0  # from the row's usual height, of a piece of at most this length
-MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 FRAME_PERIODS, STRAIGHT_PERIODS = 1.0, 0.1  # longer than the rows, and its line bends less
+LINE_PX = 3  # to each side of the middle of a frame's line
 SURE_PULSE = 0.85  # of its outline
 # a page is tried without its first or last row if the sums hardly fit: both sums that it needs then, and how much more
 # that must be; without an edge of the paper it was 0.7, without a true rhythm strip 0.2 (two pages)
@@ -93,77 +90,53 @@ def read_photograph(
         if layout is not None:
             parse_layout(layout)
         picture = load_picture(path)
-        if corners is None:
-            flat = flat_page(picture)
-        else:
-            between = PageCorners(corners)
-            flat = flat_page(between.cut(picture))
-            flat = replace(flat, page=between.in_picture(flat.page))
-            picture = between.alone(picture)
-        return _read(flat, picture, path.stem, layout, speed_mm_s, gain_mm_mv)
+        between = None if corners is None else PageCorners(corners)
+
+        def read(flat: FlatPage) -> PageReading:
+            alone = picture if between is None else between.alone(picture)
+            return _read(flat, alone, path.stem, layout, speed_mm_s, gain_mm_mv)
+
+        if between is None:
+            return _right_way_up(flat_page(picture), picture, read).record
+        cut = between.cut(picture)
+        flat = flattened(cut, map_by_grid(cut))
+        return read(replace(flat, page=between.in_picture(flat.page))).record
     except EcgSignalError as error:
         raise EcgSignalError(error.what, where=str(path), remedy=error.remedy) from None
 
 
-@dataclass(frozen=True)
-class FlatPage:
-    """A page without its bends, at ``PX_PER_PERIOD``.
-
-    Attributes:
-        page: the map to the picture.
-        view: (rows, columns, 3) bytes, the flat page in colours, at ``VIEW_PX_PER_PERIOD``.
-        trace: (rows, columns), probability of trace.
-        shapes: (rows, columns), trace and whatever else is as dark, in which calibration pulses are looked for.
-    """
-
-    page: PaperMap
-    view: NDArray[np.uint8]
-    trace: NDArray[np.float32]
-    shapes: NDArray[np.bool_]
-
-
-def _map_by_grid(picture: NDArray[np.uint8]) -> PaperMap:
-    """The map from paper to picture by the grid's ink, or by its colour where the grid is seen better by that."""
-    lines = grid_lines(picture)
-    error = lattice = None
-    try:
-        lattice = find_lattice(lines.astype(np.float64))
-    except EcgSignalError as why:
-        error = why
-    if lattice is None or lattice.clearness < CLEAR_GRID:
-        colour = coloured_lines(picture).astype(np.float64)
-        try:
-            by_colour = find_lattice(colour, (0.0,))
-        except EcgSignalError as why:
-            error = error or why
-        else:
-            if lattice is None or by_colour.clearness > lattice.clearness:
-                lattice = by_colour
-    if lattice is None:
-        raise error or EcgSignalError("no grid of ECG paper is seen")
-    return paper_map(lattice, lines)
-
-
-def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
-    """Find the grid of a picture, flatten the page by it, and find the traces.
-
-    Args:
-        picture: (height, width, 3) bytes.
+def _right_way_up(flat: FlatPage, picture: NDArray[np.uint8], read: Callable[[FlatPage], PageReading]) -> PageReading:
+    """The reading of a page by the one of two ways up that its marks and waves tell.
 
     Raises:
-        EcgSignalError: no grid.
+        EcgSignalError: it is read neither way, or nothing tells which one is right.
     """
-    factor = reduction(picture)
-    page = _map_by_grid(np.asarray(Image.fromarray(picture).reduce(factor))).enlarged(factor)
-    absorbed = absorbance(page.flat_picture(picture, PX_PER_PERIOD))
-    trace = trace_probability(absorbed)
-    shapes = (trace > WEAK_INK) | as_dark_as_trace(absorbed, trace)
-    page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
-    # cubic: half a pixel between two others would blur strokes
-    trace = ndimage.map_coordinates(trace, former, order=3, mode="nearest").clip(0, 1)
-    shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
-    view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
-    return FlatPage(page, view, _within_page(trace, page), shapes)
+    best = error = None
+    for half_turns in (0, 1):
+        page = flattened(picture, flat.page.turned(2)) if half_turns else flat
+        try:
+            found = read(page)
+        except EcgSignalError as why:
+            if page.has_dark_grid:
+                raise EcgSignalError(
+                    f"the grid is as dark as the traces, as on faxes, so that they are not told apart ({why.what})",
+                    remedy="scan or photograph the paper in grey or colours",
+                ) from None
+            error = error or why
+            continue
+        degrees = turned_degrees(page.page)
+        found.record.meta["picture"]["turned_degrees"] = round(degrees, 1)
+        if not found.may_be_upright(degrees):
+            error = error or EcgSignalError(
+                "nothing tells which side of the page is up", remedy="turn the picture, or name the page's corners"
+            )
+        elif best is None or found.upright > best.upright:
+            best = found
+        if best is not None and best.upright > SURE_UPRIGHT:
+            break
+    if best is None:
+        raise error or EcgSignalError("no traces of an ECG are seen on the page")
+    return best
 
 
 def _read(
@@ -173,7 +146,7 @@ def _read(
     layout: str | None,
     speed_mm_s: float | None,
     gain_mm_mv: float | None,
-) -> ECGRecord:
+) -> PageReading:
     mask = _connected(flat.trace)
     baselines, (first, last), beside = find_rows(flat.trace > 0.5, PX_PER_PERIOD)
     if not baselines:
@@ -188,24 +161,25 @@ def _read(
     baselines = [row.baseline for row in rows]
     ends = baselines[0] / PX_PER_PERIOD, baselines[-1] / PX_PER_PERIOD
     text = PageText.of(read_lines(picture, flat.page, flat.trace, ends))
-    record, best, error = None, 0.0, None
+    best = error = None
     try:
-        record, best = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+        best = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
     except EcgSignalError as why:
         error = why
     # a line of the header or an edge of the paper may look like a row
     for part in (baselines[1:], baselines[:-1]) if layout is None and len(baselines) > MIN_ROWS else ():
-        if best < SURE_TOGETHER:
+        fit = best.sums if best is not None else 0.0
+        if fit < SURE_TOGETHER:
             rows, pulses = _rows_and_pulses(flat, mask, part)
             try:
-                other, fit = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
+                other = _arranged(flat, mask, rows, pulses, text, name, layout, speed_mm_s, gain_mm_mv)
             except EcgSignalError:
                 continue
-            if fit >= max(SURE_TOGETHER, best + MUCH_BETTER):
-                record, best = other, fit
-    if record is None:
+            if other.sums >= max(SURE_TOGETHER, fit + MUCH_BETTER):
+                best = other
+    if best is None:
         raise error or EcgSignalError("no traces of an ECG are seen on the page")
-    return record
+    return best
 
 
 def _arranged(
@@ -218,8 +192,8 @@ def _arranged(
     layout: str | None,
     speed_mm_s: float | None,
     gain_mm_mv: float | None,
-) -> tuple[ECGRecord, float]:
-    """The recording on rows whose leads are told by layout, names and sums; and how well the sums fit together."""
+) -> PageReading:
+    """The recording on rows whose leads are told by layout, names and sums."""
     start, end = _extent(rows, pulses, flat.trace)
     baselines = [row.baseline for row in rows]
     seen_mm_mv = None if pulses is None else pulses.height / PX_PER_PERIOD * MM_PER_PERIOD
@@ -240,7 +214,7 @@ def _arranged(
 
     record, fit = arranged(text.names, layout)
     if layout is not None:
-        return record, 0.0
+        return PageReading(record, 0.0, pulses is not None, fit.agree)
     try:
         sums = check_limb_leads(record)
     except EcgSignalError:
@@ -259,7 +233,7 @@ def _arranged(
             "nothing tells that these lines are an ECG: no calibration pulse, lead name or sum of limb leads is seen",
             remedy='for an ECG, name its layout, e.g. layout="3x4"',
         )
-    return record, sum(sums)
+    return PageReading(record, sum(sums), pulses is not None, fit.agree)
 
 
 def _rows_and_pulses(
@@ -284,7 +258,10 @@ def _rows_and_pulses(
             raise EcgSignalError("no traces of an ECG are seen on the page", remedy="photograph the whole page, sharp")
         baselines = [row.baseline for row in rows]
         strange = [row.baseline for row in followed if not baselines[0] <= row.baseline <= baselines[-1]]
-        if not strange:
+        between = [row for row in followed if row.baseline not in (*baselines, *strange)]
+        for row in between:
+            _take_out(mask, row)
+        if not strange and not between:
             pulses = find_pulses(flat.shapes, baselines, _ends(rows), PX_PER_PERIOD)
             side = pulses.stranger if pulses is not None else None
             if side is None or not _is_straight(rows[side]):
@@ -298,6 +275,14 @@ def _rows_and_pulses(
                 mask[: int(beyond + EDGE_PERIODS * PX_PER_PERIOD)] = False
             else:
                 mask[int(beyond - EDGE_PERIODS * PX_PER_PERIOD) :] = False
+
+
+def _take_out(mask: NDArray[np.bool_], row: Trace) -> None:
+    """No trace along a line."""
+    columns = np.flatnonzero(np.isfinite(row.y))
+    middle = np.round(row.y[columns]).astype(int)
+    for by in range(-LINE_PX, LINE_PX + 1):
+        mask[np.clip(middle + by, 0, len(mask) - 1), columns] = False
 
 
 def _without_beats(rows: list[Trace], height: int) -> int | None:
@@ -326,16 +311,6 @@ def _connected(trace: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(sure[labels])
 
 
-def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np.float32]:
-    """No trace where no grid is seen, such as on the table beside the paper."""
-    near = ndimage.binary_dilation(page.seen, iterations=MARGIN_PERIODS * NODES_PER_PERIOD)
-    seen = np.kron(near, np.ones((PX_PER_PERIOD // NODES_PER_PERIOD,) * 2, np.float32))
-    out = np.zeros_like(probability)
-    rows, columns = min(seen.shape[0], out.shape[0]), min(seen.shape[1], out.shape[1])
-    out[:rows, :columns] = probability[:rows, :columns] * (seen[:rows, :columns] > 0.5)
-    return out
-
-
 def _extent(rows: list[Trace], pulses: CalibrationPulse | None, trace: NDArray[np.float32]) -> tuple[float, float]:
     """The columns at which the rows begin and end."""
     first, last = _ends(rows)
@@ -361,9 +336,10 @@ def _ends(rows: list[Trace]) -> tuple[float, float]:
 
 
 def _without_frame(rows: list[Trace]) -> list[Trace]:
-    """The rows without a printed frame or edge of the paper above or below them: straight, and longer than a row."""
+    """The rows without frames, edges of the paper and lines of a scanner: straight, and longer than a row."""
     while len(rows) > 2:
-        for side, others in ((0, rows[1:]), (-1, rows[:-1])):
+        for side in range(len(rows)):
+            others = rows[:side] + rows[side + 1 :]
             first, last = _ends(others)
             start, stop = _unbroken(np.isfinite(rows[side].y))
             longer = (first - start) + (stop - last) > FRAME_PERIODS * PX_PER_PERIOD

@@ -105,6 +105,10 @@ class PaperMap:
         )
         return np.asarray(flat)
 
+    def turned(self, quarters: int) -> PaperMap:
+        """The map of the page turned by quarters of a turn, anticlockwise."""
+        return PaperMap(np.rot90(self.x, quarters), np.rot90(self.y, quarters), np.rot90(self.seen, quarters))
+
     def enlarged(self, factor: int) -> PaperMap:
         """The same map to a picture that has ``factor`` times as many pixels to each side."""
         return PaperMap((self.x + 0.5) * factor - 0.5, (self.y + 0.5) * factor - 0.5, self.seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ SHARED_PX = 8  # beside a stroke that two rows share, where each row's own ink i
 STROKE_PERIODS, FAR_PERIODS, FAR_ROWS = 1.5, 2.0, 0.4  # wider than a stroke, and as far from every row: not trace
 MAX_RUNS, MAX_TIPS = 12, 40  # of a column, and ends that may be gone on from: a bound of the time
 MAX_GAP_PERIODS = 3.0  # without ink, within a row
+# two rows' lines that are the same so far have one ink; rounds in which it is left to the nearer row; and its rim
+SHARED_PERIODS, MAX_ROUNDS, RIM_PX = 0.6, 6, 1
+MAX_ROWS = 16  # that layouts have; more are other patterns, and the time is bounded
 
 
 @dataclass(frozen=True)
@@ -96,15 +100,59 @@ def follow_rows(
         period: of the grid, pixels.
     """
     own = without_foreign(mask, baselines, period)
-    found = [(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
-    found = [one for one in found if np.isfinite(one[1]).sum() >= MIN_LINE_PERIODS * period]
+    found = [_Ink(baseline, *_edges(ink, own, baseline, reach, period)) for baseline in baselines]
+    free = [own] * len(found)
+    for _ in range(MAX_ROUNDS if len(found) <= MAX_ROWS else 0):
+        jumped = _ink_of_others(found, period)
+        if not jumped:
+            break
+        for number, there in jumped.items():
+            one = found[number]
+            free[number] = free[number].copy()
+            for column in np.flatnonzero(there):
+                first, last = int(one.top[column]) - RIM_PX, int(one.bottom[column]) + RIM_PX
+                free[number][max(0, first) : last + 1, column] = False
+            found[number] = _Ink(one.baseline, *_edges(ink, free[number], one.baseline, reach, period))
+    found = [one for one in found if np.isfinite(one.top).sum() >= MIN_LINE_PERIODS * period]
     for upper, lower in itertools.pairwise(found):
-        _share_ink(upper[2], lower[1], upper[1], lower[2])
+        _share_ink(upper.bottom, lower.top, upper.top, lower.bottom)
     out = []
     for baseline, top, bottom in found:
         top, bottom = sharp_edges(ink, top, bottom)
         out.append(Trace(pen_line(top, bottom, pen_thickness(top, bottom)), baseline))
     return out
+
+
+class _Ink(NamedTuple):
+    """One row's usual height, and the upper and lower edge (columns,) of its ink; NaN where there is none."""
+
+    baseline: float
+    top: Array
+    bottom: Array
+
+
+def _ink_of_others(found: Sequence[_Ink], period: int) -> dict[int, NDArray[np.bool_]]:
+    """Where a row's line jumped to another row's, as it does where its own has faded: the ink is the nearer row's.
+
+    Args:
+        found: the rows.
+        period: of the grid, pixels.
+
+    Returns:
+        Number of the row -> (columns,) whether the ink isn't its own.
+    """
+    lost: dict[int, NDArray[np.bool_]] = {}
+    for (i, upper), (j, lower) in itertools.combinations(enumerate(found), 2):
+        with np.errstate(invalid="ignore"):
+            same = (np.abs(upper.top - lower.top) <= 1) & (np.abs(upper.bottom - lower.bottom) <= 1)
+        labels, _ = ndimage.label(same)
+        for (stretch,) in ndimage.find_objects(labels):
+            # strokes of beats that touch the next row are shorter
+            if stretch.stop - stretch.start > SHARED_PERIODS * period:
+                level = float(np.median(upper.top[stretch]))
+                far = i if abs(level - upper.baseline) > abs(level - lower.baseline) else j
+                lost.setdefault(far, np.zeros(same.shape, np.bool_))[stretch] = True
+    return lost
 
 
 def without_foreign(mask: NDArray[np.bool_], baselines: Sequence[float], period: int) -> NDArray[np.bool_]:
