@@ -1,6 +1,6 @@
-"""Draw docs/images/worst_photographs.jpg: of each photograph the place that is read worst, beside what was printed.
+"""Draw of each photograph the place that is read worst, beside what was printed, all on one sheet.
 
-python benchmarks/worst_photographs.py ../shared/data/pictures
+python benchmarks/worst_photographs.py ../shared/data/pictures --out sheet.jpg
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from grounding.photographs.ink import PX_PER_PERIOD
 from grounding.photographs.places import VIEW_PX_PER_PERIOD, PicturePlaces
 
 PHOTOS = ("03195", "02378", "01803", "02932", "02100", "02256", "01354", "01032", "01630", "02579")
-PATH = Path(__file__).parents[1] / "docs" / "images" / "worst_photographs.jpg"
 AROUND_S, SHIFT_S = 0.6, 0.2  # of a place, and of the whole page
 WIDTH_PERIODS, HEIGHT_PERIODS, COLUMNS, GAP_PX, PX = 11.5, 8.0, 2, 6, 30
 ABOVE = 0.62  # part of a crop above the row
@@ -82,7 +81,7 @@ def main() -> None:
     """Read the photographs and save the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path)
-    parser.add_argument("--out", type=Path, default=PATH)
+    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     crops = []
     for name in PHOTOS:
