@@ -119,10 +119,14 @@ class PageReading:
     names: int
 
     @property
+    def _is_named(self) -> bool:
+        """Whether enough names are read: all of one or two leads."""
+        return self.names >= min(MIN_NAMES, len(self.record.leads))
+
+    @property
     def upright(self) -> float:
         """Whether it is the right way up: positive if so."""
-        named = self.names >= MIN_NAMES
-        return upright_score(self.record) + PULSE_COUNTS * self.has_pulse + NAMES_COUNT * named
+        return upright_score(self.record) + PULSE_COUNTS * self.has_pulse + NAMES_COUNT * self._is_named
 
     def may_be_upright(self, degrees: float) -> bool:
         """Whether enough tells that it is an ECG and the right way up.
@@ -132,5 +136,5 @@ class PageReading:
         """
         if abs(degrees) < MAX_USUAL_DEGREES:
             return self.upright > 0
-        sure = self.has_pulse or self.names >= MIN_NAMES or self.sums >= SURE_SUMS
+        sure = self.has_pulse or self._is_named or self.sums >= SURE_SUMS
         return sure and self.upright > MIN_UPRIGHT_TURNED
