@@ -24,37 +24,24 @@ def build(device: str, tiny: bool = False) -> Any:
     """
     from gem.configuration import GemConfig
     from gem.modeling import GemForConditionalGeneration
+    from gem.presets import LLAMA_7B, gem_7b
 
-    text: dict[str, Any] = {
-        "model_type": "llama",
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "max_position_embeddings": 4096,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-    }
-    ecg: dict[str, Any] = {"name": "ecg_coca"}
-    vision: dict[str, Any] = {"name": "clip_vision"}
-    width = 1024
+    config = gem_7b()
     if tiny:
         sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-        text |= {"vocab_size": 512, "num_key_value_heads": 2, **sizes}
-        ecg["kwargs"] = {"n_samples": 100, "width": 64, "layers": 1, "embed_dim": 16}
-        vision["kwargs"] = {"config": {**sizes, "patch_size": 14, "image_size": 28}}
-        width = 32
-    config = GemConfig(
-        ecg_encoder=ecg,
-        vision_encoder=vision,
-        share_projector=True,
-        ecg_projector={"type": "linear", "width": width},
-        text_config=text,
-        class_names=[],
-    )
+        config = GemConfig(
+            ecg_encoder={
+                "name": "ecg_coca",
+                "kwargs": {"n_samples": 100, "width": 64, "layers": 1, "embed_dim": 16},
+            },
+            vision_encoder={
+                "name": "clip_vision",
+                "kwargs": {"config": {**sizes, "patch_size": 14, "image_size": 28}},
+            },
+            share_projector=True,
+            ecg_projector={"type": "linear", "width": 32},
+            text_config={**LLAMA_7B, "vocab_size": 512, "num_key_value_heads": 2, **sizes},
+        )
     before, dtype = torch.get_default_dtype(), torch.float32 if tiny else torch.bfloat16
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)

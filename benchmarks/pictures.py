@@ -1,11 +1,13 @@
 """A page of an ECG: is it classified better by its pixels, or by the signal that is read from it?
 
     python benchmarks/pictures.py --data ROOT --out FOLDER [--folds 9] [--limit N] [--model gem-nano]
+    python benchmarks/pictures.py --photos FOLDER [--model gem-nano]
 
 Each record is drawn as ``grounding.render`` draws it. ``pixels``: the model's picture encoder sees the page. ``read``:
 ``grounding.read_record`` reads the page, and the model gets that signal (2.5 s of most leads) with what is measured in
 it. ``signal``: the record itself, ten seconds of every lead. FOLDER keeps what was read, so that a run that was stopped
-goes on; a page takes about 7 s of processor time.
+goes on; a page takes about 7 s of processor time. With ``--photos``, a folder with ``photos/NAME.jpg`` and the printed
+signals ``truth/NAME``: how far what the model says of a photograph is from what it says of the record itself.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 import gem
@@ -64,17 +68,58 @@ def told(name: str, truth: Array, logits: Array) -> None:
     print(f"{name:8s} {macro_auc(truth, logits):.3f} [{low:.3f}-{high:.3f}]   {' / '.join(SUPERCLASSES)}  {each}")
 
 
+def of_photographs(model: Any, folder: Path) -> None:
+    """Print how the model's probabilities for photographs differ from those for the printed records.
+
+    Args:
+        model: with a processor and a classification head.
+        folder: with ``photos`` and ``truth``.
+    """
+    said: dict[str, list[Array]] = {"record": [], "read": [], "pixels": []}
+    for header in tqdm(sorted((folder / "truth").glob("*.hea")), unit="photo"):
+        record = grounding.read_record(header.with_suffix(""))
+        try:
+            photo = grounding.read_record(folder / "photos" / f"{header.stem}.jpg")
+        except EcgError as error:
+            print(f"{header.stem}: {error}")
+            continue
+        for name, given in (("record", {"record": record, "picture": False}), ("read", {"record": photo})):
+            said[name].append(_superclasses(model, **given))
+        # the picture encoder's page is drawn from what was read
+        said["pixels"].append(_superclasses(model, picture=grounding.render(photo)))
+    own = np.concatenate(said.pop("record"))
+    print(f"{len(own)} photographs against their records, {' / '.join(SUPERCLASSES)}")
+    for name, rows in said.items():
+        there = np.concatenate(rows)
+        same = ((there >= 0.5) == (own >= 0.5)).all(1)
+        alike = " / ".join(f"{np.corrcoef(there[:, at], own[:, at])[0, 1]:.2f}" for at in range(own.shape[1]))
+        away = np.abs(there - own).mean()
+        print(f"{name:8s} mean difference {away:.3f}, same set {same.mean():.2f}, correlation {alike}")
+
+
+def _superclasses(model: Any, **given: Any) -> Array:
+    inputs = model.processor(**given)
+    with torch.inference_mode():
+        return np.asarray(model.classify(**inputs).double().cpu())[:, superclass_columns(model)]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read every page, classify it three ways, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--photos", type=Path, help="photographs with their printed signals, instead of drawn pages")
     parser.add_argument("--folds", type=int, nargs="+", default=[9])
     parser.add_argument("--limit", type=int)
     parser.add_argument("--model", default="gem-nano")
     options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
     model = gem.load(options.model)
+    if options.photos:
+        of_photographs(model, options.photos)
+        return
+    if not (options.data and options.out):
+        parser.error("give --data and --out, or --photos")
+    options.out.mkdir(parents=True, exist_ok=True)
     samples, _ = usable(options.data, tuple(options.folds))
     samples = samples[: options.limit]
     pairs: list[tuple[Sample, Sample]] = []
