@@ -8,7 +8,8 @@ from .context import FAR, SIGNS, Context, QuantitySubject, Scope
 from .items import Phrase
 from .naming import LEAD_TIMES
 from .numbers import Number
-from .parsed import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
+from .parsed import CHANGE, TIME, UNIT_CLASH, UNIT_OF, UNNAMED
+from .times import is_time
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import is_place, read_amplitude
@@ -34,6 +35,10 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if compare is not None:
         value.compare = compare[0]
     if value.unit == "paper" or is_place(c, number, item):
+        return
+    if is_time(c, number, item):
+        c.time_last = item.last
+        c.add("number", ("",), item.first, item.last, number=value, exclusion=TIME)
         return
     if _is_reference(c, number, item, compare is not None):
         c.reference = -1
