@@ -19,7 +19,8 @@ _ORDINALS = word_set("first last initial final next ersten letzten naechsten")
 _CLOCK = frozenset({"t", "time", "timestamp", "timestamps", "zeitpunkt"})
 _RECORDINGS = word_set(
     "mark marks point into strip strips record recording recordings tracing tracings ecg ekg window windows period "
-    "epoch epochs segment segments snippet section excerpt clip timestamp rhythm aufzeichnung streifen registrierung abschnitt marke"
+    "epoch epochs segment segments snippet section excerpt clip timestamp rhythm "
+    "aufzeichnung streifen registrierung abschnitt marke"
 )
 _WAVES = word_set("wave waves complex complexes beat beats peak peaks komplex komplexe welle wellen zacke zacken")
 _MEASURES = word_set("duration width interval intervals time length dauer breite zeit intervall")
