@@ -43,6 +43,9 @@ ISSUE_WORDS = {
     "no_ecg": "a signal that is no ECG",
 }
 _DENIED = re.compile(r"\b(?:no|not|without|isn't|aren't|kein\w*|ohne|nicht)\s+(?:\w+\s+)?$", re.I)
+_CAUSED = re.compile(
+    r"\s+(?:is\s+)?(?:from|by|caused by|due to|because of)\b", re.I
+)  # what is named behind it is asked for
 _OTHER_LEAD = re.compile(r"\bV(?:[7-9]|[1-9]R)\b", re.I)
 _LISTS = re.compile(r"\b(?:which|what|where|how|list|name|describe|welche\w*|wie|wo)\b", re.I)
 _GOOD = re.compile(r"\b(?:good|acceptable|sufficient|adequate|ok|okay|fine|high|gut|ausreichend)\b", re.I)
@@ -76,7 +79,7 @@ def named_quality(stem: str, patterns: Mapping[str, re.Pattern[str]]) -> list[tu
     for start, end, name in found:
         if name == "quality" and not _LISTS.search(stem):
             name = "poor" if _POOR.search(stem) else "good" if _GOOD.search(stem) else name
-        if not out or start >= out[-1][1]:
+        if (not out or start >= out[-1][1]) and not (name == "noise" and _CAUSED.match(stem, end)):
             out.append((start, end, name))
     return out
 

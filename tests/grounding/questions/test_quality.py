@@ -64,6 +64,8 @@ def said(text: str, measurement: Measurement) -> str:
         ("Any artifact in lead II?", "No. No artefact in II."),
         ("Is there 50 Hz interference?", "Yes. Mains interference in V4."),
         ("Does this ECG show baseline drift in lead V2?", "Yes. Baseline wander in V2."),
+        ("Is there any interference from baseline drift in lead V2?", "Yes. Baseline wander in V2."),
+        ("Is there any interference or distortion present in lead V1?", "Yes. Muscle or converter noise in V1."),
         ("Is the baseline stable?", "No. Baseline wander in V2."),
         ("Are there electrode problems?", "Yes. No signal in V6."),
         ("Is lead V6 usable?", "No. Usable leads: none."),
