@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
 from .naming import LEAD_TIMES, ST_POINTS
-from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV
+from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV, T_NEGATIVE_MV
 from .topics import wave_topic
 
 if TYPE_CHECKING:
@@ -79,6 +79,17 @@ def measured_sum(quantities: Quantities, name: str) -> tuple[float | None, list[
         mV, or None; the evidence; and why it is None.
     """
     return _sum(_SUMS[name], quantities)
+
+
+def negative_t(quantities: Quantities, leads: Iterable[str]) -> list[str]:
+    """The leads in which the T wave is negative, whatever a criterion of T inversion says of them.
+
+    Args:
+        quantities: of the measurement.
+        leads: to look at.
+    """
+    sizes = {lead: measured_amplitude(quantities, "t", lead)[0] for lead in leads}
+    return [lead for lead, mv in sizes.items() if mv is not None and mv <= T_NEGATIVE_MV]
 
 
 def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tuple[bool | None, str, Iterable[Evidence]]:

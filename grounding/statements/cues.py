@@ -87,9 +87,9 @@ def read_maybe(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_doubt_sign(c: Context, number: int, item: Phrase) -> None:
-    """Read a question mark as a sign of doubt: "LVH?", "?LVH", "(?)"."""
+    """Read a question mark as a sign of doubt: "LVH?", "?LVH", "? LVH", "(?)"."""
     following = c.next(number)
-    if following is not None and c.starts[following.first] == c.ends[item.last]:
+    if following is not None and (item.first == 0 or c.starts[following.first] == c.ends[item.last]):
         open_scope(c, item, uncertain=True)
     elif c.heads and item.first - c.heads[-1].last <= 3:
         mark_preceding(c, item, denied=False)

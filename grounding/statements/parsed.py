@@ -10,6 +10,7 @@ from .numbers import Number
 UNIT_OF = {"heart_rate": "bpm", "atrial_rate_bpm": "bpm", "axis": "deg", "axis_p": "deg", "axis_t": "deg"}
 # reasons why a statement is not checked
 CHANGE = "a change, not a value"
+SIZED = "only its size is limited"
 TIME = "a time or a part of the recording, not a value"
 UNNAMED = "the number's quantity is not one that was measured"
 UNIT_CLASH = "the unit is not one of the quantity named"

@@ -16,7 +16,7 @@ from .naming import (
     take_amount_before,
     take_leads_before,
 )
-from .parsed import CHANGE, NO_CRITERION, ParsedStatement
+from .parsed import CHANGE, NO_CRITERION, SIZED, ParsedStatement
 
 _J_WORDS = frozenset({"j", "stj"})
 _AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
@@ -264,9 +264,21 @@ def read_amplitude(c: Context, number: int, item: Phrase) -> None:
             c.head([_state_amplitude(c, (wave,), (), item.first, item)], item.first, item.last)
             return
         if wave:
-            _state_amplitude(c, (wave,), head.statements[-1].leads, item.first, item, region=head.statements[-1].region)
+            _size_of(c, head.statements[-1], wave, item)
             return
     c.amount = item
+
+
+def _size_of(c: Context, finding: ParsedStatement, wave: str, item: Phrase) -> None:
+    """Add the size of a finding; where the size is what is denied, or stays under a limit, the finding is no claim."""
+    assert item.number is not None
+    over = item.number.compare == ">" or c.word(item.first - 1) == "of"  # "no ST elevation > 1 mm"
+    stated = _state_amplitude(c, (wave,), finding.leads, item.first, item, region=finding.region)
+    stated.negated = finding.negated and over
+    if stated.negated:
+        item.number.compare = ">"
+    if stated.negated or (item.number.compare == "<" and not finding.negated):
+        finding.exclusion = finding.exclusion or SIZED
 
 
 def _has_its_own_lead(c: Context, since: int, item: Phrase, following: Phrase) -> bool:
