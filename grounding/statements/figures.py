@@ -47,6 +47,8 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if not value.unit and c.waves and len(numbers) > 1:
         _share_millivolts(numbers)
     if value.unit == "mV" or (value.unit == "ms" and c.waves and c.waves[0][0] in LEAD_TIMES):
+        if compare is not None and compare[2]:  # "is not > 3.5 mV"
+            value.compare = "<" if compare[0] == ">" else ">"
         read_amplitude(c, number, item)
     elif not ((len(numbers) > 1 or (value.is_range and len(c.subjects) > 2)) and _assign_list(c, numbers)):
         _read_single(c, number, item, negated=compare is not None and compare[2])

@@ -204,10 +204,10 @@ class Checker:
                 )
             else:
                 fits = number.low - tolerance <= value <= number.high + tolerance
-            if fits:
-                return self._verdict(statement, True), f"measured {title} is {_show(value, name)}", (proof,)
+            if fits != statement.negated:
+                return self._verdict(statement, fits), f"measured {title} is {_show(value, name)}", (proof,)
         proof, value = known[0]
-        return self._verdict(statement, False), f"measured {title} is {_show(value, name)}", (proof,)
+        return self._verdict(statement, statement.negated), f"measured {title} is {_show(value, name)}", (proof,)
 
     @staticmethod
     def _verdict(statement: ParsedStatement, holds: bool, clear: bool = True) -> Verdict:

@@ -326,6 +326,13 @@ def normal() -> Any:
         ("Unlike AF, P waves are visible before each QRS.", "not_checkable supported"),
         ("Sinus rhythm rather than AF.", "supported not_checkable"),
         ("? LVH", "unsupported"),
+        ("Sinusrhythmus statt Vorhofflimmern.", "supported not_checkable"),
+        ("On admission HR 120. On ECG HR 79.", "not_checkable supported"),
+        # of two formulas (467 and 446 ms) the one that was meant
+        ("The QTc does not exceed 460 ms.", "supported"),
+        ("The QTc does not exceed 400 ms.", "contradicted"),
+        ("Sokolow-Lyon index is not > 3.5 mV", "supported"),
+        ("Sokolow-Lyon index is not above 1 mV", "contradicted"),
         # squares of the paper are not read
         ("The QRS is 2.5 small squares wide.", "not_checkable"),
         ("RR interval is 4 large squares", "not_checkable"),
