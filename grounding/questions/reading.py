@@ -47,6 +47,15 @@ _SHOWN_SYMPTOMS = re.compile(
     r"|\b(?:excluding|including) uncertain symptoms?\b|\bsymptoms? (?:does|do|is|are) (?:this|the) (?:ecg|ekg)\b",
     re.I,
 )
+# "when does the first QRS complex occur", "is there a P wave between 2.3 and 2.5 s"
+_AT_A_TIME = re.compile(
+    r"\b(?:when (?:does|do|is|are)|at (?:what|which) (?:time|second)|wann)\b"
+    r"|\b(?:at|between|around|bei|zwischen)\s+\[?(?:t\s*=\s*)?\d+(?:[.,]\d+)?\s*(?:s\s*)?"
+    r"(?:(?:and|und|to|bis|-)\s*\d+(?:[.,]\d+)?\s*)?(?:s|secs?|seconds?|sekunden?)\b",
+    re.I,
+)
+_NOT_BY_TIME = "what is seen at one time is not asked for here: Measurement.waves and .beats have the times"
+_THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
 _TRIM = " \t\n?.!,;:"
 _NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
 _CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
@@ -235,6 +244,8 @@ def _read(text: str) -> Question:
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
     links = _with_quality(stem, list(_links(stem, wants)))
+    if _AT_A_TIME.search(stem) and all(link.kind in ("quantity", "amplitude", "lead") for link in links):
+        links = [replace(link, kind="outside", reason=_NOT_BY_TIME) for link in links if link.kind != "lead"]
     of_patient = _SHOWN_SYMPTOMS.sub(" ", stem)
     found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))
@@ -389,6 +400,8 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
                 end = sentence.ends[near[0].last]
         if values[0] in ("st_t", "progression"):
             return None
+        if values[0] == "p" and not leads and _THERE.search(stem) and not _AT_A_TIME.search(stem):
+            return Link(start, end, "claim", words, statement=read_statements("P waves are present.")[0])
         return Link(start, end, "amplitude", stem[start:end], values[:1], leads)
     if kind == "unmeasured":
         return Link(start, end, "outside", words, reason=f"{words} is not measured here")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
-from .naming import LEAD_TIMES, ST_POINTS
+from .naming import DIRECTIONS, LEAD_TIMES, ST_POINTS
 from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV, T_NEGATIVE_MV
 from .topics import wave_topic
 
@@ -121,10 +121,12 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
         lead = leads[0]
         return None, f"{wave_topic(wave)} is not measurable: {found[lead][1][0].reason}", found[lead][1]
     floor, share = AMPLITUDE_TOLERANCES[wave]
-    best = min(known, key=lambda lead: _distance(known[lead], number))
+    side = DIRECTIONS.get(statement.word)
+    sizes = {lead: abs(value) if side is None else max(0.0, side * value) for lead, value in known.items()}
+    best = min(known, key=lambda lead: _distance(sizes[lead], number))
     if not statement.leads:
-        best = max(known, key=lambda lead: abs(known[lead]))
-    size = abs(known[best])
+        best = max(known, key=lambda lead: sizes[lead])
+    size = sizes[best]
     tolerance = max(floor, share * size) * factor
     if number.high < 0 < known[best] and wave in _EITHER_SIGN:
         fits = known[best] <= number.high + tolerance

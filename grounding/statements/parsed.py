@@ -32,7 +32,7 @@ class ParsedStatement:
         leads: in which leads.
         region: the leads are named as a region, not one by one.
         number: of a ``number`` or ``amplitude``.
-        word: of a ``category`` or ``regularity``.
+        word: of a ``category`` or ``regularity``; of an ``amplitude`` the ST finding whose size it is.
         formulas: of a QTc.
         exclusion: why it is not a claim about this recording, or ``""``.
     """

@@ -12,6 +12,7 @@ from .naming import (
     SECOND_WAVES,
     ST_POINTS,
     WAVES,
+    direction_of,
     name_finding,
     take_amount_before,
     take_leads_before,
@@ -275,6 +276,7 @@ def _size_of(c: Context, finding: ParsedStatement, wave: str, item: Phrase) -> N
     over = item.number.compare == ">" or c.word(item.first - 1) == "of"  # "no ST elevation > 1 mm"
     stated = _state_amplitude(c, (wave,), finding.leads, item.first, item, region=finding.region)
     stated.negated = finding.negated and over
+    stated.word = direction_of(finding)
     if stated.negated:
         item.number.compare = ">"
     if stated.negated or (item.number.compare == "<" and not finding.negated):

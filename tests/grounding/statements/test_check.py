@@ -343,6 +343,25 @@ def test_physicians_ways_to_say_it(text: str, verdicts: str, normal: Any) -> Non
     assert [claim.verdict for claim in check(text, normal)] == verdicts.split()
 
 
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("ST depression of 1.2 mm in V5", "supported supported"),
+        ("1 mm ST depression in V5", "supported supported"),
+        ("No ST depression > 1 mm in V5", "not_checkable contradicted"),
+        ("No ST depression exceeding 2 mm", "not_checkable supported"),
+        # the ST segment is lowered there, which is no size of an elevation
+        ("ST elevation of 1 mm in V5", "contradicted contradicted"),
+        ("1 mm ST elevation in V5", "contradicted contradicted"),
+        ("No ST elevation > 1 mm", "not_checkable supported"),
+        ("No ST elevation above 1 mm in V5", "not_checkable supported"),
+    ],
+)
+def test_a_deviation_to_the_other_side_is_no_size(text: str, verdicts: str) -> None:
+    depressed = measure(read_record(sample_path("ptbxl_102")))  # -0.12 mV in V5
+    assert [claim.verdict for claim in check(text, depressed)] == verdicts.split()
+
+
 def test_a_size_that_is_there_contradicts_its_denial(inferior: Any) -> None:
     assert [claim.verdict for claim in check("No ST elevation > 1 mm in II, III and aVF.", inferior)][
         -1
