@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .context import FAR, SIGNS, Context, QuantitySubject, Scope
+from .cues import mark_preceding, open_scope
 from .items import Phrase
 from .naming import LEAD_TIMES
 from .numbers import Number
@@ -36,6 +37,8 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
         value.compare = compare[0]
     if value.unit == "paper" or is_place(c, number, item):
         return
+    if _counts_none(c, number, item):
+        return
     if is_time(c, number, item):
         c.time_last = item.last
         c.add("number", ("",), item.first, item.last, number=value, exclusion=TIME)
@@ -52,6 +55,19 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
         read_amplitude(c, number, item)
     elif not ((len(numbers) > 1 or (value.is_range and len(c.subjects) > 2)) and _assign_list(c, numbers)):
         _read_single(c, number, item, negated=compare is not None and compare[2])
+
+
+def _counts_none(c: Context, number: int, item: Phrase) -> bool:
+    """Read a count of zero, which denies its finding: "PVCs: 0", "0 PVCs"; whether it is one."""
+    value, following = item.number, c.next(number)
+    if value is None or value.unit or value.low or value.high:
+        return False
+    if c.heads and not c.heads[-1].closed and c.gap(c.heads[-1].last, item.first) in ([":"], ["="]):
+        return mark_preceding(c, item, denied=True)
+    if following is not None and following.term.kind == "finding" and following.first == item.last + 1:
+        open_scope(c, item, negated=True)
+        return True
+    return False
 
 
 def _share_millivolts(numbers: list[Phrase]) -> None:

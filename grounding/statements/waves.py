@@ -279,7 +279,8 @@ def _size_of(c: Context, finding: ParsedStatement, wave: str, item: Phrase) -> N
     stated.word = direction_of(finding)
     if stated.negated:
         item.number.compare = ">"
-    if stated.negated or (item.number.compare == "<" and not finding.negated):
+    none = item.number.low == item.number.high == 0  # "ST elevation: 0 mm"
+    if stated.negated or ((item.number.compare == "<" or none) and not finding.negated):
         finding.exclusion = finding.exclusion or SIZED
 
 
