@@ -46,7 +46,7 @@ def is_time(c: Context, number: int, item: Phrase) -> bool:
     if value is None or value.unit not in ("", "ms"):
         return False
     in_seconds = value.unit == "ms" and value.high != max(map(abs, value.written), default=value.high)
-    shared = _shared_unit(c, number)
+    shared = 0.0 if value.unit else _shared_unit(c, number)
     if not value.unit and not shared and value.high == int(value.high):
         return False  # "beats 2 and 3"
     length_ms = value.high if value.unit else value.high * (shared or 1000.0)
