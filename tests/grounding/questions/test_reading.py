@@ -30,7 +30,7 @@ from grounding.questions import MAX_CHARACTERS, read_question
         ("Are there P waves in V1?", "Are there <q1>?", ["amplitude"], set()),
         ("Is there a P wave between 2.3 s and 2.5 s?", "Is there a <q1> between 2.3 s and 2.5 s?", ["outside"], set()),
         ("Are QRS complexes seen at 2.3 s?", "Are <q1> seen at 2.3 s?", ["outside"], set()),
-        ("In this 10 s strip, how wide is QRS?", "In this 10 s strip, how wide is <q1>?", ["quantity"], {"value"}),
+        ("In this 10 s strip, what is the PR?", "In this 10 s strip, what is the <q1>?", ["quantity"], {"value"}),
         ("Is the QRS at 0.10 s normal?", "Is the <q1> normal?", ["claim", "claim"], set()),
         ("There is ST elevation in ____.", "There is <q1> in ____.", ["claim"], {"where"}),
         ("Is there LBBB? Answer yes or no, and say why.", "Is there <q1>?", ["claim"], set()),
