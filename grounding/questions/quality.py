@@ -43,9 +43,8 @@ ISSUE_WORDS = {
     "no_ecg": "a signal that is no ECG",
 }
 _DENIED = re.compile(r"\b(?:no|not|without|isn't|aren't|kein\w*|ohne|nicht)\s+(?:\w+\s+)?$", re.I)
-_CAUSED = re.compile(
-    r"\s+(?:is\s+)?(?:from|by|caused by|due to|because of)\b", re.I
-)  # what is named behind it is asked for
+# "interference from baseline drift": what is named behind it is asked for
+_CAUSED = re.compile(r"\s+(?:is\s+)?(?:from|by|caused by|due to|because of)\b", re.I)
 _OTHER_LEAD = re.compile(r"\bV(?:[7-9]|[1-9]R)\b", re.I)
 _LISTS = re.compile(r"\b(?:which|what|where|how|list|name|describe|welche\w*|wie|wo)\b", re.I)
 _GOOD = re.compile(r"\b(?:good|acceptable|sufficient|adequate|ok|okay|fine|high|gut|ausreichend)\b", re.I)

@@ -68,7 +68,7 @@ class Link:
     Attributes:
         start: index of its first character in the question.
         end: index after its last character.
-        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``, or
+        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``,
             ``quality`` (of the signal), or ``outside`` (not measured here).
         words: the phrase.
         names: quantities, the wave or sum of an amplitude, or what is asked of the quality (a key of ``quality.ABOUT``,
