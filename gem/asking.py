@@ -249,6 +249,8 @@ def _kind(made: Plan) -> str:
     if len(made.asked) > 1:
         return "several"
     kind = made.question.links[0].kind
+    if kind == "quality" and made.asked[0].state in ("true", "false"):
+        return "presence"
     return {"claim": "presence", "rhythm": "rhythm", "lead": "lead", "outside": "declined"}.get(kind, "value")
 
 

@@ -20,6 +20,7 @@ from ..statements.amplitudes import measured_amplitude, measured_sum
 from ..statements.naming import AMPLITUDE_OF
 from ..statements.truth import holds
 from .options import option_states
+from .quality import quality_state
 from .reading import MAX_LINKS, MAX_OPTIONS, Link, Question
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ def _fact_kinds(state: str, link: Link) -> dict[str, str]:
     value = "number"
     if link.kind == "rhythm" and state == "measured":
         named = value = "rhythm"
-    quoted = "measured" if state in ("present", "absent", "unknown") else "number"
+    if link.kind == "quality":
+        value = "measured"
+    quoted = "measured" if state in ("present", "absent", "unknown") or link.kind == "quality" else "number"
     return {"q": named, "v": value, "e": quoted, "l": "measured", "c": "criterion", "r": "missing"}
 
 
@@ -139,6 +142,8 @@ class _Lookup:
             return self._claim(link)
         if link.kind == "outside":
             return "outside", {"q": link.words, "r": link.reason}, (), ()
+        if link.kind == "quality":
+            return *quality_state(self.measurement, link.names, link.words, link.leads), ()
         if link.kind == "rhythm":
             return *self._rhythm(), ()
         if link.kind == "lead":

@@ -9,6 +9,7 @@ from ..evidence import Evidence
 from ..statements.parsed import ParsedStatement
 from ..statements.tolerances import TOLERANCES
 from ..statements.truth import holds
+from .quality import quality_state
 from .reading import Option, Question
 
 if TYPE_CHECKING:
@@ -64,11 +65,14 @@ def _state(option: Option, question: Question, measurement: Measurement) -> Stat
         truth, _, evidence = holds(option.link.statement, measurement)
         return _STATE[truth], evidence
     if option.kind in ("yes", "no", "missing"):
-        claims = [link for link in question.links if link.statement is not None]
-        if claims and claims[0].statement is not None:
-            truth, _, evidence = holds(claims[0].statement, measurement)
-            wanted = {"yes": True, "no": False, "missing": None}[option.kind]
+        wanted = {"yes": True, "no": False, "missing": None}[option.kind]
+        about = next((link for link in question.links if link.statement is not None or link.kind == "quality"), None)
+        if about is not None and about.statement is not None:
+            truth, _, evidence = holds(about.statement, measurement)
             return _STATE[truth is wanted], evidence
+        if about is not None:
+            state, _, evidence = quality_state(measurement, about.names, about.words, about.leads)
+            return _STATE[{"true": True, "false": False}.get(state) is wanted], evidence
         if option.kind == "missing" and quantity:
             proof = _proof(quantity, measurement)
             return _STATE[proof.value is None], (proof,)

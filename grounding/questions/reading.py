@@ -22,6 +22,7 @@ from ..statements.numbers import Number
 from ..statements.parsed import NO_CRITERION, ParsedStatement
 from ..statements.parsing import read_statements
 from ..statements.tokens import normalised, sentences
+from .quality import asks_for_a_list, is_denied, named_quality, other_leads
 
 MAX_CHARACTERS = 2000
 MAX_LINKS, MAX_OPTIONS = 6, 8
@@ -46,6 +47,15 @@ _SHOWN_SYMPTOMS = re.compile(
     r"|\b(?:excluding|including) uncertain symptoms?\b|\bsymptoms? (?:does|do|is|are) (?:this|the) (?:ecg|ekg)\b",
     re.I,
 )
+# "when does the first QRS complex occur", "is there a P wave between 2.3 and 2.5 s"
+_AT_A_TIME = re.compile(
+    r"\b(?:when (?:does|do|is|are)|at (?:what|which) (?:time|second)|wann)\b"
+    r"|\b(?:at|between|around|bei|zwischen)\s+\[?(?:t\s*=\s*)?\d+(?:[.,]\d+)?\s*(?:s\s*)?"
+    r"(?:(?:and|und|to|bis|-)\s*\d+(?:[.,]\d+)?\s*)?(?:s|secs?|seconds?|sekunden?)\b",
+    re.I,
+)
+_NOT_BY_TIME = "what is seen at one time is not asked for here: Measurement.waves and .beats have the times"
+_THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
 _TRIM = " \t\n?.!,;:"
 _NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
 _CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
@@ -58,10 +68,11 @@ class Link:
     Attributes:
         start: index of its first character in the question.
         end: index after its last character.
-        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``, or
-            ``outside`` (not measured here).
+        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``,
+            ``quality`` (of the signal), or ``outside`` (not measured here).
         words: the phrase.
-        names: quantities, or the wave or sum of an amplitude.
+        names: quantities, the wave or sum of an amplitude, or what is asked of the quality (a key of ``quality.ABOUT``,
+            ``list`` where the answer is a list of leads, ``not`` where it is denied).
         leads: asked about; empty for all.
         statement: what a ``claim`` says.
         reason: why an ``outside`` thing can't be told.
@@ -135,7 +146,7 @@ def _words() -> Mapping[str, Any]:
     raw: Mapping[str, Any] = yaml.safe_load((files(__package__) / "words.yaml").read_text(encoding="utf-8"))
     compiled = {
         section: {name: _pattern(phrases) for name, phrases in raw[section].items()}
-        for section in ("wants", "general", "spoken")
+        for section in ("wants", "general", "spoken", "quality")
     }
     topics = [(_pattern(topic["phrases"]), str(topic["reason"]), "mild" in topic) for topic in raw["topics"]]
     return {**compiled, "topics": topics}
@@ -209,7 +220,7 @@ def _carried(question: Question, named: Sequence[Link]) -> Question:
     out: list[Link] = []
     for link in named:
         moved = replace(link, start=at.start if at else 0, end=at.end if at and not out else (at.start if at else 0))
-        if leads and link.kind in ("claim", "amplitude"):
+        if leads and link.kind in ("claim", "amplitude", "quality"):
             moved = _in_leads(moved, leads)
         out.append(moved)
     # "and in V2?" asks again what was asked; a claim that was asked for its place is asked for itself
@@ -232,7 +243,9 @@ def _read(text: str) -> Question:
     wants = {name for name, pattern in words["wants"].items() if pattern.search(stem)}
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
-    links = list(_links(stem, wants))
+    links = _with_quality(stem, list(_links(stem, wants)))
+    if _AT_A_TIME.search(stem) and all(link.kind in ("quantity", "amplitude", "lead") for link in links):
+        links = [replace(link, kind="outside", reason=_NOT_BY_TIME) for link in links if link.kind != "lead"]
     of_patient = _SHOWN_SYMPTOMS.sub(" ", stem)
     found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))
@@ -243,7 +256,7 @@ def _read(text: str) -> Question:
         if not asks_for_a_finding:
             links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
             links.sort(key=lambda link: link.start)
-    if words["general"]["whole"].search(stem) and not any(link.kind == "claim" for link in links):
+    if words["general"]["whole"].search(stem) and not any(link.kind in ("claim", "quality") for link in links):
         links, wants = [], wants | {"report"}
     if words["general"]["report"].search(stem) and not links:
         wants.add("report")
@@ -297,6 +310,30 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
                 found.append(link)
                 taken.append((link.start, link.end))
     yield from sorted(found, key=lambda link: link.start)
+
+
+def _with_quality(stem: str, links: list[Link]) -> list[Link]:
+    """The links of a question, and what it asks of the quality of the signal, in the leads that it names."""
+    found = named_quality(stem, _words()["quality"])
+    if not found:
+        return links
+    words = lexicon()
+    named = [
+        lead
+        for sentence in sentences(stem, words.abbreviations)
+        for item in items_of(sentence, words)
+        if item.term.kind == "lead" and item.term.values != ("same",)
+        for lead in item.term.values
+    ]
+    leads = tuple(dict.fromkeys([*named, *other_leads(stem)]))
+    more = ("list",) if asks_for_a_list(stem) else ()
+    others = [link for link in links if not any(link.start < end and start < link.end for start, end, _ in found)]
+    once = {about: (start, end) for start, end, about in reversed(found)}
+    quality = [
+        Link(*at, "quality", stem[slice(*at)], (about, *more, *(("not",) if is_denied(stem[: at[0]]) else ())), leads)
+        for about, at in once.items()
+    ]
+    return sorted([*others, *quality], key=lambda link: link.start)
 
 
 def _without_doubles(links: list[Link]) -> list[Link]:
@@ -363,6 +400,8 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
                 end = sentence.ends[near[0].last]
         if values[0] in ("st_t", "progression"):
             return None
+        if values[0] == "p" and not leads and _THERE.search(stem) and not _AT_A_TIME.search(stem):
+            return Link(start, end, "claim", words, statement=read_statements("P waves are present.")[0])
         return Link(start, end, "amplitude", stem[start:end], values[:1], leads)
     if kind == "unmeasured":
         return Link(start, end, "outside", words, reason=f"{words} is not measured here")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
-from .naming import LEAD_TIMES, ST_POINTS
-from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV
+from .naming import DIRECTIONS, LEAD_TIMES, ST_POINTS
+from .tolerances import AMPLITUDE_TOLERANCES, APPROXIMATE_FACTOR, SUM_TOLERANCE_MV, T_NEGATIVE_MV
 from .topics import wave_topic
 
 if TYPE_CHECKING:
@@ -81,6 +81,17 @@ def measured_sum(quantities: Quantities, name: str) -> tuple[float | None, list[
     return _sum(_SUMS[name], quantities)
 
 
+def negative_t(quantities: Quantities, leads: Iterable[str]) -> list[str]:
+    """The leads in which the T wave is negative, whatever a criterion of T inversion says of them.
+
+    Args:
+        quantities: of the measurement.
+        leads: to look at.
+    """
+    sizes = {lead: measured_amplitude(quantities, "t", lead)[0] for lead in leads}
+    return [lead for lead, mv in sizes.items() if mv is not None and mv <= T_NEGATIVE_MV]
+
+
 def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tuple[bool | None, str, Iterable[Evidence]]:
     """Compare a stated amplitude with the measured one.
 
@@ -110,10 +121,12 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
         lead = leads[0]
         return None, f"{wave_topic(wave)} is not measurable: {found[lead][1][0].reason}", found[lead][1]
     floor, share = AMPLITUDE_TOLERANCES[wave]
-    best = min(known, key=lambda lead: _distance(known[lead], number))
+    side = DIRECTIONS.get(statement.word)
+    sizes = {lead: abs(value) if side is None else max(0.0, side * value) for lead, value in known.items()}
+    best = min(known, key=lambda lead: _distance(sizes[lead], number))
     if not statement.leads:
-        best = max(known, key=lambda lead: abs(known[lead]))
-    size = abs(known[best])
+        best = max(known, key=lambda lead: sizes[lead])
+    size = sizes[best]
     tolerance = max(floor, share * size) * factor
     if number.high < 0 < known[best] and wave in _EITHER_SIGN:
         fits = known[best] <= number.high + tolerance

@@ -158,6 +158,7 @@ class Context:
         self.axis_heading = -FAR - 1  # token of "axis": numbers without a unit after P, QRS and T are degrees
         self.word_before_list = ""  # the word in "normal PR, QRS and QT"
         self.number_last = -1  # last token of the last stated number
+        self.time_last = -FAR - 1  # last token of the last time in the recording
         self.done_to = -1
         self._listed_or: list[bool] | None = None
 

@@ -62,9 +62,12 @@ def read_no(c: Context, number: int, item: Phrase) -> None:
     following = c.next(number)
     if following is not None and following.term.kind in ("missing", "maybe_post", "absent"):
         return
-    head = c.heads[-1] if c.heads else None
-    if following is None and head is not None and not head.closed and c.gap(head.last, item.first) == [":"]:
-        mark_preceding(c, item, denied=True)  # "LBBB: no"
+    head, behind = c.heads[-1] if c.heads else None, c.word(item.last + 1)
+    if item.first == 0 and behind == ",":
+        return  # "No, sinus rhythm." answers a question
+    said = head is not None and not head.closed and c.gap(head.last, item.first) in ([":"], ["-"], ["="])
+    if said and (following is None or behind == ","):
+        mark_preceding(c, item, denied=True)  # "LBBB: no", "LBBB - no, RBBB - no"
     else:
         open_scope(c, item, negated=True, strong=item.term.kind == "no_strong")
 
@@ -87,9 +90,9 @@ def read_maybe(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_doubt_sign(c: Context, number: int, item: Phrase) -> None:
-    """Read a question mark as a sign of doubt: "LVH?", "?LVH", "(?)"."""
+    """Read a question mark as a sign of doubt: "LVH?", "?LVH", "? LVH", "(?)"."""
     following = c.next(number)
-    if following is not None and c.starts[following.first] == c.ends[item.last]:
+    if following is not None and (item.first == 0 or c.starts[following.first] == c.ends[item.last]):
         open_scope(c, item, uncertain=True)
     elif c.heads and item.first - c.heads[-1].last <= 3:
         mark_preceding(c, item, denied=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .context import FAR, SIGNS, Context, QuantitySubject, Scope
+from .cues import mark_preceding, open_scope
 from .items import Phrase
 from .naming import LEAD_TIMES
 from .numbers import Number
-from .parsed import CHANGE, UNIT_CLASH, UNIT_OF, UNNAMED
+from .parsed import CHANGE, TIME, UNIT_CLASH, UNIT_OF, UNNAMED
+from .times import is_time
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import is_place, read_amplitude
@@ -35,6 +37,12 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
         value.compare = compare[0]
     if value.unit == "paper" or is_place(c, number, item):
         return
+    if _counts_none(c, number, item):
+        return
+    if is_time(c, number, item):
+        c.time_last = item.last
+        c.add("number", ("",), item.first, item.last, number=value, exclusion=TIME)
+        return
     if _is_reference(c, number, item, compare is not None):
         c.reference = -1
         return
@@ -42,9 +50,24 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if not value.unit and c.waves and len(numbers) > 1:
         _share_millivolts(numbers)
     if value.unit == "mV" or (value.unit == "ms" and c.waves and c.waves[0][0] in LEAD_TIMES):
+        if compare is not None and compare[2]:  # "is not > 3.5 mV"
+            value.compare = "<" if compare[0] == ">" else ">"
         read_amplitude(c, number, item)
     elif not ((len(numbers) > 1 or (value.is_range and len(c.subjects) > 2)) and _assign_list(c, numbers)):
         _read_single(c, number, item, negated=compare is not None and compare[2])
+
+
+def _counts_none(c: Context, number: int, item: Phrase) -> bool:
+    """Read a count of zero, which denies its finding: "PVCs: 0", "0 PVCs"; whether it is one."""
+    value, following = item.number, c.next(number)
+    if value is None or value.unit or value.low or value.high:
+        return False
+    if c.heads and not c.heads[-1].closed and c.gap(c.heads[-1].last, item.first) in ([":"], ["="]):
+        return mark_preceding(c, item, denied=True)
+    if following is not None and following.term.kind == "finding" and following.first == item.last + 1:
+        open_scope(c, item, negated=True)
+        return True
+    return False
 
 
 def _share_millivolts(numbers: list[Phrase]) -> None:

@@ -25,6 +25,7 @@ AMPLITUDE_OF = {
     "q_waves": "q",
     "pathological_q_waves": "q",
 }
+DIRECTIONS = {"st_elevation": 1.0, "st_depression": -1.0}  # a deviation to the other side has no size
 _INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
 _ACUTE = word_set(
     "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"
@@ -40,7 +41,8 @@ _FOUND_FOR = word_set(
 _TO_LEADS = word_set(
     "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about "
     "involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most maximal best "
-    "predominantly limited affecting - findet finden sich vorhanden mm mv"
+    "predominantly limited affecting - findet finden sich vorhanden mm mv > < above below exceeding exceeds less more "
+    "greater than over under least ueber unter"
 )
 _FROM_LEADS = JOINS | word_set(
     "there is are show shows a an : the no has have with leads lead without ) zeigen zeigt besteht bestehen findet "
@@ -312,6 +314,16 @@ def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> Non
         statement.leads, statement.region = c.last_leads if same else (before.term.values, before.term.region)
 
 
+def direction_of(finding: ParsedStatement) -> str:
+    """The ST finding that an amplitude is the size of; ``""`` where none or several are meant.
+
+    Args:
+        finding: beside the amplitude.
+    """
+    names = [name for group in finding.findings for name in group]
+    return names[0] if len(names) == 1 and names[0] in DIRECTIONS else ""
+
+
 def take_amount_before(c: Context, statement: ParsedStatement, first: int) -> None:
     """Add the statement on an amount that precedes a finding: "2 mm ST elevation".
 
@@ -333,6 +345,7 @@ def take_amount_before(c: Context, statement: ParsedStatement, first: int) -> No
             number=amount.number,
             leads=statement.leads,
             region=statement.region,
+            word=direction_of(statement),
             exclusion=statement.exclusion,
         )
         stated.uncertain = statement.uncertain

@@ -22,6 +22,7 @@ _OTHER_UNITS = word_set(
     "hours hour hrs days weeks months tage stunden minuten pm am beats beat complexes times x mal times channels kanal "
     "points score"
 )
+_SIZES, _SQUARES = word_set("small little large big"), word_set("square squares box boxes")
 _BEATS = frozenset({"beats", "beat", "b", "schlaege", "schlag", "complexes", "per", "pro", "/"})
 _MINUTES = frozenset({"min", "minute", "mins", "m"})
 _ONES = {
@@ -303,6 +304,8 @@ class NumberReader:
             if word == "°" and at + 1 < self.size and words[at + 1] in ("c", "f"):
                 return "other", 1.0, at + 1
             return unit, scale, at
+        if word in _SIZES and at + 1 < self.size and words[at + 1] in _SQUARES:
+            return "other", 1.0, at + 1  # "3 small squares"
         if word in _OTHER_UNITS or (
             word == "-" and at + 1 < self.size and words[at + 1] in _OTHER_UNITS and self.ends[last] == self.starts[at]
         ):

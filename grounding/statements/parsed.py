@@ -10,6 +10,8 @@ from .numbers import Number
 UNIT_OF = {"heart_rate": "bpm", "atrial_rate_bpm": "bpm", "axis": "deg", "axis_p": "deg", "axis_t": "deg"}
 # reasons why a statement is not checked
 CHANGE = "a change, not a value"
+SIZED = "only its size is limited"
+TIME = "a time or a part of the recording, not a value"
 UNNAMED = "the number's quantity is not one that was measured"
 UNIT_CLASH = "the unit is not one of the quantity named"
 NO_CRITERION = "there is no criterion for it"
@@ -30,7 +32,7 @@ class ParsedStatement:
         leads: in which leads.
         region: the leads are named as a region, not one by one.
         number: of a ``number`` or ``amplitude``.
-        word: of a ``category`` or ``regularity``.
+        word: of a ``category`` or ``regularity``; of an ``amplitude`` the ST finding whose size it is.
         formulas: of a QTc.
         exclusion: why it is not a claim about this recording, or ``""``.
     """

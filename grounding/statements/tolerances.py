@@ -42,6 +42,7 @@ SUM_TOLERANCE_MV = 0.3
 CLEAR_SHARE = 0.5
 ST_LIMITS_MV = {"st_elevation": 0.1, "st_depression": 0.05}
 Q_WAVE_MV = 0.02
+T_NEGATIVE_MV = -0.05  # where no criterion judges the lead
 
 
 CONTROLLED_RATE_BPM = 110

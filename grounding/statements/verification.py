@@ -12,7 +12,7 @@ from ..criteria.knowledge import load_knowledge
 from ..criteria.limits import Category, load_limits
 from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
-from .amplitudes import measured_amplitude, verify_amplitude
+from .amplitudes import measured_amplitude, negative_t, verify_amplitude
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
 from .tolerances import (
@@ -204,10 +204,10 @@ class Checker:
                 )
             else:
                 fits = number.low - tolerance <= value <= number.high + tolerance
-            if fits:
-                return self._verdict(statement, True), f"measured {title} is {_show(value, name)}", (proof,)
+            if fits != statement.negated:
+                return self._verdict(statement, fits), f"measured {title} is {_show(value, name)}", (proof,)
         proof, value = known[0]
-        return self._verdict(statement, False), f"measured {title} is {_show(value, name)}", (proof,)
+        return self._verdict(statement, statement.negated), f"measured {title} is {_show(value, name)}", (proof,)
 
     @staticmethod
     def _verdict(statement: ParsedStatement, holds: bool, clear: bool = True) -> Verdict:
@@ -355,6 +355,9 @@ class Checker:
             if not present and finding.present:
                 leads = {lead for part in finding.evidence for lead in part.leads}
                 present = {lead: lead in leads for lead in statement.leads} if 0 < len(leads) < 12 else {}
+            if finding.name == "t_wave_inversion" and not statement.negated:  # aVR, which no criterion judges
+                unjudged = [lead for lead in present if lead not in self.evaluation.lead_states(entry)]
+                present = present | dict.fromkeys(negative_t(self.evaluation.quantities, unjudged), True)
             for lead, held in present.items():
                 before = states.get(lead, held)
                 states[lead] = True if True in (held, before) else None if None in (held, before) else False

@@ -12,11 +12,12 @@ from .naming import (
     SECOND_WAVES,
     ST_POINTS,
     WAVES,
+    direction_of,
     name_finding,
     take_amount_before,
     take_leads_before,
 )
-from .parsed import CHANGE, NO_CRITERION, ParsedStatement
+from .parsed import CHANGE, NO_CRITERION, SIZED, ParsedStatement
 
 _J_WORDS = frozenset({"j", "stj"})
 _AFTER = frozenset({"after", "past", "behind", "beyond", "following", "from", "nach", "hinter"})
@@ -264,9 +265,23 @@ def read_amplitude(c: Context, number: int, item: Phrase) -> None:
             c.head([_state_amplitude(c, (wave,), (), item.first, item)], item.first, item.last)
             return
         if wave:
-            _state_amplitude(c, (wave,), head.statements[-1].leads, item.first, item, region=head.statements[-1].region)
+            _size_of(c, head.statements[-1], wave, item)
             return
     c.amount = item
+
+
+def _size_of(c: Context, finding: ParsedStatement, wave: str, item: Phrase) -> None:
+    """Add the size of a finding; where the size is what is denied, or stays under a limit, the finding is no claim."""
+    assert item.number is not None
+    over = item.number.compare == ">" or c.word(item.first - 1) == "of"  # "no ST elevation > 1 mm"
+    stated = _state_amplitude(c, (wave,), finding.leads, item.first, item, region=finding.region)
+    stated.negated = finding.negated and over
+    stated.word = direction_of(finding)
+    if stated.negated:
+        item.number.compare = ">"
+    none = item.number.low == item.number.high == 0  # "ST elevation: 0 mm"
+    if stated.negated or ((item.number.compare == "<" or none) and not finding.negated):
+        finding.exclusion = finding.exclusion or SIZED
 
 
 def _has_its_own_lead(c: Context, since: int, item: Phrase, following: Phrase) -> bool:

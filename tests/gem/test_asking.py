@@ -58,6 +58,15 @@ def test_what_can_not_be_told_is_declined(record: ECGRecord, measurement: Measur
     assert not answer.evidence
 
 
+def test_the_quality_of_a_lead(record: ECGRecord, measurement: Measurement) -> None:
+    answer = gem.ask(record, "Is there static noise in lead V1?", measurement=measurement)
+    assert answer.text == "No. No noise in V1."
+    assert answer.kind == "presence"
+    assert [(part.quantity, part.leads, part.value) for part in answer.evidence] == [
+        ("signal_quality", ("V1",), "no issue")
+    ]
+
+
 def test_follow_ups(record: ECGRecord, measurement: Measurement) -> None:
     first = "What is the T wave in V5?"
     before = gem.ask(record, first, measurement=measurement)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import grounding
-from grounding import Claim, measure, read_record, sample_path
+from grounding import Claim, check, measure, read_record, sample_path
 from grounding.readers.samples import sample_names
 from grounding.statements.parsing import read_statements, statements_of
 
@@ -297,3 +297,83 @@ def test_a_remembered_sentence_is_read_as_a_new_one() -> None:
     assert f"Old infarction.\n{text}"[number.start : number.end] == "72 bpm"
     again[1].negated = True  # a copy: what is remembered stays
     assert not read_statements(text)[0].negated
+
+
+@pytest.fixture(scope="module")
+def normal() -> Any:
+    """Sinus rhythm of 79 bpm, PR 128 ms, QRS 100 ms, no ST deviation, T inverted in aVR (-0.20 mV) and V1."""
+    return measure(read_record(sample_path("ptbxl_13")))
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        # a size that is denied, or only limited
+        ("No ST elevation > 1 mm.", "not_checkable supported"),
+        ("No ST elevation > 1 mm in V2-V4.", "not_checkable supported"),
+        ("No ST elevation of 1 mm or more", "not_checkable supported"),
+        ("No ST-segment deviation exceeding 0.1 mV.", "not_checkable supported"),
+        ("ST depression is less than 0.5 mm in all leads.", "not_checkable supported"),
+        ("No significant ST elevation (< 1 mm).", "supported"),
+        ("ST elevation > 1 mm in V2", "contradicted contradicted"),
+        # a T wave is negative in aVR whatever the criterion of T inversion looks at
+        ("T-wave inversion in aVR, which is normal.", "supported"),
+        ("T wave inversion only in aVR and V1.", "supported"),
+        ("T-wave inversion in V4", "contradicted"),
+        ("T wave inversion in aVR and V5", "unsupported"),
+        # what is set against the finding is not claimed
+        ("Low likelihood of STEMI.", "supported"),
+        ("Unlike AF, P waves are visible before each QRS.", "not_checkable supported"),
+        ("Sinus rhythm rather than AF.", "supported not_checkable"),
+        ("? LVH", "unsupported"),
+        ("Sinusrhythmus statt Vorhofflimmern.", "supported not_checkable"),
+        ("On admission HR 120. On ECG HR 79.", "not_checkable supported"),
+        ("LBBB - no; RBBB - no", "supported supported"),
+        ("LBBB: no, RBBB: no, LVH: no", "supported supported supported"),
+        ("LBBB - no, sinus rhythm", "supported supported"),
+        ("Vorhofflimmern: nein", "supported"),
+        ("No, this is sinus rhythm.", "supported"),
+        ("AF was considered but P waves are present.", "unsupported supported"),
+        ("PACs: 0, PVCs: 0", "supported supported"),
+        ("0 PVCs", "supported"),
+        ("PVCs: 3", "contradicted"),
+        ("ST elevation: 0 mm in all leads", "not_checkable supported"),
+        # of two formulas (467 and 446 ms) the one that was meant
+        ("The QTc does not exceed 460 ms.", "supported"),
+        ("The QTc does not exceed 400 ms.", "contradicted"),
+        ("Sokolow-Lyon index is not > 3.5 mV", "supported"),
+        ("Sokolow-Lyon index is not above 1 mV", "contradicted"),
+        # squares of the paper are not read
+        ("The QRS is 2.5 small squares wide.", "not_checkable"),
+        ("RR interval is 4 large squares", "not_checkable"),
+        ("PR is 3 small boxes, QRS 100 ms", "supported"),
+    ],
+)
+def test_physicians_ways_to_say_it(text: str, verdicts: str, normal: Any) -> None:
+    assert [claim.verdict for claim in check(text, normal)] == verdicts.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("ST depression of 1.2 mm in V5", "supported supported"),
+        ("1 mm ST depression in V5", "supported supported"),
+        ("No ST depression > 1 mm in V5", "not_checkable contradicted"),
+        ("No ST depression exceeding 2 mm", "not_checkable supported"),
+        # the ST segment is lowered there, which is no size of an elevation
+        ("ST elevation of 1 mm in V5", "contradicted contradicted"),
+        ("1 mm ST elevation in V5", "contradicted contradicted"),
+        ("No ST elevation > 1 mm", "not_checkable supported"),
+        ("No ST elevation above 1 mm in V5", "not_checkable supported"),
+    ],
+)
+def test_a_deviation_to_the_other_side_is_no_size(text: str, verdicts: str) -> None:
+    depressed = measure(read_record(sample_path("ptbxl_102")))  # -0.12 mV in V5
+    assert [claim.verdict for claim in check(text, depressed)] == verdicts.split()
+
+
+def test_a_size_that_is_there_contradicts_its_denial(inferior: Any) -> None:
+    assert [claim.verdict for claim in check("No ST elevation > 1 mm in II, III and aVF.", inferior)][
+        -1
+    ] == "contradicted"
+    assert [claim.verdict for claim in check("No ST elevation > 3 mm.", inferior)] == ["not_checkable", "supported"]
