@@ -45,3 +45,20 @@ def quantile(values: NDArray[np.float64], share: float) -> float:
         return last
     step, part = above - below, place - low
     return below + step * part if part < 0.5 else above - step * (1 - part)
+
+
+def row_median(values: NDArray[Any]) -> NDArray[Any]:
+    """``np.median`` of each row, to the last bit; NaN where the row has one.
+
+    Args:
+        values: (rows, n), n at least 1.
+
+    Example:
+        >>> row_median(np.array([[3.0, 1.0, 2.0, 10.0], [1.0, 1.0, 1.0, 5.0]])).tolist()
+        [2.5, 1.0]
+    """
+    n = values.shape[1]
+    low, high = (n - 1) // 2, n // 2
+    ordered = np.partition(values, (low, high, n - 1), axis=1)  # NaN last
+    middle = ordered[:, high] if low == high else (ordered[:, low] + ordered[:, high]) / 2
+    return np.where(np.isnan(ordered[:, -1]), ordered[:, -1], middle)

@@ -117,18 +117,20 @@ def fuse(
         out[f"{name}_onset"] = np.where(enough, first[row], np.nan)
         out[f"{name}_offset"] = np.where(enough, -last[row], np.nan)
     if found.inside is not None:
-        for row, name in enumerate(("p", "qrs", "t")):
-            both = np.isfinite(out[f"{name}_onset"]) & np.isfinite(out[f"{name}_offset"])
-            end, level = found.inside.shape[1] - 1, T_OFFSET_LEVEL if name == "t" else LEVEL
-            begins, stops = out[f"{name}_onset"][both], out[f"{name}_offset"][both]
-            out[f"{name}_onset"][both] = end + 0.5 - _first_fall_below(found.inside[row, ::-1], end - begins, LEVEL)
-            out[f"{name}_offset"][both] = _first_fall_below(found.inside[row], stops, level) - 0.5
+        onsets, offsets = (np.stack([out[f"{name}_{end}"] for name in ("p", "qrs", "t")]) for end in ("onset", "offset"))
+        row, beat = np.nonzero(np.isfinite(onsets) & np.isfinite(offsets))
+        end, level = found.inside.shape[1] - 1, np.array([LEVEL, LEVEL, T_OFFSET_LEVEL])
+        backwards = _first_fall_below(found.inside[:, ::-1], row, end - onsets[row, beat], level[:1])
+        onsets[row, beat] = end + 0.5 - backwards
+        offsets[row, beat] = _first_fall_below(found.inside, row, offsets[row, beat], level[row]) - 0.5
+        for wave, name in enumerate(("p", "qrs", "t")):
+            out[f"{name}_onset"], out[f"{name}_offset"] = onsets[wave], offsets[wave]
     rank = 2 if len(signal) >= 8 else 1
     quiet = quantile(steepest(signal, np.linspace(0, signal.shape[1], QUIET_SAMPLES), rank), QUIET_SHARE)
-    for name, sign in (("qrs_onset", -1), ("qrs_offset", 1)):
-        steep = steepest(signal, out[name] + sign * SEEN_AT_MS / MS, rank)
-        further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
-        out[name] = out[name] + sign * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
+    ends, sign = np.stack([out["qrs_onset"], out["qrs_offset"]]), np.array([[-1], [1]])
+    steep = steepest(signal, (ends + sign * SEEN_AT_MS / MS).ravel(), rank).reshape(ends.shape)
+    further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
+    out["qrs_onset"], out["qrs_offset"] = ends + sign * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
     if noisy:
         for name, sign, column, reach_ms in (
             ("qrs_onset", 1, 0, QRS_REACH_MS[0]),
@@ -158,12 +160,12 @@ def steepest(signal: NDArray[np.floating[Any]], at: Array, rank: int) -> Array:
     return np.asarray(np.sort(slope, axis=0)[-min(rank, len(slope))], np.float64)
 
 
-def _first_fall_below(inside: NDArray[np.floating[Any]], start: Array, level: float) -> Array:
-    """First fall of ``inside`` (samples,) below ``level`` after each ``start`` (n,), at most 80 ms later."""
-    begin = np.maximum(start.astype(np.intp) - 2, 0)
+def _first_fall_below(inside: NDArray[np.floating[Any]], row: NDArray[np.intp], start: Array, level: Array) -> Array:
+    """First fall of a row (n,) of ``inside`` (rows, samples) below ``level`` after ``start``, at most 80 ms later."""
+    begin, n = np.maximum(start.astype(np.intp) - 2, 0), inside.shape[1]
     at = begin[:, None] + np.arange(int(0.1 * FS_HZ))
-    part = np.where(at < len(inside), inside[np.minimum(at, len(inside) - 1)], 1.0).astype(np.float64)
-    k = (part < level).argmax(axis=1)  # 0 where it never falls below, or is below from the start
+    part = np.where(at < n, inside[row[:, None], np.minimum(at, n - 1)], 1.0).astype(np.float64)
+    k = (part < level[:, None]).argmax(axis=1)  # 0 where it never falls below, or is below from the start
     rows, before = np.arange(len(part)), np.maximum(k - 1, 0)
     drop = np.where(k > 0, part[rows, before] - part[rows, k], 1.0)
     return np.where(k > 0, begin + k - 1 + (part[rows, before] - level) / drop, start + 0.5)

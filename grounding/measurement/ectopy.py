@@ -137,7 +137,7 @@ def _usual_around(before: Array) -> Array:
     """Median of the intervals near each beat, without its own two; of all intervals where fewer than three are near."""
     padded = np.full(len(before) + 2 * NEIGHBOURS, np.nan)
     padded[NEIGHBOURS:-NEIGHBOURS] = before
-    near = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
+    near = padded[np.arange(len(before))[:, None] + np.arange(2 * NEIGHBOURS + 1)]
     near[:, NEIGHBOURS : NEIGHBOURS + 2] = np.nan
     usual = row_medians(near)
     few = np.isfinite(near).sum(axis=1) < 3

@@ -18,6 +18,7 @@ from ..deferred import DeferredTable
 from ..lead_algebra import einthoven_error
 from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
+from ..small_arrays import row_median
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
 
@@ -119,11 +120,12 @@ def examine(record: ECGRecord) -> Examination:
     channels = recognise(record.leads)
     some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
     foreign = [some_ecg and channel.kind == "other" for channel in channels]
+    issues = _lead_issues(features, record.has_millivolts)
     rows = [
         (
             name,
             not foreign[row] and _good_s(spans, record) >= min(MIN_GOOD_S, MIN_GOOD_SHARE * record.duration_s),
-            ("no_ecg",) * foreign[row] + _lead_issues(features, row, record.has_millivolts),
+            ("no_ecg",) * foreign[row] + issues[row],
             tuple((round(float(a) / record.fs, 3), round(float(b) / record.fs, 3)) for a, b in spans),
         )
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
@@ -301,7 +303,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
         missing=bad.mean(axis=1) if some_bad else np.zeros(len(bad)),
         flat=still.mean(axis=1),
         flat_run=_longest_run(still),
-        amplitude=np.median(pair, axis=1).astype(np.float64),
+        amplitude=row_median(pair).astype(np.float64),
         largest=span.max(axis=1).astype(np.float64),
         wander=np.ptp(level, axis=1).astype(np.float64),
         jump=steps.astype(np.float64),
@@ -405,23 +407,25 @@ def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDA
     return share
 
 
-def _lead_issues(f: _LeadFigures, row: int, judge_amplitude: bool) -> tuple[str, ...]:
-    flat = f.flat[row] >= FLAT_SHARE
-    heavy = bool(f.noisy_block[row].any())
+def _lead_issues(f: _LeadFigures, judge_amplitude: bool) -> list[tuple[str, ...]]:
+    """The issues of each lead."""
+    flat = f.flat >= FLAT_SHARE
+    heavy = f.noisy_block.any(axis=1)
     tests = {
-        "missing": f.missing[row] > MISSING_SHARE,
-        "gaps": 0 < f.missing[row] <= MISSING_SHARE,
+        "missing": f.missing > MISSING_SHARE,
+        "gaps": (f.missing > 0) & (f.missing <= MISSING_SHARE),
         "flat": flat,
-        "lead_off": not flat and f.flat_run[row] >= LOST_CONTACT_WINDOWS,
-        "clipped": f.clipped[row] > CLIPPED_SHARE,
-        "noise": f.noise[row] > NOISE_MV and not heavy,
+        "lead_off": ~flat & (f.flat_run >= LOST_CONTACT_WINDOWS),
+        "clipped": f.clipped > CLIPPED_SHARE,
+        "noise": (f.noise > NOISE_MV) & ~heavy,
         "heavy_noise": heavy,
-        "mains": f.mains[row] > MAINS_MV,
-        "baseline": f.wander[row] > BASELINE_MV,
-        "implausible_amplitude": judge_amplitude and bool(f.wild_block[row].any()),
-        "low_amplitude": judge_amplitude and not flat and f.amplitude[row] < LOW_MV,
+        "mains": f.mains > MAINS_MV,
+        "baseline": f.wander > BASELINE_MV,
+        "implausible_amplitude": judge_amplitude & f.wild_block.any(axis=1),
+        "low_amplitude": judge_amplitude & ~flat & (f.amplitude < LOW_MV),
     }
-    return tuple(name for name, found in tests.items() if found)
+    found = np.stack(list(tests.values()), axis=1).tolist()
+    return [tuple(name for name, has in zip(tests, row, strict=True) if has) for row in found]
 
 
 def _record_issues(
