@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,16 @@ def clinical_boundaries(found: Boundaries, extents: dict[str, Array]) -> dict[st
     Returns:
         ``p_onset p_offset qrs_onset qrs_offset t_onset t_offset``, each (beats,) samples at 250 Hz.
     """
-    out = {}
-    for name, table in (("p", found.p), ("qrs", found.qrs), ("t", found.t)):
-        out[f"{name}_onset"] = _quantile(table[:, :, 0], CLINICAL_SHARE[name])
-        out[f"{name}_offset"] = -_quantile(-table[:, :, 2], CLINICAL_SHARE[name])
+    tables = {"p": found.p, "qrs": found.qrs, "t": found.t}
+    values = np.concatenate([ends for table in tables.values() for ends in (table[:, :, 0], -table[:, :, 2])], axis=1)
+    shares = np.repeat([CLINICAL_SHARE[name] for name in tables], 2 * len(found.beats))
+    found_ends = iter(_quantile(values, shares).reshape(6, -1))
+    out = {f"{name}_{end}": sign * next(found_ends) for name in tables for end, sign in (("onset", 1), ("offset", -1))}
     return {edge: np.where(np.isfinite(extents[edge]), values, np.nan) for edge, values in out.items()}
 
 
-def _quantile(values: Array, share: float) -> Array:
-    """Quantile (n,) of the finite values of (leads, n) over the leads, linear between two leads."""
+def _quantile(values: Array, share: Array) -> Array:
+    """Quantiles, at shares (n,), of the finite values of (leads, n) over the leads, linear between two leads."""
     if not values.size:
         return np.full(values.shape[1], np.nan)
     ordered = np.sort(values, axis=0)  # NaN last
@@ -200,9 +202,10 @@ def drop_disagreeing(found: Boundaries, edges: dict[str, Array]) -> Boundaries:
     p, qrs, t = (table.copy() for table in (found.p, found.qrs, found.t))
     p[:, ~np.isfinite(edges["p_onset"])] = np.nan
     t[:, ~np.isfinite(edges["t_offset"])] = np.nan
-    for table, reach in ((p, 0.1), (qrs, 0.1), (t, 0.2)):
-        middle = (table[:, :, 0] + table[:, :, 2]) / 2
-        table[np.abs(middle - row_medians(middle.T)) > reach * FS_HZ] = np.nan
+    middle = np.concatenate([(table[:, :, 0] + table[:, :, 2]) / 2 for table in (p, qrs, t)], axis=1)
+    away = np.split(np.abs(middle - row_medians(middle.T)), 3, axis=1)
+    for table, far, reach in zip((p, qrs, t), away, (0.1, 0.1, 0.2), strict=True):
+        table[far > reach * FS_HZ] = np.nan
     return found._replace(p=p, qrs=qrs, t=t)
 
 
@@ -238,10 +241,16 @@ def interquartile_mean(values: Array) -> float:
         >>> interquartile_mean(np.array([400.0, 401.0, 415.0, 900.0])), interquartile_mean(np.array([400.0]))
         (408.0, 400.0)
     """
-    share = 0.25 * len(values)
-    weight = np.clip(np.arange(1, len(values) + 1) - share, 0, 1)
+    weight, total = _middle_half(len(values))
+    return float(np.sort(values) @ weight / total)
+
+
+@lru_cache(maxsize=256)
+def _middle_half(count: int) -> tuple[Array, np.float64]:
+    """The weight of each of ``count`` values in increasing order, and the sum of the weights."""
+    weight = np.clip(np.arange(1, count + 1) - 0.25 * count, 0, 1)
     weight = np.minimum(weight, weight[::-1])
-    return float(np.sort(values) @ weight / weight.sum())
+    return weight, weight.sum()
 
 
 def beat_shapes(

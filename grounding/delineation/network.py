@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import EcgError
 from .features import NetworkChannels, channels, stacked
 
 Array = NDArray[np.float64]
@@ -64,6 +65,10 @@ class NetworkOutput(NamedTuple):
 @lru_cache(maxsize=8)
 def _session(weights: Path) -> Any:
     """The network, on one thread: records are measured in parallel, not layers."""
+    if not weights.is_file():
+        raise EcgError(
+            "the learned delineator has no weights here", where=str(weights), remedy="use delineator='classical'"
+        )
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -131,7 +136,7 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int | None = 
     for start, end, probs in _windows(inputs, weights, window):
         if not whole:
             probs = _none_where_absent(probs, inputs.present[:, end - probs.shape[2] : end])
-        used = probs[alive] if alive.any() else probs
+        used = probs[alive] if alive.any() and not alive.all() else probs
         part = used[:, :, -(end - start) :]
         if whole:
             p[start:end], qrs[start:end] = part[:, 1].mean(axis=0), part[:, 2].mean(axis=0)

@@ -91,7 +91,7 @@ def compare_with_median(
     def windows(chosen: NDArray[np.intp]) -> tuple[Array, Array]:
         at = np.clip(chosen[:, None] + np.arange(-REACH - MOVE, REACH + MOVE + 1), 0, signal.shape[1] - 1)
         has = np.ones((len(signal), len(chosen))) if present is None else present[:, at].all(axis=2).astype(np.float64)
-        return signal[:, at].astype(np.float64), np.asarray(has)  # leads, beats, samples; leads, beats
+        return np.take(signal, at, axis=1).astype(np.float64), np.asarray(has)  # leads, beats, samples; leads, beats
 
     def typical_of(chosen: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
         cut, has = windows(chosen[:: max(1, len(chosen) // BEATS_AT_ONCE)])

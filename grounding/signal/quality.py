@@ -39,6 +39,7 @@ MIN_DURATION_S = 2.0
 # usable time that a lead needs: nearly the length of a column (2.5 s) of a printed page
 MIN_GOOD_S, MIN_GOOD_SHARE = 2.0, 0.5
 BLOCK_S = 10.0  # noise and amplitude are judged in blocks of 10 s
+NO_SPANS: Spans = merged(())
 PAUSE_LEADS = 3  # three or more leads that are flat together show a cardiac pause; one or two may be disconnected
 
 
@@ -157,7 +158,7 @@ def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGReco
     for row, lead in enumerate(signal):
         found: list[tuple[int, int]] = []
         if not suspect[row]:
-            out.append(merged(found))
+            out.append(NO_SPANS)
             continue
         missing = ~np.isfinite(lead)
         if missing.any():
@@ -470,6 +471,10 @@ def _arms_swapped(good_leads: dict[str, NDArray[np.float32]]) -> bool:
     if not np.isfinite(pair.sum()):
         pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 3:
+        return False
+    one, six = pair - pair.mean(axis=1, keepdims=True)
+    # a median is at most a standard deviation from the mean: about medians, the correlation is lower by 1 at most
+    if one @ six > 0.51 * np.sqrt((one @ one) * (six @ six)):
         return False
     pair -= np.median(pair, axis=1, keepdims=True)
     spread = pair.std(axis=1, keepdims=True)
