@@ -73,7 +73,8 @@ class _Segment:
     def __init__(self, header: Header, length: int | None = None) -> None:
         self.header = header
         where = str(header.path)
-        self.files = {s.file: file_of_header(header.path, s.file) for s in header.signals if s.file is not None}
+        names = dict.fromkeys(s.file for s in header.signals if s.file is not None)
+        self.files = {name: file_of_header(header.path, name) for name in names}
         self.groups: dict[str, list[int]] = {name: [] for name in self.files}
         for row, signal in enumerate(header.signals):
             if signal.file is not None:
