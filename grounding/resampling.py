@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
 Array = NDArray[np.float64]
-SHORTEST_BLOCK, BLOCKS_AT_ONCE = 16, 1024  # samples after resampling; blocks of all leads
+SHORTEST_BLOCK, BLOCKS_AT_ONCE = 16, 512  # samples after resampling; blocks of all leads
 LARGEST_MATRIX = 1 << 17  # values: ratios such as 4999 to 5000 need more
 
 

@@ -84,6 +84,7 @@ def row_median(values: NDArray[Any]) -> NDArray[Any]:
     """
     n = values.shape[1]
     low, high = (n - 1) // 2, n // 2
-    ordered = np.partition(values, (low, high, n - 1), axis=1)  # NaN last
+    ordered = np.partition(values, (low, high), axis=1)
     middle = ordered[:, high] if low == high else (ordered[:, low] + ordered[:, high]) / 2
-    return np.where(np.isnan(ordered[:, -1]), ordered[:, -1], middle)
+    missing = np.isnan(values)
+    return np.where(missing.any(axis=1), middle.dtype.type(np.nan), middle) if missing.any() else middle

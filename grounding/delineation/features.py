@@ -241,8 +241,8 @@ def _interpolated(size: NDArray[np.float32], n: int, first: int, last: int) -> N
     slope = np.diff(known, axis=1) / np.diff(middle)
     for k in np.flatnonzero(begins[1:] > begins[:-1]):
         here = slice(begins[k], begins[k + 1])
-        at = np.arange(first + here.start, first + here.stop) - middle[k]
-        out[:, here] = slope[:, k, None] * at + known[:, k, None]
+        at = np.arange(first + here.start - middle[k], first + here.stop - middle[k])  # whole and half numbers
+        np.add(slope[:, k, None] * at, known[:, k, None], out=out[:, here], casting="same_kind")
     return out
 
 
