@@ -69,7 +69,7 @@ def row_quantiles(values: NDArray[np.floating[Any]], shares: Sequence[float]) ->
     ordered = np.partition(values, np.unique([*low, *high]), axis=1)
     below, above, part = ordered[:, low].T, ordered[:, high].T, (place - low)[:, None]
     step = above - below
-    return np.where(part < 0.5, below + step * part, above - step * (1 - part))
+    return np.asarray(np.where(part < 0.5, below + step * part, above - step * (1 - part)), np.float64)
 
 
 def row_median(values: NDArray[Any]) -> NDArray[Any]:

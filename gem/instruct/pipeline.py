@@ -221,7 +221,8 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
         if isinstance(written, str):
             rows.append(_row(source, plan, task, status="failed", reason=written, **common))
         else:
-            rows.append(_row(source, plan, task, **common, **_judged(one, written, judge(one, written, measurement), evidence)))
+            judged = _judged(one, written, judge(one, written, measurement), evidence)
+            rows.append(_row(source, plan, task, **common, **judged))
     return rows
 
 

@@ -119,20 +119,21 @@ def fuse(
         out[f"{name}_onset"] = np.where(enough, first[row], np.nan)
         out[f"{name}_offset"] = np.where(enough, -last[row], np.nan)
     if found.inside is not None:
-        onsets, offsets = (np.stack([out[f"{name}_{end}"] for name in ("p", "qrs", "t")]) for end in ("onset", "offset"))
-        row, beat = np.nonzero(np.isfinite(onsets) & np.isfinite(offsets))
+        onsets = np.stack([out[f"{name}_onset"] for name in ("p", "qrs", "t")])
+        offsets = np.stack([out[f"{name}_offset"] for name in ("p", "qrs", "t")])
+        waves, at = np.nonzero(np.isfinite(onsets) & np.isfinite(offsets))
         end, level = found.inside.shape[1] - 1, np.array([LEVEL, LEVEL, T_OFFSET_LEVEL])
-        backwards = _first_fall_below(found.inside[:, ::-1], row, end - onsets[row, beat], level[:1])
-        onsets[row, beat] = end + 0.5 - backwards
-        offsets[row, beat] = _first_fall_below(found.inside, row, offsets[row, beat], level[row]) - 0.5
+        backwards = _first_fall_below(found.inside[:, ::-1], waves, end - onsets[waves, at], level[:1])
+        onsets[waves, at] = end + 0.5 - backwards
+        offsets[waves, at] = _first_fall_below(found.inside, waves, offsets[waves, at], level[waves]) - 0.5
         for wave, name in enumerate(("p", "qrs", "t")):
             out[f"{name}_onset"], out[f"{name}_offset"] = onsets[wave], offsets[wave]
     rank = 2 if len(signal) >= 8 else 1
     quiet = quantile(steepest(signal, np.linspace(0, signal.shape[1], QUIET_SAMPLES), rank), QUIET_SHARE)
-    ends, sign = np.stack([out["qrs_onset"], out["qrs_offset"]]), np.array([[-1], [1]])
-    steep = steepest(signal, (ends + sign * SEEN_AT_MS / MS).ravel(), rank).reshape(ends.shape)
+    ends, outward = np.stack([out["qrs_onset"], out["qrs_offset"]]), np.array([[-1], [1]])
+    steep = steepest(signal, (ends + outward * SEEN_AT_MS / MS).ravel(), rank).reshape(ends.shape)
     further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
-    out["qrs_onset"], out["qrs_offset"] = ends + sign * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
+    out["qrs_onset"], out["qrs_offset"] = ends + outward * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
     if noisy:
         for name, sign, column, reach_ms in (
             ("qrs_onset", 1, 0, QRS_REACH_MS[0]),

@@ -53,7 +53,8 @@ def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[
 def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     """Peaks not wider than about 4 ms (an R peak is five times as wide)."""
     near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
-    found = [np.empty((3, 0))]  # of each candidate: position, height over its near neighbours, height over its far neighbours
+    # of each candidate: position, height over its near neighbours, height over its far neighbours
+    found = [np.empty((3, 0))]
     for start, signal in _stretches(leads, far):
         before, here, after = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
         steep = np.arange(here.shape[1])

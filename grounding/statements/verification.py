@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from ..criteria.assessment import assess
@@ -93,18 +94,6 @@ class _EvidenceOf:
         return (part for finding in self.findings for part in finding.evidence)
 
 
-class _Once:
-    """A tuple of evidence, collected at the first call."""
-
-    def __init__(self, evidence: Iterable[Evidence]) -> None:
-        self.evidence = evidence
-
-    def __call__(self) -> tuple[Evidence, ...]:
-        if not isinstance(self.evidence, tuple):
-            self.evidence = tuple(self.evidence)
-        return self.evidence
-
-
 class Checker:
     """The statements of a text, held against one recording."""
 
@@ -161,7 +150,7 @@ class Checker:
             verdict, reason, evidence = (
                 ("not_checkable", statement.exclusion, ()) if statement.exclusion else self.verify(statement, name)
             )
-            self.known[key] = (verdict, reason, _Once(evidence))
+            self.known[key] = (verdict, reason, cache(partial(tuple, evidence)))
         return self.known[key]
 
     def verify(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
