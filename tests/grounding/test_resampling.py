@@ -17,9 +17,7 @@ from grounding.resampling import resampled
 def test_it_is_scipys_polyphase_filter(fs: float, samples: int) -> None:
     leads = read_record(sample_path()).signal[:3, :samples].astype(np.float64)
     ratio = Fraction(250 / fs).limit_denominator(10_000)
-    want = resample_poly(
-        leads, ratio.numerator, ratio.denominator, axis=1, window=("kaiser", 5.0), padtype="line"
-    )
+    want = resample_poly(leads, ratio.numerator, ratio.denominator, axis=1, window=("kaiser", 5.0), padtype="line")
     got = resampled(leads, ratio)
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-13)
