@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .small_arrays import row_quantiles
+
 
 def einthoven_error(
     one: NDArray[np.floating[Any]], two: NDArray[np.floating[Any]], three: NDArray[np.floating[Any]]
@@ -33,7 +35,7 @@ def einthoven_error(
     if leads.shape[1] == 0:
         return 0.0, 0.0
     rest = leads[0] + leads[2] - leads[1]
-    low, high = np.percentile(leads, (0.5, 99.5), axis=1)
+    low, high = row_quantiles(leads, (0.005, 0.995))
     return float(np.percentile(np.abs(rest - np.median(rest)), 99)), float((high - low).max())
 
 

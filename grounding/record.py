@@ -15,10 +15,13 @@ from .errors import EcgSignalError
 from .leads import STANDARD_LEADS as STANDARD_LEADS
 from .leads import canonical_lead as canonical_lead
 from .leads import canonical_leads, no_lead_warning
+from .resampling import resampled
 from .units import UNITS_MV as UNITS_MV
 from .units import UNITS_WITHOUT_VOLTAGE, millivolts_per, text_of
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from matplotlib.axes import Axes
 
     from .evidence import Evidence
@@ -216,29 +219,7 @@ class ECGRecord:
                 where=self.record_id,
                 remedy="give the rate in Hz",
             )
-        if fs == self.fs:
-            return self
-        from fractions import Fraction
-
-        from scipy.signal import resample_poly
-
-        ratio = Fraction(fs / self.fs).limit_denominator(10_000)
-        n_out = math.ceil(self.n_samples * ratio)
-        low_pass = _low_pass(max(ratio.numerator, ratio.denominator))
-        out = np.empty((self.n_leads, n_out), np.float32)
-        for rows in lead_groups(self.n_leads, self.n_samples):
-            part = self.signal[rows]
-            missing = ~np.isfinite(part)
-            filled = fill_missing(part) if missing.any() else part
-            # resample_poly assumes zeros outside; padtype="line" subtracts the line between each lead's ends first, so
-            # that there is no step at the edges
-            out[rows] = resample_poly(
-                filled.astype(np.float64), ratio.numerator, ratio.denominator, axis=1, window=low_pass, padtype="line"
-            )[:, :n_out]
-            if missing.any():
-                source = np.minimum((np.arange(n_out) / float(ratio)).round().astype(int), self.n_samples - 1)
-                out[rows][missing[:, source]] = np.nan
-        return replace(self, signal=out, fs=float(fs))
+        return self if fs == self.fs else replace(self, signal=signal_at(self, fs), fs=float(fs))
 
     def plot(
         self,
@@ -295,13 +276,37 @@ class ECGRecord:
         return f"ECGRecord({self.record_id!r}, {size}, leads={' '.join(self.leads)})"
 
 
-@lru_cache(maxsize=4)
-def _low_pass(ratio: int) -> NDArray[np.float64]:
-    """The filter that ``resample_poly`` would design in every call: for 4999 to 5000 that takes longer than its use."""
-    from scipy.signal import firwin
+def signal_at(record: ECGRecord, fs: float) -> NDArray[np.float32]:
+    """The signal of ``ECGRecord.resample``.
 
-    taps: NDArray[np.float64] = firwin(20 * ratio + 1, 1 / ratio, window=("kaiser", 5.0))
-    return taps
+    Args:
+        record: any recording.
+        fs: Hz; at the record's own rate the signal is not copied.
+
+    Returns:
+        (leads, samples); missing stretches stay missing.
+    """
+    if fs == record.fs:
+        return record.signal
+    ratio = _ratio(fs, record.fs)
+    n_out = -(-record.n_samples * ratio.numerator // ratio.denominator)
+    out = np.empty((record.n_leads, n_out), np.float32)
+    for rows in lead_groups(record.n_leads, record.n_samples):
+        part = record.signal[rows]
+        missing = ~np.isfinite(part)
+        some_missing = bool(missing.any())
+        out[rows] = resampled((fill_missing(part) if some_missing else part).astype(np.float64), ratio)
+        if some_missing:
+            source = np.minimum((np.arange(n_out) / float(ratio)).round().astype(int), record.n_samples - 1)
+            out[rows][missing[:, source]] = np.nan
+    return out
+
+
+@lru_cache(maxsize=8)
+def _ratio(fs: float, of_hz: float) -> Fraction:
+    from fractions import Fraction
+
+    return Fraction(fs / of_hz).limit_denominator(10_000)
 
 
 def lead_groups(n_leads: int, n_samples: int) -> Iterator[slice]:

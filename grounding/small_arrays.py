@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,45 @@ def quantile(values: NDArray[np.float64], share: float) -> float:
         return last
     step, part = above - below, place - low
     return below + step * part if part < 0.5 else above - step * (1 - part)
+
+
+def row_quantiles(values: NDArray[np.floating[Any]], shares: Sequence[float]) -> NDArray[np.float64]:
+    """``np.quantile(values, shares, axis=1)``, to the last bit.
+
+    Args:
+        values: (rows, n), finite, n at least 1.
+        shares: from 0 to 1, several.
+
+    Returns:
+        (shares, rows).
+
+    Example:
+        >>> row_quantiles(np.array([[1.0, 2.0, 3.0]]), (0.25, 0.5)).tolist()
+        [[1.5], [2.0]]
+    """
+    last = values.shape[1] - 1
+    place = np.array(shares) * last
+    low = place.astype(np.intp)
+    high = np.minimum(low + 1, last)
+    ordered = np.partition(values, np.unique([*low, *high]), axis=1)
+    below, above, part = ordered[:, low].T, ordered[:, high].T, (place - low)[:, None]
+    step = above - below
+    return np.asarray(np.where(part < 0.5, below + step * part, above - step * (1 - part)), np.float64)
+
+
+def row_median(values: NDArray[Any]) -> NDArray[Any]:
+    """``np.median`` of each row, to the last bit; NaN where the row has one.
+
+    Args:
+        values: (rows, n), n at least 1.
+
+    Example:
+        >>> row_median(np.array([[3.0, 1.0, 2.0, 10.0], [1.0, 1.0, 1.0, 5.0]])).tolist()
+        [2.5, 1.0]
+    """
+    n = values.shape[1]
+    low, high = (n - 1) // 2, n // 2
+    ordered = np.partition(values, (low, high), axis=1)
+    middle = ordered[:, high] if low == high else (ordered[:, low] + ordered[:, high]) / 2
+    missing = np.isnan(values)
+    return np.where(missing.any(axis=1), middle.dtype.type(np.nan), middle) if missing.any() else middle

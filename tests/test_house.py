@@ -100,7 +100,7 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
 LAYERS = (
     # grounding
     {"grounding.errors", "grounding._version", "grounding.units", "grounding.processes", "grounding.deferred"}
-    | {"grounding.small_arrays"},
+    | {"grounding.small_arrays", "grounding.resampling"},
     {"grounding.leads", "grounding.registry", "grounding.evidence", "grounding.lead_algebra"},
     {"grounding.paper.layout"},
     {"grounding.plots", "grounding.tables"},

@@ -5,9 +5,11 @@ Each number must also come from a cited fact or be part of a supported statement
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grounding.criteria import shown
 from grounding.evidence import Claim, Evidence
@@ -68,6 +70,10 @@ class _Sentence:
     spans: list[tuple[int, int, Fact]]
     unknown: list[str]
     turn: int
+    rules: list[tuple[int, int]] = field(init=False)  # first and last character of the criteria
+
+    def __post_init__(self) -> None:
+        self.rules = [(start, end) for start, end, fact in self.spans if fact.kind in _RULES]
 
 
 def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> list[Judgement]:
@@ -147,11 +153,11 @@ def _claims(sentences: Sequence[_Sentence], measurement: Measurement) -> list[li
     """The claims of each sentence, with positions in it; in one pass, because evaluating the criteria is slow."""
     text = "\n".join(sentence.text for sentence in sentences)
     found = check(text, measurement) if text else []
-    out, begin = [], 0
-    for sentence in sentences:
-        end = begin + len(sentence.text)
-        out.append([claim.shifted(-begin) for claim in found if begin <= claim.start < end])
-        begin = end + 1
+    begins = [0, *itertools.accumulate(len(sentence.text) + 1 for sentence in sentences)]
+    out: list[list[Claim]] = [[] for _ in sentences]
+    for claim in found:
+        number = bisect.bisect_right(begins, claim.start) - 1
+        out[number].append(claim.shifted(-begins[number]))
     return out
 
 
@@ -211,7 +217,7 @@ def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
 
 
 def _in_rule(sentence: _Sentence, claim: Claim) -> bool:
-    rules = [(start, end) for start, end, fact in sentence.spans if fact.kind in _RULES]
+    rules = sentence.rules
     # a sentence without a known statement is one claim as a whole, which is correct around a criterion's text
     return bool(rules) and (
         claim.kind == "other" or any(start <= claim.start and claim.end <= end for start, end in rules)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -20,6 +20,7 @@ from typing import Any
 from grounding._version import __version__
 from grounding.criteria import find
 from grounding.errors import EcgError
+from grounding.evidence import Evidence
 from grounding.measurement import Measurement, measure
 from grounding.measurement.columns import LEAD_FEATURE_COLUMNS
 from grounding.processes import results_in_order
@@ -188,6 +189,7 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
     case = LessonCase(measurement, find(measurement))
     report = _report_fields(review(source.report, measurement))
     table = json.dumps(machine_measurements(measurement), allow_nan=False) if plan.measurements else ""
+    evidence = _EvidenceJson()
     lessons = {task: lesson(case, task, plan.seed, plan.forms) for task in plan.tasks}
     possible = [one for one in lessons.values() if one is not None]
     if plan.teacher.concurrency > 1 and len(possible) > 1:
@@ -219,7 +221,8 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
         if isinstance(written, str):
             rows.append(_row(source, plan, task, status="failed", reason=written, **common))
         else:
-            rows.append(_row(source, plan, task, **common, **_judged(one, written, judge(one, written, measurement))))
+            judged = _judged(one, written, judge(one, written, measurement), evidence)
+            rows.append(_row(source, plan, task, **common, **judged))
     return rows
 
 
@@ -239,7 +242,26 @@ def _answers(teacher: Teacher, one: Lesson) -> list[str] | str:
     return [text.encode("utf-8", "replace").decode("utf-8") for text in written]
 
 
-def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Judgement]) -> dict[str, Any]:
+class _EvidenceJson:
+    """Evidence of one recording as JSON; most of it is part of several lessons, the same object each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Evidence, str]] = {}  # with the evidence, so that its id stays its own
+
+    def text(self, evidence: Iterable[Evidence]) -> str:
+        """``json.dumps`` of the dictionaries of some evidence."""
+        return f"[{', '.join(map(self._one, evidence))}]"
+
+    def _one(self, proof: Evidence) -> str:
+        known = self._known.get(id(proof))
+        if known is None:
+            known = self._known[id(proof)] = (proof, json.dumps(proof.to_dict()))
+        return known[1]
+
+
+def _judged(
+    one: Lesson, written: Sequence[str], verdicts: Sequence[Judgement], as_json: _EvidenceJson
+) -> dict[str, Any]:
     """The fields of a judged lesson; a dialogue is kept without its rejected turns if two or more are left."""
     good = [number for number, verdict in enumerate(verdicts) if verdict.status != "rejected"]
     reasons = [
@@ -257,7 +279,7 @@ def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Judgement]) 
     if not enough:
         return out
     turns, claims = [], []
-    evidence: dict[Any, None] = {}
+    evidence: dict[Evidence, None] = {}
     for place, number in enumerate(good):
         verdict = verdicts[number]
         turns.append({"from": "human", "value": ("" if place else PLACEHOLDER) + one.turns[number].question})
@@ -278,7 +300,7 @@ def _judged(one: Lesson, written: Sequence[str], verdicts: Sequence[Judgement]) 
     return out | {
         "conversations": turns,
         "claims": claims,
-        "evidence": json.dumps([proof.to_dict() for proof in evidence]),
+        "evidence": as_json.text(evidence),
     }
 
 

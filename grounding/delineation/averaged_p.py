@@ -167,10 +167,10 @@ def _bump(lead: Array) -> Array:
     padded = np.zeros(len(lead) + 2 * FLANK + 1)
     padded[FLANK + 1 : FLANK + 1 + len(lead)] = lead
     sums = np.cumsum(padded)
-    at = np.arange(len(lead)) + FLANK
 
     def total(first: int, last: int) -> Array:
-        return np.asarray(sums[at + last + 1] - sums[at + first])
+        begin, end = FLANK + first, FLANK + last + 1
+        return np.asarray(sums[end : end + len(lead)] - sums[begin : begin + len(lead)])
 
     inner, whole = total(-TOP, TOP), total(-FLANK, FLANK)
     return np.asarray(inner / (2 * TOP + 1) - (whole - inner) / (2 * (FLANK - TOP)))

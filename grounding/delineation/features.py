@@ -75,16 +75,18 @@ def net_input(signal: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return stacked(channels(signal), 0, signal.shape[1])
 
 
-def stacked(inputs: NetworkChannels, first: int, last: int) -> NDArray[np.float32]:
+def stacked(inputs: NetworkChannels, first: int, last: int, multiple: int = 1) -> NDArray[np.float32]:
     """``net_input`` of a range of samples.
 
     Args:
         inputs: from ``channels``, of the whole recording.
         first: first sample.
         last: the sample after the last one.
+        multiple: of samples, to which the last one is repeated.
     """
     n, lead = inputs.lead.shape[1], inputs.lead[:, first:last]
-    out = np.empty((len(lead), CHANNELS, lead.shape[1]), np.float32)
+    padded = np.empty((len(lead), CHANNELS, -(-lead.shape[1] // multiple) * multiple), np.float32)
+    out = padded[:, :, : lead.shape[1]]
     np.divide(lead, _interpolated(inputs.size, n, first, last), out=out[:, 0])
     out[:, 1] = _compressed(lead, LEAD_MV)
 
@@ -102,7 +104,8 @@ def stacked(inputs: NetworkChannels, first: int, last: int) -> NDArray[np.float3
         shifted(inputs.signal, 1) + shifted(inputs.signal, -1) - 2 * inputs.signal[:, first:last], BEND_MV
     )
     out[:, 4:] = inputs.shared[:, first:last]
-    return out
+    padded[:, :, lead.shape[1] :] = out[:, :, -1:]
+    return padded
 
 
 def channels(signal: NDArray[np.floating[Any]]) -> NetworkChannels:
@@ -238,8 +241,8 @@ def _interpolated(size: NDArray[np.float32], n: int, first: int, last: int) -> N
     slope = np.diff(known, axis=1) / np.diff(middle)
     for k in np.flatnonzero(begins[1:] > begins[:-1]):
         here = slice(begins[k], begins[k + 1])
-        at = np.arange(first + here.start, first + here.stop) - middle[k]
-        out[:, here] = slope[:, k, None] * at + known[:, k, None]
+        at = np.arange(first + here.start - middle[k], first + here.stop - middle[k])  # whole and half numbers
+        np.add(slope[:, k, None] * at, known[:, k, None], out=out[:, here], casting="same_kind")
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,16 @@ def clinical_boundaries(found: Boundaries, extents: dict[str, Array]) -> dict[st
     Returns:
         ``p_onset p_offset qrs_onset qrs_offset t_onset t_offset``, each (beats,) samples at 250 Hz.
     """
-    out = {}
-    for name, table in (("p", found.p), ("qrs", found.qrs), ("t", found.t)):
-        out[f"{name}_onset"] = _quantile(table[:, :, 0], CLINICAL_SHARE[name])
-        out[f"{name}_offset"] = -_quantile(-table[:, :, 2], CLINICAL_SHARE[name])
+    tables = {"p": found.p, "qrs": found.qrs, "t": found.t}
+    values = np.concatenate([ends for table in tables.values() for ends in (table[:, :, 0], -table[:, :, 2])], axis=1)
+    shares = np.repeat([CLINICAL_SHARE[name] for name in tables], 2 * len(found.beats))
+    found_ends = iter(_quantile(values, shares).reshape(6, -1))
+    out = {f"{name}_{end}": sign * next(found_ends) for name in tables for end, sign in (("onset", 1), ("offset", -1))}
     return {edge: np.where(np.isfinite(extents[edge]), values, np.nan) for edge, values in out.items()}
 
 
-def _quantile(values: Array, share: float) -> Array:
-    """Quantile (n,) of the finite values of (leads, n) over the leads, linear between two leads."""
+def _quantile(values: Array, share: Array) -> Array:
+    """Quantiles, at shares (n,), of the finite values of (leads, n) over the leads, linear between two leads."""
     if not values.size:
         return np.full(values.shape[1], np.nan)
     ordered = np.sort(values, axis=0)  # NaN last
@@ -117,18 +119,21 @@ def fuse(
         out[f"{name}_onset"] = np.where(enough, first[row], np.nan)
         out[f"{name}_offset"] = np.where(enough, -last[row], np.nan)
     if found.inside is not None:
-        for row, name in enumerate(("p", "qrs", "t")):
-            both = np.isfinite(out[f"{name}_onset"]) & np.isfinite(out[f"{name}_offset"])
-            end, level = found.inside.shape[1] - 1, T_OFFSET_LEVEL if name == "t" else LEVEL
-            begins, stops = out[f"{name}_onset"][both], out[f"{name}_offset"][both]
-            out[f"{name}_onset"][both] = end + 0.5 - _first_fall_below(found.inside[row, ::-1], end - begins, LEVEL)
-            out[f"{name}_offset"][both] = _first_fall_below(found.inside[row], stops, level) - 0.5
+        onsets = np.stack([out[f"{name}_onset"] for name in ("p", "qrs", "t")])
+        offsets = np.stack([out[f"{name}_offset"] for name in ("p", "qrs", "t")])
+        waves, at = np.nonzero(np.isfinite(onsets) & np.isfinite(offsets))
+        end, level = found.inside.shape[1] - 1, np.array([LEVEL, LEVEL, T_OFFSET_LEVEL])
+        backwards = _first_fall_below(found.inside[:, ::-1], waves, end - onsets[waves, at], level[:1])
+        onsets[waves, at] = end + 0.5 - backwards
+        offsets[waves, at] = _first_fall_below(found.inside, waves, offsets[waves, at], level[waves]) - 0.5
+        for wave, name in enumerate(("p", "qrs", "t")):
+            out[f"{name}_onset"], out[f"{name}_offset"] = onsets[wave], offsets[wave]
     rank = 2 if len(signal) >= 8 else 1
     quiet = quantile(steepest(signal, np.linspace(0, signal.shape[1], QUIET_SAMPLES), rank), QUIET_SHARE)
-    for name, sign in (("qrs_onset", -1), ("qrs_offset", 1)):
-        steep = steepest(signal, out[name] + sign * SEEN_AT_MS / MS, rank)
-        further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
-        out[name] = out[name] + sign * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
+    ends, outward = np.stack([out["qrs_onset"], out["qrs_offset"]]), np.array([[-1], [1]])
+    steep = steepest(signal, (ends + outward * SEEN_AT_MS / MS).ravel(), rank).reshape(ends.shape)
+    further_ms = SEEN_MS * np.log(np.maximum(steep, 1e-9) / math.hypot(SEEN_MV_S, quiet))
+    out["qrs_onset"], out["qrs_offset"] = ends + outward * np.clip(further_ms, -SEEN_AT_MOST_MS, SEEN_AT_MOST_MS) / MS
     if noisy:
         for name, sign, column, reach_ms in (
             ("qrs_onset", 1, 0, QRS_REACH_MS[0]),
@@ -158,12 +163,12 @@ def steepest(signal: NDArray[np.floating[Any]], at: Array, rank: int) -> Array:
     return np.asarray(np.sort(slope, axis=0)[-min(rank, len(slope))], np.float64)
 
 
-def _first_fall_below(inside: NDArray[np.floating[Any]], start: Array, level: float) -> Array:
-    """First fall of ``inside`` (samples,) below ``level`` after each ``start`` (n,), at most 80 ms later."""
-    begin = np.maximum(start.astype(np.intp) - 2, 0)
+def _first_fall_below(inside: NDArray[np.floating[Any]], row: NDArray[np.intp], start: Array, level: Array) -> Array:
+    """First fall of a row (n,) of ``inside`` (rows, samples) below ``level`` after ``start``, at most 80 ms later."""
+    begin, n = np.maximum(start.astype(np.intp) - 2, 0), inside.shape[1]
     at = begin[:, None] + np.arange(int(0.1 * FS_HZ))
-    part = np.where(at < len(inside), inside[np.minimum(at, len(inside) - 1)], 1.0).astype(np.float64)
-    k = (part < level).argmax(axis=1)  # 0 where it never falls below, or is below from the start
+    part = np.where(at < n, inside[row[:, None], np.minimum(at, n - 1)], 1.0).astype(np.float64)
+    k = (part < level[:, None]).argmax(axis=1)  # 0 where it never falls below, or is below from the start
     rows, before = np.arange(len(part)), np.maximum(k - 1, 0)
     drop = np.where(k > 0, part[rows, before] - part[rows, k], 1.0)
     return np.where(k > 0, begin + k - 1 + (part[rows, before] - level) / drop, start + 0.5)
@@ -198,9 +203,10 @@ def drop_disagreeing(found: Boundaries, edges: dict[str, Array]) -> Boundaries:
     p, qrs, t = (table.copy() for table in (found.p, found.qrs, found.t))
     p[:, ~np.isfinite(edges["p_onset"])] = np.nan
     t[:, ~np.isfinite(edges["t_offset"])] = np.nan
-    for table, reach in ((p, 0.1), (qrs, 0.1), (t, 0.2)):
-        middle = (table[:, :, 0] + table[:, :, 2]) / 2
-        table[np.abs(middle - row_medians(middle.T)) > reach * FS_HZ] = np.nan
+    middle = np.concatenate([(table[:, :, 0] + table[:, :, 2]) / 2 for table in (p, qrs, t)], axis=1)
+    away = np.split(np.abs(middle - row_medians(middle.T)), 3, axis=1)
+    for table, far, reach in zip((p, qrs, t), away, (0.1, 0.1, 0.2), strict=True):
+        table[far > reach * FS_HZ] = np.nan
     return found._replace(p=p, qrs=qrs, t=t)
 
 
@@ -236,10 +242,16 @@ def interquartile_mean(values: Array) -> float:
         >>> interquartile_mean(np.array([400.0, 401.0, 415.0, 900.0])), interquartile_mean(np.array([400.0]))
         (408.0, 400.0)
     """
-    share = 0.25 * len(values)
-    weight = np.clip(np.arange(1, len(values) + 1) - share, 0, 1)
+    weight, total = _middle_half(len(values))
+    return float(np.sort(values) @ weight / total)
+
+
+@lru_cache(maxsize=256)
+def _middle_half(count: int) -> tuple[Array, np.float64]:
+    """The weight of each of ``count`` values in increasing order, and the sum of the weights."""
+    weight = np.clip(np.arange(1, count + 1) - 0.25 * count, 0, 1)
     weight = np.minimum(weight, weight[::-1])
-    return float(np.sort(values) @ weight / weight.sum())
+    return weight, weight.sum()
 
 
 def beat_shapes(

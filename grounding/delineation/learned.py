@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter
 
-from ..errors import EcgError
 from . import network
 from .features import FS_HZ, zero_phase
 from .types import Array, Boundaries, delineators, no_waves
@@ -50,10 +49,6 @@ def learned(signal: NDArray[np.floating[Any]]) -> Boundaries:
     Raises:
         EcgError: the weights are not installed.
     """
-    if not WEIGHTS.is_file():
-        raise EcgError(
-            "the learned delineator has no weights here", where=str(WEIGHTS), remedy="use delineator='classical'"
-        )
     reading = network.read(signal, WEIGHTS)
     strength = uniform_filter1d(reading.qrs, 5)
     inside = np.zeros(len(strength) + 2, bool)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import EcgError
 from .features import NetworkChannels, channels, stacked
 
 Array = NDArray[np.float64]
@@ -64,6 +65,10 @@ class NetworkOutput(NamedTuple):
 @lru_cache(maxsize=8)
 def _session(weights: Path) -> Any:
     """The network, on one thread: records are measured in parallel, not layers."""
+    if not weights.is_file():
+        raise EcgError(
+            "the learned delineator has no weights here", where=str(weights), remedy="use delineator='classical'"
+        )
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -79,9 +84,7 @@ def _windows(inputs: NetworkChannels, weights: Path, window: int) -> Any:
     for start in range(0, n, window):
         end = min(n, start + window)
         first, last = max(0, start - REACH), min(n, end + REACH)
-        x = stacked(inputs, first, last)
-        if x.shape[2] % STRIDE:
-            x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % STRIDE)), mode="edge")
+        x = stacked(inputs, first, last, multiple=STRIDE)
         probs = _session(weights).run(None, {"x": x})[0][:, :, max(0, start - 1) - first : end - first]
         probs -= _over_classes(np.maximum, probs)
         np.exp(probs, out=probs)
@@ -133,7 +136,7 @@ def read(signal: NDArray[np.floating[Any]], weights: Path, window: int | None = 
     for start, end, probs in _windows(inputs, weights, window):
         if not whole:
             probs = _none_where_absent(probs, inputs.present[:, end - probs.shape[2] : end])
-        used = probs[alive] if alive.any() else probs
+        used = probs[alive] if alive.any() and not alive.all() else probs
         part = used[:, :, -(end - start) :]
         if whole:
             p[start:end], qrs[start:end] = part[:, 1].mean(axis=0), part[:, 2].mean(axis=0)
@@ -169,11 +172,13 @@ def _two_leads_inside(probs: NDArray[np.float32], count: NDArray[np.intp] | np.i
         count: recorded leads, in all or (samples,).
     """
     none, one = np.ones(probs.shape[1:]), np.zeros(probs.shape[1:])
-    for lead in probs.astype(np.float64):
-        outside = 1.0 - lead
-        one *= outside
-        one += none * lead
-        none *= outside
+    lead, other = np.empty(none.shape), np.empty(none.shape)  # used for every lead: making arrays takes half the time
+    for part in probs:
+        lead[:] = part
+        np.subtract(1.0, lead, out=other)
+        one *= other
+        one += np.multiply(none, lead, out=lead)
+        none *= other
     return np.asarray(1.0 - none - one * (count >= 8))
 
 
@@ -208,9 +213,8 @@ def _changes(probs: NDArray[np.float32], known: int, offset: int, total: Array) 
     so_far += total
     total[:] = so_far[:, -1:]
     base = np.maximum(sample // WINDOW * WINDOW - 1, 0)  # places are rounded the same, however long a window is
-    ends, begins = (
-        base + _crossing(probs[row, kind, at - 1], probs[row, kind, at], sample - base) for kind in (old, new)
-    )
+    both, twice = np.stack([old, new]), np.stack([row, row])
+    ends, begins = base + _crossing(probs[twice, both, at - 1], probs[twice, both, at], sample - base)
     return row, sample, new, ends, begins, so_far[row, at - known]
 
 

@@ -82,6 +82,7 @@ class Assembly:
     ) -> None:
         self.record, self.signal, self.present, self.quality, self.issues = record, signal, present, quality, issues
         self.usable: NDArray[np.bool_] = np.asarray(present.any(axis=1))
+        self.whole: NDArray[np.bool_] = np.asarray(present.all(axis=1))
         self.found, self.extents, self.name, self.missing_waves, self.no_lead_spans = (
             found,
             extents,
@@ -228,13 +229,12 @@ class Assembly:
             ends: (n,) QRS ends at 250 Hz.
         """
         out: dict[int, Array] = {}
-        whole = np.asarray(self.present.all(axis=1))
-        together = np.flatnonzero(self.usable & whole)
+        together = np.flatnonzero(self.usable & self.whole)
         for group in lead_groups(len(together), self.record.n_samples):
             beats = median_beats(fill_missing(self.record.signal[together[group]]), at, self.record.fs)
             if beats is not None:
                 out |= dict(zip(together[group].tolist(), beats, strict=True))
-        for row in np.flatnonzero(self.usable & ~whole).tolist():
+        for row in np.flatnonzero(self.usable & ~self.whole).tolist():
             signal = fill_missing(self.record.signal[row : row + 1])
             index = (np.arange(signal.shape[1]) / self.to_fs).astype(np.intp)
             signal[0, ~self.present[row, np.minimum(index, self.present.shape[1] - 1)]] = np.nan
@@ -280,7 +280,7 @@ class Assembly:
 
     def _shows_both_ends(self, row: int, begin: Array, end: Array) -> NDArray[np.bool_]:
         """Whether a lead was recorded at both ends of stretches (n,)."""
-        if self.present[row].all():
+        if self.whole[row]:
             return np.ones(len(begin), bool)
         last = self.present.shape[1] - 1
         ends = (np.clip(np.nan_to_num(x), 0, last).astype(np.intp) for x in (begin, end))

@@ -91,7 +91,7 @@ def compare_with_median(
     def windows(chosen: NDArray[np.intp]) -> tuple[Array, Array]:
         at = np.clip(chosen[:, None] + np.arange(-REACH - MOVE, REACH + MOVE + 1), 0, signal.shape[1] - 1)
         has = np.ones((len(signal), len(chosen))) if present is None else present[:, at].all(axis=2).astype(np.float64)
-        return signal[:, at].astype(np.float64), np.asarray(has)  # leads, beats, samples; leads, beats
+        return np.take(signal, at, axis=1).astype(np.float64), np.asarray(has)  # leads, beats, samples; leads, beats
 
     def typical_of(chosen: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
         cut, has = windows(chosen[:: max(1, len(chosen) // BEATS_AT_ONCE)])
@@ -137,7 +137,7 @@ def _usual_around(before: Array) -> Array:
     """Median of the intervals near each beat, without its own two; of all intervals where fewer than three are near."""
     padded = np.full(len(before) + 2 * NEIGHBOURS, np.nan)
     padded[NEIGHBOURS:-NEIGHBOURS] = before
-    near = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
+    near = padded[np.arange(len(before))[:, None] + np.arange(2 * NEIGHBOURS + 1)]
     near[:, NEIGHBOURS : NEIGHBOURS + 2] = np.nan
     usual = row_medians(near)
     few = np.isfinite(near).sum(axis=1) < 3

@@ -23,9 +23,10 @@ from ..delineation.paced import mark_paced
 from ..delineation.types import Array, Boundaries
 from ..errors import EcgSignalError
 from ..processes import end_with_parent
-from ..record import ECGRecord, fill_missing
+from ..record import ECGRecord, fill_missing, signal_at
 from ..signal.gaps import Spans, crosses, in_turn, presence, spans_without_leads
 from ..signal.quality import examine, typical_gain
+from ..small_arrays import row_median
 from .assembly import Assembly, empty_measurement
 from .atrial import p_known
 from .result import Measurement
@@ -195,14 +196,14 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
             f"the record is {record.duration_s:.2g} s long" if short else "no lead is good enough: " + _issues(quality)
         )
         return empty_measurement(record, quality, issues, why)
-    signal = record.resample(FS_HZ).signal
+    signal = signal_at(record, FS_HZ)
     if signal is record.signal or not np.isfinite(signal).all():
         signal = fill_missing(signal)  # a copy, in which short gaps are interpolated
     present = presence(bad, signal.shape[1], FS_HZ / record.fs)
     present[~usable] = False
     whole = bool(present[usable].all())
     if whole:
-        signal -= np.median(signal, axis=1, keepdims=True)
+        signal -= row_median(signal)[:, None]
     else:
         parts = zip(signal, present, strict=True)
         signal -= np.stack([np.median(_present_samples(lead, part)) for lead, part in parts])[:, None]

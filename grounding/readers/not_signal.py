@@ -261,6 +261,8 @@ def _constant_samples(signal: NDArray[np.float32], fs: float, at_end: bool) -> i
 
 def _run_length(row: NDArray[np.float32], limit: int) -> int:
     """Number of samples at the beginning that equal the first one (or are missing as it is), at most ``limit``."""
+    if limit > 1 and row[0] != row[1] and not (np.isnan(row[0]) and np.isnan(row[1])):  # as in most leads
+        return 1
     first, block, done = row[0], 16, 0
     while done < limit:
         part = row[done : min(done + block, limit)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,7 @@ def read_channel(
     first: int = 0,
     gain: float = 1.0,
     baseline: float = 0.0,
+    content: bytes | None = None,
 ) -> NDArray[np.float32]:
     """Read one channel of a file of interleaved channels, block by block.
 
@@ -122,6 +124,7 @@ def read_channel(
         first: initial value of format 8, which stores differences.
         gain: steps per unit.
         baseline: step at zero.
+        content: of the file, where it was read before.
 
     Returns:
         (n_frames * frames[channel],), in that unit; NaN where a sample is missing.
@@ -130,7 +133,7 @@ def read_channel(
     out = np.empty(n_frames * width, np.float32)
     blocks = _flac(file, storage, frames, channel, n_frames, offset)
     if how.unpack is not None:
-        blocks = _plain(file, how, frames, channel, n_frames, offset)
+        blocks = _plain(file, how, frames, channel, n_frames, offset, content)
     at, total = 0, first
     for block in blocks:
         if storage == "8":
@@ -143,12 +146,20 @@ def read_channel(
     return out
 
 
-def _plain(file: Path, how: Storage, frames: Sequence[int], channel: int, n_frames: int, offset: int) -> Iterator[Ints]:
+def _plain(
+    file: Path,
+    how: Storage,
+    frames: Sequence[int],
+    channel: int,
+    n_frames: int,
+    offset: int,
+    content: bytes | None,
+) -> Iterator[Ints]:
     assert how.unpack is not None
     per_frame, begin = sum(frames), sum(frames[:channel])
     end = begin + frames[channel]
     step = 6 * max(1, BLOCK_SAMPLES // (6 * per_frame))  # whole groups of every format
-    with file.open("rb") as handle:
+    with file.open("rb") if content is None else io.BytesIO(content) as handle:
         handle.seek(offset)
         for start in range(0, n_frames, step):
             count = min(step, n_frames - start)

@@ -23,6 +23,7 @@ from .stored import FORMATS, read_channel
 from .wfdb_header import Header, Signal, file_of_header, patient_meta, read_header
 
 LUDB_MV_PER_UNIT = 0.001  # not documented by LUDB; inferred from the amplitudes
+KEPT_BYTES = 1 << 22  # of a signal file, which is then read once and not once per channel
 
 
 @register_reader((".hea", ".dat", ".mat"))
@@ -72,8 +73,11 @@ class _Segment:
 
     def __init__(self, header: Header, length: int | None = None) -> None:
         self.header = header
+        self.alone = length is None  # not one of several segments
+        self.contents: dict[str, bytes | None] = {}
         where = str(header.path)
-        self.files = {s.file: file_of_header(header.path, s.file) for s in header.signals if s.file is not None}
+        names = dict.fromkeys(s.file for s in header.signals if s.file is not None)
+        self.files = {name: file_of_header(header.path, name) for name in names}
         self.groups: dict[str, list[int]] = {name: [] for name in self.files}
         for row, signal in enumerate(header.signals):
             if signal.file is not None:
@@ -150,12 +154,21 @@ class _Segment:
                 first=signal.first,
                 gain=gain,
                 baseline=baseline,
+                content=self._content(signal.file),
             )
         if signal.skew:
             late = signal.skew * signal.frame
             out[:-late] = out[late:]
             out[-late:] = np.nan
         return out
+
+    def _content(self, name: str) -> bytes | None:
+        """The bytes of a small file, read once for all channels; of segments there are too many to be kept."""
+        file = self.files[name]
+        if name not in self.contents:
+            small = self.alone and file.stat().st_size <= KEPT_BYTES
+            self.contents[name] = file.read_bytes() if small else None
+        return self.contents[name]
 
     def physical(self, row: int) -> NDArray[np.float32]:
         """Read one signal in its unit, or in steps of the converter where it is not calibrated.

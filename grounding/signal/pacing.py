@@ -39,7 +39,7 @@ def pacing_spikes(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.int
     if fs < MIN_HZ or not leads or len(leads[0]) < round(0.04 * fs):
         return np.empty(0, np.intp)
     both = np.sort(np.concatenate([_peaks(leads, fs), _steps(leads, fs)]))
-    return both[_first_of_each(both, fs)]
+    return np.asarray(both[_first_of_each(both, fs)])
 
 
 def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -53,13 +53,16 @@ def _stretches(leads: list[NDArray[np.float32]], margin: int) -> Iterator[tuple[
 def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     """Peaks not wider than about 4 ms (an R peak is five times as wide)."""
     near, far = max(1, round(0.004 * fs)), max(2, round(0.008 * fs))
-    found = []  # of each candidate: position, height over its near neighbours, height over its far neighbours
+    # of each candidate: position, height over its near neighbours, height over its far neighbours
+    found = [np.empty((3, 0))]
     for start, signal in _stretches(leads, far):
         before, here, after = (signal[:, far + step : signal.shape[1] - far + step] for step in (-near, 0, near))
         steep = np.arange(here.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):  # huge amplitudes become infinite
             if np.isfinite(signal.sum()):  # the rise on one side is never lower than on the lower one
                 steep = np.flatnonzero(np.abs(here - before).mean(axis=0) > SPIKE_MV * (1 - ROUNDING))
+        if not len(steep):
+            continue
         narrow = _rise(*(np.take(view, steep, axis=1) for view in (before, here, after)))
         high = narrow > SPIKE_MV
         candidates, narrow = steep[high], narrow[high]
@@ -86,6 +89,8 @@ def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
         jumped = signal[:, inner] - signal[:, quiet - jump : signal.shape[1] - quiet - jump]
         size = _mean_over_leads(np.abs(jumped))
         candidates = np.flatnonzero(size > STEP_MV)
+        if not len(candidates):
+            continue
         before = np.take(signal, candidates[:, None] + np.arange(quiet - jump + 1), axis=1)  # to where the jump begins
         candidates = candidates[_mean_over_leads(np.ptp(before, axis=2)) < QUIET_SHARE * size[candidates]]
         # a QRS continues to rise after its first 2 ms; an amplifier saturated by a spike does not
@@ -102,7 +107,9 @@ def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
 
 def _first_of_each(candidates: NDArray[Any], fs: float) -> NDArray[np.bool_]:
     """Which samples, in increasing order, come more than 20 ms after the one before; nearer ones are the same spike."""
-    return np.asarray(np.diff(candidates, prepend=-np.inf) > 0.02 * fs)
+    first = np.ones(len(candidates), bool)
+    first[1:] = candidates[1:] - candidates[:-1] > 0.02 * fs
+    return first
 
 
 def _rise(*views: NDArray[np.float32]) -> NDArray[np.float64]:

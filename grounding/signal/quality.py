@@ -18,6 +18,7 @@ from ..deferred import DeferredTable
 from ..lead_algebra import einthoven_error
 from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
+from ..small_arrays import row_median
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
 from .pacing import pacing_spikes
 
@@ -38,6 +39,7 @@ MIN_DURATION_S = 2.0
 # usable time that a lead needs: most of a column (2 or 2.5 s) of a printed page
 MIN_GOOD_S, MIN_GOOD_SHARE = 1.5, 0.5
 BLOCK_S = 10.0  # noise and amplitude are judged in blocks of 10 s
+NO_SPANS: Spans = merged(())
 PAUSE_LEADS = 3  # three or more leads that are flat together show a cardiac pause; one or two may be disconnected
 
 
@@ -119,11 +121,12 @@ def examine(record: ECGRecord) -> Examination:
     channels = recognise(record.leads)
     some_ecg = any(channel.kind in ("lead", "ecg") for channel in channels)
     foreign = [some_ecg and channel.kind == "other" for channel in channels]
+    issues = _lead_issues(features, record.has_millivolts)
     rows = [
         (
             name,
             not foreign[row] and _good_s(spans, record) >= min(MIN_GOOD_S, MIN_GOOD_SHARE * record.duration_s),
-            ("no_ecg",) * foreign[row] + _lead_issues(features, row, record.has_millivolts),
+            ("no_ecg",) * foreign[row] + issues[row],
             tuple((round(float(a) / record.fs, 3), round(float(b) / record.fs, 3)) for a, b in spans),
         )
         for row, (name, spans) in enumerate(zip(record.leads, bad, strict=True))
@@ -155,7 +158,7 @@ def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGReco
     for row, lead in enumerate(signal):
         found: list[tuple[int, int]] = []
         if not suspect[row]:
-            out.append(merged(found))
+            out.append(NO_SPANS)
             continue
         missing = ~np.isfinite(lead)
         if missing.any():
@@ -301,7 +304,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
         missing=bad.mean(axis=1) if some_bad else np.zeros(len(bad)),
         flat=still.mean(axis=1),
         flat_run=_longest_run(still),
-        amplitude=np.median(pair, axis=1).astype(np.float64),
+        amplitude=row_median(pair).astype(np.float64),
         largest=span.max(axis=1).astype(np.float64),
         wander=np.ptp(level, axis=1).astype(np.float64),
         jump=steps.astype(np.float64),
@@ -405,23 +408,25 @@ def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDA
     return share
 
 
-def _lead_issues(f: _LeadFigures, row: int, judge_amplitude: bool) -> tuple[str, ...]:
-    flat = f.flat[row] >= FLAT_SHARE
-    heavy = bool(f.noisy_block[row].any())
+def _lead_issues(f: _LeadFigures, judge_amplitude: bool) -> list[tuple[str, ...]]:
+    """The issues of each lead."""
+    flat = f.flat >= FLAT_SHARE
+    heavy = f.noisy_block.any(axis=1)
     tests = {
-        "missing": f.missing[row] > MISSING_SHARE,
-        "gaps": 0 < f.missing[row] <= MISSING_SHARE,
+        "missing": f.missing > MISSING_SHARE,
+        "gaps": (f.missing > 0) & (f.missing <= MISSING_SHARE),
         "flat": flat,
-        "lead_off": not flat and f.flat_run[row] >= LOST_CONTACT_WINDOWS,
-        "clipped": f.clipped[row] > CLIPPED_SHARE,
-        "noise": f.noise[row] > NOISE_MV and not heavy,
+        "lead_off": ~flat & (f.flat_run >= LOST_CONTACT_WINDOWS),
+        "clipped": f.clipped > CLIPPED_SHARE,
+        "noise": (f.noise > NOISE_MV) & ~heavy,
         "heavy_noise": heavy,
-        "mains": f.mains[row] > MAINS_MV,
-        "baseline": f.wander[row] > BASELINE_MV,
-        "implausible_amplitude": judge_amplitude and bool(f.wild_block[row].any()),
-        "low_amplitude": judge_amplitude and not flat and f.amplitude[row] < LOW_MV,
+        "mains": f.mains > MAINS_MV,
+        "baseline": f.wander > BASELINE_MV,
+        "implausible_amplitude": judge_amplitude & f.wild_block.any(axis=1),
+        "low_amplitude": judge_amplitude & ~flat & (f.amplitude < LOW_MV),
     }
-    return tuple(name for name, found in tests.items() if found)
+    found = np.stack(list(tests.values()), axis=1).tolist()
+    return [tuple(name for name, has in zip(tests, row, strict=True) if has) for row in found]
 
 
 def _record_issues(
@@ -466,6 +471,10 @@ def _arms_swapped(good_leads: dict[str, NDArray[np.float32]]) -> bool:
     if not np.isfinite(pair.sum()):
         pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 3:
+        return False
+    one, six = pair - pair.mean(axis=1, keepdims=True)
+    # a median is at most a standard deviation from the mean: about medians, the correlation is lower by 1 at most
+    if one @ six > 0.51 * np.sqrt((one @ one) * (six @ six)):
         return False
     pair -= np.median(pair, axis=1, keepdims=True)
     spread = pair.std(axis=1, keepdims=True)

@@ -36,6 +36,7 @@ _TOKEN = re.compile(
     r"[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
 )
 _ENDS = frozenset(".;!|?")
+_SIGNS = _ENDS | {"'"}  # what may end a sentence or be left out; line ends are never kept as words
 _LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
 _words: dict[str, str] = {}
 _MAX_KNOWN_WORDS = 20_000
@@ -120,10 +121,16 @@ def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterato
     for match in _TOKEN.finditer(text):
         raw = match.group()
         start, end = match.span()
+        word = known(raw)
+        if word is not None and raw not in _SIGNS:  # most tokens are words that were seen before
+            words.append(word)
+            starts.append(start)
+            ends.append(end)
+            continue
         if raw == "'" and text[start - 1 : start + 2].lower() == "n't" and not text[start + 2 : start + 3].isalpha():
             continue  # "can't", "isn't": the word lists have their two parts, "can t"
         if raw not in _ENDS and raw[0] != "\n":
-            words.append(known(raw) or word_of(raw))
+            words.append(word_of(raw))
             starts.append(start)
             ends.append(end)
             continue

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grounding.small_arrays import median, quantile
+from grounding.small_arrays import median, quantile, row_median, row_quantiles
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 499])
@@ -15,6 +15,17 @@ def test_values_are_those_of_numpy_to_the_last_bit(size: int, kind: type) -> Non
     exact = values.astype(np.float64)
     for share in (0.0, 0.25, 0.3, 0.5, 0.75, 1.0):
         assert quantile(exact, share) == np.quantile(exact, share)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 499])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_rows_have_the_values_of_numpy_to_the_last_bit(size: int, kind: type) -> None:
+    values = np.random.default_rng(size).normal(size=(4, size)).astype(kind)
+    np.testing.assert_array_equal(row_median(values), np.median(values, axis=1))
+    shares = (0.005, 0.3, 0.995)
+    np.testing.assert_array_equal(row_quantiles(values, shares), np.quantile(values, shares, axis=1))
+    values[1, 0] = np.nan
+    assert np.isnan(row_median(values)).tolist() == [False, True, False, False]
 
 
 def test_a_missing_value_is_not_passed_over() -> None:
