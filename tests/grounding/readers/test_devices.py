@@ -160,9 +160,16 @@ def test_samples_are_those_of_the_wfdb_package(name: str, devices: Path) -> None
 
 
 def test_missing_segments_and_a_layout_as_in_mimic(devices: Path) -> None:
-    measurement = measure(read_record(devices / "wfdb" / "s25047" / "s25047-2704-05-04-10-44.hea"))
-    assert measurement.heart_rate == pytest.approx(73.7, abs=1)
-    assert measurement.intervals["qt"] == pytest.approx(336, abs=15)
+    import wfdb
+
+    path = devices / "wfdb" / "s25047" / "s25047-2704-05-04-10-44"
+    measurement = measure(read_record(path.with_suffix(".hea")))
+    monitor = wfdb.rdrecord(f"{path}n")  # what the monitor itself counted, once a minute
+    pulse = monitor.p_signal[:, monitor.sig_name.index("PULSE")]
+    assert measurement.heart_rate == pytest.approx(float(np.nanmedian(pulse)), abs=3)
+    qt = measurement.intervals["qt"]  # nobody marked it
+    assert qt is not None
+    assert 300 < qt < 400
 
 
 def test_intervals_are_the_devices_on_average(devices: Path) -> None:
