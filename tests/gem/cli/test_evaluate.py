@@ -51,12 +51,12 @@ def test_classification(ptbxl_like: Path, tmp_path: Path) -> None:
     folds = [word for fold in range(1, 9) for word in ("--folds", str(fold))]
     result, printed = evaluate(ptbxl_like, tmp_path / "c.json", "classification", *folds, "--limit", "12")
     for figure in ("macro_auc", "macro_f1", "balanced_accuracy"):
-        assert set(result[figure]) == {"both", "signal", "picture"}
+        assert set(result[figure]) == {"both", "signal", "picture", "pixels"}
         assert figure in printed
         assert all(low <= high for low, high in result["intervals"][figure].values())
     assert result["n"] == 12
     assert result["skipped"] == {}
-    assert set(result["ece"]) == {"both", "signal", "picture"}
+    assert set(result["ece"]) == {"both", "signal", "picture", "pixels"}
     assert all(0 <= value <= 1 for errors in result["ece"].values() for value in errors.values())
     assert (
         {"NORM", "CD"} < set(result["per_class_auc"]) == set(result["per_class_n"]) == set(result["per_class_interval"])
