@@ -32,7 +32,7 @@ INPUTS = ("both", "signal", "picture", "pixels")
 TENSORS = {
     "both": ("ecg", "pixel_values", "image_sizes", "measured"),
     "signal": ("ecg", "measured"),
-    "picture": ("ecg", "pixel_values", "image_sizes", "measured"),
+    "picture": ("ecg", "ecg_mask", "pixel_values", "image_sizes", "measured"),
     "pixels": ("pixel_values", "image_sizes"),
     "signal_encoder": ("ecg",),
     "measured": ("measured",),
@@ -133,15 +133,23 @@ def logits_by_inputs(
     if unknown:
         raise GemInputError(f"unknown inputs {unknown[0]!r}", remedy=f"use one of {', '.join(TENSORS)}")
     wanted = {name for choice in choices if choice != "picture" for name in TENSORS[choice]}
+    draws = "pixel_values" in wanted or "picture" in choices
     reads = "picture" in choices and model.config.ecg_encoder is not None
     rows: dict[str, list[Array]] = {choice: [] for choice in choices}
     for start in range(0, len(samples), batch_size):
         records = [sample.record for sample in samples[start : start + batch_size]]
-        pages = [draw(record) for record in records] if "pixel_values" in wanted or "picture" in choices else []
-        inputs = _prepared(model, records, [page.image for page in pages] or False, "measured" in wanted)
-        shown = _prepared(model, [_read(page) for page in pages], [page.image for page in pages], True) if reads else {}
+        pages = [draw(record) for record in records] if draws else []
+        inputs = model.processor(
+            record=records,
+            picture=[page.image for page in pages] or False,
+            measurement=None if "measured" in wanted else False,
+        )
+        page_alone = {name: inputs[name] for name in TENSORS["pixels"] if name in inputs}
+        read = [_read(page) for page in pages] if reads else []
+        if any(record is not None for record in read):
+            page_alone |= model.processor(record=read, picture=False)
         for choice in choices:
-            there = shown if choice == "picture" and reads else inputs
+            there = page_alone if choice == "picture" else inputs
             given = {name: there[name] for name in TENSORS[choice] if name in there}
             with torch.inference_mode():
                 rows[choice].append(np.asarray(model.classify(**given).double().logit(1e-12).cpu(), np.float64))
@@ -154,11 +162,6 @@ def _read(page: Page) -> ECGRecord | None:
         return page.read()
     except EcgSignalError:
         return None
-
-
-def _prepared(model: Any, records: Sequence[ECGRecord | None], pictures: Any, measured: bool) -> dict[str, Any]:
-    inputs: dict[str, Any] = model.processor(record=records, picture=pictures, measurement=None if measured else False)
-    return inputs
 
 
 def _sigmoid(logits: Array) -> Array:

@@ -10,6 +10,8 @@ import grounding
 from gem.data.samples import Sample
 from gem.evaluation.classification import abstention, asserted, class_logits, logits_by_inputs, reliability
 from gem.metrics.multilabel import calibration_error
+from grounding import EcgSignalError
+from grounding.paper import Page, draw
 
 
 def test_reliability_counts_every_answer_once_and_the_error_is_the_distance() -> None:
@@ -57,3 +59,20 @@ def test_a_picture_alone_is_read_and_answers_much_like_its_record() -> None:
     # what is measured in the records has no way in, nor have samples that the page does not show
     short = [Sample(**{**vars(one), "read": lambda one=one: one.record.crop(0, 2)}) for one in samples]
     assert np.abs(class_logits(model, short, "picture") - said["picture"]).max() > 0.1
+
+
+def test_where_no_trace_is_seen_on_a_page_its_pixels_speak_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Page.read
+
+    def read(page: Page) -> grounding.ECGRecord:
+        if page.layout.panels[0].zero == unseen:
+            raise EcgSignalError("no trace is seen on the page")
+        return whole(page)
+
+    model, samples = gem.load("gem-nano"), [of_record(name) for name in ("ptbxl_13", "ptbxl_286")]
+    unseen = draw(samples[1].record).layout.panels[0].zero
+    seen = class_logits(model, samples, "picture")
+    monkeypatch.setattr(Page, "read", read)
+    said = logits_by_inputs(model, samples, ["picture", "pixels"])
+    assert said["picture"][1] == pytest.approx(said["pixels"][1], abs=1e-4)
+    assert said["picture"][0] == pytest.approx(seen[0], abs=1e-4)
