@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from gem.metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from gem.training.classification import choose_thresholds
 
 Array = NDArray[np.float64]
+Loss = Callable[[torch.Tensor], torch.Tensor]
 # 0.84 million parameters with the head; gem-nano's signal encoder is the same family at 4 million
 WIDTHS = (48, 80, 114, 144)
 EPOCHS, BATCH, PEAK, DECAY = 25, 32, 3e-3, 0.05
@@ -131,26 +132,56 @@ class Plain(nn.Module):
         return out
 
 
-def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: int = EPOCHS) -> Plain:
-    """The model after the last epoch, trained in bfloat16 autocast like gem-nano; no checkpoint is selected."""
-    torch.manual_seed(seed)
-    model = Plain(WIDTHS)
-    steps = len(x) // BATCH
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=epochs * steps, pct_start=0.2)
-    for _ in range(epochs):
-        order = torch.randperm(len(x))
+def fitted(model: nn.Module, records: int, epochs: int, peak: float, loss_of: Loss) -> None:
+    """Train for some epochs: AdamW under a one-cycle schedule.
+
+    Args:
+        model: to be trained.
+        records: how many there are.
+        epochs: over all of them.
+        peak: of the learning rate.
+        loss_of: the loss of the records at some positions.
+    """
+    steps = records // BATCH
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=epochs * steps, pct_start=0.2)
+    for epoch in range(epochs):
+        order, total = torch.randperm(records), 0.0
         for step in range(steps):
-            rows = order[step * BATCH : (step + 1) * BATCH]
-            inputs, labels = mix(0.4, augment(x[rows], strength), y[rows])
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = model(inputs)
-            loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+            loss = loss_of(order[step * BATCH : (step + 1) * BATCH])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
+            total += loss.item()
+        print(f"  epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}", flush=True)
+
+
+def loss_of_labels(model: nn.Module, x: torch.Tensor, y: torch.Tensor, strength: float = 0.0) -> Loss:
+    """The loss of some records, augmented and mixed, in bfloat16 autocast like gem-nano's.
+
+    Args:
+        model: that gives logits.
+        x: (records, leads, samples).
+        y: (records, superclasses).
+        strength: of the augmentation.
+    """
+
+    def loss_of(rows: torch.Tensor) -> torch.Tensor:
+        inputs, labels = mix(0.4, augment(x[rows], strength), y[rows])
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(inputs)
+        return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+    return loss_of
+
+
+def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: int = EPOCHS) -> Plain:
+    """The model after the last epoch; no checkpoint is selected."""
+    torch.manual_seed(seed)
+    model = Plain(WIDTHS)
+    fitted(model, len(x), epochs, PEAK, loss_of_labels(model, x, y, strength))
     return model.eval()
 
 

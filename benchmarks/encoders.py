@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from baselines import BATCH, COLUMNS, DECAY, answers, row, signals
+from baselines import COLUMNS, answers, fitted, loss_of_labels, row, signals
 from torch import Tensor, nn
 
-from gem.data.augmentation import mix
 from gem.data.ptbxl import load_ptbxl
 from gem.data.samples import SUPERCLASSES, Sample
 from gem.encoders import build_encoder
@@ -68,24 +67,6 @@ class Classifier(nn.Module):
         return out
 
 
-def fitted(model: nn.Module, x: Tensor, epochs: int, peak: float, loss_of: Any) -> None:
-    """Train for some epochs; ``loss_of`` gives the loss of some rows."""
-    steps = len(x) // BATCH
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=epochs * steps, pct_start=0.2)
-    for epoch in range(epochs):
-        order, total = torch.randperm(len(x)), 0.0
-        for step in range(steps):
-            loss = loss_of(order[step * BATCH : (step + 1) * BATCH])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        print(f"  epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}", flush=True)
-
-
 def predictive(encoder: Any, x: Tensor, epochs: int) -> None:
     """Contrastive predictive coding: a token tells its record's next steps from other steps of the batch.
 
@@ -115,7 +96,7 @@ def predictive(encoder: Any, x: Tensor, epochs: int) -> None:
         return torch.stack(losses).mean()
 
     encoder.train()
-    fitted(whole, x, epochs, 1e-3, loss_of)
+    fitted(whole, len(x), epochs, 1e-3, loss_of)
 
 
 def network(name: str, x: Tensor, y: Tensor, seed: int, epochs: int, before: int) -> Classifier:
@@ -135,13 +116,7 @@ def network(name: str, x: Tensor, y: Tensor, seed: int, epochs: int, before: int
     if name != kind:
         predictive(model.encoder, x, before)
 
-    def loss_of(rows: Tensor) -> Tensor:
-        inputs, labels = mix(0.4, x[rows], y[rows])
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(inputs)
-        return F.binary_cross_entropy_with_logits(logits.float(), labels)
-
-    fitted(model, x, epochs, PEAK.get(kind, 2e-3), loss_of)
+    fitted(model, len(x), epochs, PEAK.get(kind, 2e-3), loss_of_labels(model, x, y))
     return model.eval()
 
 
