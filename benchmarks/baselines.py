@@ -27,8 +27,8 @@ import grounding
 from gem.data.augmentation import augment, mix
 from gem.data.ptbxl import load_ptbxl
 from gem.data.samples import SUPERCLASSES, Sample
+from gem.encoders import build_encoder
 from gem.encoders.ecg_beats import UNIT_MV, EcgBeats
-from gem.encoders.ecg_conv import EcgConv
 from gem.encoders.registry import pooled
 from gem.evaluation.classification import targets
 from gem.metrics.bootstrap import bootstrap
@@ -118,17 +118,24 @@ def signals(samples: Sequence[Sample], unit: str = "zscore") -> torch.Tensor:
     )
 
 
-class Plain(nn.Module):
-    """The residual network, mean and maximum of its tokens, one linear layer."""
+class Classifier(nn.Module):
+    """An encoder, mean and maximum of its tokens, one linear layer.
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    Args:
+        name: of the encoder.
+        kwargs: of its class.
+    """
+
+    def __init__(self, name: str, kwargs: dict[str, Any]) -> None:
         super().__init__()
-        self.encoder = EcgConv(widths=widths)
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * widths[-1], len(SUPERCLASSES)))
+        self.encoder = build_encoder(name, kwargs)
+        # these two know that they see millivolts; the others are given units of about a standard deviation
+        self.unit = UNIT_MV if name in ("ecg_beats", "ecg_ssm") else 1.0
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * self.encoder.width, len(SUPERCLASSES)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, leads, samples) -> (B, superclasses), logits."""
-        out: torch.Tensor = self.head(pooled(self.encoder(x)))
+        """(B, leads, samples), z-scored or in units of ``UNIT_MV`` -> (B, superclasses), logits."""
+        out: torch.Tensor = self.head(pooled(self.encoder(x * self.unit)))
         return out
 
 
@@ -177,10 +184,10 @@ def loss_of_labels(model: nn.Module, x: torch.Tensor, y: torch.Tensor, strength:
     return loss_of
 
 
-def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: int = EPOCHS) -> Plain:
+def train(x: torch.Tensor, y: torch.Tensor, seed: int, strength: float, epochs: int = EPOCHS) -> Classifier:
     """The model after the last epoch; no checkpoint is selected."""
     torch.manual_seed(seed)
-    model = Plain(WIDTHS)
+    model = Classifier("ecg_conv", {"widths": WIDTHS})
     fitted(model, len(x), epochs, PEAK, loss_of_labels(model, x, y, strength))
     return model.eval()
 

@@ -22,14 +22,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from baselines import COLUMNS, answers, fitted, loss_of_labels, row, signals
+from baselines import COLUMNS, Classifier, answers, fitted, loss_of_labels, row, signals
 from torch import Tensor, nn
 
 from gem.data.ptbxl import load_ptbxl
-from gem.data.samples import SUPERCLASSES, Sample
-from gem.encoders import build_encoder
+from gem.data.samples import Sample
 from gem.encoders.ecg_beats import UNIT_MV
-from gem.encoders.registry import pooled
 from gem.evaluation.classification import Array, targets
 from gem.measured import values_of_record
 from gem.training.measured import LEAVES, SETTINGS, TREES, with_missing
@@ -44,27 +42,6 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 PEAK = {"ecg_conv": 3e-3, "ecg_coca": 1e-3}  # of the learning rate; others 2e-3
 AHEAD, PLACES = 12, 24  # steps ahead that are predicted, and places in a record at which they are
-
-
-class Classifier(nn.Module):
-    """An encoder, mean and maximum of its tokens, one linear layer.
-
-    Args:
-        name: of the encoder.
-        kwargs: of its class.
-    """
-
-    def __init__(self, name: str, kwargs: dict[str, Any]) -> None:
-        super().__init__()
-        self.encoder = build_encoder(name, kwargs)
-        # these two know that they see millivolts; the others are given units of about a standard deviation
-        self.unit = UNIT_MV if name in ("ecg_beats", "ecg_ssm") else 1.0
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * self.encoder.width, len(SUPERCLASSES)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, leads, samples) in units of ``UNIT_MV`` -> (B, superclasses), logits."""
-        out: Tensor = self.head(pooled(self.encoder(x * self.unit)))
-        return out
 
 
 def predictive(encoder: Any, x: Tensor, epochs: int) -> None:
