@@ -16,7 +16,9 @@ PARTS = ("environment", "tests", "recipes", "bench", "shapes", "llava", "trainin
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="shell blocks are read by bash")
 
 
-def rehearse(out: Path, *words: str, python: str | Path = sys.executable) -> tuple[int, list[dict[str, str]], list[dict[str, str]]]:
+def rehearse(
+    out: Path, *words: str, python: str | Path = sys.executable
+) -> tuple[int, list[dict[str, str]], list[dict[str, str]]]:
     """The script's status, how each part ended, and all rows."""
     command = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), str(out), "--rehearse", *words]
     env = {**os.environ, "PYTHON": str(python), "OMP_NUM_THREADS": "1"}

@@ -265,9 +265,10 @@ def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool
     last = c.out[-1] if c.out else None
     normal = _normal_before(c, number, item)
     if normal is not None:
-        # "PR 240 ms (normal 120-200 ms)": "normal" is not a statement either
+        # "PR 240 ms (normal 120-200 ms)": "normal" is not a statement either; it is one in "QTc normal (< 440 ms)"
         if (
             last is not None
+            and _BRACKETS.isdisjoint(c.gap(normal.last, item.first))
             and last.kind == "category"
             and last.word == "normal"
             and last.end >= c.starts[normal.first]

@@ -22,8 +22,10 @@ class ParsedStatement:
     """One statement of a text.
 
     Attributes:
-        kind: ``number``, ``amplitude``, ``category``, ``regularity``, ``finding``, ``missing`` or ``other``.
-        subject: a quantity (``("pr",)``), or the wave or sum of an amplitude.
+        kind: ``number``, ``amplitude``, ``category``, ``regularity``, ``finding``, ``relation``,
+            ``missing`` or ``other``.
+        subject: a quantity (``("pr",)``), the wave or sum of an amplitude, or the name of a relation (``.relations``)
+            and the waves that it holds against each other.
         start: index of its first character in the text.
         end: index after its last character.
         findings: of a ``finding``; of each group one must be present. Empty where there is no criterion.

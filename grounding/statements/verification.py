@@ -15,6 +15,7 @@ from ..evidence import Claim, Evidence, Finding, Verdict
 from .amplitudes import measured_amplitude, negative_t, verify_amplitude
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
+from .relating import relation
 from .tolerances import (
     APPROXIMATE_FACTOR,
     CLEAR_SHARE,
@@ -162,6 +163,7 @@ class Checker:
             "regularity": self._regularity,
             "finding": self._finding,
             "missing": self._missing,
+            "relation": self._relation,
             "other": self._other,
         }
         return ways[statement.kind](statement, name)
@@ -255,6 +257,11 @@ class Checker:
     def _amplitude(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         holds, reason, evidence = verify_amplitude(statement, self.evaluation.quantities)
         return ("not_checkable" if holds is None else self._verdict(statement, holds)), reason, evidence
+
+    def _relation(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        held = relation(statement, self.evaluation.quantities)
+        verdict = "not_checkable" if held.holds is None else self._verdict(statement, held.holds, held.clear)
+        return verdict, held.reason, held.evidence
 
     # --- findings
 
