@@ -20,6 +20,7 @@ TOLERANCES = {
 }
 APPROXIMATE_FACTOR = 1.5  # by which the tolerance of an approximate number is larger
 P_PRESENT_SHARE = 0.5
+P_FLAT_MV = 0.05  # a P wave smaller than this in lead II has no clear direction
 # amplitudes and times in one lead: (mV or ms, share of the measured value), whichever is larger
 AMPLITUDE_TOLERANCES = {
     "st": (0.075, 0.25),

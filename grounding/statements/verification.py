@@ -20,6 +20,7 @@ from .tolerances import (
     APPROXIMATE_FACTOR,
     CLEAR_SHARE,
     NECESSARY_CONDITIONS,
+    P_FLAT_MV,
     P_PRESENT_SHARE,
     Q_WAVE_MV,
     ST_LIMITS_MV,
@@ -284,8 +285,9 @@ class Checker:
         held = [self._any(group) for group in groups]
         wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
         if wrong is not None:
+            clear = not (_SINUS.issuperset(finding.name for finding in wrong) and self._p_is_flat())
             return (
-                self._verdict(statement, False),
+                self._verdict(statement, False, clear),
                 f"criteria are not met: {wrong[0].criterion}",
                 _EvidenceOf(wrong[:3]),
             )
@@ -308,6 +310,13 @@ class Checker:
             f"{named} is there: {shown[0].criterion}",
             _EvidenceOf(shown[:3]),
         )
+
+    def _p_is_flat(self) -> bool:
+        """Whether the P waves have no clear direction in lead II, so that their axis decides nothing."""
+        share = self.evaluation.quantities.value(None, "ordinary_p_share")[0]
+        height, _ = measured_amplitude(self.evaluation.quantities, "p", "II")
+        seen = isinstance(share, float) and share >= P_PRESENT_SHARE
+        return seen and height is not None and abs(height) < P_FLAT_MV
 
     @staticmethod
     def _any(group: list[Finding]) -> bool | None:
