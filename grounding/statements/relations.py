@@ -128,8 +128,10 @@ def _dominant(match: re.Match[str]) -> tuple[str, ...]:
     return (">", f"{match['w']}:{_lead(match['l'])}", f"{other}:{_lead(match['l'])}")
 
 
-def _direction(match: re.Match[str]) -> tuple[str, ...]:
-    return (_upwards(match), match["w"])
+def _direction(match: re.Match[str]) -> tuple[str, ...] | None:
+    if "w" not in match.groupdict() and _OF_A_WAVE.search(match.string[max(0, match.start() - _NEAR) : match.start()]):
+        return None
+    return (_upwards(match), match.groupdict().get("w") or "qrs")
 
 
 def _displaced(match: re.Match[str]) -> tuple[str, ...]:
@@ -185,7 +187,13 @@ _PLACE = (
 _MOST = "tallest|largest|highest|biggest|deepest"
 _SIZE = r"(?: clearly| slightly| much| even| markedly)?"
 _HOW = r"(?P<how>upright|positive|inverted|negative|positiv|negativ)"
+_RATHER = " predominantly| mainly| mostly| strongly| clearly| entirely"
+_SHAPE = r"(?P<form>qs|qr|rs|rsr)(?: ')?(?: complex(?:es)?| - komplexe?| komplexe?| pattern| morphology| type)?"
 _OF = r"(?P<w>p|qrs)(?: waves?| complex(?:es)?)?"
+
+# before "V1 is negative": the T wave in V1 is, not V1
+_OF_A_WAVE = re.compile(rf"(?:^| )(?:in|of|for|at|from|bei)(?: the| leads?| ,| and| -| to| {_BARE_LEAD})* $")
+_NEAR = 80  # characters
 
 _PATTERNS: tuple[_Pattern, ...] = (
     _pattern(P_QRS, "p qrs beat beats", *_not_followed(), values=_said("not")),
@@ -234,7 +242,7 @@ _PATTERNS: tuple[_Pattern, ...] = (
     _pattern(
         TRANSITION,
         "transition umschlagszone umschlag",
-        rf"{_PLACE}(?: is| lies| occurs| seen| at| in| between| around| :| =| normal| normally| zwischen){{1,4}} "
+        rf"{_PLACE}(?: is| lies| occurs| seen| at| in| between| around| :| =| normal| normally| zwischen){{0,4}} "
         rf"{_LIST}",
         values=_said(""),
     ),
@@ -251,15 +259,20 @@ _PATTERNS: tuple[_Pattern, ...] = (
     _pattern(
         FORM,
         "qs qr rs rsr",
-        rf"(?P<form>qs|qr|rs|rsr)(?: ')?(?: complex(?:es)?| - komplexe?| komplexe?| pattern| morphology| type)?"
-        rf" in {_LIST}",
+        rf"{_SHAPE} in {_LIST}",
+        rf"{_LIST}(?: ,)?(?: the)?(?: qrs(?: complex(?:es)?)?)?(?: shows?| has| have| is| are| with)?"
+        rf"(?: an?)? {_SHAPE}",
         values=lambda match: ("", match["form"]),
     ),
     _pattern(
         DIRECTION,
-        "p qrs",
-        rf"{_OF}{_IS}(?: predominantly| mainly| mostly)? {_HOW} in {_LIST}",
+        "p qrs positive negative upright",
+        rf"{_OF}{_IS}(?:{_RATHER}){{0,2}} {_HOW} in {_LIST}",
         rf"(?:predominantly |mainly |mostly )?{_HOW} {_OF} in {_LIST}",
+        rf"{_LIST} (?:shows?|has|have)(?: an?)?(?:{_RATHER}){{0,2}} {_HOW} {_OF}",
+        # "lead I is positive": of the QRS, as one speaks of leads
+        rf"{_LIST} (?:is|are|shows?|has|have)(?: an?)?(?:{_RATHER}){{0,2}} (?P<how>positive|negative|upright)"
+        r"(?: deflections?)?(?! (?:[pqrstu]|st|for|t-wave|finding)(?!\S))",
         values=_direction,
     ),
 )

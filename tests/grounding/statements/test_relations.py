@@ -55,6 +55,11 @@ def verdicts(text: str, measurement: Any) -> str:
         ("P waves upright in III.", "unsupported"),  # 0.01 mV has no direction
         ("Inverted P waves in II, III and aVF.", "contradicted"),
         ("QRS is predominantly positive in V5 and negative in V1.", "supported supported"),
+        ("The axis is normal, as lead V5 is positive and V1 is strongly negative.", "supported supported supported"),
+        ("Lead V6 shows a predominantly positive QRS complex.", "supported"),
+        ("The T wave in V1 is negative.", "contradicted"),  # T, and not the QRS of V1
+        ("V1 shows inverted T waves.", "contradicted"),
+        ("R wave amplitude increases from V1 to V4.", "supported"),
         ("R in V5 is taller than in V6.", "supported"),
         ("The R wave is taller in V6 than in V4.", "contradicted"),
         ("RV5 > RV6, SV1 < SV2", "supported supported"),
@@ -127,6 +132,7 @@ def test_shapes_of_the_qrs() -> None:
     """V1 of the recording is Qr with a small r, V2 and V3 are rS."""
     measurement = measure(read_record(sample_path("ptbxl_102")))
     assert verdicts("QS complexes in V1. rS in V2,3.", measurement) == "supported supported"
+    assert verdicts("In lead V2, the QRS complex shows an rS pattern.", measurement) == "supported"
     assert verdicts("QS in V3", measurement) == "contradicted"  # an R of 0.9 mV comes first
     assert verdicts("QS in V2", measurement) == "unsupported"  # of 0.14 mV: a matter of reading
     assert verdicts("qR in aVL", measurement) == "unsupported"
