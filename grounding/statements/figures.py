@@ -10,7 +10,7 @@ from .items import Phrase
 from .naming import LEAD_TIMES
 from .numbers import Number
 from .parsed import CHANGE, TIME, UNIT_CLASH, UNIT_OF, UNNAMED
-from .times import is_time
+from .times import is_time, places_ectopy
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import is_place, read_amplitude
@@ -38,6 +38,9 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if value.unit == "paper" or is_place(c, number, item):
         return
     if _counts_none(c, number, item):
+        return
+    if places_ectopy(c, number, item):
+        c.time_last = item.last
         return
     if is_time(c, number, item):
         c.time_last = item.last

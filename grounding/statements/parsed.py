@@ -37,6 +37,7 @@ class ParsedStatement:
         word: of a ``category`` or ``regularity``; of an ``amplitude`` the ST finding whose size it is.
         formulas: of a QTc.
         exclusion: why it is not a claim about this recording, or ``""``.
+        at_s: of premature beats, when they are said to be: (from, to) in seconds.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class ParsedStatement:
     word: str = ""
     formulas: tuple[str, ...] = ()
     exclusion: str = ""
+    at_s: tuple[tuple[float, float], ...] = ()
 
     def shifted(self, by: int) -> ParsedStatement:
         """A copy in a text that starts ``by`` characters earlier.
@@ -74,4 +76,5 @@ class ParsedStatement:
             self.word,
             self.formulas,
             self.exclusion,
+            self.at_s,
         )

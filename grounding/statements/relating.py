@@ -9,6 +9,8 @@ from ..evidence import Evidence
 from ..record import STANDARD_LEADS
 from .amplitudes import measured_depth, named
 from .relations import FORM, LARGER, LARGEST, P_QRS, PR_CONSTANT, QRS_P, RATIO, TRANSITION
+from .times import ECTOPY
+from .tolerances import ECTOPY_TOLERANCE_S
 
 if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
@@ -64,6 +66,34 @@ def relation(statement: ParsedStatement, quantities: Quantities) -> Relation:
     if name == FORM:
         return _form(rest[0], statement.leads, quantities)
     return _direction(rest[0], statement, quantities)
+
+
+def times_of_ectopy(statement: ParsedStatement, quantities: Quantities) -> Relation | None:
+    """Whether premature beats are there when they are said to be; of a denial, whether one is there at any time named.
+
+    Args:
+        statement: a finding with ``at_s``.
+        quantities: of the measurement.
+
+    Returns:
+        None where there are no such beats at all, or none was looked for.
+    """
+    wanted = {ECTOPY[one] for one in statement.findings[0] if one in ECTOPY}
+    beats = zip(quantities.beats("r_s"), quantities.beats("type"), strict=True)
+    known = [float(at) for at, kind in beats if kind in wanted]
+    if not known:
+        return None
+
+    def there(low: float, high: float) -> bool:
+        return any(low - ECTOPY_TOLERANCE_S <= at <= high + ECTOPY_TOLERANCE_S for at in known)
+
+    missing = [low for low, high in statement.at_s if not there(low, high)]
+    holds = len(missing) < len(statement.at_s) if statement.negated else not missing
+    shown = ", ".join(f"{at:.1f} s" for at in known[:8])
+    said = ", ".join(f"{at:.1f} s" for at in missing[:8])
+    count = "pvc_count" if "premature_ventricular" in wanted else "pac_count"
+    reason = f"none is at {said}, but at {shown}" if missing else f"measured at {shown}"
+    return Relation(holds, True, reason, (quantities.evidence(None, count),))
 
 
 def _of_p(name: str, quantities: Quantities) -> Relation:
