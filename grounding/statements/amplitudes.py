@@ -162,6 +162,8 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
 def _nearest(quantities: Quantities, wave: str, lead: str, number: Number) -> tuple[float | None, list[Evidence]]:
     """The measured amplitude; of an ST segment without a point, the J point or 60 ms after it: whichever was meant."""
     values, proofs = _measured(quantities, wave, lead)
+    if wave == "s" and not number.compare and not any(values) and not number.low:
+        return measured_amplitude(quantities, wave, lead)  # "S 0 mm": there is none, whatever its Q
     if wave != "st" or not values or number.compare:
         return measured_depth(quantities, wave, lead)
     return _picked(min(values, key=lambda value: _distance(value, number)), proofs)

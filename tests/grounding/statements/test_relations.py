@@ -126,6 +126,9 @@ def test_a_qrs_without_s_wave_counts_by_its_q() -> None:
     (claim,) = check("R/S ratio in V1 < 1", measurement)
     assert claim.verdict == "supported"
     assert "Q amplitude in V1 1.62 mV" in claim.reason
+    assert verdicts("S in V1 16 mm. SV1 + RV5 38 mm.", measurement) == "supported supported"
+    assert verdicts("S wave in V1 is 0.00 mV.", measurement) == "supported"  # there is none
+    assert verdicts("S in V1 < 10 mm", measurement) == "contradicted"
 
 
 def test_shapes_of_the_qrs() -> None:
