@@ -152,8 +152,10 @@ def in_category(
     return found.word != "normal" if categories is None else found.word in categories
 
 
-def is_clearly_wrong(name: str, value: float, word: str, sex: str | None = None, age: float | None = None) -> bool:
-    """Whether a word that does not apply is clearly wrong; between normal and prolonged, readers differ.
+def is_clear(name: str, value: float, word: str, sex: str | None = None, age: float | None = None) -> bool:
+    """Whether other readers would agree that a word applies to a value, or that it does not.
+
+    They may not between normal and prolonged, nor beside a limit: nearer than half the tolerance of a stated number.
 
     Args:
         name: a quantity in the names of ``Measurement``.
@@ -161,5 +163,13 @@ def is_clearly_wrong(name: str, value: float, word: str, sex: str | None = None,
         word: as in ``in_category``.
         sex: ``"female"``, ``"male"`` or ``None``.
         age: years, or ``None``.
+
+    Example:
+        >>> is_clear("pr", 236, "high"), is_clear("pr", 205, "high"), is_clear("qrs", 116, "normal")
+        (True, False, False)
     """
-    return word not in ("normal", "narrow") or category(name, value, sex, age).word != "borderline"
+    holds = in_category(name, value, word, sex, age)
+    if not holds and word in ("normal", "narrow") and category(name, value, sex, age).word == "borderline":
+        return False
+    spare = 0.5 * TOLERANCES.get("qtc" if name.startswith("qtc") else name, 0.0)
+    return all(in_category(name, value + step, word, sex, age) is holds for step in (-spare, spare))

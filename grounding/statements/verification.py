@@ -13,6 +13,7 @@ from ..criteria.limits import Category, load_limits
 from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
 from .amplitudes import measured_amplitude, negative_t, verify_amplitude
+from .nearness import nearly
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
 from .relating import relation, times_of_ectopy
@@ -30,7 +31,7 @@ from .tolerances import (
     ST_LIMITS_MV,
     TOLERANCES,
     in_category,
-    is_clearly_wrong,
+    is_clear,
 )
 from .topics import QUANTITIES, topic_of
 
@@ -47,7 +48,7 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
 
     Returns:
         A ``Claim`` per statement, in the order of the text. If the criteria do not agree, a doubtful statement
-        ("possible ...") is ``unsupported`` and a definite one ``contradicted``. Statements about another time, person
+        ("possible ...") is ``unsupported``, as is one beside a limit, and a definite one ``contradicted``. Statements about another time, person
         or device, and sentences without a measurable statement, are ``not_checkable``.
 
     Raises:
@@ -206,7 +207,7 @@ class Checker:
         if isinstance(holds, Category):
             return "not_checkable", f"{stated}: {holds.reason}", (proof,)
         return (
-            self._verdict(statement, holds, is_clearly_wrong(quantity, value, statement.word, sex, age)),
+            self._verdict(statement, holds, is_clear(quantity, value, statement.word, sex, age)),
             stated,
             (proof,),
         )
@@ -265,10 +266,11 @@ class Checker:
         held = [self._any(group) for group in groups]
         wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
         if wrong is not None:
-            clear = not (SINUS.issuperset(finding.name for finding in wrong) and self._p_is_flat())
+            flat = SINUS.issuperset(finding.name for finding in wrong) and self._p_is_flat()
+            near = flat or any(nearly(self.evaluation, finding.name, True) for finding in wrong)
             return (
-                self._verdict(statement, False, clear),
-                f"criteria are not met: {wrong[0].criterion}",
+                self._verdict(statement, False, clear=not near),
+                f"criteria are {'nearly' if near else 'not'} met: {wrong[0].criterion}",
                 _EvidenceOf(wrong[:3]),
             )
         unknown = next(
@@ -285,11 +287,16 @@ class Checker:
             return "not_checkable", f"{unknown.label} can't be told: {unknown.reason}", _EvidenceOf([unknown])
         shown = [finding for group in groups for finding in group if finding.present]
         named = " or ".join(dict.fromkeys(finding.label for finding in shown[:3]))
+        clear = not statement.negated or not self._hardly(shown)
         return (
-            self._verdict(statement, True),
-            f"{named} is there: {shown[0].criterion}",
+            self._verdict(statement, True, clear),
+            f"{named} is {'' if clear else 'hardly '}there: {shown[0].criterion}",
             _EvidenceOf(shown[:3]),
         )
+
+    def _hardly(self, findings: list[Finding]) -> bool:
+        """Whether none of these findings would be there if the values were off by as much as readers differ."""
+        return all(nearly(self.evaluation, finding.name, False) for finding in findings)
 
     def _p_is_flat(self) -> bool:
         """Whether the P waves have no clear direction in lead II, so that their axis decides nothing."""
@@ -442,7 +449,7 @@ class Checker:
         abnormal = self._abnormal()
         if abnormal:
             reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
-            return self._verdict(statement, False), reason, _EvidenceOf(abnormal)
+            return self._verdict(statement, False, not self._hardly(abnormal)), reason, _EvidenceOf(abnormal)
         # an ECG called abnormal is not clearly normal because no criterion is met
         return (
             self._verdict(statement, True, clear=False),
@@ -476,7 +483,7 @@ class Checker:
                 (self.measurement.evidence("heart_rate"),),
             )
         return (
-            self._verdict(statement, False),
+            self._verdict(statement, False, not self._hardly(left)),
             f"found besides: {', '.join(finding.label for finding in left[:4])}",
             _EvidenceOf(left),
         )
