@@ -48,8 +48,8 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
 
     Returns:
         A ``Claim`` per statement, in the order of the text. If the criteria do not agree, a doubtful statement
-        ("possible ...") is ``unsupported``, as is one beside a limit, and a definite one ``contradicted``. Statements about another time, person
-        or device, and sentences without a measurable statement, are ``not_checkable``.
+        ("possible ...") is ``unsupported``, as is one beside a limit, and a definite one ``contradicted``. Statements
+        about another time, person or device, and sentences without a measurable statement, are ``not_checkable``.
 
     Raises:
         EcgError: ``text`` is not a str, or ``measurement`` not a Measurement.
