@@ -9,7 +9,8 @@ from ..criteria.assessment import Assessment, enough_leads
 from ..criteria.expressions import Value, compiled, kleene_all, kleene_any, kleene_not, names, parse
 from ..criteria.knowledge import Condition, FindingEntry, leads_of, load_knowledge
 from ..criteria.limits import unit_of
-from .tolerances import SUM_TOLERANCE_MV, TOLERANCES
+from .amplitudes import measured_amplitude
+from .tolerances import CLEAR_SHARE, ST_LIMITS_MV, SUM_TOLERANCE_MV, TOLERANCES
 
 Read = Callable[[str | None, str], Value]
 
@@ -33,6 +34,38 @@ def nearly(assessment: Assessment, name: str, present: bool) -> bool:
     if entry is None:
         return False
     return _condition(assessment, entry, entry.when, 1 if present else -1) is present
+
+
+def nearly_in(assessment: Assessment, name: str, lead: str, present: bool) -> bool:
+    """Whether a lead nearly shows a finding whose rule is evaluated lead by lead, or hardly shows it.
+
+    Args:
+        assessment: of the recording.
+        name: of the finding.
+        lead: a standard lead.
+        present: which of the two, as in ``nearly``.
+    """
+    entry = load_knowledge().get(name)
+    for part in entry.parts() if entry is not None else ():
+        if entry is not None and not isinstance(part, str) and "leads" in part:
+            return _expression(assessment, entry, part["where"], lead, 1 if present else -1) is present
+    return False
+
+
+def half_there(assessment: Assessment, name: str, lead: str) -> bool:
+    """Whether an ST deviation is present in a lead, though smaller than its criterion requires.
+
+    Args:
+        assessment: of the recording.
+        name: of the finding.
+        lead: a standard lead.
+    """
+    limit = ST_LIMITS_MV.get(name)
+    if limit is None:
+        return False
+    value = measured_amplitude(assessment.quantities, "st", lead)[0]
+    sign = 1.0 if name == "st_elevation" else -1.0
+    return value is not None and sign * value >= CLEAR_SHARE * limit
 
 
 def _condition(assessment: Assessment, entry: FindingEntry, condition: Condition, favour: int) -> bool | None:

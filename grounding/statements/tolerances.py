@@ -48,6 +48,7 @@ T_NEGATIVE_MV = -0.05  # where no criterion judges the lead
 
 
 CONTROLLED_RATE_BPM = 110
+SLOW_BPM = 50  # below it readers agree on bradycardia (ACC/AHA/HRS 2018)
 # types of the frontal axis (German usage), degrees; electrocardiographs print "Linkstyp" from about +10 to -45
 AXIS_TYPES: dict[str, tuple[tuple[float, float], ...]] = {
     "vertical": ((65, 110),),

@@ -13,13 +13,12 @@ from ..criteria.limits import Category, load_limits
 from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
 from .amplitudes import measured_amplitude, negative_t, verify_amplitude
-from .nearness import nearly
+from .nearness import half_there, nearly, nearly_in
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
 from .relating import relation, times_of_ectopy
 from .tolerances import (
     APPROXIMATE_FACTOR,
-    CLEAR_SHARE,
     IMPLIED,
     NECESSARY_CONDITIONS,
     NORMAL,
@@ -28,7 +27,7 @@ from .tolerances import (
     P_PRESENT_SHARE,
     Q_WAVE_MV,
     SINUS,
-    ST_LIMITS_MV,
+    SLOW_BPM,
     TOLERANCES,
     in_category,
     is_clear,
@@ -296,7 +295,12 @@ class Checker:
 
     def _hardly(self, findings: list[Finding]) -> bool:
         """Whether none of these findings would be there if the values were off by as much as readers differ."""
-        return all(nearly(self.evaluation, finding.name, False) for finding in findings)
+        rate = self.measurement.heart_rate or 0.0
+        return all(
+            nearly(self.evaluation, finding.name, False)
+            or (finding.name in ("bradycardia", "sinus_bradycardia") and rate >= SLOW_BPM)
+            for finding in findings
+        )
 
     def _p_is_flat(self) -> bool:
         """Whether the P waves have no clear direction in lead II, so that their axis decides nothing."""
@@ -373,7 +377,8 @@ class Checker:
         named = findings[0].label
         if statement.negated:
             if yes:
-                return self._verdict(statement, True), f"{named} is there in {', '.join(yes)}", evidence
+                clear = not self._nearly(findings, yes, False)
+                return self._verdict(statement, True, clear), f"{named} is there in {', '.join(yes)}", evidence
             if no:
                 return self._verdict(statement, False), f"no {named} in {', '.join(no)}", evidence
         elif no and not (statement.region and len(yes) >= min(2, len(states))):
@@ -389,17 +394,13 @@ class Checker:
             evidence,
         )
 
-    def _nearly(self, findings: list[Finding], leads: list[str]) -> bool:
-        """Whether an ST deviation is present in these leads, though smaller than its criterion requires."""
-        for finding in findings:
-            limit = ST_LIMITS_MV.get(finding.name)
-            if limit is None:
-                continue
-            sign = 1.0 if finding.name == "st_elevation" else -1.0
-            values = [measured_amplitude(self.evaluation.quantities, "st", lead)[0] for lead in leads]
-            if any(value is not None and sign * value >= CLEAR_SHARE * limit for value in values):
-                return True
-        return False
+    def _nearly(self, findings: list[Finding], leads: list[str], present: bool = True) -> bool:
+        """Whether one of these leads nearly shows one of the findings; with ``present`` False, hardly any does."""
+        if present and any(half_there(self.evaluation, finding.name, lead) for finding in findings for lead in leads):
+            return True
+        names = [finding.name for finding in findings]
+        held = [nearly_in(self.evaluation, name, lead, present) for name in names for lead in leads]
+        return any(held) if present else all(held)
 
     def _p_waves(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
         value, reason = self.evaluation.quantities.value(None, "p_share")

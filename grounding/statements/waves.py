@@ -166,9 +166,10 @@ def state_shape(c: Context, number: int, item: Phrase) -> bool:
         if (name, shape) == ("t", "biphasic"):
             c.add("finding", (), c.segment_first, item.last, exclusion=NO_CRITERION)
         return (name, shape) == ("t", "biphasic")
-    if shape == "normal" and name != "q" and c.heads and c.heads[-1].last >= last:
-        _normal_elsewhere(c, name, item)
-        return True
+    if shape in ("normal", "abnormal") and name != "q" and c.heads and c.heads[-1].last >= last:
+        if shape == "normal":
+            _normal_elsewhere(c, name, item)
+        return True  # "schlechte R-Progression, pathologisch" is said of the ECG
     items = [item]
     following = c.next(number)
     denied = bool(c.scopes and c.scopes[0].negated)
