@@ -13,7 +13,7 @@ from ..criteria.knowledge import LEAD_GROUPS, additions, bundled_knowledge, load
 from ..record import STANDARD_LEADS
 from .tokens import _TOKEN, normalised, word_of
 
-FILES = ("english.yaml", "german.yaml")
+FILES = ("english.yaml", "german.yaml", "swedish.yaml")
 _ENDINGS = ("", "e", "er", "es", "en", "em")
 # of each of these groups one finding must be present; a single finding is ((name,),)
 Subject = tuple[tuple[str, ...], ...]
@@ -305,7 +305,7 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         words = yaml.load((files(__package__) / "words" / name).read_text(encoding="utf-8"), Loader=loader)
         filler |= {word_of(word) for word in words["bridge"]}
         abbreviations |= {word_of(word) for word in words["abbreviations"]}
-        # an English phrase has precedence over a German one of the same spelling
+        # an English phrase has precedence over one of another language that is spelled alike
         listed: dict[tuple[str, ...], Term] = {}
         for phrase, term in _terms(words):
             for form in _forms(phrase):

@@ -40,6 +40,15 @@ def inferior(make_measurement: Any) -> Any:
         ("PMH: AF, ECG shows bradycardia.", "not_checkable contradicted"),
         ("PMH: AF, HR 120 bpm.", "not_checkable contradicted"),
         ("Heart rate 90 bpm.", "contradicted"),
+        # Swedish, as one device of PTB-XL writes it
+        (
+            "sinusrytm a-v block i extrem vänster el-axel eljest normalt ekg",
+            "supported supported supported contradicted",
+        ),
+        ("regelbunden rytm, inga p-våg funna", "supported contradicted"),
+        ("inferior myokardskada kan ej uteslutas", "unsupported"),
+        ("förmaksflimmer/-fladder med hög kammarfrekvens", "contradicted contradicted"),
+        ("avvikande qrs(t) förlopp", "not_checkable"),
         # results: a sign, a word, a count, an answer
         ("LBBB (-), RBBB (-)", "supported supported"),
         ("LBBB: negative. T waves: negative.", "supported supported"),
