@@ -6,7 +6,7 @@ Each number must also come from a cited fact or be part of a supported statement
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -65,8 +65,14 @@ class Judgement:
     evidence: tuple[Evidence, ...] = ()
 
 
-class _Read(NamedTuple):
-    """What a sentence says, whatever the recording; leads and numbers by their first and last character."""
+class SentenceRead(NamedTuple):
+    """What a sentence says, whatever the recording.
+
+    Attributes:
+        statements: with positions in it.
+        leads: first and last character of each place where leads are named.
+        numbers: likewise of each number.
+    """
 
     statements: tuple[ParsedStatement, ...]
     leads: tuple[tuple[int, int], ...]
@@ -74,10 +80,14 @@ class _Read(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str, _: tuple[tuple[str, int], ...]) -> _Read:
-    """A sentence, remembered as long as no finding is added: lessons repeat their sentences."""
+def read_sentence(text: str, _: tuple[tuple[str, int], ...]) -> SentenceRead:
+    """Read a sentence; it is remembered as long as no finding is added, since lessons repeat their sentences.
+
+    Args:
+        text: the sentence.
+    """
     leads, numbers = (tuple(match.span() for match in kind.finditer(text)) for kind in (_LEADS, _NUMBER))
-    return _Read(tuple(read_statements(text)), leads, numbers)
+    return SentenceRead(tuple(read_statements(text)), leads, numbers)
 
 
 @dataclass
@@ -89,11 +99,11 @@ class _Sentence:
     unknown: list[str]
     turn: int
     rules: list[tuple[int, int]] = field(init=False)  # first and last character of the criteria
-    read: _Read = field(init=False)
+    read: SentenceRead = field(init=False)
 
     def __post_init__(self) -> None:
         self.rules = [(start, end) for start, end, fact in self.spans if fact.kind in _RULES]
-        self.read = _read(self.text, additions())
+        self.read = read_sentence(self.text, additions())
 
 
 def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> list[Judgement]:
@@ -205,9 +215,16 @@ def _verdict(
         text += corrected
     if not accepted and not evidence and (head != "right" or (parts and not turn.key)):
         return Judgement("rejected", "", tuple(reasons) or ("nothing was said that the recording could bear out",))
-    return Judgement(
-        "mended" if reasons else "kept", text, tuple(reasons), tuple(accepted), tuple(dict.fromkeys(evidence))
-    )
+    return Judgement("mended" if reasons else "kept", text, tuple(reasons), tuple(accepted), distinct(evidence))
+
+
+def distinct(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Each evidence once, in their order.
+
+    Args:
+        evidence: most of it is the same object several times, which is told faster than equal ones are.
+    """
+    return tuple(dict.fromkeys({id(proof): proof for proof in evidence}.values()))
 
 
 def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:

@@ -25,7 +25,7 @@ from grounding.measurement import Measurement, measure
 from grounding.measurement.columns import LEAD_FEATURE_COLUMNS
 from grounding.processes import results_in_order, uncollected
 
-from .judging import Judgement, judge
+from .judging import Judgement, distinct, judge
 from .lessons import FORMS, Lesson, LessonCase
 from .output import PLACEHOLDER, all_rows, read_shard, write_atomic, write_gem_json, write_shard
 from .pictures import draw_picture
@@ -279,7 +279,7 @@ def _judged(
     if not enough:
         return out
     turns, claims = [], []
-    evidence: dict[Evidence, None] = {}
+    evidence: list[Evidence] = []
     for place, number in enumerate(good):
         verdict = verdicts[number]
         turns.append({"from": "human", "value": ("" if place else PLACEHOLDER) + one.turns[number].question})
@@ -296,11 +296,11 @@ def _judged(
             }
             for c in verdict.claims
         ]
-        evidence |= dict.fromkeys(verdict.evidence)
+        evidence += verdict.evidence
     return out | {
         "conversations": turns,
         "claims": claims,
-        "evidence": as_json.text(evidence),
+        "evidence": as_json.text(distinct(evidence)),
     }
 
 

@@ -122,7 +122,6 @@ class Checker:
             for name in names if statement.kind in ("category", "missing") else ("",):
                 verdict, reason, evidence = self._cached_verdict(statement, name)
                 kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
-                words = text[statement.start : statement.end]
                 out.append(
                     Claim.deferred(
                         evidence,
@@ -131,7 +130,7 @@ class Checker:
                         kind=kind,
                         verdict=verdict,
                         reason=reason,
-                        text=words,
+                        text=text[statement.start : statement.end],
                         topic=topic_of(statement, name),
                         denied=statement.negated,
                     )
@@ -184,8 +183,6 @@ class Checker:
         names = [name]
         if name in ("qtc", "qt") and (name == "qtc" or statement.kind == "category"):
             names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
-        elif name.startswith("qtc_"):
-            names = [name]
         return [self.evaluation.quantities.evidence(None, wanted) for wanted in names]
 
     # --- values
