@@ -255,6 +255,7 @@ def table() -> Row:
 
 def instruct() -> Row:
     """A recording of ``gem instruct``, all tasks, one core; against measuring it."""
+    from gem.instruct.judging import read_sentence
     from gem.instruct.pipeline import instruct as make
     from gem.instruct.sources import find_sources
     from gem.instruct.teachers import teachers
@@ -263,7 +264,8 @@ def instruct() -> Row:
     sources, record = find_sources([grounding.sample_path().parent]), records()[0]
 
     def ours(_: object) -> None:
-        statements_of.cache_clear()  # the sentences of the same recordings, the round before
+        for remembered in (statements_of, read_sentence):  # the sentences of the same recordings, the round before
+            remembered.cache_clear()
         with tempfile.TemporaryDirectory() as folder:
             make(sources, Path(folder), teachers["composer"]())
 

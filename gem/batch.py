@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import grounding
 from grounding import EcgError
 from grounding.measurement.columns import INTERVALS
-from grounding.processes import results_in_order
+from grounding.processes import results_in_order, uncollected
 
 from .errors import GemInputError
 from .extensions import load_extensions, loaded
@@ -189,7 +189,11 @@ def measured_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str
 
 
 def _values(path: Path, options: BatchOptions) -> dict[str, Any]:
-    return measured_row(grounding.measure(options.read(path), options.delineator))
+    with uncollected():
+        measurement = grounding.measure(options.read(path), options.delineator)
+        row = measured_row(measurement)
+        measurement.derived.clear()  # its assessment refers to it: only a collection would free both
+    return row
 
 
 def measured_row(m: Measurement) -> dict[str, Any]:

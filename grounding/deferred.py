@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Columns = Mapping[str, Any]
+
+
+class DeferredColumns(Mapping[str, Any]):
+    """Columns of which some are computed when they are first asked for.
+
+    Args:
+        columns: name -> values of each row.
+        later: name -> a function that gives them.
+    """
+
+    def __init__(self, columns: Columns, later: Mapping[str, Callable[[], Any]]) -> None:
+        self._known, self._later = dict(columns), later
+        self._names = (*columns, *later)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = self._later[name]()
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class DeferredTable:
@@ -23,7 +47,7 @@ class DeferredTable:
         self._columns = columns
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.columns,)
+        return type(self), (dict(self.columns),)
 
     @property
     def columns(self) -> Columns:

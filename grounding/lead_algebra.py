@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .small_arrays import row_quantiles
+from .small_arrays import row_median, row_quantiles
 
 
 def einthoven_error(
@@ -36,7 +36,7 @@ def einthoven_error(
         return 0.0, 0.0
     rest = leads[0] + leads[2] - leads[1]
     low, high = row_quantiles(leads, (0.005, 0.995))
-    return float(np.percentile(np.abs(rest - np.median(rest)), 99)), float((high - low).max())
+    return float(np.percentile(np.abs(rest - row_median(rest[None])), 99)), float((high - low).max())
 
 
 def derive_limb_leads(leads: dict[str, NDArray[np.floating[Any]]]) -> tuple[str, ...]:

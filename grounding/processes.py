@@ -1,7 +1,9 @@
-"""Worker processes that end with the process that started them."""
+"""Worker processes that end with the process that started them, and many tasks one after the other."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import multiprocessing
 import os
 import threading
@@ -34,6 +36,21 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection during the work on one recording, which makes a few thousand objects and frees them all.
+
+    What refers to itself is freed by a collection afterwards.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def results_in_order(

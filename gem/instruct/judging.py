@@ -5,18 +5,21 @@ Each number must also come from a cited fact or be part of a supported statement
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from grounding.criteria import shown
+from grounding.criteria.knowledge import additions
 from grounding.evidence import Claim, Evidence
 from grounding.facts import Fact
 from grounding.measurement.result import Measurement
 from grounding.statements import check
+from grounding.statements.parsed import ParsedStatement
 from grounding.statements.parsing import read_statements
+from grounding.statements.verification import Checker
 
 from .lessons import CANT_TELL, Lesson, Turn
 
@@ -62,6 +65,31 @@ class Judgement:
     evidence: tuple[Evidence, ...] = ()
 
 
+class SentenceRead(NamedTuple):
+    """What a sentence says, whatever the recording.
+
+    Attributes:
+        statements: with positions in it.
+        leads: first and last character of each place where leads are named.
+        numbers: likewise of each number.
+    """
+
+    statements: tuple[ParsedStatement, ...]
+    leads: tuple[tuple[int, int], ...]
+    numbers: tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=4096)
+def read_sentence(text: str, _: tuple[tuple[str, int], ...]) -> SentenceRead:
+    """Read a sentence; it is remembered as long as no finding is added, since lessons repeat their sentences.
+
+    Args:
+        text: the sentence.
+    """
+    leads, numbers = (tuple(match.span() for match in kind.finditer(text)) for kind in (_LEADS, _NUMBER))
+    return SentenceRead(tuple(read_statements(text)), leads, numbers)
+
+
 @dataclass
 class _Sentence:
     """A sentence whose tags were replaced by facts, which are in ``spans`` with their first and last character."""
@@ -71,9 +99,11 @@ class _Sentence:
     unknown: list[str]
     turn: int
     rules: list[tuple[int, int]] = field(init=False)  # first and last character of the criteria
+    read: SentenceRead = field(init=False)
 
     def __post_init__(self) -> None:
         self.rules = [(start, end) for start, end, fact in self.spans if fact.kind in _RULES]
+        self.read = read_sentence(self.text, additions())
 
 
 def judge(lesson: Lesson, written: Sequence[str], measurement: Measurement) -> list[Judgement]:
@@ -150,15 +180,9 @@ def _resolved(sentence: str, known: Mapping[str, Fact], turn: int) -> _Sentence:
 
 
 def _claims(sentences: Sequence[_Sentence], measurement: Measurement) -> list[list[Claim]]:
-    """The claims of each sentence, with positions in it; in one pass, because evaluating the criteria is slow."""
-    text = "\n".join(sentence.text for sentence in sentences)
-    found = check(text, measurement) if text else []
-    begins = [0, *itertools.accumulate(len(sentence.text) + 1 for sentence in sentences)]
-    out: list[list[Claim]] = [[] for _ in sentences]
-    for claim in found:
-        number = bisect.bisect_right(begins, claim.start) - 1
-        out[number].append(claim.shifted(-begins[number]))
-    return out
+    """The claims of each sentence, with positions in it."""
+    checker = Checker(measurement, [one for sentence in sentences for one in sentence.read.statements])
+    return [checker.claims(sentence.text, sentence.read.statements) for sentence in sentences]
 
 
 def _verdict(
@@ -191,9 +215,16 @@ def _verdict(
         text += corrected
     if not accepted and not evidence and (head != "right" or (parts and not turn.key)):
         return Judgement("rejected", "", tuple(reasons) or ("nothing was said that the recording could bear out",))
-    return Judgement(
-        "mended" if reasons else "kept", text, tuple(reasons), tuple(accepted), tuple(dict.fromkeys(evidence))
-    )
+    return Judgement("mended" if reasons else "kept", text, tuple(reasons), tuple(accepted), distinct(evidence))
+
+
+def distinct(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Each evidence once, in their order.
+
+    Args:
+        evidence: most of it is the same object several times, which is told faster than equal ones are.
+    """
+    return tuple(dict.fromkeys({id(proof): proof for proof in evidence}.values()))
 
 
 def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
@@ -207,10 +238,10 @@ def _fault(sentence: _Sentence, claims: Sequence[Claim]) -> str:
     covered += [
         (claim.start, claim.end) for claim in claims if claim.kind.endswith("number") and claim.verdict == "supported"
     ]
-    covered += [match.span() for match in _LEADS.finditer(sentence.text)]
-    for match in _NUMBER.finditer(sentence.text):
-        if not any(start <= match.start() and match.end() <= end for start, end in covered):
-            return f"no measured value stands behind {match.group()!r}"
+    covered += sentence.read.leads
+    for first, last in sentence.read.numbers:
+        if not any(start <= first and last <= end for start, end in covered):
+            return f"no measured value stands behind {sentence.text[first:last]!r}"
     if not sentence.spans and not claims:
         return "nothing in it can be held against the recording"
     return ""
@@ -232,7 +263,7 @@ def _with_measured_values(sentence: _Sentence, claims: Sequence[Claim]) -> tuple
         for claim in claims
         if claim.kind.endswith("number") and not _in_rule(sentence, claim)
     }
-    for statement in reversed(read_statements(sentence.text) if near else ()):
+    for statement in reversed(sentence.read.statements if near else ()):
         claim = near.get((statement.start, statement.end))
         number = statement.number
         if claim is None or number is None or number.compare or statement.kind != "number" or not claim.evidence:

@@ -23,9 +23,9 @@ from grounding.errors import EcgError
 from grounding.evidence import Evidence
 from grounding.measurement import Measurement, measure
 from grounding.measurement.columns import LEAD_FEATURE_COLUMNS
-from grounding.processes import results_in_order
+from grounding.processes import results_in_order, uncollected
 
-from .judging import Judgement, judge
+from .judging import Judgement, distinct, judge
 from .lessons import FORMS, Lesson, LessonCase
 from .output import PLACEHOLDER, all_rows, read_shard, write_atomic, write_gem_json, write_shard
 from .pictures import draw_picture
@@ -170,7 +170,8 @@ def rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
         TeacherConfigError: the teacher can't work with its settings.
     """
     try:
-        return _rows_of(source, plan)
+        with uncollected():
+            return _rows_of(source, plan)
     except TeacherConfigError:  # every other recording would fail likewise
         raise
     except Exception as error:
@@ -198,6 +199,7 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
     else:
         replies = [_answers(plan.teacher, one) for one in possible]
     answered = dict(zip((one.task for one in possible), replies, strict=True))
+    facts = [{"tag": f.tag, "text": f.text, "kind": f.kind, "label": f.label} for f in case.base.values()]
     rows = []
     for task, one in lessons.items():
         common = {"image": image, "machine_measurements": table, **report}
@@ -213,16 +215,14 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
                 )
             )
             continue
-        common |= {
-            "form": one.form,
-            "facts": [{"tag": f.tag, "text": f.text, "kind": f.kind, "label": f.label} for f in case.base.values()],
-        }
+        common |= {"form": one.form, "facts": facts}
         written = answered[task]
         if isinstance(written, str):
             rows.append(_row(source, plan, task, status="failed", reason=written, **common))
         else:
             judged = _judged(one, written, judge(one, written, measurement), evidence)
             rows.append(_row(source, plan, task, **common, **judged))
+    measurement.derived.clear()  # its assessment refers to it: only a collection would free both
     return rows
 
 
@@ -279,7 +279,7 @@ def _judged(
     if not enough:
         return out
     turns, claims = [], []
-    evidence: dict[Evidence, None] = {}
+    evidence: list[Evidence] = []
     for place, number in enumerate(good):
         verdict = verdicts[number]
         turns.append({"from": "human", "value": ("" if place else PLACEHOLDER) + one.turns[number].question})
@@ -296,11 +296,11 @@ def _judged(
             }
             for c in verdict.claims
         ]
-        evidence |= dict.fromkeys(verdict.evidence)
+        evidence += verdict.evidence
     return out | {
         "conversations": turns,
         "claims": claims,
-        "evidence": as_json.text(evidence),
+        "evidence": as_json.text(distinct(evidence)),
     }
 
 

@@ -42,18 +42,23 @@ class _Outcome:
 
 
 class _FindingsOf(Mapping[str, Finding]):
-    """The findings of an assessment by their names; each is evaluated when it is first asked for."""
+    """The findings of a measurement by their names; each is evaluated when it is first asked for.
 
-    def __init__(self, assessment: Assessment) -> None:
-        self.assessment = assessment
+    They don't refer to the ``Assessment`` that holds them, so that both are gone as soon as nobody uses them.
+    """
+
+    def __init__(self, measurement: Measurement, quantities: Quantities) -> None:
+        self.measurement, self.quantities = measurement, quantities
         self.entries = load_knowledge()
-        self.words = criteria_words(assessment.measurement.sex, assessment.measurement.age)
+        self.words = criteria_words(measurement.sex, measurement.age)
         self.known: dict[str, Finding] = {}
+        self._values: dict[str | None, Values] = {}  # of each lead, for this patient
+        self._if_other: dict[tuple[str | None, str | None, float | None], Values] = {}  # for one of a sex and an age
 
     def __getitem__(self, name: str) -> Finding:
         found = self.known.get(name)
         if found is None:
-            found = self.known[name] = self.assessment._finding(self.entries[name], self.words[name])
+            found = self.known[name] = self._finding(self.entries[name], self.words[name])
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -61,6 +66,94 @@ class _FindingsOf(Mapping[str, Finding]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def _finding(self, entry: FindingEntry, words: str) -> Finding:
+        m = self.measurement
+        outcome = _condition(entry, "when")(self)
+        present, reasons, read = outcome.holds, outcome.reasons, outcome.read
+        if entry.unless is not None:
+            excluding = _condition(entry, "unless")(self)
+            if excluding.holds is True:
+                present, reasons = None, [entry.unless_reason]
+                read = read + excluding.read
+        if entry.group in FOR_ADULTS and m.age is not None and m.age < ADULT_YEARS:
+            present, reasons = None, [f"its criterion is one for adults, and the patient is {m.age:g} years old"]
+        return Finding.deferred(
+            partial(_collected, self.quantities, entry.shows, read, outcome.others),
+            name=entry.name,
+            present=present,
+            criterion=words,
+            source=entry.source,
+            label=entry.label,
+            group=entry.group,
+            reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
+        )
+
+    def holds(self, rule: Rule, lead: str | None) -> bool | None:
+        """Whether an expression holds; ``lead`` is the lead in question, where there is one."""
+        m = self.measurement
+        if self._is_decided(rule):
+            holds = rule.criterion(self._values_of(lead))
+            return None if holds is None else bool(holds)
+        return over_patients(rule.limits.values(), m.sex, m.age, partial(self._decide, rule, lead))[0]
+
+    def _is_decided(self, rule: Rule) -> bool:
+        """Whether the limits of a rule are the same for all that the patient may be."""
+        m = self.measurement
+        return (m.sex is not None or not rule.by_sex) and (m.age is not None or not rule.by_age)
+
+    def _values_of(self, lead: str | None) -> Values:
+        values = self._values.get(lead)
+        if values is None:
+            m = self.measurement
+            values = self._values[lead] = self.quantities.values(lead, m.sex, m.age)
+        return values
+
+    def _decide(self, rule: Rule, lead: str | None, sex: str | None, age: float | None) -> bool | None:
+        """Whether an expression holds if the patient is of this sex and age."""
+        values = self._if_other.get((lead, sex, age))
+        if values is None:
+            values = self._if_other[lead, sex, age] = self.quantities.values(lead, sex, age)
+        holds = rule.criterion(values)
+        return None if holds is None else bool(holds)
+
+    def _reasons(self, rule: Rule, lead: str | None) -> list[str]:
+        """Why an expression is unknown: what it reads and has no value, in the order of the text."""
+        m, reasons = self.measurement, []
+
+        def decide(sex: str | None, age: float | None) -> bool | None:
+            for named, name in rule.leaves:
+                at = named or lead
+                if name not in rule.limits:
+                    value, reason = self.quantities.value(at, name)
+                    reasons.extend([reason] if value is None and reason else [])
+                elif rule.limits[name].value(at, sex, age) is None:
+                    reasons.append(f"no limit is known{f' for a patient of {age:g} years' if age is not None else ''}")
+            return self._decide(rule, lead, sex, age)
+
+        depends = over_patients(rule.limits.values(), m.sex, m.age, decide)[1]
+        return [depends] if depends else reasons
+
+    def _expression(self, rule: Rule) -> _Outcome:
+        holds = self.holds(rule, None)
+        return _Outcome(holds, [(rule, None)], [], self._reasons(rule, None) if holds is None else [])
+
+    def _leads(self, rule: Rule, leads: tuple[str, ...], need: int, contiguous: bool) -> _Outcome:
+        truth: dict[str, bool | None] = {}
+        if self._is_decided(rule):
+            for lead in leads:
+                held = rule.criterion(self._values_of(lead))
+                truth[lead] = None if held is None else bool(held)
+        else:
+            truth = {lead: self.holds(rule, lead) for lead in leads}
+        holds = enough_leads(truth, need, contiguous)
+        shown: list[tuple[Rule, str | None]] = [(rule, lead) for lead, held in truth.items() if held or not holds]
+        unknown = [lead for lead, held in truth.items() if held is None] if holds is None else []
+        return _Outcome(holds, shown, [], [text for lead in unknown for text in self._reasons(rule, lead)])
+
+    def _other(self, name: str) -> _Outcome:
+        other = self[name]
+        return _Outcome(other.present, [], [other], [f"{other.label}: {other.reason}"] if other.present is None else [])
 
 
 class Assessment:
@@ -75,8 +168,7 @@ class Assessment:
     def __init__(self, measurement: Measurement) -> None:
         self.measurement = measurement
         self.quantities = Quantities(measurement)
-        self._values: dict[str | None, Values] = {}  # of each lead, for this patient
-        self.findings = _FindingsOf(self)
+        self.findings = _FindingsOf(measurement, self.quantities)
         for name in measurement.uncertainty:
             self._doubt(name)
 
@@ -121,91 +213,6 @@ class Assessment:
             return Category("", reason)
         return category(quantity, value, self.measurement.sex, self.measurement.age)
 
-    def _finding(self, entry: FindingEntry, words: str) -> Finding:
-        m = self.measurement
-        outcome = _condition(entry, "when")(self)
-        present, reasons, read = outcome.holds, outcome.reasons, outcome.read
-        if entry.unless is not None:
-            excluding = _condition(entry, "unless")(self)
-            if excluding.holds is True:
-                present, reasons = None, [entry.unless_reason]
-                read = read + excluding.read
-        if entry.group in FOR_ADULTS and m.age is not None and m.age < ADULT_YEARS:
-            present, reasons = None, [f"its criterion is one for adults, and the patient is {m.age:g} years old"]
-        return Finding.deferred(
-            partial(_collected, self.quantities, entry.shows, read, outcome.others),
-            name=entry.name,
-            present=present,
-            criterion=words,
-            source=entry.source,
-            label=entry.label,
-            group=entry.group,
-            reason=None if present is not None else "; ".join(dict.fromkeys(reasons)) or "not measurable",
-        )
-
-    def _holds(self, rule: Rule, lead: str | None) -> bool | None:
-        """Whether an expression holds; ``lead`` is the lead in question, where there is one."""
-        m = self.measurement
-        if self._is_decided(rule):
-            holds = rule.criterion(self._values_of(lead))
-            return None if holds is None else bool(holds)
-        return over_patients(rule.limits.values(), m.sex, m.age, partial(self._decide, rule, lead))[0]
-
-    def _is_decided(self, rule: Rule) -> bool:
-        """Whether the limits of a rule are the same for all that the patient may be."""
-        m = self.measurement
-        return (m.sex is not None or not rule.by_sex) and (m.age is not None or not rule.by_age)
-
-    def _values_of(self, lead: str | None) -> Values:
-        values = self._values.get(lead)
-        if values is None:
-            m = self.measurement
-            values = self._values[lead] = self.quantities.values(lead, m.sex, m.age)
-        return values
-
-    def _decide(self, rule: Rule, lead: str | None, sex: str | None, age: float | None) -> bool | None:
-        """Whether an expression holds if the patient is of this sex and age."""
-        holds = rule.criterion(self.quantities.values(lead, sex, age))
-        return None if holds is None else bool(holds)
-
-    def _reasons(self, rule: Rule, lead: str | None) -> list[str]:
-        """Why an expression is unknown: what it reads and has no value, in the order of the text."""
-        m, reasons = self.measurement, []
-
-        def decide(sex: str | None, age: float | None) -> bool | None:
-            for named, name in rule.leaves:
-                at = named or lead
-                if name not in rule.limits:
-                    value, reason = self.quantities.value(at, name)
-                    reasons.extend([reason] if value is None and reason else [])
-                elif rule.limits[name].value(at, sex, age) is None:
-                    reasons.append(f"no limit is known{f' for a patient of {age:g} years' if age is not None else ''}")
-            return self._decide(rule, lead, sex, age)
-
-        depends = over_patients(rule.limits.values(), m.sex, m.age, decide)[1]
-        return [depends] if depends else reasons
-
-    def _expression(self, rule: Rule) -> _Outcome:
-        holds = self._holds(rule, None)
-        return _Outcome(holds, [(rule, None)], [], self._reasons(rule, None) if holds is None else [])
-
-    def _leads(self, rule: Rule, leads: tuple[str, ...], need: int, contiguous: bool) -> _Outcome:
-        truth: dict[str, bool | None] = {}
-        if self._is_decided(rule):
-            for lead in leads:
-                held = rule.criterion(self._values_of(lead))
-                truth[lead] = None if held is None else bool(held)
-        else:
-            truth = {lead: self._holds(rule, lead) for lead in leads}
-        holds = enough_leads(truth, need, contiguous)
-        shown: list[tuple[Rule, str | None]] = [(rule, lead) for lead, held in truth.items() if held or not holds]
-        unknown = [lead for lead, held in truth.items() if held is None] if holds is None else []
-        return _Outcome(holds, shown, [], [text for lead in unknown for text in self._reasons(rule, lead)])
-
-    def _other(self, name: str) -> _Outcome:
-        other = self.findings[name]
-        return _Outcome(other.present, [], [other], [f"{other.label}: {other.reason}"] if other.present is None else [])
-
     def lead_states(self, entry: FindingEntry, leads: Iterable[str] = ()) -> dict[str, bool | None]:
         """Which leads show a finding whose rule is evaluated lead by lead.
 
@@ -220,30 +227,30 @@ class Assessment:
             if not isinstance(part, str) and "leads" in part:
                 asked = tuple(leads) or leads_of(part)
                 rule = entry.rule(part["where"])
-                return {lead: self._holds(rule, lead) for lead in asked}
+                return {lead: self.findings.holds(rule, lead) for lead in asked}
         return {}
 
 
 @lru_cache(maxsize=1024)
-def _condition(entry: FindingEntry, part: str) -> Callable[[Assessment], _Outcome]:
+def _condition(entry: FindingEntry, part: str) -> Callable[[_FindingsOf], _Outcome]:
     """The condition ``when`` or ``unless`` of an entry as a function, made once per process."""
     return _compiled(entry, getattr(entry, part))
 
 
-def _compiled(entry: FindingEntry, condition: Condition) -> Callable[[Assessment], _Outcome]:
+def _compiled(entry: FindingEntry, condition: Condition) -> Callable[[_FindingsOf], _Outcome]:
     if isinstance(condition, str):
         rule = entry.rule(condition)
-        return lambda assessment: assessment._expression(rule)
+        return lambda findings: findings._expression(rule)
     if "leads" in condition:
         rule, leads = entry.rule(condition["where"]), leads_of(condition)
         need, contiguous = int(condition.get("at_least", 1)), bool(condition.get("contiguous", False))
-        return lambda assessment: assessment._leads(rule, leads, need, contiguous)
+        return lambda findings: findings._leads(rule, leads, need, contiguous)
     if "finding" in condition:
         name = condition["finding"]
-        return lambda assessment: assessment._other(name)
+        return lambda findings: findings._other(name)
     key = next(name for name in ("all", "any", "none") if name in condition)
     parts = [_compiled(entry, part) for part in condition[key]]
-    return lambda assessment: _joined(key, [part(assessment) for part in parts])
+    return lambda findings: _joined(key, [part(findings) for part in parts])
 
 
 def _joined(key: str, parts: list[_Outcome]) -> _Outcome:

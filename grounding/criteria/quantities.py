@@ -60,21 +60,17 @@ class Quantities:
         self._beats: dict[str, list[Any]] = {}
         self._spans: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
         self._evidence: dict[tuple[str | None, str], Evidence] = {}
-        self._values: dict[tuple[str | None, str | None, float | None], Values] = {}
         self._cache: dict[tuple[str | None, str], tuple[Value, str | None]] = {}
 
     def values(self, lead: str | None, sex: str | None, age: float | None) -> Values:
-        """What criteria read, for a patient of a sex and an age.
+        """What criteria read, for a patient of a sex and an age; not kept here, since it refers to this.
 
         Args:
             lead: the lead in question, or ``None``.
             sex: ``"female"``, ``"male"`` or ``None``.
             age: years, or ``None``.
         """
-        key = (lead, sex, age)
-        if key not in self._values:
-            self._values[key] = Values(self._read, lead, sex, age)
-        return self._values[key]
+        return Values(self._read, lead, sex, age)
 
     def _read(self, lead: str | None, name: str) -> Value:
         found = self._cache.get((lead, name))

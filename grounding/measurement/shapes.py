@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..delineation.fusion import row_medians
+from ..small_arrays import middle_two
 from .columns import LEAD_SUMMARY_COLUMNS
 
 Lead = NDArray[np.float64]
@@ -95,19 +96,24 @@ def median_beats(
     onsets = onsets[(onsets >= before) & (onsets + after <= leads.shape[1])]
     if len(onsets) == 0:
         return None
-    level = _medians(np.take(leads, onsets[:, None] + np.arange(-max(1, int(0.016 * fs)), 0), axis=1))
+    before_onset = np.arange(-max(1, int(0.016 * fs)), 0)
+    level = row_medians(np.take(leads, onsets[:, None] + before_onset, axis=1).reshape(-1, len(before_onset)))
+    level = level.reshape(len(leads), len(onsets), 1)
     step = max(1, VALUES_AT_ONCE // (len(onsets) * len(leads)))  # in parts, so that a day of beats fits into memory
     out = np.empty((len(leads), before + after))
     for start in range(0, before + after, step):
         at = np.arange(start, min(before + after, start + step)) - before
-        out[:, start : start + len(at)] = _medians(np.take(leads, at[:, None] + onsets, axis=1) - level[:, None])
+        out[:, start : start + len(at)] = _medians(np.take(leads, onsets[:, None] + at, axis=1) - level)
     return out
 
 
 def _medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Medians along the last of three axes."""
-    medians: NDArray[np.float32] = row_medians(values.reshape(-1, values.shape[2])).reshape(values.shape[:2])
-    return medians
+    """Medians over the middle one of three axes."""
+    if np.isfinite(values).all():
+        low, high = middle_two(values.swapaxes(0, 1))
+        return np.asarray((low + high) / 2, values.dtype)
+    last = values.swapaxes(1, 2)
+    return np.asarray(row_medians(last.reshape(-1, last.shape[2])).reshape(last.shape[:2]))
 
 
 def summarise(beat: Lead, fs: float, qrs_ms: float, p: tuple[float, float], t: tuple[float, float]) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..deferred import DeferredTable
+from ..deferred import Columns, DeferredColumns, DeferredTable
 from ..delineation.features import FS_HZ
 from ..delineation.types import Array, Boundaries
 from ..record import SAMPLES_AT_ONCE
 from .shapes import segments
 
 MS = 1000.0 / FS_HZ
+BOUNDARY_COLUMNS = ("onset", "peak", "offset")
 
 
 class WaveTables:
@@ -46,25 +47,16 @@ class WaveTables:
 
     def tables(self) -> dict[str, DeferredTable]:
         """Both tables; of a long recording they are made at once, since its signal is larger than they are."""
-        out = {name: DeferredTable(partial(self.columns, name)) for name in ("waves", "lead_features")}
+        makers = {"waves": self._waves, "lead_features": self._features}
         if self.signal.size > SAMPLES_AT_ONCE:
-            for table in out.values():
-                table.columns  # noqa: B018  (makes them)
-        return out
-
-    def columns(self, table: str) -> dict[str, Any]:
-        """The columns of a table.
-
-        Args:
-            table: its name.
-        """
-        if not self.has_peaks:
-            self._add_peaks()
-            self.has_peaks = True
-        return self._waves() if table == "waves" else self._features()
+            return {name: DeferredTable(dict(make())) for name, make in makers.items()}
+        return {name: DeferredTable(make) for name, make in makers.items()}
 
     def _add_peaks(self) -> None:
         """Peak of every wave: the largest deviation from the line between its boundaries."""
+        if self.has_peaks:
+            return
+        self.has_peaks = True
         for table in (self.found.p, self.found.qrs, self.found.t):
             whole = np.isfinite(table[:, :, 0]) & np.isfinite(table[:, :, 2])
             rows, beats = np.nonzero(whole & np.isnan(table[:, :, 1]))
@@ -74,21 +66,25 @@ class WaveTables:
                 peak = part.first + np.where(part.inside, np.abs(bump), -1.0).argmax(axis=1)
                 table[rows[part.chosen], beats[part.chosen], 1] = peak
 
-    def _waves(self) -> dict[str, Any]:
-        blocks = np.stack([self.found.p, self.found.qrs, self.found.t], axis=2) * self.to_fs  # leads, beats, waves, 3
-        n_leads, n_beats = blocks.shape[:2]
-        flat = blocks.reshape(-1, 3)
-        return {
+    def _waves(self) -> Columns:
+        n_leads, n_beats = self.found.qrs.shape[:2]
+        columns = {
             "lead": np.repeat(np.asarray(self.leads, object), n_beats * 3),
             "beat": np.tile(np.repeat(np.arange(n_beats), 3), n_leads),
             "wave": np.tile(np.asarray(["P", "QRS", "T"], object), n_leads * n_beats),
-            "onset": flat[:, 0],
-            "peak": flat[:, 1],
-            "offset": flat[:, 2],
         }
+        return DeferredColumns(columns, {name: partial(self._places, at) for at, name in enumerate(BOUNDARY_COLUMNS)})
+
+    def _places(self, at: int) -> Array:
+        """The column ``BOUNDARY_COLUMNS[at]`` of ``waves``: evidence needs all but the peaks, which take longest."""
+        if BOUNDARY_COLUMNS[at] == "peak":
+            self._add_peaks()
+        parts = [table[:, :, at] for table in (self.found.p, self.found.qrs, self.found.t)]
+        return np.asarray(np.stack(parts, axis=2).reshape(-1) * self.to_fs)
 
     def _features(self) -> dict[str, Any]:
         """GEM's fourteen features per lead and beat; amplitudes are relative to the level at the beat's QRS onset."""
+        self._add_peaks()
         n_leads, n_beats = self.found.qrs.shape[:2]
         p, qrs, t = self.found.p, self.found.qrs, self.found.t
         base = self._sample(qrs[:, :, 0])

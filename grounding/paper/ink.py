@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -94,7 +94,7 @@ def _line_shares(size: int, step_px: float, thick_px: float) -> NDArray[np.float
 
 def strokes(
     image: NDArray[np.uint8], lines: Sequence[NDArray[np.float64]], radius: float, colour: tuple[int, int, int]
-) -> None:
+) -> NDArray[np.intp]:
     """Draw polylines over an image; NaN interrupts a line.
 
     A line is a row of anti-aliased discs at most half a pixel apart. A pixel keeps the largest coverage, so that
@@ -105,6 +105,9 @@ def strokes(
         lines: (2, points) each, x and y in pixels.
         radius: half the thickness, pixels.
         colour: RGB.
+
+    Returns:
+        (n,) the pixels that were changed, numbered row by row.
     """
     height, width = image.shape[:2]
     margin = 2 * int(np.ceil(radius + 0.5)) + 1  # discs may lie outside by as much
@@ -114,7 +117,7 @@ def strokes(
         some += [line, lift]
         points += line.shape[1]
         if points >= POINTS_AT_ONCE or number == len(lines):
-            x, y = _dense(*np.concatenate(some, axis=1))
+            x, y = _dense(*np.concatenate(some, axis=1))  # not a number in gaps, which is not inside, either
             inside = (x > -radius) & (x < width + radius) & (y > -radius) & (y < height + radius)
             _stroke(coverage, x[inside], y[inside], radius, margin)
             some, points = [], 0
@@ -127,12 +130,23 @@ def strokes(
     column = covered - row * coverage.shape[1]
     inside = (row >= margin) & (row < margin + height) & (column >= margin) & (column < margin + width)
     pixels = ((row - margin) * width + column - margin)[inside]
-    share = flat[covered[inside]].astype(np.uint16)[:, None]
+    share = flat[covered[inside]].astype(np.uint32)
     flat[covered] = 0
     _kept.mask = coverage
-    whole = image.view(np.uint32).reshape(-1)  # a pixel at a time
-    mixed = _mixed(whole[pixels].view(np.uint8).reshape(-1, 4), share, colour)
-    whole[pixels] = mixed.view(np.uint32)[:, 0]
+    whole = image.view("<u4").reshape(-1)  # a pixel at a time
+    before = whole[pixels]
+    mixed = np.full(len(pixels), 255 << 24, np.uint32)
+    for place, value in enumerate(colour):
+        mixed |= _shares_of(value)[(before >> (8 * place) & 255) << 8 | share] << (8 * place)
+    whole[pixels] = mixed
+    return np.asarray(pixels)
+
+
+@lru_cache(maxsize=32)
+def _shares_of(value: int) -> NDArray[np.uint32]:
+    """What each of 256 shares of a colour's value makes of each of 256 values before, (65536,)."""
+    before, share = (part.astype(np.uint8).reshape(-1, 1) for part in np.divmod(np.arange(1 << 16), 256))
+    return _mixed(before, share.astype(np.uint16), (value,))[:, 0].astype(np.uint32)
 
 
 class _Kept(threading.local):
@@ -140,6 +154,7 @@ class _Kept(threading.local):
 
     mask: NDArray[np.uint8] | None = None
     sheet: NDArray[np.uint8] | None = None
+    paper: NDArray[np.uint8] | None = None  # the grid that the sheet shows
 
 
 _kept = _Kept()
@@ -163,21 +178,35 @@ def sheet(paper: NDArray[np.uint8]) -> NDArray[np.uint8]:
     pixels, _kept.sheet = _kept.sheet, None
     if pixels is None or pixels.shape != paper.shape:
         return paper.copy()
-    pixels[:] = paper
+    if _kept.paper is not paper:
+        pixels[:] = paper
     return pixels
 
 
-def picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    """The picture of a sheet, which the next page may be drawn on.
+def picture(
+    pixels: NDArray[np.uint8],
+    paper: NDArray[np.uint8],
+    drawn: NDArray[np.intp],
+    boxes: Iterable[tuple[float, float, float, float]],
+) -> Image.Image:
+    """The picture of a sheet, which is blank again for the next page.
 
     Args:
         pixels: from ``sheet``.
+        paper: its grid.
+        drawn: the pixels with strokes, from ``strokes``.
+        boxes: left, top, right and bottom of all that was written on it, from ``write``.
     """
     # Pillow keeps RGB in four bytes a pixel: from four, it copies; from three, it takes three times as long. Without
     # a colour it doesn't fill the picture first
     image = Image.new("RGB", (pixels.shape[1], pixels.shape[0]), None)
     image.frombytes(pixels, "raw", "RGBX")
-    _kept.sheet = pixels if pixels.nbytes <= MAX_KEPT_BYTES else None
+    if pixels.nbytes <= MAX_KEPT_BYTES:
+        pixels.view(np.uint32).reshape(-1)[drawn] = paper.view(np.uint32).reshape(-1)[drawn]
+        for left, top, right, bottom in boxes:
+            area = slice(int(top), int(bottom)), slice(int(left), int(right))
+            pixels[area] = paper[area]
+        _kept.sheet, _kept.paper = pixels, paper
     return image
 
 
@@ -198,21 +227,21 @@ def _stroke(
         for side, distance_x in zip(offsets, across, strict=True):
             if max(abs(row) - 0.5, 0.0) ** 2 + max(abs(side) - 0.5, 0.0) ** 2 > edge:
                 continue  # no disc reaches so far, wherever in its pixel its centre lies
-            squared = distance_x + distance_y
-            near = np.flatnonzero(squared < edge)
-            value = (np.minimum(radius + 0.5 - np.sqrt(squared[near]), 1.0) * 255).astype(np.uint8)
-            np.maximum.at(flat, place[near] + (row * wide + side), value)
+            value = np.clip(radius + 0.5 - np.sqrt(distance_x + distance_y), 0.0, 1.0) * 255
+            np.maximum.at(flat, place + (row * wide + side), value.astype(np.uint8))
 
 
 def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points at most STEP_PX apart along a polyline; points in the same quarter pixel as the one before are dropped."""
+    """Points at most STEP_PX apart along a polyline; points in the same quarter pixel as the one before are dropped.
+
+    What is no number stays so.
+    """
     cell_x, cell_y = np.round(x * 4), np.round(y * 4)
     kept = np.ones(len(x), bool)
     kept[1:] = (cell_x[1:] != cell_x[:-1]) | (cell_y[1:] != cell_y[:-1])
     x, y = x[kept], y[kept]
     if len(x) < 2:
-        finite = np.isfinite(x) & np.isfinite(y)
-        return x[finite], y[finite]
+        return x, y
     dx, dy = np.diff(x), np.diff(y)
     length = np.hypot(dx, dy)
     # a finite point next to a gap is drawn too, though the step to the gap is NaN
@@ -220,15 +249,12 @@ def _dense(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.f
     pieces = np.ceil(length / STEP_PX).astype(np.int64).clip(1, 20_000)
     start = np.repeat(np.arange(len(dx)), pieces)
     within = (np.arange(len(start)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) / np.repeat(pieces, pieces)
-    out_x = np.append(x[start] + within * dx[start], x[-1])
-    out_y = np.append(y[start] + within * dy[start], y[-1])
-    finite = np.isfinite(out_x) & np.isfinite(out_y)
-    return out_x[finite], out_y[finite]
+    return np.append(x[start] + within * dx[start], x[-1]), np.append(y[start] + within * dy[start], y[-1])
 
 
-def _mixed(pixels: NDArray[np.uint8], share: NDArray[np.uint16], colour: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Pixels (..., 4), RGB and 255, of which a share (..., 1), 0-255, is covered by a colour."""
-    total = pixels * (255 - share) + np.array((*colour, 255), np.uint16) * share
+def _mixed(pixels: NDArray[np.uint8], share: NDArray[np.uint16], colour: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Pixels (..., values), of which a share (..., 1), 0-255, is covered by a colour (values)."""
+    total = pixels * (255 - share) + np.array(colour, np.uint16) * share
     total += 128
     total += total >> 8  # and with the next shift, division by 255, rounded
     return (total >> 8).astype(np.uint8)
@@ -290,8 +316,19 @@ def write(
     part = image[first_y : first_y + letters.shape[0], first_x : first_x + letters.shape[1]]
     if not part.size:
         return None
-    part[:] = _mixed(part, letters[:, :, None].astype(np.uint16), colour)
+    part[:] = _mixed(part, letters[:, :, None].astype(np.uint16), (*colour, 255))
     return first_x, first_y, first_x + letters.shape[1], first_y + letters.shape[0]
+
+
+@lru_cache(maxsize=512)
+def width_of(font: Font, words: str) -> float:
+    """Width of a text, pixels.
+
+    Args:
+        font: from ``font``.
+        words: one line.
+    """
+    return float(font.getlength(words))
 
 
 @lru_cache(maxsize=512)

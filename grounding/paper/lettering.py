@@ -129,7 +129,7 @@ class Lettering:
             lines_x, first_line, x = left, 1, left
             for label, words, values in rows:
                 self.write(f"{label} {words}", x, BLOCK_MM * scale, "value", values=values)
-                x += self.small.getlength(f"{label} {words}") + 4 * scale
+                x += ink.width_of(self.small, f"{label} {words}") + 4 * scale
         else:
             for index, (label, words, values) in enumerate(rows):
                 y = (BLOCK_MM + index * LINE_MM) * scale
@@ -153,6 +153,6 @@ class Lettering:
         line, left, right = "   ".join(words), MARGIN_MM * scale, self.pixels.shape[1] - MARGIN_MM * scale
         bottom = (plane.height_mm - 6.5) * scale
         self.write(line, left, bottom, "footer")
-        room = self.small.getlength(DISCLAIMER)
-        if right - room > left + self.small.getlength(line) + 4 * scale:
+        room = ink.width_of(self.small, DISCLAIMER)
+        if right - room > left + ink.width_of(self.small, line) + 4 * scale:
             self.write(DISCLAIMER, right - room, bottom, "footer", colour=FAINT)

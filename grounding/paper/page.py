@@ -181,10 +181,11 @@ def draw(
     width, height = plane.size
     lines = [_trace_px(record, plane, panel) for panel in plane.panels if not panel.missing]
     lines += [line * plane.px_per_mm for line in (*_pulses(plane, style), *_separators(plane, style))]
-    pixels = ink.sheet(ink.grid(width, height, plane.px_per_mm, style.grid, style.grid_lines))
-    _trace(pixels, lines, style.trace_mm, plane, style.trace_colour)
+    paper = ink.grid(width, height, plane.px_per_mm, style.grid, style.grid_lines)
+    pixels = ink.sheet(paper)
+    drawn = _trace(pixels, lines, style.trace_mm, plane, style.trace_colour)
     texts = Lettering(pixels, plane, style).page(record, header) if labels else ()
-    return Page(ink.picture(pixels), plane, texts)
+    return Page(ink.picture(pixels, paper, drawn, [text.box for text in texts]), plane, texts)
 
 
 def _trace_px(record: ECGRecord, plane: PageLayout, panel: Panel) -> NDArray[np.float64]:
@@ -197,8 +198,8 @@ def _trace(
     thickness_mm: float,
     plane: PageLayout,
     colour: tuple[int, int, int],
-) -> None:
-    ink.strokes(pixels, lines, max(thickness_mm * plane.px_per_mm / 2, 0.5), colour)
+) -> NDArray[np.intp]:
+    return ink.strokes(pixels, lines, max(thickness_mm * plane.px_per_mm / 2, 0.5), colour)
 
 
 def _pulses(plane: PageLayout, style: PageStyle) -> list[NDArray[np.float64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ def read_channel(
     first: int = 0,
     gain: float = 1.0,
     baseline: float = 0.0,
-    content: bytes | None = None,
+    unpacked: Ints | None = None,
 ) -> NDArray[np.float32]:
     """Read one channel of a file of interleaved channels, block by block.
 
@@ -124,16 +123,20 @@ def read_channel(
         first: initial value of format 8, which stores differences.
         gain: steps per unit.
         baseline: step at zero.
-        content: of the file, where it was read before.
+        unpacked: from ``unpack_file``, where the file was read before.
 
     Returns:
         (n_frames * frames[channel],), in that unit; NaN where a sample is missing.
     """
     how, width = FORMATS[storage], frames[channel]
     out = np.empty(n_frames * width, np.float32)
-    blocks = _flac(file, storage, frames, channel, n_frames, offset)
-    if how.unpack is not None:
-        blocks = _plain(file, how, frames, channel, n_frames, offset, content)
+    if unpacked is not None:
+        begin = sum(frames[:channel])
+        blocks = iter([unpacked[begin : begin + width].T.reshape(-1)])
+    elif how.unpack is None:
+        blocks = _flac(file, storage, frames, channel, n_frames, offset)
+    else:
+        blocks = _plain(file, how, frames, channel, n_frames, offset)
     at, total = 0, first
     for block in blocks:
         if storage == "8":
@@ -146,20 +149,29 @@ def read_channel(
     return out
 
 
-def _plain(
-    file: Path,
-    how: Storage,
-    frames: Sequence[int],
-    channel: int,
-    n_frames: int,
-    offset: int,
-    content: bytes | None,
-) -> Iterator[Ints]:
+def unpack_file(file: Path, storage: str, per_frame: int, n_frames: int, offset: int) -> Ints:
+    """All samples of a small file of interleaved channels.
+
+    Args:
+        file: the file, whose length has been checked.
+        storage: a key of ``FORMATS``; not of FLAC.
+        per_frame: samples in a frame, of all channels.
+        n_frames: number of frames.
+        offset: bytes before the first frame.
+
+    Returns:
+        (per_frame, n_frames), as stored.
+    """
+    values = np.concatenate(list(_plain(file, FORMATS[storage], [per_frame], 0, n_frames, offset)))
+    return np.ascontiguousarray(values.reshape(n_frames, per_frame).T)
+
+
+def _plain(file: Path, how: Storage, frames: Sequence[int], channel: int, n_frames: int, offset: int) -> Iterator[Ints]:
     assert how.unpack is not None
     per_frame, begin = sum(frames), sum(frames[:channel])
     end = begin + frames[channel]
     step = 6 * max(1, BLOCK_SAMPLES // (6 * per_frame))  # whole groups of every format
-    with file.open("rb") if content is None else io.BytesIO(content) as handle:
+    with file.open("rb") as handle:
         handle.seek(offset)
         for start in range(0, n_frames, step):
             count = min(step, n_frames - start)

@@ -19,11 +19,11 @@ from .channels import Channels
 from .foreign import content_name
 from .matlab import is_matlab_5, read_matrix
 from .registry import SNIFF_BYTES, register_reader
-from .stored import FORMATS, read_channel
+from .stored import FORMATS, Ints, read_channel, unpack_file
 from .wfdb_header import Header, Signal, file_of_header, patient_meta, read_header
 
 LUDB_MV_PER_UNIT = 0.001  # not documented by LUDB; inferred from the amplitudes
-KEPT_BYTES = 1 << 22  # of a signal file, which is then read once and not once per channel
+KEPT_SAMPLES = 1 << 21  # of a signal file, which is then read once and not once per channel
 
 
 @register_reader((".hea", ".dat", ".mat"))
@@ -74,7 +74,7 @@ class _Segment:
     def __init__(self, header: Header, length: int | None = None) -> None:
         self.header = header
         self.alone = length is None  # not one of several segments
-        self.contents: dict[str, bytes | None] = {}
+        self.unpacked: dict[str, Ints | None] = {}
         where = str(header.path)
         names = dict.fromkeys(s.file for s in header.signals if s.file is not None)
         self.files = {name: file_of_header(header.path, name) for name in names}
@@ -154,7 +154,7 @@ class _Segment:
                 first=signal.first,
                 gain=gain,
                 baseline=baseline,
-                content=self._content(signal.file),
+                unpacked=self._unpacked(signal.file),
             )
         if signal.skew:
             late = signal.skew * signal.frame
@@ -162,13 +162,17 @@ class _Segment:
             out[-late:] = np.nan
         return out
 
-    def _content(self, name: str) -> bytes | None:
-        """The bytes of a small file, read once for all channels; of segments there are too many to be kept."""
-        file = self.files[name]
-        if name not in self.contents:
-            small = self.alone and file.stat().st_size <= KEPT_BYTES
-            self.contents[name] = file.read_bytes() if small else None
-        return self.contents[name]
+    def _unpacked(self, name: str) -> Ints | None:
+        """The samples of a small file, read once for all channels; of segments there are too many to be kept."""
+        if name not in self.unpacked:
+            signals = [self.header.signals[row] for row in self.groups[name]]
+            storage, per_frame = signals[0].storage, sum(signal.frame for signal in signals)
+            small = self.alone and self.length * per_frame <= KEPT_SAMPLES and FORMATS[storage].unpack is not None
+            file = self.files[name]
+            self.unpacked[name] = (
+                unpack_file(file, storage, per_frame, self.length, signals[0].offset) if small else None
+            )
+        return self.unpacked[name]
 
     def physical(self, row: int) -> NDArray[np.float32]:
         """Read one signal in its unit, or in steps of the converter where it is not calibrated.

@@ -24,7 +24,7 @@ def holds(statement: ParsedStatement, measurement: Measurement) -> tuple[bool | 
         True, False, or None where it can't be told; the reason, for a reader; the measured values behind it.
     """
     plain = replace(statement, uncertain=False, exclusion="")
-    checker = Checker("", measurement)
+    checker = Checker(measurement)
     names = ("pr", "qrs", "qtc") if plain.subject == ("intervals",) else plain.subject[:1]
     results = [checker.verify(plain, name) for name in (names if plain.kind in ("category", "missing") else ("",))]
     truths = [{"supported": True, "not_checkable": None}.get(verdict, False) for verdict, _, _ in results]

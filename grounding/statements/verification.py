@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
     """
     if not isinstance(text, str):
         raise EcgError(f"the text is {type(text).__name__}", remedy="pass a str")
-    return Checker(text, measurement).claims()
+    statements = read_statements(text)
+    return Checker(measurement, statements).claims(text, statements)
 
 
 class _EvidenceOf:
@@ -70,24 +71,32 @@ class _EvidenceOf:
 
 
 class Checker:
-    """The statements of a text, held against one recording."""
+    """The statements of a text, held against one recording.
 
-    def __init__(self, text: str, measurement: Measurement) -> None:
-        self.text = text
+    Args:
+        measurement: of the recording.
+        statements: all of the text.
+    """
+
+    def __init__(self, measurement: Measurement, statements: Sequence[ParsedStatement] = ()) -> None:
         self.measurement = measurement
         self.evaluation = assess(measurement)
-        self.statements = read_statements(text)
+        self.statements = statements
         self.known: dict[object, tuple[Verdict, str, Callable[[], tuple[Evidence, ...]]]] = {}
 
-    def claims(self) -> list[Claim]:
-        """A claim per statement."""
+    def claims(self, text: str, statements: Iterable[ParsedStatement]) -> list[Claim]:
+        """A claim per statement.
+
+        Args:
+            text: the text, or a part of it.
+            statements: of this part, with positions in it.
+        """
         out: list[Claim] = []
-        for statement in self.statements:
+        for statement in statements:
             names = ("pr", "qrs", "qtc") if statement.subject == ("intervals",) else statement.subject[:1]
             for name in names if statement.kind in ("category", "missing") else ("",):
                 verdict, reason, evidence = self._cached_verdict(statement, name)
                 kind = f"possible_{statement.kind}" if statement.uncertain else statement.kind
-                words = self.text[statement.start : statement.end]
                 out.append(
                     Claim.deferred(
                         evidence,
@@ -96,7 +105,7 @@ class Checker:
                         kind=kind,
                         verdict=verdict,
                         reason=reason,
-                        text=words,
+                        text=text[statement.start : statement.end],
                         topic=topic_of(statement, name),
                         denied=statement.negated,
                     )
@@ -151,8 +160,6 @@ class Checker:
         names = [name]
         if name in ("qtc", "qt") and (name == "qtc" or statement.kind == "category"):
             names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
-        elif name.startswith("qtc_"):
-            names = [name]
         return [self.evaluation.quantities.evidence(None, wanted) for wanted in names]
 
     # --- values

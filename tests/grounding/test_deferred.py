@@ -10,7 +10,7 @@ import pytest
 
 import grounding
 from grounding import Measurement
-from grounding.deferred import DeferredTable
+from grounding.deferred import DeferredColumns, DeferredTable
 from grounding.measurement.columns import BEAT_COLUMNS
 
 TABLES = ("waves", "beats", "lead_features", "lead_summary", "quality")
@@ -86,6 +86,32 @@ def test_columns_may_be_computed_when_they_are_asked_for() -> None:
     assert table.columns == {"ms": [1.0, 2.0]}
     assert table.frame()["ms"].tolist() == [1.0, 2.0]
     assert len(calls) == 1
+
+
+def test_a_column_may_be_computed_when_it_is_asked_for() -> None:
+    calls = []
+
+    def later() -> list[float]:
+        calls.append(1)
+        return [3.0, 4.0]
+
+    table = DeferredTable(DeferredColumns({"beat": [0, 1]}, {"ms": later}))
+    assert list(table.columns) == ["beat", "ms"]
+    assert table.columns["beat"] == [0, 1]
+    assert not calls
+    assert pickle.loads(pickle.dumps(table)).columns == {"beat": [0, 1], "ms": [3.0, 4.0]}
+    assert table.frame()["ms"].tolist() == [3.0, 4.0]
+    assert len(calls) == 1
+
+
+def test_evidence_needs_no_peaks_of_waves() -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path()))
+    onsets = measurement.column("waves", "onset")
+    peaks = measurement.table("waves").columns._known
+    assert "onset" in peaks
+    assert "peak" not in peaks
+    assert measurement.waves["onset"].tolist() == pytest.approx(onsets, nan_ok=True)
+    assert measurement.waves["peak"].notna().sum() > 100
 
 
 def test_a_pickled_table_holds_columns_not_what_they_are_made_of(measured: Measurement) -> None:

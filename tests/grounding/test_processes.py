@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import joblib
 import pytest
 from joblib._parallel_backends import ThreadingBackend
 
-from grounding.processes import _AT_ONCE, results_in_order
+from grounding.processes import _AT_ONCE, results_in_order, uncollected
 
 
 class WaitsForAll(ThreadingBackend):  # type: ignore[misc]
@@ -57,3 +58,18 @@ def test_tasks_are_taken_a_few_ahead(backend: int | None) -> None:
 def test_an_error_of_a_task_is_raised(backend: int | None) -> None:
     with pytest.raises(ZeroDivisionError):
         list(results_in_order(slow_square, [(1, 1), (0, -1)], backend))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collection_is_as_before_after_a_task_without_it(enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() is enabled
+        with pytest.raises(ZeroDivisionError), uncollected():
+            divmod(1, 0)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grounding.small_arrays import median, quantile, row_median, row_quantiles
+from grounding.small_arrays import MOST_EXCHANGED, median, middle_two, quantile, row_median, row_quantiles
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 499])
@@ -33,3 +33,17 @@ def test_a_missing_value_is_not_passed_over() -> None:
     assert np.isnan(median(values))
     assert np.isnan(quantile(values, 0.25))
     assert median(np.array([1.0, np.inf, np.inf])) == np.inf
+
+
+@pytest.mark.parametrize("n", [*range(1, MOST_EXCHANGED + 2), 100])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_middle_two_are_those_of_sorted_values(n: int, kind: type) -> None:
+    # whole numbers, so that some are equal
+    values = np.random.default_rng(n).integers(0, 40, size=(n, 3, 500)).astype(kind)
+    given = values.copy()
+    ordered = np.sort(values, axis=0)
+    low, high = middle_two(values)
+    np.testing.assert_array_equal(low, ordered[(n - 1) // 2])
+    np.testing.assert_array_equal(high, ordered[n // 2])
+    assert low.dtype == kind
+    np.testing.assert_array_equal(values, given)

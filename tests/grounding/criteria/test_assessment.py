@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
 import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -281,16 +283,16 @@ def test_neighbours_are_neighbours() -> None:
 
 
 def test_a_check_evaluates_what_the_text_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    from grounding.criteria.assessment import Assessment
+    from grounding.criteria.assessment import _FindingsOf
 
     evaluated: list[str] = []
-    finding = Assessment._finding
+    finding = _FindingsOf._finding
 
-    def counted(self: Assessment, entry: Any, words: str) -> Finding:
+    def counted(self: _FindingsOf, entry: Any, words: str) -> Finding:
         evaluated.append(entry.name)
         return finding(self, entry, words)
 
-    monkeypatch.setattr(Assessment, "_finding", counted)
+    monkeypatch.setattr(_FindingsOf, "_finding", counted)
     measurement = grounding.measure(grounding.read_record(grounding.sample_path()))
     grounding.check("PR 160 ms. No first-degree AV block.", measurement)
     assert evaluated == ["first_degree_av_block", "paced_rhythm"]  # which it refers to
@@ -300,3 +302,17 @@ def test_a_check_evaluates_what_the_text_is_about(monkeypatch: pytest.MonkeyPatc
     assert assess(measurement).findings["first_degree_av_block"] is next(
         one for one in found if one.name == "first_degree_av_block"
     )
+
+
+def test_a_measurement_and_its_findings_are_freed_without_garbage_collection() -> None:
+    gc.disable()
+    try:
+        measurement = grounding.measure(grounding.read_record(grounding.sample_path()))
+        claims = grounding.check("PR 160 ms. LBBB. T wave inversion in V5.", measurement)
+        assert any(part.evidence for part in (*claims, *find(measurement)))
+        alive = [weakref.ref(one) for one in (measurement, assess(measurement), assess(measurement).quantities)]
+        measurement.derived.clear()
+        del measurement, claims
+        assert [one() for one in alive] == [None, None, None]
+    finally:
+        gc.enable()

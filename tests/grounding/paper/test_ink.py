@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from grounding.paper import ink
+import grounding
+from grounding.paper import PageStyle, draw, ink
 
 
 @pytest.mark.parametrize("place", [(20.3, 11.8), (0.0, 0.0), (171.5, 3.25), (30.0, 52.9), (400.0, 5.0)])
@@ -25,6 +26,34 @@ def test_a_line_does_not_depend_on_what_was_drawn_before() -> None:
     ink.strokes(again, [line[:, :2], line[:, 1:]], 1.2, ink.INK)
     assert (first != other).any()
     np.testing.assert_array_equal(again, first)
+
+
+def test_a_page_does_not_depend_on_the_pages_before() -> None:
+    record = grounding.read_record(grounding.sample_path())
+    styles = [PageStyle(), PageStyle(grid="blue", trace_colour=(90, 20, 20)), PageStyle(grid_lines="printed")]
+    alone = []
+    for style in styles:
+        ink._kept.sheet = ink._kept.mask = None
+        alone.append(draw(record, style=style).image.tobytes())
+    for number in (0, 1, 1, 0, 2, 0):
+        assert draw(record, style=styles[number]).image.tobytes() == alone[number]
+    paper = ink._kept.paper
+    np.testing.assert_array_equal(ink._kept.sheet, paper)
+
+
+def test_shares_of_a_colour_are_mixed_as_they_were_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, size=(30, 50, 4), dtype=np.uint8)
+    image[..., 3] = 255
+    before = image.copy()
+    at = ink.strokes(image, [np.array([[5.3, 44.1, 20.0], [6.2, 20.9, 27.5]])], 1.4, (22, 200, 38))
+    changed = (image != before).any(axis=2).reshape(-1)
+    assert set(np.flatnonzero(changed)) <= set(at.tolist())
+    inked = np.zeros((30, 50, 4), np.uint8)
+    ink.strokes(inked, [np.array([[5.3, 44.1, 20.0], [6.2, 20.9, 27.5]])], 1.4, (255, 255, 255))
+    share = inked[..., :1] / 255
+    expected = before * (1 - share) + np.array((22, 200, 38, 255)) * share
+    assert np.abs(image - expected).max() <= 0.5 + 1e-9
 
 
 @pytest.mark.parametrize("px_per_mm", [5.9055, 7.0, 7.874])
