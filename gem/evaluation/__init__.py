@@ -14,6 +14,7 @@ from . import (  # noqa: F401  (they register themselves)
     impressions,
     reasoning,
     reports,
+    retrieval,
 )
 from .items import Item, ItemBenchmark, Score, item_benchmarks, register_item_benchmark
 from .registry import Benchmark, benchmarks, register_benchmark

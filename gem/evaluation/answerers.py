@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .inputs import Inputs
 
 BATCH = 64  # items that a model of this library is asked together, where it can be
+FEW = 5  # questions with the same options, below which the commonest answer may be an item's own
 _LETTERS = "ABCDEFGH"
 _UNIT = re.compile(r"(?<=\d)(?=(?:ms|bpm|mV|s)\b)")
 
@@ -82,19 +83,38 @@ class InBatches:
 
 
 class _Majority:
-    """The commonest answer to the same kind of question."""
+    """The commonest answer to the same question: the same kind and options, or the same kind alone.
+
+    Where fewer than ``FEW`` questions have an item's options, the item's own answer would be the commonest. There it is
+    the one of its options that is most often right in items of the kind about other recordings.
+    """
 
     parallel = 1
 
     def __init__(self, items: Sequence[Item]) -> None:
         counts: dict[tuple[str, tuple[str, ...]], Counter[str]] = {}
+        self.right: dict[str, Counter[str]] = {}
+        self.of_records: dict[tuple[str, tuple[str, ...]], Counter[str]] = {}
         for item in items:
-            key = (item.kind, tuple(sorted(item.options)))
-            counts.setdefault(key, Counter())[", ".join(sorted(item.truth))] += 1
-        self.commonest = {key: min(count, key=lambda one: (-count[one], one)) for key, count in counts.items()}
+            counts.setdefault(_asked(item), Counter())[", ".join(sorted(item.truth))] += 1
+            self.right.setdefault(item.kind, Counter()).update(item.truth)
+            self.of_records.setdefault((item.kind, item.records), Counter()).update(item.truth)
+        self.commonest = {
+            key: min(count, key=lambda one: (-count[one], one))
+            for key, count in counts.items()
+            if count.total() >= FEW or not key[1]
+        }
 
     def answer(self, item: Item, inputs: Inputs) -> str:
-        return self.commonest[item.kind, tuple(sorted(item.options))]
+        known = self.commonest.get(_asked(item))
+        if known is not None:
+            return known
+        right = self.right[item.kind] - self.of_records[item.kind, item.records]
+        return min(item.options, key=lambda option: (-right[option], option))
+
+
+def _asked(item: Item) -> tuple[str, tuple[str, ...]]:
+    return item.kind, tuple(sorted(item.options))
 
 
 class _Random:

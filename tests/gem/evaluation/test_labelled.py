@@ -13,7 +13,15 @@ import gem
 from gem.cli.entry import main
 from gem.data.samples import SUPERCLASSES
 from gem.errors import GemInputError
-from gem.evaluation import answerers, classification_items, explanations, run_benchmark
+from gem.evaluation import (
+    Item,
+    answerers,
+    classification_items,
+    explanations,
+    item_benchmarks,
+    retrieval,
+    run_benchmark,
+)
 from gem.evaluation.answerers import InBatches
 from gem.evaluation.classification import logits_by_inputs, sigmoid
 from gem.evaluation.comparing import compare_runs
@@ -201,3 +209,57 @@ def test_folds_are_of_labelled_recordings(ptbxl_like: Path, tmp_path: Path, caps
     assert (told["n"], told["folds"], told["model"], told["skipped"]) == (3, [8], "rules", {})
     assert main(["evaluate", "ecg-qa", "--model", "random", "--folds", "8"]) == 2
     assert "has no folds" in capsys.readouterr().err
+
+
+def test_retrieval_ranks_by_order_and_a_longer_text_hides_the_shorter_in_it() -> None:
+    item = Item("1", "reports", "", "", ("normal ECG",), ("normal ECG", "otherwise normal ECG", "atrial flutter"))
+    assert retrieval.ranked(item, "Atrial flutter\nnormal ECG") == ("atrial flutter", "normal ECG")
+    assert retrieval.ranked(item, "otherwise normal ECG") == ("otherwise normal ECG",)
+    second = retrieval.strict_score(item, "otherwise normal ECG; then normal ECG")
+    assert (second.values, second.reason) == (
+        {"recall_1": 0.0, "recall_5": 1.0, "reciprocal_rank": 0.5},
+        "wrong_value",
+    )
+    assert retrieval.published_score(item, "It is:\nnormal ECG").values == {"recall_1": 1.0, "recall_5": 1.0}
+    assert retrieval.published_score(item, "It is normal ECG").reason == "wrong_format"
+
+
+def test_retrieval_by_a_head_and_by_cosines(folders: Path) -> None:
+    found = run_benchmark("retrieval", "gem-nano")["scorings"]["strict"]["reports"]["recall_1"]["value"]
+    assert found > 0.6
+    model = gem.load(str(folders / "CoCa"))
+    answers = retrieval.answers_by_scores(model)
+    assert answers is not None
+    (item, *_) = retrieval.items_of(bundled_samples())
+    said = answers([item], Inputs(BUNDLED))[0].splitlines()
+    assert sorted(said) == sorted(item.options)
+    texts = model.processor.texts([option.lower() for option in item.options])
+    scores = model.zero_shot(model.processor(Inputs(BUNDLED).record("13"))["ecg"], **texts)[0]
+    assert said[0] == item.options[int(scores.argmax())]
+    assert retrieval.answers_by_scores(gem.load(str(folders / "PULSE"))) is None
+
+
+def test_the_majority_does_not_know_an_items_own_answer() -> None:
+    def item(number: int, options: tuple[str, ...], truth: str) -> Item:
+        return Item(str(number), "segment", "?", "?", (truth,), options, (str(number),))
+
+    alone = [item(0, ("a", "b"), "b"), item(1, ("a", "c"), "a"), item(2, ("a", "d"), "a")]
+    who = answerers.answerer("majority", item_benchmarks["retrieval"], alone)
+    assert [who.answer(one, Inputs(None)) for one in alone] == ["a", "a", "a"]
+    many = [item(n, ("yes", "no"), "no") for n in range(5)]
+    who = answerers.answerer("majority", item_benchmarks["retrieval"], [*many, *alone])
+    assert who.answer(many[0], Inputs(None)) == "no"
+
+
+def test_an_answer_of_gem_nano_has_the_form_that_is_demanded() -> None:
+    who = answerers.answerer("gem-nano", item_benchmarks["ecg-qa"], [])
+    inputs = Inputs(BUNDLED)
+    asked = Item("1", "single-verify", "Is there atrial fibrillation?", "", ("no",), ("no", "yes"), ("13",))
+    assert who.answer(asked, inputs) == "no"
+    rate = ("Below 60bpm", "[60bpm - 100bpm]", "Above 100bpm")
+    value = Item("2", "range", "Which range does the heart rate fall into?", "", rate[1:2], rate, ("298",))
+    assert who.answer(value, inputs) == rate[1]
+    told = who.answer(
+        Item("3", "x", "In which of the following segments is a P wave?", "", ("a",), rate, ("13",)), inputs
+    )
+    assert "can't be told" in told
