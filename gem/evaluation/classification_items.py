@@ -150,7 +150,7 @@ def answer_by_rules(item: Item, inputs: Inputs) -> str:
         item: of the benchmark.
         inputs: the recordings.
     """
-    return ", ".join(named_by_rules(inputs.measurement(item.records[0])))
+    return ", ".join(named_by_rules(inputs.measurement(item.records[0]))) or "I can't tell: no beat is seen."
 
 
 def _stated(answer: str) -> list[str] | None:

@@ -260,7 +260,7 @@ def answer_by_rules(item: Item, inputs: Inputs) -> str:
     from ..metrics.texts import own_report
 
     measurement = inputs.measurement(item.seen[0])
-    return f"{own_report(measurement)}\nAnswer: {', '.join(named_by_rules(measurement))}"
+    return f"{own_report(measurement)}\nAnswer: {', '.join(named_by_rules(measurement)) or 'none'}"
 
 
 def details(items: Sequence[Item], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

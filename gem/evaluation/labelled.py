@@ -132,11 +132,13 @@ def superclasses_by_rules(measurement: Measurement) -> dict[str, int]:
 
 
 def named_by_rules(measurement: Measurement) -> tuple[str, ...]:
-    """The superclasses that some finding supports, or NORM.
+    """The superclasses that some finding supports, or NORM; none where no beat is seen.
 
     Args:
         measurement: of the recording.
     """
+    if not measurement.n_beats:
+        return ()
     counts = superclasses_by_rules(measurement)
     return tuple(label for label in SUPERCLASSES if counts[label] > 0) or ("NORM",)
 

@@ -60,6 +60,10 @@ def test_rules_name_what_their_findings_support() -> None:
     counts = superclasses_by_rules(inputs.measurement("298"))
     assert counts["NORM"] == -sum(value for name, value in counts.items() if name != "NORM")
     assert counts["HYP"] > 0
+    flat = Inputs(BUNDLED, "flat")
+    assert named_by_rules(flat.measurement("13")) == ()
+    said = classification_items.answer_by_rules(classification_item("13"), flat)
+    assert classification_items.strict_score(classification_item("13"), said).reason == "model_refused"
 
 
 def test_a_run_has_the_probabilities_that_the_model_gives(tmp_path: Path) -> None:
