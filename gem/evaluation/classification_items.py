@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,10 +49,16 @@ from .labelled import (
 from .labels import json_object
 
 if TYPE_CHECKING:
-    from ..modeling import GemForConditionalGeneration
     from .inputs import Inputs
 
 BATCH = 16
+ZERO_SHOT = {  # superclass -> what a recording is compared with
+    "NORM": "normal ecg",
+    "MI": "myocardial infarction",
+    "STTC": "st/t change",
+    "CD": "conduction disturbance",
+    "HYP": "hypertrophy",
+}
 PROMPT = (
     f"Which diagnostic superclasses of PTB-XL does this ECG show: {MEANING}? Answer with all that apply, separated by "
     "commas. Write nothing else."
@@ -95,11 +102,12 @@ def items_of(samples: Sequence[Sample]) -> list[Item]:
     ]
 
 
-def answers_by_head(model: GemForConditionalGeneration) -> Answers | None:
-    """How a model with a classification head answers; None for one that has none and writes freely.
+def answers_by_head(model: Any) -> Answers | None:
+    """How a model with a classification head, or one that compares with texts, answers; None where neither is there.
 
     The answer is JSON: ``labels`` whose probability reaches the model's threshold, ``thresholds``, and for each choice
-    of inputs the probability (0-1) of every class.
+    of inputs the probability (0-1) of every class. A model that compares with texts (ECG-CoCa) is given those of
+    ``ZERO_SHOT``, whose scores (0-1) are no probabilities, with one half as threshold.
 
     Args:
         model: from ``gem.load``.
@@ -107,6 +115,8 @@ def answers_by_head(model: GemForConditionalGeneration) -> Answers | None:
     Raises:
         GemInputError: the head lacks a superclass, or there is none in a model that writes from facts.
     """
+    if hasattr(model, "zero_shot"):
+        return partial(_zero_shot, model)
     if not getattr(model.config, "class_names", None):
         if writes_from_facts(model):
             raise GemInputError(
@@ -141,6 +151,17 @@ def answers_by_head(model: GemForConditionalGeneration) -> Answers | None:
         return said
 
     return answers
+
+
+def _zero_shot(model: Any, items: Sequence[Item], inputs: Inputs) -> list[str]:
+    texts = model.processor.texts(list(ZERO_SHOT.values()))
+    said = []
+    for item in items:
+        found = model.zero_shot(model.processor(inputs.record(item.seen[0]))["ecg"], **texts)[0].tolist()
+        scores = dict(zip(ZERO_SHOT, found, strict=True))
+        labels = [label for label, score in scores.items() if score >= 0.5]
+        said.append(json.dumps({"labels": labels, "thresholds": [0.5] * len(scores), "both": scores, "signal": scores}))
+    return said
 
 
 def answer_by_rules(item: Item, inputs: Inputs) -> str:

@@ -83,6 +83,19 @@ def test_a_run_has_the_probabilities_that_the_model_gives(tmp_path: Path) -> Non
     assert "wrong_value" in (tmp_path / "run" / "run.html").read_text()
 
 
+def test_a_model_that_compares_with_texts_classifies_by_them(folders: Path) -> None:
+    figures = run_benchmark("classification", str(folders / "CoCa"), limit=5)
+    assert 0 <= figures["details"]["macro_auc"]["both"] <= 1
+    assert figures["details"]["macro_auc"]["picture"] is None
+    model = gem.load(str(folders / "CoCa"))
+    answers = classification_items.answers_by_head(model)
+    assert answers is not None
+    texts = model.processor.texts(["normal ecg", "hypertrophy"])
+    first, last = model.zero_shot(model.processor(Inputs(BUNDLED).record("13"))["ecg"], **texts)[0].tolist()
+    said = json.loads(answers([classification_item("13")], Inputs(BUNDLED))[0])["both"]
+    assert (said["NORM"], said["HYP"]) == pytest.approx((first, last), abs=1e-5)
+
+
 def test_a_missing_picture_changes_what_pixels_say_and_not_the_signal() -> None:
     answers = classification_items.answers_by_head(gem.load("gem-nano"))
     assert answers is not None
