@@ -21,7 +21,7 @@ import gem
 import grounding
 
 TEXT = (
-    "Sinus rhythm, 83 bpm. First-degree AV block with a PR interval of 245 ms. QRS duration 300 ms. "
+    "Sinus rhythm, 83 bpm. PR is 245 ms, constant, every P conducts. QRS duration 300 ms. "
     "T-wave inversion in aVL. Left bundle branch block. Atrial fibrillation in 2019."
 )
 COLOURS = 256  # of a picture: paper, ink and a few accents

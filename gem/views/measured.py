@@ -27,7 +27,8 @@ def shown(evidence: Evidence) -> str:
         return value
     if evidence.quantity.startswith("probability") or evidence.quantity.endswith(("_share", "_cv")):
         return f"{value:.0%}"
-    digits = 0 if evidence.unit in {"ms", "bpm", "deg", "%"} or isinstance(value, int) else 2
+    whole = isinstance(value, int) or (not evidence.unit and value.is_integer())  # a count
+    digits = 0 if evidence.unit in {"ms", "bpm", "deg", "%"} or whole else 2
     number = f"{value:.{digits}f}"
     number = number[1:] if number.startswith("-") and not float(number) else number
     unit = UNITS.get(evidence.unit, f" {evidence.unit}" if evidence.unit else "")

@@ -304,6 +304,7 @@ BEAT_KINDS: dict[str, tuple[str, ...]] = {
 }
 
 _NO_BEATS = "no beats were found"
+_P_BEFORE_S = 0.2  # the P wave of a QRS that begins earlier may lie before the recording
 
 
 def _count(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
@@ -374,6 +375,20 @@ def _p_share(q: Quantities) -> tuple[Value, str | None]:
     )
 
 
+def _ordinary_p_share(q: Quantities) -> tuple[Value, str | None]:
+    """Share of beats with a P wave, premature ventricular ones left out: sinus rhythm goes on between them."""
+    types = q.beats("type")
+    if "premature_ventricular" not in types:
+        return _p_share(q)
+    seen = []
+    for kind, present, onset in zip(types, q.beats("p_present"), q.beats("qrs_onset"), strict=True):
+        begin = _number(onset)
+        known = bool(present) or begin is None or begin >= _P_BEFORE_S * q.measurement.fs
+        if known and kind != "premature_ventricular":
+            seen.append(bool(present))
+    return (sum(seen) / len(seen), None) if seen else (None, "there are only premature ventricular beats")
+
+
 def _normal_rr_cv(q: Quantities) -> tuple[Value, str | None]:
     """Coefficient of variation of the RR intervals that do not begin or end with a premature beat."""
     ordinary = []
@@ -399,6 +414,7 @@ DERIVED: dict[str, Callable[[Quantities], tuple[Value, str | None]]] = {
     "trigeminy_run": _pattern(3),
     "r_progression": _r_progression,
     "p_share": _p_share,
+    "ordinary_p_share": _ordinary_p_share,
     "normal_rr_cv": _normal_rr_cv,
 }
 

@@ -159,6 +159,8 @@ def faults(tagged: str, made: Plan) -> list[str]:
     tags |= {f"<o{number}>" for number in range(1, len(made.options) + 1)}
     unknown = [tag for tag in dict.fromkeys(_TAG.findall(tagged)) if tag not in tags]
     out += [f"it cites {tag}, which does not exist" for tag in unknown]
+    if len(set(sentences)) < len(sentences):
+        out.append("it says the same twice")
     plain = _TAG.sub(" ", _without_letters(tagged)).lower()
     strange = [word for word in dict.fromkeys(_WORD.findall(plain)) if word not in _VOCABULARY]
     out += [f"it says {' '.join(strange[:3])!r}"] if strange else []

@@ -27,7 +27,7 @@ from .quality import asks_for_a_list, is_denied, named_quality, other_leads
 MAX_CHARACTERS = 2000
 MAX_LINKS, MAX_OPTIONS = 6, 8
 _MAX_FOLLOW_UP_WORDS = 8
-_CLAIMS = frozenset({"finding", "category", "regularity", "number", "amplitude"})
+_CLAIMS = frozenset({"finding", "category", "regularity", "number", "amplitude", "relation"})
 _OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?([A-H])[.):]\s+")
 _INSTRUCTIONS = re.compile(
     r"(?:please )?(?:answer|reply|respond)(?: with| by)? yes(?:,)?(?: or)? no[^.?!\n]*[.?!]?|"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..evidence import Evidence
@@ -53,6 +53,29 @@ def measured_amplitude(quantities: Quantities, wave: str, lead: str) -> tuple[fl
     if not values:
         return None, proofs[:1]
     return _picked((min if wave == "st" else max)(values, key=abs), proofs)
+
+
+def measured_depth(quantities: Quantities, wave: str, lead: str) -> tuple[float | None, list[Evidence]]:
+    """As ``measured_amplitude``, but a QRS without S wave (QS, Qr) counts by its Q where its S is meant.
+
+    Args:
+        quantities: of the measurement.
+        wave: as there.
+        lead: a standard lead.
+    """
+    value, proofs = measured_amplitude(quantities, wave, lead)
+    return measured_amplitude(quantities, "q", lead) if wave == "s" and value == 0 else (value, proofs)
+
+
+def named(proofs: Sequence[Evidence], wave: str) -> str:
+    """What was measured, in words: the Q amplitude where it stands for an S wave.
+
+    Args:
+        proofs: from ``measured_depth``.
+        wave: that was meant.
+    """
+    by_q = wave == "s" and any(proof.quantity == "q_mv" for proof in proofs)
+    return wave_topic("q" if by_q else wave)
 
 
 def _measured(quantities: Quantities, wave: str, lead: str) -> tuple[list[float], list[Evidence]]:
@@ -133,14 +156,16 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
     else:
         fits = _fits(size, abs(number.low), abs(number.high), tolerance, number.compare)
     shown = f"{known[best]:.0f} ms" if wave in LEAD_TIMES else f"{known[best]:.2f} mV"
-    return fits, f"measured {wave_topic(wave)} in {best} is {shown}", found[best][1]
+    return fits, f"measured {named(found[best][1], wave)} in {best} is {shown}", found[best][1]
 
 
 def _nearest(quantities: Quantities, wave: str, lead: str, number: Number) -> tuple[float | None, list[Evidence]]:
     """The measured amplitude; of an ST segment without a point, the J point or 60 ms after it: whichever was meant."""
     values, proofs = _measured(quantities, wave, lead)
+    if wave == "s" and not number.compare and not any(values) and not number.low:
+        return measured_amplitude(quantities, wave, lead)  # "S 0 mm": there is none, whatever its Q
     if wave != "st" or not values or number.compare:
-        return measured_amplitude(quantities, wave, lead)
+        return measured_depth(quantities, wave, lead)
     return _picked(min(values, key=lambda value: _distance(value, number)), proofs)
 
 
@@ -170,7 +195,7 @@ def _sum(parts: tuple[tuple[str, ...], ...], quantities: Quantities) -> tuple[fl
         sizes = []
         for choice in choices:
             wave, lead = choice.split(":")
-            value, evidence = measured_amplitude(quantities, wave, lead) if lead else (None, [])
+            value, evidence = measured_depth(quantities, wave, lead) if lead else (None, [])
             if value is None:
                 where = lead or "a lead that is not named"
                 return None, evidence, f"{wave_topic(wave)} is not measurable in {where}"

@@ -229,14 +229,17 @@ def read_formula(c: Context, number: int, item: Phrase) -> None:
     last = c.out[-1] if c.out else None
     following = c.next(number)
     ahead = following is not None and following.term.kind == "number" and following.first - item.last <= 3
+    bracketed = c.word(item.first - 1) == "(" and c.word(item.last + 1) == ")"  # "420 (Bazett), 410 (Fridericia)"
     if (
         last is not None
         and last.kind == "number"
         and last.subject[0] == "qtc"
         and c.starts[item.first] - last.end <= 6
-        and not ahead
+        and (bracketed or not ahead)
     ):
         last.formulas = (*last.formulas[:3], name)
+        if bracketed:
+            return
     c.formula = (name, item.last)
 
 

@@ -10,7 +10,7 @@ from .items import Phrase
 from .naming import LEAD_TIMES
 from .numbers import Number
 from .parsed import CHANGE, TIME, UNIT_CLASH, UNIT_OF, UNNAMED
-from .times import is_time
+from .times import is_time, places_ectopy
 from .tokens import word_set
 from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import is_place, read_amplitude
@@ -38,6 +38,9 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if value.unit == "paper" or is_place(c, number, item):
         return
     if _counts_none(c, number, item):
+        return
+    if places_ectopy(c, number, item):
+        c.time_last = item.last
         return
     if is_time(c, number, item):
         c.time_last = item.last
@@ -265,9 +268,10 @@ def _is_reference(c: Context, number: int, item: Phrase, compared: bool) -> bool
     last = c.out[-1] if c.out else None
     normal = _normal_before(c, number, item)
     if normal is not None:
-        # "PR 240 ms (normal 120-200 ms)": "normal" is not a statement either
+        # "PR 240 ms (normal 120-200 ms)": "normal" is not a statement either; it is one in "QTc normal (< 440 ms)"
         if (
             last is not None
+            and _BRACKETS.isdisjoint(c.gap(normal.last, item.first))
             and last.kind == "category"
             and last.word == "normal"
             and last.end >= c.starts[normal.first]

@@ -51,6 +51,7 @@ _YEAR = Term("year")
 _SKIPPED = Term("skip")
 _NUMBER = Term("number")
 _DOUBT = Term("doubt")
+_ABSENT = Term("absent")
 
 
 @dataclass(slots=True)
@@ -91,12 +92,17 @@ class _Matcher:
                 at = self._lead_list(at)
             elif word == "may" and at + 1 < self.size and len(words[at + 1]) == 4 and words[at + 1].isdecimal():
                 at += 1  # the month
+            elif word == "zero" and self.numbers.following_unit(at):
+                at = self._number(at)
             elif word in tree and (item := self._phrase(at)):
                 self.found.append(item)
                 at = item.last + 1
             elif word == "?":
                 self.found.append(Phrase(_DOUBT, at, at))
                 at += 1
+            elif word == "(" and words[at + 1 : at + 3] == ["-", ")"]:
+                self.found.append(Phrase(_ABSENT, at, at + 2))  # "LBBB (-)"
+                at += 3
             elif is_number(word) or word in NUMBER_WORDS:
                 at = self._number(at)
             elif 3 <= len(word) <= 4 and (pair := _WAVE_LEAD.fullmatch(word)):

@@ -22,8 +22,10 @@ class ParsedStatement:
     """One statement of a text.
 
     Attributes:
-        kind: ``number``, ``amplitude``, ``category``, ``regularity``, ``finding``, ``missing`` or ``other``.
-        subject: a quantity (``("pr",)``), or the wave or sum of an amplitude.
+        kind: ``number``, ``amplitude``, ``category``, ``regularity``, ``finding``, ``relation``,
+            ``missing`` or ``other``.
+        subject: a quantity (``("pr",)``), the wave or sum of an amplitude, or the name of a relation (``.relations``)
+            and the waves that it holds against each other.
         start: index of its first character in the text.
         end: index after its last character.
         findings: of a ``finding``; of each group one must be present. Empty where there is no criterion.
@@ -35,6 +37,7 @@ class ParsedStatement:
         word: of a ``category`` or ``regularity``; of an ``amplitude`` the ST finding whose size it is.
         formulas: of a QTc.
         exclusion: why it is not a claim about this recording, or ``""``.
+        at_s: of premature beats, when they are said to be: (from, to) in seconds.
     """
 
     kind: str
@@ -50,6 +53,7 @@ class ParsedStatement:
     word: str = ""
     formulas: tuple[str, ...] = ()
     exclusion: str = ""
+    at_s: tuple[tuple[float, float], ...] = ()
 
     def shifted(self, by: int) -> ParsedStatement:
         """A copy in a text that starts ``by`` characters earlier.
@@ -72,4 +76,5 @@ class ParsedStatement:
             self.word,
             self.formulas,
             self.exclusion,
+            self.at_s,
         )

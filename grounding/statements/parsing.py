@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from ..criteria.knowledge import additions
-from . import cues, figures, naming, values, waves
+from . import cues, figures, naming, relations, values, waves
 from .context import Context
 from .items import Phrase, items_of
 from .lexicon import lexicon
@@ -52,7 +52,11 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "region": naming.read_region,
     "unmodelled": naming.read_unmodelled,
     "lead": naming.read_lead,
+    "relation": relations.read_relation,
 }
+
+_ANSWERED = frozenset({"finding", "category", "regularity", "relation"})
+_YES_NO = {"yes": True, "ja": True, "no": False, "nein": False, "none": False}
 
 
 def read_statements(text: str) -> list[ParsedStatement]:
@@ -70,12 +74,25 @@ def read_statements(text: str) -> list[ParsedStatement]:
     """
     known = additions()
     out: list[ParsedStatement] = []
+    asked: list[ParsedStatement] = []  # of a question right before
     for sentence in sentences(text, lexicon().abbreviations):
+        if asked and (said := _answer(sentence)) is not None:
+            for one in asked:
+                one.negated, one.uncertain, one.exclusion = one.negated == said, False, ""
         first = sentence.starts[0]
         starts, ends = (tuple([at - first for at in places]) for places in (sentence.starts, sentence.ends))
         read = statements_of(tuple(sentence.words), starts, ends, sentence.question, known)
-        out += [statement.shifted(first) for statement in read]
+        moved = [statement.shifted(first) for statement in read]
+        asked = moved if sentence.question and len(moved) == 1 and moved[0].kind in _ANSWERED else []
+        out += moved
     return out
+
+
+def _answer(sentence: Sentence) -> bool | None:
+    """Whether a sentence begins with yes (True) or no (False): "AF? No.", "Is there LBBB? No, QRS is narrow."."""
+    if len(sentence.words) > 1 and sentence.words[1] != ",":
+        return None
+    return _YES_NO.get(sentence.words[0])
 
 
 @lru_cache(maxsize=4096)
@@ -96,7 +113,7 @@ def statements_of(
     """
     known = lexicon()
     sentence = Sentence(list(words), list(starts), list(ends), question)
-    items = items_of(sentence, known)
+    items = relations.with_relations(sentence, items_of(sentence, known))
     found: list[ParsedStatement] = []
     if items:
         context = Context(sentence, items, known)

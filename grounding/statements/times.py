@@ -16,6 +16,7 @@ _AT = word_set(
 )
 _IN = word_set("at @ between from during within in bei zwischen von waehrend innerhalb im")
 _ORDINALS = word_set("first last initial final next ersten letzten naechsten")
+_SEEN = word_set("the a seen noted occurs occur occurring present visible is are was were = : second")
 _CLOCK = frozenset({"t", "time", "timestamp", "timestamps", "zeitpunkt"})
 _RECORDINGS = word_set(
     "mark marks point into strip strips record recording recordings tracing tracings ecg ekg window windows period "
@@ -28,6 +29,37 @@ _LINKS = word_set("is are was were of measures lasts equals : = betraegt misst d
 _LINKS_BEHIND = _LINKS | {"measuring", "lasting", "measured"}
 _LIST = frozenset({",", "and", "&", "und", "]", "[", "(", ")", "/", "s"})
 _BEFORE = frozenset({"at", "from", "between", "in", "the", "of", "=", ":", "is", "a", "about", "around", "~", "[", "("})
+
+
+ECTOPY = {
+    "premature_ventricular_complex": "premature_ventricular",
+    "premature_atrial_complex": "premature_supraventricular",
+}  # findings of single beats, and the type of these
+
+
+def places_ectopy(c: Context, number: int, item: Phrase) -> bool:
+    """Read when premature beats are said to be: "a PVC at 3.2 s", "PACs at 2.1, 5.0 and 7.4 s"; whether it is that.
+
+    Args:
+        c: the sentence.
+        number: of the item.
+        item: the number.
+    """
+    head, value = c.heads[-1] if c.heads else None, item.number
+    scale = 1.0 if value is not None and value.unit == "ms" else _shared_unit(c, number)
+    if head is None or value is None or value.unit not in ("", "ms") or not scale:
+        return False
+    statement = head.statements[-1]
+    if len(statement.findings) != 1 or not any(name in ECTOPY for name in statement.findings[0]):
+        return False
+    in_list = c.time_last > head.last
+    between = c.gap(max(head.last, c.time_last), item.first)
+    allowed = _LIST if in_list else _AT | _LIST | _CLOCK | _SEEN
+    if not allowed.issuperset(between) or (not in_list and _AT.isdisjoint(between) and "(" not in between):
+        return False
+    statement.at_s = (*statement.at_s[:20], (value.low * scale / 1000.0, value.high * scale / 1000.0))
+    statement.end = c.ends[item.last]
+    return True
 
 
 def is_time(c: Context, number: int, item: Phrase) -> bool:

@@ -20,6 +20,8 @@ TOLERANCES = {
 }
 APPROXIMATE_FACTOR = 1.5  # by which the tolerance of an approximate number is larger
 P_PRESENT_SHARE = 0.5
+ECTOPY_TOLERANCE_S = 0.3  # a premature beat is said to be where it begins, peaks, or is drawn
+P_FLAT_MV = 0.05  # a P wave smaller than this in lead II has no clear direction
 # amplitudes and times in one lead: (mV or ms, share of the measured value), whichever is larger
 AMPLITUDE_TOLERANCES = {
     "st": (0.075, 0.25),
@@ -65,6 +67,37 @@ NECESSARY_CONDITIONS = {
     "junctional_rhythm": "p_share < 0.7",
 }
 
+
+# findings that are not abnormal
+NORMAL = frozenset(
+    {
+        "normal_rate",
+        "normal_pr",
+        "normal_qrs",
+        "normal_axis",
+        "normal_qtc",
+        "sinus_rhythm",
+        "sinus_arrhythmia",
+        "irregular_rhythm",
+    }
+)
+SINUS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
+NOT_WITH_SINUS = frozenset(
+    {
+        "atrial_fibrillation",
+        "atrial_flutter",
+        "supraventricular_tachycardia",
+        "ventricular_fibrillation",
+        "junctional_rhythm",
+    }
+)
+# findings that follow from a named one: the wide QRS in "LBBB, otherwise normal"
+IMPLIED = {
+    "conduction": frozenset(
+        {"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}
+    ),
+    "rhythm": frozenset({"bradycardia", "tachycardia", "wide_qrs", "irregular_rhythm"}),
+}
 
 # words of texts -> the categories of ``grounding.criteria.category`` that they mean
 _CATEGORIES_OF_WORD = {

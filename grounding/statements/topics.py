@@ -52,6 +52,8 @@ def topic_of(statement: ParsedStatement, quantity: str = "") -> str:
         return QUANTITIES.get(name, "QTc" if name.startswith("qtc") else name.replace("_", " "))
     if statement.kind == "regularity":
         return "regularity of the rhythm"
+    if statement.kind == "relation":
+        return relation_topic(statement)
     if statement.kind == "amplitude":
         parts = [_SUMS.get(name) or wave_topic(name.split(":")[0]) for name in names]
         return _in_leads(" + ".join(parts), statement.leads)
@@ -61,6 +63,28 @@ def topic_of(statement: ParsedStatement, quantity: str = "") -> str:
         for group in statement.findings
     ]
     return _in_leads(" and ".join(groups), statement.leads)
+
+
+def relation_topic(statement: ParsedStatement) -> str:
+    """What a relation is about.
+
+    Args:
+        statement: of kind ``relation``.
+
+    Example:
+        >>> from grounding.statements.parsing import read_statements
+        >>> [relation_topic(one) for one in read_statements("R in V5 is taller than in V6. P upright in II.")]
+        ['R amplitude in V5 against R amplitude in V6', 'direction of the P wave in II']
+    """
+    name, *rest = statement.subject
+    sides = [f"{wave_topic(wave)} in {lead}" for wave, _, lead in (side.partition(":") for side in rest) if lead]
+    if len(sides) == 2:
+        return f"{sides[0]} against {sides[1]}"
+    if sides:
+        return f"lead with the largest {wave_topic(rest[0].partition(':')[0])}"
+    if rest and rest[0] in ("p", "qrs"):
+        name = f"{name} of the {'P wave' if rest[0] == 'p' else 'QRS'}"
+    return _in_leads(name, statement.leads)
 
 
 def wave_topic(wave: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .context import FAR, IS, JOINS, Context, QuantitySubject, Scope
+from .cues import mark_preceding
 from .items import Phrase
 from .lexicon import SEGMENT_WORDS
 from .parsed import NO_CRITERION, ParsedStatement
@@ -19,6 +20,7 @@ _AND_OR = frozenset({"or", "and", "oder", "und"})
 _QRS = word_set("qrs complex complexes t komplex komplexe kammerkomplex kammerkomplexe qrskomplex ventricular ( )")
 _CHANGING = frozenset({"increased", "shortened", "lengthened", "elevated", "raised", "erhoeht"})
 _CHANGED_BY = frozenset({"by", "um"})
+_RESULTS = frozenset({"negative", "neg", "negativ"})
 _CHANGED_TO = frozenset({"to", "from", "auf", "von"})
 
 
@@ -140,10 +142,24 @@ def read_stated(c: Context, number: int, item: Phrase) -> None:
 
 def read_quality(c: Context, number: int, item: Phrase) -> None:
     """Read a word for a value or a shape: of what follows directly, of the last segment, or of the last quantity."""
-    if _belongs_ahead(c, number, item):
+    if item.term.values[1] == "inverted" and _denies(c, item):
+        mark_preceding(c, item, denied=True)
+    elif _belongs_ahead(c, number, item):
         c.qualities.append(item)
     elif not state_shape(c, number, item) and item.term.values[0]:
         _state_of_quantity(c, number, item)
+
+
+def _denies(c: Context, item: Phrase) -> bool:
+    """Whether "negative" is a result: "LBBB: negative"."""
+    head = c.heads[-1] if c.heads else None
+    return (
+        c.words[item.first] in _RESULTS
+        and head is not None
+        and not head.closed
+        and bool(head.statements[-1].findings)
+        and c.gap(head.last, item.first) in ([":"], ["="])
+    )
 
 
 def _belongs_ahead(c: Context, number: int, item: Phrase) -> bool:

@@ -15,12 +15,18 @@ from ..evidence import Claim, Evidence, Finding, Verdict
 from .amplitudes import measured_amplitude, negative_t, verify_amplitude
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
+from .relating import relation, times_of_ectopy
 from .tolerances import (
     APPROXIMATE_FACTOR,
     CLEAR_SHARE,
+    IMPLIED,
     NECESSARY_CONDITIONS,
+    NORMAL,
+    NOT_WITH_SINUS,
+    P_FLAT_MV,
     P_PRESENT_SHARE,
     Q_WAVE_MV,
+    SINUS,
     ST_LIMITS_MV,
     TOLERANCES,
     in_category,
@@ -30,37 +36,6 @@ from .topics import QUANTITIES, topic_of
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
-
-# findings that are not abnormal
-_NORMAL = frozenset(
-    {
-        "normal_rate",
-        "normal_pr",
-        "normal_qrs",
-        "normal_axis",
-        "normal_qtc",
-        "sinus_rhythm",
-        "sinus_arrhythmia",
-        "irregular_rhythm",
-    }
-)
-_SINUS = frozenset({"sinus_rhythm", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia"})
-_NOT_WITH_SINUS = frozenset(
-    {
-        "atrial_fibrillation",
-        "atrial_flutter",
-        "supraventricular_tachycardia",
-        "ventricular_fibrillation",
-        "junctional_rhythm",
-    }
-)
-# findings that follow from a named one: the wide QRS in "LBBB, otherwise normal"
-_IMPLIED = {
-    "conduction": frozenset(
-        {"wide_qrs", "left_axis_deviation", "right_axis_deviation", "prolonged_qtc", "short_pr", "bradycardia"}
-    ),
-    "rhythm": frozenset({"bradycardia", "tachycardia", "wide_qrs", "irregular_rhythm"}),
-}
 
 
 def check(text: str, measurement: Measurement) -> list[Claim]:
@@ -144,6 +119,7 @@ class Checker:
             statement.word,
             statement.formulas,
             statement.exclusion,
+            statement.at_s,
             (number.low, number.high, number.compare, number.approximate, number.either_sign) if number else None,
         )
         if key not in self.known:
@@ -160,8 +136,9 @@ class Checker:
             "amplitude": self._amplitude,
             "category": self._category,
             "regularity": self._regularity,
-            "finding": self._finding,
+            "finding": self._finding_at,
             "missing": self._missing,
+            "relation": self._relation,
             "other": self._other,
         }
         return ways[statement.kind](statement, name)
@@ -256,7 +233,18 @@ class Checker:
         holds, reason, evidence = verify_amplitude(statement, self.evaluation.quantities)
         return ("not_checkable" if holds is None else self._verdict(statement, holds)), reason, evidence
 
+    def _relation(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        held = relation(statement, self.evaluation.quantities)
+        verdict = "not_checkable" if held.holds is None else self._verdict(statement, held.holds, held.clear)
+        return verdict, held.reason, held.evidence
+
     # --- findings
+
+    def _finding_at(self, statement: ParsedStatement, name: str) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """A finding, and where it is of single beats also when they are said to be."""
+        if statement.at_s and (when := times_of_ectopy(statement, self.evaluation.quantities)) is not None:
+            return self._verdict(statement, when.holds is True), when.reason, when.evidence
+        return self._finding(statement, name)
 
     def _finding(self, statement: ParsedStatement, _: str) -> tuple[Verdict, str, Iterable[Evidence]]:
         special: Mapping[str, Callable[[ParsedStatement], tuple[Verdict, str, Iterable[Evidence]]]] = {
@@ -277,8 +265,9 @@ class Checker:
         held = [self._any(group) for group in groups]
         wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
         if wrong is not None:
+            clear = not (SINUS.issuperset(finding.name for finding in wrong) and self._p_is_flat())
             return (
-                self._verdict(statement, False),
+                self._verdict(statement, False, clear),
                 f"criteria are not met: {wrong[0].criterion}",
                 _EvidenceOf(wrong[:3]),
             )
@@ -302,6 +291,13 @@ class Checker:
             _EvidenceOf(shown[:3]),
         )
 
+    def _p_is_flat(self) -> bool:
+        """Whether the P waves have no clear direction in lead II, so that their axis decides nothing."""
+        share = self.evaluation.quantities.value(None, "ordinary_p_share")[0]
+        height, _ = measured_amplitude(self.evaluation.quantities, "p", "II")
+        seen = isinstance(share, float) and share >= P_PRESENT_SHARE
+        return seen and height is not None and abs(height) < P_FLAT_MV
+
     @staticmethod
     def _any(group: list[Finding]) -> bool | None:
         states = [finding.present for finding in group]
@@ -311,11 +307,11 @@ class Checker:
         """A finding of the knowledge base; one without a criterion may be excluded by the rhythm or a condition."""
         finding = self.evaluation.findings.get(name)
         label = name.replace("_", " ")
-        if finding is not None and (finding.present is not None or name not in _NOT_WITH_SINUS):
+        if finding is not None and (finding.present is not None or name not in NOT_WITH_SINUS):
             return finding
-        if name in _NOT_WITH_SINUS and (
+        if name in NOT_WITH_SINUS and (
             sinus := next(
-                (self.evaluation.findings[one] for one in sorted(_SINUS) if self.evaluation.findings[one].present), None
+                (self.evaluation.findings[one] for one in sorted(SINUS) if self.evaluation.findings[one].present), None
             )
         ):
             return Finding(
@@ -439,7 +435,7 @@ class Checker:
 
     def _abnormal(self) -> list[Finding]:
         return [
-            finding for finding in self.evaluation.findings.values() if finding.present and finding.name not in _NORMAL
+            finding for finding in self.evaluation.findings.values() if finding.present and finding.name not in NORMAL
         ]
 
     def _normal_ecg(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
@@ -459,7 +455,7 @@ class Checker:
         named = {name for other in self.statements if not other.negated for group in other.findings for name in group}
         groups = {self.evaluation.findings[name].group for name in named if name in self.evaluation.findings}
         categories = {other.subject[0] for other in self.statements if other.kind in ("category", "number")}
-        stated = named.union(*(_IMPLIED.get(group, frozenset()) for group in groups))
+        stated = named.union(*(IMPLIED.get(group, frozenset()) for group in groups))
         if "pr" in categories:
             stated |= {"first_degree_av_block", "short_pr"}
         if {"qt", "qtc"} & categories:

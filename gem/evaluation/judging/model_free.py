@@ -29,7 +29,7 @@ STEPS: Mapping[str, frozenset[str]] = {
     "qt": frozenset({"qt", "qtc", "qtc_fridericia", "qtc_bazett"}),
     "waves": frozenset({"q", "r", "s", "st", "t", "voltage", "hypertrophy", "infarction", "ischaemia"}),
 }
-_FEATURES = frozenset({"number", "amplitude", "category", "regularity"})
+_FEATURES = frozenset({"number", "amplitude", "category", "regularity", "relation"})
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_definitions_that_are_quoted_are_no_claims(measurement: Measurement) -> 
         server.play(truthful(ScriptedTurn(turn.ask, turn.kind, words=turn.words, calls=(call,))))
         answer = talk.ask(turn.ask)
         assert answer.source == "model"
-        assert answer.text.startswith("left ventricular hypertrophy: either size of")
+        assert answer.text.startswith("left ventricular hypertrophy: either the larger of size of")
         assert not answer.claims
         false = "Left bundle branch block, see left bundle branch block [kb:complete_left_bundle_branch_block]."
         server.play(

@@ -46,7 +46,8 @@ def test_each_finding_has_a_statement_and_evidence_of_its_own(make_measurement: 
     m = make_measurement(intervals={"pr": 236.0}, leads={lead: {"t_mv": -0.3} for lead in ("V4", "V5")})
     findings = [statement for statement in said(m) if statement.kind == "finding"]
     texts = [statement.text for statement in findings]
-    assert "First-degree AV block: PR interval 236 ms; share of beats with a P wave 100 %." in texts
+    block = "PR interval 236 ms; standard deviation of the PR interval 5 ms; share of beats with a P wave 100 %"
+    assert f"First-degree AV block: {block}." in texts
     inverted = next(statement for statement in findings if statement.text.startswith("T-wave inversion in V4 and V5"))
     assert {lead for part in inverted.evidence for lead in part.leads} == {"V4", "V5"}
     assert "T wave -0.30 mV in V4, -0.30 mV in V5" in inverted.text

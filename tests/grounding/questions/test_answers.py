@@ -44,6 +44,20 @@ def test_values_are_those_of_the_measurement(blocked: Measurement) -> None:
     assert said("Is the QRS wide?", blocked).startswith("Yes. The QRS duration is ")
 
 
+def test_relations_are_answered(blocked: Measurement) -> None:
+    assert said("Does every P conduct?", blocked) == "Yes. P waves that no QRS follows: 0."
+    assert said("Is the PR interval constant?", blocked) == "Yes. Standard deviation of the PR interval is 3 ms."
+    row = blocked.lead_summary.set_index("lead")["r_mv"]
+    higher, lower = ("V5", "V6") if row["V5"] > row["V6"] else ("V6", "V5")
+    assert said(f"Is R in {higher} taller than in {lower}?", blocked).startswith("Yes. R amplitude in ")
+    assert said(f"Is the R wave taller in {lower} than in {higher}?", blocked).startswith("No. R amplitude in ")
+
+
+def test_the_same_twice_is_a_fault(blocked: Measurement) -> None:
+    made = plan(read_question("What is the PR interval?"), blocked)
+    assert faults("The <q1> is <v1>. The <q1> is <v1>.", made) == ["it says the same twice"]
+
+
 def test_the_best_lead_is_the_one_with_the_largest_deflection() -> None:
     record = grounding.read_record(grounding.sample_path())
     measurement = grounding.measure(record)

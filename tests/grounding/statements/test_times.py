@@ -124,3 +124,24 @@ def test_no_segment_of_a_reasoning_benchmark_is_a_duration(shared: Path) -> None
                         assert [one for one in numbers if one.exclusion != TIME] == [], text
                         read += len(numbers)
     assert read > 500
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("A PVC at 0.1 s.", "supported"),
+        ("PVC between 0 and 1 s", "supported"),
+        ("PVCs at 0.1, 3.0 and 5.0 s", "contradicted"),
+        ("Two PVCs are seen, at 5.1 s and 8.0 s.", "contradicted"),
+        ("VES bei 3,2 s", "contradicted"),
+        ("No PVC at 3.2 s", "supported"),
+        ("No PVC at 0.1 s", "contradicted"),
+        ("A PVC.", "supported"),
+    ],
+)
+def test_premature_beats_are_where_they_are_said_to_be(text: str, verdict: str) -> None:
+    """The recording has one premature ventricular beat, at 0.1 s."""
+    (claim,) = check(text, measure(read_record(sample_path("ptbxl_413"))))
+    assert claim.verdict == verdict
+    if "s" in text.split()[-1]:
+        assert "0.1 s" in claim.reason
