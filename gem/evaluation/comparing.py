@@ -60,8 +60,8 @@ def compare_runs(one: Path, other: Path, rounds: int = ROUNDS, seed: int = 0) ->
         raise GemInputError(
             "the runs are not of the same items", where=f"{one}, {other}", remedy="run both on the same --data"
         )
-    if rows and item_benchmarks[first["benchmark"]].conditions:  # the first of them counts
-        rows = [row for row in rows if row["kind"] == rows[0]["kind"]]
+    if main := item_benchmarks[first["benchmark"]].main_condition:
+        rows = [row for row in rows if row["kind"] == main]
     known = {row["id"]: row for row in others if row["scores"]}
     pairs = [(row, known[row["id"]]) for row in rows if row["scores"] and row["id"] in known]
     if not pairs:

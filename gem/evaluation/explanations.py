@@ -343,7 +343,7 @@ register_item_benchmark(
         samples=LABELS,
         labelled=items_of,
         by_model=answers_from_facts,
-        conditions=True,
+        main_condition=CONDITIONS[0],
         details=details,
         details_table=_table,
     )

@@ -126,8 +126,8 @@ class ItemBenchmark:
             of the default fold.
         by_model: how a model of this library answers several items together; ``None`` for one that is to be asked by
             the prompt, and where all are.
-        conditions: the kinds are conditions of the same recordings, the first of which counts; there is no figure over
-            all of them.
+        main_condition: the kind that counts, where the kinds are conditions of the same recordings; there is no figure
+            over all of them.
         details: further figures of a run from its items and rows.
         details_table: these for the terminal.
     """
@@ -148,7 +148,7 @@ class ItemBenchmark:
     not_read: Callable[[Item], tuple[str, ...]] | None = None
     labelled: Callable[[Sequence[Sample]], list[Item]] | None = None
     by_model: Callable[[Any], Answers | None] | None = None
-    conditions: bool = False
+    main_condition: str = ""
     details: Callable[[Sequence[Item], Sequence[Mapping[str, Any]]], dict[str, Any]] | None = None
     details_table: Callable[[Mapping[str, Any]], str] | None = None
 

@@ -414,7 +414,7 @@ def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0, batc
             continue
         kinds = list(dict.fromkeys(row["kind"] for row in there))
         groups = {kind: [row for row in there if row["kind"] == kind] for kind in kinds}
-        if len(kinds) > 1 and not benchmark.conditions:
+        if len(kinds) > 1 and not benchmark.main_condition:
             groups = {"all": there, **groups}
         out["scorings"][scoring] = {
             kind: _with_intervals(statistic, group, scoring, seed) for kind, group in groups.items()

@@ -19,6 +19,7 @@ from gem.evaluation import (
     classification_items,
     explanations,
     item_benchmarks,
+    leaderboard,
     retrieval,
     run_benchmark,
 )
@@ -208,6 +209,10 @@ def test_compare_takes_the_first_condition(tmp_path: Path) -> None:
         run_benchmark("explanations", name, out=tmp_path / name)
     compared = compare_runs(tmp_path / "majority", tmp_path / "rules")["scorings"]["strict"]["exact"]
     assert compared["n"] == 9
+    page = leaderboard.leaderboard([tmp_path / "rules"]).split("`strict`")[1]
+    exact = run_benchmark("explanations", "rules")["scorings"]["strict"]["own_with_facts"]["exact"]["value"]
+    assert f"| 9 | {100 * exact:.1f} [" in page  # and not that of another's, which comes first in the file
+    assert "own_with_facts" not in page
 
 
 def test_a_model_without_a_head_is_asked_by_the_prompt(folders: Path) -> None:
