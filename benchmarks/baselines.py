@@ -31,6 +31,7 @@ from gem.encoders import build_encoder
 from gem.encoders.ecg_beats import UNIT_MV, EcgBeats
 from gem.encoders.registry import pooled
 from gem.evaluation.classification import targets
+from gem.evaluation.labelled import superclasses_by_rules
 from gem.metrics.bootstrap import bootstrap
 from gem.metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from gem.training.classification import choose_thresholds
@@ -40,46 +41,6 @@ Loss = Callable[[torch.Tensor], torch.Tensor]
 # 0.84 million parameters with the head; gem-nano's signal encoder is the same family at 4 million
 WIDTHS = (48, 80, 114, 144)
 EPOCHS, BATCH, PEAK, DECAY = 25, 32, 3e-3, 0.05
-# findings that support a superclass; NORM is the absence of all of them
-RULES = {
-    "MI": (
-        "pathological_q_waves",
-        "inferior_myocardial_infarction",
-        "anterior_myocardial_infarction",
-        "lateral_myocardial_infarction",
-        "poor_r_wave_progression",
-    ),
-    "STTC": (
-        "st_elevation",
-        "st_depression",
-        "t_wave_inversion",
-        "inferior_ischemia",
-        "anterior_ischemia",
-        "lateral_ischemia",
-        "flat_t_wave",
-        "prolonged_qtc",
-    ),
-    "CD": (
-        "first_degree_av_block",
-        "second_degree_av_block",
-        "third_degree_av_block",
-        "wide_qrs",
-        "complete_left_bundle_branch_block",
-        "complete_right_bundle_branch_block",
-        "incomplete_right_bundle_branch_block",
-        "incomplete_left_bundle_branch_block",
-        "nonspecific_intraventricular_conduction_delay",
-        "left_anterior_fascicular_block",
-        "left_posterior_fascicular_block",
-        "wolff_parkinson_white",
-    ),
-    "HYP": (
-        "left_ventricular_hypertrophy",
-        "right_ventricular_hypertrophy",
-        "left_atrial_enlargement",
-        "right_atrial_enlargement",
-    ),
-}
 COLUMNS = (
     "baseline",
     "thresholds",
@@ -96,16 +57,9 @@ COLUMNS = (
 
 
 def rules(samples: Sequence[Sample]) -> Array:
-    """Number of findings that support each superclass, (records, superclasses); for NORM minus the number of all.
-
-    An undecided finding counts as absent, such as voltage criteria in band-passed records, which have no millivolts.
-    """
-    rows = []
-    for sample in samples:
-        found = {finding.name for finding in grounding.find(grounding.measure(sample.record)) if finding.present}
-        counts = {label: len(found.intersection(names)) for label, names in RULES.items()}
-        rows.append([float(counts.get(label, -sum(counts.values()))) for label in SUPERCLASSES])
-    return np.array(rows)
+    """Number of findings that support each superclass, (records, superclasses); for NORM minus the number of all."""
+    counted = [superclasses_by_rules(grounding.measure(sample.record)) for sample in samples]
+    return np.array([[float(counts[label]) for label in SUPERCLASSES] for counts in counted])
 
 
 def signals(samples: Sequence[Sample], unit: str = "zscore") -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 from grounding import EcgError
 
-from ..data.labelled import usable
+from ..data.labelled import DEFAULT_FOLDS, usable
 from ..errors import GemInputError
 from ..evaluation import benchmarks, item_benchmarks
 from ..evaluation.inputs import MODALITIES
@@ -20,12 +20,16 @@ ACTIONS = ("list", "show", "compare", "leaderboard")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gem evaluate``."""
-    names = [*benchmarks.list(), "reasoning", *item_benchmarks.list(), *ACTIONS]
+    names = [*benchmarks.list(), *item_benchmarks.list(), *ACTIONS]
     parser.add_argument(
         "benchmark", choices=names, metavar="NAME", help="a benchmark; list, show, compare, leaderboard"
     )
     parser.add_argument(
-        "paths", nargs="*", type=Path, help="reasoning: folder with DIAGNOSIS/NNN.json; show, compare: folders of runs"
+        "paths",
+        nargs="*",
+        type=Path,
+        help="show, compare, leaderboard: folders of runs; reasoning: folder with DIAGNOSIS/NNN.json, to be answered "
+        "by rules into --out",
     )
     parser.add_argument("--out", type=Path, help="folder of the run, which continues after a kill; page to write")
     parser.add_argument("--records", type=Path, help="PTB-XL or a folder of the challenges, as downloaded")
@@ -38,9 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        default="gem-nano",
-        help="name or folder of a model (default: gem-nano); of questions also rules, majority, random, "
-        "openai:URL#MODEL",
+        help="name or folder of a model (default: gem-nano); also rules, majority, random, openai:URL#MODEL where the "
+        "benchmark has items",
     )
     parser.add_argument("--limit", type=int, help="only the first N records or questions")
     parser.add_argument("--seed", type=int, default=0, help="of random and of the intervals (default: 0)")
@@ -94,16 +97,17 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.benchmark in ACTIONS:
         return _action(args)
+    if args.benchmark == "reasoning" and args.paths:
+        return _reasoning(args)
+    args.model = args.model or "gem-nano"
     if args.benchmark in item_benchmarks:
         return _items(args)
-    benchmark = None if args.benchmark == "reasoning" else benchmarks[args.benchmark]
-    if args.records is None and (benchmark is None or benchmark.bundled is None):
+    benchmark = benchmarks[args.benchmark]
+    if args.records is None and benchmark.bundled is None:
         raise GemInputError(f"{args.benchmark} needs recordings", remedy="give their folder with --records")
-    if benchmark is None:
-        return _reasoning(args)
     from ..checkpoints import load
 
-    folds = sorted(set(args.folds or [8]))
+    folds = sorted(set(args.folds or DEFAULT_FOLDS))
     skipped: dict[str, str] = {}
     if args.records is None and benchmark.bundled is not None:
         samples, folds = list(benchmark.bundled())[: args.limit], []
@@ -144,11 +148,15 @@ def _plain(value: Any) -> Any:
 
 def _items(args: argparse.Namespace) -> int:
     from ..evaluation.missing import missing_table, run_missing
-    from ..evaluation.running import figures_table, run_benchmark
+    from ..evaluation.run_table import figures_table
+    from ..evaluation.running import run_benchmark
 
     if args.data is not None and not args.data.exists():
         raise GemInputError("no such file or folder", where=str(args.data), remedy="check --data")
-    if args.data is None:
+    labelled = item_benchmarks[args.benchmark].labelled is not None
+    if args.folds and not labelled:
+        raise GemInputError("this benchmark has no folds", where=args.benchmark, remedy="leave --folds out")
+    if args.data is None and (args.records is None or not labelled):
         source = item_benchmarks[args.benchmark].source
         print_lines(f"the bundled items, not the benchmark's own; its authors offer these at {source}: --data FOLDER")
     options = {
@@ -164,6 +172,7 @@ def _items(args: argparse.Namespace) -> int:
         "judge_price": args.judge_price,
         "bertscore": args.bertscore,
         "batch": args.batch,
+        "folds": args.folds,
     }
     if args.missing in MODALITIES:
         figures = run_missing(args.benchmark, args.model, args.missing, **options)
@@ -171,7 +180,8 @@ def _items(args: argparse.Namespace) -> int:
     else:
         figures = run_benchmark(args.benchmark, args.model, missing=args.missing, **options)
         print_lines(*figures_table(figures).splitlines())
-    _write_json(args.json, figures)
+    details = figures.pop("details", {})
+    _write_json(args.json, {**figures, **details})
     return 0
 
 
@@ -181,7 +191,6 @@ def _action(args: argparse.Namespace) -> int:
     if args.benchmark == "list":
         known = [(name, benchmarks[name].text) for name in benchmarks.list()]
         known += [(name, item_benchmarks[name].text) for name in item_benchmarks.list()]
-        known += [("reasoning", "chains of reasoning questions (ECG-Reasoning-Benchmark), answered by measurement")]
         print_lines(*(f"{name:20s}{text}" for name, text in sorted(known)))
         return 0
     wanted = {"show": 1, "compare": 2}.get(args.benchmark, len(args.paths) or 1)
@@ -208,15 +217,16 @@ def _action(args: argparse.Namespace) -> int:
 
 
 def _reasoning(args: argparse.Namespace) -> int:
+    """The benchmark's own files in and out."""
     from ..evaluation.reasoning import evaluate_reasoning, reasoning_table
 
-    if len(args.paths) != 1 or args.out is None:
+    if len(args.paths) != 1 or args.out is None or args.records is None:
         raise GemInputError(
-            "reasoning needs QUESTIONS and --out",
-            remedy="gem evaluate reasoning QUESTIONS --records ROOT --out ANSWERS",
+            "reasoning needs QUESTIONS, --records and --out",
+            remedy="gem evaluate reasoning QUESTIONS --records ROOT --out ANSWERS; for a run alone: --data QUESTIONS",
         )
-    figures = evaluate_reasoning(args.paths[0], args.records, args.out)
-    for line in reasoning_table(figures).splitlines():
-        print_lines(line)
+    figures = evaluate_reasoning(args.paths[0], args.records, args.out, args.model or "rules")
+    print_lines(*reasoning_table(figures).splitlines())
     print_lines(f"answered {figures['standard']['completion'][1]} samples: {args.out}")
+    _write_json(args.json, figures)
     return 0

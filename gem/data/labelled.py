@@ -12,8 +12,10 @@ from .challenge import load_challenge
 from .ptbxl import is_ptbxl, load_ptbxl, ptbxl_rows
 from .samples import Sample
 
+DEFAULT_FOLDS = (8,)
 
-def load_labelled(root: str | Path, folds: Iterable[int] = (8,)) -> list[Sample]:
+
+def load_labelled(root: str | Path, folds: Iterable[int] = DEFAULT_FOLDS) -> list[Sample]:
     """The labelled records of a folder.
 
     Args:
@@ -43,7 +45,7 @@ def load_labelled(root: str | Path, folds: Iterable[int] = (8,)) -> list[Sample]
 
 
 def usable(
-    root: str | Path, folds: Iterable[int] = (8,), limit: int | None = None
+    root: str | Path, folds: Iterable[int] = DEFAULT_FOLDS, limit: int | None = None
 ) -> tuple[list[Sample], dict[str, str]]:
     """The records of some folds that can be read, and why the others can't.
 

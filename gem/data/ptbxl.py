@@ -48,9 +48,9 @@ def load_ptbxl(
         if fold not in wanted:
             continue
         if "raw" in kinds and number in raw:
-            samples.append(_sample(row, "raw", _raw_reader(raw[number], row)))
+            samples.append(sample_of_row(row, "raw", _raw_reader(raw[number], row)))
         elif number in filtered:
-            samples.append(_sample(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
+            samples.append(sample_of_row(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
     if not samples:
         raise GemInputError(
             f"no record of fold {', '.join(map(str, sorted(wanted)))}",
@@ -112,7 +112,14 @@ def _downloaded_rows(base: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _sample(row: dict[str, str], source: str, read: Callable[[], ECGRecord]) -> Sample:
+def sample_of_row(row: dict[str, str], source: str, read: Callable[[], ECGRecord]) -> Sample:
+    """The labelled record of a row of ``ptbxl_rows``.
+
+    Args:
+        row: of the table.
+        source: ``"raw"`` or ``"filtered"``.
+        read: reads the recording.
+    """
     codes = ast.literal_eval(row["scp_codes"]) if row.get("scp_codes") else {}
     return Sample(
         record_id=row["ecg_id"],

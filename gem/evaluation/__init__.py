@@ -2,7 +2,7 @@
 
 from . import (  # noqa: F401  (they register themselves)
     answers,
-    classification,
+    classification_items,
     delineation,
     devices,
     dialogues,
@@ -12,7 +12,9 @@ from . import (  # noqa: F401  (they register themselves)
     explanations,
     grounded,
     impressions,
+    reasoning,
     reports,
+    retrieval,
 )
 from .items import Item, ItemBenchmark, Score, item_benchmarks, register_item_benchmark
 from .registry import Benchmark, benchmarks, register_benchmark

@@ -1,4 +1,4 @@
-"""Superclass classification on PTB-XL: every registered metric, such as macro ROC-AUC, with a bootstrap interval."""
+"""Superclass probabilities on PTB-XL, and figures of them: every registered metric, calibration, abstention."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from grounding import ECGRecord, EcgSignalError
-from grounding.facts import DIAGNOSES
 from grounding.facts.opinion import BANDS
 from grounding.paper import Page, draw
 
 from ..data.corpus import labels_of
 from ..data.samples import SUPERCLASSES, Sample
 from ..errors import GemInputError
-from ..metrics import MacroAUROC, metrics
+from ..metrics import metrics
 from ..metrics.bootstrap import bootstrap
-from ..metrics.multilabel import calibration_error
-from .registry import register_benchmark
 
 if TYPE_CHECKING:
     from ..modeling import GemForConditionalGeneration
@@ -71,7 +68,7 @@ def probabilities(
     Raises:
         GemInputError: unknown ``inputs``, or the head lacks a superclass.
     """
-    return _sigmoid(class_logits(model, samples, inputs, batch_size)[:, superclass_columns(model)])
+    return sigmoid(class_logits(model, samples, inputs, batch_size)[:, superclass_columns(model)])
 
 
 def superclass_columns(model: GemForConditionalGeneration) -> list[int]:
@@ -129,31 +126,57 @@ def logits_by_inputs(
     Raises:
         GemInputError: unknown inputs.
     """
+    rows: dict[str, list[Array]] = {choice: [] for choice in choices}
+    for start in range(0, len(samples), batch_size):
+        records = [sample.record for sample in samples[start : start + batch_size]]
+        for choice, block in batch_logits(model, records, choices).items():
+            rows[choice].append(block)
+    return {choice: np.concatenate(blocks) for choice, blocks in rows.items()}
+
+
+def batch_logits(
+    model: GemForConditionalGeneration,
+    records: Sequence[ECGRecord],
+    choices: Sequence[str],
+    pages: Sequence[Page] | None = None,
+) -> dict[str, Array]:
+    """Logits of all classes for one batch.
+
+    Args:
+        model: as in ``probabilities``.
+        records: of the batch.
+        choices: each as ``inputs`` in ``probabilities``.
+        pages: on which the records are drawn; None draws them.
+
+    Returns:
+        Choice -> (records, classes); NaN where a record has none of these inputs.
+
+    Raises:
+        GemInputError: unknown inputs.
+    """
     unknown = [choice for choice in choices if choice not in TENSORS]
     if unknown:
         raise GemInputError(f"unknown inputs {unknown[0]!r}", remedy=f"use one of {', '.join(TENSORS)}")
     wanted = {name for choice in choices if choice != "picture" for name in TENSORS[choice]}
-    draws = "pixel_values" in wanted or "picture" in choices
-    reads = "picture" in choices and model.config.ecg_encoder is not None
-    rows: dict[str, list[Array]] = {choice: [] for choice in choices}
-    for start in range(0, len(samples), batch_size):
-        records = [sample.record for sample in samples[start : start + batch_size]]
-        pages = [draw(record) for record in records] if draws else []
-        inputs = model.processor(
-            record=records,
-            picture=[page.image for page in pages] or False,
-            measurement=None if "measured" in wanted else False,
-        )
-        page_alone = {name: inputs[name] for name in TENSORS["pixels"] if name in inputs}
-        read = [_read(page) for page in pages] if reads else []
-        if any(record is not None for record in read):
-            page_alone |= model.processor(record=read, picture=False)
-        for choice in choices:
-            there = page_alone if choice == "picture" else inputs
-            given = {name: there[name] for name in TENSORS[choice] if name in there}
-            with torch.inference_mode():
-                rows[choice].append(np.asarray(model.classify(**given).double().logit(1e-12).cpu(), np.float64))
-    return {choice: np.concatenate(blocks) for choice, blocks in rows.items()}
+    drawn: Sequence[Page] = []
+    if "pixel_values" in wanted or "picture" in choices:
+        drawn = [draw(record) for record in records] if pages is None else pages
+    inputs = model.processor(
+        record=records,
+        picture=[page.image for page in drawn] or False,
+        measurement=None if "measured" in wanted else False,
+    )
+    page_alone = {name: inputs[name] for name in TENSORS["pixels"] if name in inputs}
+    read = [_read(page) for page in drawn] if "picture" in choices and model.config.ecg_encoder is not None else []
+    if any(record is not None for record in read):
+        page_alone |= model.processor(record=read, picture=False)
+    out = {}
+    for choice in choices:
+        there = page_alone if choice == "picture" else inputs
+        given = {name: there[name] for name in TENSORS[choice] if name in there}
+        with torch.inference_mode():
+            out[choice] = np.asarray(model.classify(**given).double().logit(1e-12).cpu(), np.float64)
+    return out
 
 
 def _read(page: Page) -> ECGRecord | None:
@@ -164,7 +187,12 @@ def _read(page: Page) -> ECGRecord | None:
         return None
 
 
-def _sigmoid(logits: Array) -> Array:
+def sigmoid(logits: Array) -> Array:
+    """Probabilities of logits.
+
+    Args:
+        logits: of any shape.
+    """
     return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
 
 
@@ -279,80 +307,3 @@ def figures(
         metric.update(score, truth)
         out[name] = (float(metric.compute()), metric.interval(rounds))
     return out
-
-
-def _table(result: dict[str, Any]) -> str:
-    rows = [f"{'':20s}" + "".join(f"{name:>26s}" for name in INPUTS)]
-    for figure in metrics:
-        cells = []
-        for inputs in INPUTS:
-            if result[figure][inputs] is None:
-                cells.append("no such encoder".rjust(26))
-                continue
-            low, high = result["intervals"][figure][inputs]
-            digits = 1 if metrics[figure].percent else 3
-            cells.append(f"{result[figure][inputs]:.{digits}f} [{low:.{digits}f}-{high:.{digits}f}]".rjust(26))
-        rows.append(f"{figure:20s}" + "".join(cells))
-    return "\n".join([*rows, f"{result['n']} records; 95 % bootstrap intervals"])
-
-
-@register_benchmark("classification", _table)
-def evaluate_classification(
-    model: GemForConditionalGeneration, samples: Sequence[Sample], rounds: int = 1000
-) -> dict[str, Any]:
-    """Every metric for both inputs, the signal alone, the picture alone, and its pixels alone.
-
-    Args:
-        model: a model with ``.processor`` and a classification head.
-        samples: labelled records.
-        rounds: of resampling.
-
-    Returns:
-        ``macro_auc``, ``macro_f1``, ``balanced_accuracy`` and whatever else is registered in ``gem.metrics``: each a
-        mapping ``both``/``signal``/``picture``/``pixels`` -> value; ``intervals``: the same with 95 % bootstrap bounds;
-        ``n``; ``ece`` of each superclass for each input. For both inputs: ``per_class_auc`` of every class of the head
-        that some records have, ``per_class_interval``, ``per_class_n``, ``reliability``, ``abstention``, ``asserted``:
-        see the functions of these names.
-    """
-    truth, limits = targets(samples), thresholds(model)
-    out: dict[str, Any] = {
-        **{name: {} for name in metrics},
-        "intervals": {name: {} for name in metrics},
-        "n": len(samples),
-        "ece": {},
-    }
-    names, columns = list(model.config.class_names), superclass_columns(model)
-    # nothing is drawn for a model without a picture encoder, and "both" is the signal alone
-    choices = [one for one in INPUTS if model.config.vision_encoder is not None or one in ("both", "signal")]
-    logits = logits_by_inputs(model, samples, choices)
-    for inputs in INPUTS:
-        if inputs not in logits:
-            for name in metrics:
-                out[name][inputs] = out["intervals"][name][inputs] = None
-            out["ece"][inputs] = None
-            continue
-        every = _sigmoid(logits[inputs])
-        score = every[:, columns]
-        for name, (value, interval) in figures(score, truth, limits, rounds).items():
-            out[name][inputs], out["intervals"][name][inputs] = value, interval
-        by_class = [calibration_error(truth[:, c], score[:, c]) for c in range(len(SUPERCLASSES))]
-        out["ece"][inputs] = dict(zip(SUPERCLASSES, by_class, strict=True))
-        if inputs == "both":
-            out |= _by_class(class_targets(samples, names), every, names, rounds)
-            out |= {"reliability": reliability(truth.ravel(), score.ravel()), "abstention": abstention(truth, score)}
-    return out
-
-
-def _by_class(truth: Array, score: Array, names: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Results for every class of the head."""
-    out: dict[str, Any] = {"per_class_auc": {}, "per_class_interval": {}, "per_class_n": {}}
-    for column, name in enumerate(names):
-        auc = MacroAUROC()
-        auc.update(score[:, [column]], truth[:, [column]])
-        value = float(auc.compute())
-        if not np.isnan(value):
-            out["per_class_auc"][name] = value
-            out["per_class_interval"][name] = auc.interval(rounds)
-            out["per_class_n"][name] = int(truth[:, column].sum())
-    worded = [column for column, name in enumerate(names) if name in DIAGNOSES]
-    return {**out, "asserted": asserted(truth[:, worded], score[:, worded])}

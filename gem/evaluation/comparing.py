@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import GemInputError
+from .items import item_benchmarks
 
 ROUNDS = 2000
 HARDLY_FALLS = 0.9  # share of a score that is left with a control
-OWN_UNITS = ("_points", "_ms", "_db", "_bpm", "_deg")  # endings of metrics that are no shares
+OWN_UNITS = ("_points", "_ms", "_db", "_bpm", "_deg", "_claims")  # endings of metrics that are no shares
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -59,6 +60,8 @@ def compare_runs(one: Path, other: Path, rounds: int = ROUNDS, seed: int = 0) ->
         raise GemInputError(
             "the runs are not of the same items", where=f"{one}, {other}", remedy="run both on the same --data"
         )
+    if main := item_benchmarks[first["benchmark"]].main_condition:
+        rows = [row for row in rows if row["kind"] == main]
     known = {row["id"]: row for row in others if row["scores"]}
     pairs = [(row, known[row["id"]]) for row in rows if row["scores"] and row["id"] in known]
     if not pairs:

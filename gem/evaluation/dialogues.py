@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import grounding
@@ -16,6 +15,7 @@ from ..dialogue import Chat, chat
 from ..endpoint import ChatEndpoint
 from ..errors import GemInputError
 from .dialogue_items import NUMERIC, ScriptedTurn, compose_dialogue, is_right_turn, numbers_without_evidence
+from .labelled import bundled_samples
 from .registry import register_benchmark
 from .scripted import FAULTS, ScriptedEndpoint, Step, faulty, truthful
 
@@ -38,20 +38,6 @@ def load_speaker(name: str) -> Any:
     from ..checkpoints import load
 
     return load(name)
-
-
-def bundled_samples() -> list[Sample]:
-    """The bundled recordings, for a try without data."""
-    from .inputs import BUNDLED
-
-    names = sorted(path.stem for path in BUNDLED.glob("ptbxl_*.hea"))
-    return [
-        Sample(name, name, None, None, None, (), (), (), (), {}, "", "raw", partial(_bundled, name)) for name in names
-    ]
-
-
-def _bundled(name: str) -> grounding.ECGRecord:
-    return grounding.read_record(grounding.sample_path(name))
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import random
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 import grounding
 from grounding import EcgError, ECGRecord
+from grounding.paper import Page, draw
 from grounding.readers.picture import EXTENSIONS
 
 from ..data.ptbxl import is_ptbxl, load_ptbxl
@@ -105,8 +107,21 @@ class Inputs:
         if self.root is not None and is_ptbxl(self.root):
             self._ptbxl = {sample.record_id: sample for sample in load_ptbxl(self.root, range(1, 11))}
         self._mimic = {} if self.root is None or self._ptbxl else _mimic_studies(self.root)
+        self._keep()
+
+    def _keep(self) -> None:
         self.record = lru_cache(_KEPT)(self._damaged)
         self.measurement = lru_cache(_KEPT)(self._measurement)
+
+    @cached_property
+    def whole(self) -> Inputs:
+        """The same recordings with nothing put in their place or taken away: what an answer is held against."""
+        if self.control is None and self.missing is None:
+            return self
+        whole = copy(self)
+        whole.control = whole.missing = None
+        whole._keep()
+        return whole
 
     def patient(self, name: str) -> str:
         """The patient of a recording; the recording's name where that is not known.
@@ -144,15 +159,26 @@ class Inputs:
 
             try:
                 with Image.open(file) as image:
-                    page = image.convert("RGB")
+                    return self._striped(image.convert("RGB"), name)
             except (OSError, ValueError) as error:
                 raise GemInputError(f"the picture can't be read ({error})", where=str(file)) from None
-        else:
-            page = grounding.render(self._given(name)).convert("RGB")
+        return self.page(name).image
+
+    def page(self, name: str) -> Page:
+        """The page on which a recording is drawn, without the part of the picture that is missing.
+
+        Args:
+            name: of the recording.
+        """
+        page = draw(self._given(name))
+        return replace(page, image=self._striped(page.image.convert("RGB"), name))
+
+    def _striped(self, image: Any, name: str) -> Any:
+        """A picture with a white stripe where its part is missing."""
         if self.missing is not None and self.missing.modality == "picture":
-            gone = self.missing.stretch(name, page.width)
-            page.paste((255, 255, 255), (gone.start, 0, gone.stop, page.height))
-        return page
+            gone = self.missing.stretch(name, image.width)
+            image.paste((255, 255, 255), (gone.start, 0, gone.stop, image.height))
+        return image
 
     def _given(self, name: str) -> ECGRecord:
         """The recording, or what the control gives in its place."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from grounding.registry import Registry
 
 if TYPE_CHECKING:
+    from ..data.samples import Sample
     from .inputs import Inputs
     from .rubrics import Rubric
 
@@ -37,6 +38,10 @@ class Item:
         records: the recordings that it is about, see ``Inputs.record``.
         multiple: whether an answer may have several labels.
         turns: questions that follow in the same conversation, each asked after the answer before it.
+        history: what was asked and truly answered before it, in the same conversation.
+        shown: the recordings that a model gets in place of ``records``, which its answer is still held against; empty
+            for the same ones.
+        facts: what is measured in ``records`` is told with the prompt.
     """
 
     item_id: str
@@ -48,6 +53,14 @@ class Item:
     records: tuple[str, ...] = ()
     multiple: bool = False
     turns: tuple[str, ...] = ()
+    history: tuple[tuple[str, str], ...] = ()
+    shown: tuple[str, ...] = ()
+    facts: bool = False
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The recordings that a model gets."""
+        return self.shown or self.records
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ Scorer = Callable[[Item, str], Score]
 GroundedScorer = Callable[[Item, str, "Inputs"], Score]  # it looks at the recording, too
 Rules = Callable[[Item, "Inputs"], str]
 Statistic = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, float]]
+Answers = Callable[[Sequence[Item], "Inputs"], list[str]]
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -108,6 +122,14 @@ class ItemBenchmark:
         own_recordings: the recordings lie in the folder of the items.
         wording: ``published`` compares texts by their words, so that it takes BERTScore, too.
         not_read: what of an item the rules can't read; a run of ``rules`` counts it.
+        labelled: makes the items of labelled recordings, which ``--records`` and ``--folds`` name; ``load`` gives those
+            of the default fold.
+        by_model: how a model of this library answers several items together; ``None`` for one that is to be asked by
+            the prompt, and where all are.
+        main_condition: the kind that counts, where the kinds are conditions of the same recordings; there is no figure
+            over all of them.
+        details: further figures of a run from its items and rows.
+        details_table: these for the terminal.
     """
 
     name: str
@@ -124,6 +146,11 @@ class ItemBenchmark:
     own_recordings: bool = False
     wording: bool = False
     not_read: Callable[[Item], tuple[str, ...]] | None = None
+    labelled: Callable[[Sequence[Sample]], list[Item]] | None = None
+    by_model: Callable[[Any], Answers | None] | None = None
+    main_condition: str = ""
+    details: Callable[[Sequence[Item], Sequence[Mapping[str, Any]]], dict[str, Any]] | None = None
+    details_table: Callable[[Mapping[str, Any]], str] | None = None
 
     def scorings(self, items: Sequence[Item]) -> dict[str, GroundedScorer]:
         """Every scorer that needs no judge, the main one first.

@@ -9,6 +9,7 @@ from typing import Any
 
 from .items import REFUSED, WRONG_FORMAT, WRONG_VALUE, Item, Score
 
+INSERTED = "\u27e6\u27e7"  # stand around what code put into an answer
 _REFUSAL = re.compile(
     r"\b(?:can(?:not|['\u2019]t| not)|unable to|won['\u2019]t|am not able to|not qualified to)\b[^.]{0,40}"
     r"\b(?:answer\w*|tell|told|say|determine\w*|provide|help|assist|interpret|analy[sz]e|diagnose|view|see)\b"
@@ -33,6 +34,15 @@ def json_object(answer: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found
+
+
+def without_marks(answer: str) -> str:
+    """An answer without the marks around what code put into it.
+
+    Args:
+        answer: any text.
+    """
+    return re.sub(f"[{INSERTED}]", "", answer)
 
 
 def jaccard(one: Collection[str], other: Collection[str]) -> float:
@@ -63,6 +73,11 @@ def refuses(answer: str) -> bool:
     return _REFUSAL.search(answer) is not None
 
 
+def _refuses_first(answer: str) -> bool:
+    refusal, first = _REFUSAL.search(answer), re.search(r"\b(?:yes|no)\b", answer, re.I)
+    return refusal is not None and first is not None and refusal.start() < first.start()
+
+
 def named_labels(answer: str, options: Sequence[str]) -> tuple[str, ...]:
     """The options that an answer names as whole words; a longer one hides the shorter ones in it.
 
@@ -89,7 +104,8 @@ def named_labels(answer: str, options: Sequence[str]) -> tuple[str, ...]:
 def choice_score(item: Item, answer: str) -> Score:
     """Compare the labels that an answer names with the true ones.
 
-    Yes-or-no questions are decided by the first yes or no.
+    Yes-or-no questions are decided by the first yes or no; an answer that says before it that it can't be given is a
+    refusal ("It can't be told: no P wave is seen").
 
     Args:
         item: with options.
@@ -99,9 +115,12 @@ def choice_score(item: Item, answer: str) -> Score:
         ``exact`` and ``jaccard``.
     """
     labels = named_labels(answer, item.options)
-    if len(labels) > 1 and not item.multiple and not {"yes", "no"}.isdisjoint(labels):
+    words = {label.lower(): label for label in labels if label.lower() in ("yes", "no")}
+    if len(labels) > 1 and not item.multiple and words:
         first = re.search(r"\b(yes|no)\b", answer, re.I)
-        labels = (first[1].lower(),) if first else labels
+        labels = (words.get(first[1].lower(), first[1].lower()),) if first else labels
+    if words and not item.multiple and _refuses_first(answer):
+        labels = ()
     right = set(labels) == set(item.truth)
     reason = None
     if not right:

@@ -44,12 +44,17 @@ def leaderboard(runs: Sequence[Path], quoted: bool = False) -> str:
         GemInputError: a run is not finished.
     """
     tables: dict[tuple[str, str], list[_Row]] = {}
-    for folder in runs:
-        figures = _figures(Path(folder))
+    every = [_figures(Path(folder)) for folder in runs]
+    most: dict[str, int] = {}
+    for figures in every:
+        most[figures["benchmark"]] = max(most.get(figures["benchmark"], 0), figures["n"])
+    for figures in every:
+        of = figures["benchmark"]
         for scoring, kinds in figures["scorings"].items():
             if kinds:
-                row = _Row(_name(figures), str(kinds[_main(kinds)]["n"]), dict(_cells(kinds)))
-                tables.setdefault((figures["benchmark"], scoring), []).append(row)
+                n = str(kinds[_main(kinds, of)]["n"])
+                row = _Row(_name(figures, most[of]), n, dict(_cells(kinds, of)))
+                tables.setdefault((of, scoring), []).append(row)
     sources: dict[str, list[str]] = {}
     for benchmark, by_model in _quoted().items() if quoted else ():
         for model, rows in by_model.items():
@@ -78,9 +83,10 @@ def _figures(folder: Path) -> dict[str, Any]:
     return figures
 
 
-def _name(figures: Mapping[str, Any]) -> str:
-    """The model, and what else was changed or is no result."""
-    notes = [f"given {figures['control']}"] if figures.get("control") else []
+def _name(figures: Mapping[str, Any], most: int) -> str:
+    """The model, and what else was changed or is no result; how many items were asked where others have more."""
+    notes = [f"of {figures['n']} items"] if figures["n"] < most else []
+    notes += [f"given {figures['control']}"] if figures.get("control") else []
     notes += [f"{figures['missing']} missing"] if figures.get("missing") else []
     if figures["items_sha256"] == _bundled_sha256(figures["benchmark"]):
         notes.append("bundled items, no result")
@@ -93,8 +99,8 @@ def _bundled_sha256(benchmark: str) -> str:
     return items_sha256(one.load(samples_of(one))) if one.samples else ""
 
 
-def _cells(kinds: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Column, str]]:
-    main = _main(kinds)
+def _cells(kinds: Mapping[str, Mapping[str, Any]], benchmark: str) -> Iterable[tuple[Column, str]]:
+    main = _main(kinds, benchmark)
     for kind, metrics in sorted(kinds.items(), key=lambda one: (one[0] != main, one[0])):
         for name, cell in metrics.items():
             if name != "n" and cell["value"] is not None:
@@ -105,9 +111,10 @@ def _cells(kinds: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Column, str
                 yield ("" if kind == main else kind, name), text
 
 
-def _main(kinds: Mapping[str, Any]) -> str:
-    """The name of all items together."""
-    return "all" if "all" in kinds else next(iter(kinds))
+def _main(kinds: Mapping[str, Any], benchmark: str) -> str:
+    """The name of all items together, or of the condition that counts."""
+    main = item_benchmarks[benchmark].main_condition or "all"
+    return main if main in kinds else next(iter(kinds))
 
 
 def _table(rows: Sequence[_Row]) -> list[str]:

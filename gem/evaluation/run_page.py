@@ -18,7 +18,9 @@ from ..metrics.texts import own_report
 from .comparing import OWN_UNITS, read_run
 from .inputs import Inputs
 from .items import item_benchmarks
-from .running import figures_table, summarise
+from .labels import without_marks
+from .run_table import figures_table
+from .running import summarise
 
 MAX_ITEMS, MAX_PICTURES = 500, 20
 _STYLE = """body{font:15px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
@@ -94,7 +96,7 @@ def _evidence(row: dict[str, Any], inputs: Inputs) -> str:
             continue  # its picture says so
         lines.append(f"measured in {name}: {own_report(measurement)}")
         if len(row["records"]) == 1:
-            for claim in grounding.check(row["answer"] or "", measurement):
+            for claim in grounding.check(without_marks(row["answer"] or ""), measurement):
                 values = ", ".join(_value(proof) for proof in claim.evidence if proof.value is not None)
                 lines.append(f"{claim.verdict}: {claim.text}" + (f" ({values})" if values else ""))
     return f"<pre>{html.escape(chr(10).join(lines))}</pre>" if lines else ""

@@ -25,9 +25,9 @@ import numpy as np
 from grounding._version import __version__
 from grounding.errors import EcgError
 
+from ..data.labelled import DEFAULT_FOLDS, usable
 from ..errors import GemInputError
-from .answerers import Answerer, answerer
-from .comparing import OWN_UNITS
+from .answerers import Answerer, InBatches, answerer, prompt_of
 from .inputs import BUNDLED, Inputs
 from .items import (
     INPUT_MISSING,
@@ -42,15 +42,15 @@ from .items import (
     means,
     samples_of,
 )
-from .judging.agreement import add_cost, judged, judges_table
+from .judging.agreement import add_cost, judged
 from .judging.asking import Judge, judges_of, mean_score
+from .labelled import bundled_samples
 from .reports import mean_of_batches, with_bertscore
 
 if TYPE_CHECKING:
     from ..metrics.bert import BertScorer
 
 ROUNDS = 500  # of the bootstrap
-NAMED = 8  # things that were not read, in the table
 RETRIED = "items.retried.jsonl"
 Row = dict[str, Any]
 
@@ -71,6 +71,7 @@ def run_benchmark(
     judge_price: tuple[float, float] | None = None,
     bertscore: str | Path | None = None,
     batch: int = 1,
+    folds: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Answer and score the items of a benchmark.
 
@@ -81,7 +82,7 @@ def run_benchmark(
             the bundled recordings.
         records: folder of the recordings.
         out: folder of the run, which continues if it is there; None keeps nothing.
-        limit: only the first ``limit`` items.
+        limit: only the first ``limit`` items, or labelled records.
         seed: of ``random`` and of the bootstrap.
         retry: ask again where no answer, or no judgement, could be had.
         control: what is given in place of the recordings, see ``Inputs``.
@@ -93,26 +94,22 @@ def run_benchmark(
         bertscore: ``FOLDER`` or ``FOLDER:LAYER`` of a BERT model, see ``gem.metrics.bert.BertScorer``, for benchmarks
             that compare words; None leaves BERTScore out.
         batch: items over which such benchmarks count BLEU together, before the mean over batches, as MEIT does.
+        folds: of PTB-XL, for benchmarks of labelled recordings; 8 when None.
 
     Returns:
         ``benchmark``, ``model``, ``n``, ``not_scored`` (reason -> number), ``scorings``: scoring -> kind -> metric ->
         ``value``, ``low``, ``high`` (95 %, by patient) and ``n``; ``reasons``: scoring -> reason -> number; with
         judges, ``judges``: their agreement, failures and tokens; for ``rules``, where they read the questions,
-        ``not_read``: the number of items with something that they know nothing of, and ``what`` -> number of items.
+        ``not_read``: the number of items with something that they know nothing of, and ``what`` -> number of items;
+        ``details`` where the benchmark has some; of labelled recordings ``folds``, and ``skipped``: record -> reason.
 
     Raises:
         GemInputError: no items, no BERT model, or the folder holds another run.
         GemError: the model can't be loaded.
     """
     benchmark = item_benchmarks[name]
-    bundled = data is None
-    data = samples_of(benchmark) if data is None else Path(data)
-    if benchmark.own_recordings:  # and no others, which may be those that were printed
-        records = data
-    elif records is None and bundled:
-        records = BUNDLED
-    every = benchmark.load(data)
-    items = every[:limit]
+    every, records, skipped = _items(benchmark, data, records, folds, limit)
+    items = every if benchmark.labelled else every[:limit]
     if not items:
         raise GemInputError("no items", where=str(data), remedy=f"{name} is offered at {benchmark.source}")
     inputs = Inputs(records, control, missing)
@@ -121,6 +118,8 @@ def run_benchmark(
     if asked:
         settings["judges"] = {"models": list(judges), "repeats": judge_repeats}
     bert = _bert(benchmark, bertscore, batch)
+    if benchmark.labelled is not None:
+        settings["folds"] = [] if records == BUNDLED else sorted(set(folds or DEFAULT_FOLDS))
     if benchmark.wording:
         settings |= {"bertscore": bert and bert.settings(), "batch": batch}
     rows: list[Row] = []
@@ -134,11 +133,15 @@ def run_benchmark(
         ask = _Asking(answerer(model, benchmark, every, seed), scorings, asked, inputs)
         if failed:
             rows = _retried(rows, failed, items, ask, out)
-        for row in ask.rows(items[len(rows) :]):
+        for row in ask.rows(items, start=len(rows)):
             rows.append(row)
             if out is not None:
                 _append(Path(out) / "items.jsonl", row)
     figures = {**settings, **summarise(benchmark, rows, seed, batch)}
+    if benchmark.labelled is not None:
+        figures["skipped"] = skipped
+    if benchmark.details is not None and (details := benchmark.details(items, rows)):
+        figures["details"] = details
     if model == "rules" and benchmark.not_read is not None:
         figures["not_read"] = _not_read(benchmark.not_read, items)
     if judge_price is not None:
@@ -146,6 +149,28 @@ def run_benchmark(
     if out is not None:
         _write(Path(out) / "figures.json", figures)
     return figures
+
+
+def _items(
+    benchmark: ItemBenchmark,
+    data: str | Path | None,
+    records: str | Path | None,
+    folds: Sequence[int] | None,
+    limit: int | None,
+) -> tuple[list[Item], str | Path | None, dict[str, str]]:
+    """The items, where their recordings are, and why labelled ones were left out."""
+    if benchmark.labelled is not None:  # the recordings are the data
+        root = records if data is None else data
+        if root is None:
+            return benchmark.labelled(bundled_samples()[:limit]), BUNDLED, {}
+        samples, skipped = usable(root, folds or DEFAULT_FOLDS, limit)
+        return benchmark.labelled(samples), root, skipped
+    where = samples_of(benchmark) if data is None else Path(data)
+    if benchmark.own_recordings:  # and no others, which may be those that were printed
+        records = where
+    elif records is None and data is None:
+        records = BUNDLED
+    return benchmark.load(where), records, {}
 
 
 def _bert(benchmark: ItemBenchmark, place: str | Path | None, batch: int) -> BertScorer | None:
@@ -274,20 +299,37 @@ class _Asking:
     judges: Sequence[Judge]
     inputs: Inputs
 
-    def rows(self, items: Sequence[Item], known: Mapping[str, str | None] = MappingProxyType({})) -> Iterator[Row]:
-        """A row for each item, in order, however many are asked at the same time."""
+    def rows(
+        self, items: Sequence[Item], known: Mapping[str, str | None] = MappingProxyType({}), start: int = 0
+    ) -> Iterator[Row]:
+        """A row for each item from ``start``, in order, however many are asked at the same time."""
 
-        def one(item: Item) -> Row:
-            return answer_item(self.who, self.scorings, item, self.inputs, self.judges, known.get(item.item_id))
+        def one(item: Item, answers: Mapping[str, str | None] = known) -> Row:
+            return answer_item(self.who, self.scorings, item, self.inputs, self.judges, answers.get(item.item_id))
 
+        if isinstance(self.who, InBatches):
+            for first in range(start - start % self.who.batch, len(items), self.who.batch):
+                batch = items[first : first + self.who.batch]
+                answers = {**self._together(self.who, batch), **known}
+                yield from (one(item, answers) for item in batch[max(0, start - first) :])
+            return
         parallel = max([self.who.parallel, *(judge.parallel for judge in self.judges)])
         if parallel == 1:
-            yield from map(one, items)
+            yield from map(one, items[start:])
             return
-        waiting = iter(items)
+        waiting = iter(items[start:])
         with ThreadPoolExecutor(parallel) as pool:
-            while batch := list(islice(waiting, 4 * parallel)):
-                yield from pool.map(one, batch)
+            while some := list(islice(waiting, 4 * parallel)):
+                yield from pool.map(one, some)
+
+    def _together(self, who: InBatches, batch: Sequence[Item]) -> dict[str, str]:
+        """The answers to a batch; none where a recording can't be used, so that each item gets a reason of its own."""
+        there = [item for item in batch if self.inputs.problem(item.records + item.shown) is None]
+        try:
+            answers = who.answers(there, self.inputs) if there else []
+        except EcgError:
+            return {}
+        return {item.item_id: answer for item, answer in zip(there, answers, strict=True)}
 
 
 def answer_item(
@@ -320,13 +362,16 @@ def answer_item(
         "problem": None,
         "scores": {},
     }
-    if problem := inputs.problem(item.records):
+    if item.shown:
+        row["shown"] = list(item.shown)
+    if problem := inputs.problem(item.records + item.shown):
         return {**row, "reason": INPUT_MISSING, "problem": problem}
     try:
+        row["prompt"] = "\n\n".join((prompt_of(item, inputs), *item.turns))
         if known is None:
             row["answer"] = who.answer(item, inputs)
-        for scoring, scorer in scorings.items():
-            row["scores"][scoring] = _as_stored(scorer(item, row["answer"], inputs))
+        for scoring, scorer in scorings.items():  # with the recordings as they are, whatever the model got
+            row["scores"][scoring] = _as_stored(scorer(item, row["answer"], inputs.whole))
     except ConnectionError as error:
         return {**row, "reason": REQUEST_FAILED, "problem": str(error)}
     except EcgError as error:
@@ -369,7 +414,7 @@ def summarise(benchmark: ItemBenchmark, rows: Sequence[Row], seed: int = 0, batc
             continue
         kinds = list(dict.fromkeys(row["kind"] for row in there))
         groups = {kind: [row for row in there if row["kind"] == kind] for kind in kinds}
-        if len(kinds) > 1:
+        if len(kinds) > 1 and not benchmark.main_condition:
             groups = {"all": there, **groups}
         out["scorings"][scoring] = {
             kind: _with_intervals(statistic, group, scoring, seed) for kind, group in groups.items()
@@ -390,7 +435,8 @@ def _with_intervals(statistic: Any, rows: Sequence[Row], scoring: str, seed: int
     by_patient: dict[str, list[Mapping[str, Any]]] = {}
     every: list[Mapping[str, Any]] = []
     for row in rows:
-        score = {**row["scores"][scoring], "truth": row["truth"], "answer": row["answer"]}
+        told = {name: row[name] for name in ("id", "kind", "truth", "answer")}
+        score = {**row["scores"][scoring], **told}
         every.append(score)
         by_patient.setdefault(row["patient"], []).append(score)
     patients = list(by_patient.values())
@@ -407,43 +453,3 @@ def _with_intervals(statistic: Any, rows: Sequence[Row], scoring: str, seed: int
         low, high = np.percentile(known, [2.5, 97.5]).tolist() if known else (None, None)
         out[name] = {"value": None if np.isnan(one) else float(one), "low": low, "high": high}
     return out
-
-
-def figures_table(figures: Mapping[str, Any]) -> str:
-    """The results for the terminal.
-
-    Args:
-        figures: from ``run_benchmark``.
-    """
-    lines = [f"{figures['benchmark']} by {figures['model']}: {figures['n']} items"]
-    for scoring, kinds in figures["scorings"].items():
-        for kind, metrics in kinds.items():
-            cells = [_cell(name, cell) for name, cell in metrics.items() if name != "n"]
-            lines.append(f"{scoring:10s} {kind:32s} n {metrics['n']:5d}  " + "  ".join(cells))
-    for scoring, counts in figures["reasons"].items():
-        if counts:
-            lines.append(f"{scoring:10s} not right: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
-    if figures["not_scored"]:
-        lines.append("not scored: " + ", ".join(f"{n} {name}" for name, n in figures["not_scored"].items()))
-    if figures.get("not_read"):
-        lines.append(_not_read_line(figures["not_read"], figures["n"]))
-    if figures.get("bertscore", True) is None:
-        lines.append("BERTScore left out: no model was named (--bertscore FOLDER), and none is fetched")
-    lines += judges_table(figures.get("judges", {}))
-    return "\n".join(
-        [*lines, "% (points, ms, dB, bpm, degrees where the name says so), with 95 % bootstrap intervals by patient"]
-    )
-
-
-def _not_read_line(unread: Mapping[str, Any], n: int) -> str:
-    named = [f"{what} ({count})" for what, count in list(unread["what"].items())[:NAMED]]
-    more = len(unread["what"]) - NAMED
-    told = ": " + ", ".join(named) + (f" and {more} more" if more > 0 else "") if named else ""
-    return f"not read by rules: {unread['items']} of {n} items{told}"
-
-
-def _cell(name: str, cell: Mapping[str, Any]) -> str:
-    if cell["value"] is None or cell["low"] is None:
-        return f"{name} -"
-    factor = 1 if name.endswith(OWN_UNITS) else 100
-    return f"{name} {factor * cell['value']:.1f} [{factor * cell['low']:.1f}-{factor * cell['high']:.1f}]"

@@ -54,6 +54,7 @@ _AT_A_TIME = re.compile(
     r"(?:(?:and|und|to|bis|-)\s*\d+(?:[.,]\d+)?\s*)?(?:s|secs?|seconds?|sekunden?)\b",
     re.I,
 )
+_IN_SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )?(?:time )?segments?\b", re.I)
 _NOT_BY_TIME = "what is seen at one time is not asked for here: Measurement.waves and .beats have the times"
 _THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
 _TRIM = " \t\n?.!,;:"
@@ -246,6 +247,8 @@ def _read(text: str) -> Question:
     links = _with_quality(stem, list(_links(stem, wants)))
     if _AT_A_TIME.search(stem) and all(link.kind in ("quantity", "amplitude", "lead") for link in links):
         links = [replace(link, kind="outside", reason=_NOT_BY_TIME) for link in links if link.kind != "lead"]
+    if _IN_SEGMENTS.search(stem):
+        return Question(stem, (), (), frozenset(wants), topic=_NOT_BY_TIME)
     of_patient = _SHOWN_SYMPTOMS.sub(" ", stem)
     found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))

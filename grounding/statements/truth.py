@@ -17,12 +17,14 @@ def holds(statement: ParsedStatement, measurement: Measurement) -> tuple[bool | 
     """Whether one statement is true of a recording, as ``check`` decides it; doubt in its words does not count.
 
     Args:
-        statement: without exclusion.
+        statement: without exclusion; a finding without a criterion can't be told.
         measurement: of the recording.
 
     Returns:
         True, False, or None where it can't be told; the reason, for a reader; the measured values behind it.
     """
+    if statement.kind == "finding" and not statement.findings:
+        return None, statement.exclusion, ()
     plain = replace(statement, uncertain=False, exclusion="")
     checker = Checker(measurement)
     names = ("pr", "qrs", "qtc") if plain.subject == ("intervals",) else plain.subject[:1]

@@ -129,6 +129,14 @@ def test_an_answer_with_a_fault_is_replaced(measurement: Measurement) -> None:
     assert "it says no where the answer is yes" in answer.faults
 
 
+def test_options_without_a_criterion_and_segments_are_left_open(record: ECGRecord) -> None:
+    answer = gem.ask(record, "What does the ECG show?\nA. RSR' pattern\nB. Sinus rhythm")
+    assert answer.text.startswith("B) Sinus rhythm")
+    answer = gem.ask(record, "In which of the following segments is a QRS wave?\nA. [1.1 s - 1.2 s]\nB. [2 s - 2.1 s]")
+    assert answer.declined
+    assert "at one time" in (answer.reason or "")
+
+
 def test_as_json_and_html(record: ECGRecord, measurement: Measurement) -> None:
     answer = gem.ask(record, "LVH?", measurement=measurement)
     data = json.loads(json.dumps(answer.to_dict()))

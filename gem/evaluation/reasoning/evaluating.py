@@ -1,4 +1,4 @@
-"""ECG-Reasoning-Benchmark: read its files, answer from the recordings, and write the files with the answers added.
+"""The benchmark's own files with answers, and which stages need the ECG.
 
 References:
     ECG-Reasoning-Benchmark, arXiv 2603.14326.
@@ -7,75 +7,54 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...data.ptbxl import load_ptbxl
 from ...errors import GemInputError
-from .answering import Reasoner, Step
+from ..comparing import read_run
+from ..inputs import Inputs
+from ..items import Item
+from ..running import run_benchmark
+from .items import (
+    FIRST,
+    LEADS,
+    answer_by_rules,
+    load_items,
+    own_history,
+    published_score,
+    questions,
+    sample_files,
+    shown_other,
+    statistics,
+)
+
+Counts = dict[str, tuple[int, int]]
 
 
-def questions(sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every question of a sample, in order.
-
-    Args:
-        sample: as in the benchmark's JSON.
-    """
-    yield sample["data"]["initial_diagnostic_question"]
-    for loop in sample["data"]["reasoning"]:
-        for part in loop.values():
-            yield from part if isinstance(part, list) else [part]
-
-
-def answer_sample(sample: dict[str, Any], reasoner: Reasoner, own_history: bool = False) -> None:
-    """Add ``model_response`` to every question.
-
-    Args:
-        sample: as in the benchmark's JSON; changed.
-        reasoner: of the recording.
-        own_history: answer from the reasoner's own earlier answers, instead of from the true ones as in the benchmark.
-    """
-    history: list[Step] = []
-    for question in questions(sample):
-        step = Step(question["question_type"], question["question"], tuple(question["options"]))
-        question["model_response"] = reasoner.answer(step, tuple(history))
-        known = question["model_response"] if own_history else question.get("answer")
-        history.append(Step(step.kind, step.question, step.options, known))
-
-
-def stage_accuracy(samples: Iterable[dict[str, Any]]) -> dict[str, tuple[int, int]]:
-    """Number of right answers and of questions, by kind of question.
+def stage_accuracy(items: Sequence[Item], answers: Sequence[str]) -> Counts:
+    """Number of right answers and of questions, by kind of question, as the benchmark scores them.
 
     Args:
-        samples: with ``model_response``.
+        items: of the benchmark, those of a chain in order.
+        answers: to these.
 
     Returns:
         Kind -> (right, asked), and ``completion``: samples in which every question after the first is right.
     """
-    out: dict[str, tuple[int, int]] = {}
-    for sample in samples:
-        rights = []
-        for question in questions(sample):
-            right = _same(question["answer"], question.get("model_response"))
-            rights.append(right)
-            before = out.get(question["question_type"], (0, 0))
-            out[question["question_type"]] = (before[0] + right, before[1] + 1)
-        before = out.get("completion", (0, 0))
-        out["completion"] = (before[0] + all(rights[1:]), before[1] + 1)
+    out: Counts = {}
+    rows = []
+    for item, answer in zip(items, answers, strict=True):
+        score = published_score(item, answer)
+        rows.append({"id": item.item_id, "values": score.values})
+        right, asked = out.get(item.kind, (0, 0))
+        out[item.kind] = (right + int(score.values["exact"]), asked + 1)
+    samples = sum(item.kind == FIRST for item in items)
+    out["completion"] = (round(statistics(rows)["completion"] * samples), samples)
     return out
 
 
-def _same(answer: Any, response: Any) -> bool:
-    if isinstance(answer, list):
-        return isinstance(response, list) and {a.strip().lower() for a in answer} == {
-            r.strip().lower() for r in response
-        }
-    return isinstance(response, str) and answer.strip().lower() == response.strip().lower()
-
-
-def reasoning_table(figures: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
+def reasoning_table(figures: Mapping[str, Counts]) -> str:
     """Percentage of right answers by stage, with a column per condition.
 
     Args:
@@ -92,44 +71,54 @@ def reasoning_table(figures: Mapping[str, Mapping[str, tuple[int, int]]]) -> str
     return "\n".join(rows)
 
 
-def evaluate_reasoning(folder: Path, records: Path, out: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """Answer all samples of a folder (``DIAGNOSIS/NNN.json``), and twice more to find which stages need the ECG.
+def evaluate_reasoning(folder: Path, records: Path, out: Path, model: str = "rules") -> dict[str, Counts]:
+    """Answer all samples of a folder as a run, and write the benchmark's own files with ``model_response`` added.
 
     Args:
-        folder: the questions.
+        folder: the questions, ``DIAGNOSIS/NNN.json``.
         records: PTB-XL, see ``gem.data.ptbxl.load_ptbxl``.
-        out: folder for the answered files, in the same layout.
+        out: folder of the run, which also gets the answered files, in the layout of the questions.
+        model: see ``run_benchmark``.
 
     Returns:
-        ``stage_accuracy`` as the benchmark asks (``standard``, the answers written to ``out``), from the recording of
-        another patient (``other_ecg``: what stays right there needs no ECG), and with the benchmark's earlier answers
-        hidden (``own_history``).
+        ``stage_accuracy`` as the benchmark asks (``standard``); for ``rules`` also from the recording of another
+        patient (``other_ecg``: what stays right there needs no ECG), and with the benchmark's earlier answers hidden
+        (``own_history``).
 
     Raises:
         GemInputError: there are no questions, or a record they ask about is missing.
     """
-    paths = sorted(folder.glob("*/*.json"))
-    if not paths:
-        raise GemInputError("no DIAGNOSIS/NNN.json there", where=str(folder), remedy="name the benchmark's folder")
-    samples = {path: json.loads(path.read_text(encoding="utf-8")) for path in paths}
-    known = {sample.ecg_id: sample for sample in load_ptbxl(records, range(1, 11))}
-    by_record: dict[int, list[Path]] = {}
-    for path, sample in samples.items():
-        by_record.setdefault(int(sample["metadata"]["ecg_id"]), []).append(path)
-    if missing := sorted(set(by_record) - set(known)):
+    items = load_items(folder)
+    known = {sample.record_id for sample in load_ptbxl(records, range(1, 11))}
+    if missing := sorted({int(item.records[0]) for item in items if item.records[0] not in known}):
         raise GemInputError(
             f"no recording of {missing[:5]} ({len(missing)} in all)", where=str(records), remedy="check --records"
         )
-    numbers = sorted(by_record)
-    answered: dict[str, list[dict[str, Any]]] = {"standard": [], "other_ecg": [], "own_history": []}
-    for number, other in zip(numbers, [*numbers[1:], numbers[0]], strict=True):
-        reasoner, on_other_ecg = Reasoner(known[number].record), Reasoner(known[other].record)
-        for path in by_record[number]:
-            for name, one in (("standard", reasoner), ("other_ecg", on_other_ecg), ("own_history", reasoner)):
-                sample = deepcopy(samples[path])
-                answer_sample(sample, one, own_history=name == "own_history")
-                answered[name].append(sample)
-            target = out / path.parent.name / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(answered["standard"][-1], indent=1) + "\n", encoding="utf-8")
-    return {name: stage_accuracy(done) for name, done in answered.items()}
+    run_benchmark("reasoning", model, folder, records, out)
+    rows = read_run(out)[1]
+    answers = [row["answer"] or "" for row in rows]
+    _write_answered(folder, items, rows, out)
+    figures = {"standard": stage_accuracy(items, answers)}
+    if model == "rules":
+        inputs = Inputs(records)
+        others = [answer_by_rules(item, inputs) for item in shown_other(items)]
+        figures["other_ecg"] = stage_accuracy(items, others)
+        figures["own_history"] = stage_accuracy(items, own_history(items, inputs))
+    return figures
+
+
+def _write_answered(folder: Path, items: Sequence[Item], rows: Sequence[Mapping[str, object]], out: Path) -> None:
+    """The files of the questions, with the answers of a run."""
+    answered = iter(zip(items, rows, strict=True))
+    for path in sample_files(folder):
+        sample = json.loads(path.read_text(encoding="utf-8"))
+        for question in questions(sample):
+            item, row = next(answered)
+            if row["answer"] is None:
+                continue
+            text = str(row["answer"])
+            labels = published_score(item, text).labels
+            question["model_response"] = list(labels) if question["question_type"] == LEADS else text
+        target = out / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(sample, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 import gem
 from gem.cli.evaluate import add_arguments
 from gem.data.labelled import usable
-from gem.evaluation.explanations import CONDITIONS, _Tally
+from gem.evaluation.explanations import CONDITIONS
 
 FIGURES = ("asserted_supported", "diagnosis_accuracy")
 
@@ -99,35 +98,6 @@ def test_gaps_have_reasons(other_folds: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "copy" / "ptbxl" / "records500")
     with pytest.raises(gem.GemInputError, match="no record of fold 9, 10"):
         usable(tmp_path / "copy", (9, 10))
-
-
-def test_a_wrong_number_is_counted() -> None:
-    import grounding
-    from grounding.facts import facts
-
-    record = grounding.read_record(grounding.sample_path())
-    measurement = grounding.measure(record)
-    tally = _Tally()
-    model = SimpleNamespace(config=SimpleNamespace(class_names=["MI"]))
-    encoded: Any = SimpleNamespace(model=model, write=lambda items: ["The PR interval is 900 ms."] * len(items))
-    suggested = [fact for fact in facts(measurement, [], {"MI": 0.9}) if fact.kind == "diagnosis"]
-    tally.add(encoded, [[]], [suggested], [measurement])
-    figures = tally.figures([frozenset({"MI"})])
-    assert figures["verdicts"]["asserted"]["contradicted"] == 1
-    assert figures["diagnosis_accuracy"] == 1.0
-    assert tally.figures([frozenset({"NORM"})])["diagnosis_accuracy"] == 0.0
-
-
-def test_a_model_without_a_head_names_diagnoses_in_its_words() -> None:
-    import grounding
-
-    model = SimpleNamespace(config=SimpleNamespace(class_names=None))
-    text = "Impression: sinus rhythm, anteroseptal myocardial infarction."
-    encoded: Any = SimpleNamespace(model=model, write=lambda items: [text] * len(items))
-    tally = _Tally()
-    tally.add(encoded, [[]], [[]], [grounding.measure(grounding.read_record(grounding.sample_path()))])
-    assert tally.figures([frozenset({"MI"})])["diagnosis_accuracy"] == 1.0
-    assert tally.figures([frozenset({"NORM"})])["diagnosis_accuracy"] == 0.0
 
 
 def test_folds_may_be_repeated() -> None:

@@ -177,6 +177,11 @@ def test_show_compare_list_and_leaderboard(data: Path, tmp_path: Path, capsys: p
     run_benchmark("ecgbench-csn", "random", out=tmp_path / "bundled")
     assert main(["evaluate", "leaderboard", str(tmp_path / "bundled")]) == 0
     assert "random (bundled items, no result)" in capsys.readouterr().out
+    run_benchmark("ecg-qa", "random", data, None, tmp_path / "few", limit=7)
+    assert main(["evaluate", "leaderboard", str(runs[1]), str(tmp_path / "few")]) == 0
+    out = capsys.readouterr().out
+    assert "| random (of 7 items) | 7 |" in out
+    assert "| majority | 60 |" in out
     assert main(["evaluate", "list"]) == 0
     assert {"ecg-qa", "classification", "reasoning"} <= set(capsys.readouterr().out.split())
     assert main(["evaluate", "show", str(tmp_path)]) == 2

@@ -10,7 +10,8 @@ import torch
 
 import gem
 from gem.data.ptbxl import load_ptbxl
-from gem.evaluation.classification import calibration_error, class_logits, class_targets, logits_by_inputs
+from gem.evaluation.classification import class_logits, class_targets, logits_by_inputs
+from gem.metrics.multilabel import calibration_error
 from gem.training.calibration import calibrate, cross_fitted, fit, main, weighted_mean
 from gem.training.start import build
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gem.cli.entry import main
 from gem.errors import GemInputError
-from gem.evaluation.reasoning import Reasoner, answer_sample, evaluate_reasoning, questions, reasoning_table
-from grounding import read_record, sample_path
+from gem.evaluation import run_benchmark
+from gem.evaluation.inputs import BUNDLED, Inputs
+from gem.evaluation.items import SAMPLES
+from gem.evaluation.reasoning import evaluate_reasoning, load_items, questions, reasoning_table
+from gem.evaluation.reasoning.items import answer_by_rules, chain_of, published_score, statistics, strict_score
+from gem.evaluation.scripted import ScriptedEndpoint
 
 
 def _question(kind: str, text: str, options: list[str], answer: object) -> dict[str, object]:
@@ -49,23 +55,93 @@ SAMPLE = {
 
 
 def test_answers_do_not_depend_on_answers_to_come() -> None:
-    reasoner = Reasoner(read_record(sample_path("ptbxl_13")))
-    whole = deepcopy(SAMPLE)
-    answer_sample(whole, reasoner)
-    given = [question["model_response"] for question in questions(whole)]
-    assert given == [question["answer"] for question in questions(SAMPLE)]
+    about: Any = {**deepcopy(SAMPLE), "metadata": {"ecg_id": "13"}}
+    inputs = Inputs(BUNDLED)
+    given = [answer_by_rules(item, inputs) for item in chain_of("a/1", about)]
+    assert given == [question["answer"] for question in questions(about)]
     for known in range(len(given)):
-        cut = deepcopy(SAMPLE)
+        cut = deepcopy(about)
         for question in list(questions(cut))[known:]:
             question["answer"] = "nonsense"
-        answer_sample(cut, reasoner)
-        assert list(questions(cut))[known]["model_response"] == given[known]
+        assert answer_by_rules(chain_of("a/1", cut)[known], inputs) == given[known]
 
 
 def test_missing_input_is_told(tmp_path: Path) -> None:
     with pytest.raises(GemInputError, match="NNN"):
         evaluate_reasoning(tmp_path, tmp_path, tmp_path / "out")
-    assert main(["evaluate", "reasoning", "--records", str(tmp_path)]) == 2
+    assert main(["evaluate", "reasoning", str(tmp_path), "--records", str(tmp_path)]) == 2  # no --out
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "1.json").write_text('{"data": []}')
+    with pytest.raises(GemInputError, match="not a sample of the benchmark"):
+        load_items(tmp_path)
+
+
+def test_history_is_what_was_truly_answered_before() -> None:
+    items = chain_of("a/1", deepcopy(SAMPLE))
+    assert [item.item_id for item in items] == ["a/1:1/4", "a/1:2/4", "a/1:3/4", "a/1:4/4"]
+    assert items[0].history == ()
+    assert [answer for _, answer in items[3].history] == ["No", items[1].truth[0], "Yes"]
+    assert [prompt for prompt, _ in items[3].history] == [item.prompt for item in items[:3]]
+    assert "Answer with one of the options" in items[3].prompt
+
+
+def scored(chain: str, rights: Iterable[int], of: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"{chain}:{number}/{of}", "values": {"exact": float(right), "jaccard": float(right)}}
+        for number, right in enumerate(rights, 1)
+    ]
+
+
+def test_completion_and_depth_are_of_whole_chains() -> None:
+    whole, early, late = scored("a", [0, 1, 1], 3), scored("b", [1, 0, 1, 1, 1], 5), scored("c", [1, 1, 1, 0, 1], 5)
+    figures = statistics([*whole, *early, *late])
+    assert figures["completion"] == pytest.approx(1 / 3)
+    assert figures["completion_with_initial"] == 0
+    assert figures["depth"] == pytest.approx((1 + 0 + 2 / 4) / 3)
+    # drawn twice it counts twice; one that was cut, or has a question that was not scored, does not count
+    assert statistics([*whole, *whole, *early])["completion"] == pytest.approx(2 / 3)
+    assert statistics([*whole, *scored("d", [1, 1], 3)])["completion"] == 1
+    assert statistics([*whole, *(row for row in late if not row["id"].startswith("c:2"))])["completion"] == 1
+    assert set(statistics(early[1:])) == {"exact", "jaccard"}
+
+
+def test_published_wants_the_option_and_strict_finds_it() -> None:
+    found = next(item for item in load_items(SAMPLES / "ecg_reasoning") if item.kind == "lead_grounding")
+    leads = ", ".join(found.truth)
+    assert published_score(found, leads.upper()).reason is None
+    assert published_score(found, f"I see it in {leads}").reason is not None
+    bare = ", ".join(lead.removeprefix("Lead ") for lead in found.truth)
+    assert strict_score(found, f"It is seen in {bare}.").reason is None
+    assert strict_score(found, "Lead aVR").reason == "wrong_value"
+    decision = chain_of("a/1", deepcopy(SAMPLE))[3]
+    assert strict_score(decision, "Further findings are required.").reason is None
+    assert strict_score(decision, "Yes, it does.").reason == "wrong_value"
+    assert strict_score(decision, "It can't be told: there is no criterion.").reason == "model_refused"
+
+
+def test_an_endpoint_gets_the_true_answers_before_as_a_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "questions" / "a" / "1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({**SAMPLE, "metadata": {"ecg_id": "13"}}))
+    with ScriptedEndpoint() as server:
+        server.steps = [lambda body: {"content": "Yes"}]
+        figures = run_benchmark(
+            "reasoning", f"openai:{server.url}#any", tmp_path / "questions", BUNDLED, tmp_path / "run"
+        )
+        bodies = sorted(server.requests, key=lambda body: len(body["messages"]))
+    assert [len(body["messages"]) for body in bodies] == [1, 3, 5, 7]
+    assert [one["role"] for one in bodies[3]["messages"]] == ["user", "assistant"] * 3 + ["user"]
+    assert bodies[3]["messages"][1]["content"] == "No"
+    kinds = [part["type"] for part in bodies[3]["messages"][0]["content"]]
+    assert kinds == ["image_url", "text"]
+    assert figures["scorings"]["strict"]["finding_identification"]["exact"]["value"] == 1
+    assert figures["scorings"]["strict"]["all"]["completion"]["value"] == 0
+
+
+def test_the_bundled_chains_end_with_the_labels() -> None:
+    figures = run_benchmark("reasoning", "rules")
+    assert figures["scorings"]["published"]["all"]["completion_with_initial"]["value"] == 1
+    assert run_benchmark("reasoning", "majority")["scorings"]["strict"]["all"]["completion"]["value"] < 1
 
 
 MORE = "Further findings are required to confirm the diagnosis"
@@ -216,6 +292,7 @@ def test_bundled_records_through_the_command(ptbxl_like: Path, tmp_path: Path) -
     out = tmp_path / "answers"
     command = ["evaluate", "reasoning", str(tmp_path / "questions"), "--records", str(ptbxl_like), "--out", str(out)]
     assert main(command) == 0
+    assert main(command) == 0  # a run that is there is continued
     for name in samples:
         for question in questions(json.loads((out / name).read_text())):
             assert question["model_response"] == question["answer"], (name, question["question"])
