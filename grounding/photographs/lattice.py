@@ -10,12 +10,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from ..errors import EcgSignalError
+from .threads import in_threads
 
 Array = NDArray[np.float64]
 PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
@@ -38,6 +40,7 @@ MIN_COMB, CLEAR_COMB = 5.0, 0.8  # geometric mean of a comb's peaks, and the sha
 MAX_MULTIPLE = 10  # of the grid's frequency, that may be the strongest: every half of a millimetre
 ALIKE = 0.2  # natural logarithm of the ratio of two windows' distances of lines
 MIN_NODES = 40
+JUMP_PERIODS = 0.5  # between neighbours: paper is bent less than that
 MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
 
@@ -66,6 +69,15 @@ class Lattice:
     def clearness(self) -> float:
         """The median coherence of where grid is seen."""
         return float(np.median(self.coherence[np.isfinite(self.u)]))
+
+    @property
+    def torn(self) -> float:
+        """The share of nodes between two others where the grid jumps, as it does where periods were lost, 0-1."""
+        jumps = []
+        for axis in (0, 1):
+            bends = np.abs(np.stack([np.diff(part, 2, axis=axis) for part in (self.u, self.v)])).max(0)
+            jumps.append(bends[np.isfinite(bends)] > JUMP_PERIODS)
+        return float(np.concatenate(jumps).mean())
 
 
 def find_lattice(lines: Array, blurs_px: Sequence[float] = SEED_BLURS_PX) -> Lattice:
@@ -122,13 +134,15 @@ def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
     height, width = lines.shape
     size = min(SEED_PX, height, width)
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
-    found = []
-    for top in np.linspace(0, height - size, 5).astype(int):
-        for left in np.linspace(0, width - size, 6).astype(int):
-            patch = lines[top : top + size, left : left + size]
-            peaks = _peaks((patch - patch.mean()) * window)
-            if peaks is not None:
-                found.append(peaks)
+
+    def look(top: int, left: int) -> tuple[float, Array, Array] | None:
+        patch = lines[top : top + size, left : left + size]
+        return _peaks((patch - patch.mean()) * window)
+
+    tops, lefts = (np.linspace(0, n - size, k).astype(int) for n, k in ((height, 5), (width, 6)))
+    found = [
+        peaks for peaks in in_threads(look, tops.repeat(len(lefts)), np.tile(lefts, len(tops))) if peaks is not None
+    ]
     if not found:
         raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
     logs = np.log([2 / (np.hypot(*first) + np.hypot(*second)) for _, first, second in found])
@@ -140,18 +154,25 @@ def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
     return first, second, float(np.exp(logs[best]))
 
 
-def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
-    """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
-    size = len(patch)
-    spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
+@lru_cache(maxsize=2)
+def _spectrum_places(size: int) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.intp], Array]:
+    """Of a window's spectrum: frequencies in x and y, which a grid may have, their rings, and the rings' sizes."""
     freq = fft.fftshift(fft.fftfreq(2 * size))
     fx, fy = np.meshgrid(freq, freq)
     radius = np.hypot(fx, fy)
     usable = (radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)
-    # against what is usual at that distance: traces and text are strong at low frequencies, without sharp peaks
     ring = (radius * 2 * size).astype(int)
+    return fx, fy, usable, ring, np.maximum(np.bincount(ring.ravel()), 1).astype(np.float64)
+
+
+def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
+    """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
+    size = len(patch)
+    spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
+    fx, fy, usable, ring, in_ring = _spectrum_places(size)
+    # against what is usual at that distance: traces and text are strong at low frequencies, without sharp peaks
     log = np.log(spectrum + 1e-9)
-    usual = np.exp(np.bincount(ring.ravel(), log.ravel()) / np.maximum(np.bincount(ring.ravel()), 1))
+    usual = np.exp(np.bincount(ring.ravel(), log.ravel()) / in_ring)
     sharp = spectrum / usual[ring]
     axes = []
     for across in (True, False):
@@ -231,12 +252,13 @@ class _Windows:
 
     def sums(self, patch: Array, f: Array) -> tuple[complex, Array]:
         """The Fourier sum at a frequency, and its first moments in x and y."""
-        ex, ey = np.exp(-2j * np.pi * f[0] * self.t), np.exp(-2j * np.pi * f[1] * self.t)
-        # real products: NumPy would make the whole patch complex
-        rows = patch @ np.stack([ex.real, ex.imag, self.t * ex.real, self.t * ex.imag], 1)
-        across, moment = rows[:, 0] + 1j * rows[:, 1], rows[:, 2] + 1j * rows[:, 3]
-        zero, first_x, first_y = ey @ across, ey @ moment, (self.t * ey) @ across
-        return complex(zero), np.array([first_x, first_y])
+        waves = np.exp(np.multiply.outer(-2j * np.pi * f, self.t))
+        # with their moments, and as real numbers: NumPy would make the whole patch complex
+        both = np.empty((len(self.t), 2), np.complex128)
+        both[:, 0] = waves[0]
+        both[:, 1] = self.t * waves[0]
+        zero, first_x = waves[1] @ (across := (patch @ both.view(np.float64)).view(np.complex128))
+        return complex(zero), np.array([first_x, (self.t * waves[1]) @ across[:, 0]])
 
     def climb(self, patch: Array, f: Array, steps: int = 4) -> tuple[Array, complex]:
         """The frequency near ``f`` of the largest sum, and that sum.

@@ -143,7 +143,7 @@ def test_a_page_is_read_as_this_library_draws_it(tmp_path: Path, record: ECGReco
     image = grounding.render(record) if px_per_mm is None else draw(record, px_per_mm=px_per_mm).image
     image.save(tmp_path / "page.png")
     read = grounding.read_record(tmp_path / "page.png")
-    assert read.meta["warnings"] == ()
+    assert set(read.meta["warnings"]) <= {"no paper speed is read: 25 mm/s is assumed"}  # of small or unread print
     assert snr_db(record, read) > 13
     wanted, found = grounding.measure(record), grounding.measure(read)
     assert found.intervals["qrs"] == pytest.approx(wanted.intervals["qrs"], abs=12)
