@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,20 @@ class PrintedLine:
         return float(np.linalg.norm(self.paper[3] - self.paper[0]))
 
 
+class _Strip(NamedTuple):
+    """A part of a page in which text is looked for.
+
+    Attributes:
+        start: its top left corner, grid periods.
+        longest_px: length of a line.
+        image: gives it, (rows, columns, 3) at ``TEXT_PX_PER_PERIOD``.
+    """
+
+    start: Array
+    longest_px: float
+    image: Callable[[], NDArray[np.uint8]]
+
+
 def text_is_read() -> bool:
     """Whether the package that reads text is installed."""
     return importlib.util.find_spec("rapidocr") is not None
@@ -91,14 +106,15 @@ def read_lines(
     """
     if not text_is_read():
         return []
-    out = []
+    to_paper, to_picture = similarity(page)
     around = LABEL_PERIODS + NAME_PERIODS
     band = [min(page.periods[0], max(0, round(at))) for at in (rows[0] - around, rows[1] + around)]
-    among = letters(page.flat_picture(picture, TEXT_PX_PER_PERIOD), trace)
-    among = among[band[0] * TEXT_PX_PER_PERIOD : band[1] * TEXT_PX_PER_PERIOD]
-    starts = [np.array([0, band[0]], np.float64)]
-    images, longest_px = [among], [LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD]
-    to_paper, to_picture = similarity(page)
+
+    def among() -> NDArray[np.uint8]:
+        whole = letters(page.flat_picture(picture, TEXT_PX_PER_PERIOD), trace)
+        return whole[band[0] * TEXT_PX_PER_PERIOD : band[1] * TEXT_PX_PER_PERIOD]
+
+    strips = [_Strip(np.array([0, band[0]], np.float64), LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD, among)]
     height, width = picture.shape[:2]
     corners = _apply(to_paper, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
     beyond = np.array([BESIDE_PERIODS, HEADER_PERIODS])
@@ -106,15 +122,17 @@ def read_lines(
     last = np.minimum(corners.max(0), np.array(page.periods[::-1]) + beyond)
     for top, bottom in ((first[1], rows[0] - ROW_PERIODS), (rows[1] + ROW_PERIODS, last[1])):
         if bottom - top > MIN_STRIP_PERIODS:
-            starts.append(np.array([first[0], top]))
-            images.append(_turned(picture, to_picture, starts[-1], np.array([last[0], bottom])))
-            longest_px.append(np.inf)
+            start = np.array([first[0], top])
+            image = partial(_turned, picture, to_picture, start, np.array([last[0], bottom]))
+            strips.append(_Strip(start, np.inf, image))
     is_sharp = page.picture_px_per_period > SHARP_PX_PER_PERIOD
     scale = FOUND_PX_PER_PERIOD / TEXT_PX_PER_PERIOD if is_sharp else 1.0
-    texts = in_threads(_read, images, longest_px, [scale] * len(images))
-    for number, (found, start) in enumerate(zip(texts, starts, strict=True)):
+    # the strips are drawn in threads too
+    texts = in_threads(lambda strip: _read(strip.image(), strip.longest_px, scale), strips)
+    out = []
+    for number, (found, strip) in enumerate(zip(texts, strips, strict=True)):
         for box, text, confidence in found:
-            at = box / TEXT_PX_PER_PERIOD + start
+            at = box / TEXT_PX_PER_PERIOD + strip.start
             places = _apply(to_picture, at) if number else np.stack(page.pixels(at[:, 0], at[:, 1]), 1)
             out.append(PrintedLine(text, confidence, places, at))
     return sorted(out, key=lambda line: line.middle)
