@@ -20,6 +20,7 @@ from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
 from .threads import in_threads
 from .turning import CLEARLY_SIDEWAYS, may_be_sideways, seen_rows
 
+Array = NDArray[np.float64]
 CLEAR_GRID = 0.3  # coherence at which the grid's colour is not looked at
 LITTLE_TORN = 0.005  # share of a grid by colour that may jump
 WEAK_INK = 0.2  # probability that counts where the shape is known
@@ -119,7 +120,7 @@ def flattened(picture: NDArray[np.uint8], page: PaperMap, inked: InkedPage | Non
     return FlatPage(page, view, _within_page(trace, page), shapes[rows, columns], dark is None)
 
 
-def _moved(trace: NDArray[np.float32], former: NDArray[np.float32]) -> NDArray[np.float32]:
+def _moved(trace: NDArray[np.float32], former: Array) -> NDArray[np.float32]:
     """(rows, columns) trace from where it was; cubic where there is any, since half a pixel would blur strokes."""
     near = ndimage.maximum_filter(trace > NO_INK, 2 * MOVED_PX + 1)
     rows, columns = np.nonzero(near)

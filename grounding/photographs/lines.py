@@ -39,7 +39,7 @@ class LinePlaces:
 
 def straightened(
     page: PaperMap, darkness: NDArray[np.float32], trace: NDArray[np.float32], period: int
-) -> tuple[PaperMap, NDArray[np.float32]]:
+) -> tuple[PaperMap, Array]:
     """The map with every line at a whole period.
 
     Args:
@@ -66,9 +66,9 @@ def straightened(
     moved = PaperMap(np.where(inside, x, page.x), np.where(inside, y, page.y), page.seen)
     at_v, at_u = (np.arange(n) / period for n in trace.shape)
     down, across = in_threads(_at, (dv, du), (at_u, at_v), (at_v, at_u))
-    former = np.empty((2, *trace.shape), np.float32)
-    np.multiply(at_v[:, None] + down.T, period, out=former[0], casting="same_kind")
-    np.multiply(at_u[None, :] + across, period, out=former[1], casting="same_kind")
+    former = np.empty((2, *trace.shape))
+    np.multiply(at_v[:, None] + down.T, period, out=former[0])
+    np.multiply(at_u[None, :] + across, period, out=former[1])
     return moved, former
 
 
