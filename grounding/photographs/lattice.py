@@ -37,7 +37,9 @@ BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
 MAX_PERIODS = 110  # of a page; more are lines of 1 mm
 MIN_SHARP = 8.0  # of a peak of the spectrum, against its surroundings
 MIN_COMB, CLEAR_COMB = 5.0, 0.8  # geometric mean of a comb's peaks, and the share of the best comb's logarithm
-MAX_MULTIPLE = 10  # of the grid's frequency, that may be the strongest: every half of a millimetre
+# of the grid's frequency, that may be the strongest: every half of a millimetre; and every third where that leads to
+# lines of 1 mm alone, as sharp lines of drawn pages do
+MAX_MULTIPLE, FINER_MULTIPLE = 10, 15
 ALIKE = 0.2  # natural logarithm of the ratio of two windows' distances of lines
 MIN_NODES = 40
 JUMP_PERIODS = 0.5  # between neighbours: paper is bent less than that
@@ -110,7 +112,10 @@ def find_lattice(lines: Array, blurs_px: Sequence[float] = SEED_BLURS_PX) -> Lat
 
 def _lattice(lines: Array) -> Lattice:
     """The grid of a picture whose ink is bounded, see ``find_lattice``."""
-    first, second, period = _seed_frequencies(lines)
+    for most in (MAX_MULTIPLE, FINER_MULTIPLE):
+        first, second, period = _seed_frequencies(lines, most)
+        if max(lines.shape) <= MAX_PERIODS * period:
+            break
     zoom = PERIOD_PX / period
     if max(lines.shape) > MAX_PERIODS * period:
         raise EcgSignalError(
@@ -129,15 +134,20 @@ def _lattice(lines: Array) -> Lattice:
     return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 
-def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
-    """The grid's two frequencies (cycles per pixel, x and y) where it is seen best, and its period in pixels."""
+def _seed_frequencies(lines: Array, most: int = MAX_MULTIPLE) -> tuple[Array, Array, float]:
+    """The grid's two frequencies (cycles per pixel, x and y) where it is seen best, and its period in pixels.
+
+    Args:
+        lines: (height, width), larger where there is ink.
+        most: multiple of the grid's frequency that may be the strongest.
+    """
     height, width = lines.shape
     size = min(SEED_PX, height, width)
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
 
     def look(top: int, left: int) -> tuple[float, Array, Array] | None:
         patch = lines[top : top + size, left : left + size]
-        return _peaks((patch - patch.mean()) * window)
+        return _peaks((patch - patch.mean()) * window, most)
 
     tops, lefts = (np.linspace(0, n - size, k).astype(int) for n, k in ((height, 5), (width, 6)))
     found = [
@@ -165,7 +175,7 @@ def _spectrum_places(size: int) -> tuple[Array, Array, NDArray[np.bool_], NDArra
     return fx, fy, usable, ring, np.maximum(np.bincount(ring.ravel()), 1).astype(np.float64)
 
 
-def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
+def _peaks(patch: Array, most: int) -> tuple[float, Array, Array] | None:
     """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
     size = len(patch)
     spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
@@ -182,7 +192,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
         if sharp[peak] <= MIN_SHARP:  # also where nothing is there
             return None
         at = np.array([fx[peak], fy[peak]])
-        axes.append((_fundamental(spectrum, sharp, at, spectrum[peak], size), float(sharp[peak])))
+        axes.append((_fundamental(spectrum, sharp, at, spectrum[peak], size, most), float(sharp[peak])))
     (one, score_one), (two, score_two) = axes
     ratio = np.hypot(*one) / np.hypot(*two)
     if not 0.6 < ratio < 1.67:
@@ -196,7 +206,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     return (float(min(score_one, score_two)), one, two) if cosine < 0.5 else None
 
 
-def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int, most: int = MAX_MULTIPLE) -> Array:
+def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int, most: int) -> Array:
     """The lowest frequency of the comb that a peak belongs to."""
     middle = len(spectrum) // 2
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import ndimage
 
 from grounding import ECGRecord
-from grounding.paper import draw
+from grounding.paper import draw, varied_page
 from grounding.photographs import flattening
 from grounding.photographs.arrangement import Cell, find_pulses
 from grounding.photographs.lattice import Lattice, find_lattice
-from grounding.photographs.picture import grid_lines
+from grounding.photographs.picture import coloured_lines, grid_lines
 from grounding.photographs.rectifying import NODES_PER_PERIOD, PaperMap
 from grounding.photographs.stretches import at_own_height
 from grounding.photographs.strokes import pen_line
@@ -47,6 +47,13 @@ def test_the_grid_of_a_small_screenshot(record: ECGRecord) -> None:
     lattice = find_lattice(grid_lines(np.asarray(draw(record, px_per_mm=4).image)).astype(np.float64))
     assert lattice.period_px == pytest.approx(20, rel=0.05)
     assert np.nanmax(lattice.u) - np.nanmin(lattice.u) > 48
+
+
+def test_the_grid_of_a_page_whose_lines_are_sharp(record: ECGRecord) -> None:
+    """The 15th multiple of its frequency is the strongest; lines of 1 mm alone were found, and the page was refused."""
+    page = draw(record, dpi=200, **varied_page(88))
+    lattice = find_lattice(coloured_lines(np.asarray(page.image)).astype(np.float64), (0.0,))
+    assert lattice.period_px == pytest.approx(200 / 25.4 * 5, rel=0.01)
 
 
 def _lattice(coherence: float, lost: float) -> Lattice:

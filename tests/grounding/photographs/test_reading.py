@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 import grounding
 from grounding import EcgFormatError, ECGRecord, EcgSignalError
-from grounding.paper import draw
+from grounding.paper import PageStyle, draw
 from grounding.photographs.arrangement import arrange
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.limb_leads import check_limb_leads
@@ -122,6 +122,15 @@ def test_layouts_and_wrong_ones(photograph: Photograph, record: ECGRecord) -> No
         grounding.read_record(photograph(), layout="5x5")
     with pytest.raises(EcgSignalError, match="rows"):
         arrange([np.zeros(2200)] * 4, 200, 2200, 40, "12x1")
+
+
+def test_twelve_rows_with_a_rhythm_strip_are_read(tmp_path: Path, record: ECGRecord) -> None:
+    draw(record, "12x1", rhythm="II", dpi=200, style=PageStyle(grid="red", grid_lines="printed")).image.save(
+        tmp_path / "page.png"
+    )
+    read = grounding.read_record(tmp_path / "page.png")
+    assert [cell.lead for cell in read.meta["picture"]["places"].cells][-2:] == ["V6", "II"]
+    assert snr_db(record, read) > 12
 
 
 def test_lines_that_are_no_limb_leads_are_refused(record: ECGRecord) -> None:
