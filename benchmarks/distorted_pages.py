@@ -5,8 +5,9 @@
 
 Thirty pages a round: one record without a distortion and with each kind alone, so that kinds are compared on the same
 records; and nine more records, three in mild mixtures, four in mixtures as they come, two on flat pages of varied
-layouts and looks. FOLDER/pages.csv has a row for each page; a run that was stopped goes on after its last row.
-FOLDER/by_distortion.csv is the table that is printed at the end, or alone with --table.
+layouts and looks. FOLDER/pages.csv has a row for each page; a run that was stopped goes on after its last row. With
+--part 0 2 and --part 1 2 two processes share the pages, each with its own file. FOLDER/by_distortion.csv is the table
+that is printed at the end, of all files, or alone with --table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,7 +165,7 @@ def row_of(record: ECGRecord, task: Task, look: str, folder: Path) -> dict[str, 
         "draw_cpu_s": round(drawn, 3),
         **values(wanted),
     }
-    path = folder / "page.png"
+    path = folder / f"page_{os.getpid()}.png"  # of this process
     picture.image.save(path, compress_level=1)
     begin = time.process_time()
     try:
@@ -224,12 +226,15 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--table", action="store_true", help="only the table of the rows that are there")
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("NUMBER", "OF"), help="of the pages")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "pages.csv"
+    part, parts = options.part
     if not options.table:
-        run(options, path)
-    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+        run(options, options.out / ("pages.csv" if parts == 1 else f"pages_{part}_of_{parts}.csv"))
+    rows = [
+        row for path in sorted(options.out.glob("pages*.csv")) for row in csv.DictReader(path.open(encoding="utf-8"))
+    ]
     lines = table(rows)
     with (options.out / "by_distortion.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
@@ -258,7 +263,8 @@ def run(options: argparse.Namespace, path: Path) -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if not done:
             writer.writeheader()
-        for task in tqdm(list(tasks(options.pages, len(samples)))):
+        part, parts = options.part
+        for task in tqdm([task for task in tasks(options.pages, len(samples)) if task.page % parts == part]):
             if task.page not in done:
                 writer.writerow(row_of(samples[task.record].record, task, options.look, options.out))
                 file.flush()

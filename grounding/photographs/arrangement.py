@@ -44,7 +44,7 @@ LAYOUTS: dict[str, Table] = {
     "6x2-cabrera": tuple(zip(CABRERA, CHEST, strict=True)),
     "12x1-cabrera": tuple((lead,) for lead in CABRERA + CHEST),
 }
-ROWS = {3: ("3x4", 0), 4: ("3x4", 1), 5: ("3x4", 2), 6: ("6x2", 0), 7: ("6x2", 1), 12: ("12x1", 0)}
+ROWS = {3: ("3x4", 0), 4: ("3x4", 1), 5: ("3x4", 2), 6: ("6x2", 0), 7: ("6x2", 1), 12: ("12x1", 0), 13: ("12x1", 1)}
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,17 @@ from ..errors import EcgSignalError
 from .ink import PX_PER_PERIOD, absorbance, as_dark_as_trace, trace_probability
 from .lattice import find_lattice
 from .lines import straightened
-from .picture import coloured_lines, grid_lines, reduction
+from .picture import brightest_channel, coloured_lines, grid_lines, reduction
 from .places import VIEW_PX_PER_PERIOD
 from .rectifying import NODES_PER_PERIOD, PaperMap, paper_map
-from .turning import CLEARLY_SIDEWAYS, MAYBE_SIDEWAYS, seen_rows
+from .threads import in_threads
+from .turning import CLEARLY_SIDEWAYS, may_be_sideways, seen_rows
 
+Array = NDArray[np.float64]
 CLEAR_GRID = 0.3  # coherence at which the grid's colour is not looked at
+LITTLE_TORN = 0.005  # share of a grid by colour that may jump
 WEAK_INK = 0.2  # probability that counts where the shape is known
+NO_INK, MOVED_PX = 0.01, 12  # probability of trace, and how far it is moved at most
 MARGIN_PERIODS = 2  # beyond the outermost windows in which grid is seen
 
 
@@ -60,7 +64,9 @@ def map_by_grid(picture: NDArray[np.uint8]) -> PaperMap:
         except EcgSignalError as why:
             error = error or why
         else:
-            if lattice is None or by_colour.clearness > lattice.clearness:
+            # fringes of a screen or of glare have colours too, in which periods are lost
+            whole = lattice is None or by_colour.torn <= max(lattice.torn, LITTLE_TORN)
+            if lattice is None or (by_colour.clearness > lattice.clearness and whole):
                 lattice = by_colour
     if lattice is None:
         raise error or EcgSignalError("no grid of ECG paper is seen")
@@ -78,10 +84,9 @@ def flat_page(picture: NDArray[np.uint8]) -> FlatPage:
     """
     page = map_by_grid(picture)
     inked = _inked_page(picture, page)
-    rows = seen_rows(inked.trace > 0.5)
-    if seen_rows(inked.trace.T > 0.5) > MAYBE_SIDEWAYS * rows:
+    if may_be_sideways(inked.trace > 0.5):
         other = _inked_page(picture, page.turned(1))
-        if seen_rows(other.trace > 0.5) > CLEARLY_SIDEWAYS * rows:
+        if seen_rows(other.trace > 0.5) > CLEARLY_SIDEWAYS * seen_rows(inked.trace > 0.5):
             page, inked = page.turned(1), other
     return flattened(picture, page, inked)
 
@@ -108,12 +113,29 @@ def flattened(picture: NDArray[np.uint8], page: PaperMap, inked: InkedPage | Non
     absorbed, trace = inked or _inked_page(picture, page)
     dark = as_dark_as_trace(absorbed, trace)
     shapes = trace > WEAK_INK if dark is None else (trace > WEAK_INK) | dark
-    page, former = straightened(page, absorbed.max(-1), trace, PX_PER_PERIOD)
-    # cubic: half a pixel between two others would blur strokes
-    trace = ndimage.map_coordinates(trace, former, order=3, mode="nearest").clip(0, 1)
-    shapes = ndimage.map_coordinates(shapes, former.round(), order=0, mode="nearest")
+    page, former = straightened(page, brightest_channel(absorbed), trace, PX_PER_PERIOD)
+    trace = _moved(trace, former)
+    rows, columns = (axis.round().astype(int).clip(0, n - 1) for axis, n in zip(former, shapes.shape, strict=True))
     view = page.flat_picture(picture, VIEW_PX_PER_PERIOD)
-    return FlatPage(page, view, _within_page(trace, page), shapes, dark is None)
+    return FlatPage(page, view, _within_page(trace, page), shapes[rows, columns], dark is None)
+
+
+def _moved(trace: NDArray[np.float32], former: Array) -> NDArray[np.float32]:
+    """(rows, columns) trace from where it was; cubic where there is any, since half a pixel would blur strokes."""
+    near = ndimage.maximum_filter(trace > NO_INK, 2 * MOVED_PX + 1)
+    rows, columns = np.nonzero(near)
+    half = len(rows) // 2
+    smooth = ndimage.spline_filter(trace, order=3, mode="nearest")
+    parts = [np.s_[:half], np.s_[half:]]
+    out = np.zeros_like(trace)
+
+    def fill(part: slice) -> None:
+        at = former[:, rows[part], columns[part]]
+        values = ndimage.map_coordinates(smooth, at, order=3, mode="nearest", prefilter=False)
+        out[rows[part], columns[part]] = values.clip(0, 1)
+
+    in_threads(fill, parts)
+    return out
 
 
 def _within_page(probability: NDArray[np.float32], page: PaperMap) -> NDArray[np.float32]:

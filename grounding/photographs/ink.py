@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .picture import paper_shade
+from .picture import against_paper, darkest_channel
+from .threads import in_threads
 
 PX_PER_PERIOD = 40  # of the flat page that the network reads: 8 per millimetre
 MULTIPLE = 16  # of the sides of the network's input
@@ -30,10 +31,13 @@ def absorbance(flat: NDArray[np.uint8], period: int = PX_PER_PERIOD) -> NDArray[
         (rows, columns, 3): 0 for paper, the natural logarithm of the loss.
     """
     out = np.empty(flat.shape, np.float32)
-    for channel in range(flat.shape[-1]):
+
+    def fill(channel: int) -> None:
         plane = np.asarray(flat[..., channel] / 255, np.float32)
-        paper = paper_shade(plane, period // 2 + 1, period / 10)
-        np.negative(np.log(np.clip(plane / paper, 0.05, 1)), out=out[..., channel])
+        against = against_paper(plane, period // 2 + 1, period / 10)
+        np.negative(np.log(np.clip(against, 0.05, 1)), out=out[..., channel])
+
+    in_threads(fill, range(flat.shape[-1]))
     return out
 
 
@@ -42,12 +46,17 @@ def network_input(flat_absorbance: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Args:
         flat_absorbance: (rows, columns, 3), with grid lines at multiples of ``PX_PER_PERIOD``.
+
+    Returns:
+        With sides that are multiples of ``MULTIPLE``: the last row and column are repeated.
     """
     rows, columns = flat_absorbance.shape[:2]
-    out = np.empty((5, rows, columns), np.float32)
-    out[:3] = flat_absorbance.transpose(2, 0, 1)
+    out = np.empty((5, rows + -rows % MULTIPLE, columns + -columns % MULTIPLE), np.float32)
+    out[:3, :rows, :columns] = flat_absorbance.transpose(2, 0, 1)
     across, down = (np.cos(2 * np.pi * np.arange(n) / PX_PER_PERIOD) for n in (columns, rows))
-    out[3], out[4] = across[None, :], down[:, None]
+    out[3, :rows, :columns], out[4, :rows, :columns] = across[None, :], down[:, None]
+    out[:, rows:] = out[:, rows - 1 : rows]
+    out[:, :, columns:] = out[:, :, columns - 1 : columns]
     return out
 
 
@@ -61,13 +70,16 @@ def as_dark_as_trace(flat_absorbance: NDArray[np.float32], trace: NDArray[np.flo
     Returns:
         (rows, columns); None where the grid is as dark as the traces.
     """
-    dark = flat_absorbance.min(-1)
+    dark = darkest_channel(flat_absorbance)
     sure = trace > SURE_TRACE
     if not sure.any():
         return np.zeros(trace.shape, bool)
     out = dark > DARK_AS_TRACE * float(np.median(dark[sure]))
     # a table beside the paper is dark, but no stroke
-    out &= ~ndimage.binary_dilation(ndimage.binary_erosion(out, np.ones((SOLID_PX, SOLID_PX))), iterations=SOLID_PX)
+    solid = ndimage.minimum_filter(out.astype(np.uint8), SOLID_PX, mode="constant")
+    if solid.any():
+        # pixels so far from it along rows and columns
+        out &= ndimage.distance_transform_cdt(solid == 0, "taxicab") > SOLID_PX
     period = PX_PER_PERIOD
     lines = out[::period].mean() + out[:, ::period].mean()
     return out if lines < MAX_DARK_LINES else None
@@ -93,8 +105,6 @@ def trace_probability(flat_absorbance: NDArray[np.float32], weights: Path = WEIG
     Returns:
         (rows, columns).
     """
-    x = network_input(flat_absorbance)
-    rows, columns = x.shape[1:]
-    x = np.pad(x, ((0, 0), (0, -rows % MULTIPLE), (0, -columns % MULTIPLE)), mode="edge")
-    (logits,) = _session(weights).run(None, {"page": x[None]})
+    rows, columns = flat_absorbance.shape[:2]
+    (logits,) = _session(weights).run(None, {"page": network_input(flat_absorbance)[None]})
     return np.asarray(1 / (1 + np.exp(-logits[0, 0, :rows, :columns])), np.float32)

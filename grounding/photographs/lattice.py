@@ -10,12 +10,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from ..errors import EcgSignalError
+from .threads import in_threads
 
 Array = NDArray[np.float64]
 PERIOD_PX = 16.0  # the picture is scaled so that the grid has about this period
@@ -35,9 +37,12 @@ BOLD_SHARE = 0.12  # of the fine lines' power, in the lines of 5 mm
 MAX_PERIODS = 110  # of a page; more are lines of 1 mm
 MIN_SHARP = 8.0  # of a peak of the spectrum, against its surroundings
 MIN_COMB, CLEAR_COMB = 5.0, 0.8  # geometric mean of a comb's peaks, and the share of the best comb's logarithm
-MAX_MULTIPLE = 10  # of the grid's frequency, that may be the strongest: every half of a millimetre
+# of the grid's frequency, that may be the strongest: every half of a millimetre; and every third where that leads to
+# lines of 1 mm alone, as sharp lines of drawn pages do
+MAX_MULTIPLE, FINER_MULTIPLE = 10, 15
 ALIKE = 0.2  # natural logarithm of the ratio of two windows' distances of lines
 MIN_NODES = 40
+JUMP_PERIODS = 0.5  # between neighbours: paper is bent less than that
 MIN_NEIGHBOURS, MAX_DEVIATION = 6, 0.3  # of the 24 around a node, and periods from where they say
 
 
@@ -66,6 +71,15 @@ class Lattice:
     def clearness(self) -> float:
         """The median coherence of where grid is seen."""
         return float(np.median(self.coherence[np.isfinite(self.u)]))
+
+    @property
+    def torn(self) -> float:
+        """The share of nodes between two others where the grid jumps, as it does where periods were lost, 0-1."""
+        jumps = []
+        for axis in (0, 1):
+            bends = np.abs(np.stack([np.diff(part, 2, axis=axis) for part in (self.u, self.v)])).max(0)
+            jumps.append(bends[np.isfinite(bends)] > JUMP_PERIODS)
+        return float(np.concatenate(jumps).mean())
 
 
 def find_lattice(lines: Array, blurs_px: Sequence[float] = SEED_BLURS_PX) -> Lattice:
@@ -98,7 +112,10 @@ def find_lattice(lines: Array, blurs_px: Sequence[float] = SEED_BLURS_PX) -> Lat
 
 def _lattice(lines: Array) -> Lattice:
     """The grid of a picture whose ink is bounded, see ``find_lattice``."""
-    first, second, period = _seed_frequencies(lines)
+    for most in (MAX_MULTIPLE, FINER_MULTIPLE):
+        first, second, period = _seed_frequencies(lines, most)
+        if max(lines.shape) <= MAX_PERIODS * period:
+            break
     zoom = PERIOD_PX / period
     if max(lines.shape) > MAX_PERIODS * period:
         raise EcgSignalError(
@@ -117,18 +134,25 @@ def _lattice(lines: Array) -> Lattice:
     return Lattice(found.x * ratio_x, found.y * ratio_y, found.u, found.v, found.period_px / zoom, found.coherence)
 
 
-def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
-    """The grid's two frequencies (cycles per pixel, x and y) where it is seen best, and its period in pixels."""
+def _seed_frequencies(lines: Array, most: int = MAX_MULTIPLE) -> tuple[Array, Array, float]:
+    """The grid's two frequencies (cycles per pixel, x and y) where it is seen best, and its period in pixels.
+
+    Args:
+        lines: (height, width), larger where there is ink.
+        most: multiple of the grid's frequency that may be the strongest.
+    """
     height, width = lines.shape
     size = min(SEED_PX, height, width)
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
-    found = []
-    for top in np.linspace(0, height - size, 5).astype(int):
-        for left in np.linspace(0, width - size, 6).astype(int):
-            patch = lines[top : top + size, left : left + size]
-            peaks = _peaks((patch - patch.mean()) * window)
-            if peaks is not None:
-                found.append(peaks)
+
+    def look(top: int, left: int) -> tuple[float, Array, Array] | None:
+        patch = lines[top : top + size, left : left + size]
+        return _peaks((patch - patch.mean()) * window, most)
+
+    tops, lefts = (np.linspace(0, n - size, k).astype(int) for n, k in ((height, 5), (width, 6)))
+    found = [
+        peaks for peaks in in_threads(look, tops.repeat(len(lefts)), np.tile(lefts, len(tops))) if peaks is not None
+    ]
     if not found:
         raise EcgSignalError("no grid of ECG paper is seen", remedy="photograph the whole page, sharp and evenly lit")
     logs = np.log([2 / (np.hypot(*first) + np.hypot(*second)) for _, first, second in found])
@@ -140,18 +164,25 @@ def _seed_frequencies(lines: Array) -> tuple[Array, Array, float]:
     return first, second, float(np.exp(logs[best]))
 
 
-def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
-    """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
-    size = len(patch)
-    spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
+@lru_cache(maxsize=2)
+def _spectrum_places(size: int) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.intp], Array]:
+    """Of a window's spectrum: frequencies in x and y, which a grid may have, their rings, and the rings' sizes."""
     freq = fft.fftshift(fft.fftfreq(2 * size))
     fx, fy = np.meshgrid(freq, freq)
     radius = np.hypot(fx, fy)
     usable = (radius > 1 / MAX_PERIOD_PX) & (radius < 1 / MIN_PERIOD_PX)
-    # against what is usual at that distance: traces and text are strong at low frequencies, without sharp peaks
     ring = (radius * 2 * size).astype(int)
+    return fx, fy, usable, ring, np.maximum(np.bincount(ring.ravel()), 1).astype(np.float64)
+
+
+def _peaks(patch: Array, most: int) -> tuple[float, Array, Array] | None:
+    """The two frequencies of a grid in a window, with a score: the share of the window's power in the two combs."""
+    size = len(patch)
+    spectrum = np.abs(fft.fftshift(fft.fft2(patch.astype(np.float32), (2 * size, 2 * size), workers=1)))
+    fx, fy, usable, ring, in_ring = _spectrum_places(size)
+    # against what is usual at that distance: traces and text are strong at low frequencies, without sharp peaks
     log = np.log(spectrum + 1e-9)
-    usual = np.exp(np.bincount(ring.ravel(), log.ravel()) / np.maximum(np.bincount(ring.ravel()), 1))
+    usual = np.exp(np.bincount(ring.ravel(), log.ravel()) / in_ring)
     sharp = spectrum / usual[ring]
     axes = []
     for across in (True, False):
@@ -161,7 +192,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
         if sharp[peak] <= MIN_SHARP:  # also where nothing is there
             return None
         at = np.array([fx[peak], fy[peak]])
-        axes.append((_fundamental(spectrum, sharp, at, spectrum[peak], size), float(sharp[peak])))
+        axes.append((_fundamental(spectrum, sharp, at, spectrum[peak], size, most), float(sharp[peak])))
     (one, score_one), (two, score_two) = axes
     ratio = np.hypot(*one) / np.hypot(*two)
     if not 0.6 < ratio < 1.67:
@@ -175,7 +206,7 @@ def _peaks(patch: Array) -> tuple[float, Array, Array] | None:
     return (float(min(score_one, score_two)), one, two) if cosine < 0.5 else None
 
 
-def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int, most: int = MAX_MULTIPLE) -> Array:
+def _fundamental(spectrum: Array, sharp: Array, at: Array, top: float, size: int, most: int) -> Array:
     """The lowest frequency of the comb that a peak belongs to."""
     middle = len(spectrum) // 2
 
@@ -231,12 +262,13 @@ class _Windows:
 
     def sums(self, patch: Array, f: Array) -> tuple[complex, Array]:
         """The Fourier sum at a frequency, and its first moments in x and y."""
-        ex, ey = np.exp(-2j * np.pi * f[0] * self.t), np.exp(-2j * np.pi * f[1] * self.t)
-        # real products: NumPy would make the whole patch complex
-        rows = patch @ np.stack([ex.real, ex.imag, self.t * ex.real, self.t * ex.imag], 1)
-        across, moment = rows[:, 0] + 1j * rows[:, 1], rows[:, 2] + 1j * rows[:, 3]
-        zero, first_x, first_y = ey @ across, ey @ moment, (self.t * ey) @ across
-        return complex(zero), np.array([first_x, first_y])
+        waves = np.exp(np.multiply.outer(-2j * np.pi * f, self.t))
+        # with their moments, and as real numbers: NumPy would make the whole patch complex
+        both = np.empty((len(self.t), 2), np.complex128)
+        both[:, 0] = waves[0]
+        both[:, 1] = self.t * waves[0]
+        zero, first_x = waves[1] @ (across := (patch @ both.view(np.float64)).view(np.complex128))
+        return complex(zero), np.array([first_x, (self.t * waves[1]) @ across[:, 0]])
 
     def climb(self, patch: Array, f: Array, steps: int = 4) -> tuple[Array, complex]:
         """The frequency near ``f`` of the largest sum, and that sum.

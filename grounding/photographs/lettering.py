@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from PIL import Image
 from scipy import ndimage
 
 from .ink import PX_PER_PERIOD, SURE_TRACE, absorbance
+from .picture import darkest_channel
 from .rectifying import NODES_PER_PERIOD, PaperMap
+from .threads import in_threads
 
 Array = NDArray[np.float64]
 TEXT_PX_PER_PERIOD = 28  # of the picture in which text is read
-HEADER_PERIODS = 10  # text may stand so far beyond the grid
+# of that in which it is found: a sharp picture's lines are found as well on half as many pixels, a small one's are not
+FOUND_PX_PER_PERIOD, SHARP_PX_PER_PERIOD = 20, 35
+HEADER_PERIODS, BESIDE_PERIODS = 10, 3  # text may stand so far above and below the grid, and beside it
 GRID_PERCENTILE, NO_TRACE = 95, 0.1  # of what is no trace: as dark as the grid
 TRACE_RIM_PX = 3
 ROW_PERIODS = 0.75  # above the first and below the last row, text is read from the photograph
@@ -65,6 +69,20 @@ class PrintedLine:
         return float(np.linalg.norm(self.paper[3] - self.paper[0]))
 
 
+class _Strip(NamedTuple):
+    """A part of a page in which text is looked for.
+
+    Attributes:
+        start: its top left corner, grid periods.
+        longest_px: length of a line.
+        image: gives it, (rows, columns, 3) at ``TEXT_PX_PER_PERIOD``.
+    """
+
+    start: Array
+    longest_px: float
+    image: Callable[[], NDArray[np.uint8]]
+
+
 def text_is_read() -> bool:
     """Whether the package that reads text is installed."""
     return importlib.util.find_spec("rapidocr") is not None
@@ -88,48 +106,60 @@ def read_lines(
     """
     if not text_is_read():
         return []
-    out = []
+    to_paper, to_picture = similarity(page)
     around = LABEL_PERIODS + NAME_PERIODS
     band = [min(page.periods[0], max(0, round(at))) for at in (rows[0] - around, rows[1] + around)]
-    among = letters(page.flat_picture(picture, TEXT_PX_PER_PERIOD), trace)
-    among = among[band[0] * TEXT_PX_PER_PERIOD : band[1] * TEXT_PX_PER_PERIOD]
-    starts = [np.array([0, band[0]], np.float64)]
-    images, longest_px = [among], [LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD]
-    to_paper, to_picture = similarity(page)
+
+    def among() -> NDArray[np.uint8]:
+        whole = letters(page.flat_picture(picture, TEXT_PX_PER_PERIOD), trace)
+        return whole[band[0] * TEXT_PX_PER_PERIOD : band[1] * TEXT_PX_PER_PERIOD]
+
+    strips = [_Strip(np.array([0, band[0]], np.float64), LONGEST_LABEL_PERIODS * TEXT_PX_PER_PERIOD, among)]
     height, width = picture.shape[:2]
     corners = _apply(to_paper, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
-    first = np.maximum(corners.min(0), -HEADER_PERIODS)
-    last = np.minimum(corners.max(0), np.array(page.periods[::-1]) + HEADER_PERIODS)
+    beyond = np.array([BESIDE_PERIODS, HEADER_PERIODS])
+    first = np.maximum(corners.min(0), -beyond)
+    last = np.minimum(corners.max(0), np.array(page.periods[::-1]) + beyond)
     for top, bottom in ((first[1], rows[0] - ROW_PERIODS), (rows[1] + ROW_PERIODS, last[1])):
         if bottom - top > MIN_STRIP_PERIODS:
-            starts.append(np.array([first[0], top]))
-            images.append(_turned(picture, to_picture, starts[-1], np.array([last[0], bottom])))
-            longest_px.append(np.inf)
-    # two at a time: a network takes one thread
-    with ThreadPoolExecutor(2) as pool:
-        texts = list(pool.map(_read, images, longest_px))
-    for number, (found, start) in enumerate(zip(texts, starts, strict=True)):
+            start = np.array([first[0], top])
+            image = partial(_turned, picture, to_picture, start, np.array([last[0], bottom]))
+            strips.append(_Strip(start, np.inf, image))
+    is_sharp = page.picture_px_per_period > SHARP_PX_PER_PERIOD
+    scale = FOUND_PX_PER_PERIOD / TEXT_PX_PER_PERIOD if is_sharp else 1.0
+    # the strips are drawn in threads too
+    texts = in_threads(lambda strip: _read(strip.image(), strip.longest_px, scale), strips)
+    out = []
+    for number, (found, strip) in enumerate(zip(texts, strips, strict=True)):
         for box, text, confidence in found:
-            at = box / TEXT_PX_PER_PERIOD + start
+            at = box / TEXT_PX_PER_PERIOD + strip.start
             places = _apply(to_picture, at) if number else np.stack(page.pixels(at[:, 0], at[:, 1]), 1)
             out.append(PrintedLine(text, confidence, places, at))
     return sorted(out, key=lambda line: line.middle)
 
 
-def _read(image: NDArray[np.uint8], longest_px: float) -> list[tuple[Array, str, float]]:
-    """(4, 2) corners, text and confidence of each line of a picture (rows, columns, 3) that is not longer."""
+def _read(image: NDArray[np.uint8], longest_px: float, scale: float) -> list[tuple[Array, str, float]]:
+    """(4, 2) corners, text and confidence of each line of a picture (rows, columns, 3) that is not longer.
+
+    Args:
+        image: the picture.
+        longest_px: of its lines.
+        scale: of the picture in which they are found, against the one in which they are read.
+    """
     reader = _reader()
-    seen = reader(image, use_det=True, use_rec=False)
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    small = image if scale == 1 else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    seen = reader(small, use_det=True, use_rec=False)
     if seen.boxes is None:
         return []
+    boxes = [np.asarray(box, np.float64) / scale for box in seen.boxes]
     order = np.argsort(-np.asarray(seen.scores))
-    kept = [seen.boxes[i] for i in order if np.linalg.norm(seen.boxes[i][1] - seen.boxes[i][0]) <= longest_px]
-    kept = kept[:MAX_LINES]
+    kept = [boxes[i] for i in order if np.linalg.norm(boxes[i][1] - boxes[i][0]) <= longest_px][:MAX_LINES]
     if not kept:
         return []
     found = reader.recognize_txt(reader.crop_text_regions(image, np.asarray(kept, np.float32)))
     return [
-        (np.asarray(box, np.float64), text.strip(), float(confidence))
+        (box, text.strip(), float(confidence))
         for box, text, confidence in zip(kept, found.txts, found.scores, strict=True)
         if text.strip()
     ]
@@ -195,7 +225,7 @@ def letters(flat: NDArray[np.uint8], trace: NDArray[np.float32]) -> NDArray[np.u
         flat: (rows, columns, 3) bytes at ``TEXT_PX_PER_PERIOD``.
         trace: (rows, columns) at ``ink.PX_PER_PERIOD``, probability of trace.
     """
-    dark = absorbance(flat, TEXT_PX_PER_PERIOD).min(-1)
+    dark = darkest_channel(absorbance(flat, TEXT_PX_PER_PERIOD))
     there = ndimage.zoom(trace, TEXT_PX_PER_PERIOD / PX_PER_PERIOD, order=1)
     rows, columns = min(dark.shape[0], there.shape[0]), min(dark.shape[1], there.shape[1])
     dark, there = dark[:rows, :columns], there[:rows, :columns]

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from .printing import PrintedLines, printed_lines
 from .rectifying import NODES_PER_PERIOD, PaperMap, resampled
+from .threads import in_threads
 
 Array = NDArray[np.float64]
 REACH, NEAR_REACH = 0.25, 0.15  # of a period, to each side of where a line should be, and of where it was found first
@@ -53,7 +54,7 @@ def straightened(
     # the rim of a stroke is as wide as a pixel of the picture, which is larger than one of the page in small pictures
     beside = int(np.ceil(period / page.picture_px_per_period))
     free = ndimage.maximum_filter(trace, 2 * beside + 1) < MAX_TRACE
-    upright, level = line_places(darkness, free, period), line_places(darkness.T, free.T, period)
+    upright, level = in_threads(line_places, (darkness, darkness.T), (free, free.T), (period, period))
     printed = printed_lines(*((part.shifts, part.weights) for part in (upright, level)))
     du, dv = (smooth_shifts(part, off) for part, off in zip((upright, level), printed, strict=True))
     nodes_v, nodes_u = (np.arange(n) / NODES_PER_PERIOD for n in page.x.shape)
@@ -64,8 +65,11 @@ def straightened(
     inside = (u >= 0) & (u <= nodes_u[-1]) & (v >= 0) & (v <= nodes_v[-1])
     moved = PaperMap(np.where(inside, x, page.x), np.where(inside, y, page.y), page.seen)
     at_v, at_u = (np.arange(n) / period for n in trace.shape)
-    former = np.stack([at_v[:, None] + _at(dv, at_u, at_v).T, at_u[None, :] + _at(du, at_v, at_u)])
-    return moved, former * period
+    down, across = in_threads(_at, (dv, du), (at_u, at_v), (at_v, at_u))
+    former = np.empty((2, *trace.shape))
+    np.multiply(at_v[:, None] + down.T, period, out=former[0])
+    np.multiply(at_u[None, :] + across, period, out=former[1])
+    return moved, former
 
 
 def line_places(darkness: NDArray[np.float32], free: NDArray[np.bool_], period: int) -> LinePlaces:

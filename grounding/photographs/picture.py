@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
 from ..errors import EcgError, EcgFormatError
+from .threads import in_threads
 
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 200
@@ -120,7 +121,21 @@ def grid_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper to 1.
     """
-    return _inked(np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2]))
+    return _inked(darkest_channel(picture))
+
+
+def darkest_channel(colours: NDArray[Any]) -> NDArray[Any]:
+    """(height, width): the least of (height, width, 3) values at each pixel, many times faster than ``min(-1)``."""
+    return _of_channels(np.minimum, colours)
+
+
+def brightest_channel(colours: NDArray[Any]) -> NDArray[Any]:
+    """The largest, see ``darkest_channel``."""
+    return _of_channels(np.maximum, colours)
+
+
+def _of_channels(function: Any, colours: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(function(function(colours[..., 0], colours[..., 1]), colours[..., 2]))
 
 
 def coloured_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -132,7 +147,7 @@ def coloured_lines(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (height, width), 0 for paper and for what is grey, to 1.
     """
-    darkest, brightest = _inked(picture.min(-1)), _inked(picture.max(-1))
+    darkest, brightest = in_threads(_inked, (darkest_channel(picture), brightest_channel(picture)))
     return np.asarray((darkest - brightest).clip(0, 1))
 
 
@@ -140,24 +155,29 @@ def _inked(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How dark the pixels of one channel are against the paper around them, 0-1."""
     dark = np.asarray(plane / 255, np.float32)
     size = max(7, min(dark.shape) // CLOSED_SHARE) | 1
-    lines: NDArray[np.float32] = (1 - dark / paper_shade(dark, size, size / 4)).clip(0, 1).astype(np.float32)
+    lines: NDArray[np.float32] = (1 - against_paper(dark, size, size / 4)).clip(0, 1)
     return lines
 
 
-def paper_shade(plane: NDArray[np.float32], size: int, smooth: float) -> NDArray[np.float32]:
-    """How bright the paper is, with its shadows, but without the thin dark lines on it; above 0.
+def against_paper(plane: NDArray[np.float32], size: int, smooth: float) -> NDArray[np.float32]:
+    """How bright each pixel is against the paper with its shadows, but without the thin dark lines on it.
 
     Args:
         plane: (height, width), 0-1.
         size: wider than a line, pixels.
         smooth: standard deviation of the last mean, pixels.
+
+    Returns:
+        (height, width): 1 for paper, 0 for black.
     """
     height, width = plane.shape
     # it is smooth: half the resolution is enough
-    even = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
+    is_even = height % 2 == 0 == width % 2
+    even = plane if is_even else np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
     means = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
     size = (size // 2) | 1
     closed = ndimage.minimum_filter(ndimage.maximum_filter(means, size), size)
     shade = np.maximum(ndimage.gaussian_filter(closed, smooth / 2), 0.02)
-    whole: NDArray[np.float32] = shade.repeat(2, 0).repeat(2, 1)[:height, :width]
-    return whole
+    rows, columns = shade.shape
+    against = even.reshape(rows, 2, columns, 2) / shade[:, None, :, None]
+    return np.asarray(against.reshape(even.shape)[:height, :width])

@@ -41,8 +41,9 @@ WORDINGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("qtc",), rf"\b{QT}[cC]\s*[-(]?\s*(?:[BFH]|Bazett|Bazet|Fridericia)?\)?{LONG}{IS}(\d{{3}})(?!\d)"),
     (("rr",), rf"\bRR{LONG}{IS}(\d{{3,4}})(?!\d)"),
     (("p",), rf"\bP(?:\s*[-.]?\s*(?:duration|dur\b)\.?|d\b){IS}{NUMBER}"),
-    (("speed",), r"(?<![\d.,])(\d{1,3}(?:[.,]5)?)\s*mm\s*/\s*(?:s|sec)\b"),
-    (("gain",), r"(?<![\d.,])(\d{1,2}(?:[.,][05])?)\s*mm\s*/\s*m?V\b"),
+    # what stands behind a unit is often read without the space between them
+    (("speed",), r"(?<![\d.,])(\d{1,3}(?:[.,]5)?)\s*mm\s*/\s*(?:s|sec)(?![a-z])"),
+    (("gain",), r"(?<![\d.,])(\d{1,2}(?:[.,][05])?)\s*mm\s*/\s*m?V(?![a-z])"),
 )
 UNITS = {"rate": "bpm", "axis": "degrees", "axis_p": "degrees", "axis_t": "degrees", "speed": "mm/s", "gain": "mm/mV"}
 POSSIBLE = {
@@ -177,7 +178,11 @@ class PageText:
         for name, given, unit in (("speed", given_mm_s, "mm/s"), ("gain", given_mm_mv, "mm/mV")):
             if given is not None and printed.get(name, given) != given:
                 warnings.append(f"{printed[name]:g} {unit} is printed, and {given:g} {unit} was given and is used")
-        return given_mm_s or printed.get("speed") or 25.0, mm_per_mv, warnings
+        mm_per_s = given_mm_s or printed.get("speed")
+        if mm_per_s is None:
+            mm_per_s = 25.0
+            warnings.append("no paper speed is read: 25 mm/s is assumed")
+        return mm_per_s, mm_per_mv, warnings
 
 
 def printed_values(lines: Sequence[PrintedLine]) -> tuple[PrintedValue, ...]:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from scipy.interpolate import LinearNDInterpolator, RBFInterpolator
 
 from .lattice import Lattice
+from .threads import in_threads
 
 Array = NDArray[np.float64]
 NODES_PER_PERIOD = 2  # of the map between paper and picture
@@ -184,8 +185,8 @@ def _refined(
     flat[ndimage.binary_dilation(dark, iterations=2)] = 0
     limit = np.percentile(np.abs(flat), 97)
     flat = np.clip(flat, -limit, limit)
-    shifts = []
-    for axis, sigma in ((1, (along, across)), (0, (across, along))):
+
+    def shift(axis: int, sigma: tuple[float, float]) -> Array:
         wave = np.exp(-2j * np.pi * np.arange(flat.shape[axis]) / px).astype(np.complex64)
         product = flat * (wave[None, :] if axis == 1 else wave[:, None])
         total = _at_nodes(product.real, sigma, px) + 1j * _at_nodes(product.imag, sigma, px)
@@ -197,8 +198,9 @@ def _refined(
         near = joint * NODES_PER_PERIOD
         unit = ndimage.gaussian_filter(unit.real, near) + 1j * ndimage.gaussian_filter(unit.imag, near)
         there = (np.abs(unit) > 1e-4) * np.angle(unit) / (2 * np.pi)
-        shifts.append(np.sign(there) * np.maximum(np.abs(there) - doubt, 0))
-    du, dv = shifts
+        return np.asarray(np.sign(there) * np.maximum(np.abs(there) - doubt, 0))
+
+    du, dv = in_threads(shift, (1, 0), ((along, across), (across, along)))
     u, v = np.meshgrid(np.arange(page.x.shape[1]), np.arange(page.x.shape[0]))
     at = [v - dv * NODES_PER_PERIOD, u - du * NODES_PER_PERIOD]
     # cubic outside too: "nearest" would flatten the margin

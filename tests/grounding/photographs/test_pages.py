@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from grounding import ECGRecord
-from grounding.paper import draw
+from grounding.paper import draw, varied_page
+from grounding.photographs import flattening
 from grounding.photographs.arrangement import Cell, find_pulses
-from grounding.photographs.lattice import find_lattice
-from grounding.photographs.picture import grid_lines
+from grounding.photographs.lattice import Lattice, find_lattice
+from grounding.photographs.picture import coloured_lines, grid_lines
 from grounding.photographs.rectifying import NODES_PER_PERIOD, PaperMap
 from grounding.photographs.stretches import at_own_height
 from grounding.photographs.strokes import pen_line
@@ -44,6 +47,47 @@ def test_the_grid_of_a_small_screenshot(record: ECGRecord) -> None:
     lattice = find_lattice(grid_lines(np.asarray(draw(record, px_per_mm=4).image)).astype(np.float64))
     assert lattice.period_px == pytest.approx(20, rel=0.05)
     assert np.nanmax(lattice.u) - np.nanmin(lattice.u) > 48
+
+
+def test_the_grid_of_a_page_whose_lines_are_sharp(record: ECGRecord) -> None:
+    """The 15th multiple of its frequency is the strongest; lines of 1 mm alone were found, and the page was refused."""
+    page = draw(record, dpi=200, **varied_page(88))
+    lattice = find_lattice(coloured_lines(np.asarray(page.image)).astype(np.float64), (0.0,))
+    assert lattice.period_px == pytest.approx(200 / 25.4 * 5, rel=0.01)
+
+
+def _lattice(coherence: float, lost: float) -> Lattice:
+    """A grid of 16 x 20 nodes, which loses so many periods between two columns in its lower half."""
+    v, u = np.mgrid[0:16, 0:20] * 2.0
+    x, y = 40 + u * 15, 30 + v * 15
+    v[8:, 10:] -= lost
+    return Lattice(x, y, u, v, 15.0, np.full(u.shape, coherence))
+
+
+def test_a_grid_that_lost_periods_is_torn_and_a_bent_one_is_not() -> None:
+    assert _lattice(0.4, 0.0).torn == 0
+    assert _lattice(0.4, 2.0).torn > 0.05
+    whole = _lattice(0.4, 0.0)
+    bent = replace(whole, v=whole.v + 0.2 * np.sin(whole.u / 4) + 0.01 * whole.u * whole.v)
+    assert bent.torn == 0
+
+
+@pytest.mark.parametrize(("lost", "chosen"), [(0.0, 0.4), (2.0, 0.25)])
+def test_a_clearer_grid_by_colour_is_not_used_where_it_is_torn(
+    monkeypatch: pytest.MonkeyPatch, lost: float, chosen: float
+) -> None:
+    """A photograph of a screen with glare: its fringes had colours, and the page was read at -3.6 dB."""
+    found = iter([_lattice(0.25, 0.0), _lattice(0.4, lost)])
+    used: list[float] = []
+
+    def mapped(lattice: Lattice, _: np.ndarray) -> PaperMap:
+        used.append(lattice.clearness)
+        return PaperMap(lattice.x, lattice.y, np.isfinite(lattice.u))
+
+    monkeypatch.setattr(flattening, "find_lattice", lambda *_: next(found))
+    monkeypatch.setattr(flattening, "paper_map", mapped)
+    flattening.map_by_grid(np.full((400, 500, 3), 255, np.uint8))
+    assert used == [chosen]
 
 
 def _page_with_an_edge() -> np.ndarray:

@@ -102,6 +102,12 @@ def test_doubtful_lines_are_left_out_and_the_surest_wording_counts() -> None:
     assert values("QT/QTc 394/412", "QT 999", "QT 300")["qt"] == 394
 
 
+def test_a_speed_and_a_gain_that_are_read_without_the_space_between_them() -> None:
+    # such a page was read at 25 mm/s, half as fast as it was
+    assert values("50 mm/s10 mm/mV500 Hz") == {"speed": 50.0, "gain": 10.0}
+    assert values("50 mm/sample 10 mm/mVx") == {}
+
+
 def test_printed_scales_are_used_where_none_is_given() -> None:
     text = PageText.of([line("50 mm/s 5 mm/mV")])
     speed, gain, warnings = text.scales(None, None, 5.0)
@@ -115,7 +121,7 @@ def test_printed_scales_are_used_where_none_is_given() -> None:
     assert PageText.of([]).scales(None, None, None) == (
         25.0,
         10.0,
-        ["no calibration pulse is seen: 10 mm/mV is assumed"],
+        ["no calibration pulse is seen: 10 mm/mV is assumed", "no paper speed is read: 25 mm/s is assumed"],
     )
 
 

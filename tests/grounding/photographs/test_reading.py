@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 import grounding
 from grounding import EcgFormatError, ECGRecord, EcgSignalError
-from grounding.paper import draw
+from grounding.paper import PageStyle, draw
 from grounding.photographs.arrangement import arrange
 from grounding.photographs.lattice import find_lattice
 from grounding.photographs.limb_leads import check_limb_leads
@@ -124,6 +124,15 @@ def test_layouts_and_wrong_ones(photograph: Photograph, record: ECGRecord) -> No
         arrange([np.zeros(2200)] * 4, 200, 2200, 40, "12x1")
 
 
+def test_twelve_rows_with_a_rhythm_strip_are_read(tmp_path: Path, record: ECGRecord) -> None:
+    draw(record, "12x1", rhythm="II", dpi=200, style=PageStyle(grid="red", grid_lines="printed")).image.save(
+        tmp_path / "page.png"
+    )
+    read = grounding.read_record(tmp_path / "page.png")
+    assert [cell.lead for cell in read.meta["picture"]["places"].cells][-2:] == ["V6", "II"]
+    assert snr_db(record, read) > 12
+
+
 def test_lines_that_are_no_limb_leads_are_refused(record: ECGRecord) -> None:
     check_limb_leads(record)
     check_limb_leads(record.select(["II", "V1", "V5"]))  # nothing to compare
@@ -143,7 +152,7 @@ def test_a_page_is_read_as_this_library_draws_it(tmp_path: Path, record: ECGReco
     image = grounding.render(record) if px_per_mm is None else draw(record, px_per_mm=px_per_mm).image
     image.save(tmp_path / "page.png")
     read = grounding.read_record(tmp_path / "page.png")
-    assert read.meta["warnings"] == ()
+    assert set(read.meta["warnings"]) <= {"no paper speed is read: 25 mm/s is assumed"}  # of small or unread print
     assert snr_db(record, read) > 13
     wanted, found = grounding.measure(record), grounding.measure(read)
     assert found.intervals["qrs"] == pytest.approx(wanted.intervals["qrs"], abs=12)

@@ -11,7 +11,7 @@ from PIL import Image
 import grounding
 from grounding import ECGRecord
 from grounding.paper import PageStyle, draw
-from grounding.photographs.turning import seen_rows, upright_score
+from grounding.photographs.turning import may_be_sideways, seen_rows, upright_score
 from grounding.readers.samples import sample_names
 
 from .conftest import Photograph, snr_db
@@ -29,6 +29,15 @@ def test_a_turned_page_is_read(photograph: Photograph, record: ECGRecord, tmp_pa
     first, later = (read.meta["picture"]["places"].pixels(*at)[0] for at in (("I", [1.0]), ("V4", [9.0])))
     along = np.array([np.cos(np.radians(turned)), np.sin(np.radians(turned))])
     assert (later - first) @ along > 0.9 * np.linalg.norm(later - first)
+
+
+def test_edges_of_the_paper_are_no_reason_to_look_at_a_page_sideways() -> None:
+    upright = np.zeros((1000, 1600), bool)
+    upright[200:900:200, 300:1300] = True  # rows
+    upright[:650, [100, 1500]] = True
+    assert 0.8 < seen_rows(upright.T) / seen_rows(upright) < 1.25
+    assert not may_be_sideways(upright)
+    assert may_be_sideways(upright.T)
 
 
 def test_an_upright_page_is_not_turned(read: ECGRecord) -> None:
