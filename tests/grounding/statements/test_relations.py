@@ -156,9 +156,12 @@ def test_time_is_linear_in_the_text() -> None:
     """A text without full stops is one sentence."""
 
     def seconds(text: str) -> float:
-        begun = time.process_time()
-        read_statements(text)
-        return time.process_time() - begun
+        times = []
+        for _ in range(3):  # a garbage collection may fall into one
+            begun = time.process_time()
+            read_statements(text)
+            times.append(time.process_time() - begun)
+        return min(times)
 
     for piece in ("R > S in V1 ", "PR 160 , ms ", "P upright in II , III ", "R/S in V1 "):
         seconds(piece * 100)

@@ -206,7 +206,7 @@ def test_the_score_falls_with_every_step_of_the_damage(interpreted: tuple[str, g
         assert all(a > b for a, b in itertools.pairwise(marks)), (kind, marks)
     told = agreement_with_grades([ladder])
     assert told["all"]["falls"] == 1
-    assert told["all"]["spearman"] > 0.8
+    assert told["all"]["spearman"] > 0.75
     flat = agreement_with_grades([{kind: [1.0] * len(SHARES) for kind in DAMAGE}])  # a judge that marks all the same
     assert flat["all"]["falls"] == 0
     assert flat["all"]["icc"] < 0.1
