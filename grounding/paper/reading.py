@@ -44,6 +44,8 @@ def read_page(image: Image.Image, layout: PageLayout, letters: Iterable[Box], tr
         EcgSignalError: no trace is seen.
     """
     shown = [panel for panel in layout.panels if not panel.missing]
+    if not shown:
+        raise EcgSignalError("the page has no lead", remedy="draw a recording that has one of the layout's leads")
     ink = _darkness(image, letters)
     first_s, last_s = min(panel.start_s for panel in shown), max(panel.end_s for panel in shown)
     leads = tuple(dict.fromkeys(panel.lead for panel in shown))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +72,14 @@ def test_the_pixels_are_read_and_not_the_record() -> None:
     blank = Page(Image.new("RGB", page.image.size, "white"), page.layout)
     with pytest.raises(EcgSignalError, match="no trace"):
         blank.read()
+
+
+def test_a_page_without_any_lead_of_its_layout() -> None:
+    page = draw(grounding.read_record(grounding.sample_path()))
+    panels = tuple(replace(panel, missing="not recorded") for panel in page.layout.panels)
+    page = replace(page, layout=replace(page.layout, panels=panels))
+    with pytest.raises(EcgSignalError, match="no lead"):
+        page.read()
 
 
 def test_leads_upside_down_and_leads_without_voltages() -> None:
