@@ -171,7 +171,7 @@ def _preceded() -> tuple[str, ...]:
     return (
         rf"{_EACH} {_QRS}{_IS} (?:always |regularly )?preceded by {_P}",
         rf"{_P}{_IS}(?: present| seen| visible)? (?:before|precedes?|preceding|in front of) {_EACH} {_QRS}",
-        rf"vor {_EACH} {_QRS}(?: steht| ist| findet sich)?(?: {_P})?",
+        rf"vor {_EACH} {_QRS}(?: steht| ist| findet sich)? {_P}",
         rf"{_P} vor {_EACH} {_QRS}",
     )
 
@@ -271,6 +271,7 @@ _PATTERNS: tuple[_Pattern, ...] = (
         "p qrs positive negative upright",
         rf"{_OF}{_IS}(?:{_RATHER}){{0,2}} {_HOW} in {_LIST}",
         rf"(?:predominantly |mainly |mostly )?{_HOW} {_OF} in {_LIST}",
+        rf"{_OF} (?:in|of) {_LIST}{_IS}(?:{_RATHER}){{0,2}} {_HOW}",
         rf"{_LIST} (?:shows?|has|have)(?: an?)?(?:{_RATHER}){{0,2}} {_HOW} {_OF}",
         # "lead I is positive": of the QRS, as one speaks of leads
         rf"{_LIST} (?:is|are|shows?|has|have)(?: an?)?(?:{_RATHER}){{0,2}} (?P<how>positive|negative|upright)"

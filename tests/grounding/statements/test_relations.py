@@ -57,6 +57,7 @@ def verdicts(text: str, measurement: Any) -> str:
         ("QRS is predominantly positive in V5 and negative in V1.", "supported supported"),
         ("The axis is normal, as lead V5 is positive and V1 is strongly negative.", "supported supported supported"),
         ("Lead V6 shows a predominantly positive QRS complex.", "supported"),
+        ("The QRS complex in V1 is predominantly negative, and the P wave in II is upright.", "supported supported"),
         ("The T wave in V1 is negative.", "contradicted"),  # T, and not the QRS of V1
         ("V1 shows inverted T waves.", "contradicted"),
         ("R wave amplitude increases from V1 to V4.", "supported"),
@@ -139,6 +140,12 @@ def test_shapes_of_the_qrs() -> None:
     assert verdicts("QS in V3", measurement) == "contradicted"  # an R of 0.9 mV comes first
     assert verdicts("QS in V2", measurement) == "unsupported"  # of 0.14 mV: a matter of reading
     assert verdicts("qR in aVL", measurement) == "unsupported"
+
+
+def test_spikes_are_no_p_waves() -> None:
+    assert not [one for one in read_statements("P normal. Spikes vor jedem QRS-Komplex.") if one.kind == "relation"]
+    assert not [one for one in read_statements("Pacing spikes before each QRS, P normal") if one.kind == "relation"]
+    assert [one.kind for one in read_statements("Vor jedem QRS-Komplex eine P-Welle.")] == ["relation"]
 
 
 def test_what_the_statement_names() -> None:
