@@ -223,12 +223,11 @@ class Assessment:
         Returns:
             Lead -> True, False or None; empty where the rule is not evaluated lead by lead.
         """
-        for part in entry.parts():
-            if not isinstance(part, str) and "leads" in part:
-                asked = tuple(leads) or leads_of(part)
-                rule = entry.rule(part["where"])
-                return {lead: self.findings.holds(rule, lead) for lead in asked}
-        return {}
+        part = entry.part_by_leads()
+        if part is None:
+            return {}
+        rule = entry.rule(part["where"])
+        return {lead: self.findings.holds(rule, lead) for lead in tuple(leads) or leads_of(part)}
 
 
 @lru_cache(maxsize=1024)

@@ -127,6 +127,10 @@ class FindingEntry:
         """Every condition of the rule, including nested ones."""
         return _flatten(self.when) + (_flatten(self.unless) if self.unless else [])
 
+    def part_by_leads(self) -> Mapping[str, Any] | None:
+        """The first condition that is evaluated lead by lead, ``leads`` ... ``where``; None where there is none."""
+        return next((part for part in self.parts() if not isinstance(part, str) and "leads" in part), None)
+
 
 def _flatten(condition: Condition) -> list[Condition]:
     out: list[Condition] = [condition]

@@ -300,7 +300,6 @@ BEAT_KINDS: dict[str, tuple[str, ...]] = {
 }
 
 _NO_BEATS = "no beats were found"
-_P_BEFORE_S = 0.2  # the P wave of a QRS that begins earlier may lie before the recording
 
 
 def _count(*kinds: str) -> Callable[[Quantities], tuple[Value, str | None]]:
@@ -373,13 +372,15 @@ def _p_share(q: Quantities) -> tuple[Value, str | None]:
 
 def _ordinary_p_share(q: Quantities) -> tuple[Value, str | None]:
     """Share of beats with a P wave, premature ventricular ones left out: sinus rhythm goes on between them."""
+    from ..measurement.atrial import P_BEFORE_S
+
     types = q.beats("type")
     if "premature_ventricular" not in types:
         return _p_share(q)
     seen = []
     for kind, present, onset in zip(types, q.beats("p_present"), q.beats("qrs_onset"), strict=True):
         begin = _number(onset)
-        known = bool(present) or begin is None or begin >= _P_BEFORE_S * q.measurement.fs
+        known = bool(present) or begin is None or begin >= P_BEFORE_S * q.measurement.fs
         if known and kind != "premature_ventricular":
             seen.append(bool(present))
     return (sum(seen) / len(seen), None) if seen else (None, "there are only premature ventricular beats")

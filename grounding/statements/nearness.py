@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import lru_cache
 
 from ..criteria.assessment import Assessment, enough_leads
-from ..criteria.expressions import Value, compiled, kleene_all, kleene_any, kleene_not, names, parse
+from ..criteria.expressions import Criterion, Value, compiled, kleene_all, kleene_any, kleene_not, names, parse
 from ..criteria.knowledge import Condition, FindingEntry, leads_of, load_knowledge
 from ..criteria.limits import unit_of
 from .amplitudes import measured_amplitude
@@ -46,10 +47,10 @@ def nearly_in(assessment: Assessment, name: str, lead: str, present: bool) -> bo
         present: which of the two, as in ``nearly``.
     """
     entry = load_knowledge().get(name)
-    for part in entry.parts() if entry is not None else ():
-        if entry is not None and not isinstance(part, str) and "leads" in part:
-            return _expression(assessment, entry, part["where"], lead, 1 if present else -1) is present
-    return False
+    part = None if entry is None else entry.part_by_leads()
+    if entry is None or part is None:
+        return False
+    return _expression(assessment, entry, part["where"], lead, 1 if present else -1) is present
 
 
 def half_there(assessment: Assessment, name: str, lead: str) -> bool:
@@ -124,8 +125,13 @@ def _truth(node: ast.expr, read: Read, favour: int, limits: frozenset[str]) -> b
 
 def _value(node: ast.expr, read: Read) -> Value:
     text = ast.unparse(node)
-    value: Value = compiled(text, {})({key: read(*key) for key in names(text)})
+    value: Value = _plain(text)({key: read(*key) for key in names(text)})
     return value
+
+
+@lru_cache(maxsize=1024)
+def _plain(text: str) -> Criterion:
+    return compiled(text, {})
 
 
 def _tolerance(node: ast.expr, limits: frozenset[str]) -> float:

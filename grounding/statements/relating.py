@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..criteria.knowledge import LEAD_GROUPS
+from ..criteria.quantities import BEAT_KINDS
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
 from .amplitudes import measured_depth, named
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
     from .parsed import ParsedStatement
 
-_CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
+_CHEST = LEAD_GROUPS["precordial"]
 # share of beats with a P wave; between them a statement is neither supported nor contradicted
 _ALL_BEATS, _SURELY_ALL, _SURELY_NOT_ALL = 0.9, 0.97, 0.8
 # standard deviation of PR, ms: 95 % of 262 records of PTB-XL's folds 1 and 2 with P waves have up to 17
@@ -78,7 +80,8 @@ def times_of_ectopy(statement: ParsedStatement, quantities: Quantities) -> Relat
     Returns:
         None where there are no such beats at all, or none was looked for.
     """
-    wanted = {ECTOPY[one] for one in statement.findings[0] if one in ECTOPY}
+    counts = [count for name, count in ECTOPY.items() if name in statement.findings[0]]
+    wanted = {kind for count in counts for kind in BEAT_KINDS[count]}
     beats = zip(quantities.beats("r_s"), quantities.beats("type"), strict=True)
     known = [float(at) for at, kind in beats if kind in wanted]
     if not known:
@@ -91,9 +94,8 @@ def times_of_ectopy(statement: ParsedStatement, quantities: Quantities) -> Relat
     holds = len(missing) < len(statement.at_s) if statement.negated else not missing
     shown = ", ".join(f"{at:.1f} s" for at in known[:8])
     said = ", ".join(f"{at:.1f} s" for at in missing[:8])
-    count = "pvc_count" if "premature_ventricular" in wanted else "pac_count"
     reason = f"none is at {said}, but at {shown}" if missing else f"measured at {shown}"
-    return Relation(holds, True, reason, (quantities.evidence(None, count),))
+    return Relation(holds, True, reason, (quantities.evidence(None, counts[0]),))
 
 
 def _of_p(name: str, quantities: Quantities) -> Relation:
@@ -217,8 +219,8 @@ def _form(form: str, leads: Sequence[str], quantities: Quantities) -> Relation:
         if not fits:
             other.append(f"{proof.value} in {lead}")
             clear = clear or (form == "qs" and plain[0] == "r" and r >= _CLEAR_R_MV)
-    named = ", ".join(f"{part.value} in {part.leads[0]}" for part in evidence)
-    return Relation(not other, not other or clear, f"the QRS is {', '.join(other) or named}", evidence)
+    every = ", ".join(f"{part.value} in {part.leads[0]}" for part in evidence)
+    return Relation(not other, not other or clear, f"the QRS is {', '.join(other) or every}", evidence)
 
 
 def _direction(wave: str, statement: ParsedStatement, quantities: Quantities) -> Relation:

@@ -32,9 +32,9 @@ _BEFORE = frozenset({"at", "from", "between", "in", "the", "of", "=", ":", "is",
 
 
 ECTOPY = {
-    "premature_ventricular_complex": "premature_ventricular",
-    "premature_atrial_complex": "premature_supraventricular",
-}  # findings of single beats, and the type of these
+    "premature_ventricular_complex": "pvc_count",
+    "premature_atrial_complex": "pac_count",
+}  # findings of single beats, and the quantity that counts these
 
 
 def places_ectopy(c: Context, number: int, item: Phrase) -> bool:
