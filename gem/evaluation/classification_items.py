@@ -15,7 +15,6 @@ import numpy as np
 
 from grounding.facts import DIAGNOSES
 
-from ..data.corpus import labels_of
 from ..data.samples import SUPERCLASSES, Sample
 from ..errors import GemInputError
 from ..explaining import writes_from_facts
@@ -41,6 +40,7 @@ from .labelled import (
     SOURCE,
     LabelledItem,
     label_score,
+    labelled_item,
     labelled_samples,
     named_by_rules,
     published_score,
@@ -86,20 +86,7 @@ def items_of(samples: Sequence[Sample]) -> list[Item]:
     Args:
         samples: the recordings.
     """
-    return [
-        LabelledItem(
-            sample.record_id,
-            "superclasses",
-            PROMPT,
-            PROMPT,
-            tuple(label for label in SUPERCLASSES if label in sample.superclasses),
-            SUPERCLASSES,
-            (sample.record_id,),
-            True,
-            labels=tuple(sorted(labels_of(sample))),
-        )
-        for sample in samples
-    ]
+    return [labelled_item(sample, sample.record_id, "superclasses", PROMPT) for sample in samples]
 
 
 def answers_by_head(model: Any) -> Answers | None:
@@ -197,7 +184,8 @@ def published(item: Item, answer: str) -> Score:
         item: of the benchmark.
         answer: text, or JSON of ``answers_by_head``.
     """
-    return published_score(item, answer) if _stated(answer) is None else strict_score(item, answer)
+    stated = _stated(answer)
+    return published_score(item, answer) if stated is None else label_score(item, answer, stated)
 
 
 def details(items: Sequence[Item], rows: Sequence[Mapping[str, Any]], rounds: int = 1000) -> dict[str, Any]:

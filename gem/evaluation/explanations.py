@@ -17,7 +17,6 @@ import numpy as np
 
 import grounding
 
-from ..data.corpus import labels_of
 from ..data.samples import SUPERCLASSES, Sample
 from ..errors import GemInputError
 from ..explaining import reason_for_silence, writes_from_facts
@@ -28,8 +27,8 @@ from .labelled import (
     LABELS,
     MEANING,
     SOURCE,
-    LabelledItem,
     label_score,
+    labelled_item,
     labelled_samples,
     named_by_rules,
     published_score,
@@ -80,18 +79,13 @@ def items_of(samples: Sequence[Sample]) -> list[Item]:
     if len(samples) < 2:
         raise GemInputError("fewer than two records", remedy="swapping inputs needs another record")
     return [
-        LabelledItem(
+        labelled_item(
+            sample,
             f"{sample.record_id}:{condition}",
             condition,
             PROMPT,
-            PROMPT,
-            tuple(label for label in SUPERCLASSES if label in sample.superclasses),
-            SUPERCLASSES,
-            (sample.record_id,),
-            True,
             shown=(other.record_id,) if condition.startswith("other") else (),
             facts=condition.endswith("with_facts"),
-            labels=tuple(sorted(labels_of(sample))),
         )
         for sample, other in zip(samples, [*samples[1:], samples[0]], strict=True)
         for condition in CONDITIONS
@@ -209,8 +203,8 @@ def strict_score(item: Item, answer: str, inputs: Inputs) -> Score:
     """
     score = label_score(item, answer, superclasses_in(answer))
     counts = verdicts(answer, inputs.measurement(item.records[0]))
-    checkable = sum(counts[f"asserted_{verdict}"] for verdict in VERDICTS[:3])
-    more = {"supported": counts["asserted_supported"] / checkable} if checkable else {}
+    supported = _supported(counts)
+    more = {} if supported is None else {"supported": supported}
     values = {**score.values, **more, **{f"{name}_claims": float(n) for name, n in sorted(counts.items())}}
     contradicted = score.reason is None and counts["asserted_contradicted"] > 0
     return replace(score, values=values, reason=WRONG_VALUE if contradicted else score.reason)
@@ -233,12 +227,18 @@ def strict_statistics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         rows: scores with ``values``.
     """
     counts = _counts(rows)
-    checkable = sum(counts[f"asserted_{verdict}"] for verdict in VERDICTS[:3])
+    supported = _supported(counts)
     return {
         "exact": float(np.mean([row["values"]["exact"] for row in rows])),
         "jaccard": float(np.mean([row["values"]["jaccard"] for row in rows])),
-        "supported": counts["asserted_supported"] / checkable if checkable else float("nan"),
+        "supported": float("nan") if supported is None else supported,
     }
+
+
+def _supported(counts: Counter[str]) -> float | None:
+    """The share of the asserted claims that can be checked; None where there are none."""
+    checkable = sum(counts[f"asserted_{verdict}"] for verdict in VERDICTS[:3])
+    return counts["asserted_supported"] / checkable if checkable else None
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
@@ -305,9 +305,8 @@ def _condition(scored: Sequence[tuple[Item, Mapping[str, Any]]]) -> dict[str, An
         origin: {verdict: counts[f"{origin}_{verdict}"] for verdict in VERDICTS if counts[f"{origin}_{verdict}"]}
         for origin in ("asserted", "inserted")
     }
-    checkable = sum(by_origin["asserted"].get(verdict, 0) for verdict in VERDICTS[:3])
     return {
-        "asserted_supported": by_origin["asserted"].get("supported", 0) / checkable if checkable else None,
+        "asserted_supported": _supported(counts),
         "diagnosis_accuracy": diagnosis_accuracy(named, labels),
         "diagnosis_accuracy_interval": bootstrap(lambda rows: float(hits[rows].mean()), len(hits)),
         "verdicts": by_origin,

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grounding
 
+from ..data.corpus import labels_of
 from ..data.labelled import usable
 from ..data.ptbxl import is_ptbxl, sample_of_row
 from ..data.samples import SUPERCLASSES, Sample
 from .ecgbench.multilabel import substring_labels
-from .items import REFUSED, SAMPLES, WRONG_FORMAT, WRONG_VALUE, Item, Score, missing_file
-from .labels import jaccard, named_labels, refuses
+from .items import SAMPLES, Item, Score, missing_file
+from .labels import named_labels, set_score
 
 if TYPE_CHECKING:
     from grounding import ECGRecord, Measurement
@@ -75,6 +76,30 @@ class LabelledItem(Item):
     """
 
     labels: tuple[str, ...] = ()
+
+
+def labelled_item(sample: Sample, item_id: str, kind: str, prompt: str, **more: Any) -> LabelledItem:
+    """An item about a labelled recording.
+
+    Args:
+        sample: the recording.
+        item_id: of the item.
+        kind: of the item.
+        prompt: which is also the question.
+        **more: other fields of the item.
+    """
+    return LabelledItem(
+        item_id,
+        kind,
+        prompt,
+        prompt,
+        tuple(label for label in SUPERCLASSES if label in sample.superclasses),
+        SUPERCLASSES,
+        (sample.record_id,),
+        True,
+        labels=tuple(sorted(labels_of(sample))),
+        **more,
+    )
 
 
 def bundled_samples() -> list[Sample]:
@@ -144,7 +169,7 @@ def named_by_rules(measurement: Measurement) -> tuple[str, ...]:
 
 
 def label_score(item: Item, answer: str, labels: Sequence[str]) -> Score:
-    """Whether labels are the true ones, as a set.
+    """Whether labels are the true ones, as a set; they are kept in alphabetical order.
 
     Args:
         item: with the true ones.
@@ -154,10 +179,7 @@ def label_score(item: Item, answer: str, labels: Sequence[str]) -> Score:
     Returns:
         ``exact`` and ``jaccard``.
     """
-    right = set(labels) == set(item.truth)
-    wrong = WRONG_VALUE if labels else REFUSED if refuses(answer) else WRONG_FORMAT
-    values = {"exact": float(right), "jaccard": jaccard(labels, item.truth)}
-    return Score(values, None if right else wrong, tuple(sorted(labels)))
+    return set_score(item, answer, sorted(labels))
 
 
 def published_score(item: Item, answer: str) -> Score:

@@ -121,8 +121,21 @@ def choice_score(item: Item, answer: str) -> Score:
         labels = (words.get(first[1].lower(), first[1].lower()),) if first else labels
     if words and not item.multiple and _refuses_first(answer):
         labels = ()
+    return set_score(item, answer, labels)
+
+
+def set_score(item: Item, answer: str, labels: Sequence[str]) -> Score:
+    """Whether labels are the true ones, as a set.
+
+    Args:
+        item: with the true ones.
+        answer: in which they were read.
+        labels: that were read.
+
+    Returns:
+        ``exact`` and ``jaccard``.
+    """
     right = set(labels) == set(item.truth)
-    reason = None
-    if not right:
-        reason = REFUSED if refuses(answer) and not labels else WRONG_VALUE if labels else WRONG_FORMAT
-    return Score({"exact": float(right), "jaccard": jaccard(labels, item.truth)}, reason, labels)
+    wrong = WRONG_VALUE if labels else REFUSED if refuses(answer) else WRONG_FORMAT
+    values = {"exact": float(right), "jaccard": jaccard(labels, item.truth)}
+    return Score(values, None if right else wrong, tuple(labels))

@@ -24,7 +24,7 @@ from ..items import (
     missing_file,
     register_item_benchmark,
 )
-from ..labels import choice_score, jaccard, named_labels, refuses
+from ..labels import choice_score, jaccard, named_labels, refuses, set_score
 from .answering import Answer, Reasoner, Step
 
 if TYPE_CHECKING:
@@ -196,9 +196,7 @@ def strict_score(item: Item, answer: str) -> Score:
         return choice_score(item, answer)
     named = named_labels(answer, [option.removeprefix("Lead ") for option in item.options])
     labels = tuple(option for option in item.options if option.removeprefix("Lead ") in named)
-    right = set(labels) == set(item.truth)
-    reason = None if right else WRONG_VALUE if labels else WRONG_FORMAT
-    return Score({"exact": float(right), "jaccard": jaccard(labels, item.truth)}, reason, labels)
+    return set_score(item, answer, labels)
 
 
 def statistics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
