@@ -1,17 +1,18 @@
-"""Calibration of a model's probabilities on records not used for it: each half of a fold with a fit on the other half.
+"""A model's probabilities and decisions on records that nothing of it was chosen on.
 
     python benchmarks/calibration.py --data ROOT [--folds 9] [--model gem-nano] [--baseline MODEL] [--json OUT]
 
-Slope and shift of each class, fitted as in ``gem.training.calibration``, and the decision thresholds come from the
-other half. This is also fair for a model that was calibrated on these records: fitting again undoes its calibration,
-except for the regularisation of the fit. With another model as baseline, differences on the same records are told, with
-intervals by resampling these records for both models at once.
+For a model that was calibrated on these very records there is ``--cross-fitted``: slope and shift of each class, fitted
+as in ``gem.training.calibration``, and the decision thresholds then come from the other half of the records. Fitting
+again undoes the model's own calibration, except for the regularisation of the fit. With another model as baseline,
+differences on the same records are told, with intervals by resampling these records for both models at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from gem.evaluation.classification import (
     class_targets,
     logits_by_inputs,
     reliability,
+    sigmoid,
     superclass_columns,
 )
 from gem.metrics.bootstrap import bootstrap
@@ -41,19 +43,22 @@ from grounding.facts import DIAGNOSES
 SPLITS = 10
 
 
-def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) -> dict[str, Any]:
-    """All figures of one input, by cross-fitting.
+def judged(
+    truth: Array, logits: Array, names: list[str], columns: list[int], thresholds: Sequence[float] | None
+) -> dict[str, Any]:
+    """All figures of one input.
 
     Args:
         truth: (records, classes), 0 or 1.
         logits: (records, classes).
         names: of the classes.
         columns: places of the superclasses.
+        thresholds: of the superclasses; None for cross-fitting.
     """
-    chances = cross_fitted(logits, truth)
+    chances = sigmoid(logits) if thresholds is not None else cross_fitted(logits, truth)
     there, said = truth[:, columns], chances[:, columns]
-    answers = np.empty_like(said)
-    for half in halves(len(said)):
+    answers = said >= np.array(thresholds or [0.5] * len(columns))
+    for half in halves(len(said)) if thresholds is None else ():
         answers[half] = said[half] >= np.array(choose_thresholds(there[~half], said[~half]))
     figures = {
         # one slope and shift for all records: what two fits would do to the order of the records of two halves is not
@@ -68,7 +73,8 @@ def judged(truth: Array, logits: Array, names: list[str], columns: list[int]) ->
     }
     rng = np.random.default_rng(0)
     drawn = [(rng.random(said.shape) < said).astype(float) for _ in range(100)]
-    splits = [cross_fitted(logits, truth, seed)[:, columns] for seed in range(SPLITS)]
+    seeds = range(SPLITS) if thresholds is None else ()
+    splits = [cross_fitted(logits, truth, seed)[:, columns] for seed in seeds] or [said]
     for column, label in enumerate(SUPERCLASSES):
         error = np.mean([calibration_error(there[:, column], split[:, column]) for split in splits])
         chance = np.mean([calibration_error(labels[:, column], said[:, column]) for labels in drawn])
@@ -111,6 +117,7 @@ def main() -> None:
     parser.add_argument("--model", default="gem-nano")
     parser.add_argument("--baseline", help="another model, whose ROC-AUC is compared on the same records")
     parser.add_argument("--inputs", choices=list(TENSORS), nargs="+", default=["both", "signal"])
+    parser.add_argument("--cross-fitted", action="store_true", help="the model was calibrated on these records")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     model = gem.load(chosen.model)
@@ -120,8 +127,9 @@ def main() -> None:
     baseline = gem.load(chosen.baseline) if chosen.baseline else None
     own = [inputs for inputs in chosen.inputs if inputs != "measured" or baseline is None or baseline.config.measured]
     before = {} if baseline is None else logits_by_inputs(baseline, samples, own)
+    limits = [model.config.class_thresholds[label] for label in SUPERCLASSES]
     for inputs, logits in logits_by_inputs(model, samples, chosen.inputs).items():
-        result[inputs] = judged(truth, logits, names, columns)
+        result[inputs] = judged(truth, logits, names, columns, None if chosen.cross_fitted else limits)
         if baseline is not None and inputs in before:
             result[inputs]["gained"] = differences(
                 truth[:, columns], logits[:, columns], before[inputs][:, superclass_columns(baseline)]

@@ -111,8 +111,14 @@ def shared() -> Path:
     return SHARED
 
 
-def write_ptbxl_like(root: Path, copies: int = 1) -> Path:
-    """Write the folder of ``ptbxl_like``; ``copies`` of each filtered recording, whose ids go on in steps of 10000."""
+def write_ptbxl_like(root: Path, copies: int = 1, nine_folds: bool = False) -> Path:
+    """Write the folder of ``ptbxl_like``.
+
+    Args:
+        root: to be written into.
+        copies: of each filtered recording, whose ids go on in steps of 10000.
+        nine_folds: each record in a fold of its own, 1-9.
+    """
     from scipy.signal import butter, sosfiltfilt
 
     import grounding
@@ -130,7 +136,7 @@ def write_ptbxl_like(root: Path, copies: int = 1) -> Path:
         passed = sosfiltfilt(band, grounding.read_record(sample).signal, axis=1)[:, ::4]
         scores = (passed - passed.mean(axis=1, keepdims=True)) / passed.std(axis=1, keepdims=True)
         signals.append((1000 * scores).clip(-32768, 32767).astype(np.int16))
-        fold = 8 if number in (13, 424) else place
+        fold = place + 1 if nine_folds else 8 if number in (13, 424) else place
         row = {**dict(zip(LABELS, told, strict=True)), "strat_fold": fold, "heart_axis": ""}
         rows += [{"ecg_id": number + 10000 * copy, **row} for copy in range(copies + 1)]
     with (root / "ptbxl" / "labels.csv").open("w", newline="", encoding="utf-8") as file:
@@ -150,6 +156,12 @@ def ptbxl_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     z-scores, 125 Hz).
     """
     return write_ptbxl_like(tmp_path_factory.mktemp("ptbxl_like"))
+
+
+@pytest.fixture(scope="session")
+def nine_folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``ptbxl_like`` with each of its nine records in a fold of its own, 1-9."""
+    return write_ptbxl_like(tmp_path_factory.mktemp("nine_folds"), nine_folds=True)
 
 
 class Served:

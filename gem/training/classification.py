@@ -38,6 +38,8 @@ class Classification(SeededSteps):
             the data must give both inputs.
         teacher_weight: weight of these probabilities against the labels, 0-1.
         measured_weight: weight of the measured values that the networks of an encoder with ``views`` learn too.
+        unknown_mv: fraction of records that such an encoder, if it sees millivolts, is shown as one whose scale is not
+            known: every lead with the size that is typical of it.
         seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one.
     """
 
@@ -54,6 +56,7 @@ class Classification(SeededSteps):
         teacher: str | None = None,
         teacher_weight: float = 0.6,
         measured_weight: float = 0.3,
+        unknown_mv: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -89,6 +92,7 @@ class Classification(SeededSteps):
         # in a list, so that it is not registered, and neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
         self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
+        self.unknown_mv = unknown_mv if getattr(encoder.contract, "typical_mv", None) else 0.0
         self.kept: dict[str, dict[int, tuple[Tensor, ...]]] = {}
         self.seen: list[tuple[Tensor, ...]] = []
 
@@ -171,6 +175,10 @@ class Classification(SeededSteps):
         """
         encoder, projector, head = self.trained
         rhythm, beat = self._computed_once("views", batch, self.key, encoder.views)
+        if self.unknown_mv:
+            others = self._computed_once("views without mV", batch, self.key, self._views_of_typical)
+            unknown = torch.rand(len(rhythm), 1, 1, device=rhythm.device) < self.unknown_mv
+            rhythm, beat = (torch.where(unknown, other, own) for own, other in zip((rhythm, beat), others, strict=True))
         changed = []
         for _ in encoder.rhythms:
             changed += [
@@ -192,6 +200,14 @@ class Classification(SeededSteps):
         joined = head(pooled(projector(encoder.join(parts).detach())))
         target = 0.5 * classes + 0.5 * torch.stack(all_logits).mean(0).sigmoid()
         return loss + F.binary_cross_entropy_with_logits(joined.float(), target)
+
+    def _views_of_typical(self, ecg: Tensor) -> Sequence[Tensor]:
+        """The views of records of which each lead has its typical size, as the signal contract gives it to them."""
+        encoder = self.trained[0]
+        size = torch.tensor(encoder.contract.typical_mv, device=ecg.device)[:, None]
+        spread = ecg.std(-1, unbiased=False, keepdim=True)
+        views: Sequence[Tensor] = encoder.views(torch.where(spread > 0, ecg / spread, 0.0) * size)
+        return views
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         """Keep probabilities and labels for the metrics at the end of the epoch.

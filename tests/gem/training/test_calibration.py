@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ import torch
 
 import gem
 from gem.data.ptbxl import load_ptbxl
+from gem.data.samples import Sample
+from gem.errors import GemInputError
 from gem.evaluation.classification import class_logits, class_targets, logits_by_inputs
 from gem.metrics.multilabel import calibration_error
-from gem.training.calibration import calibrate, cross_fitted, fit, main, weighted_mean
+from gem.training.calibration import calibrate, cross_fitted, fit, main, models_apart
 from gem.training.start import build
 
 from .test_training import TINY
@@ -61,7 +66,9 @@ def test_the_head_says_what_was_fitted(ptbxl_like: Path, tmp_path: Path) -> None
     assert set(model.config.class_thresholds) == {"NORM", "MI", "STTC", "CD", "HYP"}
 
 
-def test_three_inputs_are_calibrated_apart_and_the_signals_two_once_more_together(ptbxl_like: Path) -> None:
+@pytest.fixture
+def voting() -> Any:
+    """A tiny model whose signal encoder and measured values vote, beside the picture."""
     torch.manual_seed(0)
     model = build({**TINY, "measured": {"names": ["qrs_ms", "V1 s_mv", "pr_ms"], "trees": 6, "leaves": 2}}).eval()
     head = model.class_head.heads["measured"]  # each tree has one split, on one of the three values
@@ -70,31 +77,67 @@ def test_three_inputs_are_calibrated_apart_and_the_signals_two_once_more_togethe
     head.right[:, 0] = -2
     head.value.normal_()
     model.class_head.votes = {"ecg": 0.25, "measured": 0.75, "vision": 0.1}
-    samples = [sample for sample in load_ptbxl(ptbxl_like, range(1, 11)) if sample.source == "raw"]
-    truth = class_targets(samples, model.config.class_names)
-    before = logits_by_inputs(model, samples, ["signal_encoder", "measured", "pixels"])
-    assert set(calibrate(model, samples)) == {*before, "signal"}
-    after = logits_by_inputs(model, samples, [*before, "signal", "both"])
-    calibrated = {}
-    for inputs, logits in before.items():
-        slope, shift = fit(logits, truth)
-        calibrated[inputs] = slope * logits + shift
-    assert after["pixels"] == pytest.approx(calibrated["pixels"], abs=1e-3)
-    vote = 0.25 * calibrated["signal_encoder"] + 0.75 * calibrated["measured"]
-    slope, shift = fit(vote, truth)
-    assert after["signal"] == pytest.approx(slope * vote + shift, abs=0.02)
-    votes = model.config.class_votes
+    return model
+
+
+def raw(root: Path, folds: Iterable[int]) -> list[Sample]:
+    return [sample for sample in load_ptbxl(root, folds) if sample.source == "raw"]
+
+
+def test_the_signals_two_inputs_are_calibrated_together(voting: Any, ptbxl_like: Path) -> None:
+    samples = raw(ptbxl_like, range(1, 11))
+    truth = class_targets(samples, voting.config.class_names)
+    before = logits_by_inputs(voting, samples, ["signal_encoder", "measured", "pixels"])
+    assert set(calibrate(voting, samples)) == {*before, "signal"}
+    after = logits_by_inputs(voting, samples, [*before, "signal", "both"])
+    slope, shift = fit(before["pixels"], truth)
+    assert after["pixels"] == pytest.approx(slope * before["pixels"] + shift, abs=1e-3)
+    stacked = np.stack([before["signal_encoder"], before["measured"]])
+    slopes, shift = fit(stacked, truth)
+    assert after["signal"] == pytest.approx((slopes[:, None] * stacked).sum(0) + shift, abs=0.02)
+    votes = voting.config.class_votes
     assert sum(votes.values()) == pytest.approx(1, abs=2e-3)
     assert votes["measured"] / votes["ecg"] == pytest.approx(3, rel=0.02)
-    signal = 0.25 * after["signal_encoder"] + 0.75 * after["measured"]
-    assert after["signal"] == pytest.approx(signal, abs=0.02)
     both = (1 - votes["vision"]) * after["signal"] + votes["vision"] * after["pixels"]
     assert after["both"] == pytest.approx(both, abs=0.02)
 
 
-def test_a_vote_leaves_out_what_is_missing() -> None:
-    logits = {"a": np.array([[1.0], [2.0]]), "b": np.array([[3.0], [np.nan]])}
-    assert weighted_mean(logits, {"a": 1.0, "b": 3.0}).tolist() == [[2.5], [2.0]]
+def test_a_slope_for_each_of_two_inputs_is_found() -> None:
+    rng = np.random.default_rng(2)
+    told = rng.normal(0, 1.5, (2, 6000, 2))
+    truth = (rng.random(told[0].shape) < chances(1.2 * told[0] + 0.4 * told[1] - 1)).astype(float)
+    slopes, shift = fit(told, truth)
+    assert slopes == pytest.approx(np.array([[1.2, 1.2], [0.4, 0.4]]), abs=0.12)
+    assert shift == pytest.approx([-1, -1], abs=0.12)
+    assert calibration_error(truth[:, 0], cross_fitted(told, truth)[:, 0]) < 0.03
+
+
+def test_answers_of_models_that_never_saw_the_records_calibrate_another(
+    voting: Any, nine_folds: Path, tmp_path: Path
+) -> None:
+    """The slopes are those that fit the models apart, though the model itself is twice as sure."""
+    from gem.training.start import save
+
+    halves = copy.deepcopy(voting)
+    for name in ("ecg", "measured"):
+        halves.class_head.rescale(name, torch.full((49,), 0.5), torch.zeros(49))
+    save(halves, tmp_path / "apart" / "1-2-3-4-5-6-7-8")
+    samples, pages = raw(nine_folds, range(1, 9)), raw(nine_folds, [9])
+    asked = logits_by_inputs(halves, samples, ["signal_encoder", "measured"])
+    slopes, _ = fit(np.stack(list(asked.values())), class_targets(samples, voting.config.class_names))
+    before = [voting.class_head.by_class("ecg")[0].clone(), voting.class_head.heads["measured"].slope.clone()]
+    calibrate(voting, samples, models_apart(tmp_path / "apart"), pages)
+    ratio = (voting.class_head.by_class("ecg")[0] / before[0]).detach().double().numpy()
+    assert ratio == pytest.approx(np.broadcast_to(slopes[0][:, None] / 0.25, ratio.shape), rel=1e-3)
+    assert voting.class_head.heads["measured"].slope.numpy() == pytest.approx(slopes[1] / 0.75, rel=1e-3)
+
+    with pytest.raises(GemInputError, match="apart from fold 9"):
+        calibrate(voting, pages, models_apart(tmp_path / "apart"))
+    halves.config.class_names = [*halves.config.class_names[1:], "OTHER"]
+    with pytest.raises(GemInputError, match="fold 1 has other classes"):
+        calibrate(voting, samples, {1: halves})
+    with pytest.raises(GemInputError, match="no models"):
+        models_apart(tmp_path / "nothing")
 
 
 def test_the_command_writes_a_model_that_loads(
