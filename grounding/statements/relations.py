@@ -276,6 +276,9 @@ _PATTERNS: tuple[_Pattern, ...] = (
         # "lead I is positive": of the QRS, as one speaks of leads
         rf"{_LIST} (?:is|are|shows?|has|have)(?: an?)?(?:{_RATHER}){{0,2}} (?P<how>positive|negative|upright)"
         r"(?: deflections?)?(?! (?:[pqrstu]|st|for|t-wave|finding)(?!\S))",
+        # "is lead I positive?"
+        rf"^(?:is|are|ist|sind)(?: the)? {_LIST}(?:{_RATHER}){{0,2}} (?P<how>positive|negative|upright|positiv|negativ)"
+        r"(?: deflections?)?(?! (?:[pqrstu]|st|for|t-wave|finding)(?!\S))",
         values=_direction,
     ),
 )

@@ -50,6 +50,11 @@ def test_relations_are_answered(blocked: Measurement) -> None:
     row = blocked.lead_summary.set_index("lead")["r_mv"]
     higher, lower = ("V5", "V6") if row["V5"] > row["V6"] else ("V6", "V5")
     assert said(f"Is R in {higher} taller than in {lower}?", blocked).startswith("Yes. R amplitude in ")
+    net = blocked.lead_summary.set_index("lead")[["q_mv", "r_mv", "s_mv"]].sum(axis=1)  # Q and S are negative
+    for lead in net.abs().nlargest(3).index:
+        shown, other = ("positive", "negative") if net[lead] > 0 else ("negative", "positive")
+        assert said(f"Is lead {lead} {shown}?", blocked).startswith(f"Yes. QRS is {shown} in {lead}")
+        assert said(f"Is lead {lead} {other}?", blocked).startswith("No.")
     assert said(f"Is the R wave taller in {lower} than in {higher}?", blocked).startswith("No. R amplitude in ")
 
 
