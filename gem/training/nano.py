@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from ..data.ptbxl import load_ptbxl
 from ..errors import GemConfigError
 from ..terminal import print_lines
 
@@ -156,6 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Args:
         arguments: of the command line, see ``--help``; those of the process when None.
+
+    Raises:
+        GemConfigError: a step failed.
+        GemInputError: the data are not PTB-XL, or lack raw records of one of the folds 1-9.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with PTB-XL")
@@ -163,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="most processes at once (default: 2)")
     parser.add_argument("--limit", type=int, help="only so many steps of each training, to try it out")
     options = parser.parse_args(arguments)
+    for fold in (*FOLDS, CALIBRATED):  # before an hour's work, not after
+        load_ptbxl(options.data, [fold], ("raw",))
     out = options.out.resolve()
     run_all(steps(options.data.resolve(), out, options.limit), out, options.jobs)
     print_lines(f"{out / 'gem-nano'}: ready for gem.load")

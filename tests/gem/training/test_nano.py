@@ -8,7 +8,7 @@ import pytest
 
 import gem
 import grounding
-from gem.errors import GemConfigError
+from gem.errors import GemConfigError, GemInputError
 from gem.training.nano import Step, main, run_all
 
 
@@ -29,6 +29,12 @@ def test_the_recipe_ends_in_a_calibrated_model(
 
     main(words)
     assert "minutes" not in capsys.readouterr().out
+
+
+def test_data_without_one_of_the_folds_are_refused_at_once(ptbxl_like: Path, tmp_path: Path) -> None:
+    with pytest.raises(GemInputError, match="no record of fold"):
+        main(["--data", str(ptbxl_like), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def test_steps_wait_for_those_before_them_and_go_on_after_a_failure(tmp_path: Path) -> None:
