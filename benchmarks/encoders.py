@@ -115,7 +115,7 @@ def trees(kept: Path, learn: Sequence[Sample], held: Sequence[Sample], y: Array,
     values = np.load(file).astype(np.float64)
     rows = values[: len(learn)]
     rows = np.concatenate([rows, with_missing(rows, np.random.default_rng(seed))])
-    settings = {**SETTINGS, "num_leaves": LEAVES, "seed": seed}
+    settings = {**SETTINGS, "num_leaves": LEAVES, "seed": seed, "min_data_in_leaf": 30}  # every record is there twice
     grown = [lightgbm.train(settings, lightgbm.Dataset(rows, np.tile(truth, 2)), TREES) for truth in y.T]
     return np.stack([one.predict(values[len(learn) :]) for one in grown], 1), LEAVES * TREES * len(grown)
 

@@ -1,4 +1,4 @@
-"""Random changes to a batch that keep its labels: shift, gain, noise, baseline wander, missing leads, gaps, mixup.
+"""Random changes to a batch that keep its labels: shift, gain, noise, wander, missing leads, gaps, pages, mixup.
 
 Every record of a batch is changed independently, and all random numbers are drawn on the batch's device, so that
 nothing waits for the host.
@@ -80,6 +80,33 @@ def augment(ecg: Tensor, strength: float = 1.0, shared_leads: int = 0) -> Tensor
     gap = draw.whole(0, max(0, samples * 4 // 25 - 1), 1, 1)
     start = (draw.uniform(1, 1) * (samples - gap)).long()
     return out.masked_fill((at >= start) & (at < start + gap), 0.0).to(ecg.dtype)
+
+
+def in_part(ecg: Tensor) -> Tensor:
+    """Keep of each recording what paper, a strip or a monitor shows of it; the rest is zeros, as what is missing is.
+
+    Half of the records are pages of four columns with lead II as rhythm strip; the others such pages without the strip,
+    pages of two columns with it, a quarter of the window in all leads, or one to six leads.
+
+    Args:
+        ecg: (B, leads, samples), the standard leads in their order.
+
+    Returns:
+        A new (B, leads, samples) tensor.
+    """
+    _, leads, samples = ecg.shape
+    draw = Draw(ecg)
+    lead, at = torch.arange(leads, device=ecg.device)[:, None], torch.arange(samples, device=ecg.device)
+    quarter, half = at * 4 // samples == lead * 4 // leads, at * 2 // samples == lead * 2 // leads
+    strip = lead == min(1, leads - 1)
+    start = (draw.uniform(1, 1) * 0.75 * samples).long()
+    piece = (at >= start) & (at < start + samples // 4)
+    few = draw.uniform(leads, 1).argsort(1).argsort(1) < draw.whole(1, max(1, leads // 2), 1, 1)
+    kinds = [quarter | strip, quarter, half | strip, piece & (lead >= 0), few & (at >= 0)]
+    shown = torch.stack([kind.expand(ecg.shape) for kind in kinds])
+    limits = torch.tensor([0.5, 0.65, 0.8, 0.9], device=ecg.device)
+    kind = torch.bucketize(draw.uniform(), limits)
+    return ecg * shown[kind, torch.arange(len(ecg), device=ecg.device)]
 
 
 def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:

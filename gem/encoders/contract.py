@@ -19,6 +19,7 @@ from ..untrusted import check_arguments
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 NORMALIZATIONS = ("none", "zscore", "zscore_all", "minmax")
 MAX_HZ, MAX_SAMPLES = 100_000, 1 << 22  # samples of a window
+MISSING_S = 0.5  # of a lead, seconds, that are zeros for the encoder, as a missing lead is; shorter gaps are bridged
 INT16_NORMALIZATIONS = ("none", "zscore")  # those that the device can apply to int16 samples, lead by lead
 
 
@@ -145,7 +146,7 @@ class SignalContract:
             >>> for name, what in SignalContract(fs_hz=125, n_samples=1250, bandpass_hz=(0.5, 40)).steps():
             ...     print(f"{name}: {what}")
             leads: I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6, by name; zeros where one is missing
-            gaps: bridged by straight lines
+            gaps: bridged by straight lines; zeros from 0.5 s on
             rate: 125 Hz
             bandpass: 0.5-40 Hz, order 3, forwards and backwards
             window: the first 10 s, 1250 samples; zeros behind a shorter recording
@@ -154,7 +155,7 @@ class SignalContract:
         absent = "zeros where one is missing" if self.missing_leads == "zero" else "refused where one is missing"
         out = [
             ("leads", f"{', '.join(self.leads)}, by name; {absent}"),
-            ("gaps", "bridged by straight lines"),
+            ("gaps", f"bridged by straight lines; zeros from {MISSING_S:g} s on"),
             ("rate", f"{self.fs_hz:g} Hz"),
         ]
         if self.notch_hz is not None:
@@ -255,7 +256,9 @@ class SignalContract:
         rows = [record.leads.index(name) for name in names if name in record.leads]
         missing = np.mean([np.isnan(record.signal[row]).mean() for row in rows]) if rows else 0.0
         if missing > 0:
-            notes.append(f"{missing:.1%} of the samples are missing: bridged by straight lines")
+            notes.append(
+                f"{missing:.1%} of the samples are missing: bridged by straight lines, zeros from {MISSING_S:g} s on"
+            )
         window_s = self.n_samples / self.fs_hz
         if abs(record.duration_s - window_s) > 0.5 / self.fs_hz:
             verb = "cut to" if record.duration_s > window_s else "padded with zeros to"
@@ -309,9 +312,22 @@ class SignalContract:
         clean = ECGRecord.from_array(signal, picked.fs, present, record_id=record.record_id).resample(self.fs_hz).signal
         clean = self._filter(clean)
         clean, rows = clean[:, : self.n_samples], [names.index(name) for name in present]
+        gone = self._not_recorded(picked, clean.shape[1])
         if self.typical_mv is not None and not record.has_millivolts:
-            clean = _unit_variance(clean) * np.array(self.typical_mv)[rows, None]
-        return clean, rows, notes
+            part = np.maximum((~gone).mean(axis=1, keepdims=True), 1e-6)  # of the lead that was recorded
+            clean = _unit_variance(np.where(gone, 0.0, clean)) * np.sqrt(part) * np.array(self.typical_mv)[rows, None]
+        return np.where(gone, 0.0, clean), rows, notes
+
+    def _not_recorded(self, record: ECGRecord, samples: int) -> NDArray[np.bool_]:
+        """(leads, samples): where nothing was recorded for ``MISSING_S`` and more; shorter gaps are bridged."""
+        from scipy.ndimage import binary_opening
+
+        gone = np.isnan(record.signal)
+        if not gone.any():
+            return np.zeros((len(gone), samples), bool)
+        long = binary_opening(gone, np.ones((1, max(1, round(MISSING_S * record.fs))), bool))
+        at = (np.arange(samples) * record.fs / self.fs_hz).round().astype(int)
+        return np.asarray(long[:, at.clip(0, gone.shape[1] - 1)], bool)
 
     def _filter(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         from scipy.signal import butter, iirnotch, medfilt, sosfiltfilt, tf2sos

@@ -27,6 +27,8 @@ from .registry import Encoder, pooled, register_encoder
 
 BEFORE_S, AFTER_S = 0.304, 0.496  # the average beat's limits around the QRS onset
 MAX_BEATS = 20  # beats that are averaged
+RECORDED_SHARE = 0.9  # of the samples that are not zero in a lead's best beat: with fewer it does not count in a beat
+LEAST_SHARE = 0.05  # of the leads' power; where less was recorded, a slope is not blown up
 UNIT_MV = 0.15  # mV that become 1 in the networks' input: about the standard deviation of a lead
 # standard deviation of each lead, mV: medians over 777 raw records of PTB-XL's folds 1-8, 0.5-40 Hz
 TYPICAL_MV = (0.124, 0.122, 0.091, 0.116, 0.089, 0.088, 0.148, 0.242, 0.235, 0.226, 0.200, 0.161)
@@ -273,8 +275,8 @@ def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
         (B, leads, length), zero just before the QRS; zeros where no beat was found.
     """
     margin = round(0.128 * fs_hz)
-    moved, weight = _beats(x, fs_hz, before + margin, length + 2 * margin)
-    beat = _weighted_mean(moved, weight)  # (B, leads, length + 2 margin)
+    moved, weight, shown = _beats(x, fs_hz, before + margin, length + 2 * margin)
+    beat = _weighted_mean(moved, weight, shown)  # (B, leads, length + 2 margin)
     with torch.no_grad():
         start = (_qrs_onset(beat, fs_hz, before + margin) - before).clamp(0, 2 * margin)
     place = start[:, None] + torch.arange(length, device=x.device)
@@ -283,24 +285,31 @@ def average_beat(x: Tensor, fs_hz: float, before: int, length: int) -> Tensor:
     return cut - level
 
 
-def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor]:
-    """Beats cut out at every shift, (B, leads, shifts, K, length), and the weight of each cut, (B, shifts, K)."""
+def _beats(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Beats cut out at every shift, (B, leads, shifts, K, length), and the weight of each cut, (B, shifts, K).
+
+    The third is 1 where a lead was recorded during a beat, (B, leads, K): on paper most leads show two or three beats.
+    """
     there, index, reach = _beat_windows(x, fs_hz, centre, length)
     rows = x[:, :, None].expand(-1, -1, index.shape[2], -1).gather(3, index.expand(-1, x.shape[1], -1, -1))
+    with torch.no_grad():
+        share = (rows != 0).to(x.dtype).mean(-1) * there[:, None]
+        shown = (share >= RECORDED_SHARE * share.amax(-1, keepdim=True)).to(x.dtype)
     moved = rows.unfold(3, length, 1).movedim(3, 2)
     weight = there[:, None] * (torch.arange(2 * reach + 1, device=x.device) == reach)[None, :, None]
     close = moved[..., max(0, centre - round(0.16 * fs_hz)) : centre + round(0.36 * fs_hz)]
     norm = (close.var(-1, unbiased=False).mul(close.shape[-1]).sum(1) + 1e-9).sqrt()  # (B, shifts, K)
     for _ in range(2):
-        mean = _weighted_mean(close, weight)
+        mean = _weighted_mean(close, weight, shown)
         mean = mean - mean.mean(-1, keepdim=True)
-        size = (mean.square().sum((1, 2)) + 1e-9).sqrt()[:, None, None]
+        # of the leads that were recorded during the beat
+        size = (torch.einsum("bl,blk->bk", mean.square().sum(-1), shown) + 1e-9).sqrt()[:, None]
         correlation = torch.einsum("blskn,bln->bsk", close, mean) / (norm * size + 1e-6)
         best = correlation == correlation.amax(1, keepdim=True)
         found = best * there[:, None] * (correlation - 0.6).clamp(min=0)
         # where no beat correlates with the mean, all beats are averaged
         weight = torch.where(found.sum((1, 2), keepdim=True) > 0, found, weight)
-    return moved, weight
+    return moved, weight, shown
 
 
 @torch.no_grad()
@@ -313,7 +322,13 @@ def _beat_windows(x: Tensor, fs_hz: float, centre: int, length: int) -> tuple[Te
     """
     half, reach, samples = round(0.25 * fs_hz), max(1, round(0.024 * fs_hz)), x.shape[-1]
     smooth = _odd(0.088 * fs_hz)
-    energy = F.avg_pool1d(_slope(x).square(), smooth, 1, smooth // 2, count_include_pad=False)
+    slopes = _slopes(x).square()
+    recorded = (x != 0).to(x.dtype)
+    # as if all leads were recorded all the time: which of them are shown must not decide what is a beat
+    power = slopes.sum(-1, keepdim=True) / recorded.sum(-1, keepdim=True).clamp(min=1)
+    share = (power * recorded).sum(1, keepdim=True) / power.sum(1, keepdim=True).clamp(min=1e-12)
+    total = slopes.sum(1, keepdim=True) / share.clamp(min=LEAST_SHARE)
+    energy = F.avg_pool1d(total, smooth, 1, smooth // 2, count_include_pad=False)
     top = F.max_pool1d(energy, 2 * half + 1, 1, half)
     usual = F.max_pool1d(energy, min(samples, round(1.5 * fs_hz)), round(fs_hz))[:, 0].median(1).values[:, None]
     # whole beats only, with room to shift each of them
@@ -337,15 +352,20 @@ def _qrs_onset(beat: Tensor, fs_hz: float, centre: int) -> Tensor:
     return torch.where(steep, place, beat.shape[-1]).amin(1)
 
 
-def _weighted_mean(rows: Tensor, weight: Tensor) -> Tensor:
-    """(B, leads, shifts, K, n) and (B, shifts, K) -> the weighted mean, (B, leads, n)."""
-    return torch.einsum("blskn,bsk->bln", rows, weight) / weight.sum((1, 2)).clamp(min=1e-6)[:, None, None]
+def _weighted_mean(rows: Tensor, weight: Tensor, shown: Tensor) -> Tensor:
+    """(B, leads, shifts, K, n), (B, shifts, K) and (B, leads, K) -> the weighted mean, (B, leads, n)."""
+    each = weight[:, None] * shown[:, :, None]  # (B, leads, shifts, K)
+    return torch.einsum("blskn,blsk->bln", rows, each) / each.sum((2, 3)).clamp(min=1e-6)[..., None]
+
+
+def _slopes(x: Tensor) -> Tensor:
+    """The slope of each lead, (B, leads, samples)."""
+    return F.pad(x[..., 2:] - x[..., :-2], (1, 1)).clamp(-3, 3)
 
 
 def _slope(x: Tensor) -> Tensor:
     """Length of the slope vector over all leads, (B, 1, samples)."""
-    step = F.pad(x[..., 2:] - x[..., :-2], (1, 1)).clamp(-3, 3)
-    return step.square().sum(1, keepdim=True).sqrt()
+    return _slopes(x).square().sum(1, keepdim=True).sqrt()
 
 
 def _odd(samples: float) -> int:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.augmentation import augment, augment_beats, augment_pictures, augment_traces, mix
+from ..data.augmentation import augment, augment_beats, augment_pictures, augment_traces, in_part, mix
 from ..data.measured import NAMES
 from ..data.samples import SUPERCLASSES
 from ..encoders.registry import pooled
@@ -40,6 +40,7 @@ class Classification(SeededSteps):
         measured_weight: weight of the measured values that the networks of an encoder with ``views`` learn too.
         unknown_mv: fraction of records that such an encoder, if it sees millivolts, is shown as one whose scale is not
             known: every lead with the size that is typical of it.
+        partial: fraction of signals of which only a part is shown, as on paper, see ``gem.data.augmentation.in_part``.
         seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one.
     """
 
@@ -57,6 +58,7 @@ class Classification(SeededSteps):
         teacher_weight: float = 0.6,
         measured_weight: float = 0.3,
         unknown_mv: float = 0.0,
+        partial: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -92,6 +94,7 @@ class Classification(SeededSteps):
         # in a list, so that it is not registered, and neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
         self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
+        self.partial = partial if inputs == "signal" else 0.0
         self.unknown_mv = unknown_mv if getattr(encoder.contract, "typical_mv", None) else 0.0
         self.kept: dict[str, dict[int, tuple[Tensor, ...]]] = {}
         self.seen: list[tuple[Tensor, ...]] = []
@@ -119,7 +122,10 @@ class Classification(SeededSteps):
         elif self.branches:
             loss = self._views_loss(batch, classes)
         else:
-            x = (augment if self.inputs == "signal" else augment_pictures)(batch[self.key], self.strength)
+            x = batch[self.key]
+            if few := round(self.partial * len(x)):
+                x = torch.cat([in_part(x[:few]), x[few:]])
+            x = (augment if self.inputs == "signal" else augment_pictures)(x, self.strength)
             x, classes = mix(self.mixup, x, classes)
             if self.inputs == "picture":
                 x = x.contiguous(memory_format=torch.channels_last)
@@ -179,6 +185,10 @@ class Classification(SeededSteps):
             others = self._computed_once("views without mV", batch, self.key, self._views_of_typical)
             unknown = torch.rand(len(rhythm), 1, 1, device=rhythm.device) < self.unknown_mv
             rhythm, beat = (torch.where(unknown, other, own) for own, other in zip((rhythm, beat), others, strict=True))
+        if few := round(self.partial * len(rhythm)):  # the first ones: their order is random
+            with torch.no_grad():
+                parts = encoder.views(in_part(batch[self.key][:few]))
+            rhythm, beat = (torch.cat([part, own[few:]]) for part, own in zip(parts, (rhythm, beat), strict=True))
         changed = []
         for _ in encoder.rhythms:
             changed += [

@@ -62,6 +62,7 @@ def steps(data: Path, out: Path, limit: int | None = None) -> list[Step]:
 
     def grow(model: str, output: str, folds: Sequence[int]) -> list[str]:
         words = (str(out / model), "--data", str(data), "--out", str(out / output), "--folds", *map(str, folds))
+        words += ("--cache", str(out / "cache"))
         return ["gem.training.measured", *words]
 
     parts = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 import torch
@@ -93,16 +95,36 @@ def test_the_beat_begins_where_the_qrs_does(encoder: EcgBeats, rate: float, seed
     assert likeness > 0.9  # a sample or two of the onset may go either way
 
 
+def beats_of(places: Iterable[float], width: float = 0.015, size: float = 1.0, leads: int = 2) -> torch.Tensor:
+    """(1, leads, 1250): a bell at each of some times, and noise, since zeros mean that nothing was recorded."""
+    time = torch.arange(1250) / 125
+    bells = sum(size * torch.exp(-(((time - at) / width) ** 2)) for at in places)
+    return bells + 1e-3 * torch.randn(1, leads, 1250)
+
+
 def test_an_ectopic_beat_counts_for_little() -> None:
     torch.manual_seed(0)
-    time = torch.arange(1250) / 125
-    x = torch.zeros(1, 2, 1250)
-    for k, at in enumerate(np.arange(0.8, 9.5, 0.9)):
-        width, size = (0.06, -3.0) if k == 4 else (0.015, 1.0)
-        x += size * torch.exp(-(((time - at) / width) ** 2))
-    beat = average_beat(x, 125.0, 38, 100)
-    usual = average_beat(x.clamp(min=0), 125.0, 38, 100)
+    places = np.arange(0.8, 9.5, 0.9)
+    x = beats_of(np.delete(places, 4))
+    with_one = x + beats_of([places[4]], 0.06, -3.0)
+    beat, usual = (average_beat(rows, 125.0, 38, 100) for rows in (with_one, x))
     assert float((beat - usual).abs().max()) < 0.15  # one of ten, three times as large, would be 0.3
+
+
+def test_a_lead_that_shows_some_of_the_beats_has_their_average() -> None:
+    """Paper has 2.5 s of most leads: what is not recorded is zero, and no part of the average."""
+    torch.manual_seed(0)
+    x = beats_of(np.arange(0.8, 9.5, 0.9), leads=12)
+    sizes = torch.linspace(0.3, 2.0, 12)[:, None]
+    whole = x * sizes
+    page = whole.clone()
+    for lead in range(11):  # the last is the rhythm strip
+        first = 312 * (lead // 3)
+        page[0, lead, :first] = page[0, lead, first + 312 :] = 0
+    beat, same = (average_beat(rows, 125.0, 38, 100) for rows in (page, whole))
+    peaks, usual = beat.amax(-1), same.amax(-1)
+    torch.testing.assert_close(usual, sizes.mT, rtol=0.05, atol=0)
+    torch.testing.assert_close(peaks, usual, rtol=0.05, atol=0)
 
 
 def test_flat_and_noisy_records_have_a_finite_beat_and_gradients_reach_the_samples(encoder: EcgBeats) -> None:
