@@ -2,7 +2,7 @@
 
 ``config.json`` of such a folder::
 
-    {"model_type": "gem_adapted", "encoders": "gem-nano", "decoder": "smollm2-135m-instruct",
+    {"model_type": "gem_adapted", "encoders": "gem-nano", "encoders_hash": "...", "decoder": "smollm2-135m-instruct",
      "config": {...}, "lora": {"r": 8, "alpha": 16}}
 
 References:
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..configuration import GemConfig
+from ..encoders.registry import tensors_hash
 from ..errors import GemCheckpointError
 from ..snapshots import find_folder, local_folder
 from ..untrusted import as_checkpoint_error, read_json
@@ -33,6 +34,7 @@ MODEL_TYPE, WEIGHTS, CONFIG = "gem_adapted", "adapter.safetensors", "config.json
 EMBEDDINGS = "language_model.model.embed_tokens.weight"
 LORA, NEW_ROWS = "lora.", "new_tokens"
 MAX_RANK = 256
+ENCODERS = ("ecg_encoder.", "vision_encoder.")
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,14 @@ def read_adapted(folder: Path, values: Mapping[str, Any]) -> tuple[GemConfig, di
         tensors = {
             key: tensor
             for key, tensor in read_tensors(source, lambda key: key, frozenset(), torch.float32).items()
-            if key.startswith(("ecg_encoder.", "vision_encoder."))
+            if key.startswith(ENCODERS)
         }
+        if values.get("encoders_hash", hashed := tensors_hash(tensors)) != hashed:
+            raise GemCheckpointError(
+                f"the encoders of {encoders} are not those that it was trained with",
+                where=str(folder),
+                remedy="train it again with these, or use the version of this library that it came with",
+            )
         stored = dict(values["config"])
         config = adapted_config(read_json(source / CONFIG), text, len(trained[NEW_ROWS]), stored)
         tensors |= {f"language_model.{key}": tensor for key, tensor in decoder.items()}
@@ -197,6 +205,7 @@ def save_adapted(
     values = {
         "model_type": MODEL_TYPE,
         "encoders": encoders,
+        "encoders_hash": tensors_hash({key: value for key, value in state.items() if key.startswith(ENCODERS)}),
         "decoder": decoder,
         "lora": dict(lora),
         "config": dict(stored),

@@ -158,9 +158,18 @@ def weights_hash(module: nn.Module) -> str:
     Args:
         module: any module.
     """
+    return tensors_hash(module.state_dict())
+
+
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of tensors and their names, sixteen characters.
+
+    Args:
+        tensors: by name; the order does not matter.
+    """
     import hashlib
 
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

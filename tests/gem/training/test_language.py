@@ -143,6 +143,7 @@ def test_what_is_missing_or_wrong_is_said(stages: Path, tmp_path: Path) -> None:
         ({"encoders": "gem-nowhere"}, "no such model"),
         ({"lora": {"r": 100000, "alpha": 1}}, "rank"),
         ({"lora": {}}, "can't be read"),
+        ({"encoders_hash": "of others"}, "not those that it was trained with"),
     ):
         (broken / "config.json").write_text(json.dumps({**values, **change}))
         with pytest.raises(GemCheckpointError, match=words):
