@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, distort, mix, shift
+from gem.data.augmentation import augment, augment_beats, augment_pictures, augment_traces, distort, in_part, mix, shift
 
 
 def test_changes_are_made_and_can_be_switched_off() -> None:
@@ -44,6 +44,27 @@ def test_each_change_of_a_signal_is_made() -> None:
     gaps = [(augment(torch.ones(4, 12, 1250)) == 0).all(1).sum(-1) for _ in range(5)]
     assert any((gap > 0).all() for gap in gaps)
     assert all((gap <= 200).all() for gap in gaps)
+
+
+def test_a_part_is_what_a_page_shows() -> None:
+    torch.manual_seed(0)
+    seen = in_part(torch.ones(4000, 12, 1000))
+    parts = seen.mean(-1)  # (records, leads)
+    strip = (parts[:, 1] == 1) & ((parts[:, [0, *range(2, 12)]] - 0.25).abs() < 1e-6).all(1)
+    columns = ((parts - 0.25).abs() < 1e-6).all(1)
+    halves = (parts[:, 1] == 1) & ((parts[:, [0, *range(2, 12)]] - 0.5).abs() < 1e-6).all(1)
+    few = ((parts == 0) | (parts == 1)).all(1)
+    at_once = columns & (seen.any(1).float().mean(-1) == 0.25)
+    for kind, share in ((strip, 0.5), (columns & ~at_once, 0.15), (halves, 0.15), (at_once, 0.1), (few, 0.1)):
+        assert abs(float(kind.float().mean()) - share) < 0.03
+    assert (strip | columns | halves | few).all()
+    assert set(parts[few].sum(1).int().tolist()) == {1, 2, 3, 4, 5, 6}
+    page = seen[strip][0]
+    for lead in range(12):
+        if lead != 1:
+            first = 250 * (lead // 3)
+            assert page[lead, first : first + 250].all()
+    assert in_part(torch.randn(3, 2, 100)).shape == (3, 2, 100)
 
 
 def test_pages_are_distorted_and_still_pages() -> None:

@@ -156,3 +156,26 @@ def test_an_encoder_of_millivolts_gives_other_records_the_typical_size_and_says_
 def test_typical_sizes_that_cannot_be_used_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(GemConfigError, match="typical_mv"):
         SignalContract(**values)
+
+
+def test_what_was_not_recorded_is_zero_and_short_gaps_are_bridged() -> None:
+    whole = grounding.read_record(grounding.sample_path())
+    contract = SignalContract(fs_hz=125, n_samples=1250, bandpass_hz=(0.5, 40), typical_mv=(0.15,) * 12)
+    signal = whole.signal.copy()
+    signal[0, 1000:2000] = np.nan  # two seconds
+    signal[1, 1000:1100] = np.nan  # a fifth of one
+    gappy = ECGRecord.from_array(signal, whole.fs, whole.leads)
+    made, notes = contract.execute(gappy)
+    assert "zeros from 0.5 s on" in notes[0]
+    assert not made[0, 250:500].any()
+    assert made[1, 250:275].all()
+    same, _ = contract.execute(whole)
+    assert np.abs(made[2:] - same[2:]).max() == 0
+    assert np.abs(made[0, 700:] - same[0, 700:]).max() < 0.01
+
+    # of a lead without a known scale, the size is that of what was recorded
+    unscaled = [
+        grounding.ECGRecord.from_array(rows, whole.fs, whole.leads, "zscore") for rows in (whole.signal, signal)
+    ]
+    full, part = (contract.execute(one)[0] for one in unscaled)
+    assert part[0, 700:].std() == pytest.approx(full[0, 700:].std(), rel=0.15)

@@ -12,7 +12,7 @@ import gem
 from gem.data.corpus import labels_of
 from gem.data.ptbxl import load_ptbxl
 from gem.measured import NAMES, values_of_record
-from gem.training.measured import grow, main, missing_together, with_missing
+from gem.training.measured import grow, main, measured_twice, missing_together, on_page, with_missing
 from gem.training.start import build, save
 
 from .test_training import TINY
@@ -65,6 +65,24 @@ def test_the_command_uses_raw_records(
     main([str(trained / "before"), "--data", str(ptbxl_like), "--out", str(tmp_path / "grown")])
     assert f"trees from {len(raw)} records" in capsys.readouterr().out
     assert gem.load(tmp_path / "grown").config.measured["trees"] == 200
+
+
+def test_a_page_shows_a_quarter_of_most_leads(ptbxl_like: Path, tmp_path: Path) -> None:
+    samples = load_ptbxl(ptbxl_like, range(1, 4), ("raw",))
+    page = on_page(samples[0].record)
+    known = np.isfinite(page.signal).mean(1)
+    assert known == pytest.approx([1.0 if lead == "II" else 0.25 for lead in page.leads], abs=1e-3)
+    assert np.array_equal(page.signal[0, :1000], samples[0].record.signal[0, :1000])
+    assert np.isfinite(page.signal[page.leads.index("V6"), -1])
+
+    whole, part = measured_twice(samples, tmp_path)
+    assert whole == pytest.approx(np.stack([values_of_record(one.record) for one in samples]), nan_ok=True)
+    assert part == pytest.approx(np.stack([values_of_record(on_page(one.record)) for one in samples]), nan_ok=True)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+    for file in files:
+        np.save(file, np.load(file) + 1)
+    assert measured_twice(samples, tmp_path)[0] == pytest.approx(whole + 1, nan_ok=True)  # what is kept is used
 
 
 def test_what_goes_missing_together() -> None:
