@@ -173,6 +173,33 @@ def test_rhythm_and_beat_learn_apart_and_their_heads_are_not_saved(ptbxl_like: P
     assert not torch.allclose(both, blind)
 
 
+@pytest.mark.parametrize("name", ["ecg_beats", "ecg_conv"])
+def test_records_are_shown_in_part_and_without_their_scale(
+    name: str, monkeypatch: pytest.MonkeyPatch, ptbxl_like: Path, tmp_path: Path
+) -> None:
+    """What reaches the encoder's first layer: a quarter of the records in part, half of the others at typical sizes."""
+    tiny = {**TINY["ecg_encoder"]["kwargs"]}
+    beats = {"n_samples": 500, "widths": [8, 16], "depth": 1, "beat_width": 4, "beat_hidden": 8, "fs_hz": 50}
+    kwargs = {**beats, "millivolts": True} if name == "ecg_beats" else tiny
+    options: dict[str, Any] = {"strength": 0.0, "mixup": 0.0, "partial": 0.25, "unknown_mv": 0.5}
+    model = {**TINY, "ecg_encoder": {"name": name, "kwargs": kwargs}}
+    module = Classification(model=model, output=str(tmp_path / "out"), **options)
+    monkeypatch.setattr(module, "log", lambda *told, **options: None)
+    seen: list[torch.Tensor] = []
+    encoder: Any = module.model.ecg_encoder
+    part = encoder.rhythms[0] if name == "ecg_beats" else encoder
+    part.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach().clone()))
+    ecg = 0.2 * torch.randn(40, 12, 500)
+    classes = torch.zeros(40, len(module.model.config.class_names))
+    module.training_step({"ecg": ecg, "classes": classes, "index": list(range(40))}, 0)
+    shown = (seen[0][:, :12] != 0).float().mean((1, 2))
+    assert (shown[:10] < 0.6).all()
+    assert (shown[10:] > 0.99).all()
+    if name == "ecg_beats":  # every lead at the size that is typical of it
+        sizes = seen[0][10:, :12].std(-1) * encoder.unit / torch.tensor(encoder.contract.typical_mv)
+        assert 5 < int(((sizes - 1).abs() < 0.01).all(1).sum()) < 25
+
+
 def test_a_picture_encoder_learns_from_traces_and_a_teacher(
     ptbxl_like: Path, trained: tuple[Path, dict[str, float]]
 ) -> None:
