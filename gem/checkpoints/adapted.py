@@ -5,6 +5,8 @@
     {"model_type": "gem_adapted", "encoders": "gem-nano", "encoders_hash": "...", "decoder": "smollm2-135m-instruct",
      "config": {...}, "lora": {"r": 8, "alpha": 16}}
 
+``encoders`` may be a folder inside, where the model that they belong to has others by now.
+
 References:
     Hu et al., LoRA, ICLR 2022. SmolLM2: Ben Allal et al., arXiv 2502.02737 (Apache-2.0).
 """
@@ -129,7 +131,7 @@ def read_adapted(folder: Path, values: Mapping[str, Any]) -> tuple[GemConfig, di
             raise GemCheckpointError(f"a LoRA of rank {rank}", where=str(folder))
         trained = load_file(folder / WEIGHTS)
         text, decoder = read_decoder(str(values["decoder"]))
-        source = find_folder(encoders)
+        source = folder / encoders if (folder / encoders / CONFIG).is_file() else find_folder(encoders)
         tensors = {
             key: tensor
             for key, tensor in read_tensors(source, lambda key: key, frozenset(), torch.float32).items()
