@@ -1,4 +1,4 @@
-"""The bundled gem-135m: SmolLM2 behind the encoders in its folder, from a package that carries the decoder's weights."""
+"""The bundled gem-135m: SmolLM2 behind encoders of its own, from a package that carries the decoder's weights."""
 
 from __future__ import annotations
 
