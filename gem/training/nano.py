@@ -32,7 +32,7 @@ CALIBRATED = 9  # fold whose pages give the picture's calibration and share of t
 
 
 @dataclass(frozen=True)
-class Step:
+class RecipeStep:
     """One step of the recipe.
 
     Attributes:
@@ -46,7 +46,7 @@ class Step:
     after: Sequence[str] = field(default_factory=tuple)
 
 
-def steps(data: Path, out: Path, limit: int | None = None) -> list[Step]:
+def steps(data: Path, out: Path, limit: int | None = None) -> list[RecipeStep]:
     """The steps, each with its commands.
 
     Args:
@@ -72,7 +72,7 @@ def steps(data: Path, out: Path, limit: int | None = None) -> list[Step]:
         folds = (f"--data.train_folds={seen}", f"--data.val_folds={list(pair)}")
         network = f"networks/{name}"
         commands = [train("gem_nano_signal", network, *folds), grow(network, f"apart/{name}", seen)]
-        parts.append(Step(f"apart/{name}", commands))
+        parts.append(RecipeStep(f"apart/{name}", commands))
     init, features = "--model.init_args.init=", f"--model.init_args.feature_cache={out / 'cache' / 'features'}"
     whole = "--model.init_args.half=false"  # the last step saves float16
     picture = (f"--model.init_args.teacher={out / 'signal'}",)
@@ -80,18 +80,18 @@ def steps(data: Path, out: Path, limit: int | None = None) -> list[Step]:
     shipped = [str(out / "measured"), "--data", str(data), "--out", str(out / "gem-nano"), "--half"]
     shipped += ["--folds", *map(str, FOLDS), "--apart", str(out / "apart"), "--picture-folds", str(CALIBRATED)]
     return [
-        Step("signal", [train("gem_nano_signal", "signal")]),
-        Step("picture", [train("gem_nano_picture", "picture", *picture)], ("signal",)),
-        Step("explain", [train("gem_nano_explain", "explain", *explain)], ("picture",)),
-        Step("again", [train("gem_nano", "again", f"{init}{out / 'explain'}", features, whole)], ("explain",)),
-        Step("answers", [train("gem_nano_answers", "answers", f"{init}{out / 'again'}", whole)], ("again",)),
+        RecipeStep("signal", [train("gem_nano_signal", "signal")]),
+        RecipeStep("picture", [train("gem_nano_picture", "picture", *picture)], ("signal",)),
+        RecipeStep("explain", [train("gem_nano_explain", "explain", *explain)], ("picture",)),
+        RecipeStep("again", [train("gem_nano", "again", f"{init}{out / 'explain'}", features, whole)], ("explain",)),
+        RecipeStep("answers", [train("gem_nano_answers", "answers", f"{init}{out / 'again'}", whole)], ("again",)),
         *parts,
-        Step("measured", [grow("answers", "measured", FOLDS)], ("answers",)),
-        Step("gem-nano", [["gem.training.calibration", *shipped]], ("measured", *(part.name for part in parts))),
+        RecipeStep("measured", [grow("answers", "measured", FOLDS)], ("answers",)),
+        RecipeStep("gem-nano", [["gem.training.calibration", *shipped]], ("measured", *(part.name for part in parts))),
     ]
 
 
-def run(step: Step, out: Path) -> float:
+def run(step: RecipeStep, out: Path) -> float:
     """Run one step's commands in a folder of its own.
 
     Args:
@@ -118,7 +118,7 @@ def run(step: Step, out: Path) -> float:
     return time.monotonic() - started
 
 
-def run_all(recipe: Sequence[Step], out: Path, jobs: int = 2) -> None:
+def run_all(recipe: Sequence[RecipeStep], out: Path, jobs: int = 2) -> None:
     """Run the steps that have not ended before, each as soon as those before it have.
 
     Args:

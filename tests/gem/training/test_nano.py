@@ -9,7 +9,7 @@ import pytest
 import gem
 import grounding
 from gem.errors import GemConfigError, GemInputError
-from gem.training.nano import Step, main, run_all
+from gem.training.nano import RecipeStep, main, run_all
 
 
 def test_the_recipe_ends_in_a_calibrated_model(
@@ -47,9 +47,9 @@ def test_steps_wait_for_those_before_them_and_go_on_after_a_failure(tmp_path: Pa
         "with open(name, 'a') as file: file.write('x')\n"
     )
 
-    def step(name: str, *after: str) -> Step:
+    def step(name: str, *after: str) -> RecipeStep:
         places = [str(tmp_path / one) for one in (name, *after)]
-        return Step(name, [["one_step", *places]], after)
+        return RecipeStep(name, [["one_step", *places]], after)
 
     recipe = [step("a"), step("b", "a"), step("c"), step("d", "b", "c")]
     (tmp_path / "steps" / "b").mkdir(parents=True)
