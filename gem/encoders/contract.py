@@ -320,14 +320,15 @@ class SignalContract:
 
     def _not_recorded(self, record: ECGRecord, samples: int) -> NDArray[np.bool_]:
         """(leads, samples): where nothing was recorded for ``MISSING_S`` and more; shorter gaps are bridged."""
-        from scipy.ndimage import binary_opening
-
-        gone = np.isnan(record.signal)
-        if not gone.any():
-            return np.zeros((len(gone), samples), bool)
-        long = binary_opening(gone, np.ones((1, max(1, round(MISSING_S * record.fs))), bool))
+        least = round(MISSING_S * record.fs)
+        gone = np.isnan(record.signal[:, : int(np.ceil(samples / self.fs_hz * record.fs)) + least])
+        edges = np.diff(np.pad(gone.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+        (lead, first), (_, last) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+        long = np.zeros_like(gone)
+        for gap in np.flatnonzero(last - first >= max(1, least)):
+            long[lead[gap], first[gap] : last[gap]] = True
         at = (np.arange(samples) * record.fs / self.fs_hz).round().astype(int)
-        return np.asarray(long[:, at.clip(0, gone.shape[1] - 1)], bool)
+        return long[:, at.clip(0, gone.shape[1] - 1)]
 
     def _filter(self, signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         from scipy.signal import butter, iirnotch, medfilt, sosfiltfilt, tf2sos
