@@ -24,7 +24,7 @@ from gem.data.samples import SUPERCLASSES
 from gem.evaluation.classification import Array, class_targets, sigmoid
 from gem.metrics.bootstrap import bootstrap
 from gem.metrics.multilabel import balanced_accuracy, calibration_error, macro_auc, macro_f1
-from gem.training.calibration import fit, logits_apart, models_apart
+from gem.training.calibration import calibrated, fit, logits_apart, models_apart
 from gem.training.classification import choose_thresholds
 from gem.training.measured import on_page
 from gem.training.nano import APART, FOLDS
@@ -42,7 +42,7 @@ def one(place: int) -> Rule:
 
     def learned(rows: Array, truth: Array) -> Callable[[Array], Array]:
         slope, shift = fit(rows[place], truth)
-        return lambda others: slope * others[place] + shift
+        return lambda others: calibrated(others[place], slope, shift)
 
     return learned
 
@@ -55,13 +55,13 @@ def vote(rows: Array, truth: Array) -> Callable[[Array], Array]:
         return np.mean([part(some) for part in parts], axis=0, dtype=np.float64)
 
     slope, shift = fit(mean(rows), truth)
-    return lambda others: slope * mean(others) + shift
+    return lambda others: calibrated(mean(others), slope, shift)
 
 
 def by_class(rows: Array, truth: Array) -> Callable[[Array], Array]:
     """The sum of both inputs, each with its slope for each class."""
     slopes, shift = fit(rows, truth)
-    return lambda others: np.asarray((slopes[:, None] * others).sum(0) + shift, np.float64)
+    return lambda others: calibrated(others, slopes, shift)
 
 
 RULES: dict[str, Rule] = {"signal_encoder": one(0), "measured": one(1), "vote": vote, "by_class": by_class}
@@ -87,10 +87,9 @@ def figures(truth: Array, logits: Array, answers: Array) -> dict[str, Any]:
     out: dict[str, Any] = {
         name: [figure(np.arange(len(truth))), *bootstrap(figure, len(truth))] for name, figure in asked.items()
     }
-    each = enumerate(SUPERCLASSES)
     return {
         **out,
-        "auc": {name: macro_auc(there[:, [place]], said[:, [place]]) for place, name in each},
+        "auc": {name: macro_auc(there[:, [place]], said[:, [place]]) for place, name in enumerate(SUPERCLASSES)},
         "ece": {name: calibration_error(there[:, place], said[:, place]) for place, name in enumerate(SUPERCLASSES)},
         "other_labels_auc": float(np.nanmean(others)),
         "log_loss": float((np.logaddexp(0, logits) - truth * logits)[:, main].mean()),

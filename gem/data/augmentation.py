@@ -102,7 +102,7 @@ def in_part(ecg: Tensor) -> Tensor:
     start = (draw.uniform(1, 1) * 0.75 * samples).long()
     piece = (at >= start) & (at < start + samples // 4)
     few = draw.uniform(leads, 1).argsort(1).argsort(1) < draw.whole(1, max(1, leads // 2), 1, 1)
-    kinds = [quarter | strip, quarter, half | strip, piece & (lead >= 0), few & (at >= 0)]
+    kinds = [quarter | strip, quarter, half | strip, piece, few]
     shown = torch.stack([kind.expand(ecg.shape) for kind in kinds])
     limits = torch.tensor([0.5, 0.65, 0.8, 0.9], device=ecg.device)
     kind = torch.bucketize(draw.uniform(), limits)

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ..encoders import SignalContract
 from ..errors import GemInputError
 from .batches import FoldData
+from .conversations import save_array
 from .corpus import labels_of
 from .measured import NAMES, measured, standardize
 from .ptbxl import load_ptbxl
@@ -87,13 +88,9 @@ class PtbxlData(FoldData):
         if path.is_file():
             return np.asarray(np.load(path))
         log.info("preparing %d records for %s", len(samples), path)
-        rows = [self._prepare(name, sample, model) for sample in samples]
-        self.cache.mkdir(parents=True, exist_ok=True)
-        # written under a temporary name and renamed, so that a killed run leaves no incomplete file
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, np.stack(rows))
-        partial.rename(path)
-        return np.stack(rows)
+        rows = np.stack([self._prepare(name, sample, model) for sample in samples])
+        save_array(path, rows)
+        return rows
 
     @staticmethod
     def _prepare(name: str, sample: Sample, model: Any) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from grounding import STANDARD_LEADS, ECGRecord
 from grounding.record import canonical_lead, fill_missing
+from grounding.signal.gaps import spans_of
 
 from ..errors import GemConfigError, GemInputError
 from ..untrusted import check_arguments
@@ -322,11 +323,10 @@ class SignalContract:
         """(leads, samples): where nothing was recorded for ``MISSING_S`` and more; shorter gaps are bridged."""
         least = round(MISSING_S * record.fs)
         gone = np.isnan(record.signal[:, : int(np.ceil(samples / self.fs_hz * record.fs)) + least])
-        edges = np.diff(np.pad(gone.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-        (lead, first), (_, last) = np.nonzero(edges == 1), np.nonzero(edges == -1)
         long = np.zeros_like(gone)
-        for gap in np.flatnonzero(last - first >= max(1, least)):
-            long[lead[gap], first[gap] : last[gap]] = True
+        for lead, flags in enumerate(gone):
+            for first, last in spans_of(flags, least):
+                long[lead, first:last] = True
         at = (np.arange(samples) * record.fs / self.fs_hz).round().astype(int)
         return long[:, at.clip(0, gone.shape[1] - 1)]
 

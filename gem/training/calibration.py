@@ -73,6 +73,20 @@ def fit(logits: Array, truth: Array) -> tuple[Array, Array]:
     return np.asarray(slope if logits.ndim == 3 else slope[0], np.float64), found[shape[0] + size :]
 
 
+def calibrated(logits: Array, slope: Array, shift: Array) -> Array:
+    """Logits with slopes and shifts of ``fit``, added up over the inputs where there are several.
+
+    Args:
+        logits: as in ``fit``.
+        slope: of ``fit``.
+        shift: of ``fit``.
+
+    Returns:
+        (records, classes).
+    """
+    return np.asarray((slope[:, None] * logits).sum(0) + shift if logits.ndim == 3 else slope * logits + shift)
+
+
 def halves(n: int, seed: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Two random halves of n records.
 
@@ -98,11 +112,9 @@ def cross_fitted(logits: Array, truth: Array, seed: int = 0) -> Array:
     Returns:
         (records, classes).
     """
-    rows = logits if logits.ndim == 3 else logits[None]
-    out = np.empty(rows.shape[1:])
+    out = np.empty(truth.shape)
     for half in halves(len(truth), seed):
-        slope, shift = fit(rows[:, ~half], truth[~half])
-        out[half] = sigmoid((slope[:, None] * rows[:, half]).sum(0) + shift)
+        out[half] = sigmoid(calibrated(logits[..., half, :], *fit(logits[..., ~half, :], truth[~half])))
     return out
 
 
@@ -145,7 +157,7 @@ def calibrate(
             model.class_head.rescale(heads[inputs], torch.from_numpy(slope / vote), torch.from_numpy(shift))
             judged[inputs] = (asked[inputs][known], truth[known])
         judged["signal"] = (stacked[:, known], truth[known])
-        said = (slopes[:, None] * stacked[:, known]).sum(0) + shift
+        said = calibrated(stacked[:, known], slopes, shift)
         chosen = choose_thresholds(truth[known][:, columns], sigmoid(said[:, columns]))
         model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
     if "pixels" in heads:
@@ -155,7 +167,7 @@ def calibrate(
         slope, shift = fit(asked["pixels"], there)
         model.class_head.rescale("vision", torch.from_numpy(slope), torch.from_numpy(shift))
         judged["pixels"] = (asked["pixels"], there)
-        picture = (slope * asked["pixels"] + shift)[:, columns]
+        picture = calibrated(asked["pixels"], slope, shift)[:, columns]
         if parts:
             share = choose_picture_weight(there[:, columns], asked["signal"][:, columns], picture)
             before = {heads[inputs]: float(model.class_head.votes.get(heads[inputs], 1.0)) for inputs in heads}

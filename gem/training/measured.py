@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grounding import ECGRecord
+from grounding.paper import plan
 
+from ..data.conversations import save_array
 from ..data.corpus import labels_of
 from ..data.labelled import usable
 from ..data.samples import Sample
@@ -37,8 +38,6 @@ from .start import save, with_other_encoders
 log = logging.getLogger(__name__)
 TREES, LEAVES = 200, 8
 MISSING_GROUP, MISSING_VALUE = 0.1, 0.05  # probability of each, in a record's second copy
-COLUMNS = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))  # of a page
-STRIP = "II"  # below them
 # for records that are there three times; chosen on folds 7-8 with folds 1-6 as training
 SETTINGS = {
     "objective": "binary",
@@ -129,10 +128,7 @@ def measured_twice(
             records = [sample.record for sample in some]
             rows = np.stack([[values_of_record(record), values_of_record(on_page(record))] for record in records])
             if cache is not None:
-                cache.mkdir(parents=True, exist_ok=True)
-                partial = file.with_suffix(f".{os.getpid()}.npy")
-                np.save(partial, rows)
-                partial.rename(file)
+                save_array(file, rows)
         known |= {sample.record_id: (row[0], row[1]) for sample, row in zip(some, rows, strict=True)}
     both = np.array([known[sample.record_id] for sample in samples], np.float64)
     return both[:, 0], both[:, 1]
@@ -145,13 +141,11 @@ def on_page(record: ECGRecord) -> ECGRecord:
         record: the recording.
     """
     signal = np.full_like(record.signal, np.nan)
-    for number, column in enumerate(COLUMNS):
-        first, last = (round(place * signal.shape[1] / len(COLUMNS)) for place in (number, number + 1))
-        for row, lead in enumerate(record.leads):
-            if lead in column:
-                signal[row, first:last] = record.signal[row, first:last]
-            if lead == STRIP:
-                signal[row] = record.signal[row]
+    for panel in plan(record).panels:
+        if not panel.missing:
+            row = record.leads.index(panel.lead)
+            first, last = (round(end_s * record.fs) for end_s in (panel.start_s, panel.end_s))
+            signal[row, first:last] = record.signal[row, first:last]
     units = "mV" if record.has_millivolts else record.meta.get("units", "adu")
     return ECGRecord.from_array(signal, record.fs, record.leads, units, record_id=record.record_id)
 

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -43,7 +43,15 @@ class RecipeStep:
 
     name: str
     commands: Sequence[Sequence[str]]
-    after: Sequence[str] = field(default_factory=tuple)
+    after: Sequence[str] = ()
+
+    def folder(self, out: Path) -> Path:
+        """The folder of its logs.
+
+        Args:
+            out: folder of all results.
+        """
+        return out / "steps" / self.name.replace("/", "-")
 
 
 def steps(data: Path, out: Path, limit: int | None = None) -> list[RecipeStep]:
@@ -104,7 +112,7 @@ def run(step: RecipeStep, out: Path) -> float:
     Raises:
         GemConfigError: a command failed; the message has the end of what it printed.
     """
-    folder = out / "steps" / step.name.replace("/", "-")
+    folder = step.folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     started, log = time.monotonic(), folder / "log.txt"
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -139,7 +147,7 @@ def run_all(recipe: Sequence[RecipeStep], out: Path, jobs: int = 2) -> None:
         while order.is_active():
             waiting += order.get_ready()
             for name in sorted(waiting, key=place.__getitem__):
-                if (out / "steps" / name.replace("/", "-") / "done").exists():
+                if (named[name].folder(out) / "done").exists():
                     order.done(name)
                 elif len(running) < jobs:
                     print_lines(f"{name} ...")
