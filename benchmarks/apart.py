@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import exact, of_superclasses
 
 from gem.data.ptbxl import load_ptbxl
 from gem.data.samples import SUPERCLASSES
 from gem.evaluation.classification import Array, class_targets, sigmoid
-from gem.metrics.bootstrap import bootstrap
-from gem.metrics.multilabel import balanced_accuracy, calibration_error, macro_auc, macro_f1
+from gem.metrics.multilabel import calibration_error, macro_auc
 from gem.training.calibration import calibrated, fit, logits_apart, models_apart
 from gem.training.classification import choose_thresholds
 from gem.training.measured import on_page
@@ -78,17 +78,9 @@ def figures(truth: Array, logits: Array, answers: Array) -> dict[str, Any]:
     main, chances = slice(len(SUPERCLASSES)), sigmoid(logits)
     there, said = truth[:, main], chances[:, main]
     others = [macro_auc(truth[:, [place]], logits[:, [place]]) for place in range(len(SUPERCLASSES), truth.shape[1])]
-    asked = {
-        "macro_auc": lambda rows: macro_auc(there[rows], said[rows]),
-        "macro_f1": lambda rows: macro_f1(there[rows], answers[rows]),
-        "balanced_accuracy": lambda rows: balanced_accuracy(there[rows], answers[rows]),
-        "exact": lambda rows: float(((said[rows] >= 0.5) == (there[rows] > 0.5)).all(1).mean()),
-    }
-    out: dict[str, Any] = {
-        name: [figure(np.arange(len(truth))), *bootstrap(figure, len(truth))] for name, figure in asked.items()
-    }
     return {
-        **out,
+        **of_superclasses(there, said, answers),
+        "exact": exact(there, said),
         "auc": {name: macro_auc(there[:, [place]], said[:, [place]]) for place, name in enumerate(SUPERCLASSES)},
         "ece": {name: calibration_error(there[:, place], said[:, place]) for place, name in enumerate(SUPERCLASSES)},
         "other_labels_auc": float(np.nanmean(others)),

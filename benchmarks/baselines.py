@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from figures import of_superclasses
 from numpy.typing import NDArray
 from torch import nn
 
@@ -32,8 +33,7 @@ from gem.encoders.ecg_beats import UNIT_MV, EcgBeats
 from gem.encoders.registry import pooled
 from gem.evaluation.classification import targets
 from gem.evaluation.labelled import superclasses_by_rules
-from gem.metrics.bootstrap import bootstrap
-from gem.metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
+from gem.metrics.multilabel import macro_auc
 from gem.training.classification import choose_thresholds
 
 Array = NDArray[np.float64]
@@ -188,17 +188,10 @@ def row(
     name: str, how: str, truth: Array, score: Array, limits: Array, parameters: int, cpu_s: float
 ) -> dict[str, Any]:
     """One line of the table."""
-    said = (score >= limits).astype(np.float64)
-    figures = {
-        "macro_auc": (lambda rows: macro_auc(truth[rows], score[rows]), 3),
-        "macro_f1": (lambda rows: macro_f1(truth[rows], said[rows]), 3),
-        "balanced_accuracy": (lambda rows: balanced_accuracy(truth[rows], said[rows]), 1),
-    }
     out: dict[str, Any] = {"baseline": name, "thresholds": how, "records": len(truth), "parameters": parameters}
-    for key, (figure, digits) in figures.items():
-        low, high = bootstrap(figure, len(truth))
-        out[key] = f"{figure(np.arange(len(truth))):.{digits}f}"
-        out[f"{key}_95"] = f"{low:.{digits}f}-{high:.{digits}f}"
+    for key, values in of_superclasses(truth, score, (score >= limits).astype(np.float64)).items():
+        value, low, high = (f"{one:.{1 if key == 'balanced_accuracy' else 3}f}" for one in values)
+        out |= {key: value, f"{key}_95": f"{low}-{high}"}
     return {**out, "cpu_s": f"{cpu_s:.0f}"}
 
 

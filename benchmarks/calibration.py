@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import exact, of_superclasses, with_interval
 from numpy.typing import NDArray
 
 import gem
@@ -34,8 +35,7 @@ from gem.evaluation.classification import (
     sigmoid,
     superclass_columns,
 )
-from gem.metrics.bootstrap import bootstrap
-from gem.metrics.multilabel import balanced_accuracy, calibration_error, macro_auc, macro_f1
+from gem.metrics.multilabel import calibration_error, macro_auc
 from gem.training.calibration import cross_fitted, halves
 from gem.training.classification import choose_thresholds
 from grounding.facts import DIAGNOSES
@@ -60,17 +60,8 @@ def judged(
     answers = said >= np.array(thresholds or [0.5] * len(columns))
     for half in halves(len(said)) if thresholds is None else ():
         answers[half] = said[half] >= np.array(choose_thresholds(there[~half], said[~half]))
-    figures = {
-        # one slope and shift for all records: what two fits would do to the order of the records of two halves is not
-        # the model's
-        "macro_auc": lambda rows: macro_auc(there[rows], logits[rows][:, columns]),
-        "macro_f1": lambda rows: macro_f1(there[rows], answers[rows]),
-        "balanced_accuracy": lambda rows: balanced_accuracy(there[rows], answers[rows]),
-        "exact": lambda rows: float(((said[rows] >= 0.5) == (there[rows] > 0.5)).all(1).mean()),
-    }
-    out: dict[str, Any] = {
-        name: [figure(np.arange(len(truth))), *bootstrap(figure, len(truth))] for name, figure in figures.items()
-    }
+    # logits as they are rank the records: what two fits would do to the order of two halves is not the model's
+    out: dict[str, Any] = {**of_superclasses(there, logits[:, columns], answers), "exact": exact(there, said)}
     rng = np.random.default_rng(0)
     drawn = [(rng.random(said.shape) < said).astype(float) for _ in range(100)]
     seeds = range(SPLITS) if thresholds is None else ()
@@ -105,7 +96,7 @@ def differences(truth: Array, logits: Array, before: Array) -> dict[str, list[fl
             at = np.ix_(rows, some)
             return macro_auc(truth[at], logits[at]) - macro_auc(truth[at], before[at])
 
-        out[name] = [gained(np.arange(len(truth))), *bootstrap(gained, len(truth))]
+        out[name] = with_interval(gained, len(truth))
     return out
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import with_interval
 from tqdm import tqdm
 
 import gem
@@ -28,7 +29,6 @@ import grounding
 from gem.data.labelled import usable
 from gem.data.samples import SUPERCLASSES, Sample
 from gem.evaluation.classification import Array, class_logits, superclass_columns, targets
-from gem.metrics.bootstrap import bootstrap
 from gem.metrics.multilabel import macro_auc
 from grounding import EcgError, ECGRecord
 
@@ -63,9 +63,9 @@ def _given(record: ECGRecord) -> ECGRecord:
 
 def told(name: str, truth: Array, logits: Array) -> None:
     """Print the ROC-AUC of some logits, (records, superclasses)."""
-    low, high = bootstrap(lambda rows: macro_auc(truth[rows], logits[rows]), len(truth))
+    value, low, high = with_interval(lambda rows: macro_auc(truth[rows], logits[rows]), len(truth))
     each = " / ".join(f"{macro_auc(truth[:, [at]], logits[:, [at]]):.3f}" for at in range(truth.shape[1]))
-    print(f"{name:8s} {macro_auc(truth, logits):.3f} [{low:.3f}-{high:.3f}]   {' / '.join(SUPERCLASSES)}  {each}")
+    print(f"{name:8s} {value:.3f} [{low:.3f}-{high:.3f}]   {' / '.join(SUPERCLASSES)}  {each}")
 
 
 def of_photographs(model: Any, folder: Path) -> None:
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     for name, values in logits.items():
         told(name, truth, values)
-    low, high = bootstrap(
+    _, low, high = with_interval(
         lambda rows: macro_auc(truth[rows], logits["read"][rows]) - macro_auc(truth[rows], logits["pixels"][rows]),
         len(truth),
     )
