@@ -18,6 +18,8 @@ from ..facts.report import measured_words
 from ..record import STANDARD_LEADS
 from ..statements.amplitudes import measured_amplitude, measured_sum
 from ..statements.naming import AMPLITUDE_OF
+from ..statements.relating import transition
+from ..statements.relations import TRANSITION
 from ..statements.truth import holds
 from .options import option_states
 from .quality import quality_state
@@ -182,6 +184,11 @@ class _Lookup:
 
     def _amplitude(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
         name = link.names[0]
+        if name == TRANSITION:
+            at, where, around = transition(self.quantities)
+            if at is None:
+                return "missing", {"q": TRANSITION, "r": _reason(where)}, tuple(around)
+            return "measured", {"q": TRANSITION, "v": where}, tuple(around)
         if name in _SUM_NAMES:
             total, proofs, why = measured_sum(self.quantities, name)
             if total is None:

@@ -21,6 +21,7 @@ from ..statements.naming import AMPLITUDE_OF
 from ..statements.numbers import Number
 from ..statements.parsed import NO_CRITERION, ParsedStatement
 from ..statements.parsing import read_statements
+from ..statements.relations import TRANSITION
 from ..statements.tokens import normalised, sentences
 from .quality import asks_for_a_list, is_denied, named_quality, other_leads
 
@@ -300,6 +301,11 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     if whole and not any(link.start < whole.end() and whole.start() < link.end for link in found):
         said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
         found.append(Link(whole.start(), whole.end(), "claim", whole.group(), statement=said))
+    place = _words()["general"]["transition"].search(stem)
+    at_place = [link for link in found if place and link.start < place.end() and place.start() < link.end]
+    if place and all(link.kind == "outside" for link in at_place):
+        found = [link for link in found if link not in at_place]
+        found.append(Link(place.start(), place.end(), "amplitude", place.group(), (TRANSITION,)))
     taken = [(link.start, link.end) for link in found]
     words = lexicon()
     for sentence in sentences(stem, words.abbreviations):

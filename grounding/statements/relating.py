@@ -184,24 +184,41 @@ def _transition(statement: ParsedStatement, quantities: Quantities) -> Relation:
     leads = statement.leads
     if not set(leads) <= set(_CHEST):
         return Relation(None, False, "the transition is looked for in the chest leads", ())
-    place, evidence = len(_CHEST) + 0.5, list[Evidence]()
-    for number, lead in enumerate(_CHEST, 1):
-        r, s = _size("r", lead, quantities), _size("s", lead, quantities)
-        if r.mv is None or s.mv is None:
-            return _unknown(r if r.mv is None else s)
-        evidence = [*evidence[-2:], *r.evidence[:1], *s.evidence[:1]]
-        if r.mv >= s.mv:
-            place = number - 0.5
-            break
+    place, where, evidence = transition(quantities)
+    if place is None:
+        return Relation(None, False, where, evidence)
     if leads:
         numbers = [_CHEST.index(lead) + 1 for lead in leads]
         spare = 0.5 if len(numbers) == 1 else 0.0
         away = max(0.0, min(numbers) - spare - place, place - max(numbers) - spare)
     else:
         away = max(0.0, place - _EARLY if statement.word == "early" else _LATE - place)
+    return Relation(away <= 0, away > 1, f"R becomes as large as S {where}", evidence)
+
+
+def transition(quantities: Quantities) -> tuple[float | None, str, list[Evidence]]:
+    """Where R becomes as large as S in the chest leads.
+
+    Args:
+        quantities: of the measurement.
+
+    Returns:
+        The place counted in chest leads (3.5 is between V3 and V4; None where it isn't known), the same in words or why
+        it isn't known, and R and S of the leads around it.
+    """
+    place, evidence = len(_CHEST) + 0.5, list[Evidence]()
+    for number, lead in enumerate(_CHEST, 1):
+        r, s = _size("r", lead, quantities), _size("s", lead, quantities)
+        if r.mv is None or s.mv is None:
+            unknown = _unknown(r if r.mv is None else s)
+            return None, unknown.reason, list(unknown.evidence)
+        evidence = [*evidence[-2:], *r.evidence[:1], *s.evidence[:1]]
+        if r.mv >= s.mv:
+            place = number - 0.5
+            break
     after, before = int(place - 0.5), int(place + 0.5)
     where = "before V2" if after < 1 else "beyond V6" if before > 6 else f"between V{after} and V{before}"
-    return Relation(away <= 0, away > 1, f"R becomes as large as S {where}", evidence)
+    return place, where, evidence
 
 
 def _form(form: str, leads: Sequence[str], quantities: Quantities) -> Relation:

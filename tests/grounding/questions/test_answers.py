@@ -58,6 +58,26 @@ def test_relations_are_answered(blocked: Measurement) -> None:
     assert said(f"Is the R wave taller in {lower} than in {higher}?", blocked).startswith("No. R amplitude in ")
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where is the R/S transition?",
+        "In which lead is the transition zone?",
+        "Where does R become larger than S?",
+        "How is the R-wave progression?",
+        "Wo liegt der R/S-Umschlag?",
+    ],
+)
+def test_the_transition_is_where_r_outgrows_s(question: str) -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")))
+    rows = measurement.lead_summary.set_index("lead").loc["V1":"V6"]
+    grown = rows["r_mv"] >= rows["s_mv"].abs().combine(rows["q_mv"].abs(), max)  # a QS counts as S
+    after = int(grown.to_numpy().argmax())
+    assert said(question, measurement) == f"The R/S transition is between V{after} and V{after + 1}."
+    two = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")).select(["I", "II", "V1"]))
+    assert "can't be measured here: " in said(question, two)
+
+
 def test_the_same_twice_is_a_fault(blocked: Measurement) -> None:
     made = plan(read_question("What is the PR interval?"), blocked)
     assert faults("The <q1> is <v1>. The <q1> is <v1>.", made) == ["it says the same twice"]
