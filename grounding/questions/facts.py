@@ -16,11 +16,10 @@ from ..facts import CATEGORY_WORDS, DIAGNOSES, Fact, ReportSentence, facts, list
 from ..facts.opinion import MIN_PROBABILITY, agreement, opinion_words
 from ..facts.report import measured_words
 from ..record import STANDARD_LEADS
-from ..statements.amplitudes import measured_amplitude, measured_sum
+from ..statements.amplitudes import measured_amplitude
 from ..statements.naming import AMPLITUDE_OF
-from ..statements.relating import transition
-from ..statements.relations import TRANSITION
 from ..statements.truth import holds
+from .derived import DERIVED, derived_value
 from .options import option_states
 from .quality import quality_state
 from .reading import MAX_LINKS, MAX_OPTIONS, Link, Question
@@ -38,7 +37,6 @@ ANSWER_TAGS = (
 _CLAUSES = frozenset({"normal_ecg", "otherwise_normal", "borderline_ecg", "p_waves", "q_waves"})
 _WAVE_NAMES = {"st": "ST level", "p": "P-wave amplitude", "q": "Q-wave amplitude", "r": "R-wave amplitude"}
 _WAVE_NAMES |= {"s": "S-wave amplitude", "t": "T-wave amplitude"}
-_SUM_NAMES = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
 _WAVE_OF = {"pr": "p", "qrs": "r", "qt": "t", "qtc": "t", "heart_rate": "r"}
 REPORT_QUESTION = "Write a clinical report for this ECG."
 _NO_REASON = "it was not measured"
@@ -184,19 +182,11 @@ class _Lookup:
 
     def _amplitude(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
         name = link.names[0]
-        if name == TRANSITION:
-            at, where, around = transition(self.quantities)
-            if at is None:
-                return "missing", {"q": TRANSITION, "r": _reason(where)}, tuple(around)
-            return "measured", {"q": TRANSITION, "v": where}, tuple(around)
-        if name in _SUM_NAMES:
-            total, proofs, why = measured_sum(self.quantities, name)
-            if total is None:
-                return "missing", {"q": _SUM_NAMES[name], "r": _reason(why)}, tuple(proofs)
-            proof = Evidence(
-                self.measurement.record_id, name, round(total, 3), "mV", method="sum of amplitudes", version=__version__
-            )
-            return "measured", {"q": _SUM_NAMES[name], "v": shown(total, "mV")}, (proof, *proofs)
+        if name in DERIVED:
+            words, text, why, evidence = derived_value(name, link.leads, self.quantities)
+            if text:
+                return "measured", {"q": words, "v": text}, evidence
+            return "missing", {"q": words, "r": _reason(why)}, evidence
         place = f" in {listed(link.leads)}" if link.leads else ""
         words, known, missing = f"{_WAVE_NAMES[name]}{place}", [], []
         for lead in link.leads or [lead for lead in STANDARD_LEADS if lead in self.measurement.leads]:

@@ -21,7 +21,7 @@ from ..statements.naming import AMPLITUDE_OF
 from ..statements.numbers import Number
 from ..statements.parsed import NO_CRITERION, ParsedStatement
 from ..statements.parsing import read_statements
-from ..statements.relations import TRANSITION
+from ..statements.relations import RATIO, TRANSITION
 from ..statements.tokens import normalised, sentences
 from .quality import asks_for_a_list, is_denied, named_quality, other_leads
 
@@ -58,6 +58,7 @@ _AT_A_TIME = re.compile(
 _IN_SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )?(?:time )?segments?\b", re.I)
 _NOT_BY_TIME = "what is seen at one time is not asked for here: Measurement.waves and .beats have the times"
 _THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
+_BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 _TRIM = " \t\n?.!,;:"
 _NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
 _CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
@@ -301,11 +302,7 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     if whole and not any(link.start < whole.end() and whole.start() < link.end for link in found):
         said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
         found.append(Link(whole.start(), whole.end(), "claim", whole.group(), statement=said))
-    place = _words()["general"]["transition"].search(stem)
-    at_place = [link for link in found if place and link.start < place.end() and place.start() < link.end]
-    if place and all(link.kind == "outside" for link in at_place):
-        found = [link for link in found if link not in at_place]
-        found.append(Link(place.start(), place.end(), "amplitude", place.group(), (TRANSITION,)))
+    found = _with_derived(stem, found)
     taken = [(link.start, link.end) for link in found]
     words = lexicon()
     for sentence in sentences(stem, words.abbreviations):
@@ -321,19 +318,42 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     yield from sorted(found, key=lambda link: link.start)
 
 
+def _with_derived(stem: str, links: list[Link]) -> list[Link]:
+    """The links of a question, and each R/S ratio or transition that it names, if no claim is about it."""
+    for name, words in ((TRANSITION, "transition"), (RATIO, "ratio")):
+        for place in _words()["general"][words].finditer(stem):
+            near = [link for link in links if link.start < place.end() and place.start() < link.end]
+            if all(link.kind == "outside" for link in near):
+                leads, end = _leads_behind(stem, place.end()) if name == RATIO else ((), place.end())
+                links = [link for link in links if link not in near]
+                links.append(Link(place.start(), end, "amplitude", stem[place.start() : end], (name,), leads))
+    return links
+
+
+def _leads_behind(stem: str, end: int) -> tuple[tuple[str, ...], int]:
+    """The leads that follow a place in a question, and where they end."""
+    found: list[str] = []
+    for phrase, leads in _lead_phrases(stem):
+        if phrase.start >= end and _BEFORE_LEADS.fullmatch(stem, end, phrase.start):
+            found, end = [*found, *leads], phrase.stop
+    return tuple(dict.fromkeys(found)), end
+
+
+def _lead_phrases(stem: str) -> Iterator[tuple[slice, tuple[str, ...]]]:
+    """Where leads are named, and which."""
+    words = lexicon()
+    for sentence in sentences(stem, words.abbreviations):
+        for item in items_of(sentence, words):
+            if item.term.kind == "lead" and item.term.values != ("same",):
+                yield slice(sentence.starts[item.first], sentence.ends[item.last]), item.term.values
+
+
 def _with_quality(stem: str, links: list[Link]) -> list[Link]:
     """The links of a question, and what it asks of the quality of the signal, in the leads that it names."""
     found = named_quality(stem, _words()["quality"])
     if not found:
         return links
-    words = lexicon()
-    named = [
-        lead
-        for sentence in sentences(stem, words.abbreviations)
-        for item in items_of(sentence, words)
-        if item.term.kind == "lead" and item.term.values != ("same",)
-        for lead in item.term.values
-    ]
+    named = [lead for _, some in _lead_phrases(stem) for lead in some]
     leads = tuple(dict.fromkeys([*named, *other_leads(stem)]))
     more = ("list",) if asks_for_a_list(stem) else ()
     others = [link for link in links if not any(link.start < end and start < link.end for start, end, _ in found)]

@@ -163,20 +163,37 @@ def _largest(wave: str, lead: str, quantities: Quantities) -> Relation:
 
 
 def _ratio(statement: ParsedStatement, quantities: Quantities) -> Relation:
-    lead, number = statement.leads[0], statement.number
+    number = statement.number
     assert number is not None
-    r, s = _size("r", lead, quantities), _size("s", lead, quantities)
-    if r.mv is None or s.mv is None:
-        return _unknown(r if r.mv is None else s)
-    evidence = [*r.evidence, *s.evidence]
-    if r.mv == s.mv == 0:
-        return Relation(None, False, f"there is neither an R nor an S wave in {lead}", evidence)
+    ratio, words, evidence = r_and_s(statement.leads[0], quantities)
+    if ratio is None:
+        return Relation(None, False, words, evidence)
     stated = number.low
-    ratio = r.mv / s.mv if s.mv else float("inf")
     near = abs(ratio - stated) <= _RATIO_SHARE * max(stated, min(ratio, 10.0))
     holds = {"<": ratio < stated, ">": ratio > stated}.get(number.compare, near)
-    words = f"{r.words}, {s.words}" + (f", a ratio of {ratio:.2f}" if s.mv else "")
-    return Relation(holds, not near or not number.compare, words, evidence)
+    more = f", a ratio of {ratio:.2f}" if ratio < float("inf") else ""
+    return Relation(holds, not near or not number.compare, words + more, evidence)
+
+
+def r_and_s(lead: str, quantities: Quantities) -> tuple[float | None, str, list[Evidence]]:
+    """The R wave of a lead over its S wave; a QRS without S wave (QS, Qr) counts by its Q.
+
+    Args:
+        lead: a standard lead.
+        quantities: of the measurement.
+
+    Returns:
+        The ratio (infinite where there is no S wave, None where it isn't known), both waves in words or why it isn't
+        known, and the evidence.
+    """
+    r, s = _size("r", lead, quantities), _size("s", lead, quantities)
+    if r.mv is None or s.mv is None:
+        unknown = _unknown(r if r.mv is None else s)
+        return None, unknown.reason, list(unknown.evidence)
+    evidence = [*r.evidence, *s.evidence]
+    if r.mv == s.mv == 0:
+        return None, f"there is neither an R nor an S wave in {lead}", evidence
+    return r.mv / s.mv if s.mv else float("inf"), f"{r.words}, {s.words}", evidence
 
 
 def _transition(statement: ParsedStatement, quantities: Quantities) -> Relation:

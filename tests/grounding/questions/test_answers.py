@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_the_transition_is_where_r_outgrows_s(question: str) -> None:
     assert said(question, measurement) == f"The R/S transition is between V{after} and V{after + 1}."
     two = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_286")).select(["I", "II", "V1"]))
     assert "can't be measured here: " in said(question, two)
+
+
+def test_the_ratio_of_r_and_s(blocked: Measurement) -> None:
+    rows = blocked.lead_summary.set_index("lead")
+    r, s = rows.loc["V2", ["r_mv", "r2_mv"]].abs().max(), rows.loc["V2", ["s_mv", "s2_mv"]].abs().max()
+    alone = re.match(
+        r"The R/S ratio is ([\d.]+) in V2 \(R amplitude in V2 ", said("What is the R/S ratio in V2?", blocked)
+    )
+    assert alone is not None
+    assert float(alone[1]) == pytest.approx(r / s, abs=0.02)  # amplitudes are rounded to microvolts
+    both = said("Where is the R/S transition, and what is R/S in V1 and V2?", blocked)
+    assert both.startswith("The R/S transition is ")
+    assert re.search(rf"R/S ratio is [\d.]+ in V1 \(R .* {alone[1]} in V2 \(R ", both)
+    before = [("What is the R/S ratio in V1?", "")]
+    assert read_question("And in V6?", before).links[0].leads == ("V6",)
+    assert said("Is the R/S ratio in V2 above 20?", blocked).startswith("No. R amplitude in V2 ")
 
 
 def test_the_same_twice_is_a_fault(blocked: Measurement) -> None:
