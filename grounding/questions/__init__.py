@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .answers import compose_answer, declines, faults
 from .facts import ANSWER_TAGS, Asked, Plan, encoder_opinion, plan, question_prompt
-from .reading import MAX_CHARACTERS, Link, Option, Question, read_question
+from .parsed import Link, Option, Question
+from .reading import MAX_CHARACTERS, read_question
 
 __all__ = [
     "ANSWER_TAGS",

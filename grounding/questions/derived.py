@@ -1,4 +1,4 @@
-"""What is made of several waves: sums of amplitudes, the R/S ratio, and where R outgrows S."""
+"""What is made of several waves: sums, the R/S ratio, where R outgrows S, shapes of the QRS, the number of beats."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..criteria import shown
 from ..evidence import Evidence
 from ..statements.amplitudes import measured_sum
 from ..statements.relating import r_and_s, transition
-from ..statements.relations import RATIO, TRANSITION
+from ..statements.relations import FORM, RATIO, TRANSITION
 
 if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
 
 _SUMS = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
-DERIVED = frozenset({*_SUMS, RATIO, TRANSITION})
+BEATS = "number of beats"
+DERIVED = frozenset({*_SUMS, RATIO, TRANSITION, FORM, BEATS})
 
 
 def derived_value(
@@ -27,7 +28,7 @@ def derived_value(
 
     Args:
         name: of it.
-        leads: of the R/S ratio; V1 where none is named.
+        leads: of a shape, or the R/S ratio; of that V1 where none is named.
         quantities: of the measurement.
 
     Returns:
@@ -43,6 +44,17 @@ def derived_value(
         ]
         proofs = [part for _, _, parts in found.values() for part in parts]
         return RATIO, ", ".join(known), next(words for _, words, _ in found.values()), tuple(proofs)
+    if name == FORM:
+        shapes = [quantities.evidence(lead, "qrs_form") for lead in leads]
+        known = [f"{proof.value} in {proof.leads[0]}" for proof in shapes if isinstance(proof.value, str)]
+        return FORM, ", ".join(known), shapes[0].reason or "", tuple(shapes)
+    if name == BEATS:
+        count, why = quantities.measurement.n_beats, quantities.value(None, "heart_rate")[1]
+        every = tuple(range(count))
+        proof = Evidence(
+            quantities.measurement.record_id, "beats", count, beats=every, method="beats found", version=__version__
+        )
+        return BEATS, str(count) if count else "", why or "no beat was found", (proof,)
     total, proofs, why = measured_sum(quantities, name)
     if total is None:
         return _SUMS[name], "", why, tuple(proofs)

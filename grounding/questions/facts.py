@@ -21,8 +21,9 @@ from ..statements.naming import AMPLITUDE_OF
 from ..statements.truth import holds
 from .derived import DERIVED, derived_value
 from .options import option_states
+from .parsed import Link, Question
 from .quality import quality_state
-from .reading import MAX_LINKS, MAX_OPTIONS, Link, Question
+from .reading import MAX_LINKS, MAX_OPTIONS
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement

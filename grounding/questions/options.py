@@ -1,29 +1,125 @@
-"""Multiple choice: which options hold in a recording."""
+"""Multiple choice: options as they are read, and which hold in a recording."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..criteria import assess
 from ..evidence import Evidence
+from ..statements.amplitudes import measured_amplitude, measured_sum
+from ..statements.items import Phrase, items_of
+from ..statements.lexicon import lexicon
 from ..statements.parsed import ParsedStatement
-from ..statements.tolerances import TOLERANCES
+from ..statements.parsing import read_statements
+from ..statements.relating import RATIO_SHARE, r_and_s
+from ..statements.relations import RATIO, TRANSITION
+from ..statements.tokens import sentences
+from ..statements.tolerances import AMPLITUDE_TOLERANCES, SUM_TOLERANCE_MV, TOLERANCES
 from ..statements.truth import holds
+from .parsed import CLAIMS, TRIM, Link, Option, Question
 from .quality import quality_state
-from .reading import Option, Question
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
+_OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?([A-H])[.):]\s+")
+_WHICH = re.compile(
+    r"\b(?:in |at )?(?:which|what)(?: of (?:the|these))?(?: following| chest| limb| precordial| ecg)*"
+    r"(?: leads?| intervals?| values?| durations?| measurements?)?(?=\W)|\bwhere (?:is|are)\b"
+    r"|\b(?:in )?welche[rn]? (?:ableitung(?:en)?|werte?)\b|\bwo (?:ist|sind|liegt|liegen)\b",
+    re.I,
+)
+_BEST = re.compile(r"\b(?:best|most|clearest|strongest|am (?:besten|deutlichsten|staerksten))\b", re.I)
+_NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
+_CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
 State = tuple[str, tuple[Evidence, ...]]
 _STATE = {True: "true", False: "false", None: "unknown"}
+
+
+def split_options(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """The question before its options, and (letter, text) of these.
+
+    Args:
+        text: of the question.
+    """
+    marks = list(_OPTION.finditer(text))
+    for first, mark in enumerate(marks):
+        run = marks[first:]
+        letters = "".join(one[1] for one in run)
+        if mark[1] == "A" and len(run) >= 2 and letters == "ABCDEFGH"[: len(run)]:
+            ends = [one.start() for one in run[1:]] + [len(text)]
+            return text[: mark.start()], [
+                (one[1], text[one.end() : end].strip(TRIM)) for one, end in zip(run, ends, strict=True)
+            ]
+    return text, []
+
+
+def read_option(letter: str, text: str, stem: str, links: Sequence[Link]) -> Option:
+    """Read one option.
+
+    Args:
+        letter: of it.
+        text: of it.
+        stem: the question before the options.
+        links: of the question.
+    """
+    lower = text.lower()
+    if lower in ("yes", "ja", "no", "nein"):
+        return Option(letter, text, "yes" if lower in ("yes", "ja") else "no")
+    if _NOTHING_MORE.search(text):
+        return Option(letter, text, "none")
+    if _CANT.search(text):
+        return Option(letter, text, "missing")
+    items = [item for sentence in sentences(text) for item in items_of(sentence, lexicon())]
+    numbers = [item.number for item in items if item.number is not None]
+    about = next((link for link in links if numbers and link.kind in ("quantity", "amplitude")), None)
+    claims = _claims(text)
+    if about is not None and (not claims or claims[0].subject[:1] == about.names[:1]):  # "below 60 bpm", "0.8 mV"
+        full = [one.number for one in _claims(f"{about.words} {text}") if one.number is not None]
+        return Option(letter, text, "number", number=(full or numbers)[0])
+    statement = claims[0] if claims else _completed(stem, text, items)
+    if statement is not None:
+        one = replace(statement, exclusion="", uncertain=False)
+        return Option(letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one))
+    if numbers:
+        return Option(letter, text, "number", number=numbers[0])
+    quality = next((item.term.values[0] for item in items if item.term.kind in ("quality", "regularity")), "")
+    return Option(letter, text, "category" if quality else "", word=quality)
+
+
+def _claims(text: str) -> list[ParsedStatement]:
+    return [one for one in read_statements(text) if one.kind in CLAIMS and one.subject != ("",)]
+
+
+def _completed(stem: str, text: str, items: Sequence[Phrase]) -> ParsedStatement | None:
+    """What an option says in its question: "In which lead is R tallest?" and "V5", "Which is prolonged?" and "QTc"."""
+    place, named = (
+        _WHICH.search(stem),
+        [item.term for item in items if item.term.kind in ("lead", "region", "quantity")],
+    )
+    if place is None or not named:
+        return None
+    rest = stem[place.end() :].strip(TRIM)
+    for said in (f"{rest} in {text}", f"{text} {rest}"):
+        for one in _claims(said):
+            leads = {*one.leads, *(part.rpartition(":")[2] for part in one.subject)}
+            if one.kind == "category" and set(one.subject) & {name for term in named for name in term.values}:
+                return one
+            is_superlative = one.kind == "finding" and _BEST.search(rest)
+            if named[0].kind == "lead" and set(named[0].values) <= leads and not is_superlative:
+                return one
+    return None
 
 
 def option_states(question: Question, measurement: Measurement) -> list[State]:
     """Whether each option holds: ``true``, ``false`` or ``unknown``, and the evidence.
 
-    Of several numbers the nearest holds, if it is within the tolerance of its quantity; "none of these" holds if no
-    other option does.
+    Of several numbers and ranges the nearest holds, if it is within the tolerance of what is asked; "none of these"
+    holds if no other option does.
 
     Args:
         question: with options.
@@ -66,20 +162,20 @@ def _state(option: Option, question: Question, measurement: Measurement) -> Stat
         return _STATE[truth], evidence
     if option.kind in ("yes", "no", "missing"):
         wanted = {"yes": True, "no": False, "missing": None}[option.kind]
-        about = next((link for link in question.links if link.statement is not None or link.kind == "quality"), None)
-        if about is not None and about.statement is not None:
-            truth, _, evidence = holds(about.statement, measurement)
+        link = next((link for link in question.links if link.statement is not None or link.kind == "quality"), None)
+        if link is not None and link.statement is not None:
+            truth, _, evidence = holds(link.statement, measurement)
             return _STATE[truth is wanted], evidence
-        if about is not None:
-            state, _, evidence = quality_state(measurement, about.names, about.words, about.leads)
+        if link is not None:
+            state, _, evidence = quality_state(measurement, link.names, link.words, link.leads)
             return _STATE[{"true": True, "false": False}.get(state) is wanted], evidence
         if option.kind == "missing" and quantity:
             proof = _proof(quantity, measurement)
             return _STATE[proof.value is None], (proof,)
         return "unknown", ()
-    if option.kind == "number" and quantity:
-        proof = _proof(quantity, measurement)
-        return "false", (proof,)
+    if option.kind == "number":
+        about = _measured(question, measurement)
+        return "false" if about.value is not None else "unknown", about.evidence
     if option.kind == "category" and quantity:
         kind = "regularity" if option.word in ("regular", "irregular") else "category"
         subject = ("rr_cv",) if kind == "regularity" else (quantity,)
@@ -94,16 +190,54 @@ def _proof(quantity: str, measurement: Measurement) -> Evidence:
 
 
 def _nearest(numbers: list[int], question: Question, measurement: Measurement) -> int | None:
-    """The position of the option whose number is nearest to the measured value; None if none is near."""
-    quantity = _quantity(question)
-    value = _proof(quantity, measurement).value if quantity else None
-    if not isinstance(value, int | float):
+    """The position of the option whose number or range is nearest to the measured value; None if none is near."""
+    about = _measured(question, measurement)
+    if about.value is None:
         return None
+    turns = (-360.0, 0.0, 360.0) if _quantity(question).startswith("axis") else (0.0,)
+    values = [about.value + turn for turn in turns]
 
     def distance(at: int) -> float:
         number = question.options[at].number
-        gap = abs(float(value) - number.low) if number is not None else float("inf")
-        return min(gap, abs(360 - gap)) if quantity.startswith("axis") else gap
+        if number is None:
+            return math.inf
+        ends = sorted((abs(number.low), abs(number.high)) if about.unsigned else (number.low, number.high))
+        low, high = -math.inf if number.compare == "<" else ends[0], math.inf if number.compare == ">" else ends[1]
+        return min(max(low - value, value - high, 0.0) for value in values)
 
     best = min(numbers, key=distance)
-    return best if distance(best) <= TOLERANCES.get(_kind(quantity), 0.0) else None
+    return best if distance(best) <= about.tolerance else None
+
+
+class _Known(NamedTuple):
+    """What options with numbers are held against; ``unsigned`` where a wave has its sign by its name."""
+
+    value: float | None
+    tolerance: float
+    evidence: tuple[Evidence, ...]
+    unsigned: bool = False
+
+
+def _measured(question: Question, measurement: Measurement) -> _Known:
+    quantity, quantities = _quantity(question), assess(measurement).quantities
+    if quantity:
+        proof = _proof(quantity, measurement)
+        value = float(proof.value) if isinstance(proof.value, int | float) else None
+        return _Known(value, TOLERANCES.get(_kind(quantity), 0.0), (proof,))
+    link = next((link for link in question.links if link.kind == "amplitude"), None)
+    if link is None or link.names == (TRANSITION,):
+        return _Known(None, 0.0, ())
+    name, leads = link.names[0], link.leads
+    if name in ("sokolow", "cornell"):
+        total, proofs, _ = measured_sum(quantities, name)
+        return _Known(total, max(SUM_TOLERANCE_MV, 0.1 * (total or 0.0)), tuple(proofs), True)
+    if name == RATIO:
+        ratio, _, proofs = r_and_s(leads[0] if leads else "V1", quantities)
+        return _Known(ratio, RATIO_SHARE * max(1.0, min(ratio or 0.0, 10.0)), tuple(proofs))
+    if len(leads) != 1:
+        return _Known(None, 0.0, ())
+    size, proofs = measured_amplitude(quantities, name, leads[0])
+    least, share = AMPLITUDE_TOLERANCES[name]
+    unsigned = name in ("q", "r", "s")
+    size = abs(size) if size is not None and unsigned else size
+    return _Known(size, max(least, share * abs(size or 0.0)), tuple(proofs), unsigned)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -18,18 +18,18 @@ from ..facts import listed
 from ..statements.items import Phrase, items_of
 from ..statements.lexicon import lexicon
 from ..statements.naming import AMPLITUDE_OF
-from ..statements.numbers import Number
 from ..statements.parsed import NO_CRITERION, ParsedStatement
 from ..statements.parsing import read_statements
-from ..statements.relations import RATIO, TRANSITION
+from ..statements.relations import FORM, RATIO, TRANSITION
 from ..statements.tokens import normalised, sentences
+from .derived import BEATS
+from .options import read_option, split_options
+from .parsed import CLAIMS, TRIM, Link, Question
 from .quality import asks_for_a_list, is_denied, named_quality, other_leads
 
 MAX_CHARACTERS = 2000
 MAX_LINKS, MAX_OPTIONS = 6, 8
 _MAX_FOLLOW_UP_WORDS = 8
-_CLAIMS = frozenset({"finding", "category", "regularity", "number", "amplitude", "relation"})
-_OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?([A-H])[.):]\s+")
 _INSTRUCTIONS = re.compile(
     r"(?:please )?(?:answer|reply|respond)(?: with| by)? yes(?:,)?(?: or)? no[^.?!\n]*[.?!]?|"
     r"(?<=\?) *yes or no\??|, yes or no(?=\?)",
@@ -59,87 +59,6 @@ _IN_SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )
 _NOT_BY_TIME = "what is seen at one time is not asked for here: Measurement.waves and .beats have the times"
 _THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
-_TRIM = " \t\n?.!,;:"
-_NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
-_CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
-
-
-@dataclass(frozen=True)
-class Link:
-    """A phrase of a question and what it names.
-
-    Attributes:
-        start: index of its first character in the question.
-        end: index after its last character.
-        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``,
-            ``quality`` (of the signal), or ``outside`` (not measured here).
-        words: the phrase.
-        names: quantities, the wave or sum of an amplitude, or what is asked of the quality (a key of ``quality.ABOUT``,
-            ``list`` where the answer is a list of leads, ``not`` where it is denied).
-        leads: asked about; empty for all.
-        statement: what a ``claim`` says.
-        reason: why an ``outside`` thing can't be told.
-    """
-
-    start: int
-    end: int
-    kind: str
-    words: str
-    names: tuple[str, ...] = ()
-    leads: tuple[str, ...] = ()
-    statement: ParsedStatement | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Option:
-    """One of the answers to choose from.
-
-    Attributes:
-        letter: ``A`` to ``H``.
-        text: of the option.
-        kind: ``claim``, ``number``, ``category``, ``missing``, ``none`` (none of the others), ``yes``, ``no``, or
-            ``""`` where it is not understood.
-        link: of a ``claim``.
-        number: of a ``number``.
-        word: of a ``category``.
-    """
-
-    letter: str
-    text: str
-    kind: str
-    link: Link | None = None
-    number: Number | None = None
-    word: str = ""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question, read.
-
-    Attributes:
-        text: as it was asked, without options and instructions on the form of the answer, in words of the vocabulary.
-        links: what it names, in order.
-        options: to choose from.
-        wants: of ``where``, ``why``, ``value``, ``rhythm``, ``report``.
-        topic: why the whole question can't be answered from a recording, or ``""``.
-    """
-
-    text: str
-    links: tuple[Link, ...] = ()
-    options: tuple[Option, ...] = ()
-    wants: frozenset[str] = frozenset()
-    topic: str = ""
-
-    @property
-    def tagged(self) -> str:
-        """The question with a tag in place of each linked phrase: ``"Is there <q1>?"``."""
-        out, last = "", 0
-        for number, link in enumerate(self.links, 1):
-            if link.start >= last and link.end > link.start:
-                out += self.text[last : link.start] + f"<q{number}>"
-                last = link.end
-        return " ".join((out + self.text[last:]).split())
 
 
 @lru_cache(maxsize=1)
@@ -240,7 +159,7 @@ def _read(text: str) -> Question:
     text = normalised(text)
     for phrase, pattern in _words()["spoken"].items():
         text = pattern.sub(phrase, text)
-    stem, raw_options = _split_options(text)
+    stem, raw_options = split_options(text)
     stem = _INSTRUCTIONS.sub(" ", stem).strip()
     words = _words()
     wants = {name for name, pattern in words["wants"].items() if pattern.search(stem)}
@@ -270,7 +189,7 @@ def _read(text: str) -> Question:
     else:
         outside = [link for link in links if link.kind == "outside"]
         topic = outside[0].reason if outside and len(outside) == len(links) else ""
-    options = tuple(_option(letter, option, links) for letter, option in raw_options)
+    options = tuple(read_option(letter, option, stem, links) for letter, option in raw_options)
     apart = [link for link in links if link.kind == "lead"]
     if len(apart) < len(links):
         links = [link for link in links if link.kind != "lead"]
@@ -278,20 +197,6 @@ def _read(text: str) -> Question:
         if apart and len(links) == 1 and placeable:  # "ST elevation, how much in V3?"
             links = [_in_leads(links[0], apart[0].leads)]
     return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic=topic)
-
-
-def _split_options(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """The question before its options, and (letter, text) of these."""
-    marks = list(_OPTION.finditer(text))
-    for first, mark in enumerate(marks):
-        run = marks[first:]
-        letters = "".join(one[1] for one in run)
-        if mark[1] == "A" and len(run) >= 2 and letters == "ABCDEFGH"[: len(run)]:
-            ends = [one.start() for one in run[1:]] + [len(text)]
-            return text[: mark.start()], [
-                (one[1], text[one.end() : end].strip(_TRIM)) for one, end in zip(run, ends, strict=True)
-            ]
-    return text, []
 
 
 def _links(stem: str, wants: set[str]) -> Iterator[Link]:
@@ -319,12 +224,12 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
 
 
 def _with_derived(stem: str, links: list[Link]) -> list[Link]:
-    """The links of a question, and each R/S ratio or transition that it names, if no claim is about it."""
-    for name, words in ((TRANSITION, "transition"), (RATIO, "ratio")):
+    """The links of a question, and what it names that is made of several waves, if no claim is about it."""
+    for name, words in ((TRANSITION, "transition"), (RATIO, "ratio"), (FORM, "shape"), (BEATS, "beats")):
         for place in _words()["general"][words].finditer(stem):
             near = [link for link in links if link.start < place.end() and place.start() < link.end]
-            if all(link.kind == "outside" for link in near):
-                leads, end = _leads_behind(stem, place.end()) if name == RATIO else ((), place.end())
+            leads, end = _leads_behind(stem, place.end()) if name in (RATIO, FORM) else ((), place.end())
+            if all(link.kind == "outside" for link in near) and (leads or name != FORM):
                 links = [link for link in links if link not in near]
                 links.append(Link(place.start(), end, "amplitude", stem[place.start() : end], (name,), leads))
     return links
@@ -385,11 +290,11 @@ def _without_doubles(links: list[Link]) -> list[Link]:
 
 def _claim(stem: str, statement: ParsedStatement, wants: set[str]) -> Link | None:
     start, end = statement.start, statement.end
-    words = stem[start:end].rstrip(_TRIM)
+    words = re.sub(r"\s+(?:is|are) there$", "", stem[start:end].rstrip(TRIM))  # "how many premature beats are there"
     end = start + len(words)
     if statement.kind == "missing" and statement.subject[:1] and statement.subject[0]:
         return Link(start, end, "quantity", words, statement.subject)
-    if statement.kind not in _CLAIMS or statement.subject == ("",):
+    if statement.kind not in CLAIMS or statement.subject == ("",):
         return None
     if statement.kind == "finding" and not statement.findings:
         return Link(start, end, "outside", words, reason="there is no criterion for it here")
@@ -439,23 +344,3 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
     if kind == "lead" and values != ("same",):
         return Link(start, end, "lead", words, ("lead",), values)
     return None
-
-
-def _option(letter: str, text: str, links: Sequence[Link]) -> Option:
-    lower = text.lower()
-    if lower in ("yes", "ja", "no", "nein"):
-        return Option(letter, text, "yes" if lower in ("yes", "ja") else "no")
-    if _NOTHING_MORE.search(text):
-        return Option(letter, text, "none")
-    if _CANT.search(text):
-        return Option(letter, text, "missing")
-    items = [item for sentence in sentences(text) for item in items_of(sentence, lexicon())]
-    numbers = [item.number for item in items if item.number is not None]
-    statements = [one for one in read_statements(text) if one.kind in _CLAIMS and one.subject != ("",)]
-    if statements:
-        one = replace(statements[0], exclusion="", uncertain=False)
-        return Option(letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one))
-    if numbers:
-        return Option(letter, text, "number", number=numbers[0])
-    quality = next((item.term.values[0] for item in items if item.term.kind in ("quality", "regularity")), "")
-    return Option(letter, text, "category" if quality else "", word=quality)

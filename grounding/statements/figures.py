@@ -31,6 +31,9 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     compare, c.compare = c.compare, None
     if compare is not None and item.first - compare[1] > 3:
         compare = None
+    behind = c.next(number)
+    if behind is not None and behind.term.kind == "compare_post" and behind.first == item.last + 1:  # "120 ms or more"
+        compare = (behind.term.values[0], behind.last, compare is not None and compare[2])
     before = c.before(number)
     value.approximate = before is not None and before.term.kind == "approx" and item.first - before.last <= 2
     if compare is not None:

@@ -222,7 +222,7 @@ def _forms(phrase: str) -> Iterator[tuple[str, ...]]:
 
 def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
     """(phrase, term) of one word list."""
-    for section in ("quantities", "formulas", "waves", "sums", "regularity", "regional", "compare"):
+    for section in ("quantities", "formulas", "waves", "sums", "regularity", "regional", "compare", "compare_post"):
         kind = {"quantities": "quantity", "formulas": "formula", "waves": "wave", "sums": "sum"}.get(section, section)
         for name, phrases in words.get(section, {}).items():
             yield from ((phrase, Term(kind, (name,))) for phrase in phrases)

@@ -24,7 +24,7 @@ _ALL_BEATS, _SURELY_ALL, _SURELY_NOT_ALL = 0.9, 0.97, 0.8
 # standard deviation of PR, ms: 95 % of 262 records of PTB-XL's folds 1 and 2 with P waves have up to 17
 _CONSTANT_MS, _SURELY_CONSTANT_MS, _SURELY_VARYING_MS = 20.0, 12.0, 30.0
 _CLEAR_MV, _CLEAR_SHARE = 0.05, 0.1  # by which one wave is clearly larger than another, whichever is more
-_RATIO_SHARE = 0.25
+RATIO_SHARE = 0.25
 _EARLY, _LATE = 1.5, 4.5  # where R becomes as large as S, counted in chest leads
 _SMALL_R_SHARE, _CLEAR_R_MV = 0.3, 0.2  # R behind the Q of a "QS", of the Q; R before the S that makes it none
 _FLAT_MV = {"p": 0.02, "qrs": 0.05}  # smaller waves have no direction
@@ -169,7 +169,7 @@ def _ratio(statement: ParsedStatement, quantities: Quantities) -> Relation:
     if ratio is None:
         return Relation(None, False, words, evidence)
     stated = number.low
-    near = abs(ratio - stated) <= _RATIO_SHARE * max(stated, min(ratio, 10.0))
+    near = abs(ratio - stated) <= RATIO_SHARE * max(stated, min(ratio, 10.0))
     holds = {"<": ratio < stated, ">": ratio > stated}.get(number.compare, near)
     more = f", a ratio of {ratio:.2f}" if ratio < float("inf") else ""
     return Relation(holds, not near or not number.compare, words + more, evidence)

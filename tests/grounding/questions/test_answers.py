@@ -130,6 +130,39 @@ def test_options_are_judged(blocked: Measurement) -> None:
     assert said("How is the PR interval?\nA. prolonged\nB. normal", blocked).startswith("B) normal.")
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        # QRS 145 ms, 72 bpm, QTc 440 ms, axis -136 degrees
+        ("The QRS duration is in which range? A. <100 ms B. 100-120 ms C. 120-150 ms D. >150 ms", "C) 120-150 ms."),
+        ("What is the heart rate? A. below 60 bpm B. 60 to 70 bpm C. 70 bpm or more", "C) 70 bpm or more."),
+        ("What is the axis? A. -180 to -90 degrees B. -90 to -30 C. -30 to 90 D. 90 to 180", "A) -180 to -90 degrees."),
+        ("What is the axis? A. -90 to -30 B. -30 to 90 C. 180 to 270 degrees", "C) 180 to 270 degrees."),
+        # R in V5 1.13 mV and the tallest; S in V2 -0.37 mV
+        ("What is the R amplitude in V5? A. 0.5 mV B. 1.1 mV C. 2 mV", "B) 1.1 mV."),
+        ("What is the R amplitude in V5? A. under 5 mm B. 5 to 15 mm C. over 15 mm", "B) 5 to 15 mm."),
+        ("What is the S amplitude in V2? A. 0.4 mV B. 0.9 mV", "A) 0.4 mV."),
+        ("What is the R amplitude in V5? A. 0.1 mV B. 3 mV", "None of the options holds."),
+        ("What is the R/S ratio in V2? A. below 1 B. above 1", "B) above 1."),
+        ("In which lead is the R wave tallest? A. V1 B. V2 C. II D. V5", "D) V5."),
+        ("Which of the following leads has the tallest R wave? A. I B. V5", "B) V5."),
+        ("In which leads is there ST elevation? A. V1-V3 B. II, III, aVF C. none", "C) none."),
+        ("Where is the R/S transition? A. V3-V4 B. V5-V6 C. V1", "C) V1."),
+        ("Which interval is prolonged? A. PR B. QRS C. none", "B) QRS."),
+    ],
+)
+def test_ranges_amplitudes_and_leads_are_chosen_among(question: str, answer: str, blocked: Measurement) -> None:
+    assert said(question, blocked).startswith(answer)
+
+
+def test_shapes_and_beats_are_told(blocked: Measurement) -> None:
+    forms = blocked.lead_summary.set_index("lead")["qrs_form"]
+    assert said("What is the shape of the QRS in V1?", blocked) == f"The shape of the QRS is {forms['V1']} in V1."
+    assert said("QRS morphology in V1 and V6?", blocked).endswith(f"{forms['V1']} in V1, {forms['V6']} in V6.")
+    assert said("How many beats are there?", blocked) == f"The number of beats is {blocked.n_beats}."
+    assert " premature beats." in said("How many premature beats are there?", blocked)
+
+
 def test_missing_lead_and_recording_without_beats() -> None:
     record = grounding.read_record(grounding.sample_path()).select(["I", "II"])
     answer = said("How high is the R wave in V5?", grounding.measure(record))

@@ -365,6 +365,10 @@ def normal() -> Any:
         # of two formulas (467 and 446 ms) the one that was meant
         ("The QTc does not exceed 460 ms.", "supported"),
         ("The QTc does not exceed 400 ms.", "contradicted"),
+        ("The QRS lasts 140 ms or more.", "contradicted"),
+        ("The QRS is 80 ms or longer.", "supported"),
+        ("QTc 440 ms and above, PR 400 ms oder mehr", "supported contradicted"),
+        ("Rate 60 bpm or less", "contradicted"),
         ("Sokolow-Lyon index is not > 3.5 mV", "supported"),
         ("Sokolow-Lyon index is not above 1 mV", "contradicted"),
         # squares of the paper are not read
