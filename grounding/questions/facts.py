@@ -24,6 +24,7 @@ from .options import option_states
 from .parsed import Link, Question
 from .quality import quality_state
 from .reading import MAX_LINKS, MAX_OPTIONS
+from .times import time_state
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
@@ -145,6 +146,8 @@ class _Lookup:
             return "outside", {"q": link.words, "r": link.reason}, (), ()
         if link.kind == "quality":
             return *quality_state(self.measurement, link.names, link.words, link.leads), ()
+        if link.kind == "time":
+            return *time_state(link, self.measurement), ()
         if link.kind == "rhythm":
             return *self._rhythm(), ()
         if link.kind == "lead":

@@ -22,6 +22,7 @@ from ..statements.tolerances import AMPLITUDE_TOLERANCES, SUM_TOLERANCE_MV, TOLE
 from ..statements.truth import holds
 from .parsed import CLAIMS, TRIM, Link, Option, Question
 from .quality import quality_state
+from .times import best_segment
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
@@ -128,10 +129,13 @@ def option_states(question: Question, measurement: Measurement) -> list[State]:
     states = [_state(option, question, measurement) for option in question.options]
     numbers = [at for at, option in enumerate(question.options) if option.kind == "number"]
     if numbers:
-        nearest = _nearest(numbers, question, measurement)
+        time = next((link for link in question.links if link.kind == "time"), None)
+        best = (
+            _nearest(numbers, question, measurement) if time is None else _segment(numbers, question, time, measurement)
+        )
         for at in numbers:
             if states[at][0] != "unknown":
-                states[at] = ("true" if at == nearest else "false", states[at][1])
+                states[at] = ("true" if at == best else "false", states[at][1])
     others = [state for (state, _), option in zip(states, question.options, strict=True) if option.kind != "none"]
     none_holds = "false" if "true" in others else "unknown" if "unknown" in others else "true"
     evidence = tuple(dict.fromkeys(part for _, parts in states for part in parts))
@@ -173,6 +177,8 @@ def _state(option: Option, question: Question, measurement: Measurement) -> Stat
             proof = _proof(quantity, measurement)
             return _STATE[proof.value is None], (proof,)
         return "unknown", ()
+    if option.kind == "number" and (time := next((link for link in question.links if link.kind == "time"), None)):
+        return "false", best_segment([], time, measurement)[1]
     if option.kind == "number":
         about = _measured(question, measurement)
         return "false" if about.value is not None else "unknown", about.evidence
@@ -187,6 +193,18 @@ def _state(option: Option, question: Question, measurement: Measurement) -> Stat
 def _proof(quantity: str, measurement: Measurement) -> Evidence:
     name = "qtc_fridericia" if quantity == "qtc" else quantity
     return assess(measurement).quantities.evidence(None, name)
+
+
+def _segment(numbers: list[int], question: Question, time: Link, measurement: Measurement) -> int | None:
+    """The position of the option whose segment of time shows what is asked for."""
+    segments = []
+    for at in numbers:
+        number = question.options[at].number
+        assert number is not None  # for mypy: options of numbers have one
+        scale = 1000.0 if number.unit == "ms" else 1.0
+        segments.append((number.low / scale, number.high / scale))
+    best, _ = best_segment(segments, time, measurement)
+    return None if best is None else numbers[best]
 
 
 def _nearest(numbers: list[int], question: Question, measurement: Measurement) -> int | None:

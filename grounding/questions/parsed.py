@@ -19,11 +19,11 @@ class Link:
     Attributes:
         start: index of its first character in the question.
         end: index after its last character.
-        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``,
-            ``quality`` (of the signal), or ``outside`` (not measured here).
+        kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``, ``time``
+            (of a wave or premature beat), ``quality`` (of the signal), or ``outside`` (not measured here).
         words: the phrase.
         names: quantities, the wave or sum of an amplitude, or what is asked of the quality (a key of ``quality.ABOUT``,
-            ``list`` where the answer is a list of leads, ``not`` where it is denied).
+            ``list`` where the answer is a list of leads, ``not`` where it is denied); of a time the wave, and which.
         leads: asked about; empty for all.
         statement: what a ``claim`` says.
         reason: why an ``outside`` thing can't be told.

@@ -26,13 +26,14 @@ from .derived import BEATS
 from .options import read_option, split_options
 from .parsed import CLAIMS, TRIM, Link, Question
 from .quality import asks_for_a_list, is_denied, named_quality, other_leads
+from .times import asks_for_times, timed
 
 MAX_CHARACTERS = 2000
 MAX_LINKS, MAX_OPTIONS = 6, 8
 _MAX_FOLLOW_UP_WORDS = 8
 _INSTRUCTIONS = re.compile(
     r"(?:please )?(?:answer|reply|respond)(?: with| by)? yes(?:,)?(?: or)? no[^.?!\n]*[.?!]?|"
-    r"(?<=\?) *yes or no\??|, yes or no(?=\?)",
+    r"(?<=\?) *yes or no\??|, yes or no(?=\?)|(?<=[.?!]) *note(?: that\b|:)[^\n]*?[.!](?=\s|$)",  # a definition
     re.I,
 )
 _PLACE_BLANK = re.compile(r"\bin _{2,}", re.I)
@@ -48,15 +49,6 @@ _SHOWN_SYMPTOMS = re.compile(
     r"|\b(?:excluding|including) uncertain symptoms?\b|\bsymptoms? (?:does|do|is|are) (?:this|the) (?:ecg|ekg)\b",
     re.I,
 )
-# "when does the first QRS complex occur", "is there a P wave between 2.3 and 2.5 s"
-_AT_A_TIME = re.compile(
-    r"\b(?:when (?:does|do|is|are)|at (?:what|which) (?:time|second)|wann)\b"
-    r"|\b(?:at|between|around|bei|zwischen)\s+\[?(?:t\s*=\s*)?\d+(?:[.,]\d+)?\s*(?:s\s*)?"
-    r"(?:(?:and|und|to|bis|-)\s*\d+(?:[.,]\d+)?\s*)?(?:s|secs?|seconds?|sekunden?)\b",
-    re.I,
-)
-_IN_SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )?(?:time )?segments?\b", re.I)
-_NOT_BY_TIME = "what is seen at one time is not asked for here: Measurement.waves and .beats have the times"
 _THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 
@@ -166,10 +158,8 @@ def _read(text: str) -> Question:
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
     links = _with_quality(stem, list(_links(stem, wants)))
-    if _AT_A_TIME.search(stem) and all(link.kind in ("quantity", "amplitude", "lead") for link in links):
-        links = [replace(link, kind="outside", reason=_NOT_BY_TIME) for link in links if link.kind != "lead"]
-    if _IN_SEGMENTS.search(stem):
-        return Question(stem, (), (), frozenset(wants), topic=_NOT_BY_TIME)
+    if asks_for_times(stem):
+        links, wants = timed(stem, links, wants), wants - {"where"}
     of_patient = _SHOWN_SYMPTOMS.sub(" ", stem)
     found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))
@@ -249,7 +239,7 @@ def _lead_phrases(stem: str) -> Iterator[tuple[slice, tuple[str, ...]]]:
     words = lexicon()
     for sentence in sentences(stem, words.abbreviations):
         for item in items_of(sentence, words):
-            if item.term.kind == "lead" and item.term.values != ("same",):
+            if _is_lead(item):
                 yield slice(sentence.starts[item.first], sentence.ends[item.last]), item.term.values
 
 
@@ -271,21 +261,21 @@ def _with_quality(stem: str, links: list[Link]) -> list[Link]:
 
 
 def _without_doubles(links: list[Link]) -> list[Link]:
-    """Of an amount and its finding ("2 mm ST elevation") only the first."""
+    """Of an amount and its finding ("2 mm ST elevation") the first, of a word and its limit ("long (> 0.2 s)") that."""
     out: list[Link] = []
     for link in links:
-        kinds = {one.statement.kind for one in (link,) if one.statement is not None}
-        inside = [
-            one
-            for one in out
-            if one.start < link.end
-            and link.start < one.end
-            and one.statement is not None
-            and {one.statement.kind, *kinds} == {"amplitude", "finding"}
-        ]
-        if not inside:
+        inside = [one for one in out if one.start < link.end and link.start < one.end]
+        kinds = [{_kind(one), _kind(link)} for one in inside]
+        number = link.statement.number if link.statement is not None else None
+        if {"category", "number"} in kinds and number is not None and number.compare:
+            out = [*(one for one in out if one not in inside), link]
+        elif {"amplitude", "finding"} not in kinds:
             out.append(link)
     return out
+
+
+def _kind(link: Link) -> str:
+    return link.statement.kind if link.statement is not None else ""
 
 
 def _claim(stem: str, statement: ParsedStatement, wants: set[str]) -> Link | None:
@@ -327,20 +317,25 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
         return Link(start, end, "quantity", stem[start:end], values)
     if kind in ("wave", "wavelead", "sum"):
         leads: tuple[str, ...] = values[1:] if kind == "wavelead" else ()
-        near = [one for one in after if one.term.kind == "lead"] or [one for one in before if one.term.kind == "lead"]
+        near = [one for one in after if _is_lead(one)] or [one for one in before if _is_lead(one)]
         if not leads and near:
             leads = near[0].term.values
             if near[0].first > item.last and near[0].first - item.last <= 3:
                 end = sentence.ends[near[0].last]
         if values[0] in ("st_t", "progression"):
             return None
-        if values[0] == "p" and not leads and _THERE.search(stem) and not _AT_A_TIME.search(stem):
+        if values[0] == "p" and not leads and _THERE.search(stem) and not asks_for_times(stem):
             return Link(start, end, "claim", words, statement=read_statements("P waves are present.")[0])
         return Link(start, end, "amplitude", stem[start:end], values[:1], leads)
     if kind == "unmeasured":
         return Link(start, end, "outside", words, reason=f"{words} is not measured here")
     if kind == "unmodelled":
         return Link(start, end, "outside", words, reason="there is no criterion for it here")
-    if kind == "lead" and values != ("same",):
+    if _is_lead(item):
         return Link(start, end, "lead", words, ("lead",), values)
     return None
+
+
+def _is_lead(item: Phrase) -> bool:
+    """Whether an item names leads, and not "these leads"."""
+    return item.term.kind == "lead" and item.term.values != ("same",)

@@ -129,12 +129,17 @@ def test_an_answer_with_a_fault_is_replaced(measurement: Measurement) -> None:
     assert "it says no where the answer is yes" in answer.faults
 
 
-def test_options_without_a_criterion_and_segments_are_left_open(record: ECGRecord) -> None:
+def test_options_without_a_criterion_and_segments(record: ECGRecord, measurement: Measurement) -> None:
     answer = gem.ask(record, "What does the ECG show?\nA. RSR' pattern\nB. Sinus rhythm")
     assert answer.text.startswith("B) Sinus rhythm")
-    answer = gem.ask(record, "In which of the following segments is a QRS wave?\nA. [1.1 s - 1.2 s]\nB. [2 s - 2.1 s]")
+    start = float(measurement.beats["qrs_onset"].iloc[1]) / measurement.fs
+    asked = f"In which of the following segments is a QRS wave?\nA. [{start - 0.5:.2f} s - {start - 0.4:.2f} s]\n"
+    answer = gem.ask(record, f"{asked}B. [{start:.2f} s - {start + 0.1:.2f} s]")
+    assert answer.text.startswith("B) ")
+    assert not answer.declined
+    answer = gem.ask(record, "What is the PR interval at 2.3 s?")
     assert answer.declined
-    assert "at one time" in (answer.reason or "")
+    assert "single beats" in (answer.reason or "")
 
 
 def test_as_json_and_html(record: ECGRecord, measurement: Measurement) -> None:

@@ -1,0 +1,207 @@
+"""When waves and premature beats are seen: "When is the first P wave?", "In which segment is a QRS complex?"."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .._version import __version__
+from ..evidence import Evidence
+from .parsed import Link
+
+if TYPE_CHECKING:
+    from ..measurement.result import Measurement
+
+Span = tuple[float, float]
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_WHEN = re.compile(r"\b(?:when (?:does|do|is|are)|at (?:what|which) (?:times?|seconds?)|wann)\b", re.I)
+_AT = re.compile(
+    rf"\b(?:at|between|around|bei|zwischen)\s+\[?(?:t\s*=\s*)?{_NUMBER}\s*(?:s\s*)?"
+    rf"(?:(?:and|und|to|bis|-)\s*{_NUMBER}\s*)?(?:s|secs?|seconds?|sekunden?)\b",
+    re.I,
+)
+_SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )?(?:time )?segments?\b", re.I)
+_FIRST, _LAST = re.compile(r"\b(?:first|erste[rn]?)\b", re.I), re.compile(r"\b(?:last|letzte[rn]?)\b", re.I)
+_NOT_AT_A_TIME = "values of single beats are not asked for here: Measurement.waves and .beats have them"
+_NO_SUCH_TIME = "what is seen at one time is told for P waves, QRS complexes, T waves and premature beats alone"
+_NOUNS = {
+    "P": "P wave",
+    "QRS": "QRS complex",
+    "T": "T wave",
+    "premature": "premature beat",
+    "ventricular": "premature ventricular beat",
+    "supraventricular": "premature supraventricular beat",
+}
+_PLURALS = {name: f"{noun}{'es' if noun.endswith('x') else 's'}" for name, noun in _NOUNS.items()}
+_OF_NAME = {"p": "P", "q": "QRS", "r": "QRS", "s": "QRS", "qrs": "QRS", "t": "T"}
+_OF_FINDING = {
+    "t_wave_inversion": "T",
+    "flat_t_wave": "T",
+    "tall_t_wave": "T",
+    "pathological_q_waves": "QRS",
+    "q_waves": "QRS",
+    "wide_qrs": "QRS",
+    "p_waves": "P",
+    "premature_ventricular_complex": "ventricular",
+    "premature_atrial_complex": "supraventricular",
+}
+_TYPES = {
+    "premature": ("premature_ventricular", "premature_supraventricular"),
+    "ventricular": ("premature_ventricular",),
+    "supraventricular": ("premature_supraventricular",),
+}
+_LISTED = 15  # times in one answer
+_OVERLAP = 0.5  # of the shorter of a wave and a segment
+
+
+def asks_for_times(stem: str) -> bool:
+    """Whether a question is about what is seen at some time.
+
+    Args:
+        stem: the question.
+    """
+    return any(pattern.search(stem) for pattern in (_WHEN, _AT, _SEGMENTS))
+
+
+def asks_for_a_segment(stem: str) -> bool:
+    """Whether the options of a question are segments of time.
+
+    Args:
+        stem: the question.
+    """
+    return _SEGMENTS.search(stem) is not None
+
+
+def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
+    """The links of a question about times: of a wave or premature beat the kind ``time``, others ``outside``.
+
+    Args:
+        stem: the question.
+        links: what it names.
+        wants: as in ``Question``.
+    """
+    when = _WHEN.search(stem) or _SEGMENTS.search(stem)
+    if not when and any(link.kind == "claim" and _wave(link) is None for link in links):
+        return list(links)  # "Is there ST elevation at 2.3 s?" is asked of the recording
+    out = []
+    for link in links:
+        wave = _wave(link)
+        if link.kind == "claim" and wave is None:  # "when does the patient have AF?" is answered without times
+            out += [] if asks_for_a_segment(stem) else [link]
+            continue
+        if link.kind == "lead":
+            continue
+        if wave is None or (not when and "value" in wants):
+            out.append(replace(link, kind="outside", reason=_NOT_AT_A_TIME if wave or not when else _NO_SUCH_TIME))
+            continue
+        at = _AT.search(stem)
+        names: tuple[str, ...] = (wave, "all")
+        if at and not when:
+            start = float(at[1].replace(",", "."))
+            names = (wave, "within", str(start), at[2].replace(",", ".") if at[2] else str(start))
+        elif _FIRST.search(stem) or _LAST.search(stem):
+            names = (wave, "first" if _FIRST.search(stem) else "last")
+        out.append(replace(link, kind="time", names=names, statement=None))
+    return out[-1:] if asks_for_a_segment(stem) else out
+
+
+def _wave(link: Link) -> str | None:
+    if link.kind in ("quantity", "amplitude"):
+        return _OF_NAME.get(link.names[0])
+    if link.statement is None or link.statement.kind != "finding":
+        return None
+    named = {_OF_FINDING[name] for group in link.statement.findings for name in group if name in _OF_FINDING}
+    return "premature" if {"ventricular", "supraventricular"} <= named else min(named, default=None)
+
+
+def spans_of(wave: str, leads: Sequence[str], measurement: Measurement) -> list[Span]:
+    """Where a wave begins and ends in each beat that has it, in seconds.
+
+    Args:
+        wave: ``P``, ``QRS``, ``T``; or ``premature``, ``ventricular``, ``supraventricular`` (the QRS of such beats).
+        leads: in which the wave is looked for; none for the whole recording.
+        measurement: of the recording.
+    """
+    if not measurement.n_beats:
+        return []
+    beats = measurement.beats
+    if leads and wave not in _TYPES:
+        waves = measurement.waves
+        rows = waves[(waves["wave"] == wave) & waves["lead"].isin(leads)].groupby("beat")
+        starts, ends = rows["onset"].min(), rows["offset"].max()
+    else:
+        beats = beats[beats["type"].isin(_TYPES[wave])] if wave in _TYPES else beats
+        name = "qrs" if wave in _TYPES else wave.lower()
+        starts, ends = beats[f"{name}_onset"], beats[f"{name}_offset"]
+    found = zip(starts.astype(float), ends.astype(float), strict=True)
+    return [(a / measurement.fs, b / measurement.fs) for a, b in found if math.isfinite(a) and math.isfinite(b)]
+
+
+def time_state(link: Link, measurement: Measurement) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
+    """What is known of a link of kind ``time``: its state, texts of its tags by kind, and the evidence.
+
+    Args:
+        link: from ``timed``.
+        measurement: of the recording.
+    """
+    wave, which, *at = link.names
+    spans, place = spans_of(wave, link.leads, measurement), f" in {', '.join(link.leads)}" if link.leads else ""
+    noun, plural = f"{_NOUNS[wave]}{place}", f"{_PLURALS[wave]}{place}"
+
+    def proof(some: Sequence[Span]) -> tuple[Evidence, ...]:
+        value = round(some[0][0], 3) if some else None
+        return (
+            Evidence(
+                measurement.record_id, f"{wave.lower()}_time", value, "s", leads=link.leads, spans_s=tuple(some),
+                method="delineation", version=__version__, reason=None if some else f"no {noun} was found",
+            ),
+        )  # fmt: skip
+
+    if which == "within":
+        start, end = float(at[0]), float(at[1])
+        there = [span for span in spans if span[0] <= end and span[1] >= start]
+        if there:
+            return "true", {"q": noun, "e": f"{noun} from {_shown(there[0])}"}, proof(there)
+        near = min(spans, key=lambda span: max(span[0] - end, start - span[1]), default=None)
+        said = f"no {noun} is seen then" + (f", the nearest from {_shown(near)}" if near else "")
+        return "false", {"q": noun, "e": said}, proof([near] if near else [])
+    if not spans:
+        return "missing", {"q": f"time of a {noun}", "r": f"no {noun} was found"}, proof([])
+    if which in ("first", "last"):
+        one = spans[0 if which == "first" else -1]
+        return "measured", {"q": f"{which} {noun}", "v": f"seen from {_shown(one)}"}, proof([one])
+    more = f" and {len(spans) - _LISTED} times more" if len(spans) > _LISTED else ""
+    text = ", ".join(f"{start:.2f}" for start, _ in spans[:_LISTED])
+    return "measured", {"q": f"onset of the {plural}", "v": f"at {text} s{more}"}, proof(spans)
+
+
+def _shown(span: Span) -> str:
+    return f"{span[0]:.2f} to {span[1]:.2f} s"
+
+
+def best_segment(
+    segments: Sequence[Span], link: Link, measurement: Measurement
+) -> tuple[int | None, tuple[Evidence, ...]]:
+    """The place of the segment of time that shows a wave most; None if none does.
+
+    Args:
+        segments: seconds.
+        link: of kind ``time``.
+        measurement: of the recording.
+    """
+    spans = spans_of(link.names[0], link.leads, measurement)
+
+    def share(segment: Span) -> float:
+        both = [
+            (min(end, segment[1]) - max(start, segment[0])) / max(min(end - start, segment[1] - segment[0]), 1e-3)
+            for start, end in spans
+        ]
+        return max(both, default=0.0)
+
+    shares = [share(segment) for segment in segments]
+    best = max(range(len(segments)), key=lambda at: shares[at], default=None)
+    _, _, evidence = time_state(replace(link, names=(link.names[0], "all")), measurement)
+    return (best if best is not None and shares[best] >= _OVERLAP else None), evidence
