@@ -104,7 +104,7 @@ def _completed(stem: str, text: str, items: Sequence[Phrase]) -> ParsedStatement
     )
     if place is None or not named:
         return None
-    rest = stem[place.end() :].strip(TRIM)
+    rest = re.split(r"[?\n]", stem[place.end() :], maxsplit=1)[0].strip(TRIM)
     for said in (f"{rest} in {text}", f"{text} {rest}"):
         for one in _claims(said):
             leads = {*one.leads, *(part.rpartition(":")[2] for part in one.subject)}
