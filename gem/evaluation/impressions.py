@@ -79,7 +79,7 @@ def evaluate_impressions(
     texts: dict[str, list[str]] = {}
     for name in (*CONDITIONS, *(("own_facts", "none_facts") if with_facts else ())):
         shown = name.partition("_")[0]
-        texts[name] = _texts(model, data, shown, shift, name.endswith("_facts"))
+        texts[name] = written(model, data, shown, shift, name.endswith("_facts"))
         hits = np.array(
             [superclasses_of(stated_codes(text)) == label for text, label in zip(texts[name], labels, strict=True)],
             float,
@@ -151,8 +151,16 @@ def _losses(model: Any, data: Readings, shown: str, shift: int) -> list[tuple[fl
     return out
 
 
-def _texts(model: Any, data: Readings, shown: str, shift: int, with_facts: bool) -> list[str]:
-    """What the model writes of each record, greedily."""
+def written(model: Any, data: Readings, shown: str = "own", shift: int = 1, with_facts: bool = False) -> list[str]:
+    """What a model writes of each record, greedily.
+
+    Args:
+        model: as for ``evaluate_impressions``.
+        data: the records, encoded by it.
+        shown: of ``CONDITIONS``: the record's own ECG, another's, or none.
+        shift: distance of the other record in the list.
+        with_facts: also show the facts of the measurement.
+    """
     import torch
 
     from ..encoded import Encoded
