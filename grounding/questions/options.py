@@ -16,10 +16,11 @@ from ..statements.lexicon import lexicon
 from ..statements.parsed import ParsedStatement
 from ..statements.parsing import read_statements
 from ..statements.relating import RATIO_SHARE, r_and_s
-from ..statements.relations import RATIO, TRANSITION
+from ..statements.relations import FORM, RATIO, TRANSITION
 from ..statements.tokens import sentences
 from ..statements.tolerances import AMPLITUDE_TOLERANCES, SUM_TOLERANCE_MV, TOLERANCES
 from ..statements.truth import holds
+from .derived import BEATS, derived_value
 from .parsed import CLAIMS, TRIM, Link, Option, Question
 from .quality import quality_state
 from .times import best_segment
@@ -78,7 +79,8 @@ def read_option(letter: str, text: str, stem: str, links: Sequence[Link]) -> Opt
     items = [item for sentence in sentences(text) for item in items_of(sentence, lexicon())]
     numbers = [item.number for item in items if item.number is not None]
     about = next((link for link in links if numbers and link.kind in ("quantity", "amplitude")), None)
-    claims = _claims(text)
+    shape = next((link for link in links if link.names == (FORM,)), None)
+    claims = _claims(text if shape is None else f"{text} in {', '.join(shape.leads)}")
     if about is not None and (not claims or claims[0].subject[:1] == about.names[:1]):  # "below 60 bpm", "0.8 mV"
         full = [one.number for one in _claims(f"{about.words} {text}") if one.number is not None]
         return Option(letter, text, "number", number=(full or numbers)[0])
@@ -98,10 +100,8 @@ def _claims(text: str) -> list[ParsedStatement]:
 
 def _completed(stem: str, text: str, items: Sequence[Phrase]) -> ParsedStatement | None:
     """What an option says in its question: "In which lead is R tallest?" and "V5", "Which is prolonged?" and "QTc"."""
-    place, named = (
-        _WHICH.search(stem),
-        [item.term for item in items if item.term.kind in ("lead", "region", "quantity")],
-    )
+    place = _WHICH.search(stem)
+    named = [item.term for item in items if item.term.kind in ("lead", "region", "quantity")]
     if place is None or not named:
         return None
     rest = re.split(r"[?\n]", stem[place.end() :], maxsplit=1)[0].strip(TRIM)
@@ -252,7 +252,9 @@ def _measured(question: Question, measurement: Measurement) -> _Known:
     if name == RATIO:
         ratio, _, proofs = r_and_s(leads[0] if leads else "V1", quantities)
         return _Known(ratio, RATIO_SHARE * max(1.0, min(ratio or 0.0, 10.0)), tuple(proofs))
-    if len(leads) != 1:
+    if name == BEATS:
+        return _Known(float(measurement.n_beats), 0.0, derived_value(name, leads, quantities)[3])
+    if len(leads) != 1 or name not in AMPLITUDE_TOLERANCES:
         return _Known(None, 0.0, ())
     size, proofs = measured_amplitude(quantities, name, leads[0])
     least, share = AMPLITUDE_TOLERANCES[name]

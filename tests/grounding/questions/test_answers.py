@@ -149,6 +149,8 @@ def test_options_are_judged(blocked: Measurement) -> None:
         ("In which leads is there ST elevation? A. V1-V3 B. II, III, aVF C. none", "C) none."),
         ("Where is the R/S transition? A. V3-V4 B. V5-V6 C. V1", "C) V1."),
         ("Which interval is prolonged? A. PR B. QRS C. none", "B) QRS."),
+        ("How many beats are there? A. 10 B. 11 C. 12", "C) 12."),
+        ("What is the shape of the QRS in V1? A. QS B. rsR' C. Rs", "B) rsR'."),
     ],
 )
 def test_ranges_amplitudes_and_leads_are_chosen_among(question: str, answer: str, blocked: Measurement) -> None:
