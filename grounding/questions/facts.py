@@ -17,7 +17,7 @@ from ..facts.opinion import MIN_PROBABILITY, agreement, opinion_words
 from ..facts.report import measured_words
 from ..record import STANDARD_LEADS
 from ..statements.amplitudes import measured_amplitude
-from ..statements.naming import AMPLITUDE_OF
+from ..statements.naming import AMPLITUDE_OF, LEAD_TIMES
 from ..statements.truth import holds
 from .derived import DERIVED, derived_value
 from .options import option_states
@@ -38,7 +38,9 @@ ANSWER_TAGS = (
 # whose truth has no noun: they are answered by what was measured or found
 _CLAUSES = frozenset({"normal_ecg", "otherwise_normal", "borderline_ecg", "p_waves", "q_waves"})
 _WAVE_NAMES = {"st": "ST level", "p": "P-wave amplitude", "q": "Q-wave amplitude", "r": "R-wave amplitude"}
-_WAVE_NAMES |= {"s": "S-wave amplitude", "t": "T-wave amplitude"}
+_WAVE_NAMES |= {"s": "S-wave amplitude", "t": "T-wave amplitude", "j": "J point", "r2": "second R wave"}
+_WAVE_NAMES |= {"s2": "second S wave", "q_ms": "duration of the Q wave", "r_peak_time_ms": "R-peak time"}
+_WAVE_NAMES |= {f"st{ms}": f"ST level {ms} ms after the J point" for ms in (40, 60, 80)}
 _WAVE_OF = {"pr": "p", "qrs": "r", "qt": "t", "qtc": "t", "heart_rate": "r"}
 REPORT_QUESTION = "Write a clinical report for this ECG."
 _NO_REASON = "it was not measured"
@@ -192,6 +194,7 @@ class _Lookup:
                 return "measured", {"q": words, "v": text}, evidence
             return "missing", {"q": words, "r": _reason(why)}, evidence
         place = f" in {listed(link.leads)}" if link.leads else ""
+        unit = "ms" if name in LEAD_TIMES else "mV"
         words, known, missing = f"{_WAVE_NAMES[name]}{place}", [], []
         for lead in link.leads or [lead for lead in STANDARD_LEADS if lead in self.measurement.leads]:
             value, proofs = measured_amplitude(self.quantities, name, lead)
@@ -203,11 +206,11 @@ class _Lookup:
             return "missing", {"q": words, "r": _reason(missing[0].reason if missing else None)}, tuple(missing[:1])
         if not link.leads:
             known = [max(known, key=lambda one: abs(one[1]))]
-            text = f"largest in {known[0][0]}, with {shown(known[0][1], 'mV')}"
+            text = f"largest in {known[0][0]}, with {shown(known[0][1], unit)}"
         elif len(link.leads) == 1:
-            text = shown(known[0][1], "mV")
+            text = shown(known[0][1], unit)
         else:
-            text = ", ".join(f"{shown(value, 'mV')} in {lead}" for lead, value, _ in known)
+            text = ", ".join(f"{shown(value, unit)} in {lead}" for lead, value, _ in known)
         return "measured", {"q": words, "v": text}, tuple(part for _, _, proofs in known for part in proofs)
 
     def _rhythm(self) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:

@@ -20,9 +20,9 @@ from ..statements.lexicon import lexicon
 from ..statements.naming import AMPLITUDE_OF
 from ..statements.parsed import NO_CRITERION, ParsedStatement
 from ..statements.parsing import read_statements
-from ..statements.relations import FORM, RATIO, TRANSITION
+from ..statements.relations import RATIO, TRANSITION
 from ..statements.tokens import normalised, sentences
-from .derived import BEATS
+from .derived import BEATS, LEADS, LENGTH, RATE, SHAPES
 from .options import read_option, split_options
 from .parsed import CLAIMS, TRIM, Link, Question
 from .quality import asks_for_a_list, is_denied, named_quality, other_leads
@@ -50,6 +50,20 @@ _SHOWN_SYMPTOMS = re.compile(
     re.I,
 )
 _THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
+_SHAPES = ("shape", "p_shape", "t_shape", "st_shape")
+# sections of words.yaml -> kind and name of a link
+_DERIVED = {
+    "transition": ("amplitude", TRANSITION),
+    "ratio": ("amplitude", RATIO),
+    **{section: ("amplitude", name) for section, name in zip(_SHAPES, SHAPES, strict=True)},
+    "beats": ("amplitude", BEATS),
+    "length": ("amplitude", LENGTH),
+    "sampling": ("amplitude", RATE),
+    "leads": ("amplitude", LEADS),
+    "shortest": ("quantity", "rr_min_ms"),
+    "longest": ("quantity", "rr_max_ms"),
+    "variation": ("quantity", "rr_sd_ms"),
+}
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 
 
@@ -166,11 +180,13 @@ def _read(text: str) -> Question:
     topic = next((reason for reason, mild in found if not (mild and wanted)), "")
     rhythm = words["general"]["rhythm"].search(stem)
     if rhythm and not any(link.start < rhythm.end() and rhythm.start() < link.end for link in links):
-        asks_for_a_finding = any(link.kind == "claim" for link in links)
+        asks_for_a_finding = any(link.statement is not None and link.statement.kind == "finding" for link in links)
         if not asks_for_a_finding:
             links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
             links.sort(key=lambda link: link.start)
     if words["general"]["whole"].search(stem) and not any(link.kind in ("claim", "quality") for link in links):
+        links, wants = [], wants | {"report"}
+    if words["general"]["list"].search(stem):
         links, wants = [], wants | {"report"}
     if words["general"]["report"].search(stem) and not links:
         wants.add("report")
@@ -186,6 +202,8 @@ def _read(text: str) -> Question:
         placeable = links[0].kind in ("claim", "amplitude") and not links[0].leads and "where" not in wants
         if apart and len(links) == 1 and placeable:  # "ST elevation, how much in V3?"
             links = [_in_leads(links[0], apart[0].leads)]
+    values = [(link.kind, link.names, link.leads) if link.kind in ("quantity", "amplitude") else None for link in links]
+    links = [link for at, link in enumerate(links) if values[at] is None or values[at] not in values[:at]]
     return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic=topic)
 
 
@@ -215,13 +233,14 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
 
 def _with_derived(stem: str, links: list[Link]) -> list[Link]:
     """The links of a question, and what it names that is made of several waves, if no claim is about it."""
-    for name, words in ((TRANSITION, "transition"), (RATIO, "ratio"), (FORM, "shape"), (BEATS, "beats")):
-        for place in _words()["general"][words].finditer(stem):
+    for section, (kind, name) in _DERIVED.items():
+        for place in _words()["general"][section].finditer(stem):
             near = [link for link in links if link.start < place.end() and place.start() < link.end]
-            leads, end = _leads_behind(stem, place.end()) if name in (RATIO, FORM) else ((), place.end())
-            if all(link.kind == "outside" for link in near) and (leads or name != FORM):
+            leads, end = _leads_behind(stem, place.end()) if name == RATIO or name in SHAPES else ((), place.end())
+            replaced = ("outside", "quantity") if kind == "quantity" else ("outside",)
+            if all(link.kind in replaced for link in near) and (leads or name not in SHAPES):
                 links = [link for link in links if link not in near]
-                links.append(Link(place.start(), end, "amplitude", stem[place.start() : end], (name,), leads))
+                links.append(Link(place.start(), end, kind, stem[place.start() : end], (name,), leads))
     return links
 
 

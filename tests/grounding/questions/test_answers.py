@@ -157,10 +157,49 @@ def test_ranges_amplitudes_and_leads_are_chosen_among(question: str, answer: str
     assert said(question, blocked).startswith(answer)
 
 
+def test_times_within_the_qrs_are_in_milliseconds(blocked: Measurement) -> None:
+    row = blocked.lead_summary.set_index("lead").loc["V6"]
+    assert (
+        said("What is the R peak time in V6?", blocked) == f"The R-peak time in V6 is {row['r_peak_time_ms']:.0f} ms."
+    )
+
+
+def test_the_extremes_and_the_spread_of_the_rr_intervals(blocked: Measurement) -> None:
+    rhythm = blocked.rhythm
+    for question, name in (
+        ("What is the shortest RR interval?", "rr_min_ms"),
+        ("What is the maximum heart rate?", "rr_min_ms"),
+        ("What is the longest RR interval?", "rr_max_ms"),
+        ("How variable is the RR interval?", "rr_sd_ms"),
+    ):
+        value = rhythm[name]
+        assert value is not None
+        assert said(question, blocked).endswith(f" is {value:.0f} ms.")
+
+
+def test_the_recording_itself(blocked: Measurement) -> None:
+    assert said("How long is the recording?", blocked) == "The length of the recording is 10.0 s."
+    assert said("What's the sampling rate?", blocked) == "The sampling rate is 500 Hz."
+    few = grounding.measure(grounding.read_record(grounding.sample_path()).select(["I", "II", "V1"]))
+    assert said("Which leads are missing?", few).startswith("The set of leads is 3 (I, II, V1; III, aVR, ")
+
+
+def test_the_same_value_is_told_once(blocked: Measurement) -> None:
+    assert said("What is the PR interval, I mean the PR interval?", blocked).count("166 ms") == 1
+    assert said("What's the rhythm and is it regular?", blocked).startswith("The rhythm is sinus rhythm")
+
+
+def test_findings_are_listed(blocked: Measurement) -> None:
+    assert plan(read_question("List all abnormal findings."), blocked).is_report
+    assert "Cornell product can't be told" in said("What is the Cornell product?", blocked)
+
+
 def test_shapes_and_beats_are_told(blocked: Measurement) -> None:
     forms = blocked.lead_summary.set_index("lead")["qrs_form"]
     assert said("What is the shape of the QRS in V1?", blocked) == f"The shape of the QRS is {forms['V1']} in V1."
     assert said("QRS morphology in V1 and V6?", blocked).endswith(f"{forms['V1']} in V1, {forms['V6']} in V6.")
+    forms = blocked.lead_summary.set_index("lead")["p_form"]
+    assert said("What does the P wave look like in V1?", blocked) == f"The shape of the P wave is {forms['V1']} in V1."
     assert said("How many beats are there?", blocked) == f"The number of beats is {blocked.n_beats}."
     assert " premature beats." in said("How many premature beats are there?", blocked)
 
