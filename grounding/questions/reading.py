@@ -63,6 +63,7 @@ _DERIVED = {
     "shortest": ("quantity", "rr_min_ms"),
     "longest": ("quantity", "rr_max_ms"),
     "variation": ("quantity", "rr_sd_ms"),
+    "conduction": ("quantity", "p_per_qrs"),
 }
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 
@@ -210,7 +211,7 @@ def _read(text: str) -> Question:
 def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     """The links of a question, in order; what the parser reads as a statement first, then what is only named."""
     found = [link for statement in read_statements(stem) if (link := _claim(stem, statement, wants)) is not None]
-    found = _without_doubles(found)
+    found = _either_or(_without_doubles(found))
     whole = _NORMAL_ECG.search(stem)  # "Is this ECG normal?", where a report would say "normal ECG"
     if whole and not any(link.start < whole.end() and whole.start() < link.end for link in found):
         said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
@@ -237,7 +238,7 @@ def _with_derived(stem: str, links: list[Link]) -> list[Link]:
         for place in _words()["general"][section].finditer(stem):
             near = [link for link in links if link.start < place.end() and place.start() < link.end]
             leads, end = _leads_behind(stem, place.end()) if name == RATIO or name in SHAPES else ((), place.end())
-            replaced = ("outside", "quantity") if kind == "quantity" else ("outside",)
+            replaced = ("outside", "quantity", "amplitude") if kind == "quantity" else ("outside",)
             if all(link.kind in replaced for link in near) and (leads or name not in SHAPES):
                 links = [link for link in links if link not in near]
                 links.append(Link(place.start(), end, kind, stem[place.start() : end], (name,), leads))
@@ -291,6 +292,18 @@ def _without_doubles(links: list[Link]) -> list[Link]:
         elif {"amplitude", "finding"} not in kinds:
             out.append(link)
     return out
+
+
+def _either_or(links: list[Link]) -> list[Link]:
+    """Of several words for the same ("narrow or wide?", "regularly irregular") one: its value, or the last."""
+    out: dict[object, Link] = {}
+    for link in links:
+        kind = _kind(link)
+        key = (kind, link.names) if kind in ("category", "regularity") else len(out)
+        if key in out and kind == "category":
+            link = replace(out[key], kind="quantity", end=link.end, statement=None)
+        out[key] = link
+    return list(out.values())
 
 
 def _kind(link: Link) -> str:

@@ -211,11 +211,26 @@ def _near_head(c: Context, item: Phrase) -> bool:
 
 def read_compare(c: Context, number: int, item: Phrase) -> None:
     """Read "above", "<", "not more than": they apply to the next number."""
+    if is_behind(c, number, item):
+        return
     scope = c.scopes[0] if c.scopes else None
     negated = scope is not None and scope.negated and not scope.heads and item.first - scope.last <= 3
     if negated:
         c.scopes = []
     c.compare = (item.term.values[0], item.last, negated)
+
+
+def is_behind(c: Context, number: int, item: Phrase) -> bool:
+    """Whether a word of comparison belongs to the number before it, as in "120 ms or more".
+
+    Args:
+        c: the sentence.
+        number: of the item.
+        item: the word.
+    """
+    following = c.next(number)
+    before_a_number = following is not None and following.term.kind == "number" and following.first == item.last + 1
+    return item.term.kind == "compare" and len(item.term.values) > 1 and not before_a_number
 
 
 def read_reference(c: Context, number: int, item: Phrase) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .context import FAR, SIGNS, Context, QuantitySubject, Scope
-from .cues import mark_preceding, open_scope
+from .cues import is_behind, mark_preceding, open_scope
 from .items import Phrase
 from .naming import LEAD_TIMES
 from .numbers import Number
@@ -32,7 +32,7 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
     if compare is not None and item.first - compare[1] > 3:
         compare = None
     behind = c.next(number)
-    if behind is not None and behind.term.kind == "compare_post" and behind.first == item.last + 1:  # "120 ms or more"
+    if behind is not None and behind.first == item.last + 1 and is_behind(c, number + 1, behind):  # "120 ms or more"
         compare = (behind.term.values[0], behind.last, compare is not None and compare[2])
     before = c.before(number)
     value.approximate = before is not None and before.term.kind == "approx" and item.first - before.last <= 2

@@ -222,10 +222,12 @@ def _forms(phrase: str) -> Iterator[tuple[str, ...]]:
 
 def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
     """(phrase, term) of one word list."""
-    for section in ("quantities", "formulas", "waves", "sums", "regularity", "regional", "compare", "compare_post"):
+    for section in ("quantities", "formulas", "waves", "sums", "regularity", "regional", "compare"):
         kind = {"quantities": "quantity", "formulas": "formula", "waves": "wave", "sums": "sum"}.get(section, section)
         for name, phrases in words.get(section, {}).items():
             yield from ((phrase, Term(kind, (name,))) for phrase in phrases)
+    for name, phrases in words.get("compare_post", {}).items():
+        yield from ((phrase, Term("compare", (name, "behind"))) for phrase in phrases)
     yield from ((phrase, Term("quantity", ("axis_p", "axis", "axis_t"))) for phrase in words.get("axes", ()))
     for about, shape, phrases in words.get("qualities", ()):
         yield from ((phrase, Term("quality", (about, shape))) for phrase in phrases)

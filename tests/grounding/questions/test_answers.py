@@ -189,6 +189,15 @@ def test_the_same_value_is_told_once(blocked: Measurement) -> None:
     assert said("What's the rhythm and is it regular?", blocked).startswith("The rhythm is sinus rhythm")
 
 
+def test_two_words_or_limits_for_one_value(blocked: Measurement) -> None:
+    assert said("Is the QRS narrow or wide?", blocked) == "The QRS duration is 145 ms (prolonged)."
+    assert said("Is the heart rate below 60 or above 100?", blocked).startswith("No. The heart rate is 72 bpm")
+    assert said("Is the PR interval prolonged (greater than 200 ms)?", blocked).startswith("No. The PR interval is 166")
+    defined = "Is the QRS duration prolonged? Note that a QRS duration is prolonged if it is greater than 120 ms."
+    assert said(defined, blocked) == "Yes. The QRS duration is 145 ms (prolonged)."
+    assert said("How many P waves per QRS?", blocked) == "The P waves per QRS is 1."
+
+
 def test_findings_are_listed(blocked: Measurement) -> None:
     assert plan(read_question("List all abnormal findings."), blocked).is_report
     assert "Cornell product can't be told" in said("What is the Cornell product?", blocked)
