@@ -10,6 +10,8 @@ from typing import Any
 
 import grounding
 from grounding import Claim, Measurement
+from grounding.statements.parsing import read_statements
+from grounding.statements.truth import holds
 
 from .explanation import Statement
 from .grounded import given_statements
@@ -71,7 +73,7 @@ def hold(
     for whole in given_statements(said, sorted(claims, key=lambda claim: claim.start)):
         one = replace(whole, claims=tuple(claim for claim in whole.claims if claim.kind != _QUOTATION))
         one = _of_its_time(one, before)
-        why = _reason_against(one, told, passages) or _beside_the_point(one, outside)
+        why = _reason_against(one, told, passages, measurement) or _beside_the_point(one, outside)
         if why is not None:
             withheld.append((one.text, why))
             continue
@@ -112,7 +114,7 @@ def _of_its_time(statement: Statement, before: Sequence[Measurement]) -> Stateme
     """A sentence in which what was so in an earlier recording is held against that recording."""
     claims = list(statement.claims)
     for place, claim in enumerate(claims):
-        if claim.verdict != "contradicted" or not _tells_of_the_past(statement, place):
+        if claim.verdict not in ("contradicted", "unsupported") or not _tells_of_the_past(statement, place):
             continue
         for measurement in before:
             then = [
@@ -147,11 +149,18 @@ def _beside_the_point(statement: Statement, outside: str) -> str | None:
     return f"nothing of it is measured, and the question can't be answered from an ECG: {outside}"
 
 
-def _reason_against(statement: Statement, told: set[tuple[str, str]], passages: Mapping[str, Passage]) -> str | None:
+def _reason_against(
+    statement: Statement, told: set[tuple[str, str]], passages: Mapping[str, Passage], measurement: Measurement
+) -> str | None:
     """Why a sentence is not kept; None for one that is."""
+    plain = {(one.start, one.end): one for one in read_statements(statement.text) if not one.uncertain}
     for claim in statement.claims:
         if claim.verdict == "contradicted":
             return f"{claim.text!r} is contradicted: {claim.reason}"
+        said = plain.get((claim.start - statement.start, claim.end - statement.start))
+        # beside a limit readers may differ, and the tools' answers decide
+        if claim.verdict == "unsupported" and said is not None and holds(said, measurement)[0] is False:
+            return f"{claim.text!r} is not what was measured: {claim.reason}"
     why = unsupported_citation(statement.text, dict(passages))
     if why is not None:
         return why

@@ -17,6 +17,7 @@ import grounding
 from gem.cli import main
 from gem.dialogue import MAX_REQUESTS
 from gem.evaluation.scripted import ScriptedEndpoint, calls_message
+from gem.holding import hold
 from gem.tools import Tools, descriptions
 from grounding import Measurement
 
@@ -339,3 +340,12 @@ def test_the_command(server: Server, tmp_path: Path, monkeypatch: Any, capsys: A
     monkeypatch.setattr(sys, "stdin", io.StringIO("?\nWhich rhythm?\n"))
     assert main([*words, "--json"]) == 1
     assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_beside_a_limit_the_measurement_decides() -> None:
+    slow = grounding.measure(grounding.read_record(grounding.sample_path("ludb_13")))  # 59 bpm
+    kept, withheld = hold("There is no bradycardia. There is bradycardia. Possibly tachycardia.", slow, (), (), ())
+    assert [one.text for one in kept] == ["There is bradycardia.", "Possibly tachycardia."]
+    assert [(text, why.startswith("'bradycardia' is not what was measured: ")) for text, why in withheld] == [
+        ("There is no bradycardia.", True)
+    ]
