@@ -234,7 +234,10 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
 
 def _with_derived(stem: str, links: list[Link]) -> list[Link]:
     """The links of a question, and what it names that is made of several waves, if no claim is about it."""
+    asks_for_a_finding = any(link.kind == "claim" for link in links)
     for section, (kind, name) in _DERIVED.items():
+        if asks_for_a_finding and name in (BEATS, LEADS):  # "How many leads show ST depression?"
+            continue
         for place in _words()["general"][section].finditer(stem):
             near = [link for link in links if link.start < place.end() and place.start() < link.end]
             leads, end = _leads_behind(stem, place.end()) if name == RATIO or name in SHAPES else ((), place.end())

@@ -25,6 +25,7 @@ _AT = re.compile(
 )
 _SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )?(?:time )?segments?\b", re.I)
 _FIRST, _LAST = re.compile(r"\b(?:first|erste[rn]?)\b", re.I), re.compile(r"\b(?:last|letzte[rn]?)\b", re.I)
+_GERMAN = re.compile(r"([pt])[- ]?(?:wellen?|zacken?)\b", re.I)  # they are findings without a criterion elsewhere
 _NOT_AT_A_TIME = "values of single beats are not asked for here: Measurement.waves and .beats have them"
 _NO_SUCH_TIME = "what is seen at one time is told for P waves, QRS complexes, T waves and premature beats alone"
 _NOUNS = {
@@ -109,6 +110,8 @@ def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
 
 
 def _wave(link: Link) -> str | None:
+    if link.kind == "outside" and (german := _GERMAN.match(link.words)):
+        return german[1].upper()
     if link.kind in ("quantity", "amplitude"):
         return _OF_NAME.get(link.names[0])
     if link.statement is None or link.statement.kind != "finding":

@@ -170,6 +170,7 @@ def _not_followed() -> tuple[str, ...]:
 def _preceded() -> tuple[str, ...]:
     return (
         rf"{_EACH} {_QRS}{_IS} (?:always |regularly )?preceded by {_P}",
+        rf"{_EACH} {_QRS} (?:has|have) {_P}",
         rf"{_P}{_IS}(?: present| seen| visible)? (?:before|precedes?|preceding|in front of) {_EACH} {_QRS}",
         rf"vor {_EACH} {_QRS}(?: steht| ist| findet sich)? {_P}",
         rf"{_P} vor {_EACH} {_QRS}",

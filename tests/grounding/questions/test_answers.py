@@ -195,6 +195,9 @@ def test_two_words_or_limits_for_one_value(blocked: Measurement) -> None:
     assert said("Is the PR interval prolonged (greater than 200 ms)?", blocked).startswith("No. The PR interval is 166")
     defined = "Is the QRS duration prolonged? Note that a QRS duration is prolonged if it is greater than 120 ms."
     assert said(defined, blocked) == "Yes. The QRS duration is 145 ms (prolonged)."
+    assert said("Is the R wave in V5 taller than 10 mm?", blocked).startswith("Yes. ")
+    assert said("Does every QRS have a P wave?", blocked).startswith("Yes. ")
+    assert said("How many leads show ST depression?", blocked).count("lead") < 3  # not also how many there are
     assert said("How many P waves per QRS?", blocked) == "The P waves per QRS is 1."
 
 

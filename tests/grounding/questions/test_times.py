@@ -35,6 +35,7 @@ def onset_s(measurement: Measurement, wave: str, beat: int) -> float:
         ("When does the first QRS complex occur?", "qrs", 0),
         ("At what time is the last P wave?", "p", -1),
         ("Wann ist der erste QRS-Komplex?", "qrs", 0),
+        ("Wann ist die erste P-Welle?", "p", 0),
     ],
 )
 def test_one_wave_has_its_seconds(question: str, wave: str, beat: int, measurement: Measurement) -> None:

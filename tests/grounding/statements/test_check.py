@@ -369,6 +369,8 @@ def normal() -> Any:
         ("The QRS is 80 ms or longer.", "supported"),
         ("QTc 440 ms and above, PR 400 ms oder mehr", "supported contradicted"),
         ("Rate 60 bpm or less", "contradicted"),
+        ("R wave in V5 taller than 30 mm", "contradicted"),
+        ("Every QRS has a P wave.", "supported"),
         ("QRS is above 60 and below 140 ms", "supported supported"),
         ("Sokolow-Lyon index is not > 3.5 mV", "supported"),
         ("Sokolow-Lyon index is not above 1 mV", "contradicted"),
