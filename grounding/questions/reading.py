@@ -65,6 +65,7 @@ _DERIVED = {
     "variation": ("quantity", "rr_sd_ms"),
     "conduction": ("quantity", "p_per_qrs"),
 }
+_ASKS_WHICH = re.compile(r"\b(?:what|which|welche[rns]?)\b", re.I)
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 
 
@@ -181,8 +182,11 @@ def _read(text: str) -> Question:
     topic = next((reason for reason, mild in found if not (mild and wanted)), "")
     rhythm = words["general"]["rhythm"].search(stem)
     if rhythm and not any(link.start < rhythm.end() and rhythm.start() < link.end for link in links):
-        asks_for_a_finding = any(link.statement is not None and link.statement.kind == "finding" for link in links)
-        if not asks_for_a_finding:
+        claims = {_kind(link) for link in links if link.kind == "claim"}
+        which = _ASKS_WHICH.search(stem[: rhythm.start()]) and claims == {
+            "regularity"
+        }  # "what's the rhythm, is it regular"
+        if which or not claims:
             links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
             links.sort(key=lambda link: link.start)
     if words["general"]["whole"].search(stem) and not any(link.kind in ("claim", "quality") for link in links):
@@ -203,7 +207,7 @@ def _read(text: str) -> Question:
         placeable = links[0].kind in ("claim", "amplitude") and not links[0].leads and "where" not in wants
         if apart and len(links) == 1 and placeable:  # "ST elevation, how much in V3?"
             links = [_in_leads(links[0], apart[0].leads)]
-    values = [(link.kind, link.names, link.leads) if link.kind in ("quantity", "amplitude") else None for link in links]
+    values = [(link.names, link.leads) if link.kind == "amplitude" else None for link in links]
     links = [link for at, link in enumerate(links) if values[at] is None or values[at] not in values[:at]]
     return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic=topic)
 
@@ -211,7 +215,7 @@ def _read(text: str) -> Question:
 def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     """The links of a question, in order; what the parser reads as a statement first, then what is only named."""
     found = [link for statement in read_statements(stem) if (link := _claim(stem, statement, wants)) is not None]
-    found = _either_or(_without_doubles(found))
+    found = _either_or(stem, _without_doubles(found))
     whole = _NORMAL_ECG.search(stem)  # "Is this ECG normal?", where a report would say "normal ECG"
     if whole and not any(link.start < whole.end() and whole.start() < link.end for link in found):
         said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
@@ -297,14 +301,17 @@ def _without_doubles(links: list[Link]) -> list[Link]:
     return out
 
 
-def _either_or(links: list[Link]) -> list[Link]:
+def _either_or(stem: str, links: list[Link]) -> list[Link]:
     """Of several words for the same ("narrow or wide?", "regularly irregular") one: its value, or the last."""
     out: dict[object, Link] = {}
     for link in links:
         kind = _kind(link)
         key = (kind, link.names) if kind in ("category", "regularity") else len(out)
         if key in out and kind == "category":
-            link = replace(out[key], kind="quantity", end=link.end, statement=None)
+            if not re.search(r"\b(?:or|oder)\b", stem[out[key].end : link.end]):
+                key = len(out)
+            else:
+                link = replace(out[key], kind="quantity", end=link.end, statement=None)
         out[key] = link
     return list(out.values())
 
