@@ -78,6 +78,9 @@ def read_option(letter: str, text: str, stem: str, links: Sequence[Link]) -> Opt
         return Option(letter, text, "missing")
     items = [item for sentence in sentences(text) for item in items_of(sentence, lexicon())]
     numbers = [item.number for item in items if item.number is not None]
+    if any(link.kind == "time" for link in links):  # of a segment, and of nothing else
+        in_time = bool(numbers) and numbers[0].unit in ("ms", "")
+        return Option(letter, text, "number" if in_time else "", number=numbers[0] if in_time else None)
     about = next((link for link in links if numbers and link.kind in ("quantity", "amplitude")), None)
     shape = next((link for link in links if link.names == (FORM,)), None)
     claims = _claims(text if shape is None else f"{text} in {', '.join(shape.leads)}")
