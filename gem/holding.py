@@ -153,13 +153,10 @@ def _reason_against(
     statement: Statement, told: set[tuple[str, str]], passages: Mapping[str, Passage], measurement: Measurement
 ) -> str | None:
     """Why a sentence is not kept; None for one that is."""
-    plain = {(one.start, one.end): one for one in read_statements(statement.text) if not one.uncertain}
     for claim in statement.claims:
         if claim.verdict == "contradicted":
             return f"{claim.text!r} is contradicted: {claim.reason}"
-        said = plain.get((claim.start - statement.start, claim.end - statement.start))
-        # beside a limit readers may differ, and the tools' answers decide
-        if claim.verdict == "unsupported" and said is not None and holds(said, measurement)[0] is False:
+        if claim.verdict == "unsupported" and _denied(statement, claim, measurement):
             return f"{claim.text!r} is not what was measured: {claim.reason}"
     why = unsupported_citation(statement.text, dict(passages))
     if why is not None:
@@ -171,6 +168,13 @@ def _reason_against(
             rest = rest[:start] + " " * (end - start) + rest[end:]
     unknown = _unknown(_numbers_in(rest), told)
     return f"no evidence for {', '.join(unknown)}" if unknown else None
+
+
+def _denied(statement: Statement, claim: Claim, measurement: Measurement) -> bool:
+    """Whether a claim without doubt is not what was measured: beside a limit readers may differ, and tools decide."""
+    place = (claim.start - statement.start, claim.end - statement.start)
+    said = [one for one in read_statements(statement.text) if (one.start, one.end) == place and not one.uncertain]
+    return bool(said) and holds(said[-1], measurement)[0] is False
 
 
 def _numbers_in(text: str) -> set[tuple[str, str]]:

@@ -17,7 +17,7 @@ from ..statements.relations import FORM, RATIO, TRANSITION
 if TYPE_CHECKING:
     from ..criteria.quantities import Quantities
 
-_SUMS = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
+SUMS = {"sokolow": "Sokolow-Lyon index", "cornell": "Cornell voltage"}
 BEATS, LENGTH, RATE, LEADS = "number of beats", "length of the recording", "sampling rate", "set of leads"
 SHAPES = {
     FORM: "qrs_form",
@@ -25,7 +25,7 @@ SHAPES = {
     "shape of the T wave": "t_form",
     "shape of the ST segment": "st_form",
 }
-DERIVED = frozenset({*_SUMS, *SHAPES, RATIO, TRANSITION, BEATS, LENGTH, RATE, LEADS})
+DERIVED = frozenset({*SUMS, *SHAPES, RATIO, TRANSITION, BEATS, LENGTH, RATE, LEADS})
 
 
 def derived_value(
@@ -59,11 +59,11 @@ def derived_value(
         return _of_recording(name, quantities)
     total, proofs, why = measured_sum(quantities, name)
     if total is None:
-        return _SUMS[name], "", why, tuple(proofs)
+        return SUMS[name], "", why, tuple(proofs)
     proof = Evidence(
         quantities.measurement.record_id, name, round(total, 3), "mV", method="sum of amplitudes", version=__version__
     )
-    return _SUMS[name], shown(total, "mV"), "", (proof, *proofs)
+    return SUMS[name], shown(total, "mV"), "", (proof, *proofs)
 
 
 def _ratio(ratio: float) -> str:

@@ -20,10 +20,10 @@ from ..statements.relations import FORM, RATIO, TRANSITION
 from ..statements.tokens import sentences
 from ..statements.tolerances import AMPLITUDE_TOLERANCES, SUM_TOLERANCE_MV, TOLERANCES
 from ..statements.truth import holds
-from .derived import BEATS, derived_value
+from .derived import BEATS, SUMS, derived_value
 from .parsed import CLAIMS, TRIM, Link, Option, Question
 from .quality import quality_state
-from .times import best_segment
+from .times import best_segment, evidence_of_all
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
@@ -132,7 +132,7 @@ def option_states(question: Question, measurement: Measurement) -> list[State]:
     states = [_state(option, question, measurement) for option in question.options]
     numbers = [at for at, option in enumerate(question.options) if option.kind == "number"]
     if numbers:
-        time = next((link for link in question.links if link.kind == "time"), None)
+        time = _time(question)
         best = (
             _nearest(numbers, question, measurement) if time is None else _segment(numbers, question, time, measurement)
         )
@@ -180,8 +180,8 @@ def _state(option: Option, question: Question, measurement: Measurement) -> Stat
             proof = _proof(quantity, measurement)
             return _STATE[proof.value is None], (proof,)
         return "unknown", ()
-    if option.kind == "number" and (time := next((link for link in question.links if link.kind == "time"), None)):
-        return "false", best_segment([], time, measurement)[1]
+    if option.kind == "number" and (time := _time(question)) is not None:
+        return "false", evidence_of_all(time, measurement)
     if option.kind == "number":
         about = _measured(question, measurement)
         return "false" if about.value is not None else "unknown", about.evidence
@@ -198,6 +198,11 @@ def _proof(quantity: str, measurement: Measurement) -> Evidence:
     return assess(measurement).quantities.evidence(None, name)
 
 
+def _time(question: Question) -> Link | None:
+    """What a question asks the time of."""
+    return next((link for link in question.links if link.kind == "time"), None)
+
+
 def _segment(numbers: list[int], question: Question, time: Link, measurement: Measurement) -> int | None:
     """The position of the option whose segment of time shows what is asked for."""
     segments = []
@@ -206,7 +211,7 @@ def _segment(numbers: list[int], question: Question, time: Link, measurement: Me
         assert number is not None  # for mypy: options of numbers have one
         scale = 1000.0 if number.unit == "ms" else 1.0
         segments.append((number.low / scale, number.high / scale))
-    best, _ = best_segment(segments, time, measurement)
+    best = best_segment(segments, time, measurement)
     return None if best is None else numbers[best]
 
 
@@ -249,7 +254,7 @@ def _measured(question: Question, measurement: Measurement) -> _Known:
     if link is None or link.names == (TRANSITION,):
         return _Known(None, 0.0, ())
     name, leads = link.names[0], link.leads
-    if name in ("sokolow", "cornell"):
+    if name in SUMS:
         total, proofs, _ = measured_sum(quantities, name)
         return _Known(total, max(SUM_TOLERANCE_MV, 0.1 * (total or 0.0)), tuple(proofs), True)
     if name == RATIO:

@@ -181,12 +181,10 @@ def _read(text: str) -> Question:
     wanted = bool(links or words["general"]["report"].search(stem))
     topic = next((reason for reason, mild in found if not (mild and wanted)), "")
     rhythm = words["general"]["rhythm"].search(stem)
-    if rhythm and not any(link.start < rhythm.end() and rhythm.start() < link.end for link in links):
+    if rhythm and not _at(links, *rhythm.span()):
         claims = {_kind(link) for link in links if link.kind == "claim"}
-        which = _ASKS_WHICH.search(stem[: rhythm.start()]) and claims == {
-            "regularity"
-        }  # "what's the rhythm, is it regular"
-        if which or not claims:
+        # "what's the rhythm, and is it regular?"
+        if not claims or (claims == {"regularity"} and _ASKS_WHICH.search(stem[: rhythm.start()])):
             links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
             links.sort(key=lambda link: link.start)
     if words["general"]["whole"].search(stem) and not any(link.kind in ("claim", "quality") for link in links):
@@ -217,23 +215,26 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     found = [link for statement in read_statements(stem) if (link := _claim(stem, statement, wants)) is not None]
     found = _either_or(stem, _without_doubles(found))
     whole = _NORMAL_ECG.search(stem)  # "Is this ECG normal?", where a report would say "normal ECG"
-    if whole and not any(link.start < whole.end() and whole.start() < link.end for link in found):
+    if whole and not _at(found, *whole.span()):
         said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
         found.append(Link(whole.start(), whole.end(), "claim", whole.group(), statement=said))
     found = _with_derived(stem, found)
-    taken = [(link.start, link.end) for link in found]
     words = lexicon()
     for sentence in sentences(stem, words.abbreviations):
         items = items_of(sentence, words)
         for number, item in enumerate(items):
             start, end = sentence.starts[item.first], sentence.ends[item.last]
-            if any(start < b and a < end for a, b in taken):
+            if _at(found, start, end):
                 continue
             link = _named(stem, item, items[number + 1 :], items[:number], sentence)
             if link is not None:
                 found.append(link)
-                taken.append((link.start, link.end))
     yield from sorted(found, key=lambda link: link.start)
+
+
+def _at(links: Sequence[Link], start: int, end: int) -> list[Link]:
+    """The links that have a character in a stretch of the question."""
+    return [link for link in links if link.start < end and start < link.end]
 
 
 def _with_derived(stem: str, links: list[Link]) -> list[Link]:
@@ -243,7 +244,7 @@ def _with_derived(stem: str, links: list[Link]) -> list[Link]:
         if asks_for_a_finding and name in (BEATS, LEADS):  # "How many leads show ST depression?"
             continue
         for place in _words()["general"][section].finditer(stem):
-            near = [link for link in links if link.start < place.end() and place.start() < link.end]
+            near = _at(links, *place.span())
             leads, end = _leads_behind(stem, place.end()) if name == RATIO or name in SHAPES else ((), place.end())
             replaced = ("outside", "quantity", "amplitude") if kind == "quantity" else ("outside",)
             if all(link.kind in replaced for link in near) and (leads or name not in SHAPES):
@@ -278,7 +279,8 @@ def _with_quality(stem: str, links: list[Link]) -> list[Link]:
     named = [lead for _, some in _lead_phrases(stem) for lead in some]
     leads = tuple(dict.fromkeys([*named, *other_leads(stem)]))
     more = ("list",) if asks_for_a_list(stem) else ()
-    others = [link for link in links if not any(link.start < end and start < link.end for start, end, _ in found)]
+    named_so = [link for start, end, _ in found for link in _at(links, start, end)]
+    others = [link for link in links if link not in named_so]
     once = {about: (start, end) for start, end, about in reversed(found)}
     quality = [
         Link(*at, "quality", stem[slice(*at)], (about, *more, *(("not",) if is_denied(stem[: at[0]]) else ())), leads)
@@ -291,7 +293,7 @@ def _without_doubles(links: list[Link]) -> list[Link]:
     """Of an amount and its finding ("2 mm ST elevation") the first, of a word and its limit ("long (> 0.2 s)") that."""
     out: list[Link] = []
     for link in links:
-        inside = [one for one in out if one.start < link.end and link.start < one.end]
+        inside = _at(out, link.start, link.end)
         kinds = [{_kind(one), _kind(link)} for one in inside]
         number = link.statement.number if link.statement is not None else None
         if {"category", "number"} in kinds and number is not None and number.compare:

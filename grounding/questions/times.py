@@ -67,15 +67,6 @@ def asks_for_times(stem: str) -> bool:
     return any(pattern.search(stem) for pattern in (_WHEN, _AT, _SEGMENTS))
 
 
-def asks_for_a_segment(stem: str) -> bool:
-    """Whether the options of a question are segments of time.
-
-    Args:
-        stem: the question.
-    """
-    return _SEGMENTS.search(stem) is not None
-
-
 def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
     """The links of a question about times: of a wave or premature beat the kind ``time``, others ``outside``.
 
@@ -84,14 +75,15 @@ def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
         links: what it names.
         wants: as in ``Question``.
     """
-    when = _WHEN.search(stem) or _SEGMENTS.search(stem)
+    segments = _SEGMENTS.search(stem)
+    when = segments or _WHEN.search(stem)
     if not when and any(link.kind == "claim" and _wave(link) is None for link in links):
         return list(links)  # "Is there ST elevation at 2.3 s?" is asked of the recording
     out = []
     for link in links:
         wave = _wave(link)
         if link.kind == "claim" and wave is None:  # "when does the patient have AF?" is answered without times
-            out += [] if asks_for_a_segment(stem) else [link]
+            out += [] if segments else [link]
             continue
         if link.kind == "lead":
             continue
@@ -106,7 +98,7 @@ def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
         elif _FIRST.search(stem) or _LAST.search(stem):
             names = (wave, "first" if _FIRST.search(stem) else "last")
         out.append(replace(link, kind="time", names=names, statement=None))
-    return out[-1:] if asks_for_a_segment(stem) else out
+    return out[-1:] if segments else out
 
 
 def _wave(link: Link) -> str | None:
@@ -185,13 +177,21 @@ def _shown(span: Span) -> str:
     return f"{span[0]:.2f} to {span[1]:.2f} s"
 
 
-def best_segment(
-    segments: Sequence[Span], link: Link, measurement: Measurement
-) -> tuple[int | None, tuple[Evidence, ...]]:
+def evidence_of_all(link: Link, measurement: Measurement) -> tuple[Evidence, ...]:
+    """Every place of a wave, whichever of them a question names.
+
+    Args:
+        link: of kind ``time``.
+        measurement: of the recording.
+    """
+    return time_state(replace(link, names=(link.names[0], "all")), measurement)[2]
+
+
+def best_segment(segments: Sequence[Span], link: Link, measurement: Measurement) -> int | None:
     """The place of the segment of time that shows a wave most; None if none does.
 
     Args:
-        segments: seconds.
+        segments: seconds; at least one.
         link: of kind ``time``.
         measurement: of the recording.
     """
@@ -205,6 +205,5 @@ def best_segment(
         return max(both, default=0.0)
 
     shares = [share(segment) for segment in segments]
-    best = max(range(len(segments)), key=lambda at: shares[at], default=None)
-    _, _, evidence = time_state(replace(link, names=(link.names[0], "all")), measurement)
-    return (best if best is not None and shares[best] >= _OVERLAP else None), evidence
+    best = max(range(len(segments)), key=lambda at: shares[at])
+    return best if shares[best] >= _OVERLAP else None
