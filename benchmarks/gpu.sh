@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that claims a GPU, on a machine that has one, in at most ten minutes:
 #
-#     benchmarks/gpu.sh OUT [--seconds 585] [--parts 1,2,3,4,5,6,7] [--wheels FOLDER] [--data PTBXL] [--rehearse]
+#     benchmarks/gpu.sh OUT [--seconds 585] [--parts 1,2,3,4,5,6,7,8] [--wheels FOLDER] [--data PTBXL] [--rehearse]
 #
 # Each part runs in processes of its own and has its own limit; one that fails or is cut does not stop the others. What
 # they find is written to OUT as it comes, so that a cut run leaves its tables: report.md for people, rows.csv (every
@@ -10,7 +10,7 @@
 set -u
 usage() { sed -n '2,4p' "$0" >&2; exit 2; }
 [ $# -ge 1 ] || usage
-out=$1 seconds= parts=1,2,3,4,5,6,7 wheels=${GEM_WHEELS:-} data= rehearse=
+out=$1 seconds= parts=1,2,3,4,5,6,7,8 wheels=${GEM_WHEELS:-} data= rehearse=
 shift
 while [ $# -gt 0 ]; do
     case $1 in
@@ -38,11 +38,11 @@ if [ -n "$wheels" ]; then  # nothing can be downloaded there
     export PYTHONPATH=$PYTHONPATH:$work/site  # before what is installed: bring only what is missing
 fi
 
-names=(- environment tests recipes bench shapes llava training)
-limits=(0 30 110 90 300 60 120 60)  # s; the bench leaves the later parts theirs, and the last one takes the rest
+names=(- environment tests recipes bench shapes llava tiles training)
+limits=(0 30 110 90 300 60 120 60 40)  # s; the bench leaves the later parts theirs, and the last one takes the rest
 if [ -n "$rehearse" ]; then
     export GEM_GPU_REHEARSE=1 CUDA_VISIBLE_DEVICES=
-    limits=(0 200 200 200 200 200 200 200) seconds=${seconds:-1400}  # a busy machine may take its time
+    limits=(0 200 200 200 200 200 200 200 200) seconds=${seconds:-1400}  # a busy machine may take its time
 fi
 seconds=${seconds:-585}
 failed=0

@@ -267,6 +267,13 @@ def shapes(run: Run) -> None:
     gpu_shapes.measure_shapes(run)
 
 
+def tiles(run: Run) -> None:
+    """The kernels with other tile sizes, see gpu_tiles.py."""
+    import gpu_tiles
+
+    gpu_tiles.measure_tiles(run)
+
+
 PARTS: dict[str, Callable[[Run], None]] = {
     "environment": environment,
     "tests": kernel_tests,
@@ -274,6 +281,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "bench": bench,
     "shapes": shapes,
     "llava": llava,
+    "tiles": tiles,
     "training": training,
 }
 

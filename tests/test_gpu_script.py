@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("environment", "tests", "recipes", "bench", "shapes", "llava", "training")
+PARTS = ("environment", "tests", "recipes", "bench", "shapes", "llava", "tiles", "training")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="shell blocks are read by bash")
 
 
@@ -48,6 +48,7 @@ def test_every_part_writes_its_table(tmp_path: Path) -> None:
         ("shapes", "prefill, batch 8", "median"),
         ("shapes", "a decoding step, batch 8", "median"),
         ("llava", "ours, packed", "throughput"),
+        ("tiles", "merge, GEM-7B, batch 8, (1, 4096)", "forward"),
         ("training", "gem_nano_signal", "rate"),
         ("training", "gem_135m_align", "rate"),
     ):
@@ -65,8 +66,8 @@ def test_every_part_writes_its_table(tmp_path: Path) -> None:
 
 
 def test_what_fails_or_has_no_time_is_told_and_stops_nothing(tmp_path: Path) -> None:
-    """Part 7 has no data; then part 5 is cut, and nothing is left for part 6."""
-    code, parts, rows = rehearse(tmp_path / "a", "--parts", "7,1", "--data", str(tmp_path / "nowhere"))
+    """Part 8 has no data; then part 5 is cut, and nothing is left for part 6."""
+    code, parts, rows = rehearse(tmp_path / "a", "--parts", "8,1", "--data", str(tmp_path / "nowhere"))
     assert code == 1
     (training, environment) = parts
     assert training["status"].startswith("failed: the part: FileNotFoundError: no folder")

@@ -17,6 +17,8 @@ from .launch import INTERPRET, Build
 FILES = ("dual_projector", "ecg_front_end", "layer_norm", "merge_rows", "segment_pooling")
 # architecture -> most shared memory of a program, bytes (CUDA programming guide, compute capabilities)
 SHARED = {80: 166_912, 90: 232_448, 100: 232_448}
+# loads, stores and asynchronous copies between the GPU's memory and a thread or shared memory; without a size 4 bytes
+ACCESS = re.compile(r"\b(?:LDG|STG|LDGSTS)\b[\w.]*?(?:\.(64|128))?(?![\w.])")
 
 
 def compile_for(build: Build, capability: int) -> dict[str, int]:
@@ -27,7 +29,8 @@ def compile_for(build: Build, capability: int) -> dict[str, int]:
         capability: such as 90.
 
     Returns:
-        ``registers``, ``spill_bytes`` (stack) and ``shared_bytes``.
+        ``registers``, ``spill_bytes`` (stack), ``shared_bytes``, ``access_bytes`` (of a thread's widest access to the
+        GPU's memory, asynchronous copies included) and ``wgmma`` (number of Hopper's matrix instructions).
 
     Raises:
         GemError: under ``TRITON_INTERPRET``, or if the kernel exceeds its limits.
@@ -48,14 +51,17 @@ def compile_for(build: Build, capability: int) -> dict[str, int]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(done.asm["cubin"])
         file.flush()
-        shown = subprocess.run(
-            [str(tool), "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
-        ).stdout
+        shown, code = (
+            subprocess.run([str(tool), what, file.name], capture_output=True, text=True, check=True).stdout
+            for what in ("--dump-resource-usage", "--dump-sass")
+        )
     found = {name: int(value) for name, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", shown)}
     usage = {
         "registers": found["REG"],
         "spill_bytes": found["STACK"] + found["LOCAL"],
         "shared_bytes": int(done.metadata.shared),
+        "access_bytes": max((int(bits or 32) // 8 for bits in ACCESS.findall(code)), default=0),
+        "wgmma": len(re.findall(r"\bHGMMA\b", code)),
     }
     limits = {"registers": build.registers, "spill_bytes": build.spill_bytes, "shared_bytes": SHARED[capability]}
     for name, most in limits.items():

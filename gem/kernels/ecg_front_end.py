@@ -415,7 +415,9 @@ def builds() -> list[Build]:
         size = {"CHANNELS": 1 if zscore else 64, "CHUNK": 8192 if zscore else 16, "CHUNKS": 1}
         label = f"zscore={zscore} gain={given}"
         constants: dict[str, Any] = {"GIVEN": given, "ZSCORE": zscore, **size}
-        out.append(Build(f"ecg_front_end statistics {label}", _statistics, signature, constants, 8 if zscore else 4))
+        warps = 8 if zscore else 4
+        name = f"ecg_front_end statistics {label}"
+        out.append(Build(name, _statistics, signature, constants, warps, aligned=True))
     for name, rows, width, patch, skip, dtype in (
         ("coca", 101, 768, 50, 1, "bf16"),
         ("coca", 808, 768, 50, 1, "bf16"),
@@ -435,6 +437,14 @@ def builds() -> list[Build]:
             ("d_signal", _signal, d_signal, {"TILES": tiles}),
         ):
             out.append(
-                Build(f"ecg_front_end {part} {label}", kernel, {**fixed, **arguments}, {**shape, **constants}, warps)
+                Build(
+                    f"ecg_front_end {part} {label}",
+                    kernel,
+                    {**fixed, **arguments},
+                    {**shape, **constants},
+                    warps,
+                    aligned=True,
+                    even=("width",),
+                )
             )
     return out

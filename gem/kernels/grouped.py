@@ -70,6 +70,26 @@ def _normal_cdf(z):
 
 
 @triton.jit
+def _halves(tile, ROWS: tl.constexpr, COLS: tl.constexpr):
+    """Left and right columns of a tile: what is done to one after the other needs half the registers."""
+    return tl.split(tl.permute(tl.reshape(tile, (ROWS, 2, COLS // 2)), (0, 2, 1)))
+
+
+@triton.jit
+def _through_gelu(z, row, n, first, col, BIAS, Z, H, columns, KEEP: tl.constexpr):
+    """Bias, GELU, and both stored, of one half of a tile."""
+    z += tl.load(BIAS + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
+    # rounded like the stored value: forward and backward must use the same number
+    z = z.to(H.dtype.element_ty)
+    inside = (row < n)[:, None] & (col < columns)[None, :]
+    at = (first + row).to(tl.int64)[:, None] * columns + col[None, :]
+    if KEEP:
+        tl.store(Z + at, z, mask=inside)
+    z = z.to(tl.float32)
+    tl.store(H + at, (z * _normal_cdf(z)).to(H.dtype.element_ty), mask=inside)
+
+
+@triton.jit
 def _up(
     ECG,  # (n_ecg, inner)
     PICTURE,  # (n_picture, inner)
@@ -103,15 +123,10 @@ def _up(
         row = (m - ecg_blocks) * ROWS + tl.arange(0, ROWS)
     col = c * COLS + tl.arange(0, COLS)
     z = _product(source, row, n, W, col, columns, inner, 1, inner, ROWS, COLS, INNER, STEPS, EVEN)
-    z += tl.load(BIAS + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
-    # rounded like the stored value: forward and backward must use the same number
-    z = z.to(Z.dtype.element_ty)
-    inside = (row < n)[:, None] & (col < columns)[None, :]
-    at = (first + row).to(tl.int64)[:, None] * columns + col[None, :]
-    if KEEP:
-        tl.store(Z + at, z, mask=inside)
-    z = z.to(tl.float32)
-    tl.store(H + at, (z * _normal_cdf(z)).to(H.dtype.element_ty), mask=inside)
+    left, right = _halves(z, ROWS, COLS)
+    half = tl.arange(0, COLS // 2)
+    _through_gelu(left, row, n, first, c * COLS + half, BIAS, Z, H, columns, KEEP)
+    _through_gelu(right, row, n, first, c * COLS + COLS // 2 + half, BIAS, Z, H, columns, KEEP)
 
 
 @triton.jit
@@ -143,6 +158,20 @@ def _down(
 
 
 @triton.jit
+def _back_through_gelu(dh, m, row, col, Z, DZ, H, D_BIAS, rows, columns):
+    """Gradient before the GELU, the GELU's value once more, and the bias's partial sums of one half of a tile."""
+    inside = (row < rows)[:, None] & (col < columns)[None, :]
+    at = row.to(tl.int64)[:, None] * columns + col[None, :]
+    z = tl.load(Z + at, mask=inside, other=0.0).to(tl.float32)
+    cdf = _normal_cdf(z)
+    tl.store(H + at, (z * cdf).to(H.dtype.element_ty), mask=inside)
+    dz = dh * (cdf + z * 0.3989422804014327 * tl.exp(-0.5 * z * z))
+    dz = tl.where(inside, dz, 0.0)
+    tl.store(DZ + at, dz.to(DZ.dtype.element_ty), mask=inside)
+    tl.store(D_BIAS + m.to(tl.int64) * columns + col, tl.sum(dz, 0), mask=col < columns)
+
+
+@triton.jit
 def _back(
     DY,  # (rows, inner)
     W,  # (inner, columns): the second layer's weight as it is
@@ -164,21 +193,17 @@ def _back(
     row = m * ROWS + tl.arange(0, ROWS)
     col = c * COLS + tl.arange(0, COLS)
     dh = _product(DY, row, rows, W, col, columns, inner, columns, 1, ROWS, COLS, INNER, STEPS, EVEN)
-    inside = (row < rows)[:, None] & (col < columns)[None, :]
-    at = row.to(tl.int64)[:, None] * columns + col[None, :]
-    z = tl.load(Z + at, mask=inside, other=0.0).to(tl.float32)
-    cdf = _normal_cdf(z)
-    tl.store(H + at, (z * cdf).to(H.dtype.element_ty), mask=inside)
-    dz = dh * (cdf + z * 0.3989422804014327 * tl.exp(-0.5 * z * z))
-    dz = tl.where(inside, dz, 0.0)
-    tl.store(DZ + at, dz.to(DZ.dtype.element_ty), mask=inside)
-    tl.store(D_BIAS + m.to(tl.int64) * columns + col, tl.sum(dz, 0), mask=col < columns)
+    left, right = _halves(dh, ROWS, COLS)
+    half = tl.arange(0, COLS // 2)
+    _back_through_gelu(left, m, row, c * COLS + half, Z, DZ, H, D_BIAS, rows, columns)
+    _back_through_gelu(right, m, row, c * COLS + COLS // 2 + half, Z, DZ, H, D_BIAS, rows, columns)
 
 
 def tiling(dtype: torch.dtype, inner: int, columns: int) -> tuple[int, int, int, int, int]:
     """Tile sizes, chosen by arithmetic and register spills; they have not been timed on a GPU.
 
     128 x 256 spills in half precision, and so does 128 x 128 with the masks that odd widths need.
+    ``benchmarks/gpu_tiles.py`` times others.
 
     Args:
         dtype: of the product.
@@ -334,8 +359,6 @@ def builds() -> list[Build]:
         ]
         sizes, _ = _sizes(like, widths[2], widths[1])
         third = {**dict.fromkeys(("DY", "W", "Z", "DZ", "H"), p), "D_BIAS": "*fp32", **numbers}
-        # Triton 3.6 and 3.7 allocate registers worse than 3.8 and 3.9
-        tiled, odd = (432, 112) if triton.__version__.startswith(("3.6.", "3.7.")) else (16, 48)
-        spilled = odd if "odd" in name else 0 if dtype == torch.float32 else tiled
+        spilled = 8 if dtype == torch.float32 else 0  # Triton 3.6 on sm_90
         out.append(Build(f"dual projector back {text}", _back, third, sizes, **more, spill_bytes=spilled))
     return out

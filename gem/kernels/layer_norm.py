@@ -267,7 +267,8 @@ def builds() -> list[Build]:
             "width": "i32",
             "eps": "fp32",
         }
-        out.append(Build(f"layer_norm forward {name}", _forward, many, size, warps))
+        known: dict[str, Any] = {"aligned": True, "even": ("width",)}
+        out.append(Build(f"layer_norm forward {name}", _forward, many, size, warps, **known))
         back = {
             "D_TOTAL": p,
             "D_Y": normed,
@@ -281,8 +282,5 @@ def builds() -> list[Build]:
             "rows": "i32",
             "width": "i32",
         }
-        spills = 16 if width == 4096 else 0  # 512 threads have 128 registers each; no encoder is that wide
-        out.append(
-            Build(f"layer_norm backward {name}", _backward, back, {**size, "TILES": 4}, warps, spill_bytes=spills)
-        )
+        out.append(Build(f"layer_norm backward {name}", _backward, back, {**size, "TILES": 4}, warps, **known))
     return out

@@ -222,13 +222,21 @@ def builds() -> list[Build]:
         p, tile = f"*{dtype}", _tile(tokens, width)
         fixed = {"STARTS": "*i64", "ENDS": "*i64", "FIRST": "*i64", "tokens": "i32", "width": "i32"}
         label = f"{tokens} x {width} {dtype}"
+        known: dict[str, Any] = {"aligned": True, "even": ("width",) if width % 16 == 0 else ()}
         out += [
             Build(
                 f"segment_pooling forward {label}",
                 _pool,
                 {**fixed, "X": p, "OUT": p},
                 {**tile, "TILES": power_of_2(blocks(tokens, tile["TOKENS"]))},
+                **known,
             ),
-            Build(f"segment_pooling backward {label}", _spread, {**fixed, "GRAD": p, "D_X": p}, {**tile, "TILES": 32}),
+            Build(
+                f"segment_pooling backward {label}",
+                _spread,
+                {**fixed, "GRAD": p, "D_X": p},
+                {**tile, "TILES": 32},
+                **known,
+            ),
         ]
     return out

@@ -120,7 +120,7 @@ class Bench:
                     del got, grads
                     for row in rows:
                         row.errors[name] = error
-                        row.timings[name] = self._time(case, row.direction, run, timed)
+                        row.timings[name] = self.time(case, row.direction, run, timed)
             except Exception as problem:
                 for row in rows:
                     row.notes.append(_error_note(name, problem))
@@ -136,7 +136,15 @@ class Bench:
         for name, run in case.rivals.items():
             yield name, "torch", run
 
-    def _time(self, case: BenchCase, direction: str, run: Callable[..., Any], inputs: Inputs) -> Timing:
+    def time(self, case: BenchCase, direction: str, run: Callable[..., Any], inputs: Inputs) -> Timing:
+        """Time one implementation.
+
+        Args:
+            case: what it computes.
+            direction: of ``case.directions``.
+            run: the implementation.
+            inputs: its arguments.
+        """
         if direction == "forward":
             fixed = with_gradients(case, inputs)
             with torch.no_grad():
