@@ -22,18 +22,19 @@ MAX_OVER_USUAL = np.float32(1e6)  # keeps a single spike in an otherwise flat le
 MIN_OVER_USUAL = 0.05  # a block without a signal is not amplified to the size of the others
 
 
-def without_mains(lead: NDArray[np.float32]) -> NDArray[np.float32]:
+def without_mains(lead: NDArray[np.float32], fs: float = FS_HZ) -> NDArray[np.float32]:
     """Remove 50 or 60 Hz, whichever is stronger, with a notch 2 Hz wide and without delay.
 
     Args:
-        lead: (samples,) at 250 Hz, in which mains was found.
+        lead: (samples,), finite, in which mains was found.
+        fs: its sampling rate, Hz, above 120.
     """
-    second = min(len(lead), int(FS_HZ))  # the mains frequency drifts: its phase is stable over a second, not an hour
+    second = min(len(lead), int(fs))  # the mains frequency drifts: its phase is stable over a second, not an hour
     parts = lead[: len(lead) // second * second].reshape(-1, second)
-    turns = np.outer(np.arange(second) / FS_HZ, MAINS_HZ)
+    turns = np.outer(np.arange(second) / fs, MAINS_HZ)
     strength = np.abs(parts @ np.exp(-2j * np.pi * turns)).sum(axis=0)
-    b, a = iirnotch(MAINS_HZ[int(np.argmax(strength))], MAINS_Q, FS_HZ)
-    out: NDArray[np.float32] = filtfilt(b, a, lead, padlen=min(250, len(lead) - 1)).astype(np.float32)
+    b, a = iirnotch(MAINS_HZ[int(np.argmax(strength))], MAINS_Q, fs)
+    out: NDArray[np.float32] = filtfilt(b, a, lead, padlen=min(int(fs), len(lead) - 1)).astype(np.float32)
     return out
 
 

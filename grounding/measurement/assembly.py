@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..deferred import DeferredTable
-from ..delineation.features import FS_HZ
+from ..delineation.features import FS_HZ, without_mains
 from ..delineation.fusion import clinical_boundaries, corrected_qt, frontal_axis, interquartile_mean, row_medians
 from ..delineation.types import Array, Boundaries
 from ..record import ECGRecord, fill_missing, lead_groups
@@ -42,6 +42,7 @@ FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = 
 # of RR intervals, against their median: the range from quartile to quartile of a regular rhythm, and the difference
 # from which an interval is no usual one. On a page a beat may be lost or seen twice, most of all where a lead ends
 REGULAR_RANGE, UNUSUAL_RR = 0.15, 0.2
+LOWEST_NOTCHED_HZ = 125.0
 MIN_DELINEATED_HZ = 90.0  # at lower sampling rates wave boundaries are not reliable
 
 
@@ -62,6 +63,7 @@ class Assembly:
         rr: (beats - 1,) samples at 250 Hz from beat to beat, NaN where there is a gap between them.
         no_lead_spans: (n, 2) samples at 250 Hz in which no lead can be used.
         missing_waves: for ``p`` and ``t``, why there are no such waves, where they were removed.
+        hum: (leads,) from which the mains is removed.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Assembly:
         rr: Array,
         no_lead_spans: Spans,
         missing_waves: dict[str, str],
+        hum: NDArray[np.bool_],
     ) -> None:
         self.record, self.signal, self.present, self.quality, self.issues = record, signal, present, quality, issues
         self.usable: NDArray[np.bool_] = np.asarray(present.any(axis=1))
@@ -92,6 +95,7 @@ class Assembly:
         )
         self.edges = edges = clinical_boundaries(found, extents)
         self.to_fs = record.fs / FS_HZ
+        self.hum = hum & (record.fs > LOWEST_NOTCHED_HZ)
         self.reasons: dict[str, str] = {}
         self.beats = found.beats
         self.rr_prev = np.concatenate([[np.nan], rr * MS])
@@ -231,17 +235,25 @@ class Assembly:
         out: dict[int, Array] = {}
         together = np.flatnonzero(self.usable & self.whole)
         for group in lead_groups(len(together), self.record.n_samples):
-            beats = median_beats(fill_missing(self.record.signal[together[group]]), at, self.record.fs)
+            beats = median_beats(self._samples(together[group]), at, self.record.fs)
             if beats is not None:
                 out |= dict(zip(together[group].tolist(), beats, strict=True))
         for row in np.flatnonzero(self.usable & ~self.whole).tolist():
-            signal = fill_missing(self.record.signal[row : row + 1])
+            signal = self._samples(np.array([row]))
             index = (np.arange(signal.shape[1]) / self.to_fs).astype(np.intp)
             signal[0, ~self.present[row, np.minimum(index, self.present.shape[1] - 1)]] = np.nan
             beats = median_beats(signal, at[self._shows_both_ends(row, onsets, ends)], self.record.fs)
             if beats is not None:
                 out[row] = beats[0]
         return out
+
+    def _samples(self, rows: NDArray[np.intp]) -> Signal:
+        """Leads (rows, samples) at the record's rate: gaps bridged, and without the mains where there is much of it."""
+        signal = fill_missing(self.record.signal[rows])
+        for place, row in enumerate(rows):
+            if self.hum[row]:
+                signal[place] = without_mains(signal[place], self.record.fs)
+        return signal
 
     def _axes(self) -> dict[str, float | None]:
         out: dict[str, float | None] = dict.fromkeys(("p", "qrs", "t"))

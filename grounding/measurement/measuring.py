@@ -29,6 +29,7 @@ from ..signal.quality import examine, typical_gain
 from ..small_arrays import row_median
 from .assembly import Assembly, empty_measurement
 from .atrial import p_known
+from .gain import ISSUE, USUAL_MV, is_plausible, without_voltages
 from .result import Measurement
 from .rhythm import RhythmFeatures, Weights, read_rhythm, rhythm_features
 from .second_opinion import other_delineator, uncertainty_ms
@@ -39,9 +40,6 @@ MIN_DURATION_S = 1.0
 # beats that are less alike and less steep than this are noise; the correlation needs five beats
 MIN_MEAN_CORRELATION, MIN_COMPARED_BEATS = 0.1, 5
 MIN_STEEPNESS = 1.3
-# Standard deviation to which a lead without voltages is scaled. With it, z-scored copies of 45 PTB-XL recordings get
-# the QRS and QT of the originals (0.5 and -0.2 ms more on average); the originals' median lead has 0.15 mV.
-USUAL_MV = 0.12
 NOTCHED_MV = 0.01  # mains amplitude from which it is removed; 99 % of LUDB, PTB-XL and CinC leads are below 0.0085 mV
 
 
@@ -93,7 +91,7 @@ def _measured(record: ECGRecord, delineator: str) -> Measurement:
             np.asarray(delineated.present.any(axis=1)),
         )
     return Assembly(
-        record,
+        delineated.record,
         delineated.signal,
         delineated.present,
         delineated.quality,
@@ -106,6 +104,7 @@ def _measured(record: ECGRecord, delineator: str) -> Measurement:
         delineated.rr,
         delineated.no_lead_spans,
         delineated.missing_waves,
+        delineated.hum,
     ).result()
 
 
@@ -126,6 +125,7 @@ class Delineated(NamedTuple):
         p_known: (beats,) whether the recording shows if there is a P wave before the beat.
         no_lead_spans: (n, 2), stretches in which no lead can be used.
         missing_waves: for ``p`` and ``t``, why there are no such waves, where they were removed.
+        hum: (leads,) with so much of the mains that it is removed.
     """
 
     record: ECGRecord
@@ -141,6 +141,7 @@ class Delineated(NamedTuple):
     p_known: NDArray[np.bool_]
     no_lead_spans: Spans
     missing_waves: dict[str, str]
+    hum: NDArray[np.bool_]
 
 
 def features_of_rhythm(delineated: Delineated, weights: Weights | None = None) -> RhythmFeatures:
@@ -208,7 +209,8 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
         parts = zip(signal, present, strict=True)
         signal -= np.stack([np.median(_present_samples(lead, part)) for lead, part in parts])[:, None]
     signal[~usable] = 0.0
-    for row in np.flatnonzero(usable & (mains_mv > NOTCHED_MV)):
+    hum = usable & (mains_mv > NOTCHED_MV)
+    for row in np.flatnonzero(hum):
         signal[row] = without_mains(signal[row])
     in_mv = signal if record.has_millivolts else signal * np.float32(typical_gain(record, USUAL_MV))
     if not whole and name == "learned" and in_turn(present):
@@ -221,6 +223,8 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
     noise = _why_noise(leads, found.beats, shapes)
     if noise is not None:
         return empty_measurement(record, quality, issues, noise)
+    if record.has_millivolts and not is_plausible(leads, found.beats, there_of_leads, shapes):
+        return _with_issue(bounded(without_voltages(record), name), ISSUE)  # delineators expect mV: once more, scaled
     words = quality.columns["issues"]
     noisy = [bool({"noise", "heavy_noise"} & set(row)) for row, used in zip(words, usable, strict=True) if used]
     no_lead_spans = spans_without_leads(present, FS_HZ)
@@ -243,7 +247,14 @@ def bounded(record: ECGRecord, delineator: str = "auto") -> Delineated | Measure
         p_known(extents, no_lead_spans),
         no_lead_spans,
         missing_waves,
+        hum,
     )
+
+
+def _with_issue(result: Delineated | Measurement, issue: str) -> Delineated | Measurement:
+    if isinstance(result, Measurement):
+        return replace(result, issues=(*result.issues, issue))
+    return result._replace(issues=(*result.issues, issue))
 
 
 def _present_samples(lead: Signal, present: NDArray[np.bool_]) -> Signal:

@@ -51,8 +51,8 @@ class Measurement(WithTables):
         fs: its sampling rate, Hz: the unit of every position below.
         leads: its leads.
         duration_s: its length, s.
-        has_millivolts: False where amplitudes carry no voltage; then every ``*_mv`` value is in the record's own
-            arbitrary units.
+        has_millivolts: False where amplitudes carry no voltage, as the record says or its QRS complexes tell (issue
+            ``implausible_gain``); then every ``*_mv`` value is in the record's own arbitrary units.
         intervals: global values in ms, ``None`` where not measurable:
             ``rr pr qrs qt qtc_bazett qtc_fridericia qtc_framingham qtc_hodges p``. They follow the clinical definition,
             as criteria assume (docs/measurement.md): a wave begins and ends where it does in a typical lead.
@@ -79,7 +79,7 @@ class Measurement(WithTables):
             ``flat``, ``clipped``, ``noise``, ``missing``, ``lead_off``; ``unusable_spans_s`` is a tuple of (start, end)
             in seconds that were left out.
         issues: what is wrong with the record as a whole (``lead_algebra_broken``, ``limb_leads_swapped``,
-            ``pacing_spikes``, ...).
+            ``pacing_spikes``, ``implausible_gain``, ...).
         reasons: name of a missing value -> why it is missing.
         methods: name of a value -> how it was measured.
         age: of the patient, years, if it is in the record.

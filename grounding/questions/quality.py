@@ -14,14 +14,24 @@ if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
 _CONTACT = ("missing", "gaps", "flat", "lead_off")
-_ALL = (*_CONTACT, "clipped", "noise", "heavy_noise", "mains", "baseline", "implausible_amplitude", "low_amplitude")
+_ALL = (
+    *_CONTACT,
+    "clipped",
+    "saturated",
+    "noise",
+    "heavy_noise",
+    "mains",
+    "baseline",
+    "implausible_amplitude",
+    "low_amplitude",
+)
 # what is asked about (a section of words.yaml) -> issues of Measurement.quality that it means, and its noun
 ABOUT: Mapping[str, tuple[tuple[str, ...], str]] = {
     "noise": (("noise", "heavy_noise", "mains"), "noise"),
     "mains": (("mains",), "mains interference"),
     "baseline": (("baseline",), "baseline wander"),
     "contact": (_CONTACT, "lost contact of an electrode"),
-    "clipping": (("clipped",), "clipped peaks"),
+    "clipping": (("clipped", "saturated"), "clipped peaks"),
     "artefact": (tuple(issue for issue in _ALL if issue != "low_amplitude"), "artefact"),
     "steady": (("baseline",), "baseline wander"),
     "good": (_ALL, "fault of the signal"),
@@ -34,6 +44,7 @@ ISSUE_WORDS = {
     "flat": "no signal",
     "lead_off": "lost contact of an electrode",
     "clipped": "clipped peaks",
+    "saturated": "stretches at the amplifier's limit",
     "noise": "muscle or converter noise",
     "heavy_noise": "heavy noise",
     "mains": "mains interference",

@@ -14,6 +14,9 @@ MIN_HZ = 400.0  # at lower sampling rates a spike can't be distinguished from an
 SPIKE_MV, STEP_MV = 0.12, 0.1  # mean over the leads
 # the signal is quiet before a spike: its range in the 32 ms before is below half of the step
 QUIET_S, QUIET_SHARE = 0.032, 0.5
+# A peak stands out of the noise: nine tenths of the samples within 0.1 s rise over their neighbours by less than a
+# quarter of its height. Spikes of 31 paced recordings of PTB-XL are 28 times as high or more, peaks of noise twice.
+AROUND_S, NOISE_SHARE, NOISE_QUANTILE = 0.1, 0.25, 0.9
 # after a step, the signal rises in three further jump times by less than half of what a ramp of that slope would
 AFTER_JUMPS, CONTINUED_RISE = 3, 0.5
 # Of 668 recordings one without a pacemaker has three steps, two of them where the recording is interrupted.
@@ -77,7 +80,20 @@ def _peaks(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:
     # broadband noise has as many blunt as sharp peaks, and more peaks than a heart can have spikes (two per beat)
     if sharp.sum() < MIN_SPIKES or sharp.mean() <= 0.7 or len(tops) > 6 * len(leads[0]) / fs:
         return np.empty(0, np.intp)
-    return np.asarray(candidates[tops[sharp]], np.intp)
+    tops = tops[sharp]
+    spikes = np.asarray(candidates[tops], np.intp)
+    spikes = spikes[narrow[tops] * NOISE_SHARE > _noise(leads, spikes, near, round(AROUND_S * fs))]
+    return spikes if len(spikes) >= MIN_SPIKES else np.empty(0, np.intp)
+
+
+def _noise(leads: list[NDArray[np.float32]], at: NDArray[np.intp], near: int, around: int) -> NDArray[np.float64]:
+    """How high the samples around each of ``at`` rise over their neighbours, as a quantile, mean over leads."""
+    out = np.empty(len(at))
+    for row, here in enumerate(at):
+        part = np.stack([lead[max(0, here - around - near) : here + around + near] for lead in leads])
+        rises = _rise(part[:, : -2 * near], part[:, near:-near], part[:, 2 * near :])
+        out[row] = np.quantile(rises, NOISE_QUANTILE)
+    return out
 
 
 def _steps(leads: list[NDArray[np.float32]], fs: float) -> NDArray[np.intp]:

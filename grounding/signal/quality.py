@@ -20,6 +20,7 @@ from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
 from ..small_arrays import row_median
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
+from .limits import clipped_share, saturated_windows, windows_with
 from .pacing import pacing_spikes
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ LOW_MV, IMPLAUSIBLE_MV = 0.1, 10.0
 BASELINE_MV = 1.5
 NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
 ALGEBRA_MV = 0.1
+WILD_SHARE = 0.3  # of a block's windows: the whole block is lost
+LARGE_OVER_USUAL = 2.5
 CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the RR interval of a slow escape rhythm
 CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: a converter never gives that for a real signal
@@ -74,7 +77,10 @@ class _LeadFigures:
     still: NDArray[np.bool_]  # (leads, windows of 0.5 s)
     constant: NDArray[np.bool_]  # (leads, windows)
     noisy_block: NDArray[np.bool_]  # (leads, blocks of 10 s)
+    wild: NDArray[np.bool_]  # (leads, windows): an amplitude that no heart has
     wild_block: NDArray[np.bool_]  # (leads, blocks)
+    large: NDArray[np.bool_]  # (leads, windows): far more than the lead's usual amplitude
+    saturated: NDArray[np.bool_]  # (leads, windows): at a limit of the amplifier for longer than a QRS
 
 
 def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -89,11 +95,13 @@ def assess(record: ECGRecord) -> tuple[pd.DataFrame, tuple[str, ...]]:
         record.
 
         Lead issues: ``missing`` (more than 20 % of the samples), ``gaps`` (fewer), ``flat`` (four fifths without
-        activity), ``lead_off`` (2.5 s or more without activity), ``clipped``, ``noise`` (muscle or converter),
-        ``heavy_noise``, ``mains`` (50 or 60 Hz), ``baseline`` (wander over 1.5 mV), ``implausible_amplitude``,
-        ``low_amplitude`` (under 0.1 mV), ``no_ecg`` (by its name a pulse wave, respiration or the like, in a recording
-        that also has ECGs). Missing, flat and lead-off stretches can't be used, nor can blocks of 10 s with heavy noise
-        or an implausible amplitude; a lead is usable where at least 2 s are left (half of a recording under 4 s).
+        activity), ``lead_off`` (2.5 s or more without activity), ``clipped``, ``saturated`` (0.1 s or more at its
+        limit), ``noise`` (muscle or converter), ``heavy_noise``, ``mains`` (50 or 60 Hz), ``baseline`` (wander over 1.5
+        mV), ``implausible_amplitude`` (over 10 mV within half a second), ``low_amplitude`` (under 0.1 mV), ``no_ecg``
+        (by its name a pulse wave, respiration or the like, in a recording that also has ECGs). Missing, flat and
+        lead-off stretches can't be used, nor can half seconds that are saturated or of an implausible amplitude, what
+        is next to them and far larger than the lead's beats, and blocks of 10 s with heavy noise or mostly implausible
+        amplitudes; a lead is usable where at least 1.5 s are left (half of a recording under 3 s).
 
         Record issues: ``lead_algebra_broken`` (I + III is not II, or aVR is not -(I + II) / 2), ``limb_leads_swapped``
         (arms: I is the mirror image of V6), ``identical_leads``, ``pacing_spikes`` (needs 400 Hz), ``too_short`` (under
@@ -154,7 +162,10 @@ def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGReco
     n, window, block = record.n_samples, _length(signal, WINDOW_S, record.fs), round(BLOCK_S * record.fs)
     still_together = f.still.all(axis=0) if len(signal) >= PAUSE_LEADS else np.zeros(f.still.shape[1], bool)
     out = []
-    suspect = (f.missing > 0) | f.still.any(axis=1) | f.noisy_block.any(axis=1) | f.wild_block.any(axis=1)
+    wild = f.wild & record.has_millivolts
+    suspect = (
+        (f.missing > 0) | f.still.any(axis=1) | f.noisy_block.any(axis=1) | wild.any(axis=1) | f.saturated.any(axis=1)
+    )
     for row, lead in enumerate(signal):
         found: list[tuple[int, int]] = []
         if not suspect[row]:
@@ -170,6 +181,10 @@ def _bad_stretches(signal: NDArray[np.float32], f: _LeadFigures, record: ECGReco
             off = f.still[row] & (f.constant[row] | ~still_together)
             for first, last in spans_of(off, LOST_CONTACT_WINDOWS):
                 found.append(_exact_span(lead, first * window, n if last == len(off) else last * window, window))
+        broken = wild[row] | f.saturated[row] | (f.large[row] & windows_with(missing, window, len(wild[row])))
+        for first, last in spans_of(broken | f.large[row]):  # an artefact begins before and ends after its worst
+            if broken[first:last].any():
+                found.append((first * window, n if last == len(broken) else last * window))
         for flags in (f.noisy_block[row], f.wild_block[row] & record.has_millivolts):
             last_block = len(flags) - 1
             found += [
@@ -299,28 +314,27 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     for row in np.flatnonzero(still.any(axis=1)):
         constant[row] &= (np.diff(parts[row], axis=1) == 0).mean(axis=1) >= CONSTANT_SHARE
     n, block = filled.shape[1], round(BLOCK_S * fs)
+    usual = row_median(pair).astype(np.float64)
+    high_low = low.min(axis=1), high.max(axis=1)
     steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
     return _LeadFigures(
         missing=bad.mean(axis=1) if some_bad else np.zeros(len(bad)),
         flat=still.mean(axis=1),
         flat_run=_longest_run(still),
-        amplitude=row_median(pair).astype(np.float64),
+        amplitude=usual,
         largest=span.max(axis=1).astype(np.float64),
         wander=np.ptp(level, axis=1).astype(np.float64),
         jump=steps.astype(np.float64),
         noise=np.asarray(_low_quantile(rms), dtype=np.float64),
         mains=_mains(filled, fs),
-        clipped=_clipped(filled, low.min(axis=1), high.max(axis=1)),
+        clipped=clipped_share(filled, *high_low),
         still=still,
         constant=constant,
         noisy_block=np.stack([_low_quantile(x) > UNUSABLE_NOISE_MV for x in _blocks(rms, n, block)], axis=1),
-        wild_block=np.stack(
-            [
-                ((x > IMPLAUSIBLE_MV).mean(axis=1) > 0.2) | (x.max(axis=1) > 3 * IMPLAUSIBLE_MV)
-                for x in _blocks(span, n, block)
-            ],
-            axis=1,
-        ),
+        wild=span > IMPLAUSIBLE_MV,
+        wild_block=np.stack([(x > IMPLAUSIBLE_MV).mean(axis=1) > WILD_SHARE for x in _blocks(span, n, block)], axis=1),
+        large=span > LARGE_OVER_USUAL * np.maximum(usual, LOW_MV)[:, None],
+        saturated=saturated_windows(filled, *high_low, parts.shape[2], fs)[:, : parts.shape[1]],
     )
 
 
@@ -390,24 +404,6 @@ def _tones(tones_hz: bytes, length: int, fs: float) -> tuple[NDArray[np.float64]
     return np.hstack([np.cos(phase), np.sin(phase)]), (2 * np.sin(np.pi * tones / fs)) ** 2
 
 
-def _clipped(signal: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
-    """Share of samples in plateaus at an extreme: three or more equal samples, at two or more places."""
-    share = np.zeros(len(signal))
-    middle = None
-    for extreme in (low, high):
-        at = signal == extreme[:, None]
-        if all(np.count_nonzero(row) < 6 for row in at):  # two plateaus of three
-            continue
-        if middle is None:
-            middle = np.median(signal[:, :: max(1, signal.shape[1] // 500)], axis=1)
-        runs = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
-        # a single plateau is a constant start or end of the recording, not a converter at its limit
-        plateaus = (runs[:, 1:] & ~runs[:, :-1]).sum(axis=1) + runs[:, 0]
-        far = (np.abs(extreme - middle) > 0.2 * (high - low)) & (high - low > LOW_MV)
-        share += np.where(far & (plateaus >= 2), runs.mean(axis=1), 0.0)
-    return share
-
-
 def _lead_issues(f: _LeadFigures, judge_amplitude: bool) -> list[tuple[str, ...]]:
     """The issues of each lead."""
     flat = f.flat >= FLAT_SHARE
@@ -418,11 +414,12 @@ def _lead_issues(f: _LeadFigures, judge_amplitude: bool) -> list[tuple[str, ...]
         "flat": flat,
         "lead_off": ~flat & (f.flat_run >= LOST_CONTACT_WINDOWS),
         "clipped": f.clipped > CLIPPED_SHARE,
+        "saturated": f.saturated.any(axis=1),
         "noise": (f.noise > NOISE_MV) & ~heavy,
         "heavy_noise": heavy,
         "mains": f.mains > MAINS_MV,
         "baseline": f.wander > BASELINE_MV,
-        "implausible_amplitude": judge_amplitude & f.wild_block.any(axis=1),
+        "implausible_amplitude": judge_amplitude & f.wild.any(axis=1),
         "low_amplitude": judge_amplitude & ~flat & (f.amplitude < LOW_MV),
     }
     found = np.stack(list(tests.values()), axis=1).tolist()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfiltfilt
 
 import grounding
 from grounding.delineation.paced import mark_paced
@@ -145,3 +146,26 @@ def test_spikes_are_seen_where_some_leads_are_missing() -> None:
     for lead in leads[:2]:
         lead[:2600] = np.nan
     np.testing.assert_array_equal(pacing_spikes(leads, 500), [500, 1500, 2500, 3500, 4500])
+
+
+def _muscle_mv(shape: tuple[int, int], sd_mv: float, seed: int = 0) -> np.ndarray:
+    """Noise between 20 and 150 Hz at 500 Hz, as muscles make it."""
+    band = butter(4, (20, 150), "band", fs=500, output="sos")
+    noise = sosfiltfilt(band, np.random.default_rng(seed).normal(size=shape), axis=1)
+    return np.asarray(sd_mv * noise / noise.std(axis=1, keepdims=True), np.float32)
+
+
+@pytest.mark.parametrize("sd_mv", [0.05, 0.07, 0.1])
+@pytest.mark.parametrize("begin", [0, 2000, 4000])  # all the time, or a burst to the end
+def test_muscle_noise_is_no_pacemaker(sd_mv: float, begin: int) -> None:
+    record = grounding.read_record(grounding.sample_path())
+    signal = record.signal.copy()
+    signal[:, begin:] += _muscle_mv(signal.shape, sd_mv)[:, begin:]
+    assert pacing_spikes(list(signal), record.fs).size == 0
+    assert pacing_spikes([signal[1]], record.fs).size == 0
+
+
+def test_spikes_are_found_in_muscle_noise() -> None:
+    record, truth = grounding.synthesize(rhythm="paced", fs=500, duration_s=10, noise_snr_db=40, seed=4)
+    found = pacing_spikes(list(record.signal + _muscle_mv(record.signal.shape, 0.03)), record.fs)
+    assert len(found) == len(truth.spikes)
