@@ -1,4 +1,4 @@
-"""Stretches that a converter or amplifier spoiled: values at its limit."""
+"""Stretches that a converter or amplifier spoiled: values at its limit, and what is far larger than the beats."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..small_arrays import row_median
 from .gaps import spans_of
 
 LEAST_CLIPPED_MV = 0.1  # range of a lead that can be clipped
+LARGE_OVER_USUAL, LEAST_LARGE_MV = 2.5, 0.25
 SATURATED_S, SATURATED_MV = 0.1, 2.0  # longer than a QRS, and a range that an amplifier's limit leaves
 
 
@@ -47,6 +49,23 @@ def saturated_windows(
             for first, last in spans_of(at, least):
                 out[row, first // window : (last - 1) // window + 1] = True
     return out
+
+
+def large_windows(
+    span: NDArray[np.floating[Any]], pair: NDArray[np.floating[Any]], flat_mv: float
+) -> NDArray[np.bool_]:
+    """(leads, windows): which windows are far larger than the lead's beats.
+
+    Args:
+        span: (leads, windows), range of the samples of each window, mV.
+        pair: (leads, windows - 1), the larger range of two windows that follow each other, in which there is a beat.
+        flat_mv: below it nothing was recorded: of most leads of a page three quarters.
+    """
+    usual = row_median(pair).astype(np.float64)
+    for row in np.flatnonzero((pair < flat_mv).any(axis=1)):
+        recorded = pair[row][pair[row] >= flat_mv]
+        usual[row] = np.median(recorded) if len(recorded) else usual[row]
+    return np.asarray(span > np.maximum(LARGE_OVER_USUAL * usual, LEAST_LARGE_MV)[:, None])
 
 
 def windows_with(flags: NDArray[np.bool_], window: int, count: int) -> NDArray[np.bool_]:

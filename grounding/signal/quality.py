@@ -20,7 +20,7 @@ from ..leads import recognise
 from ..record import ECGRecord, fill_missing, lead_groups
 from ..small_arrays import row_median
 from .gaps import LONGEST_BRIDGED_S, Spans, merged, presence, spans_of
-from .limits import clipped_share, saturated_windows, windows_with
+from .limits import clipped_share, large_windows, saturated_windows, windows_with
 from .pacing import pacing_spikes
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ BASELINE_MV = 1.5
 NOISE_MV, UNUSABLE_NOISE_MV, MAINS_MV = 0.08, 0.4, 0.05
 ALGEBRA_MV = 0.1
 WILD_SHARE = 0.3  # of a block's windows: the whole block is lost
-LARGE_OVER_USUAL = 2.5
 CLIPPED_SHARE, MISSING_SHARE, FLAT_SHARE = 0.002, 0.2, 0.8
 LOST_CONTACT_WINDOWS = 5  # 2.5 s: longer than the RR interval of a slow escape rhythm
 CONSTANT_SHARE = 0.9  # of a window's samples equal to the one before: a converter never gives that for a real signal
@@ -314,14 +313,13 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
     for row in np.flatnonzero(still.any(axis=1)):
         constant[row] &= (np.diff(parts[row], axis=1) == 0).mean(axis=1) >= CONSTANT_SHARE
     n, block = filled.shape[1], round(BLOCK_S * fs)
-    usual = row_median(pair).astype(np.float64)
     high_low = low.min(axis=1), high.max(axis=1)
     steps = np.abs(np.diff(level, axis=1)).max(axis=1) if level.shape[1] > 1 else np.zeros(len(level))
     return _LeadFigures(
         missing=bad.mean(axis=1) if some_bad else np.zeros(len(bad)),
         flat=still.mean(axis=1),
         flat_run=_longest_run(still),
-        amplitude=usual,
+        amplitude=row_median(pair).astype(np.float64),
         largest=span.max(axis=1).astype(np.float64),
         wander=np.ptp(level, axis=1).astype(np.float64),
         jump=steps.astype(np.float64),
@@ -333,7 +331,7 @@ def _features_of(signal: NDArray[np.float32], fs: float) -> _LeadFigures:
         noisy_block=np.stack([_low_quantile(x) > UNUSABLE_NOISE_MV for x in _blocks(rms, n, block)], axis=1),
         wild=span > IMPLAUSIBLE_MV,
         wild_block=np.stack([(x > IMPLAUSIBLE_MV).mean(axis=1) > WILD_SHARE for x in _blocks(span, n, block)], axis=1),
-        large=span > LARGE_OVER_USUAL * np.maximum(usual, LOW_MV)[:, None],
+        large=large_windows(span, pair, FLAT_MV),
         saturated=saturated_windows(filled, *high_low, parts.shape[2], fs)[:, : parts.shape[1]],
     )
 
