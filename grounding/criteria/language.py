@@ -48,6 +48,7 @@ RECORD_WORDS = {
     "dropped_beats": "number of P waves that no QRS follows",
     "pr_trend_ms": "growth of the PR interval from beat to beat",
     "n_beats": "number of beats",
+    "n_leads": "number of usable leads",
     "pvc_count": "number of premature ventricular beats",
     "pac_count": "number of premature supraventricular beats",
     "escape_count": "number of escape beats",

@@ -348,6 +348,10 @@ def _n_beats(q: Quantities) -> tuple[Value, str | None]:
     return len(q.beats("type")), None
 
 
+def _n_leads(q: Quantities) -> tuple[Value, str | None]:
+    return sum(q.usable.get(lead, True) for lead in q.measurement.leads), None
+
+
 def _r_progression(q: Quantities) -> tuple[Value, str | None]:
     """R progression without a scale: the largest R / (R + S) of V1 to V3."""
     shares = []
@@ -402,6 +406,7 @@ def _normal_rr_cv(q: Quantities) -> tuple[Value, str | None]:
 
 DERIVED: dict[str, Callable[[Quantities], tuple[Value, str | None]]] = {
     "n_beats": _n_beats,
+    "n_leads": _n_leads,
     "pvc_count": _count("premature_ventricular"),
     "pac_count": _count("premature_supraventricular"),
     "escape_count": _count("escape"),
