@@ -182,7 +182,7 @@ def from_table(
             remedy="store numbers, a column per lead",
         )
     for column in texts:
-        if (rows := _rows_of_leads(column)) is not None:
+        if (rows := _rows_of_leads(column, where)) is not None:
             times, kept = _a_column_per_lead(rows, column.name, times, kept, where)
             break
     else:
@@ -201,18 +201,25 @@ def from_table(
     )
 
 
-def _rows_of_leads(column: Column) -> dict[str, NDArray[np.intp]] | None:
-    """The rows of each lead, where a column of text names several; None where it does not, as a label of beats."""
+def _rows_of_leads(column: Column, where: str) -> dict[str, NDArray[np.intp]] | None:
+    """The rows of each lead, where a column of text names several; None where it does not, as a label of beats.
+
+    Raises:
+        EcgSignalError: it names leads, and something else.
+    """
     labels = None if column.labels is None else column.labels()
     if labels is None:
         return None
     names, of_row = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    leads = [
-        bool(name.strip()) and channel.kind == "lead"
-        for name, channel in zip(names, recognise(names.tolist()), strict=True)
-    ]
-    if sum(leads) < 2 or not all(leads):
+    others = [str(name) for name in names if recognise([name])[0].kind != "lead"]
+    if len(names) - len(others) < (3 if others else 2):  # N and V are beats
         return None
+    if others:
+        raise EcgSignalError(
+            f"column {column.name!r} names leads, and in other rows {', '.join(repr(one) for one in others[:3])}",
+            where=where,
+            remedy="leave those rows out, or write a row per sample and a column per lead",
+        )
     rows = {str(name): np.flatnonzero(of_row == k) for k, name in enumerate(names)}
     return dict(sorted(rows.items(), key=lambda item: int(item[1][0])))
 

@@ -55,6 +55,8 @@ def test_a_row_for_each_sample_of_each_lead(
     for wrong, why in (
         (frame.assign(quality=1.0), "the numbers are in mV, quality"),
         (frame.iloc[:-9], "their numbers differ"),
+        (frame.replace({"lead": {"V6": "PLETH"}}), "in other rows 'PLETH'"),
+        (frame.replace({"lead": {"V6": None}}), "in other rows ''"),
         (timed.assign(time=timed["time"] + (timed["lead"] == "V6")), "at other times"),
     ):
         with pytest.raises(EcgSignalError, match=why):
