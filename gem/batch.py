@@ -150,7 +150,7 @@ def beats_to_parquet(
     out = Path(out)
     if out.suffix.lower() != ".parquet":
         raise GemInputError("the table of beats is .parquet", where=str(out), remedy="end its name with it")
-    record = options.read(Path(path))
+    record = _read_aloud(Path(path), options)
     kinds = {"beat": pa.int64(), "type": pa.string(), "p_present": pa.bool_(), "p_known": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in BEAT_COLUMNS])
     partial = out.with_suffix(".partial")
@@ -227,11 +227,17 @@ def measured_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str
     return [{**_guarded(path, lambda file: _values(file, options)), "options": options.text} for path in paths]
 
 
+def _read_aloud(path: Path, options: BatchOptions) -> ECGRecord:
+    """Read a recording; what its reader warns of is a warning."""
+    record = options.read(path)
+    for text in record.meta.get("warnings", ()):
+        warnings.warn(text, stacklevel=3)
+    return record
+
+
 def _values(path: Path, options: BatchOptions) -> dict[str, Any]:
     with uncollected():
-        record = options.read(path)
-        for text in record.meta.get("warnings", ()):
-            warnings.warn(text, stacklevel=2)
+        record = _read_aloud(path, options)
         measurement = grounding.measure(record, options.delineator)
         row = measured_row(measurement)
         measurement.derived.clear()  # its assessment refers to it: only a collection would free both

@@ -262,6 +262,8 @@ def _explain(args: argparse.Namespace) -> int:
     paths = [Path(name) for name in names] or [grounding.sample_path()]
     if len(paths) > 1 or _is_many(paths[0], args):
         paths = grounding.readers.find_recordings(paths, missing=True)
+        if not paths:
+            raise EcgError("no recording was found", where=", ".join(names), remedy="name a file to hear why")
     many, failed, pages = len(paths) > 1, 0, PageFiles()
     results: list[dict[str, Any]] = []
     for option in (args.html, args.pdf):

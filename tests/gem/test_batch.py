@@ -323,9 +323,21 @@ def test_tables_in_the_folder_are_no_recordings(folder: Path) -> None:
     assert measure_to_table([folder], folder / "a.csv") == Counts(2, 2, 0)
 
 
+def test_warnings_of_the_reader_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = (SAMPLES / "ptbxl_13.hea").read_text()
+    (tmp_path / "ptbxl_13.hea").write_text("ptbxl_13 12\n" + header.partition("\n")[2])
+    (tmp_path / "ptbxl_13.dat").symlink_to(SAMPLES / "ptbxl_13.dat")
+    assert main(["measure", str(tmp_path / "ptbxl_13.hea")]) == 0
+    assert "warning: the header has no sampling rate" in capsys.readouterr().out
+    assert main(["measure", str(tmp_path / "ptbxl_13.hea"), "--beats", str(tmp_path / "b.parquet")]) == 0
+    assert "warning: the header has no sampling rate" in capsys.readouterr().err
+
+
 def test_no_recording_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rec.mat").write_bytes(b"MATLAB 5.0")
     (tmp_path / "rec.csv.gz").write_bytes(b"\x1f\x8b")
+    assert main(["explain", str(tmp_path)]) == 2
+    assert "no recording was found" in capsys.readouterr().err
     assert main(["measure", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "0 recordings" in said
