@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.io
 
 from grounding import EcgError, ECGRecord, read_record, sample_path
 from grounding.readers import readers
@@ -74,6 +75,11 @@ def _tables(record: ECGRecord, folder: Path) -> Iterator[Seed]:
         "atm": atm,
         "hash": "# made by x\n#" + frame.to_csv(index=False),
         "watch": f'Name,X\nGeburtsdatum,"1, 1"\nMessrate,512 Hertz\nAbleitung,Ableitung I\nEinheit,µV\n\n{one}',
+        "long": frame[:500].reset_index().melt("index", var_name="lead", value_name="uV").to_csv(index=False),
+        "gap": "# units: mV\n"
+        + frame[:200].to_csv(index=False)
+        + "\n\n"
+        + frame[200:].to_csv(index=False, header=False),
         "title": "Rhythm signal: 500 X 12\n" + frame.to_csv(index=False, header=False, sep=" "),
     }
     for name, text in texts.items():
@@ -84,14 +90,19 @@ def _tables(record: ECGRecord, folder: Path) -> Iterator[Seed]:
         "npy": folder / "a.npy",
         "npz": folder / "a.npz",
         "npz packed": folder / "b.npz",
+        "mat": folder / "a.mat",
+        "mat old": folder / "b.mat",
         "parquet": folder / "a.parquet",
     }
     np.save(files["npy"], record.signal)
     np.savez(files["npz"], signal=record.signal, fs=500, leads=list(record.leads), units="mV")
+    steps = np.round(record.signal * 1000).astype(np.int16)
+    scipy.io.savemat(files["mat"], {"val": steps}, do_compression=True)
+    scipy.io.savemat(files["mat old"], {"val": steps}, format="4")
     np.savez_compressed(files["npz packed"], **{lead: record.lead(lead) for lead in ("I", "II")}, fs=500)
     timed.to_parquet(files["parquet"], compression="zstd")
     for name, path in files.items():
-        options = {"fs": 500, "leads": list(record.leads)} if name == "npy" else {}
+        options = {"fs": 500, "leads": list(record.leads)} if name[:3] in ("npy", "mat") else {}
         yield Seed(name.split()[0], path.name, {path.name: path.read_bytes()}, options)
 
 

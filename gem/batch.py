@@ -5,8 +5,6 @@ A long recording becomes a table with a row for each beat.
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import json
 import os
 import sys
@@ -14,15 +12,31 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grounding
 from grounding import EcgError
 from grounding.measurement.columns import INTERVALS
+from grounding.measurement.parts import POSITIONS
 from grounding.processes import results_in_order, uncollected
 
+from .batch_tables import (
+    AXES,
+    DEVICE,
+    RHYTHM,
+    Resume,
+    RowSink,
+    RowTable,
+    appended,
+    file_key,
+    is_our_table,
+    open_table,
+    shown_name,
+    told_by_json,
+)
 from .errors import GemInputError
 from .extensions import load_extensions, loaded
+from .patients import PatientRow, patients_of
 
 if TYPE_CHECKING:
     from grounding import ECGRecord, Measurement
@@ -30,32 +44,6 @@ if TYPE_CHECKING:
 
     from .explanation import Explanation
 
-AXES = {"axis_deg": "qrs", "axis_p_deg": "p", "axis_t_deg": "t"}
-RHYTHM = (
-    "rr_min_ms",
-    "rr_max_ms",
-    "rr_sd_ms",
-    "rr_cv",
-    "rmssd_ms",
-    "p_share",
-    "pr_sd_ms",
-    "af_probability",
-    "flutter_probability",
-    "atrial_rate_bpm",
-)
-NUMBERS = (
-    "duration_s",
-    "fs_hz",
-    "beats",
-    "age",
-    "heart_rate_bpm",
-    *(f"{name}_ms" for name in INTERVALS),
-    *AXES,
-    *RHYTHM,
-)
-TEXTS = ("file", "record_id", "sex", "leads", "unusable_leads", "findings", "issues", "missing", "warnings", "error")
-COLUMNS = (*TEXTS[:2], *NUMBERS, *TEXTS[2:])
-ROWS_PER_PART = 500  # of a Parquet table: a killed run measures at most so many again
 RECORDS_AT_ONCE = 16  # texts that are decoded together
 
 
@@ -67,16 +55,31 @@ class BatchOptions(NamedTuple):
         delineator: as in ``grounding.measure``.
         model: as in ``gem.explain``.
         extensions: files that workers import first.
+        patients: age and sex from tables beside the recordings, by the name of the file.
     """
 
     reading: Mapping[str, Any] = {}
     delineator: str = "auto"
     model: str = "gem-nano"
     extensions: tuple[str, ...] = ()
+    patients: Mapping[str, PatientRow] = {}
 
     def read(self, path: Path) -> ECGRecord:
-        """Read a recording."""
-        return grounding.read_record(path, **self.reading)
+        """Read a recording, with age and sex from a table where its file tells none."""
+        record = grounding.read_record(path, **self.reading)
+        told = self.patients.get(str(path))
+        return record if told is None else told.on(record)
+
+    @property
+    def text(self) -> str:
+        """What rows tell of them: reading, delineator and model, where they are not the usual ones."""
+        usual = {"delineator": "auto", "model": "gem-nano"}
+        given = {**self.reading, "delineator": self.delineator, "model": self.model}
+        told = {name: value for name, value in given.items() if value is not None and usual.get(name) != value}
+        return " ".join(
+            f"{name}={value if isinstance(value, (str, int, float)) else ','.join(value)}"
+            for name, value in told.items()
+        )
 
 
 DEFAULTS = BatchOptions()
@@ -91,12 +94,17 @@ class Counts(NamedTuple):
 
 
 def measure_to_table(
-    paths: Iterable[str | Path], out: str | Path | None, options: BatchOptions = DEFAULTS, jobs: int | None = None
+    paths: Iterable[str | Path],
+    out: str | Path | None,
+    options: BatchOptions = DEFAULTS,
+    jobs: int | None = None,
+    retry: bool = False,
 ) -> Counts:
     """Measure recordings to a table with a row for each, in their order.
 
     A recording that can't be read or measured has a row with the reason under ``error``. Called again after it was
-    stopped or killed, it goes on after the rows that are there.
+    stopped or killed, it goes on after the rows that are there. Age and sex that a file does not tell come from a
+    ``labels.csv`` or ``ptbxl_database.csv`` beside it (``gem.patients``).
 
     Args:
         paths: as in ``grounding.readers.find_recordings``.
@@ -104,12 +112,13 @@ def measure_to_table(
             ``None`` for CSV on the standard output.
         options: how to read and measure.
         jobs: processes, -1 for all cores; ``None`` for the setting of ``joblib.parallel_config``.
+        retry: measure again where there is an error; these rows move to the end.
 
     Raises:
-        EcgError: a path does not exist, or ``out`` holds another table.
+        EcgError: a path does not exist, or ``out`` holds another table, or rows that were made with other options.
     """
-    files = grounding.readers.find_recordings(paths, missing=True)
-    with _table(out) as table:
+    files, options = _found(paths, out, options)
+    with open_table(out, Resume(options.text, retry)) as table:
         return _run(files, table, measured_rows, options, jobs, 1)
 
 
@@ -122,7 +131,8 @@ def beats_to_parquet(
 
     Args:
         path: of the recording.
-        out: a ``.parquet`` file, with the columns of ``Measurement.beats``, counted and placed in the whole recording.
+        out: a ``.parquet`` file, with the columns of ``Measurement.beats``, counted and placed in the whole recording,
+            with what a reader cut off its beginning (``meta["cut_from_start_s"]``).
         options: how to read and measure.
         jobs: as in ``measure_to_table``.
 
@@ -140,20 +150,36 @@ def beats_to_parquet(
     out = Path(out)
     if out.suffix.lower() != ".parquet":
         raise GemInputError("the table of beats is .parquet", where=str(out), remedy="end its name with it")
-    record = options.read(Path(path))
+    record = _read_aloud(Path(path), options)
     kinds = {"beat": pa.int64(), "type": pa.string(), "p_present": pa.bool_(), "p_known": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in BEAT_COLUMNS])
     partial = out.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(partial, schema) as writer:
-        for part in grounding.measure_parts(record, delineator=options.delineator, n_jobs=jobs):
+        for measured in grounding.measure_parts(record, delineator=options.delineator, n_jobs=jobs):
+            part = _moved(measured, record.meta.get("cut_from_start_s", 0.0))
             writer.write_table(pa.Table.from_pandas(part.beats, schema, preserve_index=False))
             yield part
     os.replace(partial, out)
 
 
+def _moved(part: Part, by_s: float) -> Part:
+    """A part at its place in the file, of whose beginning a reader cut what is no ECG."""
+    if not by_s:
+        return part
+    by = round(by_s * part.measurement.fs)
+    beats = part.beats.assign(r_s=part.beats["r_s"] + by_s, **{name: part.beats[name] + by for name in POSITIONS})
+    waves = part.waves.assign(**{name: part.waves[name] + by for name in ("onset", "peak", "offset")})
+    start_s, end_s, offset_s = part.start_s + by_s, part.end_s + by_s, part.offset_s + by_s
+    return part._replace(start_s=start_s, end_s=end_s, offset_s=offset_s, beats=beats, waves=waves)
+
+
 def explain_to_jsonl(
-    paths: Iterable[str | Path], out: str | Path, options: BatchOptions = DEFAULTS, jobs: int | None = None
+    paths: Iterable[str | Path],
+    out: str | Path,
+    options: BatchOptions = DEFAULTS,
+    jobs: int | None = None,
+    retry: bool = False,
 ) -> Counts:
     """Explain recordings, a line of JSON for each, in their order: ``file``, and a shorter ``Explanation.to_dict``.
 
@@ -167,14 +193,27 @@ def explain_to_jsonl(
         out: a file.
         options: how to read, and the model.
         jobs: as in ``measure_to_table``.
+        retry: explain again where there is an error.
 
     Raises:
-        EcgError: a path does not exist, or ``out`` holds something else.
+        EcgError: a path does not exist, or ``out`` holds something else, or lines that were made with other options.
     """
-    files = grounding.readers.find_recordings(paths, missing=True)
-    with _lines(Path(out), _file_of_line) as (file, done):
-        sink = _Sink(done, lambda row: file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"))
+    files, options = _found(paths, out, options)
+    with appended(Path(out), told_by_json, Resume(options.text, retry)) as (file, done):
+        sink = RowSink(done, lambda row: file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"))
         return _run(files, sink, explained_rows, options, jobs, RECORDS_AT_ONCE)
+
+
+def _found(
+    paths: Iterable[str | Path], out: str | Path | None, options: BatchOptions
+) -> tuple[list[Path], BatchOptions]:
+    """The recordings, and the options with what tables beside them tell of their patients."""
+    given = [Path(path) for path in paths]
+    files = [file for file in grounding.readers.find_recordings(given, missing=True, out=out) if not is_our_table(file)]
+    absolute = {file: Path(os.path.abspath(file)) for file in files}
+    patients = patients_of(list(absolute.values()), given)
+    told = {str(file): patients[place] for file, place in absolute.items() if place in patients}
+    return files, options._replace(patients=told)
 
 
 def measured_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str, Any]]:
@@ -185,15 +224,25 @@ def measured_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[str
         options: how to read and measure them.
     """
     load_extensions(options.extensions)
-    return [_guarded(path, lambda file: _values(file, options)) for path in paths]
+    return [{**_guarded(path, lambda file: _values(file, options)), "options": options.text} for path in paths]
+
+
+def _read_aloud(path: Path, options: BatchOptions) -> ECGRecord:
+    """Read a recording; what its reader warns of is a warning."""
+    record = options.read(path)
+    for text in record.meta.get("warnings", ()):
+        warnings.warn(text, stacklevel=3)
+    return record
 
 
 def _values(path: Path, options: BatchOptions) -> dict[str, Any]:
     with uncollected():
-        measurement = grounding.measure(options.read(path), options.delineator)
+        record = _read_aloud(path, options)
+        measurement = grounding.measure(record, options.delineator)
         row = measured_row(measurement)
         measurement.derived.clear()  # its assessment refers to it: only a collection would free both
-    return row
+    device = record.meta.get("device", {})
+    return row | {f"device_{name}_{'bpm' if name == 'heart_rate' else 'ms'}": device.get(name) for name in DEVICE}
 
 
 def measured_row(m: Measurement) -> dict[str, Any]:
@@ -230,13 +279,21 @@ def explained_rows(paths: Sequence[Path], options: BatchOptions) -> list[dict[st
         options: how to read them, and the model.
     """
     load_extensions(options.extensions)
-    found = dict(explained(paths, options.read, options.model, Exception))
-    return [
-        {"file": _name(path), "error": _reason(found[path])}
-        if isinstance(found[path], Exception)
-        else {"file": _name(path), **_short(found[path])}
-        for path in paths
-    ]
+    said: dict[Path, Sequence[str]] = {}
+
+    def read(path: Path) -> ECGRecord:
+        record = options.read(path)
+        said[path] = record.meta.get("warnings", ())
+        return record
+
+    found = dict(explained(paths, read, options.model, Exception))
+    rows = []
+    for path in paths:
+        is_error = isinstance(found[path], Exception)
+        told = {"error": _reason(found[path])} if is_error else _short(found[path])
+        more = {"warnings": list(said.get(path, ())), "options": options.text}
+        rows.append({"file": shown_name(path), **told, **{name: value for name, value in more.items() if value}})
+    return rows
 
 
 def _short(explanation: Explanation) -> dict[str, Any]:
@@ -295,12 +352,8 @@ def _guarded(path: Path, values: Callable[[Path], dict[str, Any]]) -> dict[str, 
         except Exception as error:
             row = {"error": _reason(error)}
     said = "; ".join(dict.fromkeys(str(warning.message) for warning in given))
-    return {"file": _name(path), **row, "warnings": " ".join(said.split())}
-
-
-def _name(path: Path) -> str:
-    """A file's name in a row; bytes that are not UTF-8 are shown as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    row = {name: shown_name(value) if isinstance(value, str) else value for name, value in row.items()}
+    return {"file": shown_name(path), **row, "warnings": " ".join(said.split())}
 
 
 def _reason(error: Exception) -> str:
@@ -308,22 +361,9 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, EcgError) else f"{type(error).__name__}: {text}"
 
 
-class _Table(Protocol):
-    done: set[str]
-
-    def add(self, row: dict[str, Any]) -> None: ...
-
-
-class _Sink(NamedTuple):
-    """Where rows go: the files that have one already, and a function that takes the next."""
-
-    done: set[str]
-    add: Callable[[dict[str, Any]], Any]
-
-
 def _run(
     files: Sequence[Path],
-    table: _Table | _Sink,
+    table: RowTable | RowSink,
     work: Callable[[Sequence[Path], BatchOptions], list[dict[str, Any]]],
     options: BatchOptions,
     jobs: int | None,
@@ -331,13 +371,17 @@ def _run(
 ) -> Counts:
     from tqdm import tqdm
 
-    todo = [file for file in files if _name(file) not in table.done]
-    options = options._replace(extensions=tuple(loaded))
+    todo = [file for file in files if file_key(file) not in table.done]
+    patients, options = options.patients, options._replace(extensions=tuple(loaded), patients={})
     parts = (todo[first : first + at_once] for first in range(0, len(todo), at_once))
+    calls = (
+        (part, options._replace(patients={str(file): patients[str(file)] for file in part if str(file) in patients}))
+        for part in parts
+    )
     failed, kept = 0, len(files) - len(todo)
     with tqdm(total=len(files), initial=kept, unit=" records", disable=not sys.stderr.isatty()) as progress:
         try:
-            for rows in results_in_order(work, ((part, options) for part in parts), jobs):
+            for rows in results_in_order(work, calls, jobs):
                 for row in rows:
                     table.add(row)
                     failed += "error" in row
@@ -348,115 +392,3 @@ def _run(
                 remedy="run again, which goes on from here; with fewer --jobs if memory ran out",
             ) from None
     return Counts(len(files), kept, failed)
-
-
-@contextlib.contextmanager
-def _lines(path: Path, file_of: Callable[[str], str]) -> Iterator[tuple[Any, set[str]]]:
-    """A text file to append lines to, without the line that a killed run left unfinished, and the files it has."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done: set[str] = set()
-    whole = 0
-    if path.exists():
-        with path.open("rb") as old:
-            for number, line in enumerate(old):
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                try:
-                    done.add(file_of(line.decode("utf-8")))
-                except (ValueError, KeyError, TypeError, IndexError):
-                    raise GemInputError(
-                        f"line {number + 1} is not of such a run", where=str(path), remedy="name another file"
-                    ) from None
-        os.truncate(path, whole)
-    with path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1, newline="") as file:
-        yield file, done
-
-
-def _file_of_line(line: str) -> str:
-    return str(json.loads(line)["file"])
-
-
-def _file_of_csv(line: str) -> str:
-    cells = next(csv.reader([line]))
-    if len(cells) != len(COLUMNS):
-        raise ValueError(line)
-    return cells[0]
-
-
-@contextlib.contextmanager
-def _table(out: str | Path | None) -> Iterator[_Table | _Sink]:
-    if out is None:
-        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        yield _Sink(set(), writer.writerow)
-    elif Path(out).suffix.lower() == ".parquet":
-        parts = ParquetParts(Path(out))
-        try:
-            yield parts
-        finally:
-            parts.close()
-    elif Path(out).suffix.lower() == ".csv":
-        with _lines(Path(out), _file_of_csv) as (file, done):
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            if not done:
-                writer.writeheader()
-            elif "file" not in done:
-                raise GemInputError("there is a table without our header", where=str(out), remedy="name another file")
-            yield _Sink(done, writer.writerow)
-    else:
-        raise GemInputError("the table is .csv or .parquet", where=str(out), remedy="end its name with one of them")
-
-
-class ParquetParts:
-    """A folder of Parquet files that are one table; each is written whole, so that a kill leaves no half of one.
-
-    Args:
-        folder: new, or of an earlier run.
-
-    Raises:
-        GemInputError: something else is there.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self.folder, self.rows = folder, list[dict[str, Any]]()
-        self.schema = pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in COLUMNS])
-        self.done: set[str] = set()
-        if folder.is_file():
-            raise GemInputError("a file is there, and the table is a folder", where=str(folder), remedy="name another")
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = sorted(folder.glob("part-*.parquet"))
-        self.number = len(parts)
-        for part in parts:
-            try:
-                self.done |= set(pq.read_table(part, columns=["file"])["file"].to_pylist())
-            except (pa.ArrowException, KeyError) as error:
-                raise GemInputError(
-                    f"not a part of such a table ({error})", where=str(part), remedy="name another folder"
-                ) from error
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Add a row.
-
-        Args:
-            row: of ``COLUMNS``.
-        """
-        self.rows.append({name: row.get(name) for name in COLUMNS})
-        if len(self.rows) >= ROWS_PER_PART:
-            self.close()
-
-    def close(self) -> None:
-        """Write the rows that are still in memory."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if not self.rows:
-            return
-        path = self.folder / f"part-{self.number:06d}.parquet"
-        partial = path.with_suffix(".partial")
-        pq.write_table(pa.Table.from_pylist(self.rows, self.schema), partial)
-        os.replace(partial, path)
-        self.number, self.rows = self.number + 1, []

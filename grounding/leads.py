@@ -332,7 +332,7 @@ def recognise(names: Sequence[object]) -> tuple[Channel, ...]:
 @lru_cache(maxsize=1024)  # the recordings of a data set have the same names
 def _recognised(clean: tuple[str, ...]) -> tuple[Channel, ...]:
     leads = [_lead(name) for name in clean]
-    kinds = ["lead" if lead else _kind(name) for name, lead in zip(clean, leads, strict=True)]
+    kinds: list[ChannelKind] = ["lead" if lead else _kind(name) for name, lead in zip(clean, leads, strict=True)]
     by_c = {row for row, name in enumerate(clean) if leads[row] and _BY_C.fullmatch(_stem(name))}
     others = [row for row in range(len(clean)) if row not in by_c]
     chest = bool(LIMB_LEADS & {leads[row] for row in others}) or {leads[row] for row in by_c} == set(STANDARD_LEADS[6:])
@@ -345,12 +345,26 @@ def _recognised(clean: tuple[str, ...]) -> tuple[Channel, ...]:
     for row, name in enumerate(clean):
         if (match := _COUNTED.fullmatch(name)) and match[1].lower() in counted:
             leads[row], kinds[row] = "", "unknown"
+    _name_augmented(clean, leads, kinds)
     modified = [row for row, lead in enumerate(leads) if lead != "" and _is_modified(clean[row], lead)]
     taken = {lead for row, lead in enumerate(leads) if row not in modified}
     for row in modified:
         if leads[row] in taken:
             leads[row] = _stem(clean[row])
     return tuple(Channel(lead or name, kind) for lead, name, kind in zip(leads, clean, kinds, strict=True))
+
+
+def _name_augmented(clean: Sequence[str], leads: list[str], kinds: list[ChannelKind]) -> None:
+    """``VR VL VF`` and ``R L F`` are aVR, aVL and aVF where all three stand beside I, II, III and chest leads."""
+    if not {*STANDARD_LEADS[:3], "V1", "V2"} <= set(leads) or set(STANDARD_LEADS[3:6]) & set(leads):
+        return
+    stems = [_stem(name).lower() for name in clean]
+    for before in ("v", ""):
+        if all(stems.count(f"{before}{letter}") == 1 for letter in "rlf"):
+            for letter in "rlf":
+                row = stems.index(f"{before}{letter}")
+                leads[row], kinds[row] = f"aV{letter.upper()}", "lead"
+            return
 
 
 def no_lead_warning(names: Sequence[str]) -> tuple[str, ...]:

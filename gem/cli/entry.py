@@ -163,6 +163,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         help="write a line of JSON for each, and nothing else; resumes after a kill",
     )
     sub.add_argument("--jobs", type=int, metavar="N", help="with --jsonl: processes, -1 for all cores (default: 1)")
+    sub.add_argument("--retry", action="store_true", help="with --jsonl: explain again where there was an error")
     sub = command("ask", _ask, "answer questions about a recording, with the evidence", reading)
     sub.add_argument("record", metavar="REC", help="a recording")
     sub.add_argument("questions", nargs="+", metavar="QUESTION", help="a question; later ones may follow up on it")
@@ -179,6 +180,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         "-o", "--out", type=Path, metavar="OUT", help="table of many: .csv, or .parquet; resumes after a kill"
     )
     sub.add_argument("--jobs", type=int, metavar="N", help="of many: processes, -1 for all cores (default: 1)")
+    sub.add_argument("--retry", action="store_true", help="of many: measure again where there was an error")
     sub.add_argument("--json", action="store_true", help="print JSON, with the tables of beats and waves")
     sub.add_argument("--beats", type=Path, metavar="OUT", help="of a long one: a row per beat (.parquet), in parts")
     sub.add_argument(
@@ -253,12 +255,15 @@ def _explain(args: argparse.Namespace) -> int:
     if args.jsonl is not None and args.prompt is not None:
         raise GemInputError("--prompt with --jsonl", remedy="leave one of them out")
     if args.jsonl is not None:
-        return _counted(explain_to_jsonl(names or [grounding.sample_path()], args.jsonl, _options(args), _jobs(args)))
+        given = names or [str(grounding.sample_path())]
+        return _counted(explain_to_jsonl(given, args.jsonl, _options(args), _jobs(args), args.retry))
     if args.jobs is not None:
         raise GemInputError("--jobs without --jsonl", remedy="--jsonl out.jsonl")
     paths = [Path(name) for name in names] or [grounding.sample_path()]
     if len(paths) > 1 or _is_many(paths[0], args):
         paths = grounding.readers.find_recordings(paths, missing=True)
+        if not paths:
+            raise EcgError("no recording was found", where=", ".join(names), remedy="name a file to hear why")
     many, failed, pages = len(paths) > 1, 0, PageFiles()
     results: list[dict[str, Any]] = []
     for option in (args.html, args.pdf):
@@ -322,8 +327,9 @@ def _counted(counts: Any) -> int:
     """Print what a run over many recordings did; its exit status."""
     kept = f", {counts.kept} of them by an earlier run" if counts.kept else ""
     failed = f", {counts.failed} with an error" if counts.failed else ""
-    print_lines(f"{counts.records} recordings{kept}{failed}", to=sys.stderr)
-    return 1 if counts.failed else 0
+    none = "" if counts.records else ": no file there is of a format that is read; name one to hear why"
+    print_lines(f"{counts.records} recordings{kept}{failed}{none}", to=sys.stderr)
+    return 1 if counts.failed or not counts.records else 0
 
 
 def _ask(args: argparse.Namespace) -> None:
@@ -351,7 +357,8 @@ def _measure(args: argparse.Namespace) -> int:
         return _measure_beats(names, args)
     if args.out is not None or len(names) != 1 or args.records == ["-"] or _is_many(Path(names[0]), args):
         return _measure_many(names, args)
-    measurement = grounding.measure(read(names[0], args), args.delineator, second_opinion=args.second_opinion)
+    record = read(names[0], args)
+    measurement = grounding.measure(record, args.delineator, second_opinion=args.second_opinion)
     if args.json:
         print_json(measurement.to_dict())
         return 0
@@ -370,6 +377,8 @@ def _measure(args: argparse.Namespace) -> int:
             print_lines(f"  {name:<18} {shown(evidence)}{why}")
     for line in quality_lines(measurement):
         print_lines(f"  quality: {line}")
+    for line in record.meta["warnings"]:
+        print_lines(f"  warning: {line}")
     return 0
 
 
@@ -394,7 +403,7 @@ def _measure_many(names: Sequence[str], args: argparse.Namespace) -> int:
                 f"--{option.replace('_', '-')} is for one recording",
                 remedy="name one, or leave it out: the table is CSV",
             )
-    return _counted(measure_to_table(names, args.out, _options(args), _jobs(args)))
+    return _counted(measure_to_table(names, args.out, _options(args), _jobs(args), args.retry))
 
 
 def _measure_beats(names: Sequence[str], args: argparse.Namespace) -> int:

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     reading = {name: getattr(args, name) for name in ("fs", "leads", "units", "format")}
     reading = {name: value for name, value in reading.items() if value is not None}
     summary = instruct(
-        find_sources(args.sources, args.reports, **reading),
+        find_sources(args.sources, args.reports, out=args.out, **reading),
         args.out,
         teacher,
         task_names=args.tasks,
@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
         retry=args.retry,
         progress=sys.stderr.isatty(),
     )
-    print_lines(f"{summary['items']} items from {summary['records']} recordings in {args.out}")
+    warned = f", {summary['with warnings']} of them with warnings" if summary["with warnings"] else ""
+    print_lines(f"{summary['items']} items from {summary['records']} recordings{warned} in {args.out}")
     for name in ("status", "task", "form", "report"):
         print_lines(f"  {name:<7} {_counts(summary[name])}")
     status = summary["status"]

@@ -19,6 +19,7 @@ _EXTRA_FIELDS = (
     "status",
     "reason",
     "teacher",
+    "warnings",
     "report_language",
     "report_checkable",
     "agreement",
@@ -51,6 +52,7 @@ def schema() -> Any:
                 (name, pa.string())
                 for name in ("id", "record_id", "ecg", "image", "task", "form", "status", "reason", "teacher")
             ),
+            ("warnings", pa.list_(pa.string())),
             ("conversations", turns),
             ("written", pa.list_(pa.string())),
             ("facts", pa.list_(fact)),

@@ -180,13 +180,15 @@ def rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
 
 
 def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
+    said: list[str] = []
     try:
         record = source.read()
+        said += record.meta.get("warnings", ())
         measurement = measure(record)
         shown = measurement if plan.distort else None
         image = draw_picture(record, plan.out, plan.seed, shown) if plan.pictures else ""
     except EcgError as error:
-        return [_row(source, plan, "", status="unreadable", reason=error.what)]
+        return [_row(source, plan, "", status="unreadable", reason=error.what, warnings=said)]
     case = LessonCase(measurement, find(measurement))
     report = _report_fields(review(source.report, measurement))
     table = json.dumps(machine_measurements(measurement), allow_nan=False) if plan.measurements else ""
@@ -202,7 +204,7 @@ def _rows_of(source: Source, plan: InstructionPlan) -> list[dict[str, Any]]:
     facts = [{"tag": f.tag, "text": f.text, "kind": f.kind, "label": f.label} for f in case.base.values()]
     rows = []
     for task, one in lessons.items():
-        common = {"image": image, "machine_measurements": table, **report}
+        common = {"image": image, "warnings": said, "machine_measurements": table, **report}
         if one is None:
             rows.append(
                 _row(
@@ -314,6 +316,7 @@ def _row(source: Source, plan: InstructionPlan, task: str, **fields: Any) -> dic
         "form": "",
         "status": "",
         "reason": "",
+        "warnings": [],
         "teacher": plan.teacher.name,
         "conversations": [],
         "written": [],
@@ -366,20 +369,32 @@ def summarise(folder: str | Path) -> dict[str, Any]:
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("status", "task", "form")}
     reports: Counter[str] = Counter()
     seen: set[str] = set()
+    warned = 0
     for row in all_rows(
         Path(folder),
-        ["record_id", "status", "task", "form", "report_checkable", "agreement", "conflict", "not_measurable"],
+        [
+            "record_id",
+            "warnings",
+            "status",
+            "task",
+            "form",
+            "report_checkable",
+            "agreement",
+            "conflict",
+            "not_measurable",
+        ],
     ):
         for name, counter in counts.items():
             counter[row[name] or "none"] += 1
         if row["record_id"] not in seen:
             seen.add(row["record_id"])
+            warned += bool(row["warnings"])
             reports[row["report_checkable"]] += 1
             reports.update(
                 {f"{name} statements": len(row[name] or ()) for name in ("agreement", "conflict", "not_measurable")}
             )
     shown = {name: dict(sorted(counter.items())) for name, counter in counts.items()}
-    return {"records": len(seen), **shown, "report": dict(sorted(reports.items()))}
+    return {"records": len(seen), "with warnings": warned, **shown, "report": dict(sorted(reports.items()))}
 
 
 def _shard(folder: Path, number: int) -> Path:

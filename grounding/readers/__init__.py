@@ -10,6 +10,7 @@ from . import (  # noqa: F401  (each registers itself)
     edf,
     healforce,
     ishne,
+    matlab,
     mortara,
     muse,
     numpy,

@@ -45,7 +45,8 @@ class Channels:
         units: of all or one per channel, as in the file; None or blank where there is none. A reader passes the default
             of its format, if there is one, and ``"adu"`` where the gain is unknown.
         meta: ``age``, ``sex``, ``comments``, ``warnings``, ...
-        complete_limb_leads: compute III, aVR, aVL and aVF from I and II if they are missing, as the format intends.
+        complete_limb_leads: compute III, aVR, aVL and aVF from I and II if they are missing, as the format intends; of
+            the eight independent leads of a 12-lead ECG in millivolts they are computed in every format.
         labelled: channels of a table with a unit in their name or below it; ``units=`` applies to the others.
         word: what the format calls a channel, in messages.
     """
@@ -129,7 +130,7 @@ def to_record(channels: Channels, options: Options, where: str, record_id: str) 
     renamed = {name: given for row, name in kept if (given := text_of(channels.names[row])) != name}
     if renamed:
         meta["channel_names"] = renamed
-    if channels.complete_limb_leads:
+    if channels.complete_limb_leads or (unit == "mV" and _are_the_eight(names)):
         names, signal = _completed(names, signal, options, meta)
     said = {key: value for key, value in (("age", options.age), ("sex", options.sex)) if value is not None}
     record = ECGRecord(signal, rate, tuple(names), record_id, {**meta, **said, "units": unit})
@@ -210,7 +211,9 @@ def _selected(
                 continue  # some names are in the file and one contradicts it: probably a mistake
             given = recognise(leads)
             return [(row, channel.name) for row, channel in zip(rows, given, strict=True)]
-    if channels.complete_limb_leads and {"I", "II"} <= set(names):
+    unit = options.units if options.units is not None else _unit(channels, 0)
+    eight = _are_the_eight(names) and millivolts_per(unit) is not None
+    if (channels.complete_limb_leads or eight) and {"I", "II"} <= set(names):
         derivable = {*names, *STANDARD_LEADS[2:6]}
         if all(
             place is not None or canonical_lead(name) in derivable for place, name in zip(places, leads, strict=True)
@@ -321,6 +324,11 @@ def _rates(channels: Channels, rows: Sequence[int], options: Options, where: str
     stored = [float(rates[row]) for row in rows]
     top = max(stored)
     return stored if options.fs is None or not top > 0 else [rate / top * options.fs for rate in stored]
+
+
+def _are_the_eight(names: Sequence[str]) -> bool:
+    """Whether the leads are those that a 12-lead ECG is stored by: the others follow from I and II."""
+    return set(names) & set(STANDARD_LEADS) == {*STANDARD_LEADS[:2], *STANDARD_LEADS[6:]}
 
 
 def _completed(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,9 @@ _INDEX = re.compile(
     re.IGNORECASE,
 )
 _IN_BRACKETS = re.compile(r"(?P<name>.*?)\s*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
-_AT_THE_END = re.compile(r"(?P<name>.+?)(?:_|\s+(?:in\s+)?|\s*/\s*)(?P<unit>[^\W\d_]+)")
+_AT_THE_END = re.compile(r"(?P<name>.+?)(?:[_:.\-]|\s+(?:in\s+)?|\s*/\s*)(?P<unit>[^\W\d_]+)")
+_AT_THE_START = re.compile(r"(?P<unit>[^\W\d_]{2,})[_:.\- ](?P<name>.+)")
+_JOINED = re.compile(r"(?P<name>.+?)(?P<unit>[muµμn]v)", re.IGNORECASE)  # "IuV", "V1mV"
 # text in brackets after a name that is not a unit
 _REMARK = re.compile(
     r"einthoven|goldberger|wilson|filt\w*|clean\w*|leads?|ecg|ekg|limb|chest|left|right|augmented|\d+|"
@@ -129,6 +132,8 @@ class Column:
         unit: from a row of units.
         is_time: its cells are times, read as seconds.
         is_text: it has no numbers.
+        labels: returns the text of every row; called only where it may name leads. None where it can't be read, or has
+            too many different texts for that.
     """
 
     name: str
@@ -136,6 +141,7 @@ class Column:
     unit: str = ""
     is_time: bool = False
     is_text: bool = False
+    labels: Callable[[], Sequence[str] | NDArray[Any] | None] | None = None
 
 
 def from_table(
@@ -144,7 +150,7 @@ def from_table(
     """The channels of a table.
 
     A time column (``time``, ``time_ms``, ``t [s]``, ``Zeit``) gives the rate; an index column is skipped; ``II (uV)``
-    contains a unit.
+    contains a unit. Where a column of text names the lead of each row, its leads become the channels.
 
     Args:
         columns: of equal length.
@@ -154,25 +160,34 @@ def from_table(
         rate_hz: sampling rate from elsewhere in the file; a time column has precedence.
 
     Raises:
-        EcgSignalError: time is not evenly spaced, and there is no other sampling rate.
+        EcgSignalError: time is not evenly spaced, and there is no other sampling rate; or rows are those of several
+            leads, which do not fit together.
     """
     meta: dict[str, Any] = {}
-    times, kept, texts = [], [], []
+    times: list[Column] = []
+    kept: list[Column] = []
+    texts: list[Column] = []
     for position, column in enumerate(columns):
         if column.is_text:  # not read, since its unpacked size is not checked
-            texts.append(column.name or "no name")
+            texts.append(column)
         elif column.is_time or is_time(column.name):
             times.append(column)
         elif not (is_index(column.name) or (position == 0 and not column.name)):  # pandas gives its index no name
             kept.append(column)
+    words = ", ".join(column.name or "no name" for column in texts)[:200]
     if texts and not kept:
         raise EcgSignalError(
-            f"no column of numbers is a lead, these hold text: {', '.join(texts)[:200]}",
+            f"no column of numbers is a lead, these hold text: {words}",
             where=where,
             remedy="store numbers, a column per lead",
         )
-    if texts:
-        add_warnings(meta, f"no numbers, left out: {', '.join(texts)[:200]}")
+    for column in texts:
+        if (rows := _rows_of_leads(column, where)) is not None:
+            times, kept = _a_column_per_lead(rows, column.name, times, kept, where)
+            break
+    else:
+        if texts:
+            add_warnings(meta, f"no numbers, left out: {words}")
     split = [split_unit(column.name) for column in kept]
     own = [unit or column.unit for column, (_, unit) in zip(kept, split, strict=True)]
     return Channels(
@@ -184,6 +199,65 @@ def from_table(
         meta=meta,
         word="column",
     )
+
+
+def _rows_of_leads(column: Column, where: str) -> dict[str, NDArray[np.intp]] | None:
+    """The rows of each lead, where a column of text names several; None where it does not, as a label of beats.
+
+    Raises:
+        EcgSignalError: it names leads, and something else.
+    """
+    labels = None if column.labels is None else column.labels()
+    if labels is None:
+        return None
+    names, of_row = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    others = [str(name) for name in names if recognise([name])[0].kind != "lead"]
+    if len(names) - len(others) < (3 if others else 2):  # N and V are beats
+        return None
+    if others:
+        raise EcgSignalError(
+            f"column {column.name!r} names leads, and in other rows {', '.join(repr(one) for one in others[:3])}",
+            where=where,
+            remedy="leave those rows out, or write a row per sample and a column per lead",
+        )
+    rows = {str(name): np.flatnonzero(of_row == k) for k, name in enumerate(names)}
+    return dict(sorted(rows.items(), key=lambda item: int(item[1][0])))
+
+
+def _a_column_per_lead(
+    rows: Mapping[str, NDArray[np.intp]], name: str, times: Sequence[Column], kept: Sequence[Column], where: str
+) -> tuple[list[Column], list[Column]]:
+    """The columns of a table with a row for each sample of each lead: the times of one lead, and a column per lead.
+
+    Raises:
+        EcgSignalError: there are several columns of numbers, or the leads have other numbers of rows, or other times.
+    """
+    remedy = "write a row per sample and a column per lead (pivot the table)"
+    what = f"column {name!r} names {len(rows)} leads, a row for each sample of each"
+    if len(kept) != 1:
+        also = ", ".join(column.name or "no name" for column in kept)[:200]
+        raise EcgSignalError(f"{what}, and the numbers are in {also}", where=where, remedy=remedy)
+    counts = {lead: len(own) for lead, own in rows.items()}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{lead}: {count}" for lead, count in list(counts.items())[:3])
+        raise EcgSignalError(f"{what}, and their numbers differ ({shown})", where=where, remedy=remedy)
+    first, *others = rows.values()
+    for time in times:
+        values = np.asarray(time.read(), np.float64)
+        if any(not np.array_equal(values[own], values[first], equal_nan=True) for own in others):
+            raise EcgSignalError(f"{what}, at other times ({time.name})", where=where, remedy=remedy)
+    (value,) = kept
+    bare, unit = split_unit(value.name)
+    unit = unit or (bare if len(bare) > 1 and millivolts_per(bare) is not None else value.unit)
+    read = {lead: partial(_picked, value.read, own) for lead, own in rows.items()}
+    return (
+        [replace(time, read=partial(_picked, time.read, first)) for time in times],
+        [Column(lead, one, unit) for lead, one in read.items()],
+    )
+
+
+def _picked(read: Callable[[], NDArray[Any]], rows: NDArray[np.intp]) -> NDArray[Any]:
+    return read()[rows]
 
 
 def is_index(name: str) -> bool:
@@ -246,6 +320,8 @@ def split_unit(name: str) -> tuple[str, str | None]:
     Example:
         >>> split_unit("II (uV)"), split_unit("V1_mV"), split_unit("Lead I (Einthoven)"), split_unit("II [parsec]")
         (('II', 'uV'), ('V1', 'mV'), ('Lead I (Einthoven)', None), ('II', 'parsec'))
+        >>> split_unit("I-uV"), split_unit("uV_I"), split_unit("IuV"), split_unit("x-ray")
+        (('I', 'uV'), ('I', 'uV'), ('I', 'uV'), ('x-ray', None))
     """
     text = name.strip()
     if len(text) > _MAX_NAME:
@@ -258,6 +334,10 @@ def split_unit(name: str) -> tuple[str, str | None]:
     match = _AT_THE_END.fullmatch(text)
     if match and len(match["unit"]) > 1 and millivolts_per(match["unit"]) is not None:
         return match["name"].strip(), match["unit"]
+    for pattern in (_AT_THE_START, _JOINED):
+        match = pattern.fullmatch(text)
+        if match and millivolts_per(match["unit"]) is not None and recognise([match["name"]])[0].kind == "lead":
+            return match["name"].strip(), match["unit"]
     return text, None
 
 

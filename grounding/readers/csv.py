@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from ..leads import MAX_NAME
 from .arrays import from_array
-from .bounds import MAX_SAMPLES
+from .bounds import MAX_SAMPLES, add_warnings
 from .channels import Channels
 from .columns import Column, from_table, is_time
 from .csv_layout import CLOCK, DATE, MAX_COLUMNS, MAX_LINE_BYTES, MISSING, TextLayout, cells_of, find_layout
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CELLS_AT_ONCE = 1 << 20
+_EMPTY_LINE = re.compile(r"\n[ \t]*\n")
+_MARGIN = 64  # characters of a block that are looked at again with the next
+_MAX_LEADS = 64  # different texts of a column that may name leads
 _BLOCK_BYTES = 1 << 22
 
 
@@ -34,7 +39,7 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
 
     A header has the lead names (``I, II, V1 (uV)``); a row of units may follow it, and anything may precede it; lines
     that start with ``#`` are skipped. A column ``time`` (s) or ``time_ms``, or a line such as ``Sample Rate,512
-    hertz``, gives the sampling rate.
+    hertz``, gives the sampling rate; a line such as ``Units: uV`` the unit of columns without one.
 
     Args:
         path: the file.
@@ -47,21 +52,31 @@ def csv(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     lines = _count_lines(path)
     if lines * layout.columns > MAX_SAMPLES:
         raise EcgFormatError(f"the table has {lines} x {layout.columns} cells", where=where, remedy="cut it")
-    rows_are_leads = layout.names is None and layout.columns > lines and 0 in layout.texts
-    if layout.columns > MAX_COLUMNS or rows_are_leads:
-        return _wide(path, layout, lines, leads, fs, units)
+    unnamed = layout.names is None or layout.numbered
+    if layout.columns > MAX_COLUMNS or (unnamed and layout.columns > lines and 0 in layout.texts):
+        channels = _wide(path, layout, lines, leads, fs, units or layout.unit)
+        return _with_unit_warning(channels, layout, units)
     body = _Body(path, layout)
     names = _names(layout, body, where)
     if names is None:
-        channels = _without_header(body, leads, units, where)
+        channels = _without_header(body, leads, units or layout.unit, where)
         channels.rates = fs if fs is not None else layout.rate_hz
-        return channels
+        return _with_unit_warning(channels, layout, units)
     row_units = layout.units if len(layout.units) == len(names) else [""] * len(names)
     table = [
-        Column(name, partial(body.column, k), unit, k in layout.stamps, k in layout.texts)
+        Column(name, partial(body.column, k), unit, k in layout.stamps, k in layout.texts, partial(body.text, k))
         for k, (name, unit) in enumerate(zip(names, row_units, strict=True))
     ]
-    return from_table(table, where, fs, units, layout.rate_hz)
+    channels = from_table(table, where, fs, units or layout.unit, layout.rate_hz)
+    if body.blank:
+        add_warnings(channels.meta, f"{body.blank} empty lines between the rows, taken as missing samples")
+    return _with_unit_warning(channels, layout, units)
+
+
+def _with_unit_warning(channels: Channels, layout: TextLayout, units: str | None) -> Channels:
+    if layout.steps and units is None:
+        add_warnings(channels.meta, f"whole numbers, below a line that tells their steps ({layout.steps}): not scaled")
+    return channels
 
 
 class _Body:
@@ -72,13 +87,16 @@ class _Body:
         self.invalid: dict[
             int, tuple[int, str]
         ] = {}  # column -> row in the file and text of its first cell that is no number
+        self._texts: dict[int, list[Any] | None] = {k: [] for k in layout.texts}
         parts: list[list[NDArray[Any]]] = [[] for _ in range(layout.columns)]
         self.rows = 0
         # times stay float64, as nanoseconds need all digits; k + 1, since rows may begin with an unnamed row number
         self.times = {k + more for k, name in enumerate(layout.names or ()) if is_time(name) for more in (0, 1)}
-        for frame in _frames(path, layout):
+        self.blank = _blank_rows(path, layout)
+        for frame in _frames(path, layout, self.blank > 0):
             for k in range(layout.columns):
                 parts[k].append(self._numbers(frame.iloc[:, k], k))
+                self._keep_text(frame.iloc[:, k], k)
             self.rows += len(frame)
         self._columns = [np.concatenate(part) if part else np.empty(0, np.float32) for part in parts]
         self._check_last_column()
@@ -108,6 +126,22 @@ class _Body:
             k: its number, from 0.
         """
         return k not in self.invalid and not np.isfinite(self._columns[k]).any()
+
+    def text(self, k: int) -> NDArray[Any] | None:
+        """One column of text, (rows,); None where it has numbers, or more different texts than leads have names.
+
+        Args:
+            k: its number, from 0.
+        """
+        parts = self._texts.get(k)
+        return None if not parts else np.concatenate(parts)
+
+    def _keep_text(self, cells: pd.Series[Any], k: int) -> None:
+        parts = self._texts.get(k)
+        if parts is None:
+            return
+        text = cells.astype("string").fillna("").str.strip(" '\"\t").str.slice(0, MAX_NAME + 1)
+        self._texts[k] = [*parts, text.to_numpy(str)] if text.nunique() <= _MAX_LEADS else None
 
     def _numbers(self, cells: pd.Series[Any], k: int) -> NDArray[Any]:
         """A column of a chunk: float64 seconds of time stamps, float64 of columns named as times, else float32."""
@@ -144,13 +178,80 @@ class _Body:
                 )
 
 
-def _frames(path: Path, layout: TextLayout) -> Iterator[pd.DataFrame]:
+def _blank_rows(path: Path, layout: TextLayout) -> int:
+    """The number of empty lines between rows of numbers, each of which is a missing sample.
+
+    An empty line after nearly every row is a fault of line ends, and one beside a remark is a part of it; where rows
+    have their time, that tells what is missing.
+    """
+    if layout.stamps or any(map(is_time, layout.names or ())):
+        return 0
+    with path.open(encoding=layout.encoding, errors="replace") as file:
+        last = ""
+        while block := file.read(_BLOCK_BYTES):
+            if _EMPTY_LINE.search(last + block):
+                break
+            last = block[-_MARGIN:]
+        else:
+            return 0
+    rows = blank = 0
+    for is_blank, _ in _with_blanks(path, layout):
+        rows, blank = rows + (not is_blank), blank + is_blank
+    return blank if blank < 0.8 * rows else 0
+
+
+def _with_blanks(path: Path, layout: TextLayout) -> Iterator[tuple[bool, str]]:
+    """The lines of the rows of numbers, without remarks, and the empty lines between them (True)."""
+    waiting: list[str] = []
+    after_remark = True
+    with path.open(encoding=layout.encoding, errors="replace") as file:
+        for number, line in enumerate(file):
+            if number < layout.skip:
+                continue
+            if not line.strip() and not (layout.delimiter == "\t" and "\t" in line):
+                waiting += [] if after_remark else [line]
+            elif layout.comments and line.startswith("#"):
+                waiting, after_remark = [], True
+            else:
+                yield from ((True, blank) for blank in waiting)
+                yield False, line
+                waiting, after_remark = [], False
+
+
+class _FilledLines(io.TextIOBase):
+    """The rows of numbers for pandas, with a row of missing samples for each empty line between them."""
+
+    def __init__(self, path: Path, layout: TextLayout) -> None:
+        self._lines = _with_blanks(path, layout)
+        self._empty = (layout.delimiter or " ").join(["nan"] * layout.columns) + "\n"
+        self._rest = ""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> str:
+        parts, length = [self._rest], len(self._rest)
+        for is_blank, line in self._lines:
+            parts.append(self._empty if is_blank else line)
+            length += len(parts[-1])
+            if size is not None and 0 <= size <= length:
+                break
+        text = "".join(parts)
+        cut = len(text) if size is None or size < 0 else size
+        self._rest = text[cut:]
+        return text[:cut]
+
+
+def _frames(path: Path, layout: TextLayout, with_blanks: bool) -> Iterator[pd.DataFrame]:
     """The rows of numbers, a chunk at a time."""
     import pandas as pd
 
-    with path.open(encoding=layout.encoding, errors="replace") as file:
-        for _ in range(layout.skip):
-            file.readline()
+    with contextlib.ExitStack() as stack:
+        file: Any = _FilledLines(path, layout)
+        if not with_blanks:
+            file = stack.enter_context(path.open(encoding=layout.encoding, errors="replace"))
+            for _ in range(layout.skip):
+                file.readline()
         options: dict[str, Any] = {} if layout.quoted else {"quoting": 3}
         try:
             with warnings.catch_warnings():
@@ -248,7 +349,7 @@ def _wide(
 ) -> Channels:
     """A table with a row per lead and a column per sample; rows may begin with the lead's name."""
     where = str(path)
-    if layout.names is not None or lines > MAX_COLUMNS:
+    if (layout.names is not None and not layout.numbered) or lines > MAX_COLUMNS:
         raise EcgFormatError(f"the table has {layout.columns} columns", where=where, remedy="write a column per lead")
     rows, names = [], []
     for number, line in _lines(path, layout):

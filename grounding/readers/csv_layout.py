@@ -31,6 +31,7 @@ _DELIMITERS = (";", "\t", ",", "|", None)  # None: blanks
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 MISSING = {"", "nan", "-nan", "na", "n/a", "null", "none", "-", "--", "?", "inf", "-inf"}
 _NUMBER = re.compile(r"[-+\u2212]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_WHOLE = re.compile(r"[-+\u2212]?\d+(?:[.,]0*)?")
 _DECIMAL_COMMA = re.compile(r"[-+\u2212]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 CLOCK = r"(?:(?P<h>\d+):)?(?P<m>\d{1,2}):(?P<s>\d{1,2}(?:[.,]\d*)?)(?:\s+\d{1,2}/\d{1,2}/\d{2,4})?"
 DATE = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
@@ -50,6 +51,15 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _STEP_UNIT = re.compile(r"(\d{1,7}(?:[.,]\d{1,12})?) ?(s|secs?|ms|msecs?)", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\b(?:units?|einheit(?:en)?|unidad(?:es)?|unit[eé]s?)\b[\"'\s:=,;\[\](]{1,12}([^\W\d_]{2,12})", re.IGNORECASE
+)
+# how large a step of the converter is: "4.88 uV/LSB", "200 adu/mV"
+_STEPS = re.compile(
+    r"\d+(?:[.,]\d+)?\s?(?:[munµμ]v\s?(?:/|per)\s?(?:lsb|bit|adu|step|count|unit|digit)s?\b|"
+    r"(?:lsb|bit|adu|step|count|unit|digit)s?\s?(?:/|per)\s?[munµμ]?v\b)",
+    re.IGNORECASE,
+)
 _OTHER_HERTZ = re.compile(r"filt|pass|notch|cut|band|mains|line|power|netz|heart|puls|cardi|herzf|resp", re.IGNORECASE)
 
 
@@ -65,6 +75,9 @@ class TextLayout:
         names: column names from a header; None without a header.
         units: from a row of units below the header, one per column; empty without one.
         rate_hz: sampling rate from the lines above the numbers.
+        unit: of all columns, from these lines; ``"adu"`` where there are whole numbers and ``steps``.
+        steps: how large a step of the converter is, as these lines have it, where the numbers may be such steps.
+        numbered: the header has the numbers of the columns.
         decimal: ``"."`` or ``","``.
         stamps: the columns whose cells are times of day or dates.
         texts: the columns without a number in the examined rows.
@@ -79,6 +92,9 @@ class TextLayout:
     names: list[str] | None = None
     units: list[str] = field(default_factory=list)
     rate_hz: float | None = None
+    unit: str | None = None
+    steps: str = ""
+    numbered: bool = False
     decimal: str = "."
     stamps: set[int] = field(default_factory=set)
     texts: set[int] = field(default_factory=set)
@@ -118,9 +134,20 @@ def find_layout(path: Path, n_leads: int | None) -> TextLayout:
         raise EcgFormatError("there is no row of numbers", where=str(path), remedy="check the file")
     layout = best[1]
     above = lines[: layout.skip]
-    layout.rate_hz = layout.rate_hz or _rate_hz(above[:HEADER_LINES] + above[HEADER_LINES:][-HEADER_LINES:])
-    _inspect_cells(lines[layout.skip :], layout)
+    above = above[:HEADER_LINES] + above[HEADER_LINES:][-HEADER_LINES:]
+    layout.rate_hz = layout.rate_hz or _rate_hz(above)
+    whole = _inspect_cells(lines[layout.skip :], layout)
+    named = {match[1] for line in above for match in _UNIT.finditer(line[:2000]) if _is_amplitude(match[1])}
+    steps = [match[0] for line in above if (match := _STEPS.search(line[:2000]))]
+    if len(named) == 1:
+        layout.unit = named.pop()
+    elif steps and whole and not layout.units:  # steps, or values in an unknown unit that were rounded
+        layout.unit, layout.steps = "adu", steps[0]
     return layout
+
+
+def _is_amplitude(unit: str) -> bool:
+    return unit_kind(unit) in ("voltage", "no voltage") and unit.lower() not in ("none", "nd", "na")
 
 
 def cells_of(line: str, delimiter: str | None) -> list[str]:
@@ -289,8 +316,12 @@ def _hertz(match: re.Match[str]) -> float:
     return value * (1000 if thousands or match[2] else 1)
 
 
-def _inspect_cells(lines: Sequence[str], layout: TextLayout) -> None:
-    """Determine decimal mark, quotes and kinds of columns from the first rows; a row of column numbers is a header."""
+def _inspect_cells(lines: Sequence[str], layout: TextLayout) -> bool:
+    """Determine decimal mark, quotes and kinds of columns from the first rows; a row of column numbers is a header.
+
+    Returns:
+        Whether all numbers are whole, but for times.
+    """
     raw = [line for line in lines if line.strip() and not line.startswith("#")][: 2 * HEAD_ROWS]
     layout.quoted = any('"' in line for line in raw)
     layout.comments = not any("#" in line for line in raw)
@@ -298,12 +329,13 @@ def _inspect_cells(lines: Sequence[str], layout: TextLayout) -> None:
     if any(_DECIMAL_COMMA.fullmatch(cell) for cells in rows for cell in cells):
         layout.decimal = ","
     first = [cell for cell in rows[0] if cell]
+    first = first[1:] if first and not first[0].isdecimal() else first  # "lead,0,1,2"
     if (
         layout.names is None
         and len(first) > 2
         and first in ([str(k + start) for k in range(len(first))] for start in (0, 1))
     ):
-        layout.names = rows[0]
+        layout.names, layout.numbered = rows[0], True
         layout.skip = layout.skip + 1 + next(k for k, line in enumerate(lines) if line == raw[0])
     for column in range(layout.columns if layout.columns <= MAX_COLUMNS else 0):
         filled = [cells[column].strip("[]") for cells in rows if cells[column].lower() not in MISSING]
@@ -311,3 +343,10 @@ def _inspect_cells(lines: Sequence[str], layout: TextLayout) -> None:
             layout.stamps.add(column)
         elif filled and not any(_NUMBER.fullmatch(cell) for cell in filled):
             layout.texts.add(column)
+    names = layout.names or ()
+    return all(
+        cell.lower() in MISSING or _WHOLE.fullmatch(cell)
+        for cells in rows[1:]
+        for k, cell in enumerate(cells[:MAX_COLUMNS])
+        if k not in layout.texts | layout.stamps and not (k < len(names) and is_time(names[k]))
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 _YEARS = {"y": 1.0, "a": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25, "h": 1 / 8766}
 MAX_AGE_YEARS = 130
+_AGE = re.compile(r"(\d+(?:[.,]\d+)?)( *)([^\W\d_]*)\.?\s*(?:[+(;/].*)?")
+_AGE_UNIT = re.compile(r"(y|j|jahr|an|añ|å)\w*|a|m|mo|mos|mths?|months?|monate?|w|wks?|weeks?|wochen?|d|days?|h|hours?")
 
 
 def age_in_years(age: float | None, unit: str) -> float | None:
@@ -25,6 +28,48 @@ def age_in_years(age: float | None, unit: str) -> float | None:
     """
     years = _YEARS.get(unit.strip().lower()[:1])
     return None if age is None or years is None or not 0 <= age * years <= MAX_AGE_YEARS else age * years
+
+
+def age_of_text(text: str, unit: str = "") -> float | None:
+    """An age in years, as people and devices write it.
+
+    Args:
+        text: a number, with or without a unit.
+        unit: of a number without one; years by default.
+
+    Returns:
+        None where it is no age, is implausible (PTB-XL writes 300 for 90 and more), or may be another's: a single M or
+        F after a blank can be the sex, as in ``6 M``.
+
+    Example:
+        >>> [age_of_text(text) for text in ("64", "64 years", "064Y", "006M", "6 months", "63,5", "90+")]
+        [64.0, 64.0, 64.0, 0.5, 0.5, 63.5, 90.0]
+        >>> [age_of_text(text) for text in ("300", ">89", "6 M", "1957-03-02", "")], round(age_of_text("10 days"), 3)
+        ([None, None, None, None, None], 0.027)
+    """
+    match = _AGE.fullmatch(text.strip())
+    if not match:
+        return None
+    number, written = float(match[1].replace(",", ".")), match[3].lower()
+    if match[2] and written in ("m", "f"):
+        # no age is written as 25 months or more
+        return age_in_years(number, "y") if number > 24 else None
+    word = written or unit.strip().lower() or "y"
+    known = _AGE_UNIT.fullmatch(word)
+    return age_in_years(number, "y" if known[1] else word) if known else None
+
+
+def sex_of_text(text: str) -> str | None:
+    """``"female"`` or ``"male"``, as people and devices write it.
+
+    Args:
+        text: a word or letter; a number means something else in every data set, and says nothing.
+
+    Example:
+        >>> sex_of_text("F"), sex_of_text("Male "), sex_of_text("1"), sex_of_text("unknown")
+        ('female', 'male', None, None)
+    """
+    return {"m": "male", "male": "male", "f": "female", "female": "female"}.get(text.strip().lower())
 
 
 def years_between(born: str, then: str) -> float | None:
@@ -57,7 +102,7 @@ def add_person(meta: dict[str, Any], age: float | None, sex: str) -> None:
     """
     if age is not None and 0 <= age <= MAX_AGE_YEARS:
         meta["age"] = float(age)
-    spelled = {"m": "male", "male": "male", "f": "female", "female": "female"}.get(sex.strip().lower())
+    spelled = sex_of_text(sex)
     if spelled:
         meta["sex"] = spelled
 

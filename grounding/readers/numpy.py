@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from ..errors import EcgFormatError
 from ..units import text_of
 from .arrays import from_array
-from .bounds import MAX_FILE_BYTES, check_expansion
+from .bounds import MAX_FILE_BYTES, add_warnings, check_expansion
 from .channels import Channels
 from .columns import Column, from_table
 from .registry import register_reader
 
-_KEYS = {
-    "signal": ("signal", "ecg", "data", "x", "p_signal", "val"),
-    "fs": ("fs", "sampling_rate", "sample_rate", "sampling_frequency", "frequency"),
-    "leads": ("leads", "lead_names", "sig_name", "channels"),
+_KEYS = {  # in lower case
+    "signal": ("signal", "signals", "ecg", "data", "x", "p_signal", "val"),
+    "fs": ("fs", "sr", "sampling_rate", "samplingrate", "sample_rate", "sampling_frequency", "frequency"),
+    "leads": ("leads", "lead", "lead_names", "sig_name", "channels"),
     "units": ("units", "unit"),
 }
+_GAINS = {"gain", "gains", "adc_gain", "resolution"}
 _MAX_HEADER_BYTES = 1 << 16
 _MAX_MEMBERS = 1000
 _AT_ONCE = 1 << 20
@@ -63,17 +64,36 @@ def npz(path: Path, fs: float | None = None, leads: Sequence[str] | None = None,
     where = str(path)
     members = _members(path)
     with np.load(path, allow_pickle=False) as archive:
-        found = {what: next((key for key in keys if key in archive.files), None) for what, keys in _KEYS.items()}
+        spelled = {key.lower(): key for key in reversed(archive.files)}
+        found = {what: next((spelled[key] for key in keys if key in spelled), None) for what, keys in _KEYS.items()}
+        if found["signal"] is None and found["leads"] == spelled.get("lead"):
+            found["leads"] = None  # an array per lead, one of them called "lead"
         rate = _one(archive, found["fs"], where)
-        own_units = _one(archive, found["units"], where)
+        own_units = None if found["units"] is None else [text_of(unit) for unit in np.ravel(archive[found["units"]])]
         own_leads = None if found["leads"] is None else [text_of(name) for name in np.ravel(archive[found["leads"]])]
         others = [key for key in archive.files if key not in found.values()]
     file_fs = fs if fs is not None else None if rate is None else float(rate)
-    units = units if units is not None else None if own_units is None else text_of(own_units)
     if found["signal"] is not None:
         signal = _array(path, found["signal"])
         fits = own_leads is not None and len(own_leads) in signal.shape
-        return _channels(signal, where, file_fs, own_leads if fits or leads is None else leads, units)
+        leads = own_leads if fits or leads is None else leads
+        channels = _channels(signal, where, file_fs, leads, units or _only(own_units))
+        gain = next((spelled[key] for key in spelled if key in _GAINS), None)
+        if units is None and own_units and len(set(own_units)) > 1:
+            if len(own_units) != len(channels.names):
+                raise EcgFormatError(
+                    f"{found['units']} holds {len(own_units)} values for {len(channels.names)} leads",
+                    where=where,
+                    remedy="store one, or one per lead",
+                )
+            channels.units = own_units
+        elif units is None and not own_units and gain and members[found["signal"]][1].kind in "iu":
+            channels.units = "adu"
+            add_warnings(
+                channels.meta, f"whole numbers beside {gain!r}, which is not applied: store millivolts, or units"
+            )
+        return channels
+    units = units if units is not None else _only(own_units)
     lines = [key for key in others if members[key][1].kind in "iufb" and len(members[key][0]) == 1]
     rows = {key: _array(path, key) for key in lines}
     if len({len(row) for row in rows.values()}) != 1:
@@ -156,6 +176,11 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
     read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
     shape, turned, dtype = read(text)
     return shape, turned, dtype
+
+
+def _only(units: Sequence[str] | None) -> str | None:
+    """The unit of all leads; None where there is none, or several."""
+    return units[0] if units and len(set(units)) == 1 else None
 
 
 def _one(archive: Any, key: str | None, where: str) -> Any:

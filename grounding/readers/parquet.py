@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EcgFormatError
+from ..leads import MAX_NAME
 from .bounds import MAX_SAMPLES, check_expansion
 from .channels import Channels
 from .columns import Column, from_table, is_time
@@ -18,6 +19,7 @@ from .registry import register_reader
 
 _MAX_COLUMNS = 1000
 _ROWS_AT_ONCE = 1 << 18
+_MAX_LEADS = 64  # different texts of a column that may name leads
 _THRIFT_LIMIT = 16 << 20  # bytes of a text, and entries of a list, in the file's metadata
 
 
@@ -25,7 +27,7 @@ _THRIFT_LIMIT = 16 << 20  # bytes of a text, and entries of a list, in the file'
 def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Channels:
     """Parquet table, a row per sample and a column per lead; a ``time`` column gives the sampling rate.
 
-    Only columns of numbers are read, and only those that are needed.
+    Only columns of numbers are read, and only those that are needed; of text, what may name the lead of each row.
 
     Args:
         path: the file.
@@ -58,10 +60,30 @@ def parquet(path: Path, fs: float | None = None, units: str | None = None) -> Ch
             partial(_read, path, schema.names, k, rows),
             is_time=_is_stamp(field.type),
             is_text=not (_is_number(field.type) or _is_stamp(field.type)),
+            labels=partial(_labels, path, field.name) if _is_short_text(field, table, k) else None,
         )
         for k, field in enumerate(schema)
     ]
     return from_table(columns, where, fs, units)
+
+
+def _labels(path: Path, name: str) -> NDArray[Any] | None:
+    """A column of text; None where it has more, or longer, texts than the names of leads."""
+    import pyarrow.parquet as library
+
+    parts = []
+    with library.ParquetFile(
+        path,
+        thrift_string_size_limit=_THRIFT_LIMIT,
+        thrift_container_size_limit=_THRIFT_LIMIT,
+        read_dictionary=[name],  # each text is unpacked once
+    ) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[name], use_threads=False):
+            texts = batch.columns[0].dictionary.to_pylist()
+            if len(texts) > _MAX_LEADS or any(len(text or "") > MAX_NAME for text in texts):
+                return None
+            parts.append(np.asarray(batch.columns[0].cast("string").fill_null("").to_numpy(zero_copy_only=False), str))
+    return np.concatenate(parts) if parts else None
 
 
 def _read(path: Path, names: Sequence[str], k: int, rows: int) -> NDArray[Any]:
@@ -101,6 +123,15 @@ def _is_number(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
+
+
+def _is_short_text(field: Any, table: Any, k: int) -> bool:
+    """Whether a column of text has few bytes for its rows, so that it may be read; no lead's name is longer."""
+    from pyarrow import types
+
+    kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+    size = sum(table.row_group(group).column(k).total_uncompressed_size for group in range(table.num_row_groups))
+    return bool(types.is_string(kind) or types.is_large_string(kind)) and size <= (table.num_rows + 1000) * MAX_NAME
 
 
 def _is_stamp(kind: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EcgFormatError
+from .device import age_of_text, sex_of_text
 from .stored import FORMATS
 
 MAX_HEADER_BYTES = 4 << 20  # enough for a recording of days, in thousands of segments
@@ -26,6 +27,9 @@ _STORAGE = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _GAIN = re.compile(rf"({_NUMBER})?(?:\(([+-]?\d+)\))?(?:/(\S*))?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 _TIME = re.compile(r"\d{1,2}(?::[0-5]?\d){0,2}(?:\.\d*)?|\d{1,3}:[0-5]\d:[0-5]\d(?:\.\d*)?")
+_KEYS = r"<?(?P<key>age|sex|gender|dx)>?\s*(?:\((?P<unit>[^()]*)\))?\s*[:=]"
+_KEY = re.compile(rf"{_KEYS}(?P<value>[^<]*)", re.IGNORECASE)
+_NEXT_KEY = re.compile(rf"[\s,;]+(?={re.sub(r'[?]P<[a-z]+>', '?:', _KEYS)})", re.IGNORECASE)
 _DATE = re.compile(r"(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|1[0-2])/\d{4}")
 
 
@@ -164,17 +168,18 @@ def patient_meta(comments: Sequence[str]) -> dict[str, Any]:
     """
     meta: dict[str, Any] = {"comments": tuple(comments)}
     for line in comments:
-        # "Age: 64"; or several on a line, "<age>: 64  <sex>: M"
-        for key, value in re.findall(r"(?:^|<)\s*(age|sex|gender|dx)>?\s*:\s*([^<]*)", line, flags=re.IGNORECASE):
-            key, value = key.lower(), value.strip()
+        for part in _NEXT_KEY.split(line):  # several on a line: "<age>: 64  <sex>: M"
+            match = _KEY.match(part.strip())
+            if not match:
+                break  # "Mother's age: 30" is not the patient's
+            key, unit, value = match["key"].lower(), match["unit"] or "", match["value"].strip()
             if key == "age":
-                number = re.match(r"\d+(\.\d+)?", value)
-                if number and float(number[0]) <= 130:
-                    meta["age"] = float(number[0])
+                age = age_of_text(value, unit)
+                meta |= {} if age is None else {"age": age}
             elif key == "dx":
                 meta["dx"] = tuple(code.strip() for code in value.split(",") if code.strip())
-            elif value.lower() in ("f", "female", "m", "male"):
-                meta["sex"] = "female" if value.lower().startswith("f") else "male"
+            elif sex := sex_of_text(value):
+                meta["sex"] = sex
     return meta
 
 

@@ -19,8 +19,9 @@ import pandas as pd
 import pytest
 
 import grounding
-from gem import batch
-from gem.batch import COLUMNS, Counts, explain_to_jsonl, measure_to_table
+from gem import batch, batch_tables
+from gem.batch import Counts, explain_to_jsonl, measure_to_table
+from gem.batch_tables import COLUMNS
 from gem.cli.entry import main
 from gem.errors import GemInputError
 from grounding import EcgError
@@ -114,7 +115,7 @@ def test_csv_goes_on_after_a_line_that_was_cut_off(folder: Path, tmp_path: Path)
 
 
 def test_parquet_goes_on_after_its_last_part(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "ROWS_PER_PART", 2)
+    monkeypatch.setattr(batch_tables, "ROWS_PER_PART", 2)
     out = tmp_path / "table.parquet"
     assert measure_to_table([folder], out) == Counts(3, 0, 1)
     whole = pd.read_parquet(out)
@@ -241,3 +242,113 @@ def test_the_beats_of_a_long_recording(tmp_path: Path, capsys: pytest.CaptureFix
     assert not list(tmp_path.glob("*.partial"))
     for words in ([str(long), str(long), "--beats", str(out)], [str(long), "--beats", str(tmp_path / "b.csv")]):
         assert main(["measure", *words]) == 2
+
+
+def test_beats_lie_where_the_file_has_them(tmp_path: Path) -> None:
+    """What a reader cuts off the beginning (zeros that pad it) counts."""
+    record = grounding.read_record(SAMPLES / "ptbxl_13")
+    padded = np.pad(record.signal, ((0, 0), (1000, 0)))
+    np.savez(tmp_path / "padded.npz", signal=padded, fs=record.fs, leads=list(record.leads))
+    np.savez(tmp_path / "plain.npz", signal=record.signal, fs=record.fs, leads=list(record.leads))
+    (late,) = batch.beats_to_parquet(tmp_path / "padded.npz", tmp_path / "late.parquet")
+    (part,) = batch.beats_to_parquet(tmp_path / "plain.npz", tmp_path / "plain.parquet")
+    assert (late.start_s, late.end_s) == (part.start_s + 2, part.end_s + 2)
+    moved, plain = pd.read_parquet(tmp_path / "late.parquet"), pd.read_parquet(tmp_path / "plain.parquet")
+    np.testing.assert_allclose(moved["r_s"], plain["r_s"] + 2)
+    for name in ("r_sample", "qrs_onset", "qrs_first_onset", "t_offset"):
+        np.testing.assert_allclose(moved[name], plain[name] + 1000)
+    np.testing.assert_allclose(late.waves["peak"], part.waves["peak"] + 1000)
+
+
+@pytest.fixture
+def unknown_rate(tmp_path: Path) -> Path:
+    """A folder with a recording that does not tell its rate."""
+    place = tmp_path / "unknown"
+    place.mkdir()
+    record = grounding.read_record(SAMPLES / "ptbxl_13")
+    pd.DataFrame(record.signal.T * 1000, columns=record.leads).to_csv(place / "one.csv", index=False)
+    return place
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_rows_of_other_options_are_not_mixed(name: str, unknown_rate: Path, tmp_path: Path) -> None:
+    out, told = tmp_path / name, batch.BatchOptions({"fs": 500.0, "units": "uV"})
+    assert measure_to_table([unknown_rate], out) == Counts(1, 0, 1)
+    with pytest.warns(UserWarning, match="1 of its rows are errors"):
+        assert measure_to_table([unknown_rate], out) == Counts(1, 1, 0)
+    with pytest.raises(GemInputError, match=r"other options \(none\).*--retry"):
+        measure_to_table([unknown_rate], out, told)
+    assert measure_to_table([unknown_rate], out, told, retry=True) == Counts(1, 0, 0)
+    table = pd.read_csv(out) if name == "t.csv" else pd.read_parquet(out)
+    assert table["options"].tolist() == ["fs=500.0 units=uV"]
+    assert table["heart_rate_bpm"].notna().all()
+    for other in (told._replace(delineator="classical"), batch.BatchOptions({"fs": 250.0, "units": "uV"})):
+        with pytest.raises(GemInputError, match=r"other options \(fs=500.0 units=uV\).*repeat"):
+            measure_to_table([unknown_rate], out, other, retry=True)
+
+
+def test_lines_of_other_options_are_not_mixed(unknown_rate: Path, tmp_path: Path) -> None:
+    out, told = tmp_path / "said.jsonl", batch.BatchOptions({"fs": 500.0, "units": "uV"})
+    assert explain_to_jsonl([unknown_rate], out) == Counts(1, 0, 1)
+    with pytest.raises(GemInputError, match="--retry"):
+        explain_to_jsonl([unknown_rate], out, told)
+    assert explain_to_jsonl([unknown_rate], out, told, retry=True) == Counts(1, 0, 0)
+    (line,) = map(json.loads, out.read_text().splitlines())
+    assert line["options"] == "fs=500.0 units=uV"
+
+
+def test_a_recording_is_known_again_by_another_path(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.hea").unlink()
+    monkeypatch.chdir(folder)
+    assert measure_to_table(["."], tmp_path / "t.csv") == Counts(2, 0, 0)
+    assert measure_to_table([folder], tmp_path / "t.csv") == Counts(2, 2, 0)
+
+
+def test_a_name_with_a_line_break_is_one_row(unknown_rate: Path, tmp_path: Path) -> None:
+    (unknown_rate / "one.csv").rename(unknown_rate / "o\nn\re.csv")
+    told = batch.BatchOptions({"fs": 500.0, "units": "uV"})
+    for out in (tmp_path / "t.csv", tmp_path / "t.parquet"):
+        assert measure_to_table([unknown_rate], out, told) == Counts(1, 0, 0)
+        assert measure_to_table([unknown_rate], out, told) == Counts(1, 1, 0)
+    (row,) = rows(tmp_path / "t.csv")
+    assert row["file"].endswith("o\\nn\\re.csv")
+
+
+def test_tables_in_the_folder_are_no_recordings(folder: Path) -> None:
+    (folder / "broken.hea").unlink()
+    for name in ("a.csv", "b.csv", "c.parquet", "d.parquet"):
+        assert measure_to_table([folder], folder / name) == Counts(2, 0, 0), name
+    assert measure_to_table([folder], folder / "a.csv") == Counts(2, 2, 0)
+
+
+def test_warnings_of_the_reader_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = (SAMPLES / "ptbxl_13.hea").read_text()
+    (tmp_path / "ptbxl_13.hea").write_text("ptbxl_13 12\n" + header.partition("\n")[2])
+    (tmp_path / "ptbxl_13.dat").symlink_to(SAMPLES / "ptbxl_13.dat")
+    assert main(["measure", str(tmp_path / "ptbxl_13.hea")]) == 0
+    assert "warning: the header has no sampling rate" in capsys.readouterr().out
+    assert main(["measure", str(tmp_path / "ptbxl_13.hea"), "--beats", str(tmp_path / "b.parquet")]) == 0
+    assert "warning: the header has no sampling rate" in capsys.readouterr().err
+
+
+def test_no_recording_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rec.mat").write_bytes(b"MATLAB 5.0")
+    (tmp_path / "rec.csv.gz").write_bytes(b"\x1f\x8b")
+    assert main(["explain", str(tmp_path)]) == 2
+    assert "no recording was found" in capsys.readouterr().err
+    assert main(["measure", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "0 recordings" in said
+    assert "skipped: 2 files" in said
+    assert "no header (.hea) names it" in said
+    assert "this is a gzip archive" in said
+
+
+def test_what_the_device_measured_is_in_the_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = grounding.read_record(SAMPLES / "ptbxl_13")
+    record.meta["device"] = {"pr": 160.0, "heart_rate": 61.0, "statements": ("Sinus rhythm",)}
+    monkeypatch.setattr(grounding, "read_record", lambda path, **options: record)
+    (row,) = batch.measured_rows([folder / "ptbxl_13.hea"], batch.DEFAULTS)
+    assert (row["device_pr_ms"], row["device_heart_rate_bpm"], row["device_qt_ms"]) == (160.0, 61.0, None)

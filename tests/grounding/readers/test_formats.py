@@ -130,7 +130,7 @@ def test_a_dicom_waveform_group_that_is_not_there(files: dict[str, Path]) -> Non
 
 
 def test_every_reader_has_a_test() -> None:
-    others = {"healforce", "wfdb", "csv", "npy", "npz", "parquet", "picture"}  # with tests of their own
+    others = {"healforce", "wfdb", "csv", "npy", "npz", "mat", "parquet", "picture"}  # with tests of their own
     assert set(readers) == set(WRITERS) | others
 
 

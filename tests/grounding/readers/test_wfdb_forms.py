@@ -10,7 +10,7 @@ import pytest
 from grounding import EcgError, EcgFormatError, ECGRecord, read_record, sample_path
 from grounding.readers.stored import FORMATS
 from grounding.readers.wfdb import _Segment
-from grounding.readers.wfdb_header import read_header
+from grounding.readers.wfdb_header import patient_meta, read_header
 
 PLAIN = [name for name in FORMATS if int(name) < 500]
 FLAC = [name for name in FORMATS if int(name) > 500]
@@ -315,3 +315,29 @@ def test_a_whole_recording_is_decoded_a_channel_at_a_time(tmp_path: Path) -> Non
         "l 3 500 700000\n" + "".join(f"l.dat 212 200/mV 12 0 0 0 0 {n}\n" for n in ("I", "II", "V1"))
     )
     np.testing.assert_allclose(physical(tmp_path / "l.hea"), stored.T / 200, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("comment", "age", "sex"),
+    [
+        ("Age: 64", 64.0, None),
+        ("Age=64", 64.0, None),
+        ("Age (years): 64", 64.0, None),
+        ("Age (months): 6", 0.5, None),
+        ("Age: 6 months", 0.5, None),
+        ("age: 006M", 0.5, None),
+        ("age: 064Y", 64.0, None),
+        ("Age: 64 Jahre", 64.0, None),
+        ("Age: 55 yo", 55.0, None),
+        ("Age: 12 Sex: F", 12.0, "female"),
+        ("<age>: 64  <sex>: M  <diagnoses> (none)", 64.0, "male"),
+        ("<age>: 6 M  <sex>: F", None, "female"),  # months, or a sex?
+        ("Age: 300", None, None),  # PTB-XL: 90 or more
+        ("Age: 1957-03-02", None, None),
+        ("Mother's age: 30", None, None),
+        ("Sex: 1", None, None),
+    ],
+)
+def test_age_and_sex_as_comments_write_them(comment: str, age: float | None, sex: str | None) -> None:
+    meta = patient_meta([comment])
+    assert (meta.get("age"), meta.get("sex")) == (age, sex)
