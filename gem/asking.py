@@ -25,7 +25,7 @@ from grounding.questions import (
     question_prompt,
     read_question,
 )
-from grounding.questions.facts import asks_encoders
+from grounding.questions.opinions import asks_encoders
 
 from .answer import Answer
 from .errors import GemInputError

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from .._version import __version__
 from ..criteria import assess, shown
 from ..criteria.assessment import Assessment
 from ..criteria.knowledge import load_knowledge
 from ..criteria.language import RECORD_WORDS
 from ..evidence import Evidence, Finding
-from ..facts import CATEGORY_WORDS, DIAGNOSES, Fact, ReportSentence, facts, listed, prompt
-from ..facts.opinion import MIN_PROBABILITY, agreement, opinion_words
+from ..facts import CATEGORY_WORDS, Fact, facts, listed, prompt
 from ..facts.report import measured_words
 from ..record import STANDARD_LEADS
 from ..statements.amplitudes import measured_amplitude
 from ..statements.naming import AMPLITUDE_OF, LEAD_TIMES
 from ..statements.truth import holds
+from .beats import beat_state
 from .derived import DERIVED, derived_value
 from .options import option_states
 from .parsed import Link, Question
@@ -101,6 +100,8 @@ def plan(question: Question, measurement: Measurement) -> Plan:
         question: from ``read_question``.
         measurement: of the recording.
     """
+    if question.denies:
+        question = replace(question, links=tuple(_denied(link) for link in question.links))
     assessment = assess(measurement)
     base = tuple(facts(measurement, tuple(assessment.findings.values())))
     if question.topic and not all(link.kind == "outside" for link in question.links):
@@ -121,6 +122,13 @@ def plan(question: Question, measurement: Measurement) -> Plan:
         items.append(Fact(f"<o{number}>", option.text, "", evidence, "finding", option.text))
     states = {option.letter: state for option, (state, _) in zip(question.options, options, strict=True)}
     return Plan(question, tuple(asked), states, (*items, *base), base)
+
+
+def _denied(link: Link) -> Link:
+    """A claim turned round; asked what can't be told of it, it stays."""
+    if link.kind != "claim" or link.statement is None or link.reason:
+        return link
+    return replace(link, statement=replace(link.statement, negated=not link.statement.negated))
 
 
 def _fact_kinds(state: str, link: Link) -> dict[str, str]:
@@ -148,6 +156,8 @@ class _Lookup:
             return "outside", {"q": link.words, "r": link.reason}, (), ()
         if link.kind == "quality":
             return *quality_state(self.measurement, link.names, link.words, link.leads), ()
+        if link.kind == "beats":
+            return *beat_state(link, self.measurement), ()
         if link.kind == "time":
             return *time_state(link, self.measurement), ()
         if link.kind == "rhythm":
@@ -250,7 +260,8 @@ class _Lookup:
             text = reason
             if statement.kind in ("category", "number") and statement.subject[0] in _WITH_CATEGORY | {"qtc"}:
                 of_qt = statement.kind == "category" and statement.subject[0] == "qt"  # judged by the QTc
-                words, value, proof = self.value("qtc" if of_qt else statement.subject[0])
+                name = "qtc" if of_qt else statement.subject[0]
+                words, value, proof = self.value(statement.formulas[0] if len(statement.formulas) == 1 else name)
                 if value and len(evidence) == 1 and proof.quantity == evidence[0].quantity:
                     text = f"the {words} is {value}"
             if truth is None:
@@ -264,9 +275,10 @@ class _Lookup:
         if is_clause(link):
             if truth is None:
                 return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
-            if statement.negated and names[0] not in _CLAUSES:
+            if statement.negated and names[0] not in _CLAUSES and not (statement.word and statement.leads):
                 labels = [known[name].label for name in names if name in known and (truth or known[name].present)]
-                reason = f"the recording shows {'no ' if truth else ''}{' or '.join(labels)}"
+                if labels:
+                    reason = f"the recording shows {'no ' if truth else ''}{' or '.join(labels)}"
             return "true" if truth else "false", {"q": link.words, "e": reason}, evidence, ()
         about = [
             known["pathological_q_waves" if name == "q_waves" else name]
@@ -276,7 +288,7 @@ class _Lookup:
         # asked of several leads, a finding in one of them is there
         truth = truth or self._in_some_lead(about, statement.leads) or truth
         undecided = [finding for finding in about if finding.present is None]
-        if truth and about and len(undecided) == len(about):
+        if truth and about and len(undecided) == len(about) and not statement.leads:
             truth = None  # seen in the leads asked about, where another finding forbids to conclude from it
         words = self._named(link, about, truth)
         criterion = _criterion([f for f in about if f.present] if truth else about)
@@ -288,6 +300,9 @@ class _Lookup:
             return "unknown", texts | {"r": _reason(why or reason)}, evidence, ()
         if not truth:
             return "absent", texts, evidence, ()
+        if link.reason:
+            said, why = link.reason.split("\n")
+            return "unknown", texts | {"q": f"{words} ({said})", "r": f"the recording shows {words}, but {why}"}, evidence, ()
         texts["l"], places = self.best_lead(about, statement.leads)
         return "present", texts, evidence, places
 
@@ -389,7 +404,7 @@ def is_clause(link: Link) -> bool:
     if statement is None or statement.kind != "finding":
         return True
     first = statement.findings[0][0]
-    return statement.negated or (first in _CLAUSES and (first != "q_waves" or bool(statement.leads)))
+    return statement.negated or bool(statement.word and statement.leads) or (first in _CLAUSES and (first != "q_waves" or bool(statement.leads)))
 
 
 _WITH_CATEGORY = frozenset({"heart_rate", "pr", "qrs", "qt", "qtc_fridericia", "qtc_bazett", "axis"})
@@ -425,67 +440,3 @@ def question_prompt(made: Plan) -> str:
         choose = f" Options: {options}." if options else ""
         return f"Facts: {known or 'none'}. Question: {text}{choose} Answer:"
     return prompt(made.base).removesuffix(" Explanation:") + f" Question: {text} Answer:"
-
-
-def encoder_opinion(
-    made: Plan, measurement: Measurement, probabilities: Mapping[str, float], silence: str | None
-) -> list[ReportSentence]:
-    """What the encoders say about the findings that a question asks for, in sentences of their own.
-
-    Args:
-        made: from ``plan``.
-        measurement: of the recording.
-        probabilities: class -> probability from the encoders.
-        silence: why they were not used, or ``None``.
-    """
-    findings = assess(measurement).findings
-    out: list[ReportSentence] = []
-    for link in made.question.links if made.asked else ():
-        label = _class_of(link) if asks_encoders(link) else None
-        if label is None:
-            continue
-        if silence:
-            note = f"The encoders were not asked: {silence}."
-            return [ReportSentence(note, kind="note", inserted=((0, len(note)),))]
-        if label not in probabilities:
-            continue
-        p = float(probabilities[label])
-        proof = Evidence(
-            measurement.record_id, f"probability_{label}", round(p, 4), method="encoders", version=__version__
-        )
-        words = DIAGNOSES[label].words
-        if p >= MIN_PROBABILITY:
-            word, figure = opinion_words(p).split(", ")
-            says, more = agreement(label, findings)
-            text = f"The encoders consider {words} {word} ({figure}); {says}."
-            start = len(f"The encoders consider {words} {word} ({figure})")
-            out.append(ReportSentence(text, (proof, *more), "diagnosis", (), ((start, len(text)),)))
-        else:
-            figure = "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
-            text = f"The encoders do not suggest {words} ({figure})."
-            out.append(ReportSentence(text, (proof,), "diagnosis"))
-    return list(dict.fromkeys(out))
-
-
-def asks_encoders(link: Link) -> bool:
-    """Whether the encoders have a class for what a link names.
-
-    Args:
-        link: of a question.
-    """
-    return link.statement is not None and not link.leads and _class_of(link) is not None
-
-
-def _class_of(link: Link) -> str | None:
-    """The encoders' class that a claim is about: the one most of whose findings it names."""
-    assert link.statement is not None
-    names = {name for group in link.statement.findings for name in group}
-    if "normal_ecg" in names and not link.statement.negated:
-        return "NORM"
-    shares = {
-        label: len(names & set(entry.findings)) / len(set(entry.findings) | names)
-        for label, entry in DIAGNOSES.items()
-        if entry.findings
-    }
-    best = max(shares, key=lambda label: shares[label])
-    return best if shares[best] >= 0.5 else None

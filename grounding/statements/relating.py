@@ -11,6 +11,7 @@ from ..criteria.quantities import BEAT_KINDS
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
 from .amplitudes import measured_depth, named
+from .naming import AMPLITUDE_OF, DIRECTIONS
 from .relations import DIRECTION, FORM, LARGER, LARGEST, P_QRS, PR_CONSTANT, QRS_P, RATIO, TRANSITION
 from .times import ECTOPY
 from .tolerances import ECTOPY_TOLERANCE_S
@@ -136,7 +137,11 @@ class _Size(NamedTuple):
 
 def _size(wave: str, lead: str, quantities: Quantities) -> _Size:
     """Size of a wave; of a P or T wave with its sign. A QRS without S wave (QS, Qr) counts by its Q."""
+    side = DIRECTIONS.get(wave)  # "ST depression in V5": how far it is on that side
+    wave = AMPLITUDE_OF[wave] if side else wave
     value, proofs = measured_depth(quantities, wave, lead)
+    if side and value is not None:
+        return _Size(side * value, f"{named(proofs, wave)} in {lead} {value:.2f} mV", proofs)
     size = value if value is None or wave in ("p", "t") else abs(value)
     words = f"{named(proofs, wave)} in {lead}"
     return _Size(size, words if size is None else f"{words} {size:.2f} mV", proofs)
@@ -273,12 +278,13 @@ def _direction(wave: str, statement: ParsedStatement, quantities: Quantities) ->
     """Whether a P or T wave or the QRS is upright in each lead named; of a region, in two of its leads."""
     up = statement.word == "up"
     right, wrong, evidence = list[str](), list[str](), list[Evidence]()
-    largest = 0.0  # of those that are wrong
+    largest, unknown = 0.0, None  # of those that are wrong; a lead in which it isn't known
     for lead in statement.leads:
         size = _net(lead, quantities) if wave == "qrs" else _size(wave, lead, quantities)
         if size.mv is None:
             if not statement.region:
                 return _unknown(size)
+            unknown = unknown or size
             continue
         evidence += size.evidence
         if abs(size.mv) > _FLAT_MV[wave]:
@@ -287,6 +293,8 @@ def _direction(wave: str, statement: ParsedStatement, quantities: Quantities) ->
     title = {"p": "P wave", "t": "T wave"}.get(wave, "QRS")
     if not evidence:
         return Relation(None, False, f"{title} is not measurable there", ())
+    if unknown is not None and not wrong and len(right) < 2:
+        return _unknown(unknown)
     if wrong:
         holds = statement.region and len(right) >= 2
         surely = wave != "t" or abs(largest) >= _CLEAR_T_MV  # readers differ on small T waves

@@ -177,8 +177,8 @@ class Checker:
         if not known:
             return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
         tolerance = TOLERANCES[name] * (APPROXIMATE_FACTOR if number.approximate else 1.0)
-        if self.exact and not number.approximate:
-            tolerance = 0.5 if number.low == number.high else 0.0
+        if self.exact and number.low != number.high:
+            tolerance = 0.0
         lows = (number.low, -number.low) if number.either_sign else (number.low,)
         if len(known) > 1:  # QTc by two formulas: take the nearer one
             known.sort(key=lambda one: abs(one[1] - number.low))

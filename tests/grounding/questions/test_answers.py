@@ -214,7 +214,7 @@ def test_shapes_and_beats_are_told(blocked: Measurement) -> None:
     forms = blocked.lead_summary.set_index("lead")["p_form"]
     assert said("What does the P wave look like in V1?", blocked) == f"The shape of the P wave is {forms['V1']} in V1."
     assert said("How many beats are there?", blocked) == f"The number of beats is {blocked.n_beats}."
-    assert " premature beats." in said("How many premature beats are there?", blocked)
+    assert said("How many premature beats are there?", blocked) == "The number of premature beats is 0."
 
 
 def test_missing_lead_and_recording_without_beats() -> None:

@@ -1,0 +1,94 @@
+"""What stands around a question: how it is to be answered, whom it is about, and whether it denies what it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+# behind a question, or around it in training texts; a definition ("Note that ...") is none either
+_INSTRUCTIONS = re.compile(
+    r"(?:please )?(?:answer|reply|respond)(?: with| by)? yes(?:,)?(?: or)? no[^.?!\n]*[.?!]?|"
+    r"(?<=\?) *yes or no\??|, yes or no(?=\?)|(?<=[.?!]) *note(?: that\b|:)[^\n]*?[.!](?=\s|$)",
+    re.I,
+)
+_ASKS = re.compile(
+    r"(?:and |so |but |please |then )*(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|am|any|what|which|how|"
+    r"where|when|why|who|in which|at what|tell|give|gibt|ist|sind|hat|zeigt|welche[rns]?|wie|wo|wann|warum|in welcher)\b",
+    re.I,
+)
+_LEAD_IN = re.compile(r"^[^:?\n]{1,80}[:\u2014]\s+(?=\S)")
+_ABBREVIATED = re.compile(r"^(?:just |only |simply )?(?:say |answer |reply )?yes ?(?:or|/) ?no[,;.]?\s+(?=\S)", re.I)
+_SUM = re.compile(r"\d\s*[-+*/x=]\s*\d")
+_CLAUSE = re.compile(r"[^.;:,?!\n]+(?:\.\d[^.;:,?!\n]*)*[.;:,?!\n]*")
+# a question says these in other words than a statement: of "isn't there" and "why doesn't it" the denial is a figure
+_LEADING_NOT = re.compile(
+    r"(?P<before>(?:^|[.?!,;:]\s+|\b(?:why|and|so|but) )(?:is|are|does|do|did|has|have|was|were|would|should|could|can|wo))n't\b",
+    re.I,
+)
+_NOT = re.compile(r"\b(is|are|does|do|did|has|have|was|were|would|should|could)n't\b", re.I)
+
+
+def without_contractions(text: str) -> str:
+    """A text without "n't", whose last letter is no T wave.
+
+    Args:
+        text: with plain apostrophes.
+
+    Example:
+        >>> without_contractions("Doesn't it show AF? It isn't regular.")
+        'Does it show AF? It is not regular.'
+    """
+    return _NOT.sub(r"\1 not", _LEADING_NOT.sub(lambda match: match["before"], text))
+
+
+def without_instructions(stem: str, names: Callable[[str], bool]) -> str:
+    """A question without what says how to answer it, and without a heading that names nothing.
+
+    Args:
+        stem: the question without its options.
+        names: whether a text names something that is asked about.
+
+    Example:
+        >>> without_instructions("Yes or no: is there AF?", lambda text: False)
+        'is there AF?'
+    """
+    stem = _ABBREVIATED.sub("", _INSTRUCTIONS.sub(" ", stem).strip())
+    heading = _LEAD_IN.match(stem)
+    rest = stem[heading.end() :] if heading else ""
+    if heading and (_ASKS.match(rest) or rest.endswith("?")) and not names(heading.group()):
+        return rest
+    return stem
+
+
+def asked_clauses(stem: str, in_vocabulary: Callable[[int, int], bool]) -> str:
+    """A question without the circumstances it tells before what it asks: "He takes digoxin; is there AF?".
+
+    Args:
+        stem: the question.
+        in_vocabulary: whether a stretch of it names something that is measured.
+    """
+    places = [match.span() for match in _CLAUSE.finditer(stem)]
+    asking = [_ASKS.match(stem[start:end].lstrip(" \n\"'(")) is not None for start, end in places]
+    if True not in asking:
+        return stem
+    last = len(asking) - 1 - asking[::-1].index(True)
+    kept = [
+        stem[start:end]
+        for number, (start, end) in enumerate(places)
+        if number >= last or asking[number] or in_vocabulary(start, end)
+    ]
+    return "".join(kept)
+
+
+def follows_up(text: str, known: re.Pattern[str], names: Callable[[str], bool]) -> bool:
+    """Whether a question that names nothing is about what was asked before: it has no words of its own.
+
+    Args:
+        text: of the question.
+        known: words of follow-ups ("why", "it", "how much").
+        names: whether a word is one of the vocabulary, such as a lead, a number or "prolonged".
+    """
+    if _SUM.search(text):
+        return False
+    words = [word for word in re.split(r"[^\w'-]+", known.sub(" ", text.lower())) if word]
+    return all(names(word) for word in words)
