@@ -42,6 +42,7 @@ _WAVE_NAMES |= {"s2": "second S wave", "q_ms": "duration of the Q wave", "r_peak
 _WAVE_NAMES |= {f"st{ms}": f"ST level {ms} ms after the J point" for ms in (40, 60, 80)}
 _WAVE_OF = {"pr": "p", "qrs": "r", "qt": "t", "qtc": "t", "heart_rate": "r"}
 REPORT_QUESTION = "Write a clinical report for this ECG."
+_TRUTHS = {"present": True, "true": True, "absent": False, "false": False, "unknown": None}
 _NO_REASON = "it was not measured"
 
 
@@ -117,7 +118,8 @@ def plan(question: Question, measurement: Measurement) -> Plan:
         for kind, text in kept.items():
             proof = places if kind == "l" else evidence
             items.append(Fact(f"<{kind}{number}>", text, state, proof, kinds[kind], link.words))
-    options = option_states(question, measurement)
+    truths = [_TRUTHS[one.state] for one in asked if one.state in _TRUTHS]
+    options = option_states(question, measurement, truths)
     for number, (option, (_, evidence)) in enumerate(zip(question.options, options, strict=True), 1):
         items.append(Fact(f"<o{number}>", option.text, "", evidence, "finding", option.text))
     states = {option.letter: state for option, (state, _) in zip(question.options, options, strict=True)}
