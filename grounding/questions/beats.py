@@ -1,4 +1,4 @@
-"""Single beats, and how many there are: "What is the PR of beat 2?", "Are there more than 3 PVCs?", "Which is premature?"."""
+"""Single beats, and how many there are: "What is the PR of beat 2?", "Are there more than 3 PVCs?"."""
 
 from __future__ import annotations
 
@@ -38,8 +38,10 @@ _RUN = re.compile(
 )
 _NUMBER = r"(\d+|one|two|three|four|five|six|seven|eight|nine|ten)"
 _LIMIT = re.compile(
-    rf"\b(?:(?P<over>more than|over|above)|(?P<least>at least|no fewer than)|(?P<under>fewer than|less than|under|below)|"
-    rf"(?P<most>at most|no more than|up to)|(?P<exact>exactly|only|just|are there|there are))\s+{_NUMBER}\b(?! ?(?:s|sec|seconds?|ms)\b)",
+    rf"\b(?:(?P<over>more than|over|above)|(?P<least>at least|no fewer than)|"
+    r"(?P<under>fewer than|less than|under|below)|"
+    rf"(?P<most>at most|no more than|up to)|(?P<exact>exactly|only|just|are there|there are))\s+"
+    rf"{_NUMBER}\b(?! ?(?:s|sec|seconds?|ms)\b)",
     re.I,
 )
 _OR_MORE = re.compile(rf"\b{_NUMBER} or (more|fewer|less)\b", re.I)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from ..statements.amplitudes import measured_amplitude
 from ..statements.naming import AMPLITUDE_OF, LEAD_TIMES
 from ..statements.truth import holds
 from .beats import beat_state
+from .bounds import error_state, limits_state, sex_asked
+from .comparing import converted, leads_state, versus_state
 from .derived import DERIVED, derived_value
 from .options import option_states
 from .parsed import Link, Question
@@ -101,13 +104,15 @@ def plan(question: Question, measurement: Measurement) -> Plan:
         question: from ``read_question``.
         measurement: of the recording.
     """
+    if (sex := sex_asked(question.text)) and sex != measurement.sex:
+        measurement = replace(measurement, sex=sex)
     if question.denies:
         question = replace(question, links=tuple(_denied(link) for link in question.links))
     assessment = assess(measurement)
     base = tuple(facts(measurement, tuple(assessment.findings.values())))
     if question.topic and not all(link.kind == "outside" for link in question.links):
         return Plan(question, base=base)
-    look = _Lookup(assessment, base)
+    look = _Lookup(assessment, base, question.text if len(question.links) == 1 else "")
     asked: list[Asked] = []
     items: list[Fact] = []
     for number, link in enumerate(question.links, 1):
@@ -146,7 +151,8 @@ def _fact_kinds(state: str, link: Link) -> dict[str, str]:
 
 
 class _Lookup:
-    def __init__(self, assessment: Assessment, base: Sequence[Fact]) -> None:
+    def __init__(self, assessment: Assessment, base: Sequence[Fact], text: str) -> None:
+        self.text = text  # of the question, where its unit is that of one value
         self.assessment, self.measurement = assessment, assessment.measurement
         self.quantities, self.base = assessment.quantities, {fact.tag: fact for fact in base}
 
@@ -158,6 +164,14 @@ class _Lookup:
             return "outside", {"q": link.words, "r": link.reason}, (), ()
         if link.kind == "quality":
             return *quality_state(self.measurement, link.names, link.words, link.leads), ()
+        if link.kind == "limits":
+            return *limits_state(link, self.measurement), ()
+        if link.kind == "error":
+            return *error_state(link, self.quantities), ()
+        if link.kind == "versus":
+            return *versus_state(link, self.quantities), ()
+        if link.kind == "leads":
+            return *leads_state(link, self.measurement), ()
         if link.kind == "beats":
             return *beat_state(link, self.measurement), ()
         if link.kind == "time":
@@ -180,6 +194,8 @@ class _Lookup:
         word = self.assessment.category(name).word if name in _WITH_CATEGORY else ""
         borderline = ", borderline" if word and self.assessment.is_borderline(name) else ""
         text = shown(float(proof.value), proof.unit, proof.uncertainty)
+        if name in ("rr_min_ms", "rr_max_ms"):
+            text += f" ({60000.0 / float(proof.value):.0f} bpm)"
         return words, text + (f" ({CATEGORY_WORDS.get(word, word)}{borderline})" if word else ""), proof
 
     def _quantity(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
@@ -190,6 +206,7 @@ class _Lookup:
         if len(found) == 1:
             words, text, proof = found[0]
             if text:
+                text += converted(float(proof.value or 0), proof.unit, self.text)
                 return "measured", {"q": words, "v": text}, proofs
             return "missing", {"q": words, "r": _reason(proof.reason)}, proofs
         title = " and ".join(dict.fromkeys(words for words, _, _ in found)) if len(found) == 2 else "set of intervals"
@@ -216,11 +233,15 @@ class _Lookup:
                 known.append((lead, value, tuple(proofs)))
         if not known:
             return "missing", {"q": words, "r": _reason(missing[0].reason if missing else None)}, tuple(missing[:1])
-        if not link.leads:
-            known = [max(known, key=lambda one: abs(one[1]))]
-            text = f"largest in {known[0][0]}, with {shown(known[0][1], unit)}"
+        extreme = link.names[1] if len(link.names) > 1 else "" if link.leads else "largest"
+        if extreme:
+            if extreme == "smallest" and any(value for _, value, _ in known):
+                known = [one for one in known if one[1]]  # where there is the wave at all
+            known = [(min if extreme == "smallest" else max)(known, key=lambda one: abs(one[1]))]
+            words = _WAVE_NAMES[name] + (f" of {listed(link.leads)}" if link.leads else "")
+            text = f"{extreme} in {known[0][0]}, with {shown(known[0][1], unit)}"
         elif len(link.leads) == 1:
-            text = shown(known[0][1], unit)
+            text = shown(known[0][1], unit) + converted(known[0][1], unit, self.text)
         else:
             text = ", ".join(f"{shown(value, unit)} in {lead}" for lead, value, _ in known)
         return "measured", {"q": words, "v": text}, tuple(part for _, _, proofs in known for part in proofs)
@@ -267,7 +288,7 @@ class _Lookup:
                 if value and len(evidence) == 1 and proof.quantity == evidence[0].quantity:
                     text = f"the {words} is {value}"
             if truth is None:
-                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
+                return "unknown", {"q": f"evidence for {link.words!r}", "r": _reason(reason)}, evidence, ()
             texts, places = {"q": link.words, "e": text}, tuple[Evidence, ...]()
             if truth and statement.kind == "category":
                 texts["l"], places = self._wave_lead(_WAVE_OF.get(statement.subject[0], ""))
@@ -276,7 +297,7 @@ class _Lookup:
         known = self.assessment.findings
         if is_clause(link):
             if truth is None:
-                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
+                return "unknown", {"q": f"evidence for {link.words!r}", "r": _reason(reason)}, evidence, ()
             if statement.negated and names[0] not in _CLAUSES and not (statement.word and statement.leads):
                 labels = [known[name].label for name in names if name in known and (truth or known[name].present)]
                 if labels:
@@ -304,7 +325,12 @@ class _Lookup:
             return "absent", texts, evidence, ()
         if link.reason:
             said, why = link.reason.split("\n")
-            return "unknown", texts | {"q": f"{words} ({said})", "r": f"the recording shows {words}, but {why}"}, evidence, ()
+            return (
+                "unknown",
+                texts | {"q": f"{words} ({said})", "r": f"the recording shows {words}, but {why}"},
+                evidence,
+                (),
+            )
         texts["l"], places = self.best_lead(about, statement.leads)
         return "present", texts, evidence, places
 
@@ -406,14 +432,20 @@ def is_clause(link: Link) -> bool:
     if statement is None or statement.kind != "finding":
         return True
     first = statement.findings[0][0]
-    return statement.negated or bool(statement.word and statement.leads) or (first in _CLAUSES and (first != "q_waves" or bool(statement.leads)))
+    return (
+        statement.negated
+        or bool(statement.word and statement.leads)
+        or (first in _CLAUSES and (first != "q_waves" or bool(statement.leads)))
+    )
 
 
+_RAW_NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 _WITH_CATEGORY = frozenset({"heart_rate", "pr", "qrs", "qt", "qtc_fridericia", "qtc_bazett", "axis"})
 
 
 def _reason(text: str | None) -> str:
     words = " ".join((text or _NO_REASON).split()).rstrip(".")
+    words = _RAW_NAME.sub(lambda name: RECORD_WORDS.get(name.group(), name.group().replace("_", " ")), words)
     return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 

@@ -12,17 +12,31 @@ _INSTRUCTIONS = re.compile(
     re.I,
 )
 _ASKS = re.compile(
-    r"(?:and |so |but |please |then )*(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|am|any|what|which|how|"
-    r"where|when|why|who|in which|at what|tell|give|gibt|ist|sind|hat|zeigt|welche[rns]?|wie|wo|wann|warum|in welcher)\b",
+    r"(?:and |so |but |please |then )*(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|am|any|what|"
+    r"which|how|where|when|why|who|in which|at what|tell|give|gibt|ist|sind|hat|zeigt|welche[rns]?|wie|wo|"
+    r"wann|warum|in welcher)\b",
     re.I,
 )
 _LEAD_IN = re.compile(r"^[^:?\n]{1,80}[:\u2014]\s+(?=\S)")
 _ABBREVIATED = re.compile(r"^(?:just |only |simply )?(?:say |answer |reply )?yes ?(?:or|/) ?no[,;.]?\s+(?=\S)", re.I)
+_HOW_LONG = re.compile(r"\b(how (?:long|wide|broad|short) (?:is|are) the )([pqt])[- ]?waves?\b(?! duration)", re.I)
+_WIDE_WAVE = re.compile(r"\b([pqt])[- ]?waves?(?=(?: is| are)?(?: longer| wider| broader| shorter| narrower)\b)", re.I)
+_NORMAL_VALUE = re.compile(
+    r"\b((?:what is|what's|what are|was ist) )(?:the |a |an |ein |das )?normal(?:e[rs]?)? "
+    r"((?:pr|pq|qrs|qtc?|heart rate|axis|p wave duration)\b)",
+    re.I,
+)
+_FLAT_LEAD = re.compile(r"\b((?:iii|ii|i|av[rlf]|v[1-6])(?: is)?) flat\b(?! line| t)", re.I)
+_LONG_ST = re.compile(r"\b(how (?:long|wide|short) (?:is|are) the )ST(?:[- ]segments?)?\b(?! duration)", re.I)
+_ST_DURATION = re.compile(
+    r"\b(?:ST[- ]segment (?:duration|length)|(?:duration|length) of the ST(?:[- ]segment)?)\b", re.I
+)
 _SUM = re.compile(r"\d\s*[-+*/x=]\s*\d")
 _CLAUSE = re.compile(r"[^.;:,?!\n]+(?:\.\d[^.;:,?!\n]*)*[.;:,?!\n]*")
 # a question says these in other words than a statement: of "isn't there" and "why doesn't it" the denial is a figure
 _LEADING_NOT = re.compile(
-    r"(?P<before>(?:^|[.?!,;:]\s+|\b(?:why|and|so|but) )(?:is|are|does|do|did|has|have|was|were|would|should|could|can|wo))n't\b",
+    r"(?P<before>(?:^|[.?!,;:]\s+|\b(?:why|and|so|but) )"
+    r"(?:is|are|does|do|did|has|have|was|were|would|should|could|can|wo))n't\b",
     re.I,
 )
 _NOT = re.compile(r"\b(is|are|does|do|did|has|have|was|were|would|should|could)n't\b", re.I)
@@ -39,6 +53,21 @@ def without_contractions(text: str) -> str:
         'Does it show AF? It is not regular.'
     """
     return _NOT.sub(r"\1 not", _LEADING_NOT.sub(lambda match: match["before"], text))
+
+
+def reworded(text: str) -> str:
+    """A text in which durations of waves, normal ranges and flat lines are named where they are meant.
+
+    Args:
+        text: of a question.
+
+    Example:
+        >>> reworded("Is the P wave longer than 120 ms? How long is the ST segment?")
+        'Is the P wave duration longer than 120 ms? How long is the ST duration?'
+    """
+    text = _NORMAL_VALUE.sub(r"\1the normal range of the \2", _FLAT_LEAD.sub(r"\1 a flat line", text))
+    text = _WIDE_WAVE.sub(r"\1 wave duration", _HOW_LONG.sub(r"\1\2 wave duration", text))
+    return _LONG_ST.sub(r"\1ST duration", _ST_DURATION.sub("ST duration", text))
 
 
 def without_instructions(stem: str, names: Callable[[str], bool]) -> str:

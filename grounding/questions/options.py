@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?(?:([A-H])[.):]|([a-h])\)|(?:(?<=\n)|(?<=\n\()|^)([1-8])[.)])\s+")
 # the stem asks for what is not so; two of them cancel out ("can't be excluded")
 _ASKS_WHAT_IS_NOT = re.compile(
-    r"\b(?:not|can't|cannot|false|wrong|incorrect|untrue|absent|missing|except|excluded?|ruled out|rule out|least likely|"
-    r"nicht|falsch\w*|fehlt|fehlen|ausgeschlossen|ausschließen|ausschliessen|kein\w*)\b",
+    r"\b(?:not|can't|cannot|false|wrong|incorrect|untrue|absent|missing|except|excluded?|ruled out|rule out|"
+    r"least likely|nicht|falsch\w*|fehlt|fehlen|ausgeschlossen|ausschließen|ausschliessen|kein\w*)\b",
     re.I,
 )
 _WHICH = re.compile(
@@ -135,9 +135,7 @@ def _completed(stem: str, text: str, items: Sequence[Phrase]) -> ParsedStatement
     return None
 
 
-def option_states(
-    question: Question, measurement: Measurement, truths: Sequence[bool | None] = ()
-) -> list[State]:
+def option_states(question: Question, measurement: Measurement, truths: Sequence[bool | None] = ()) -> list[State]:
     """Whether each option holds: ``true``, ``false`` or ``unknown``, and the evidence.
 
     Of several numbers and ranges the nearest holds, if it is within the tolerance of what is asked; "none of these"

@@ -20,8 +20,9 @@ class Link:
         start: index of its first character in the question.
         end: index after its last character.
         kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``, ``time``
-            (of a wave or premature beat), ``beats`` (single beats, or how many), ``quality`` (of the signal), or
-            ``outside`` (not measured here).
+            (of a wave or premature beat), ``beats`` (single beats, or how many), ``versus`` (two values), ``leads`` (in
+            which something holds), ``limits`` and ``error`` (of a value), ``quality`` (of the signal), or ``outside``
+            (not measured here).
         words: the phrase.
         names: quantities, the wave or sum of an amplitude, or what is asked of the quality (a key of ``quality.ABOUT``,
             ``list`` where the answer is a list of leads, ``not`` where it is denied); of a time the wave, and which.
@@ -81,6 +82,7 @@ class Question:
     wants: frozenset[str] = frozenset()
     topic: str = ""
     denies: bool = False
+    more: bool = False
 
     @property
     def tagged(self) -> str:

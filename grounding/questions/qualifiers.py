@@ -16,11 +16,9 @@ from .parsed import Link
 
 _EXTENT = re.compile(r"\b(incomplete|complete|inkomplett\w*|komplett\w*|partial)\b", re.I)
 _LEAD = r"(?:in |of )?(?:the )?(?:lead )?(iii|ii|i|av[rlf]|v[1-6])\b"
-_DEVIATION = (
-    r"(?:(?P<st>st)[- ]?(?:segment )?(?P<side>depression|elevation)s?|t[- ]?(?:waves? )?inversions?)"
-)
+_DEVIATION = r"(?:(?P<st>st)[- ]?(?:segment )?(?P<side>depression|elevation)s?|t[- ]?(?:waves? )?inversions?)"
 _COMPARED = re.compile(
-    rf"\b{_DEVIATION}(?: (?P<is>is|are))?(?: {_LEAD})?(?: (?:is|are))? "
+    rf"\b{_DEVIATION}(?: (?:is|are))?(?: {_LEAD})?(?: (?:is|are))? "
     r"(?P<rel>more (?:marked|pronounced)|less (?:marked|pronounced)|deeper|larger|greater|bigger|higher|stronger|more|"
     rf"smaller|shallower|lower|weaker|less)(?: {_LEAD})? than (?:that |those )?{_LEAD}",
     re.I,
@@ -37,18 +35,17 @@ def compared(stem: str) -> Link | None:
     match = _COMPARED.search(stem)
     if match is None:
         return None
-    *_, first, second, other = match.groups()
-    lead = _lead_named(match)
-    if lead is None:
+    leads = _leads_of(match)
+    if leads is None:
         return None
     finding = f"st_{match['side'].lower()}" if match["st"] else "t_wave_inversion"
-    sides = tuple(f"{finding}:{one}" for one in lead)
+    sides = tuple(f"{finding}:{one}" for one in leads)
     word = "<" if match["rel"].lower().startswith(_LESS) else ">"
     statement = ParsedStatement("relation", (LARGER, *sides), *match.span(), word=word)
     return Link(*match.span(), "claim", match.group(), (LARGER, *sides), (), statement)
 
 
-def _lead_named(match: re.Match[str]) -> tuple[str, str] | None:
+def _leads_of(match: re.Match[str]) -> tuple[str, str] | None:
     leads = [one for one in match.groups() if one and re.fullmatch(r"iii|ii|i|av[rlf]|v[1-6]", one, re.I)]
     names = [one.upper() if one[0] not in "aA" else f"aV{one[2:].upper()}" for one in leads]
     return (names[0], names[1]) if len(names) == 2 else None

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import EcgError
 from ..facts import listed
+from ..record import STANDARD_LEADS
 from ..statements.items import Phrase, items_of
 from ..statements.lexicon import lexicon
 from ..statements.naming import AMPLITUDE_OF
@@ -23,8 +24,10 @@ from ..statements.parsing import read_statements
 from ..statements.relations import RATIO, TRANSITION
 from ..statements.tokens import normalised, sentences
 from .beats import with_beats
+from .bounds import with_bounds
+from .comparing import with_comparisons
 from .derived import BEATS, LEADS, LENGTH, RATE, SHAPES
-from .framing import asked_clauses, follows_up, without_contractions, without_instructions
+from .framing import asked_clauses, follows_up, reworded, without_contractions, without_instructions
 from .options import read_option, split_options
 from .parsed import CLAIMS, TRIM, Link, Question
 from .qualifiers import compared, qualified, with_amounts
@@ -66,12 +69,22 @@ _DERIVED = {
 }
 # "don't" has no T wave, "in s" no S wave
 _IS_NO_WAVE = re.compile(r"'\n[a-z]$|\b(?:in|per|\d)\s?\ns$")
-_SAME_PLACE = re.compile(r"(?<!is )(?<!are )\bthere\b(?=\s*[?.!]*$)|\bin (?:it|this lead|that lead|these leads|those leads)\b", re.I)
+_SAME_PLACE = re.compile(
+    r"(?<!is )(?<!are )\bthere\b(?=\s*[?.!]*$)|\bin (?:it|this lead|that lead|these leads|those leads)\b", re.I
+)
 _PRONOUN = re.compile(r"\b(?:it|they|this|that|these|those)\b", re.I)
 _EXTREME = re.compile(r"\b(?:maximum|minimum|shortest|longest|lowest|highest|slowest|fastest)\b", re.I)
-_ORDINAL = re.compile(r"\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|\d+(?:st|nd|rd|th))\b(?! degree)", re.I)
+_ORDINAL = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|\d+(?:st|nd|rd|th))\b(?! degree)", re.I
+)
+_AREA = re.compile(r"\b(?:area|integral)\b", re.I)
+_EVERY = re.compile(r"\b(?:all|every|each|alle|jede)\b", re.I)
+_HYPOTHETICAL = re.compile(r"\bwhat if\b|\bif (?:the|his|her|it|this)\b.{0,40}\b(?:were|was|had)\b|\bwas wäre\b", re.I)
+_NOT_WHAT_WOULD_BE = "what was recorded is told, and not what would be"
 _FOLLOW_SAYS = frozenset({"quality", "regularity", "number"})
-_FOLLOW_KINDS = frozenset({"lead", "region", "quality", "regularity", "number", "compare", "comparative", "formula", "approx"})
+_FOLLOW_KINDS = frozenset(
+    {"lead", "region", "quality", "regularity", "number", "compare", "comparative", "formula", "approx"}
+)
 _ASKS_WHICH = re.compile(r"\b(?:what|which|welche[rns]?)\b", re.I)
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 
@@ -160,7 +173,7 @@ def _earlier(text: str) -> Question | None:
 
 
 def _in_the_same_leads(question: Question, history: Sequence[tuple[str, str]]) -> Question:
-    """ "Is T inverted there?": in the leads of the last question that named some."""
+    """The question "Is T inverted there?" in the leads of the last question that named some."""
     link = question.links[0] if len(question.links) == 1 else None
     if link is None or link.leads or link.kind not in ("claim", "amplitude") or not _SAME_PLACE.search(question.text):
         return question
@@ -221,7 +234,7 @@ def _in_leads(link: Link, leads: tuple[str, ...]) -> Link:
 
 
 def _read(text: str) -> Question:
-    text = without_contractions(normalised(text))
+    text = reworded(without_contractions(normalised(text)))
     for phrase, pattern in _words()["spoken"].items():
         text = pattern.sub(phrase, text)
     stem, raw_options = split_options(text)
@@ -231,7 +244,8 @@ def _read(text: str) -> Question:
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
     links = _with_quality(stem, list(_links(stem, wants)))
-    links = with_beats(stem, qualified(stem, links, words["qualifiers"], "where" not in wants))
+    links = with_comparisons(stem, qualified(stem, links, words["qualifiers"], "where" not in wants))
+    links = with_beats(stem, with_bounds(stem, links))
     if asks_for_times(stem) and not any(link.kind == "beats" for link in links):
         links, wants = timed(stem, links, wants), wants - {"where"}
     named = [(link.start, link.end) for link in links if link.kind != "outside"]
@@ -240,6 +254,8 @@ def _read(text: str) -> Question:
     found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))
     topic = next((reason for reason, mild in found if not (mild and wanted)), "")
+    if not topic and _HYPOTHETICAL.search(stem):
+        topic = _NOT_WHAT_WOULD_BE
     rhythm = words["general"]["rhythm"].search(stem)
     if rhythm and not _at(links, *rhythm.span()):
         claims = {_kind(link) for link in links if link.kind == "claim"}
@@ -247,7 +263,9 @@ def _read(text: str) -> Question:
         if not claims or (claims == {"regularity"} and _ASKS_WHICH.search(stem[: rhythm.start()])):
             links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
             links.sort(key=lambda link: link.start)
-    if words["general"]["whole"].search(stem) and not any(link.kind in ("claim", "quality") for link in links):
+    listed_values = any(link.kind == "amplitude" and len(link.leads) == len(STANDARD_LEADS) for link in links)
+    named_kinds = {link.kind for link in links}
+    if words["general"]["whole"].search(stem) and not (listed_values or named_kinds & {"claim", "quality", "leads"}):
         links, wants = [], wants | {"report"}
     if words["general"]["list"].search(stem):
         links, wants = [], wants | {"report"}
@@ -268,7 +286,8 @@ def _read(text: str) -> Question:
     values = [(link.names, link.leads) if link.kind == "amplitude" else None for link in links]
     links = [link for at, link in enumerate(links) if values[at] is None or values[at] not in values[:at]]
     denies = words["frames"]["denials"].findall(stem)
-    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic, len(denies) % 2 == 1)
+    more = len(links) > MAX_LINKS
+    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic, len(denies) % 2 == 1, more)
 
 
 def _links(stem: str, wants: set[str]) -> Iterator[Link]:
@@ -341,7 +360,7 @@ def _with_quality(stem: str, links: list[Link]) -> list[Link]:
         return links
     named = [lead for _, some in _lead_phrases(stem) for lead in some]
     leads = tuple(dict.fromkeys([*named, *other_leads(stem)]))
-    more = ("list",) if asks_for_a_list(stem) else ()
+    more = ("list",) if asks_for_a_list(stem) else ("every",) if _EVERY.search(stem) else ()
     named_so = [link for start, end, _ in found for link in _at(links, start, end)]
     others = [link for link in links if link not in named_so]
     once = {about: (start, end) for start, end, about in reversed(found)}
@@ -431,6 +450,8 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
                 end = sentence.ends[near[0].last]
         if values[0] in ("st_t", "progression"):
             return None
+        if _AREA.search(stem[start : end + 9]):
+            return Link(start, end, "outside", f"{item.term.values[0].upper()} area", reason="it is not measured here")
         if values[0] == "p" and not leads and _THERE.search(stem) and not asks_for_times(stem):
             return Link(start, end, "claim", words, statement=read_statements("P waves are present.")[0])
         return Link(start, end, "amplitude", stem[start:end], values[:1], leads)

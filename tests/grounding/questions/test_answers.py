@@ -174,7 +174,8 @@ def test_the_extremes_and_the_spread_of_the_rr_intervals(blocked: Measurement) -
     ):
         value = rhythm[name]
         assert value is not None
-        assert said(question, blocked).endswith(f" is {value:.0f} ms.")
+        assert f" is {value:.0f} ms" in said(question, blocked)
+    assert said("What is the maximum heart rate?", blocked).endswith(f"({60000 / rhythm['rr_min_ms']:.0f} bpm).")
 
 
 def test_the_recording_itself(blocked: Measurement) -> None:
