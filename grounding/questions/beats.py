@@ -280,7 +280,7 @@ def _of_kinds(what: str, wave: str, rest: Sequence[str], measurement: Measuremen
     noun, plural = ("beat", "beats") if wave == "QRS" else (NOUNS[wave], PLURALS[wave])
     times = ", ".join(f"{table['r_s'].iloc[at]:.2f}" for at in beats[:_LISTED])
     seen = f", at {times} s" if beats and wave in TYPES else ""
-    more = f" and {len(beats) - _LISTED} more" if len(beats) > _LISTED else ""
+    more = f" and {len(beats) - _LISTED} more" if seen and len(beats) > _LISTED else ""
     proof = _proof(measurement, f"{noun} count", len(beats), "", beats if wave in TYPES or wave == "QRS" else ())
     said = f"number of {plural}{place}: {len(beats)}{seen}{more}"
     if what == "count":

@@ -126,7 +126,8 @@ def plan(question: Question, measurement: Measurement) -> Plan:
     truths = [_TRUTHS[one.state] for one in asked if one.state in _TRUTHS]
     options = option_states(question, measurement, truths)
     for number, (option, (_, evidence)) in enumerate(zip(question.options, options, strict=True), 1):
-        items.append(Fact(f"<o{number}>", option.text, "", evidence, "finding", option.text))
+        kind = "measured" if option.denied else "finding"  # quoted, and not claimed
+        items.append(Fact(f"<o{number}>", option.text, "", evidence, kind, option.text))
     states = {option.letter: state for option, (state, _) in zip(question.options, options, strict=True)}
     return Plan(question, tuple(asked), states, (*items, *base), base)
 
@@ -144,8 +145,8 @@ def _fact_kinds(state: str, link: Link) -> dict[str, str]:
     value = "number"
     if link.kind == "rhythm" and state == "measured":
         named = value = "rhythm"
-    if link.kind == "quality":
-        value = "measured"
+    if link.kind in ("quality", "limits"):
+        value = "measured" if link.kind == "quality" else "criterion"
     quoted = "measured" if state in ("present", "absent", "unknown") or link.kind == "quality" else "number"
     return {"q": named, "v": value, "e": quoted, "l": "measured", "c": "criterion", "r": "missing"}
 

@@ -106,7 +106,9 @@ def read_option(letter: str, text: str, stem: str, links: Sequence[Link]) -> Opt
     if statement is not None:
         denied = bool(claims) and len(_ASKS_WHAT_IS_NOT.findall(stem)) % 2 == 1  # "Which of these is NOT present?"
         one = replace(statement, exclusion="", uncertain=False, negated=statement.negated != denied)
-        return Option(letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one))
+        return Option(
+            letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one), denied=denied
+        )
     if numbers:
         return Option(letter, text, "number", number=numbers[0])
     quality = next((item.term.values[0] for item in items if item.term.kind in ("quality", "regularity")), "")

@@ -53,6 +53,7 @@ class Option:
         link: of a ``claim``.
         number: of a ``number``.
         word: of a ``category``.
+        denied: what is not so is asked for, and the option holds where its text does not.
     """
 
     letter: str
@@ -61,6 +62,7 @@ class Option:
     link: Link | None = None
     number: Number | None = None
     word: str = ""
+    denied: bool = False
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,7 @@ def _form(form: str, leads: Sequence[str], quantities: Quantities) -> Relation:
 def _direction(wave: str, statement: ParsedStatement, quantities: Quantities) -> Relation:
     """Whether a P or T wave or the QRS is upright in each lead named; of a region, in two of its leads."""
     up = statement.word == "up"
-    right, wrong, evidence = list[str](), list[str](), list[Evidence]()
+    right, wrong, evidence = list[tuple[str, str]](), list[tuple[str, str]](), list[Evidence]()
     largest, unknown = 0.0, None  # of those that are wrong; a lead in which it isn't known
     for lead in statement.leads:
         size = _net(lead, quantities) if wave == "qrs" else _size(wave, lead, quantities)
@@ -289,22 +289,28 @@ def _direction(wave: str, statement: ParsedStatement, quantities: Quantities) ->
         evidence += size.evidence
         if abs(size.mv) > _FLAT_MV[wave]:
             largest = max(largest, size.mv if (size.mv > 0) != up else 0.0, key=abs)
-            (right if (size.mv > 0) == up else wrong).append(f"{lead} ({size.mv:.2f} mV)")
+            (right if (size.mv > 0) == up else wrong).append((lead, f"{size.mv:.2f} mV"))
     title = {"p": "P wave", "t": "T wave"}.get(wave, "QRS")
     if not evidence:
         return Relation(None, False, f"{title} is not measurable there", ())
     if unknown is not None and not wrong and len(right) < 2:
         return _unknown(unknown)
     if wrong:
-        holds = statement.region and len(right) >= 2
+        enough = 2 if len(statement.leads) < len(STANDARD_LEADS) else len(statement.leads)  # "in all leads"
+        holds = statement.region and len(right) >= enough
         surely = wave != "t" or abs(largest) >= _CLEAR_T_MV  # readers differ on small T waves
-        words = f"{title} is {'negative' if up else 'positive'} in {', '.join(wrong)}"
+        words = f"{title} is {'negative' if up else 'positive'} {_in_each(wrong)}"
         return Relation(holds, surely and not (right and statement.region), words, evidence)
-    words = (
-        f"{title} is {'positive' if up else 'negative'} in {', '.join(right)}" if right else f"{title} is flat there"
-    )
+    words = f"{title} is {'positive' if up else 'negative'} {_in_each(right)}" if right else f"{title} is flat there"
     every = len(right) == len(statement.leads) or (statement.region and len(right) >= 2)
     return Relation(every, every, words, evidence)
+
+
+def _in_each(found: Sequence[tuple[str, str]]) -> str:
+    """Leads with their values: each value right before its own lead, where there are several."""
+    if len(found) == 1:
+        return f"in {found[0][0]} ({found[0][1]})"
+    return f"({', '.join(f'{value} in {lead}' for lead, value in found)})"
 
 
 def _net(lead: str, quantities: Quantities) -> _Size:
