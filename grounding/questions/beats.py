@@ -136,7 +136,7 @@ def _names(
         return ("value", quantity, str(place_of(one))) if one else None
     if link.kind == "claim" and _COUNT.search(stem) and wave == "P" and link.statement is not None:
         return ("count", "P", *window) if link.statement.findings == (("p_waves",),) else None
-    if not is_ectopic or link.statement is None or link.statement.negated:
+    if not is_ectopic or link.statement is None or (link.statement.negated and not _limit(stem)):
         return None
     assert wave is not None
     return _of_kind(stem, wave, one, window)
@@ -168,7 +168,8 @@ def _limit(stem: str) -> tuple[str, str] | None:
         return (">=" if more[2].lower() == "more" else "<=", str(_figure(more[1])))
     if match is None:
         return None
-    sign = {"over": ">", "least": ">=", "under": "<", "most": "<=", "exact": "=="}[match.lastgroup or "exact"]
+    signs = {"over": ">", "least": ">=", "under": "<", "most": "<=", "exact": "=="}
+    sign = next(sign for name, sign in signs.items() if match[name])
     return (sign, str(_figure(match[match.re.groups])))
 
 

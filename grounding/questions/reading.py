@@ -285,9 +285,11 @@ def _read(text: str) -> Question:
             links = [_in_leads(links[0], apart[0].leads)]
     values = [(link.names, link.leads) if link.kind == "amplitude" else None for link in links]
     links = [link for at, link in enumerate(links) if values[at] is None or values[at] not in values[:at]]
-    denies = words["frames"]["denials"].findall(stem)
+    denies = len(words["frames"]["denials"].findall(stem)) % 2 == 1
+    is_read = any(link.statement is not None and link.statement.negated for link in links)  # "can AF be ruled out?"
+    denies = denies != (words["frames"]["exclusions"].search(stem) is not None and not is_read)
     more = len(links) > MAX_LINKS
-    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic, len(denies) % 2 == 1, more)
+    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic, denies, more)
 
 
 def _links(stem: str, wants: set[str]) -> Iterator[Link]:
