@@ -51,12 +51,14 @@ _WINDOW = re.compile(
     r"|\bbetween (?P<from>\d+(?:\.\d+)?) ?(?:s|secs?|seconds?)? and (?P<to>\d+(?:\.\d+)?) ?(?:s|secs?|seconds?)\b",
     re.I,
 )  # fmt: skip
+_ASKS_VALUE = re.compile(r"\b(?:what|how|mean|average|give|wie|was)\b", re.I)
 _BEATS = re.compile(r"\bbeats?\b|\bschl[aä]ge?\b", re.I)
 _WHEN = re.compile(r"\bwhen\b|\bwann\b|\bat (?:what|which) (?:time|second)", re.I)
 _ADJECTIVES = {
     "supraventricular": re.compile(r"\b(?:supraventricular|atrial)\b", re.I),
     "ventricular": re.compile(r"\bventricular\b", re.I),
     "premature": re.compile(r"\b(?:premature|ectopic|early|vorzeitig\w*)\b", re.I),
+    "paced": re.compile(r"\bpaced\b", re.I),
     "abnormal": re.compile(r"\babnormal\b", re.I),
     "normal": re.compile(r"\bnormal\b", re.I),
 }
@@ -133,6 +135,8 @@ def _names(
         if two:
             first, second = (part for part in two.groups() if part)
             return ("value", quantity, first, second)
+        if window and not one and quantity in _COLUMNS and _ASKS_VALUE.search(stem):
+            return ("within", quantity, *window)
         return ("value", quantity, str(place_of(one))) if one else None
     if link.kind == "claim" and _COUNT.search(stem) and wave == "P" and link.statement is not None:
         return ("count", "P", *window) if link.statement.findings == (("p_waves",),) else None
@@ -183,6 +187,12 @@ def beat_state(link: Link, measurement: Measurement) -> State:
     what, about, *rest = link.names
     if not measurement.n_beats:
         return "missing", {"q": link.words, "r": "no beat was found"}, ()
+    if what == "within":
+        low, high = _stretch(rest, measurement)
+        inside = [at for at, time in enumerate(measurement.beats["r_s"]) if low <= time <= high]
+        if len(inside) < 2:
+            return "missing", {"q": link.words, "r": f"there are fewer than two beats from {low:g} to {high:g} s"}, ()
+        return _between(about, [inside[0] + 1, inside[-1] + 1], measurement)
     if what in ("value", "describe", "when", "is"):
         places = [measurement.n_beats if one in ("-1",) else int(one) for one in (rest or [about])]
         if any(not 1 <= place <= measurement.n_beats for place in places):

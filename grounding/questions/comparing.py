@@ -38,6 +38,11 @@ _SIGN = re.compile(
     r"(?: is| are)? (?P<how2>negative|positive|upright)\b",
     re.I,
 )  # fmt: skip
+_IN_HOW_MANY = re.compile(
+    r"\bhow many (?:of the )?leads (?:is|are|do|show|have|has)\b.{0,12}\bt(?:[- ]?waves?)? (?:is |are )?"
+    r"(?P<how>inverted|negative|upright|positive)",
+    re.I,
+)
 _HOW_MANY_T = re.compile(
     r"\b(?:how many|number of|wie viele) t[- ]?(?:waves?|wellen) (?:are |is |sind )?"
     r"(?P<how>inverted|negative|upright|positive)",
@@ -118,7 +123,7 @@ def with_comparisons(stem: str, links: Sequence[Link]) -> list[Link]:
 
 
 def _leads_asked(stem: str, links: Sequence[Link]) -> list[Link]:
-    asks, many_t = _WHICH_LEADS.search(stem), _HOW_MANY_T.search(stem)
+    asks, many_t = _WHICH_LEADS.search(stem), _HOW_MANY_T.search(stem) or _IN_HOW_MANY.search(stem)
     if many_t:
         return [_of_sign(many_t.span(), f"{many_t['how']} T waves", "t", many_t["how"], "count")]
     sign = _SIGN.search(stem)

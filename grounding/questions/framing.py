@@ -26,10 +26,18 @@ _NORMAL_VALUE = re.compile(
     r"((?:pr|pq|qrs|qtc?|heart rate|axis|p wave duration)\b)",
     re.I,
 )
+_THAN_NORMAL = re.compile(
+    r"\b(?:(?P<more>longer|wider|broader|larger|greater|higher|faster|more)|shorter|narrower|smaller|lower|slower|"
+    r"less) than (?:is )?normal\b",
+    re.I,
+)
 _FLAT_LEAD = re.compile(r"\b((?:iii|ii|i|av[rlf]|v[1-6])(?: is)?) flat\b(?! line| t)", re.I)
 _LONG_ST = re.compile(r"\b(how (?:long|wide|short) (?:is|are) the )ST(?:[- ]segments?)?\b(?! duration)", re.I)
 _ST_DURATION = re.compile(
     r"\b(?:ST[- ]segment (?:duration|length)|(?:duration|length) of the ST(?:[- ]segment)?)\b", re.I
+)
+_OTHER_ECG = re.compile(
+    r"\b(?:compar\w+|previous|prior|older|last|earlier|yesterday|vergl\w+|vor(?:ekg|befund))\b", re.I
 )
 _SUM = re.compile(r"\d\s*[-+*/x=]\s*\d")
 _CLAUSE = re.compile(r"[^.;:,?!\n]+(?:\.\d[^.;:,?!\n]*)*[.;:,?!\n]*")
@@ -66,6 +74,7 @@ def reworded(text: str) -> str:
         'Is the P wave duration longer than 120 ms? How long is the ST duration?'
     """
     text = _NORMAL_VALUE.sub(r"\1the normal range of the \2", _FLAT_LEAD.sub(r"\1 a flat line", text))
+    text = _THAN_NORMAL.sub(lambda match: "prolonged" if match["more"] else "short", text)
     text = _WIDE_WAVE.sub(r"\1 wave duration", _HOW_LONG.sub(r"\1\2 wave duration", text))
     return _LONG_ST.sub(r"\1ST duration", _ST_DURATION.sub("ST duration", text))
 
@@ -104,7 +113,7 @@ def asked_clauses(stem: str, in_vocabulary: Callable[[int, int], bool]) -> str:
     kept = [
         stem[start:end]
         for number, (start, end) in enumerate(places)
-        if number >= last or asking[number] or in_vocabulary(start, end)
+        if number >= last or asking[number] or in_vocabulary(start, end) or _OTHER_ECG.search(stem[start:end])
     ]
     return "".join(kept)
 

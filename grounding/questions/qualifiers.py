@@ -97,9 +97,13 @@ def qualified(
     if len(claims) != 1 or not alone:
         return [_extent(stem, link, links) for link in links]
     named = _named(stem)
+    assert claims[0].statement is not None
+    of_infarction = any(name.endswith("infarction") for name in claims[0].statement.findings[0])
     for pattern, reason, inside in patterns:
         for match in pattern.finditer(stem):
             of_a_name = any(start < match.end() and match.start() < end for start, end in named)
+            if of_infarction and match.group().lower().startswith(("old", "alt")):
+                continue  # the Q waves of an infarction are those of an old one
             if inside or not of_a_name:
                 one = replace(claims[0], reason=f"{match.group()}\n{reason}")
                 return [one if link is claims[0] else link for link in links]

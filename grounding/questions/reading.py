@@ -82,9 +82,7 @@ _EVERY = re.compile(r"\b(?:all|every|each|alle|jede)\b", re.I)
 _HYPOTHETICAL = re.compile(r"\bwhat if\b|\bif (?:the|his|her|it|this)\b.{0,40}\b(?:were|was|had)\b|\bwas wäre\b", re.I)
 _NOT_WHAT_WOULD_BE = "what was recorded is told, and not what would be"
 _FOLLOW_SAYS = frozenset({"quality", "regularity", "number"})
-_FOLLOW_KINDS = frozenset(
-    {"lead", "region", "quality", "regularity", "number", "compare", "comparative", "formula", "approx"}
-)
+_FOLLOW_KINDS = frozenset({"lead", "region", "quality", "regularity", "number", "compare", "formula", "approx"})
 _ASKS_WHICH = re.compile(r"\b(?:what|which|welche[rns]?)\b", re.I)
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 

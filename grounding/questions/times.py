@@ -41,6 +41,7 @@ NOUNS = {
     "ventricular": "premature ventricular beat",
     "supraventricular": "premature supraventricular beat",
     "normal": "normal beat",
+    "paced": "paced beat",
     "abnormal": "beat that is not normal",
 }
 PLURALS = {name: f"{noun}{'es' if noun.endswith('x') else 's'}" for name, noun in NOUNS.items()}
@@ -62,6 +63,7 @@ TYPES = {
     "ventricular": ("premature_ventricular",),
     "supraventricular": ("premature_supraventricular",),
     "normal": ("normal",),
+    "paced": ("paced",),
     "abnormal": ("premature_ventricular", "premature_supraventricular", "paced", "wide"),
 }
 _LISTED = 15  # times in one answer

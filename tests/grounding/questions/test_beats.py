@@ -74,6 +74,10 @@ def test_values_of_single_beats(ectopic: Measurement, answer: Answer) -> None:
         (asked,) = [item for item in plan(read_question(question), ectopic).items if item.tag == "<v1>"]
         assert 1 in asked.evidence[0].beats
         assert asked.evidence[0].spans_s
+    first = ectopic.beats[ectopic.beats["r_s"] <= 5.0]["rr_prev_ms"].iloc[1:]
+    assert answer(ectopic, "What is the heart rate in the first 5 seconds?").endswith(
+        f" is {60000 / first.mean():.0f} bpm."
+    )
     assert "median beat" in answer(ectopic, "What is the R wave in V5 of beat 2?")
     assert "has 11 beats" in answer(ectopic, "What is the PR of beat 99?")
     assert "no beat before it" in answer(ectopic, "RR interval before beat 1?")

@@ -29,6 +29,7 @@ Answer = Callable[..., str]
         ("Which leads do not show T wave inversion?", "Leads without T wave inversion: I, II, III, aVF, V1"),
         ("Which leads have negative QRS?", "Leads with negative QRS: III, aVR, V1, V2 and V3."),
         ("How many leads show ST depression?", "Number of leads with ST depression: 3 (I, V5 and V6)."),
+        ("In how many leads is T inverted?", "Number of leads with inverted T waves: 5 "),
         ("How many T waves are inverted?", "Number of leads with inverted T waves: 5 "),
         ("Is the P wave longer than 120 ms?", "Yes. Measured P duration is 140 ms."),
         ("How wide is the P wave?", "The P-wave duration is 140 ms."),

@@ -59,6 +59,7 @@ def test_a_question_that_denies_what_it_names(question: str, answer: Answer) -> 
 @pytest.mark.parametrize(
     "question",
     [
+        "Compared with the older ECG, is the AV block new?",
         "He has chest pain. Should I give aspirin?",
         "Can I give haloperidol with this QTc?",
         "Does he have hypertension?",
@@ -86,6 +87,7 @@ def test_words_of_the_signal_are_not_of_the_patient(question: str, answer: Answe
         "No",
         "I disagree",
         "What is 2+2?",
+        "which is larger?",
     ],
 )
 def test_a_question_with_words_of_its_own_is_no_follow_up(question: str) -> None:

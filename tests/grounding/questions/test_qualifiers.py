@@ -31,6 +31,11 @@ def test_what_a_recording_does_not_tell_of_a_finding(name: str, question: str, a
     assert answer("ptbxl_13", question).startswith(("No", "The recording shows no "))  # what is not there, is not new
 
 
+def test_q_waves_are_of_an_old_infarction(answer: Answer) -> None:
+    assert answer("ptbxl_139", "Is the inferior infarction old?").startswith("Yes, the recording shows inferior")
+    assert not answer("ptbxl_139", "Is the inferior infarction recent?").startswith("Yes")
+
+
 def test_a_kind_that_is_not_told_apart(answer: Answer) -> None:
     for question in ("Is it Mobitz I?", "Is it Mobitz II?", "Is there high grade AV block?", "Is there 2:1 AV block?"):
         assert answer("ptbxl_102", question).startswith(("No", "It can't be told")), question
