@@ -41,7 +41,7 @@ Told = tuple[str, tuple[Evidence, ...]]  # a sentence and what it rests on
 _COMPARES = re.compile(
     r"\b(?:previous|prior|earlier|last|old(?:er)?|former|other|first) (?:ecgs?|ekgs?|recordings?|"
     r"tracings?|ones?|time|visit)\b|\b(?:than|as|with|to|from) (?:before|earlier|previously|then|last time)\b|"
-    r"\b(?:before|earlier|previously)\s*[?.!]*$|"
+    r"\b(?:before|earlier|previously)(?=\s*[?.!,;]|\s*$)|"
     r"\bsince\b(?! \d)|\b(?:has|have|had|did|what|was)\b"
     r"(?:(?!\b(?:during|beat to beat|within)\b).){0,60}\b(?:changed?|differ(?:ent|s)?(?! from normal)|gone (?:up|down)|"
     r"increased|decreased|risen|fallen)\b(?! (?:during|from|within|in))|"

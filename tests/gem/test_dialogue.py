@@ -360,6 +360,7 @@ def test_beside_a_limit_the_measurement_decides() -> None:
         ("What has changed since the last ECG?", "comparison"),
         ("Is the PR longer than before?", "comparison"),
         ("Is the AV block new?", "comparison"),
+        ("What was the PR before, and what is it now?", "comparison"),
         ("What was the PR in the previous ECG?", "comparison"),
         ("Is there a P wave before each QRS?", "presence"),
         ("Does the QRS change during the recording?", "value"),
