@@ -25,7 +25,7 @@ from grounding.questions import (
     question_prompt,
     read_question,
 )
-from grounding.questions.facts import asks_encoders
+from grounding.questions.opinions import asks_encoders
 
 from .answer import Answer
 from .errors import GemInputError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 UNTELLABLE, NOT_HERE = "That can't be told from an ECG recording", "That can't be answered here"
 NOT_UNDERSTOOD = "the question names nothing that is measured, or not in words that are known"
 UNTRAINED = "the model has not learned to answer questions"
+MORE = "The question names more things than are answered at once: ask for the others on their own."
 _UNTOLD = frozenset({"outside", "missing", "unknown"})
 _QUOTED = frozenset(
     {"criterion", "measured", "missing"}
@@ -86,7 +87,8 @@ def ask(
         An Answer, which may be that the question can't be answered from the recording.
 
     Raises:
-        GemInputError: the question is empty, too long or not a str, or ``history`` holds no pairs.
+        GemInputError: the question is empty, too long or not a str, ``history`` holds no pairs, or ``measurement`` is
+            of another recording.
         EcgError: the recording can't be read or used.
         GemError: the model can't be loaded.
 
@@ -98,7 +100,7 @@ def ask(
     """
     asked = _read(question, history)
     record = record_or_path if isinstance(record_or_path, ECGRecord) else grounding.read_record(record_or_path)
-    measured = grounding.measure(record) if measurement is None else measurement
+    measured = measurement_of(record, measurement)
     loaded = load_once(str(model)) if isinstance(model, str | Path) else model
     made = plan(asked, measured)
     with one_thread(loaded):
@@ -107,8 +109,37 @@ def ask(
     return put_together(question, made, measured, view, tagged, model_name(model))
 
 
+def measurement_of(record: ECGRecord, measurement: Measurement | None) -> Measurement:
+    """The measurement of a recording: the one that is given, if it is of this recording.
+
+    Args:
+        record: the recording.
+        measurement: of it, if it is known already.
+
+    Raises:
+        GemInputError: it is of another recording.
+        EcgError: the recording can't be measured.
+    """
+    if measurement is None:
+        return grounding.measure(record)
+    same = (
+        measurement.record_id == record.record_id
+        and set(measurement.leads) == set(record.leads)
+        and abs(measurement.duration_s - record.duration_s) < 1 / record.fs
+    )
+    if not same:
+        raise GemInputError(
+            f"the measurement is of another recording ({measurement.record_id})",
+            where="measurement",
+            remedy=f"give grounding.measure of {record.record_id}, or none",
+        )
+    return measurement
+
+
 def _read(question: str, history: Sequence[tuple[str, str]]) -> Any:
     try:
+        if any(isinstance(pair, str) for pair in history):  # "PR" would be a pair of letters
+            raise TypeError
         pairs = [(str(earlier), str(answer)) for earlier, answer in history]
     except (TypeError, ValueError):
         raise GemInputError(
@@ -249,7 +280,7 @@ def _kind(made: Plan) -> str:
     if len(made.asked) > 1:
         return "several"
     kind = made.question.links[0].kind
-    if kind == "quality" and made.asked[0].state in ("true", "false"):
+    if kind in ("quality", "beats", "versus", "time") and made.asked[0].state in ("true", "false"):
         return "presence"
     return {"claim": "presence", "rhythm": "rhythm", "lead": "lead", "outside": "declined"}.get(kind, "value")
 
@@ -262,6 +293,7 @@ def _statements(tagged: str, made: Plan, measurement: Measurement, view: Encoder
         return checked_statements(sentences, measurement)
     known = {fact.tag: fact for fact in made.items}
     said = [_of_kind(sentence, known) for sentence in resolve(tagged, made.items)]
+    said += [ReportSentence(MORE, kind="note", inserted=((0, len(MORE)),))] if made.question.more else []
     said += encoder_opinion(made, measurement, view.probabilities, view.silence)
     return checked_statements(said, measurement, [_readable(sentence, known) for sentence in said])
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import grounding
-from grounding import EcgError, Evidence, Measurement
+from grounding import EcgError, ECGRecord, Evidence, Measurement
 from grounding._version import __version__
+from grounding.criteria import load_knowledge
 from grounding.questions import plan, read_question
 
 from .answer import Answer
-from .asking import EncoderView, ask, put_together
+from .asking import UNTRAINED, EncoderView, ask, measurement_of, put_together
 from .endpoint import ChatEndpoint, EndpointError
 from .errors import GemInputError
 from .explanation import Statement
 from .holding import hold, refuses, rests_on_something
-from .retrieval import Library
+from .retrieval import Library, Passage
 from .subjects import read_subject
 from .tools import QUANTITIES, ToolCall, Tools, descriptions
 
@@ -32,15 +33,31 @@ SYSTEM_PROMPT = (
     "look_up ends with its address in square brackets, e.g. [kb:sinus_rhythm]. Answer in short plain sentences, "
     "without lists or advice. If the tools can't tell, say so."
 )
+_OF_A_QUESTION = frozenset(
+    ("what", "does", "the", "and", "for", "mean", "which", "says", "was", "der", "die", "das", "ist")
+)
 Told = tuple[str, tuple[Evidence, ...]]  # a sentence and what it rests on
+# an earlier ECG is spoken of, and not the P before the QRS, a change from beat to beat, or one lead beside another
 _COMPARES = re.compile(
-    r"\b(?:compar\w*|previous|earlier|before|prior|last (?:ecg|time)|chang\w+|differ\w*|since|vorher\w*|früher\w*|"
-    r"vergl\w+|vor(?:ekg|befund)\w*|verändert\w*)\b",
+    r"\b(?:previous|prior|earlier|last|old(?:er)?|former|other|first) (?:ecgs?|ekgs?|recordings?|"
+    r"tracings?|ones?|time|visit)\b|\b(?:than|as|with|to|from) (?:before|earlier|previously|then|last time)\b|"
+    r"\b(?:before|earlier|previously)(?=\s*[?.!,;]|\s*$)|"
+    r"\bsince\b(?! \d)|\b(?:has|have|had|did|what|was)\b"
+    r"(?:(?!\b(?:during|beat to beat|within)\b).){0,60}\b(?:changed?|differ(?:ent|s)?(?! from normal)|gone (?:up|down)|"
+    r"increased|decreased|risen|fallen)\b(?! (?:during|from|within|in))|"
+    r"\bcompare (?:it|them|both|this|these|the (?:two|ecgs?|recordings?))\b|\bcompar(?:ed|ison)\b|"
+    r"\b(?:is|are|any|anything) (?:the |there )?(?:\S+ ){0,5}(?:new|gone|resolved|worse|better|improved|worsened)\b|"
+    r"\b(?:vorher\w*|früher\w*|vergleich\w*|vor(?:ekg|befund)\w*|verändert\w*)\b",
     re.I,
 )
+# a definition is asked for, and not whether its criteria are met
 _DEFINES = re.compile(
-    r"\b(?:criteri(?:a|on) (?:for|of)|defin\w+|what does .* mean|look up|source|guideline|kriteri\w+|bedeutet)\b", re.I
+    r"\bcriteri(?:a|on) (?:for|of)\b|\bdefin(?:e|es|ed|itions?)\b|\bwhat does .* mean\b|\blook up\b|\bsource\b|"
+    r"\bguidelines?\b|\bkriteri\w+ (?:für|von|der|des|einer?s?)\b|\bbedeutet\b|\bdefinition\w*\b",
+    re.I,
 )
+_MET = re.compile(r"\b(?:meets?|met|fulfil\w*|erfüll\w*|satisf\w+)\b", re.I)
+_WHAT_IS = re.compile(r"^\W*(?:what is|what's|was ist|explain|erkläre)(?: an?| the| ein(?:e|en)?)?\W*$", re.I)
 
 
 @dataclass
@@ -138,10 +155,10 @@ class Chat:
             call = self.tools.call("compare", {})
             named = {"qtc_fridericia" if name == "qtc" else name for link in asked.links for name in link.names}
             return self._of_tool(text, "comparison", call, _compared(call, named & set(QUANTITIES)))
-        if _DEFINES.search(text):
-            call = self.tools.call("look_up", {"query": text})
-            if call.passages:
-                best = call.passages[0]
+        if (query := _to_look_up(text, asked)) is not None:
+            call = self.tools.call("look_up", {"query": query})
+            best = next((one for one in call.passages if _is_about(one, query)), None)
+            if best is not None:
                 return self._of_tool(text, "definition", call, [(f"{best.text.rstrip('.')} [{best.address}].", ())])
         return None
 
@@ -168,7 +185,8 @@ class Chat:
             return replace(told, faults=tuple(faults), model=model)
         made = plan(self._checked(text), self.measurement)
         answer = put_together(text, made, self.measurement, EncoderView({}), None, model)
-        return replace(answer, source="rule", faults=(*faults, *answer.faults))
+        more = [fault for fault in answer.faults if fault != UNTRAINED]  # no model of ours was asked
+        return replace(answer, source="rule", faults=(*faults, *more))
 
     def _endpoint_answer(self, text: str, endpoint: ChatEndpoint) -> Answer:
         asked = self._checked(text)
@@ -219,6 +237,26 @@ class Chat:
         """The sentences that hold, and the others with the reason."""
         every = [*(call for turn in self.turns for call in turn.calls), *calls]
         return hold(said, self.measurement, self.tools.earlier, calls, every, outside)
+
+
+def _to_look_up(text: str, asked: Any) -> str | None:
+    """What a question wants to have defined: the finding that it names, else its words; None if nothing."""
+    claims = [link for link in asked.links if link.statement is not None and link.statement.findings]
+    alone = len(claims) == 1 and _WHAT_IS.match(asked.text[: claims[0].start] + asked.text[claims[0].end :])
+    if not (alone or _DEFINES.search(text)) or _MET.search(text):
+        return None
+    names = [name for link in claims for name in link.statement.findings[0] if name in load_knowledge()]
+    return load_knowledge()[names[0]].label if names else text
+
+
+def _is_about(passage: Passage, query: str) -> bool:
+    """Whether a passage holds the words that are looked up; an entry of the knowledge base must be named."""
+    words = [word for word in re.findall(r"[^\W_]{3,}", _DEFINES.sub(" ", query).lower()) if word not in _OF_A_QUESTION]
+    if passage.address.startswith("kb:"):
+        entry = load_knowledge()[passage.address.removeprefix("kb:")]
+        return any(re.search(rf"\b{re.escape(name)}s?\b", query, re.I) for name in (entry.label, *entry.terms))
+    text = passage.text.lower()
+    return bool(words) and all(word.removesuffix("s") in text for word in words)
 
 
 def _compared(call: ToolCall, named: Set[str]) -> list[Told]:
@@ -320,7 +358,7 @@ def chat(
     record_or_path: Any,
     model: Any = "gem-nano",
     url: str | None = None,
-    earlier: Sequence[Any] = (),
+    earlier: Any = (),
     texts: str | Path | None = None,
     measurement: Measurement | None = None,
     **endpoint: Any,
@@ -335,7 +373,7 @@ def chat(
         model: as for ``gem.ask``; with ``url``, the model's name at the endpoint.
         url: of an OpenAI-compatible endpoint with calls of tools, without ``/chat/completions``, e.g.
             ``"http://localhost:8000/v1"``.
-        earlier: recordings of the same patient, the latest first.
+        earlier: recordings of the same patient, the latest first; or one.
         texts: folder with texts to look up, beside the knowledge base.
         measurement: of the recording, if it is known already.
         **endpoint: ``key_variable``, ``timeout_s``, ``retries``, ``wait_s``, ``max_tokens`` of ``ChatEndpoint``.
@@ -345,7 +383,8 @@ def chat(
 
     Raises:
         EcgError: a recording can't be read or used.
-        GemInputError: an address that is none, options without one, or a folder that is not there.
+        GemInputError: an address that is none, options without one, a folder that is not there, or a measurement of
+            another recording.
 
     Example:
         >>> import gem, grounding
@@ -368,6 +407,7 @@ def chat(
                 remedy="key_variable, timeout_s, retries, wait_s, max_tokens",
             ) from None
     record = read_subject(record_or_path, {}).record
-    measured = grounding.measure(record) if measurement is None else measurement
-    before = tuple(grounding.measure(read_subject(one, {}).record) for one in earlier)
+    measured = measurement_of(record, measurement)
+    several = [earlier] if isinstance(earlier, str | Path | ECGRecord) else earlier
+    before = tuple(grounding.measure(read_subject(one, {}).record) for one in several)
     return Chat(record.record_id, record, measured, Tools(measured, before, Library(texts)), chosen)

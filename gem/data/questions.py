@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
@@ -250,7 +251,8 @@ def answer_example(pick: random.Random, measurements: Sequence[Measurement] = ()
         measurements: of recordings, in which a third of the questions is looked up.
     """
     kind = pick.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-    question = random_question(kind, pick)
+    # "Can you exclude AF?" asks for AF in the examples that the model has learned from
+    question = replace(random_question(kind, pick), denies=False)
     looked_up = bool(measurements) and pick.random() < 1 / 3
     made = plan(question, pick.choice(measurements)) if looked_up else random_plan(question, pick)
     return question_prompt(made), compose_answer(made, pick)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .answers import compose_answer, declines, faults
-from .facts import ANSWER_TAGS, Asked, Plan, encoder_opinion, plan, question_prompt
+from .facts import ANSWER_TAGS, Asked, Plan, plan, question_prompt
+from .opinions import encoder_opinion
 from .parsed import Link, Option, Question
 from .reading import MAX_CHARACTERS, read_question
 

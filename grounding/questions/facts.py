@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from .._version import __version__
 from ..criteria import assess, shown
 from ..criteria.assessment import Assessment
 from ..criteria.knowledge import load_knowledge
 from ..criteria.language import RECORD_WORDS
 from ..evidence import Evidence, Finding
-from ..facts import CATEGORY_WORDS, DIAGNOSES, Fact, ReportSentence, facts, listed, prompt
-from ..facts.opinion import MIN_PROBABILITY, agreement, opinion_words
+from ..facts import CATEGORY_WORDS, Fact, facts, listed, prompt
 from ..facts.report import measured_words
 from ..record import STANDARD_LEADS
 from ..statements.amplitudes import measured_amplitude
 from ..statements.naming import AMPLITUDE_OF, LEAD_TIMES
 from ..statements.truth import holds
+from .beats import beat_state
+from .bounds import error_state, limits_state, sex_asked
+from .comparing import converted, leads_state, versus_state
 from .derived import DERIVED, derived_value
 from .options import option_states
 from .parsed import Link, Question
@@ -43,6 +45,7 @@ _WAVE_NAMES |= {"s2": "second S wave", "q_ms": "duration of the Q wave", "r_peak
 _WAVE_NAMES |= {f"st{ms}": f"ST level {ms} ms after the J point" for ms in (40, 60, 80)}
 _WAVE_OF = {"pr": "p", "qrs": "r", "qt": "t", "qtc": "t", "heart_rate": "r"}
 REPORT_QUESTION = "Write a clinical report for this ECG."
+_TRUTHS = {"present": True, "true": True, "absent": False, "false": False, "unknown": None}
 _NO_REASON = "it was not measured"
 
 
@@ -101,11 +104,15 @@ def plan(question: Question, measurement: Measurement) -> Plan:
         question: from ``read_question``.
         measurement: of the recording.
     """
+    if (sex := sex_asked(question.text)) and sex != measurement.sex:
+        measurement = replace(measurement, sex=sex)
+    if question.denies:
+        question = replace(question, links=tuple(_denied(link) for link in question.links))
     assessment = assess(measurement)
     base = tuple(facts(measurement, tuple(assessment.findings.values())))
     if question.topic and not all(link.kind == "outside" for link in question.links):
         return Plan(question, base=base)
-    look = _Lookup(assessment, base)
+    look = _Lookup(assessment, base, question.text if len(question.links) == 1 else "")
     asked: list[Asked] = []
     items: list[Fact] = []
     for number, link in enumerate(question.links, 1):
@@ -116,11 +123,20 @@ def plan(question: Question, measurement: Measurement) -> Plan:
         for kind, text in kept.items():
             proof = places if kind == "l" else evidence
             items.append(Fact(f"<{kind}{number}>", text, state, proof, kinds[kind], link.words))
-    options = option_states(question, measurement)
+    truths = [_TRUTHS[one.state] for one in asked if one.state in _TRUTHS]
+    options = option_states(question, measurement, truths)
     for number, (option, (_, evidence)) in enumerate(zip(question.options, options, strict=True), 1):
-        items.append(Fact(f"<o{number}>", option.text, "", evidence, "finding", option.text))
+        kind = "measured" if option.denied else "finding"  # quoted, and not claimed
+        items.append(Fact(f"<o{number}>", option.text, "", evidence, kind, option.text))
     states = {option.letter: state for option, (state, _) in zip(question.options, options, strict=True)}
     return Plan(question, tuple(asked), states, (*items, *base), base)
+
+
+def _denied(link: Link) -> Link:
+    """A claim turned round; asked what can't be told of it, it stays."""
+    if link.kind != "claim" or link.statement is None or link.reason:
+        return link
+    return replace(link, statement=replace(link.statement, negated=not link.statement.negated))
 
 
 def _fact_kinds(state: str, link: Link) -> dict[str, str]:
@@ -129,14 +145,15 @@ def _fact_kinds(state: str, link: Link) -> dict[str, str]:
     value = "number"
     if link.kind == "rhythm" and state == "measured":
         named = value = "rhythm"
-    if link.kind == "quality":
-        value = "measured"
+    if link.kind in ("quality", "limits"):
+        value = "measured" if link.kind == "quality" else "criterion"
     quoted = "measured" if state in ("present", "absent", "unknown") or link.kind == "quality" else "number"
     return {"q": named, "v": value, "e": quoted, "l": "measured", "c": "criterion", "r": "missing"}
 
 
 class _Lookup:
-    def __init__(self, assessment: Assessment, base: Sequence[Fact]) -> None:
+    def __init__(self, assessment: Assessment, base: Sequence[Fact], text: str) -> None:
+        self.text = text  # of the question, where its unit is that of one value
         self.assessment, self.measurement = assessment, assessment.measurement
         self.quantities, self.base = assessment.quantities, {fact.tag: fact for fact in base}
 
@@ -148,6 +165,16 @@ class _Lookup:
             return "outside", {"q": link.words, "r": link.reason}, (), ()
         if link.kind == "quality":
             return *quality_state(self.measurement, link.names, link.words, link.leads), ()
+        if link.kind == "limits":
+            return *limits_state(link, self.measurement), ()
+        if link.kind == "error":
+            return *error_state(link, self.quantities), ()
+        if link.kind == "versus":
+            return *versus_state(link, self.quantities), ()
+        if link.kind == "leads":
+            return *leads_state(link, self.measurement), ()
+        if link.kind == "beats":
+            return *beat_state(link, self.measurement), ()
         if link.kind == "time":
             return *time_state(link, self.measurement), ()
         if link.kind == "rhythm":
@@ -168,6 +195,8 @@ class _Lookup:
         word = self.assessment.category(name).word if name in _WITH_CATEGORY else ""
         borderline = ", borderline" if word and self.assessment.is_borderline(name) else ""
         text = shown(float(proof.value), proof.unit, proof.uncertainty)
+        if name in ("rr_min_ms", "rr_max_ms"):
+            text += f" ({60000.0 / float(proof.value):.0f} bpm)"
         return words, text + (f" ({CATEGORY_WORDS.get(word, word)}{borderline})" if word else ""), proof
 
     def _quantity(self, link: Link) -> tuple[str, dict[str, str], tuple[Evidence, ...]]:
@@ -178,6 +207,7 @@ class _Lookup:
         if len(found) == 1:
             words, text, proof = found[0]
             if text:
+                text += converted(float(proof.value or 0), proof.unit, self.text)
                 return "measured", {"q": words, "v": text}, proofs
             return "missing", {"q": words, "r": _reason(proof.reason)}, proofs
         title = " and ".join(dict.fromkeys(words for words, _, _ in found)) if len(found) == 2 else "set of intervals"
@@ -204,11 +234,15 @@ class _Lookup:
                 known.append((lead, value, tuple(proofs)))
         if not known:
             return "missing", {"q": words, "r": _reason(missing[0].reason if missing else None)}, tuple(missing[:1])
-        if not link.leads:
-            known = [max(known, key=lambda one: abs(one[1]))]
-            text = f"largest in {known[0][0]}, with {shown(known[0][1], unit)}"
+        extreme = link.names[1] if len(link.names) > 1 else "" if link.leads else "largest"
+        if extreme:
+            if extreme == "smallest" and any(value for _, value, _ in known):
+                known = [one for one in known if one[1]]  # where there is the wave at all
+            known = [(min if extreme == "smallest" else max)(known, key=lambda one: abs(one[1]))]
+            words = _WAVE_NAMES[name] + (f" of {listed(link.leads)}" if link.leads else "")
+            text = f"{extreme} in {known[0][0]}, with {shown(known[0][1], unit)}"
         elif len(link.leads) == 1:
-            text = shown(known[0][1], unit)
+            text = shown(known[0][1], unit) + converted(known[0][1], unit, self.text)
         else:
             text = ", ".join(f"{shown(value, unit)} in {lead}" for lead, value, _ in known)
         return "measured", {"q": words, "v": text}, tuple(part for _, _, proofs in known for part in proofs)
@@ -250,11 +284,12 @@ class _Lookup:
             text = reason
             if statement.kind in ("category", "number") and statement.subject[0] in _WITH_CATEGORY | {"qtc"}:
                 of_qt = statement.kind == "category" and statement.subject[0] == "qt"  # judged by the QTc
-                words, value, proof = self.value("qtc" if of_qt else statement.subject[0])
+                name = "qtc" if of_qt else statement.subject[0]
+                words, value, proof = self.value(statement.formulas[0] if len(statement.formulas) == 1 else name)
                 if value and len(evidence) == 1 and proof.quantity == evidence[0].quantity:
                     text = f"the {words} is {value}"
             if truth is None:
-                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
+                return "unknown", {"q": f"evidence for {link.words!r}", "r": _reason(reason)}, evidence, ()
             texts, places = {"q": link.words, "e": text}, tuple[Evidence, ...]()
             if truth and statement.kind == "category":
                 texts["l"], places = self._wave_lead(_WAVE_OF.get(statement.subject[0], ""))
@@ -263,10 +298,11 @@ class _Lookup:
         known = self.assessment.findings
         if is_clause(link):
             if truth is None:
-                return "unknown", {"q": link.words, "r": _reason(reason)}, evidence, ()
-            if statement.negated and names[0] not in _CLAUSES:
+                return "unknown", {"q": f"evidence for {link.words!r}", "r": _reason(reason)}, evidence, ()
+            if statement.negated and names[0] not in _CLAUSES and not (statement.word and statement.leads):
                 labels = [known[name].label for name in names if name in known and (truth or known[name].present)]
-                reason = f"the recording shows {'no ' if truth else ''}{' or '.join(labels)}"
+                if labels:
+                    reason = f"the recording shows {'no ' if truth else ''}{' or '.join(labels)}"
             return "true" if truth else "false", {"q": link.words, "e": reason}, evidence, ()
         about = [
             known["pathological_q_waves" if name == "q_waves" else name]
@@ -276,7 +312,7 @@ class _Lookup:
         # asked of several leads, a finding in one of them is there
         truth = truth or self._in_some_lead(about, statement.leads) or truth
         undecided = [finding for finding in about if finding.present is None]
-        if truth and about and len(undecided) == len(about):
+        if truth and about and len(undecided) == len(about) and not statement.leads:
             truth = None  # seen in the leads asked about, where another finding forbids to conclude from it
         words = self._named(link, about, truth)
         criterion = _criterion([f for f in about if f.present] if truth else about)
@@ -288,6 +324,14 @@ class _Lookup:
             return "unknown", texts | {"r": _reason(why or reason)}, evidence, ()
         if not truth:
             return "absent", texts, evidence, ()
+        if link.reason:
+            said, why = link.reason.split("\n")
+            return (
+                "unknown",
+                texts | {"q": f"{words} ({said})", "r": f"the recording shows {words}, but {why}"},
+                evidence,
+                (),
+            )
         texts["l"], places = self.best_lead(about, statement.leads)
         return "present", texts, evidence, places
 
@@ -389,14 +433,20 @@ def is_clause(link: Link) -> bool:
     if statement is None or statement.kind != "finding":
         return True
     first = statement.findings[0][0]
-    return statement.negated or (first in _CLAUSES and (first != "q_waves" or bool(statement.leads)))
+    return (
+        statement.negated
+        or bool(statement.word and statement.leads)
+        or (first in _CLAUSES and (first != "q_waves" or bool(statement.leads)))
+    )
 
 
+_RAW_NAME = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 _WITH_CATEGORY = frozenset({"heart_rate", "pr", "qrs", "qt", "qtc_fridericia", "qtc_bazett", "axis"})
 
 
 def _reason(text: str | None) -> str:
     words = " ".join((text or _NO_REASON).split()).rstrip(".")
+    words = _RAW_NAME.sub(lambda name: RECORD_WORDS.get(name.group(), name.group().replace("_", " ")), words)
     return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
@@ -425,67 +475,3 @@ def question_prompt(made: Plan) -> str:
         choose = f" Options: {options}." if options else ""
         return f"Facts: {known or 'none'}. Question: {text}{choose} Answer:"
     return prompt(made.base).removesuffix(" Explanation:") + f" Question: {text} Answer:"
-
-
-def encoder_opinion(
-    made: Plan, measurement: Measurement, probabilities: Mapping[str, float], silence: str | None
-) -> list[ReportSentence]:
-    """What the encoders say about the findings that a question asks for, in sentences of their own.
-
-    Args:
-        made: from ``plan``.
-        measurement: of the recording.
-        probabilities: class -> probability from the encoders.
-        silence: why they were not used, or ``None``.
-    """
-    findings = assess(measurement).findings
-    out: list[ReportSentence] = []
-    for link in made.question.links if made.asked else ():
-        label = _class_of(link) if asks_encoders(link) else None
-        if label is None:
-            continue
-        if silence:
-            note = f"The encoders were not asked: {silence}."
-            return [ReportSentence(note, kind="note", inserted=((0, len(note)),))]
-        if label not in probabilities:
-            continue
-        p = float(probabilities[label])
-        proof = Evidence(
-            measurement.record_id, f"probability_{label}", round(p, 4), method="encoders", version=__version__
-        )
-        words = DIAGNOSES[label].words
-        if p >= MIN_PROBABILITY:
-            word, figure = opinion_words(p).split(", ")
-            says, more = agreement(label, findings)
-            text = f"The encoders consider {words} {word} ({figure}); {says}."
-            start = len(f"The encoders consider {words} {word} ({figure})")
-            out.append(ReportSentence(text, (proof, *more), "diagnosis", (), ((start, len(text)),)))
-        else:
-            figure = "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
-            text = f"The encoders do not suggest {words} ({figure})."
-            out.append(ReportSentence(text, (proof,), "diagnosis"))
-    return list(dict.fromkeys(out))
-
-
-def asks_encoders(link: Link) -> bool:
-    """Whether the encoders have a class for what a link names.
-
-    Args:
-        link: of a question.
-    """
-    return link.statement is not None and not link.leads and _class_of(link) is not None
-
-
-def _class_of(link: Link) -> str | None:
-    """The encoders' class that a claim is about: the one most of whose findings it names."""
-    assert link.statement is not None
-    names = {name for group in link.statement.findings for name in group}
-    if "normal_ecg" in names and not link.statement.negated:
-        return "NORM"
-    shares = {
-        label: len(names & set(entry.findings)) / len(set(entry.findings) | names)
-        for label, entry in DIAGNOSES.items()
-        if entry.findings
-    }
-    best = max(shares, key=lambda label: shares[label])
-    return best if shares[best] >= 0.5 else None

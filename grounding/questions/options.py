@@ -22,19 +22,26 @@ from ..statements.tolerances import AMPLITUDE_TOLERANCES, SUM_TOLERANCE_MV, TOLE
 from ..statements.truth import holds
 from .derived import BEATS, SUMS, derived_value
 from .parsed import CLAIMS, TRIM, Link, Option, Question
-from .quality import quality_state
 from .times import best_segment, evidence_of_all
 
 if TYPE_CHECKING:
     from ..measurement.result import Measurement
 
-_OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?([A-H])[.):]\s+")
+# "A.", "(B)", "c)" anywhere, "1." in a line of its own
+_OPTION = re.compile(r"(?:(?<=\n)|(?<=\s)|^)\(?(?:([A-H])[.):]|([a-h])\)|(?:(?<=\n)|(?<=\n\()|^)([1-8])[.)])\s+")
+# the stem asks for what is not so; two of them cancel out ("can't be excluded")
+_ASKS_WHAT_IS_NOT = re.compile(
+    r"\b(?:not|can't|cannot|false|wrong|incorrect|untrue|absent|missing|except|excluded?|ruled out|rule out|"
+    r"least likely|nicht|falsch\w*|fehlt|fehlen|ausgeschlossen|ausschließen|ausschliessen|kein\w*)\b",
+    re.I,
+)
 _WHICH = re.compile(
     r"\b(?:in |at )?(?:which|what)(?: of (?:the|these))?(?: following| chest| limb| precordial| ecg)*"
     r"(?: leads?| intervals?| values?| durations?| measurements?)?(?=\W)|\bwhere (?:is|are)\b"
     r"|\b(?:in )?welche[rn]? (?:ableitung(?:en)?|werte?)\b|\bwo (?:ist|sind|liegt|liegen)\b",
     re.I,
 )
+_OR = re.compile(r"\b(?:or|oder)\b", re.I)
 _BEST = re.compile(r"\b(?:best|most|clearest|strongest|am (?:besten|deutlichsten|staerksten))\b", re.I)
 _NOTHING_MORE = re.compile(r"^(?:none|neither|no(?:ne)? of (?:these|them|the above)|nothing|all normal)\b", re.I)
 _CANT = re.compile(r"\b(?:not (?:be )?(?:measurable|measured|told)|can ?not|can't|undeterminable|unknown)\b", re.I)
@@ -50,14 +57,22 @@ def split_options(text: str) -> tuple[str, list[tuple[str, str]]]:
     """
     marks = list(_OPTION.finditer(text))
     for first, mark in enumerate(marks):
-        run = marks[first:]
-        letters = "".join(one[1] for one in run)
-        if mark[1] == "A" and len(run) >= 2 and letters == "ABCDEFGH"[: len(run)]:
+        style = mark.lastindex
+        run = [one for one in marks[first:] if one.lastindex == style]
+        letters = "".join(_letter(one) for one in run)
+        if letters[0] == "A" and len(run) >= 2 and letters == "ABCDEFGH"[: len(run)]:
             ends = [one.start() for one in run[1:]] + [len(text)]
-            return text[: mark.start()], [
-                (one[1], text[one.end() : end].strip(TRIM)) for one, end in zip(run, ends, strict=True)
-            ]
+            parts = [text[one.end() : end] for one, end in zip(run, ends, strict=True)]
+            if style == 1 or not any("?" in part for part in parts):  # else a list of questions
+                return text[: mark.start()], [
+                    (letter, part.strip(TRIM)) for letter, part in zip(letters, parts, strict=True)
+                ]
     return text, []
+
+
+def _letter(mark: re.Match[str]) -> str:
+    said = mark.group(mark.lastindex or 1)
+    return "ABCDEFGH"[int(said) - 1] if said.isdigit() else said.upper()
 
 
 def read_option(letter: str, text: str, stem: str, links: Sequence[Link]) -> Option:
@@ -89,8 +104,11 @@ def read_option(letter: str, text: str, stem: str, links: Sequence[Link]) -> Opt
         return Option(letter, text, "number", number=(full or numbers)[0])
     statement = claims[0] if claims else _completed(stem, text, items)
     if statement is not None:
-        one = replace(statement, exclusion="", uncertain=False)
-        return Option(letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one))
+        denied = bool(claims) and len(_ASKS_WHAT_IS_NOT.findall(stem)) % 2 == 1  # "Which of these is NOT present?"
+        one = replace(statement, exclusion="", uncertain=False, negated=statement.negated != denied)
+        return Option(
+            letter, text, "claim", Link(0, len(text), "claim", text, one.subject, one.leads, one), denied=denied
+        )
     if numbers:
         return Option(letter, text, "number", number=numbers[0])
     quality = next((item.term.values[0] for item in items if item.term.kind in ("quality", "regularity")), "")
@@ -119,7 +137,7 @@ def _completed(stem: str, text: str, items: Sequence[Phrase]) -> ParsedStatement
     return None
 
 
-def option_states(question: Question, measurement: Measurement) -> list[State]:
+def option_states(question: Question, measurement: Measurement, truths: Sequence[bool | None] = ()) -> list[State]:
     """Whether each option holds: ``true``, ``false`` or ``unknown``, and the evidence.
 
     Of several numbers and ranges the nearest holds, if it is within the tolerance of what is asked; "none of these"
@@ -128,8 +146,10 @@ def option_states(question: Question, measurement: Measurement) -> list[State]:
     Args:
         question: with options.
         measurement: of the recording.
+        truths: of what the question asks yes or no of.
     """
-    states = [_state(option, question, measurement) for option in question.options]
+    truth = _together(truths, question)
+    states = [_state(option, question, measurement, truth) for option in question.options]
     numbers = [at for at, option in enumerate(question.options) if option.kind == "number"]
     if numbers:
         time = _time(question)
@@ -162,20 +182,25 @@ def _kind(quantity: str) -> str:
     return "qtc" if quantity.startswith("qtc") else quantity
 
 
-def _state(option: Option, question: Question, measurement: Measurement) -> State:
+def _together(truths: Sequence[bool | None], question: Question) -> bool | None:
+    """Whether all that a question names holds; of things joined by "or" whether one does. None where it isn't known."""
+    if not truths:
+        return None
+    one_is_enough = len(truths) > 1 and _OR.search(question.text) is not None
+    if one_is_enough in truths:
+        return one_is_enough
+    return None if None in truths else not one_is_enough
+
+
+def _state(option: Option, question: Question, measurement: Measurement, asked: bool | None) -> State:
     quantity = _quantity(question)
     if option.kind == "claim" and option.link is not None and option.link.statement is not None:
         truth, _, evidence = holds(option.link.statement, measurement)
         return _STATE[truth], evidence
     if option.kind in ("yes", "no", "missing"):
         wanted = {"yes": True, "no": False, "missing": None}[option.kind]
-        link = next((link for link in question.links if link.statement is not None or link.kind == "quality"), None)
-        if link is not None and link.statement is not None:
-            truth, _, evidence = holds(link.statement, measurement)
-            return _STATE[truth is wanted], evidence
-        if link is not None:
-            state, _, evidence = quality_state(measurement, link.names, link.words, link.leads)
-            return _STATE[{"true": True, "false": False}.get(state) is wanted], evidence
+        if any(link.statement is not None or link.kind in ("quality", "beats", "time") for link in question.links):
+            return _STATE[asked is wanted], ()
         if option.kind == "missing" and quantity:
             proof = _proof(quantity, measurement)
             return _STATE[proof.value is None], (proof,)

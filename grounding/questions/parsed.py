@@ -20,13 +20,15 @@ class Link:
         start: index of its first character in the question.
         end: index after its last character.
         kind: ``claim`` (true or false of the recording), ``quantity``, ``amplitude``, ``rhythm``, ``lead``, ``time``
-            (of a wave or premature beat), ``quality`` (of the signal), or ``outside`` (not measured here).
+            (of a wave or premature beat), ``beats`` (single beats, or how many), ``versus`` (two values), ``leads`` (in
+            which something holds), ``limits`` and ``error`` (of a value), ``quality`` (of the signal), or ``outside``
+            (not measured here).
         words: the phrase.
         names: quantities, the wave or sum of an amplitude, or what is asked of the quality (a key of ``quality.ABOUT``,
             ``list`` where the answer is a list of leads, ``not`` where it is denied); of a time the wave, and which.
         leads: asked about; empty for all.
         statement: what a ``claim`` says.
-        reason: why an ``outside`` thing can't be told.
+        reason: why an ``outside`` thing can't be told, or of a ``claim`` that is there what the question says of it.
     """
 
     start: int
@@ -51,6 +53,7 @@ class Option:
         link: of a ``claim``.
         number: of a ``number``.
         word: of a ``category``.
+        denied: what is not so is asked for, and the option holds where its text does not.
     """
 
     letter: str
@@ -59,6 +62,7 @@ class Option:
     link: Link | None = None
     number: Number | None = None
     word: str = ""
+    denied: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Question:
         options: to choose from.
         wants: of ``where``, ``why``, ``value``, ``rhythm``, ``report``.
         topic: why the whole question can't be answered from a recording, or ``""``.
+        denies: yes and no are turned round: "Is it false that ...?", "Can you exclude ...?".
     """
 
     text: str
@@ -78,6 +83,8 @@ class Question:
     options: tuple[Option, ...] = ()
     wants: frozenset[str] = frozenset()
     topic: str = ""
+    denies: bool = False
+    more: bool = False
 
     @property
     def tagged(self) -> str:

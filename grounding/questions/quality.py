@@ -30,6 +30,7 @@ ABOUT: Mapping[str, tuple[tuple[str, ...], str]] = {
     "noise": (("noise", "heavy_noise", "mains"), "noise"),
     "mains": (("mains",), "mains interference"),
     "baseline": (("baseline",), "baseline wander"),
+    "flatline": (("flat", "missing"), "flat line"),
     "contact": (_CONTACT, "lost contact of an electrode"),
     "clipping": (("clipped", "saturated"), "clipped peaks"),
     "artefact": (tuple(issue for issue in _ALL if issue != "low_amplitude"), "artefact"),
@@ -159,6 +160,10 @@ def quality_state(measurement: Measurement, names: Sequence[str], words: str, le
         text = f"{about} leads: {listed(named) or 'none'}"
         if as_list:
             return "seen", {"q": _SIGNAL, "v": text}, tuple(proofs.values())
+        if about == "usable" and not leads and "every" not in names:  # of the recording: most of its leads
+            others = [lead for lead in asked if lead not in named]
+            text += f"; not usable: {listed(others)}" if named and others else ""
+            return _truth((2 * len(named) >= len(asked)) != denied), {"q": words, "e": text}, tuple(proofs.values())
         truth = len(named) == len(asked) if about == "usable" else bool(named)
         return _truth(truth != denied), {"q": words, "e": text}, tuple(proofs.values())
     wanted, noun = ABOUT[about]

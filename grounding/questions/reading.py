@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import EcgError
 from ..facts import listed
+from ..record import STANDARD_LEADS
 from ..statements.items import Phrase, items_of
 from ..statements.lexicon import lexicon
 from ..statements.naming import AMPLITUDE_OF
@@ -22,20 +23,19 @@ from ..statements.parsed import NO_CRITERION, ParsedStatement
 from ..statements.parsing import read_statements
 from ..statements.relations import RATIO, TRANSITION
 from ..statements.tokens import normalised, sentences
+from .beats import with_beats
+from .bounds import with_bounds
+from .comparing import with_comparisons
 from .derived import BEATS, LEADS, LENGTH, RATE, SHAPES
+from .framing import asked_clauses, follows_up, reworded, without_contractions, without_instructions
 from .options import read_option, split_options
 from .parsed import CLAIMS, TRIM, Link, Question
+from .qualifiers import compared, qualified, with_amounts
 from .quality import asks_for_a_list, is_denied, named_quality, other_leads
 from .times import asks_for_times, timed
 
 MAX_CHARACTERS = 2000
 MAX_LINKS, MAX_OPTIONS = 6, 8
-_MAX_FOLLOW_UP_WORDS = 8
-_INSTRUCTIONS = re.compile(
-    r"(?:please )?(?:answer|reply|respond)(?: with| by)? yes(?:,)?(?: or)? no[^.?!\n]*[.?!]?|"
-    r"(?<=\?) *yes or no\??|, yes or no(?=\?)|(?<=[.?!]) *note(?: that\b|:)[^\n]*?[.!](?=\s|$)",  # a definition
-    re.I,
-)
 _PLACE_BLANK = re.compile(r"\bin _{2,}", re.I)
 _NORMAL_ECG = re.compile(
     r"\b(?:(?:this|the|that|his|her)\s+)?(?:12[- ]lead\s+)?(?:ecg|ekg|tracing|recording|electrocardiogram)\s+"
@@ -46,7 +46,9 @@ _NORMAL_ECG = re.compile(
 # of an ECG, not of the patient: "does this ECG show symptoms of atrial fibrillation, excluding uncertain symptoms?"
 _SHOWN_SYMPTOMS = re.compile(
     r"\b(?:show|display|demonstrate|exhibit|present|reveal|indicate|suggest)\w*(?: any)? symptoms? of\b"
-    r"|\b(?:excluding|including) uncertain symptoms?\b|\bsymptoms? (?:does|do|is|are) (?:this|the) (?:ecg|ekg)\b",
+    r"|\b(?:excluding|including) uncertain symptoms?\b|\bsymptoms? (?:does|do|is|are) (?:this|the) (?:ecg|ekg)\b"
+    r"|\bheights? of (?:the |each )?(?:[pqrst]\b|st\b|qrs\b)|\b(?:[pqrst]|qrs)[- ]?(?:waves?)? heights?\b"
+    r"|\bwhen was (?=.{0,30}\b(?:[pqrst][- ]waves?|qrs|beats?|pvcs?|pacs?)\b)",
     re.I,
 )
 _THERE = re.compile(r"\b(?:is|are) there\b|\bany\b|\bvisible\b|\bseen\b|\bsee\b|\bgibt es\b|\bsieht man\b", re.I)
@@ -65,6 +67,22 @@ _DERIVED = {
     "variation": ("quantity", "rr_sd_ms"),
     "conduction": ("quantity", "p_per_qrs"),
 }
+# "don't" has no T wave, "in s" no S wave
+_IS_NO_WAVE = re.compile(r"'\n[a-z]$|\b(?:in|per|\d)\s?\ns$")
+_SAME_PLACE = re.compile(
+    r"(?<!is )(?<!are )\bthere\b(?=\s*[?.!]*$)|\bin (?:it|this lead|that lead|these leads|those leads)\b", re.I
+)
+_PRONOUN = re.compile(r"\b(?:it|they|this|that|these|those)\b", re.I)
+_EXTREME = re.compile(r"\b(?:maximum|minimum|shortest|longest|lowest|highest|slowest|fastest)\b", re.I)
+_ORDINAL = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|\d+(?:st|nd|rd|th))\b(?! degree)", re.I
+)
+_AREA = re.compile(r"\b(?:area|integral)\b", re.I)
+_EVERY = re.compile(r"\b(?:all|every|each|alle|jede)\b", re.I)
+_HYPOTHETICAL = re.compile(r"\bwhat if\b|\bif (?:the|his|her|it|this)\b.{0,40}\b(?:were|was|had)\b|\bwas wäre\b", re.I)
+_NOT_WHAT_WOULD_BE = "what was recorded is told, and not what would be"
+_FOLLOW_SAYS = frozenset({"quality", "regularity", "number"})
+_FOLLOW_KINDS = frozenset({"lead", "region", "quality", "regularity", "number", "compare", "formula", "approx"})
 _ASKS_WHICH = re.compile(r"\b(?:what|which|welche[rns]?)\b", re.I)
 _BEFORE_LEADS = re.compile(r"(?:\s|,|and|und|in|of|for|at|the|leads?)*", re.I)
 
@@ -76,10 +94,14 @@ def _words() -> Mapping[str, Any]:
     raw: Mapping[str, Any] = yaml.safe_load((files(__package__) / "words.yaml").read_text(encoding="utf-8"))
     compiled = {
         section: {name: _pattern(phrases) for name, phrases in raw[section].items()}
-        for section in ("wants", "general", "spoken", "quality")
+        for section in ("wants", "general", "spoken", "quality", "frames")
     }
-    topics = [(_pattern(topic["phrases"]), str(topic["reason"]), "mild" in topic) for topic in raw["topics"]]
-    return {**compiled, "topics": topics}
+    topics = [
+        (_pattern([*topic["phrases"], *topic.get("also", ())]), str(topic["reason"]), "mild" in topic)
+        for topic in raw["topics"]
+    ]
+    qualifiers = [(_pattern(one["phrases"]), str(one["reason"]), "inside" in one) for one in raw["qualifiers"]]
+    return {**compiled, "topics": topics, "qualifiers": qualifiers}
 
 
 @lru_cache(maxsize=1)
@@ -128,19 +150,65 @@ def read_question(text: str, history: Sequence[tuple[str, str]] = ()) -> Questio
         )
     question = _read(text)
     names_something = any(link.kind != "lead" for link in question.links)
-    if names_something or question.topic or question.options or not history:
+    if not history or question.options:
         return question
-    is_short = len(question.text.split()) <= _MAX_FOLLOW_UP_WORDS
-    if not question.links and (question.wants & {"rhythm", "report"} or not (is_short or question.wants)):
+    if names_something or question.topic:
+        return _in_the_same_leads(question, history)
+    if question.wants & {"rhythm", "report"} and not question.links:
+        return question
+    if not follows_up(question.text, _words()["frames"]["follow_up"], _is_known):
         return question
     for earlier, _ in reversed(history[-8:]):
-        if not isinstance(earlier, str) or not earlier.strip():
-            continue
-        before = _read(earlier[:MAX_CHARACTERS])
-        named = [link for link in before.links if link.kind != "lead"]
-        if named:
-            return _carried(question, named)
+        before = _earlier(earlier)
+        named = [link for link in before.links if link.kind != "lead"] if before is not None else []
+        if named and before is not None:
+            return _said_again(question, before, named) or _carried(question, named)
     return question
+
+
+def _earlier(text: str) -> Question | None:
+    return _read(text[:MAX_CHARACTERS]) if isinstance(text, str) and text.strip() else None
+
+
+def _in_the_same_leads(question: Question, history: Sequence[tuple[str, str]]) -> Question:
+    """The question "Is T inverted there?" in the leads of the last question that named some."""
+    link = question.links[0] if len(question.links) == 1 else None
+    if link is None or link.leads or link.kind not in ("claim", "amplitude") or not _SAME_PLACE.search(question.text):
+        return question
+    for earlier, _ in reversed(history[-8:]):
+        before = _earlier(earlier)
+        leads = tuple(dict.fromkeys(lead for one in before.links for lead in one.leads)) if before else ()
+        if leads:
+            return replace(question, links=(_in_leads(link, leads),))
+    return question
+
+
+def _said_again(question: Question, before: Question, named: Sequence[Link]) -> Question | None:
+    """A follow-up that says something of what was named ("is it prolonged?", "and the second?"), read as a whole."""
+    ordinals = [list(_ORDINAL.finditer(text)) for text in (before.text, question.text)]
+    if all(len(found) == 1 for found in ordinals):
+        old, new = ordinals[0][0], ordinals[1][0]
+        return _read(before.text[: old.start()] + new.group() + before.text[old.end() :])
+    extreme = _EXTREME.search(question.text)
+    if extreme:
+        again = _read(f"What is the {extreme.group()} {named[0].words}?")
+        return again if again.links != before.links and again.links else None
+    words = lexicon()
+    kinds = {item.term.kind for sentence in sentences(question.text) for item in items_of(sentence, words)}
+    if len(named) == 1 and kinds & _FOLLOW_SAYS and (pronoun := _PRONOUN.search(question.text)):
+        said = question.text[: pronoun.start()] + named[0].words + question.text[pronoun.end() :]
+        again = _read(said)
+        if any(link.statement is not None for link in again.links):
+            return again
+    return None
+
+
+def _is_known(word: str) -> bool:
+    """Whether a word of a follow-up is a lead, a number, a word for a value, or one that qualifies a finding."""
+    words = lexicon()
+    kinds = {item.term.kind for sentence in sentences(word) for item in items_of(sentence, words)}
+    is_number = re.fullmatch(r"(?:\d+(?:\.\d+)?)?(?:ms|bpm|mm|mv|s)?", word) is not None
+    return bool(kinds & _FOLLOW_KINDS) or is_number or any(p.fullmatch(word) for p, _, _ in _words()["qualifiers"])
 
 
 def _carried(question: Question, named: Sequence[Link]) -> Question:
@@ -154,7 +222,7 @@ def _carried(question: Question, named: Sequence[Link]) -> Question:
             moved = _in_leads(moved, leads)
         out.append(moved)
     # "and in V2?" asks again what was asked; a claim that was asked for its place is asked for itself
-    return replace(question, links=tuple(out))
+    return replace(question, links=tuple(qualified(question.text, out, _words()["qualifiers"])))
 
 
 def _in_leads(link: Link, leads: tuple[str, ...]) -> Link:
@@ -164,22 +232,28 @@ def _in_leads(link: Link, leads: tuple[str, ...]) -> Link:
 
 
 def _read(text: str) -> Question:
-    text = normalised(text)
+    text = reworded(without_contractions(normalised(text)))
     for phrase, pattern in _words()["spoken"].items():
         text = pattern.sub(phrase, text)
     stem, raw_options = split_options(text)
-    stem = _INSTRUCTIONS.sub(" ", stem).strip()
     words = _words()
+    stem = without_instructions(stem, lambda heading: any(link.kind != "outside" for link in _links(heading, set())))
     wants = {name for name, pattern in words["wants"].items() if pattern.search(stem)}
     if _PLACE_BLANK.search(stem):
         wants = (wants - {"value"}) | {"where"}
     links = _with_quality(stem, list(_links(stem, wants)))
-    if asks_for_times(stem):
+    links = with_comparisons(stem, qualified(stem, links, words["qualifiers"], "where" not in wants))
+    links = with_beats(stem, with_bounds(stem, links))
+    if asks_for_times(stem) and not any(link.kind == "beats" for link in links):
         links, wants = timed(stem, links, wants), wants - {"where"}
-    of_patient = _SHOWN_SYMPTOMS.sub(" ", stem)
+    named = [(link.start, link.end) for link in links if link.kind != "outside"]
+    asked = asked_clauses(stem, lambda start, end: any(a < end and start < b for a, b in named))
+    of_patient = _SHOWN_SYMPTOMS.sub(" ", asked)
     found = [(reason, mild) for pattern, reason, mild in words["topics"] if pattern.search(of_patient)]
     wanted = bool(links or words["general"]["report"].search(stem))
     topic = next((reason for reason, mild in found if not (mild and wanted)), "")
+    if not topic and _HYPOTHETICAL.search(stem):
+        topic = _NOT_WHAT_WOULD_BE
     rhythm = words["general"]["rhythm"].search(stem)
     if rhythm and not _at(links, *rhythm.span()):
         claims = {_kind(link) for link in links if link.kind == "claim"}
@@ -187,7 +261,9 @@ def _read(text: str) -> Question:
         if not claims or (claims == {"regularity"} and _ASKS_WHICH.search(stem[: rhythm.start()])):
             links.append(Link(rhythm.start(), rhythm.end(), "rhythm", rhythm.group()))
             links.sort(key=lambda link: link.start)
-    if words["general"]["whole"].search(stem) and not any(link.kind in ("claim", "quality") for link in links):
+    listed_values = any(link.kind == "amplitude" and len(link.leads) == len(STANDARD_LEADS) for link in links)
+    named_kinds = {link.kind for link in links}
+    if words["general"]["whole"].search(stem) and not (listed_values or named_kinds & {"claim", "quality", "leads"}):
         links, wants = [], wants | {"report"}
     if words["general"]["list"].search(stem):
         links, wants = [], wants | {"report"}
@@ -207,13 +283,19 @@ def _read(text: str) -> Question:
             links = [_in_leads(links[0], apart[0].leads)]
     values = [(link.names, link.leads) if link.kind == "amplitude" else None for link in links]
     links = [link for at, link in enumerate(links) if values[at] is None or values[at] not in values[:at]]
-    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic=topic)
+    denies = len(words["frames"]["denials"].findall(stem)) % 2 == 1
+    is_read = any(link.statement is not None and link.statement.negated for link in links)  # "can AF be ruled out?"
+    denies = denies != (words["frames"]["exclusions"].search(stem) is not None and not is_read)
+    more = len(links) > MAX_LINKS
+    return Question(stem, tuple(links[:MAX_LINKS]), options, frozenset(wants), topic, denies, more)
 
 
 def _links(stem: str, wants: set[str]) -> Iterator[Link]:
     """The links of a question, in order; what the parser reads as a statement first, then what is only named."""
     found = [link for statement in read_statements(stem) if (link := _claim(stem, statement, wants)) is not None]
-    found = _either_or(stem, _without_doubles(found))
+    found = _either_or(stem, _without_doubles(with_amounts(stem, found)))
+    if (held := compared(stem)) is not None:
+        found = [*(link for link in found if link not in _at(found, held.start, held.end)), held]
     whole = _NORMAL_ECG.search(stem)  # "Is this ECG normal?", where a report would say "normal ECG"
     if whole and not _at(found, *whole.span()):
         said = read_statements("Normal ECG." if whole["normal"] else "Abnormal ECG.")[0]
@@ -224,7 +306,7 @@ def _links(stem: str, wants: set[str]) -> Iterator[Link]:
         items = items_of(sentence, words)
         for number, item in enumerate(items):
             start, end = sentence.starts[item.first], sentence.ends[item.last]
-            if _at(found, start, end):
+            if _at(found, start, end) or _IS_NO_WAVE.search(stem[:start] + "\n" + stem[start:end]):
                 continue
             link = _named(stem, item, items[number + 1 :], items[:number], sentence)
             if link is not None:
@@ -278,7 +360,7 @@ def _with_quality(stem: str, links: list[Link]) -> list[Link]:
         return links
     named = [lead for _, some in _lead_phrases(stem) for lead in some]
     leads = tuple(dict.fromkeys([*named, *other_leads(stem)]))
-    more = ("list",) if asks_for_a_list(stem) else ()
+    more = ("list",) if asks_for_a_list(stem) else ("every",) if _EVERY.search(stem) else ()
     named_so = [link for start, end, _ in found for link in _at(links, start, end)]
     others = [link for link in links if link not in named_so]
     once = {about: (start, end) for start, end, about in reversed(found)}
@@ -368,6 +450,8 @@ def _named(stem: str, item: Phrase, after: Sequence[Phrase], before: Sequence[Ph
                 end = sentence.ends[near[0].last]
         if values[0] in ("st_t", "progression"):
             return None
+        if _AREA.search(stem[start : end + 9]):
+            return Link(start, end, "outside", f"{item.term.values[0].upper()} area", reason="it is not measured here")
         if values[0] == "p" and not leads and _THERE.search(stem) and not asks_for_times(stem):
             return Link(start, end, "claim", words, statement=read_statements("P waves are present.")[0])
         return Link(start, end, "amplitude", stem[start:end], values[:1], leads)

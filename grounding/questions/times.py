@@ -17,26 +17,35 @@ if TYPE_CHECKING:
 
 Span = tuple[float, float]
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
-_WHEN = re.compile(r"\b(?:when (?:does|do|is|are)|at (?:what|which) (?:times?|seconds?)|wann)\b", re.I)
+_WHEN = re.compile(r"\b(?:when (?:does|do|did|is|are|was|were)|at (?:what|which) (?:times?|seconds?)|wann)\b", re.I)
 _AT = re.compile(
     rf"\b(?:at|between|around|bei|zwischen)\s+\[?(?:t\s*=\s*)?{_NUMBER}\s*(?:s\s*)?"
     rf"(?:(?:and|und|to|bis|-)\s*{_NUMBER}\s*)?(?:s|secs?|seconds?|sekunden?)\b",
     re.I,
 )
 _SEGMENTS = re.compile(r"\b(?:in )?which (?:of (?:the|these)(?: following)? )?(?:time )?segments?\b", re.I)
-_FIRST, _LAST = re.compile(r"\b(?:first|erste[rn]?)\b", re.I), re.compile(r"\b(?:last|letzte[rn]?)\b", re.I)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_ERSTE = ("erste", "zweite", "dritte", "vierte", "fünfte", "sechste", "siebte", "achte", "neunte", "zehnte")
+_ORDINAL = rf"(?:{'|'.join(_ORDINALS)}|(?:{'|'.join(_ERSTE)})[nrs]?|\d+(?:st|nd|rd|th)|last|letzte[nrs]?)"
+_BEAT = r"(?:heart ?)?(?:beat|qrs complex|qrs|complex|schlag|herzschlag)"
+ONE_BEAT = re.compile(rf"\bbeat (?:number |no\.? ?|# ?)?(\d+)\b|\b({_ORDINAL}) {_BEAT}\b", re.I)
+_NTH_WAVE = re.compile(rf"\b({_ORDINAL}) (?:[prt][ -]?(?:waves?|wellen?|zacken?)|qrs|pvc|pac|premature)", re.I)
 _GERMAN = re.compile(r"([pt])[- ]?(?:wellen?|zacken?)\b", re.I)  # they are findings without a criterion elsewhere
 _NOT_AT_A_TIME = "values of single beats are not asked for here: Measurement.waves and .beats have them"
 _NO_SUCH_TIME = "what is seen at one time is told for P waves, QRS complexes, T waves and premature beats alone"
-_NOUNS = {
+NOUNS = {
     "P": "P wave",
     "QRS": "QRS complex",
     "T": "T wave",
     "premature": "premature beat",
     "ventricular": "premature ventricular beat",
     "supraventricular": "premature supraventricular beat",
+    "normal": "normal beat",
+    "paced": "paced beat",
+    "abnormal": "beat that is not normal",
 }
-_PLURALS = {name: f"{noun}{'es' if noun.endswith('x') else 's'}" for name, noun in _NOUNS.items()}
+PLURALS = {name: f"{noun}{'es' if noun.endswith('x') else 's'}" for name, noun in NOUNS.items()}
+PLURALS["abnormal"] = "beats that are not normal"
 _OF_NAME = {"p": "P", "q": "QRS", "r": "QRS", "s": "QRS", "qrs": "QRS", "t": "T"}
 _OF_FINDING = {
     "t_wave_inversion": "T",
@@ -49,10 +58,13 @@ _OF_FINDING = {
     "premature_ventricular_complex": "ventricular",
     "premature_atrial_complex": "supraventricular",
 }
-_TYPES = {
+TYPES = {
     "premature": ("premature_ventricular", "premature_supraventricular"),
     "ventricular": ("premature_ventricular",),
     "supraventricular": ("premature_supraventricular",),
+    "normal": ("normal",),
+    "paced": ("paced",),
+    "abnormal": ("premature_ventricular", "premature_supraventricular", "paced", "wide"),
 }
 _LISTED = 15  # times in one answer
 _OVERLAP = 0.5  # of the shorter of a wave and a segment
@@ -77,11 +89,11 @@ def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
     """
     segments = _SEGMENTS.search(stem)
     when = segments or _WHEN.search(stem)
-    if not when and any(link.kind == "claim" and _wave(link) is None for link in links):
+    if not when and any(link.kind == "claim" and wave_of(link) is None for link in links):
         return list(links)  # "Is there ST elevation at 2.3 s?" is asked of the recording
     out = []
     for link in links:
-        wave = _wave(link)
+        wave = wave_of(link)
         if link.kind == "claim" and wave is None:  # "when does the patient have AF?" is answered without times
             out += [] if segments else [link]
             continue
@@ -95,13 +107,50 @@ def timed(stem: str, links: Sequence[Link], wants: set[str]) -> list[Link]:
         if at and not when:
             start = float(at[1].replace(",", "."))
             names = (wave, "within", str(start), at[2].replace(",", ".") if at[2] else str(start))
-        elif _FIRST.search(stem) or _LAST.search(stem):
-            names = (wave, "first" if _FIRST.search(stem) else "last")
+        elif nth := nth_wave(stem):
+            names = (wave, "nth", str(nth))
         out.append(replace(link, kind="time", names=names, statement=None))
     return out[-1:] if segments else out
 
 
-def _wave(link: Link) -> str | None:
+def _ordinal(word: str) -> int:
+    """The number of "third", "3rd" or "dritte"; -1 of "last"."""
+    word = word.lower()
+    if word.startswith(("last", "letzt")):
+        return -1
+    if word[0].isdigit():
+        return int(re.sub(r"\D", "", word))
+    stem = re.sub(r"(?<=e)[nrs]$", "", word)
+    return (_ORDINALS.index(word) if word in _ORDINALS else _ERSTE.index(stem)) + 1
+
+
+def place_of(match: re.Match[str]) -> int:
+    """The number of the beat that ``ONE_BEAT`` found; -1 for the last.
+
+    Args:
+        match: of it.
+    """
+    return int(match[1]) if match[1] else _ordinal(match[2])
+
+
+def nth_wave(stem: str) -> int | None:
+    """The number of the wave whose time is asked for: "When is the 3rd QRS?"; -1 for the last, None if none is named.
+
+    Args:
+        stem: the question.
+    """
+    match = _NTH_WAVE.search(stem) or ONE_BEAT.search(stem)
+    if match is None:
+        return None
+    return _ordinal(match[1]) if match.re is _NTH_WAVE else place_of(match)
+
+
+def wave_of(link: Link) -> str | None:
+    """The wave or kind of beat that a link names, as ``spans_of`` takes it; None if it names none.
+
+    Args:
+        link: of a question.
+    """
     if link.kind == "outside" and (german := _GERMAN.match(link.words)):
         return german[1].upper()
     if link.kind in ("quantity", "amplitude"):
@@ -123,13 +172,13 @@ def spans_of(wave: str, leads: Sequence[str], measurement: Measurement) -> list[
     if not measurement.n_beats:
         return []
     beats = measurement.beats
-    if leads and wave not in _TYPES:
+    if leads and wave not in TYPES:
         waves = measurement.waves
         rows = waves[(waves["wave"] == wave) & waves["lead"].isin(leads)].groupby("beat")
         starts, ends = rows["onset"].min(), rows["offset"].max()
     else:
-        beats = beats[beats["type"].isin(_TYPES[wave])] if wave in _TYPES else beats
-        name = "qrs" if wave in _TYPES else wave.lower()
+        beats = beats[beats["type"].isin(TYPES[wave])] if wave in TYPES else beats
+        name = "qrs" if wave in TYPES else wave.lower()
         starts, ends = beats[f"{name}_onset"], beats[f"{name}_offset"]
     found = zip(starts.astype(float), ends.astype(float), strict=True)
     return [(a / measurement.fs, b / measurement.fs) for a, b in found if math.isfinite(a) and math.isfinite(b)]
@@ -144,7 +193,7 @@ def time_state(link: Link, measurement: Measurement) -> tuple[str, dict[str, str
     """
     wave, which, *at = link.names
     spans, place = spans_of(wave, link.leads, measurement), f" in {', '.join(link.leads)}" if link.leads else ""
-    noun, plural = f"{_NOUNS[wave]}{place}", f"{_PLURALS[wave]}{place}"
+    noun, plural = f"{NOUNS[wave]}{place}", f"{PLURALS[wave]}{place}"
 
     def proof(some: Sequence[Span]) -> tuple[Evidence, ...]:
         value = round(some[0][0], 3) if some else None
@@ -165,9 +214,19 @@ def time_state(link: Link, measurement: Measurement) -> tuple[str, dict[str, str
         return "false", {"q": noun, "e": said}, proof([near] if near else [])
     if not spans:
         return "missing", {"q": f"time of a {noun}", "r": f"no {noun} was found"}, proof([])
-    if which in ("first", "last"):
-        one = spans[0 if which == "first" else -1]
-        return "measured", {"q": f"{which} {noun}", "v": f"seen from {_shown(one)}"}, proof([one])
+    if which == "nth":
+        nth = int(at[0])
+        if nth > len(spans):
+            return "missing", {"q": f"{noun} {nth}", "r": f"{len(spans)} {plural} were found"}, proof([])
+        one = spans[nth - 1 if nth > 0 else -1]
+        title = (
+            f"{_ORDINALS[nth - 1]} {noun}"
+            if 0 < nth <= len(_ORDINALS)
+            else f"{noun} {nth}"
+            if nth > 0
+            else f"last {noun}"
+        )
+        return "measured", {"q": title, "v": f"seen from {_shown(one)}"}, proof([one])
     more = f" and {len(spans) - _LISTED} times more" if len(spans) > _LISTED else ""
     text = ", ".join(f"{start:.2f}" for start, _ in spans[:_LISTED])
     return "measured", {"q": f"onset of the {plural}", "v": f"at {text} s{more}"}, proof(spans)

@@ -25,7 +25,11 @@ AMPLITUDE_OF = {
     "q_waves": "q",
     "pathological_q_waves": "q",
 }
-DIRECTIONS = {"st_elevation": 1.0, "st_depression": -1.0}  # a deviation to the other side has no size
+DIRECTIONS = {
+    "st_elevation": 1.0,
+    "st_depression": -1.0,
+    "t_wave_inversion": -1.0,
+}  # a deviation to the other side has no size
 _INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
 _ACUTE = word_set(
     "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"

@@ -34,7 +34,8 @@ class ParsedStatement:
         leads: in which leads.
         region: the leads are named as a region, not one by one.
         number: of a ``number`` or ``amplitude``.
-        word: of a ``category`` or ``regularity``; of an ``amplitude`` the ST finding whose size it is.
+        word: of a ``category`` or ``regularity``; of an ``amplitude`` the ST finding whose size it is; ``up`` or
+            ``down`` where the sign of a T wave is meant.
         formulas: of a QTc.
         exclusion: why it is not a claim about this recording, or ``""``.
         at_s: of premature beats, when they are said to be: (from, to) in seconds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..criteria.knowledge import LEAD_GROUPS
@@ -10,7 +11,8 @@ from ..criteria.quantities import BEAT_KINDS
 from ..evidence import Evidence
 from ..record import STANDARD_LEADS
 from .amplitudes import measured_depth, named
-from .relations import FORM, LARGER, LARGEST, P_QRS, PR_CONSTANT, QRS_P, RATIO, TRANSITION
+from .naming import AMPLITUDE_OF, DIRECTIONS
+from .relations import DIRECTION, FORM, LARGER, LARGEST, P_QRS, PR_CONSTANT, QRS_P, RATIO, TRANSITION
 from .times import ECTOPY
 from .tolerances import ECTOPY_TOLERANCE_S
 
@@ -27,7 +29,8 @@ _CLEAR_MV, _CLEAR_SHARE = 0.05, 0.1  # by which one wave is clearly larger than 
 RATIO_SHARE = 0.25
 _EARLY, _LATE = 1.5, 4.5  # where R becomes as large as S, counted in chest leads
 _SMALL_R_SHARE, _CLEAR_R_MV = 0.3, 0.2  # R behind the Q of a "QS", of the Q; R before the S that makes it none
-_FLAT_MV = {"p": 0.02, "qrs": 0.05}  # smaller waves have no direction
+_FLAT_MV = {"p": 0.02, "qrs": 0.05, "t": 0.02}  # smaller waves have no direction
+_CLEAR_T_MV = 0.1
 
 
 class Relation(NamedTuple):
@@ -68,6 +71,16 @@ def relation(statement: ParsedStatement, quantities: Quantities) -> Relation:
     if name == FORM:
         return _form(rest[0], statement.leads, quantities)
     return _direction(rest[0], statement, quantities)
+
+
+def t_direction(statement: ParsedStatement) -> ParsedStatement:
+    """The same said as a relation: the sign of the T wave, whatever a criterion of T inversion says of the lead.
+
+    Args:
+        statement: that T is positive or negative (its ``word``), a finding with leads.
+    """
+    denied = statement.negated != (statement.word == "up")  # "positive" is a denial of the inversion
+    return replace(statement, kind="relation", subject=(DIRECTION, "t"), findings=(), negated=denied)
 
 
 def times_of_ectopy(statement: ParsedStatement, quantities: Quantities) -> Relation | None:
@@ -124,7 +137,11 @@ class _Size(NamedTuple):
 
 def _size(wave: str, lead: str, quantities: Quantities) -> _Size:
     """Size of a wave; of a P or T wave with its sign. A QRS without S wave (QS, Qr) counts by its Q."""
+    side = DIRECTIONS.get(wave)  # "ST depression in V5": how far it is on that side
+    wave = AMPLITUDE_OF[wave] if side else wave
     value, proofs = measured_depth(quantities, wave, lead)
+    if side and value is not None:
+        return _Size(side * value, f"{named(proofs, wave)} in {lead} {value:.2f} mV", proofs)
     size = value if value is None or wave in ("p", "t") else abs(value)
     words = f"{named(proofs, wave)} in {lead}"
     return _Size(size, words if size is None else f"{words} {size:.2f} mV", proofs)
@@ -258,30 +275,42 @@ def _form(form: str, leads: Sequence[str], quantities: Quantities) -> Relation:
 
 
 def _direction(wave: str, statement: ParsedStatement, quantities: Quantities) -> Relation:
-    """Whether a P wave or the QRS is upright in each lead named; of a region, in two of its leads."""
+    """Whether a P or T wave or the QRS is upright in each lead named; of a region, in two of its leads."""
     up = statement.word == "up"
-    right, wrong, evidence = list[str](), list[str](), list[Evidence]()
+    right, wrong, evidence = list[tuple[str, str]](), list[tuple[str, str]](), list[Evidence]()
+    largest, unknown = 0.0, None  # of those that are wrong; a lead in which it isn't known
     for lead in statement.leads:
         size = _net(lead, quantities) if wave == "qrs" else _size(wave, lead, quantities)
         if size.mv is None:
             if not statement.region:
                 return _unknown(size)
+            unknown = unknown or size
             continue
         evidence += size.evidence
         if abs(size.mv) > _FLAT_MV[wave]:
-            (right if (size.mv > 0) == up else wrong).append(f"{lead} ({size.mv:.2f} mV)")
-    title = "P wave" if wave == "p" else "QRS"
+            largest = max(largest, size.mv if (size.mv > 0) != up else 0.0, key=abs)
+            (right if (size.mv > 0) == up else wrong).append((lead, f"{size.mv:.2f} mV"))
+    title = {"p": "P wave", "t": "T wave"}.get(wave, "QRS")
     if not evidence:
         return Relation(None, False, f"{title} is not measurable there", ())
+    if unknown is not None and not wrong and len(right) < 2:
+        return _unknown(unknown)
     if wrong:
-        holds = statement.region and len(right) >= 2
-        words = f"{title} is {'negative' if up else 'positive'} in {', '.join(wrong)}"
-        return Relation(holds, not right or not statement.region, words, evidence)
-    words = (
-        f"{title} is {'positive' if up else 'negative'} in {', '.join(right)}" if right else f"{title} is flat there"
-    )
+        enough = 2 if len(statement.leads) < len(STANDARD_LEADS) else len(statement.leads)  # "in all leads"
+        holds = statement.region and len(right) >= enough
+        surely = wave != "t" or abs(largest) >= _CLEAR_T_MV  # readers differ on small T waves
+        words = f"{title} is {'negative' if up else 'positive'} {_in_each(wrong)}"
+        return Relation(holds, surely and not (right and statement.region), words, evidence)
+    words = f"{title} is {'positive' if up else 'negative'} {_in_each(right)}" if right else f"{title} is flat there"
     every = len(right) == len(statement.leads) or (statement.region and len(right) >= 2)
     return Relation(every, every, words, evidence)
+
+
+def _in_each(found: Sequence[tuple[str, str]]) -> str:
+    """Leads with their values: each value right before its own lead, where there are several."""
+    if len(found) == 1:
+        return f"in {found[0][0]} ({found[0][1]})"
+    return f"({', '.join(f'{value} in {lead}' for lead, value in found)})"
 
 
 def _net(lead: str, quantities: Quantities) -> _Size:

@@ -45,6 +45,8 @@ SUM_TOLERANCE_MV = 0.3
 CLEAR_SHARE = 0.5
 ST_LIMITS_MV = {"st_elevation": 0.1, "st_depression": 0.05}
 Q_WAVE_MV = 0.02
+# of the criteria; with more that can't be decided, nothing is said of a normal ECG (six leads: 14 of 57, eight: 8)
+MOST_UNDECIDED = 0.2
 T_NEGATIVE_MV = -0.05  # where no criterion judges the lead
 
 

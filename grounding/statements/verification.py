@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,11 @@ from .amplitudes import negative_t, verify_amplitude
 from .nearness import half_there, nearly, nearly_in, p_is_flat
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
-from .relating import relation, times_of_ectopy
+from .relating import relation, t_direction, times_of_ectopy
 from .tolerances import (
     APPROXIMATE_FACTOR,
     IMPLIED,
+    MOST_UNDECIDED,
     NECESSARY_CONDITIONS,
     NORMAL,
     NOT_WITH_SINUS,
@@ -59,11 +61,11 @@ def check(text: str, measurement: Measurement) -> list[Claim]:
     return Checker(measurement, statements).claims(text, statements)
 
 
+@dataclass(frozen=True)
 class _EvidenceOf:
     """The evidence of several findings, collected when it is iterated over."""
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = findings
+    findings: Iterable[Finding]
 
     def __iter__(self) -> Iterator[Evidence]:
         return (part for finding in self.findings for part in finding.evidence)
@@ -75,10 +77,13 @@ class Checker:
     Args:
         measurement: of the recording.
         statements: all of the text.
+        exact: for questions: limits and ranges are held against the value itself, and a QTc is Fridericia's.
     """
 
-    def __init__(self, measurement: Measurement, statements: Sequence[ParsedStatement] = ()) -> None:
-        self.measurement = measurement
+    def __init__(
+        self, measurement: Measurement, statements: Sequence[ParsedStatement] = (), exact: bool = False
+    ) -> None:
+        self.measurement, self.exact = measurement, exact
         self.evaluation = assess(measurement)
         self.statements = statements
         self.known: dict[object, tuple[Verdict, str, Callable[[], tuple[Evidence, ...]]]] = {}
@@ -158,7 +163,7 @@ class Checker:
         """The measured values that a name may mean: a QTc without a formula is Fridericia's or Bazett's."""
         names = [name]
         if name in ("qtc", "qt") and (name == "qtc" or statement.kind == "category"):
-            names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"]
+            names = list(statement.formulas) or ["qtc_fridericia", "qtc_bazett"][: 1 if self.exact else 2]
         return [self.evaluation.quantities.evidence(None, wanted) for wanted in names]
 
     # --- values
@@ -172,6 +177,8 @@ class Checker:
         if not known:
             return "not_checkable", f"{title} is not measurable: {proofs[0].reason}", proofs[:1]
         tolerance = TOLERANCES[name] * (APPROXIMATE_FACTOR if number.approximate else 1.0)
+        if self.exact and number.low != number.high:
+            tolerance = 0.0
         lows = (number.low, -number.low) if number.either_sign else (number.low,)
         if len(known) > 1:  # QTc by two formulas: take the nearer one
             known.sort(key=lambda one: abs(one[1] - number.low))
@@ -257,12 +264,14 @@ class Checker:
             "p_waves": self._p_waves,
             "normal_ecg": self._normal_ecg,
             "otherwise_normal": self._otherwise_normal,
-            "borderline_ecg": self._borderline,
+            "borderline_ecg": lambda _: ("not_checkable", "borderline is neither normal nor abnormal", ()),
             "q_waves": self._q_waves,
         }
         first = statement.findings[0][0]
         if first in special:
             return special[first](statement)
+        if statement.word and statement.leads:  # "T wave positive in I", "negative in aVR": by its sign
+            return self._relation(t_direction(statement), "")
         if statement.leads and len(statement.findings) == 1:
             placed = self._placed(statement, [self._known(name) for name in statement.findings[0]])
             if placed is not None:
@@ -361,8 +370,9 @@ class Checker:
             if not present and finding.present:
                 leads = {lead for part in finding.evidence for lead in part.leads}
                 present = {lead: lead in leads for lead in statement.leads} if 0 < len(leads) < 12 else {}
-            if finding.name == "t_wave_inversion" and not statement.negated:  # aVR, which no criterion judges
-                unjudged = [lead for lead in present if lead not in self.evaluation.lead_states(entry)]
+            if finding.name == "t_wave_inversion" and not statement.negated:  # in aVR no criterion judges it
+                judged = self.evaluation.lead_states(entry)
+                unjudged = [lead for lead, held in present.items() if held is None or lead not in judged]
                 present = present | dict.fromkeys(negative_t(self.evaluation.quantities, unjudged), True)
             for lead, held in present.items():
                 before = states.get(lead, held)
@@ -406,11 +416,8 @@ class Checker:
         proof = self.evaluation.quantities.evidence(None, "p_share")
         if not isinstance(value, float):
             return "not_checkable", reason or "P waves could not be judged", (proof,)
-        return (
-            self._verdict(statement, value >= P_PRESENT_SHARE),
-            f"P waves before {100 * value:.0f} % of the beats",
-            (proof,),
-        )
+        verdict = self._verdict(statement, value >= P_PRESENT_SHARE)
+        return verdict, f"P waves before {100 * value:.0f} % of the beats", (proof,)
 
     def _q_waves(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
         """Q waves in named leads are Q waves of any size; "no Q waves", and Q waves without leads, are pathological."""
@@ -434,11 +441,8 @@ class Checker:
                 return placed
         if finding.present is None:
             return "not_checkable", f"{finding.label} can't be told: {finding.reason}", _EvidenceOf([finding])
-        return (
-            self._verdict(statement, finding.present),
-            f"{finding.label}: {finding.criterion}",
-            _EvidenceOf([finding]),
-        )
+        verdict = self._verdict(statement, finding.present)
+        return verdict, f"{finding.label}: {finding.criterion}", _EvidenceOf([finding])
 
     def _abnormal(self) -> list[Finding]:
         return [
@@ -451,11 +455,17 @@ class Checker:
             reason = f"found: {', '.join(finding.label for finding in abnormal[:4])}"
             return self._verdict(statement, False, not self._hardly(abnormal)), reason, _EvidenceOf(abnormal)
         # an ECG called abnormal is not clearly normal because no criterion is met
-        return (
-            self._verdict(statement, True, clear=False),
-            "no criterion of the knowledge base is met",
-            (self.measurement.evidence("heart_rate"),),
-        )
+        return self._none_met(statement, "no criterion", clear=False)
+
+    def _none_met(
+        self, statement: ParsedStatement, which: str, clear: bool = True
+    ) -> tuple[Verdict, str, Iterable[Evidence]]:
+        """The verdict where no abnormal finding is left; where many are undecided, as without beats, there is none."""
+        states = [finding.present for finding in self.evaluation.findings.values()]
+        undecided, proof = states.count(None), (self.measurement.evidence("heart_rate"),)
+        if undecided > MOST_UNDECIDED * len(states):
+            return "not_checkable", f"{undecided} of {len(states)} criteria can't be decided in this recording", proof
+        return self._verdict(statement, True, clear), f"{which} of the knowledge base is met", proof
 
     def _otherwise_normal(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
         """Check that there is no abnormal finding besides those that the text names."""
@@ -477,19 +487,12 @@ class Checker:
             }
         left = [finding for finding in self._abnormal() if finding.name not in stated]
         if not left:
-            return (
-                self._verdict(statement, True),
-                "no other criterion of the knowledge base is met",
-                (self.measurement.evidence("heart_rate"),),
-            )
+            return self._none_met(statement, "no other criterion")
         return (
             self._verdict(statement, False, not self._hardly(left)),
             f"found besides: {', '.join(finding.label for finding in left[:4])}",
             _EvidenceOf(left),
         )
-
-    def _borderline(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
-        return "not_checkable", "borderline is neither normal nor abnormal", ()
 
 
 def _show(value: float, name: str) -> str:

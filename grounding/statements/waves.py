@@ -25,6 +25,8 @@ _SUM_SIGNS = frozenset({"+", "/", "and", "plus", "&", "und"})
 _IN_LEAD = frozenset({"in", "wave", "lead", "of", "the", "("})
 _FROM_LEAD_TO_WAVE = frozenset({"the", "a", "an", ",", ":", "there", "is", "die", "das", "ist"})
 _OR_WORDS = frozenset({"or", "oder", "bis"})
+# of a T wave: its sign is meant, where "inverted" is a finding with a criterion
+_T_WAYS = {"upright": "up", "positive": "up", "positiv": "up", "negative": "down", "negativ": "down"}
 # kinds of items that may come between a segment and its shape, and between a wave and its amplitude
 _SEGMENT_GAPS = frozenset({"lead", "region", "maybe", "finding", "stop", "present"})
 _AMPLITUDE_GAPS = frozenset({"lead", "quality", "approx", "compare", "region", "skip"})
@@ -223,6 +225,9 @@ def _state_of_segment(c: Context, name: str, qualities: list[Phrase], first: int
         uncertain=scope.uncertain,
         exclusion=scope.exclusion,
     )
+    if name == "t":
+        said = {way for word in c.words[first : last + 1] if (way := _T_WAYS.get(word))}
+        statement.word = said.pop() if len(said) == 1 else ""
     c.head([statement], first, last)
     take_leads_before(c, statement, first)
     take_amount_before(c, statement, first)

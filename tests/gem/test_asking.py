@@ -159,3 +159,47 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert (first["kind"], second["kind"]) == ("presence", "presence")
     assert "V3" in second["text"]
     assert main(["ask", path, "x" * 10_000]) == 2
+
+
+def test_a_measurement_of_another_recording_is_refused(record: ECGRecord) -> None:
+    other = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_13")))
+    for begin in (
+        lambda: gem.ask(record, "PR?", measurement=other),
+        lambda: gem.ask(record, "PR?", measurement=grounding.measure(record.select(["II"]))),
+        lambda: gem.chat(record, measurement=other),
+    ):
+        with pytest.raises(gem.GemInputError, match="another recording"):
+            begin()
+
+
+@pytest.mark.parametrize("history", [["PR"], "PR", [("PR",)]])
+def test_letters_are_no_pairs(record: ECGRecord, history: Any) -> None:
+    with pytest.raises(gem.GemInputError, match="history"):
+        gem.ask(record, "Why?", history=history)
+
+
+def test_what_is_left_out_is_said(record: ECGRecord, measurement: Measurement) -> None:
+    answer = gem.ask(record, "PR? QRS? QT? QTc? rate? axis? LBBB?", measurement=measurement)
+    assert answer.statements[-1].text == gem.asking.MORE
+    assert gem.asking.MORE not in gem.ask(record, "PR? QRS?", measurement=measurement).text
+
+
+@pytest.mark.parametrize(
+    ("question", "start"),
+    [
+        ("Are all beats PVCs?", "No. Number of premature ventricular beats: 0"),
+        ("Is the AV block new?", "It can't be told whether there is first-degree AV block (new)"),
+        ("Which of these is NOT present? A. AV block B. AF", "B) AF."),
+        ("What is the limit of the PR?", "Limits of the PR interval: short below 120 ms"),
+        ("Can you exclude AV block?", "No. "),
+        ("Are the T waves upright in V2 and V5?", "No. "),
+    ],
+)
+def test_nothing_that_is_said_is_contradicted(
+    record: ECGRecord, measurement: Measurement, question: str, start: str
+) -> None:
+    answer = gem.ask(record, question, measurement=measurement)
+    said = answer.text.replace("Whether there is ", "It can't be told whether there is ").replace("Measured: ", "")
+    assert said.lower().startswith(start.lower())
+    assert not [claim for one in answer.statements if one.kind != "diagnosis" for claim in one.claims
+                if claim.verdict == "contradicted"]  # fmt: skip

@@ -349,3 +349,58 @@ def test_beside_a_limit_the_measurement_decides() -> None:
     assert [(text, why.startswith("'bradycardia' is not what was measured: ")) for text, why in withheld] == [
         ("There is no bradycardia.", True)
     ]
+
+
+# --- what an earlier ECG and a definition are asked by
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("What has changed since the last ECG?", "comparison"),
+        ("Is the PR longer than before?", "comparison"),
+        ("Is the AV block new?", "comparison"),
+        ("What was the PR before, and what is it now?", "comparison"),
+        ("What was the PR in the previous ECG?", "comparison"),
+        ("Is there a P wave before each QRS?", "presence"),
+        ("Does the QRS change during the recording?", "value"),
+        ("Compare V1 and V2.", "lead"),
+        ("Is the QRS different from normal?", "value"),
+        ("Is there a definite PVC?", "presence"),
+        ("Does this recording meet the criteria for LBBB?", "presence"),
+        ("Definition of Brugada syndrome", "declined"),
+        ("What does V5 mean?", "lead"),
+        ("What is LVH?", "definition"),
+        ("Was bedeutet Vorhofflimmern?", "definition"),
+        ("Kriterien für Linksschenkelblock?", "definition"),
+        ("What does ST depression mean?", "definition"),
+    ],
+)
+def test_what_is_compared_and_what_is_defined(question: str, kind: str) -> None:
+    pytest.importorskip("bm25s")
+    talk = gem.chat(grounding.sample_path("ptbxl_102"), earlier=grounding.sample_path("ptbxl_286"))
+    answer = talk.ask(question)
+    assert answer.kind == kind, answer.text
+    assert (answer.source == "tools") == (kind in ("comparison", "definition"))
+
+
+def test_a_definition_is_of_what_is_named() -> None:
+    pytest.importorskip("bm25s")
+    talk = gem.chat(grounding.sample_path("ptbxl_102"))
+    assert "[kb:atrial_fibrillation]" in talk.ask("Was bedeutet Vorhofflimmern?").text
+    assert "[kb:left_ventricular_hypertrophy]" in talk.ask("What is LVH?").text
+
+
+def test_one_earlier_recording(measurement: Measurement) -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_286"))
+    for earlier in (record, grounding.sample_path("ptbxl_286"), str(grounding.sample_path("ptbxl_286")), [record]):
+        talk = gem.chat(grounding.sample_path("ptbxl_102"), earlier=earlier, measurement=measurement)
+        assert [one.record_id for one in talk.tools.earlier] == ["ptbxl_286"]
+
+
+def test_an_endpoint_that_fails_is_no_untrained_model(server: Server) -> None:
+    server.speak = script(500, 500, 500, 500)
+    answer = server.chat().ask("Is there AV block?")
+    assert answer.source == "rule"
+    assert len(answer.faults) == 1
+    assert "learned" not in answer.faults[0]

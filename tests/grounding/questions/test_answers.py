@@ -174,7 +174,8 @@ def test_the_extremes_and_the_spread_of_the_rr_intervals(blocked: Measurement) -
     ):
         value = rhythm[name]
         assert value is not None
-        assert said(question, blocked).endswith(f" is {value:.0f} ms.")
+        assert f" is {value:.0f} ms" in said(question, blocked)
+    assert said("What is the maximum heart rate?", blocked).endswith(f"({60000 / rhythm['rr_min_ms']:.0f} bpm).")
 
 
 def test_the_recording_itself(blocked: Measurement) -> None:
@@ -214,7 +215,7 @@ def test_shapes_and_beats_are_told(blocked: Measurement) -> None:
     forms = blocked.lead_summary.set_index("lead")["p_form"]
     assert said("What does the P wave look like in V1?", blocked) == f"The shape of the P wave is {forms['V1']} in V1."
     assert said("How many beats are there?", blocked) == f"The number of beats is {blocked.n_beats}."
-    assert " premature beats." in said("How many premature beats are there?", blocked)
+    assert said("How many premature beats are there?", blocked) == "The number of premature beats is 0."
 
 
 def test_missing_lead_and_recording_without_beats() -> None:
@@ -272,3 +273,47 @@ def test_what_declines() -> None:
     assert declines("That can't be told from an ECG recording.")
     assert declines("<q1> can't be told from this recording: <r1>.")
     assert not declines("The <q1> is <v1>.")
+
+
+def test_nothing_measured_is_no_normal_ecg() -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_13"))
+    assert said("Is this ECG normal?", grounding.measure(record)).startswith("Yes.")
+    one_lead = grounding.measure(record.select(["V4"]))
+    flat = grounding.ECGRecord.from_array([[0.0] * 5000] * 12, 500, grounding.STANDARD_LEADS)
+    short = grounding.measure(record.crop(0.0, 0.8))
+    for measurement in (one_lead, grounding.measure(flat), short):
+        for question in ("Is this ECG normal?", "Is this ECG abnormal?"):
+            assert "criteria can't be decided" in said(question, measurement)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        # T in I -0.09, II 0.27, aVR -0.14, aVL -0.17, V2 0.55, V5 -0.14 mV
+        ("Is the T wave in aVR upright?", "No. T wave is negative in aVR (-0.14 mV)."),
+        ("Is the T wave in aVR negative?", "Yes. T wave is negative in aVR (-0.14 mV)."),
+        ("Is the T wave in aVR inverted?", "Yes, the recording shows T-wave inversion in aVR."),
+        ("Is the T wave in I positive?", "No. T wave is negative in I (-0.09 mV)."),
+        ("Are the T waves upright in II and V2?", "Yes. T wave is positive (0.27 mV in II, 0.55 mV in V2)."),
+        ("Are the T waves upright in all leads?", "No. T wave is negative (-0.09 mV in I, "),
+    ],
+)
+def test_t_waves_are_positive_and_negative_by_their_sign(question: str, answer: str) -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    assert said(question, measurement).startswith(answer)
+
+
+def test_t_waves_behind_a_block_and_in_one_lead() -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_286"))
+    assert said("Is the T wave negative in aVL?", grounding.measure(record)).startswith("Yes.")
+    assert said("Is the T wave inverted in aVL?", grounding.measure(record)).startswith("Yes, ")
+    one = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")).select(["II"]))
+    assert said("Is the T wave upright in all leads?", one).startswith("It can't be told")
+
+
+def test_texts_are_whole() -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_13")).select(["V4"])
+    answer = said("Is the ST segment in V5 normal?", grounding.measure(record))
+    assert answer.startswith("It can't be told whether there is evidence for 'ST segment in V5 normal': ")
+    flat = grounding.ECGRecord.from_array([[0.0] * 5000] * 2, 500, ["I", "II"])
+    assert "af_probability" not in said("Is there AF?", grounding.measure(flat))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,15 @@ def test_real_recordings_are_answered_as_they_were_judged(shared: Path) -> None:
             listed = plan(read_question(f"Which leads show {phrase}?"), measurement).items[1].evidence
             assert [part.leads[0] for part in listed] == (where or list(issues)), path
     assert there > 10
+
+
+def test_a_recording_with_some_leads_lost_is_usable() -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_13"))
+    signal = record.signal.copy()
+    signal[[record.leads.index("V5"), record.leads.index("V6")]] = 0.0
+    lost = grounding.measure(replace(record, signal=signal))
+    assert said("Is the recording usable?", lost).startswith("Yes. ")
+    assert "not usable: V5 and V6" in said("Is the recording usable?", lost)
+    assert said("Are all leads usable?", lost).startswith("No. ")
+    assert said("Is V5 flat?", lost) == "Yes. No signal in V5."
+    assert said("Is V4 flat?", lost) == "No. No flat line in V4."

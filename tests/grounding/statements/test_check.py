@@ -408,3 +408,31 @@ def test_a_size_that_is_there_contradicts_its_denial(inferior: Any) -> None:
         -1
     ] == "contradicted"
     assert [claim.verdict for claim in check("No ST elevation > 3 mm.", inferior)] == ["not_checkable", "supported"]
+
+
+def test_a_normal_ecg_needs_most_criteria() -> None:
+    record = grounding.read_record(grounding.sample_path("ptbxl_13"))
+    flat = grounding.ECGRecord.from_array([[0.0] * 5000] * 12, 500, grounding.STANDARD_LEADS)
+    for text in ("Normal ECG.", "Otherwise normal ECG.", "Abnormal ECG."):
+        for other in (flat, record.select(["V4"])):
+            (claim,) = grounding.check(text, grounding.measure(other))
+            assert claim.verdict == "not_checkable", (text, claim.reason)
+    assert grounding.check("Normal ECG.", grounding.measure(record))[0].verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        # T in I -0.09, aVR -0.14, V2 0.55, V5 -0.14 mV
+        ("The T wave is upright in aVR.", "contradicted"),
+        ("T waves are negative in aVR.", "supported"),
+        ("The T wave is positive in I.", "unsupported"),
+        ("T waves are positive in V5.", "contradicted"),
+        ("T waves are upright in V2.", "supported"),
+        ("T waves are inverted in V5.", "supported"),
+        ("T waves are not inverted in V2.", "supported"),
+    ],
+)
+def test_t_waves_have_a_sign(text: str, verdict: str) -> None:
+    measurement = grounding.measure(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    assert [claim.verdict for claim in grounding.check(text, measurement)] == [verdict]
