@@ -43,6 +43,15 @@ _FAMILY = dict.fromkeys(
 )
 
 
+def family_of(subject: Subject) -> str:
+    """The kind of findings that make up one list after "no"; ``""`` for the others.
+
+    Args:
+        subject: the findings.
+    """
+    return _FAMILY.get(subject[0][0], "") if subject else ""
+
+
 @dataclass(slots=True)
 class Scope:
     """A cue ("no", "possible", "history of") and its effect on the findings that follow.
@@ -198,7 +207,14 @@ class Context:
         if self.heads:
             gap = self.gap(self.heads[-1].last, first)
             joined = len(gap) <= CLOSE and not JOINS.isdisjoint(gap) and VERBS.isdisjoint(gap)
+            joined = joined and not self._said_between(self.heads[-1].last, first)
         self.heads.append(Head(statements, first, last, joined))
+
+    def _said_between(self, last: int, first: int) -> bool:
+        """Whether "present" or "absent" between two findings ends the list of the first."""
+        return any(
+            self.items[number].term.kind in ("present", "absent") for number in self.item_at[last + 1 : first] if number >= 0
+        )
 
     def only_filler(self, first: int, behind: int, also: frozenset[str] = frozenset()) -> bool:
         """Whether a range of tokens has only signs, filler words, adverbs and modifiers.
@@ -239,7 +255,7 @@ class Context:
             return _NO_SCOPE
         scope = self.scopes[0]
         gap = self.gap(scope.last, first)
-        family = _FAMILY.get(subject[0][0], "") if subject else ""
+        family = family_of(subject)
         if not scope.heads:
             reached = len(gap) <= CLOSE + 2 and (scope.strong or "," not in gap[1:] or bool(scope.exclusion))
         else:

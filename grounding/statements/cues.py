@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .context import CLOSE, FAR, IS, Context, Scope
+from .context import CLOSE, FAR, IS, OR, Context, Head, Scope, family_of
 from .items import Phrase
 from .parsed import CHANGE
 from .scope import COMPARED, OTHER_TIME
 
 _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelled", "region"})
+_AND = OR | {"and", "und", "&", "sowie"}
 # cues of absence that may also precede their finding: "absent P waves"
 _ALSO_BEFORE = frozenset({"absent", "missing", "none", "excluded"})
 
@@ -187,9 +188,20 @@ def mark_preceding(c: Context, item: Phrase, *, denied: bool) -> bool:
         return False
     for statement in c.heads[-1].statements:
         statement.end = max(statement.end, c.ends[item.last])
+    listed = False  # the list has an "and": "AF, LBBB and RBBB are absent"
+    later: Head | None = None
     for head in reversed(c.heads):
         if head.closed:
             break
+        if later is not None and "," in (gap := c.gap(head.last, later.first)) and _AND.isdisjoint(gap):
+            reached = _reached_over_comma(c, head, later, listed)
+            if reached != "all":
+                if reached == "doubt":  # "AF, LBBB absent" may deny AF or not
+                    for statement in head.statements:
+                        statement.uncertain = True
+                break
+        elif later is not None:
+            listed = True
         for statement in head.statements:
             if denied:
                 statement.negated = not statement.negated
@@ -198,8 +210,20 @@ def mark_preceding(c: Context, item: Phrase, *, denied: bool) -> bool:
         head.closed = True
         if not head.joined:
             break
+        later = head
     c.scopes = []
     return True
+
+
+def _reached_over_comma(c: Context, head: Head, later: Head, listed: bool) -> str:
+    """Whether a cue behind a list also applies to what a comma parts from it: ``all`` of it, ``doubt``, or ``""``.
+
+    A value ("normal axis"), the rhythm and what has its own denial stand for themselves: "sinus rhythm, LBBB absent".
+    """
+    before, last = head.statements[0], later.statements[0]
+    if before.kind != "finding" or before.negated or (before.findings and "sinus_rhythm" in before.findings[0]):
+        return ""
+    return "all" if listed or family_of(before.findings) == family_of(last.findings) != "" else "doubt"
 
 
 def _near_head(c: Context, item: Phrase) -> bool:
