@@ -62,6 +62,7 @@ class Scope:
         uncertain: it expresses doubt.
         exclusion: why what follows is not a claim about this recording, or ``""``.
         strong: it also applies after a comma ("no evidence of").
+        whole: an "and" continues its list ("free of ectopy and ischaemia").
         heading: it applies to a whole list of findings ("PMH: AF, MI, LBBB").
         heads: number of findings that it has been applied to.
         family: kind of the last of these findings.
@@ -73,6 +74,7 @@ class Scope:
     exclusion: str = ""
     strong: bool = False
     heading: bool = False
+    whole: bool = False
     heads: int = 0
     family: str = ""
 
@@ -213,7 +215,9 @@ class Context:
     def _said_between(self, last: int, first: int) -> bool:
         """Whether "present" or "absent" between two findings ends the list of the first."""
         return any(
-            self.items[number].term.kind in ("present", "absent") for number in self.item_at[last + 1 : first] if number >= 0
+            self.items[number].term.kind in ("present", "absent")
+            for number in self.item_at[last + 1 : first]
+            if number >= 0
         )
 
     def only_filler(self, first: int, behind: int, also: frozenset[str] = frozenset()) -> bool:
@@ -263,7 +267,7 @@ class Context:
                 len(gap) <= CLOSE
                 and not JOINS.isdisjoint(gap)
                 and VERBS.isdisjoint(gap)
-                and self._list_continues(scope, gap, number, family)
+                and self._list_continues(scope, gap, number, family, bool(subject) and "sinus_rhythm" not in subject[0])
             )
         if not reached and not (scope.heading and subject and _NEW_MATTER.isdisjoint(gap[1:])):
             self.scopes = []
@@ -271,13 +275,13 @@ class Context:
         scope.last, scope.heads, scope.family = last, scope.heads + 1, family
         return scope
 
-    def _list_continues(self, scope: Scope, gap: list[str], number: int, family: str) -> bool:
+    def _list_continues(self, scope: Scope, gap: list[str], number: int, family: str, subject: bool) -> bool:
         """Whether a head after ``gap`` continues the list to which a cue applies."""
         if not OR.isdisjoint(gap) or self._list_has_or(number):
             return True
         same = bool(family) and family == scope.family
         if "and" in gap or "und" in gap:
-            return same or bool(scope.exclusion) or not scope.negated
+            return same or bool(scope.exclusion) or not scope.negated or (scope.whole and subject)
         return not scope.exclusion and (scope.strong or same)
 
     def _list_has_or(self, number: int) -> bool:

@@ -6,9 +6,12 @@ from .context import CLOSE, FAR, IS, OR, Context, Head, Scope, family_of
 from .items import Phrase
 from .parsed import CHANGE
 from .scope import COMPARED, OTHER_TIME
+from .tokens import word_set
 
 _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelled", "region"})
 _AND = OR | {"and", "und", "&", "sowie"}
+# words of cues whose list goes on behind "and": "free of ectopy and block", unlike "no P waves and atrial fibrillation"
+_WHOLE = word_set("free devoid ruling rules excluding excludes precludes precluding against frei")
 # cues of absence that may also precede their finding: "absent P waves"
 _ALSO_BEFORE = frozenset({"absent", "missing", "none", "excluded"})
 
@@ -33,7 +36,8 @@ def open_scope(
         exclusion: why what follows is not a claim about this recording, or ``""``.
     """
     heading = bool(exclusion) and c.word(item.last + 1) == ":"
-    scope = Scope(item.last, negated, uncertain, exclusion, strong, heading)
+    whole = not _WHOLE.isdisjoint(c.words[item.first : item.last + 1])
+    scope = Scope(item.last, negated, uncertain, exclusion, strong, heading, whole)
     for before in c.scopes:
         if item.first - before.last > 4 or c.has(",", before.last, item.first):
             continue
@@ -203,9 +207,9 @@ def mark_preceding(c: Context, item: Phrase, *, denied: bool) -> bool:
         elif later is not None:
             listed = True
         for statement in head.statements:
-            if denied:
+            if denied and not (later is None and _denied_in_list(c, head)):
                 statement.negated = not statement.negated
-            else:
+            elif not denied:
                 statement.uncertain = True
         head.closed = True
         if not head.joined:
@@ -213,6 +217,12 @@ def mark_preceding(c: Context, item: Phrase, *, denied: bool) -> bool:
         later = head
     c.scopes = []
     return True
+
+
+def _denied_in_list(c: Context, head: Head) -> bool:
+    """Whether a finding is denied already as one of a list, so that its own "absent" is no second denial."""
+    scope = c.scopes[0] if c.scopes else None
+    return scope is not None and scope.negated and scope.heads > 1 and scope.last == head.last
 
 
 def _reached_over_comma(c: Context, head: Head, later: Head, listed: bool) -> str:
@@ -255,11 +265,6 @@ def is_behind(c: Context, number: int, item: Phrase) -> bool:
     following = c.next(number)
     before_a_number = following is not None and following.term.kind == "number" and following.first == item.last + 1
     return item.term.kind == "compare" and len(item.term.values) > 1 and not before_a_number
-
-
-def read_reference(c: Context, number: int, item: Phrase) -> None:
-    """Read words such as "upper limit": the next number is a reference value."""
-    c.reference = item.last
 
 
 def read_formula(c: Context, number: int, item: Phrase) -> None:

@@ -50,6 +50,7 @@ GROUPS: Mapping[str, Subject] = {
     "axis_deviation": (("left_axis_deviation", "right_axis_deviation", "extreme_axis_deviation"),),
     "ectopy": (("premature_atrial_complex", "premature_ventricular_complex"),),
     "bifascicular": (("complete_right_bundle_branch_block",), _FASCICULAR),
+    "ischemia": (_ISCHEMIA,),
     "stemi": (("st_elevation",),),
     # ST elevation supports it, ST depression or T inversion leave it open
     "acute_infarction": (
@@ -194,11 +195,13 @@ class Lexicon:
         tree: phrases as a tree of words.
         filler: words that may come between a quantity and its value.
         abbreviations: words that end in a full stop.
+        narrower: of a name of findings: words beside it -> the findings that are meant.
     """
 
     tree: Node
     filler: frozenset[str]
     abbreviations: frozenset[str]
+    narrower: Mapping[Subject, Mapping[tuple[str, ...], Subject]]
 
 
 def phrase_words(phrase: str) -> tuple[str, ...]:
@@ -297,6 +300,7 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
     found: dict[tuple[str, ...], Term] = {}
     filler: set[str] = set()
     abbreviations: set[str] = set()
+    narrower: dict[Subject, dict[tuple[str, ...], Subject]] = {}
     entries, bundled = load_knowledge(), bundled_knowledge()
     for entry in entries.values():
         if entry.name in _BY_CATEGORY:
@@ -307,6 +311,9 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         words = yaml.load((files(__package__) / "words" / name).read_text(encoding="utf-8"), Loader=loader)
         filler |= {word_of(word) for word in words["bridge"]}
         abbreviations |= {word_of(word) for word in words["abbreviations"]}
+        for wide, narrow, phrases in words.get("narrower", ()):
+            ways = narrower.setdefault(subject_of(wide), {})
+            ways |= {form: subject_of(narrow) for phrase in phrases for form in _forms(phrase)}
         # an English phrase has precedence over one of another language that is spelled alike
         listed: dict[tuple[str, ...], Term] = {}
         for phrase, term in _terms(words):
@@ -326,4 +333,4 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         for word in form:
             node = node.setdefault(word, {})
         node[""] = term
-    return Lexicon(tree, frozenset(filler), frozenset(abbreviations))
+    return Lexicon(tree, frozenset(filler), frozenset(abbreviations), narrower)

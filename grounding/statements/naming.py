@@ -32,6 +32,7 @@ _ACUTE = word_set(
 )
 _EARLIER = frozenset({"prior", "previous", "past"})
 _TYPES = frozenset({"type", "typ", "like", "configuration", "konfiguration", "artig"})
+_TYPE_NAMES = frozenset({"mobitz", "wenckebach", "i", "ii", "1", "2"})
 # words before "for" after which a finding is one of the ECG: "positive for AF", unlike "flecainide for AF"
 _FOUND_FOR = word_set(
     "positive diagnostic criteria evidence suspicious suggestive typical characteristic pathognomonic significant "
@@ -49,14 +50,18 @@ _FROM_LEADS = JOINS | word_set(
     "finden sich eine ein keine in of evidence segment"
 )
 # kinds of items that may come between leads and a finding of theirs; what the words in between are does not matter
-_BETWEEN_LEADS = word_set("present absent maybe approx compare number quality region skip comparative now no no_strong stop")
+_BETWEEN_LEADS = word_set(
+    "present absent maybe approx compare number quality region skip comparative now no no_strong stop"
+)
 # verbs behind leads that are the subject of what follows: "V1-V3 exhibit ST elevation"
 _SHOWING = word_set(
     "show shows exhibit exhibits display displays demonstrate demonstrates reveal reveals has have present presents "
     "zeigen zeigt weisen weist haben hat"
 )
 _BEFORE_LEADS = word_set("in at over across the lead leads den der ueber ableitung ableitungen also auch")
-_CLAUSE_STARTS = frozenset({"", ",", ":", "-", "*", "•", "–", "and", "und", "while", "whereas", "but", "waehrend", "(", "["})
+_CLAUSE_STARTS = frozenset(
+    {"", ",", ":", "-", "*", "•", "–", "and", "und", "while", "whereas", "but", "waehrend", "(", "["}
+)
 _NOT_TO_LEADS = frozenset({"but", "whereas", "while", "waehrend"})
 _FAR_LEADS = 14  # words
 _LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "oder", "as", "well", "in", "the", "/"})
@@ -124,7 +129,8 @@ def _quantity_of(subject: Subject) -> str:
 def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
     """Whether the name of a finding is part of another term: "delay of LBBB type", "pacemaker lower rate"."""
     following = c.next(number)
-    return c.word(item.last + 1) in _TYPES or (
+    own_type = c.word(item.last + 2) in _TYPE_NAMES and item.term.subject != GROUPS["av_block"]
+    return (c.word(item.last + 1) in _TYPES and not own_type) or (
         following is not None and following.first == item.last + 1 and following.term.kind == "unmeasured"
     )
 
@@ -299,6 +305,7 @@ def _explains_region(c: Context, number: int, item: Phrase) -> bool:
         c.leads_before = Phrase(before.term, before.first, item.last + closing)
     return before.term.kind == "lead" and before.term.region
 
+
 def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Phrase) -> bool:
     """Assign leads to the findings before them, as to both in "ST elevation and T inversion in V1-V3"."""
     given = joined = False
@@ -337,8 +344,8 @@ def _only_to_leads(gap: list[str]) -> bool:
 def _leads_belong(c: Context, statements: list[ParsedStatement], last: int, first: int) -> bool:
     """Whether leads belong to the shapes beside them: nothing that could have leads of its own is in between.
 
-    The words there may be any ("can be seen in", "is greatest in", "localized to"): a shape whose leads are not understood
-    would be looked for in all of them.
+    The words there may be any ("can be seen in", "is greatest in", "localized to"): a shape whose leads are not
+    understood would be looked for in all of them.
 
     Args:
         c: the sentence.

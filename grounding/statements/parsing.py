@@ -15,6 +15,7 @@ from . import cues, figures, naming, relations, values, waves
 from .context import Context
 from .items import Phrase, items_of
 from .lexicon import lexicon
+from .narrowing import narrowed
 from .parsed import ParsedStatement
 from .tokens import Sentence, sentences
 
@@ -34,7 +35,7 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "unlikely": cues.read_unlikely,
     "past": cues.read_past,
     "compare": cues.read_compare,
-    "reference": cues.read_reference,
+    "reference": values.read_reference,
     "formula": cues.read_formula,
     "missing": cues.read_missing,
     "comparative": cues.read_comparative,
@@ -113,7 +114,7 @@ def statements_of(
     """
     known = lexicon()
     sentence = Sentence(list(words), list(starts), list(ends), question)
-    items = relations.with_relations(sentence, items_of(sentence, known))
+    items = relations.with_relations(sentence, narrowed(sentence, items_of(sentence, known), known))
     found: list[ParsedStatement] = []
     if items:
         context = Context(sentence, items, known)

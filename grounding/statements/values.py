@@ -5,7 +5,7 @@ from __future__ import annotations
 from .context import FAR, IS, JOINS, Context, QuantitySubject, Scope
 from .cues import mark_preceding
 from .items import Phrase
-from .lexicon import SEGMENT_WORDS
+from .lexicon import SEGMENT_WORDS, Term
 from .parsed import NO_CRITERION, ParsedStatement
 from .scope import COMPARED
 from .tokens import word_set
@@ -21,6 +21,8 @@ _QRS = word_set("qrs complex complexes t komplex komplexe kammerkomplex kammerko
 _CHANGING = frozenset({"increased", "shortened", "lengthened", "elevated", "raised", "erhoeht"})
 _CHANGED_BY = frozenset({"by", "um"})
 _RESULTS = frozenset({"negative", "neg", "negativ"})
+_NORMS = frozenset({"normal", "norm", "limits", "limit", "uln", "lln", "obergrenze", "untergrenze", "normbereich"})
+_RESULT_ENDS = frozenset({"", ",", ")", ";", "and", "und"})
 _CHANGED_TO = frozenset({"to", "from", "auf", "von"})
 
 
@@ -144,22 +146,43 @@ def read_quality(c: Context, number: int, item: Phrase) -> None:
     """Read a word for a value or a shape: of what follows directly, of the last segment, or of the last quantity."""
     if item.term.values[1] == "inverted" and _denies(c, item):
         mark_preceding(c, item, denied=True)
+    elif item.term.values[0] in ("normal", "borderline") and _state_past_normal(c, number, item):
+        return
     elif _belongs_ahead(c, number, item):
         c.qualities.append(item)
     elif not state_shape(c, number, item) and item.term.values[0]:
         _state_of_quantity(c, number, item)
 
 
+def read_reference(c: Context, number: int, item: Phrase) -> None:
+    """Read words such as "upper limit": the next number is a reference value; "above" it is a word for a value."""
+    _state_past_normal(c, number, item)
+    c.reference = item.last
+
+
+def _state_past_normal(c: Context, number: int, item: Phrase) -> bool:
+    """Read "longer than normal", "above the upper limit": the value is high; whether the words are such."""
+    words = set(c.words[item.first : item.last + 1])
+    if c.compare is None or item.first - c.compare[1] > 2 or _NORMS.isdisjoint(words):
+        return False
+    (sign, _, negated), c.compare = c.compare, None
+    word = {"upper": "high", "obergrenze": "high", "uln": "high", "lower": "low", "untergrenze": "low", "lln": "low"}
+    limit = next((word[one] for one in words if one in word), "high" if sign == ">" else "low")
+    inside = (limit == "high") != (sign == ">")  # "below the upper limit"
+    count = len(c.out)
+    _state_of_quantity(c, number, Phrase(Term("quality", (limit, "")), item.first, item.last))
+    for statement in c.out[count:]:
+        statement.negated ^= inside != negated
+    return True
+
+
 def _denies(c: Context, item: Phrase) -> bool:
     """Whether "negative" is a result: "LBBB: negative"."""
     head = c.heads[-1] if c.heads else None
-    return (
-        c.words[item.first] in _RESULTS
-        and head is not None
-        and not head.closed
-        and bool(head.statements[-1].findings)
-        and c.gap(head.last, item.first) in ([":"], ["="])
-    )
+    if c.words[item.first] not in _RESULTS or head is None or head.closed or not head.statements[-1].findings:
+        return False
+    gap, ends = c.gap(head.last, item.first), c.word(item.last + 1) in _RESULT_ENDS
+    return gap in ([":"], ["="]) or (gap in ([], ["-"]) and ends)
 
 
 def _belongs_ahead(c: Context, number: int, item: Phrase) -> bool:

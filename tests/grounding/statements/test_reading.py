@@ -1,0 +1,180 @@
+"""How sentences are read: what a denial reaches, and to what leads and qualifying words belong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import grounding
+from grounding.statements.lexicon import GROUPS
+from grounding.statements.parsing import read_statements
+
+
+@pytest.fixture(scope="module")
+def blocked(make_measurement: Any) -> Any:
+    """Sinus rhythm of 71 bpm, PR 236 ms, QRS 92 ms, axis 20, ST elevation in II, III, aVF, T inversion in V2-V3."""
+    leads = {lead: {"j_mv": 0.2, "st60_mv": 0.2} for lead in ("II", "III", "aVF")} | {
+        lead: {"t_mv": -0.3} for lead in ("V2", "V3")
+    }
+    return make_measurement(
+        leads=leads, axis=20.0, intervals={"pr": 236.0, "qtc_bazett": 431.0, "qtc_fridericia": 425.0}
+    )
+
+
+def short(claim: grounding.Claim) -> str:
+    """The first letter of the verdict, "-" behind it for a denial."""
+    return claim.verdict[0].upper() + ("-" if claim.denied else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        # a denial behind a comma
+        ("Normal axis, LVH not seen", "S S-"),
+        ("Sinus rhythm, LBBB not seen", "S S-"),
+        ("Sinus rhythm present, AF absent", "S S-"),
+        ("First-degree AV block, LBBB not present.", "S S-"),
+        ("Normal QRS, no AF, LBBB absent.", "S S- S-"),
+        ("Sinusrhythmus, Linksschenkelblock nicht vorhanden", "S S-"),
+        ("Lagetyp normal, Schenkelblock fehlt", "S S-"),
+        ("AF and LBBB absent", "S- S-"),
+        ("AF, LBBB and RBBB are absent", "S- S- S-"),
+        ("AF, LBBB absent", "U S-"),
+        ("LBBB present, AF absent", "C S-"),
+        ("In the absence of ST depression, Q waves are absent", "S- S-"),
+        # "and" behind words of exclusion
+        ("Free of ectopy, block and atrial fibrillation", "S- S-"),
+        ("P waves before each QRS, ruling out AF and LBBB.", "S S- S-"),
+        # verbs
+        ("LBBB isn't present.", "S-"),
+        ("PVCs aren't present.", "S-"),
+        ("LBBB hasn't been seen", "S-"),
+        ("PVCs did not occur.", "S-"),
+        ("LBBB does not exist", "S-"),
+        ("LVH can't be diagnosed", "S-"),
+        ("AF could not be confirmed", "S-"),
+        ("ST depressions did not reach 1 mm", "N S"),
+        ("QRS of 91 ms speaks against LBBB", "S S-"),
+        ("The QRS is inconsistent with LBBB", "S-"),
+        ("There is nothing to support LBBB", "S-"),
+        ("Insufficient evidence for LVH", "S-"),
+        ("Hardly any ST depression", "S-"),
+        ("Non-paced rhythm", "S-"),
+        ("STEMI criteria aren't met; doesn't meet LVH criteria", "C- S-"),
+        ("LVH - negative, AF neg", "S- S-"),
+        ("I don't see AF or LBBB", "S- S-"),
+        ("I disagree with the diagnosis of LVH", "S-"),
+        ("This tracing was misread as AF", "S-"),
+        ("In the absence of LBBB, the ST segments can be interpreted", "S-"),
+        ("No prior infarct.", "S-"),
+        ("No prior LBBB.", "N-"),
+        ("Nicht vereinbar mit Vorhofflimmern", "S-"),
+    ],
+)
+def test_what_a_denial_reaches(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("ST elevation can be seen in leads V1, V2 and V3.", "U"),
+        ("ST elevation can be seen in leads II, III and aVF.", "S"),
+        ("Leads V1, V2, and V3 exhibit ST elevation.", "U"),
+        ("Leads II, III, and aVF exhibit ST elevation.", "S"),
+        ("ST elevation (2 mm) in V1 and V2", "U C"),
+        ("ST elevation (2 mm) in II, III and aVF", "S S"),
+        ("ST elevation with a concave morphology in V1-V3", "U"),
+        ("T wave inversion, symmetric and deep, in V5 and V6", "U"),
+        ("T wave inversion, symmetric and deep, in V2 and V3", "S"),
+        ("ST elevation localized to V1", "U"),
+        ("The lateral leads exhibit no ST elevation.", "S-"),
+        ("ST elevation in inferior leads (II, III, aVF), T wave inversions in anterior leads (V2-V3)", "S S"),
+        ("In the inferior leads (II, III, aVF) ST elevation is present, T inversion in V2", "S S"),
+        ("Inferior ST elevation (II, III, aVF), T wave inversion", "S S"),
+        ("No ST elevation was found in the anterior or lateral leads", "S-"),
+        ("No ST elevation was found in the lateral or inferior leads", "C-"),
+        ("R waves are tall in V5, with significant ST elevation", "S"),
+    ],
+)
+def test_leads_belong_to_the_finding_beside_them(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+_DEGREES = ("first_degree_av_block", "second_degree_av_block", "third_degree_av_block")
+_BESIDE = {
+    _DEGREES[2:]: "3° AVB|AV block, third degree|AV block (3rd degree)|AV block: complete|AV block grade 3|"
+    "Third-degree (complete) AV block|AV-Block (III. Grades)|3RD DEGREE AV BLOCK",
+    _DEGREES[1:2]: "2° AVB|AV block with 2:1 conduction",
+    _DEGREES[1:]: "high-degree AV block|Advanced AV block|höhergradiger AV-Block|No 2ND/3RD DEGREE AV BLOCK|"
+    "No AV block of second or third degree|No AV block beyond first degree|No AV block except for first-degree",
+    _DEGREES: "No 1st, 2nd or 3rd degree AV block|No first-, second-, or third-degree AV block|Kein AV-Block I°-III°|"
+    "Kein AV-Block I., II. oder III. Grades.|No AV block",
+    _DEGREES[:2]: "No 1st or 2nd degree AV block",
+    ("complete_left_bundle_branch_block",): "Left BBB|Bundle branch block, left|left-sided bundle branch block|"
+    "kompletter Schenkelblock links|Bundle branch block, left type|Bundle branch block (left), axis 20",
+    (
+        "incomplete_right_bundle_branch_block",
+    ): "RBBB (incomplete)|Right bundle branch block, incomplete|RSB, inkomplett",
+    ("incomplete_left_bundle_branch_block",): "LBBB, incomplete|incomplete left BBB|BBB, incomplete, left",
+    ("left_axis_deviation",): "axis deviation to the left|axis deviation (left)",
+    ("left_ventricular_hypertrophy",): "ventricular hypertrophy, left|hypertrophy of the left ventricle",
+    ("left_atrial_enlargement",): "Atrial enlargement, left",
+    ("left_anterior_fascicular_block",): "hemiblock, left anterior",
+    ("premature_atrial_complex",): "Extrasystoles, supraventricular",
+    ("premature_ventricular_complex",): "Extrasystolen, ventrikulär",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [(text, names) for names, texts in _BESIDE.items() for text in texts.split("|")]
+)
+def test_words_beside_a_name_say_which_finding_it_is(text: str, names: tuple[str, ...]) -> None:
+    assert read_statements(text)[0].findings == (names,)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("No left or right BBB", GROUPS["bundle"]),
+        ("BBB, left axis deviation", GROUPS["bundle"]),
+        ("AV block, 2 PVCs", GROUPS["av_block"]),
+    ],
+)
+def test_words_of_something_else_do_not(text: str, names: Any) -> None:
+    assert read_statements(text)[0].findings == names
+
+
+def test_leads_before_a_degree_are_leads() -> None:
+    first, second = read_statements("ST elevation in leads I, II and third-degree AV block")
+    assert (first.leads, second.findings) == (("I", "II"), (("third_degree_av_block",),))
+
+
+def test_a_block_within_flutter_is_none_of_its_own() -> None:
+    for text in ("Atrial flutter with 2:1 AV block", "Vorhofflattern mit 2:1 AV-Block", "Flutter, variable AV block"):
+        assert [one.findings for one in read_statements(text)] == [(("atrial_flutter",),), ()]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("PR is longer than normal", "S"),
+        ("PR 236 ms, above normal", "S S"),
+        ("QTc exceeds normal limits.", "C"),
+        ("PR exceeds the upper limit of normal.", "S"),
+        ("HR above normal", "C"),
+        ("HR outside the normal range", "C"),
+        ("HR 71, above the normal range of 60-100 bpm", "S C"),
+        ("QTc is below the upper limit of normal", "S-"),
+        ("QRS is not wider than normal", "S-"),
+        ("PR shorter than normal", "C"),
+        ("PQ-Zeit oberhalb der Norm", "S"),
+        ("QRS below 120 ms, normal", "S S"),
+    ],
+)
+def test_a_value_past_what_is_normal(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
