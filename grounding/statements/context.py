@@ -139,6 +139,8 @@ class Context:
         regions: walls before a finding ("inferior").
         leads_before: leads before a finding ("in V1-V4 there is ...").
         amount: "2 mm" before "ST elevation".
+        left_out: statements to which an exception follows ("except", "other than").
+        left_out_last: last token of the exception.
         done_to: items up to this one have been read with an earlier one.
     """
 
@@ -146,6 +148,7 @@ class Context:
         self.words, self.starts, self.ends = sentence.words, sentence.starts, sentence.ends
         self.items = items
         self.filler = lexicon.filler
+        self.homonyms = lexicon.homonyms
         self.exclusion = exclusions(sentence, items)
         self.item_at = [-1] * len(self.words)
         for number, item in enumerate(items):
@@ -171,6 +174,8 @@ class Context:
         self.number_last = -1  # last token of the last stated number
         self.time_last = -FAR - 1  # last token of the last time in the recording
         self.done_to = -1
+        self.left_out: list[ParsedStatement] = []
+        self.left_out_last = -1
         self._listed_or: list[bool] | None = None
 
     def next(self, number: int) -> Phrase | None:
@@ -215,7 +220,7 @@ class Context:
     def _said_between(self, last: int, first: int) -> bool:
         """Whether "present" or "absent" between two findings ends the list of the first."""
         return any(
-            self.items[number].term.kind in ("present", "absent")
+            self.items[number].term.kind in ("present", "absent", "ended")
             for number in self.item_at[last + 1 : first]
             if number >= 0
         )

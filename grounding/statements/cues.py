@@ -12,6 +12,10 @@ _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelle
 _AND = OR | {"and", "und", "&", "sowie"}
 # words of cues whose list goes on behind "and": "free of ectopy and block", unlike "no P waves and atrial fibrillation"
 _WHOLE = word_set("free devoid ruling rules excluding excludes precludes precluding against frei")
+_PARTLY = word_set("not partially partly incompletely almost nearly teilweise nicht")
+_BEFORE_A_LIST = word_set(
+    "includes include including significant notable remarkable"
+)  # "history significant for AF, LBBB"
 # cues of absence that may also precede their finding: "absent P waves"
 _ALSO_BEFORE = frozenset({"absent", "missing", "none", "excluded"})
 
@@ -35,7 +39,8 @@ def open_scope(
         strong: it also applies after a comma.
         exclusion: why what follows is not a claim about this recording, or ``""``.
     """
-    heading = bool(exclusion) and c.word(item.last + 1) == ":"
+    heading = (bool(exclusion) or negated) and ":" in (c.words[item.last], c.word(item.last + 1))
+    heading = heading or (bool(exclusion) and c.words[item.last] in _BEFORE_A_LIST)
     whole = not _WHOLE.isdisjoint(c.words[item.first : item.last + 1])
     scope = Scope(item.last, negated, uncertain, exclusion, strong, heading, whole)
     for before in c.scopes:
@@ -68,8 +73,9 @@ def read_no(c: Context, number: int, item: Phrase) -> None:
     if following is not None and following.term.kind in ("missing", "maybe_post", "absent"):
         return
     head, behind = c.heads[-1] if c.heads else None, c.word(item.last + 1)
-    if item.first == 0 and behind == ",":
-        return  # "No, sinus rhythm." answers a question
+    answers = item.first == item.last and c.words[item.first] in ("no", "nein") and behind in (",", ":")
+    if answers and (item.first == 0 or (c.word(item.first - 1) == ":" and not c.heads)):
+        return  # "No, sinus rhythm.", "Answer: no, sinus rhythm."
     said = head is not None and not head.closed and c.gap(head.last, item.first) in ([":"], ["-"], ["="])
     if said and (following is None or behind == ","):
         mark_preceding(c, item, denied=True)  # "LBBB: no", "LBBB - no, RBBB - no"
@@ -135,8 +141,19 @@ def read_absent(c: Context, number: int, item: Phrase) -> None:
         open_scope(c, item, negated=True)
     elif near:
         mark_preceding(c, item, denied=True)
-    elif c.words[item.first] in _ALSO_BEFORE:
+    elif c.words[item.first] in _ALSO_BEFORE or c.word(item.last + 1) == ":":
         open_scope(c, item, negated=True)
+
+
+def read_ended(c: Context, number: int, item: Phrase) -> None:
+    """Read "has resolved", "is gone", "converted to": the finding before is denied, a value before is compared."""
+    subject = c.subjects[-1] if c.subjects else None
+    of_value = subject is not None and not subject.by_finding and (not c.heads or subject.first > c.heads[-1].last)
+    of_shape = c.segment is not None and (not c.heads or c.segment[1] > c.heads[-1].last)
+    if of_value or of_shape:
+        read_comparative(c, number, item)
+    elif _near_head(c, item) and _PARTLY.isdisjoint(c.gap(c.heads[-1].last, item.first)):
+        mark_preceding(c, item, denied=True)
 
 
 def read_present(c: Context, number: int, item: Phrase) -> None:
@@ -245,8 +262,8 @@ def _near_head(c: Context, item: Phrase) -> bool:
 
 def read_compare(c: Context, number: int, item: Phrase) -> None:
     """Read "above", "<", "not more than": they apply to the next number."""
-    if is_behind(c, number, item):
-        return
+    if is_behind(c, number, item) or (c.words[item.first] == ">" and c.word(item.first - 1) == "-"):
+        return  # "->" is an arrow
     scope = c.scopes[0] if c.scopes else None
     negated = scope is not None and scope.negated and not scope.heads and item.first - scope.last <= 3
     if negated:

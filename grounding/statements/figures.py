@@ -16,6 +16,7 @@ from .values import BE, WIDE_RANGE, formulas, value_follows
 from .waves import is_place, read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
+_ARROWS = frozenset({"- >", "→", "= >", "⟶", "➔"})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
 # kinds of items after which a rate is a heart rate: "sinus rhythm at 75 bpm"
 _BEFORE_RATE = word_set(
@@ -236,6 +237,15 @@ def _change(c: Context, item: Phrase) -> str:
     before = c.words[max(0, item.first - 3) : item.first]
     if "um" in before or ("by" in before and not _formula_between(c, item.first - 4, item)):
         return CHANGE
+    following = c.next(c.item_at[item.last])
+    if (
+        following is not None
+        and following.first - item.last <= 3
+        and _ARROWS.intersection((c.word(item.last + 1), " ".join(c.words[item.last + 1 : item.last + 3])))
+    ):
+        after = c.next(c.item_at[following.last]) if following.term.kind == "compare" else following
+        if after is not None and after.term.kind == "number" and after.first - item.last <= 3:
+            return CHANGE  # "QTc 520 -> 413 ms"
     if "from" in before or (before[-1:] == ["von"] and "auf" in c.words[item.last + 1 : item.last + 3]):
         ranging = (
             item.number is not None

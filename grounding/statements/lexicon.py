@@ -195,12 +195,14 @@ class Lexicon:
         tree: phrases as a tree of words.
         filler: words that may come between a quantity and its value.
         abbreviations: words that end in a full stop.
+        homonyms: of a name of findings: words in a sentence with which it means something else.
         narrower: of a name of findings: words beside it -> the findings that are meant.
     """
 
     tree: Node
     filler: frozenset[str]
     abbreviations: frozenset[str]
+    homonyms: Mapping[str, frozenset[str]]
     narrower: Mapping[Subject, Mapping[tuple[str, ...], Subject]]
 
 
@@ -255,6 +257,7 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
         "no",
         "no_strong",
         "absent",
+        "ended",
         "present",
         "maybe",
         "maybe_post",
@@ -267,6 +270,7 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
         "now",
         "contrast",
         "stop",
+        "except",
         "conditional",
         "comparison",
         "reference",
@@ -300,6 +304,7 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
     found: dict[tuple[str, ...], Term] = {}
     filler: set[str] = set()
     abbreviations: set[str] = set()
+    homonyms: dict[str, frozenset[str]] = {}
     narrower: dict[Subject, dict[tuple[str, ...], Subject]] = {}
     entries, bundled = load_knowledge(), bundled_knowledge()
     for entry in entries.values():
@@ -311,6 +316,7 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         words = yaml.load((files(__package__) / "words" / name).read_text(encoding="utf-8"), Loader=loader)
         filler |= {word_of(word) for word in words["bridge"]}
         abbreviations |= {word_of(word) for word in words["abbreviations"]}
+        homonyms |= {name: frozenset(others) for name, others in words.get("homonyms", {}).items()}
         for wide, narrow, phrases in words.get("narrower", ()):
             ways = narrower.setdefault(subject_of(wide), {})
             ways |= {form: subject_of(narrow) for phrase in phrases for form in _forms(phrase)}
@@ -333,4 +339,4 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         for word in form:
             node = node.setdefault(word, {})
         node[""] = term
-    return Lexicon(tree, frozenset(filler), frozenset(abbreviations), narrower)
+    return Lexicon(tree, frozenset(filler), frozenset(abbreviations), homonyms, narrower)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .context import CLOSE, JOINS, OR, Context, QuantitySubject, family_of
+from .exceptions import leave_out_finding, leave_out_leads
 from .items import Phrase
 from .lexicon import GROUPS, QUANTITY_OF, REGION_LEADS, SEGMENT_OF, WALLS, Subject
 from .parsed import NO_CRITERION, ParsedStatement
@@ -30,6 +31,7 @@ _INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
 _ACUTE = word_set(
     "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"
 )
+_ADJECTIVES = frozenset({"ischemic", "ischemische", "ischemischen", "ischemietypische", "ischemietypischen"})
 _EARLIER = frozenset({"prior", "previous", "past"})
 _TYPES = frozenset({"type", "typ", "like", "configuration", "konfiguration", "artig"})
 _TYPE_NAMES = frozenset({"mobitz", "wenckebach", "i", "ii", "1", "2"})
@@ -114,6 +116,7 @@ def name_finding(c: Context, number: int, item: Phrase, subject: Subject, denied
     else:
         take_leads_before(c, statement, first)
     take_amount_before(c, statement, first)
+    leave_out_finding(c, statement, first, item.last)
     segment = SEGMENT_OF.get(subject[0][0])
     c.segment = (segment, item.last) if segment else None
     quantity = _quantity_of(subject)
@@ -128,6 +131,8 @@ def _quantity_of(subject: Subject) -> str:
 
 def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
     """Whether the name of a finding is part of another term: "delay of LBBB type", "pacemaker lower rate"."""
+    if item.first == item.last and not c.homonyms.get(c.words[item.first], frozenset()).isdisjoint(c.words):
+        return True
     following = c.next(number)
     own_type = c.word(item.last + 2) in _TYPE_NAMES and item.term.subject != GROUPS["av_block"]
     return (c.word(item.last + 1) in _TYPES and not own_type) or (
@@ -197,6 +202,12 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
     if not regions and _alternative(c, item, subjects[0]):
         return
     scope = c.scope_for(item.first, item.last, number, walls[""])
+    following = c.next(number)
+    if scope.negated and c.words[item.last] in _ADJECTIVES and following is not None:
+        named = following.term.kind == "finding" and family_of(following.term.subject)
+        if named and following.first - item.last <= 2:
+            item = Phrase(item.term, item.first, following.last)  # "no ischaemic ST changes" leaves others open
+            scope.last, c.done_to = following.last, number + 1
     exclusion = "" if infarction and scope.exclusion == OTHER_TIME and _earlier(c, first) else scope.exclusion
     statements = [
         c.add(
@@ -212,6 +223,8 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
         for subject in subjects
     ]
     c.head(statements, first, item.last)
+    for statement in statements:
+        leave_out_finding(c, statement, first, item.last)
     c.segment, c.subjects, c.qualities, c.waves = None, [], [], []
 
 
@@ -259,7 +272,7 @@ def read_lead(c: Context, number: int, item: Phrase) -> None:
     elif c.last_leads[0] and _joined_to_leads(c, number, item):
         _extend_leads(c, leads, item)
         return
-    elif _explains_region(c, number, item):
+    elif _explains_region(c, number, item) or leave_out_leads(c, leads, item):
         return
     c.last_leads = (leads, region)
     speaks_of_wave = c.segment is not None and c.segment[0] in WAVES and bool(c.waves) and not c.waves[-1][1]
@@ -357,6 +370,8 @@ def _leads_belong(c: Context, statements: list[ParsedStatement], last: int, firs
         return False
     between = {c.items[number].term.kind for number in c.item_at[last + 1 : first] if number >= 0}
     gap = c.gap(last, first)
+    if gap[:2] == ["measure", "in"]:
+        return False  # "What does the ST elevation measure in III?" asks for a size
     bracketed = gap.count("(") != gap.count(")")  # "(II, III, aVF), T inversion"
     return between <= _BETWEEN_LEADS and _NOT_TO_LEADS.isdisjoint(gap) and (not bracketed or gap[-1:] == ["("])
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from ..criteria.knowledge import additions
-from . import cues, figures, naming, relations, values, waves
+from . import cues, exceptions, figures, naming, relations, values, waves
 from .context import Context
 from .items import Phrase, items_of
+from .layout import Heading, heading_of
 from .lexicon import lexicon
 from .narrowing import narrowed
 from .parsed import ParsedStatement
@@ -25,9 +26,11 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "stop": cues.read_stop,
     "contrast": cues.read_stop,
     "now": cues.read_stop,
+    "except": exceptions.read_except,
     "no": cues.read_no,
     "no_strong": cues.read_no,
     "absent": cues.read_absent,
+    "ended": cues.read_ended,
     "present": cues.read_present,
     "maybe": cues.read_maybe,
     "maybe_post": cues.read_maybe_post,
@@ -76,6 +79,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
     known = additions()
     out: list[ParsedStatement] = []
     asked: list[ParsedStatement] = []  # of a question right before
+    heading: Heading | None = None  # of the list of which a sentence may be an entry
     for sentence in sentences(text, lexicon().abbreviations):
         if asked and (said := _answer(sentence)) is not None:
             for one in asked:
@@ -84,6 +88,12 @@ def read_statements(text: str) -> list[ParsedStatement]:
         starts, ends = (tuple([at - first for at in places]) for places in (sentence.starts, sentence.ends))
         read = statements_of(tuple(sentence.words), starts, ends, sentence.question, known)
         moved = [statement.shifted(first) for statement in read]
+        if sentence.words[-1] == ":" or sentence.words[1:2] == [":"]:
+            heading = heading_of(sentence, lexicon())
+        elif heading is not None and heading.has_entry(text, sentence):
+            heading.apply(moved)
+        else:
+            heading = None
         asked = moved if sentence.question and len(moved) == 1 and moved[0].kind in _ANSWERED else []
         out += moved
     return out

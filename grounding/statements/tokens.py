@@ -190,6 +190,8 @@ def _ends(
     before = words[-1]
     if before in abbreviations:
         return _next_char(text, end, size) == "\n"
+    if len(words) > 1 and words[-2] in ("vom", "am") and before.count(".") == 1:
+        return False  # "vom 3.4. "
     rest = text[end : end + 8].lstrip().lower()
     if (before in _DEGREES or (before.isdecimal() and len(before) <= 2)) and rest.startswith("grad"):
         return False

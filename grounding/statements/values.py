@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .context import FAR, IS, JOINS, Context, QuantitySubject, Scope
 from .cues import mark_preceding
+from .exceptions import leave_out_quantity
 from .items import Phrase
 from .lexicon import SEGMENT_WORDS, Term
 from .parsed import NO_CRITERION, ParsedStatement
@@ -49,6 +50,8 @@ def read_quantity(c: Context, number: int, item: Phrase) -> None:
         read_unmeasured(c, number, item)
         return
     name = "qtc" if names[0] == "qt" and c.formula and item.first - c.formula[1] <= 3 else names[0]
+    if leave_out_quantity(c, name, item):
+        return
     joined = _continues_list(c, item)
     if not joined:
         c.subjects = []

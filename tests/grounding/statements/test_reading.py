@@ -178,3 +178,78 @@ def test_a_block_within_flutter_is_none_of_its_own() -> None:
 def test_a_value_past_what_is_normal(blocked: Any, text: str, verdicts: str) -> None:
     claims = grounding.check(text, blocked)
     assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("No conduction abnormality other than first-degree AV block", "S- S"),
+        ("No conduction abnormality other than LBBB", "C- C"),
+        ("Intervals normal except for a prolonged PR interval.", "S S S"),
+        ("All intervals except PR are normal.", "S S"),
+        ("All intervals except QRS are normal.", "C S"),
+        ("T waves are upright in all leads except V2, V3 and aVR", "S-"),
+        ("T waves are upright in all leads except aVR", "C-"),
+        ("No T inversion except in V2 and V3.", "S-"),
+        ("No T inversion except in V5.", "C-"),
+        ("No ST changes apart from ST elevation in II, III and aVF", "S- S"),
+        # an adjective and its noun are one
+        ("No ischemic ST-T wave changes in this ECG, PR 236 ms", "C- S"),
+    ],
+)
+def test_exceptions_are_no_part_of_what_is_said(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("No signs of:\n- AF\n- LBBB\nSinus rhythm.", "N S- S- S"),
+        ("There is no:\n* ST depression\n* AF", "N S- S-"),
+        ("Negative findings:\n1. AF\n2. LBBB\n\nRhythm: sinus", "S- S- S"),
+        ("Findings:\n- AF\n- LBBB", "C C"),
+        ("Pertinent negatives: LBBB, AF", "S- S-"),
+        ("Not seen: AF, LBBB", "S- S-"),
+        ("Absent: AF, LBBB, ST depression", "S- S- S-"),
+        ("Past medical history:\n- AF\n- LBBB\nECG: sinus rhythm", "N N N S"),
+        ("PMHx: HTN. AF. LBBB. Sinus rhythm.", "N N S"),
+        ("Past medical history significant for AF, LBBB and MI", "N N N"),
+        ("Problem list: AF, LVH", "N N"),
+        ("Background: AF on apixaban.", "N"),
+        ("AF since 2010, now sinus rhythm", "N S"),
+        ("Metoprolol for rate control of atrial fibrillation", "N"),
+        ("90% stenosis of the LAD", "N"),
+        ("LAD, normal QRS", "C S"),
+        ("Type 2 MI due to demand", "N"),
+    ],
+)
+def test_lists_and_histories(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("Im Vor-EKG vom 3.4. Vorhofflimmern mit 120/min, jetzt Sinusrhythmus 71/min.", "N N S S"),
+        ("Vorhofflimmern in der Vorgeschichte", "N"),
+        ("The ECG from January showed complete heart block; today's ECG shows sinus rhythm.", "N S"),
+        ("Rhythm is now sinus; it was AF on the tracing of 3 March", "S N"),
+        ("Compared with 2019, when the patient was in AF with RVR, now sinus rhythm", "N N S"),
+        ("EMS ECG: ST elevation in V2.", "N"),
+        ("The patient had AF before the ablation", "N"),
+        ("Previously PR 300 ms, QRS 160 ms. Now PR 236 ms", "N N S"),
+        ("QTc 520 → 431 ms", "N S"),
+        ("PR 300 -> 236 ms", "N S"),
+        ("LBBB is gone", "S-"),
+        ("AF converted to sinus rhythm", "S- S"),
+        ("T wave inversions in V5-V6 have normalized", "S-"),
+        ("T wave inversions in V2-V3 have normalized", "C-"),
+        ("ST elevation has not resolved", "S"),
+        ("QTc has normalized", "N"),
+    ],
+)
+def test_what_is_over_or_of_another_time(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
