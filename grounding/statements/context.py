@@ -20,6 +20,8 @@ IS = word_set("is are was were be been ist sind war waren : = appears appear rem
 VERBS = word_set("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt")
 CLOSE = 6  # words at most between a cue and the finding it refers to
 FAR = 14  # words at most between a quantity and its number
+# before a cause, which is there: "no further analysis because of LBBB"
+_CAUSE = frozenset({"due", "because", "owing", "given", "view", "wegen", "aufgrund", "attributable", "secondary"})
 _FAR_GAP = 30  # words of a gap that are examined
 # kinds of items that may come between a quantity and its value
 _MODIFIERS = word_set(
@@ -138,6 +140,7 @@ class Context:
         qualities: words that refer to the next quantity or segment ("prolonged" in "prolonged PR interval").
         regions: walls before a finding ("inferior").
         leads_before: leads before a finding ("in V1-V4 there is ...").
+        leads_heading: leads with a colon, for every finding that follows.
         amount: "2 mm" before "ST elevation".
         left_out: statements to which an exception follows ("except", "other than").
         left_out_last: last token of the exception.
@@ -164,6 +167,7 @@ class Context:
         self.qualities: list[Phrase] = []
         self.regions: list[Phrase] = []
         self.leads_before: Phrase | None = None
+        self.leads_heading: Phrase | None = None
         self.last_leads: tuple[tuple[str, ...], bool] = ((), False)
         self.amount: Phrase | None = None
         self.formula: tuple[str, int] | None = None
@@ -266,7 +270,11 @@ class Context:
         gap = self.gap(scope.last, first)
         family = family_of(subject)
         if not scope.heads:
-            reached = len(gap) <= CLOSE + 2 and (scope.strong or "," not in gap[1:] or bool(scope.exclusion))
+            reached = (
+                len(gap) <= CLOSE + 2
+                and _CAUSE.isdisjoint(gap)
+                and (scope.strong or "," not in gap[1:] or bool(scope.exclusion))
+            )
         else:
             reached = (
                 len(gap) <= CLOSE

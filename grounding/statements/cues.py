@@ -5,13 +5,14 @@ from __future__ import annotations
 from .context import CLOSE, FAR, IS, OR, Context, Head, Scope, family_of
 from .items import Phrase
 from .parsed import CHANGE
-from .scope import COMPARED, OTHER_TIME
+from .scope import COMPARED, NOT_SAID, OTHER_TIME
 from .tokens import word_set
 
 _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelled", "region"})
 _AND = OR | {"and", "und", "&", "sowie"}
 # words of cues whose list goes on behind "and": "free of ectopy and block", unlike "no P waves and atrial fibrillation"
 _WHOLE = word_set("free devoid ruling rules excluding excludes precludes precluding against frei")
+_RESULT_ENDS = frozenset({"", ",", ")", "}", "]", ";", ".", '"', "and", "und"})
 _PARTLY = word_set("not partially partly incompletely almost nearly teilweise nicht")
 _BEFORE_A_LIST = word_set(
     "includes include including significant notable remarkable"
@@ -76,11 +77,35 @@ def read_no(c: Context, number: int, item: Phrase) -> None:
     answers = item.first == item.last and c.words[item.first] in ("no", "nein") and behind in (",", ":")
     if answers and (item.first == 0 or (c.word(item.first - 1) == ":" and not c.heads)):
         return  # "No, sinus rhythm.", "Answer: no, sinus rhythm."
-    said = head is not None and not head.closed and c.gap(head.last, item.first) in ([":"], ["-"], ["="])
-    if said and (following is None or behind == ","):
+    said = head is not None and not head.closed and _result_gap(c, head, item) in ([":"], ["-"], ["="], ["("])
+    if said and (following is None or behind in (",", ")", "}")):
         mark_preceding(c, item, denied=True)  # "LBBB: no", "LBBB - no, RBBB - no"
     else:
         open_scope(c, item, negated=True, strong=item.term.kind == "no_strong")
+
+
+def _result_gap(c: Context, head: Head, item: Phrase) -> list[str]:
+    """What is between a finding and its result, without quotation marks: '"lbbb": false'."""
+    return [word for word in c.gap(head.last, item.first) if word != '"']
+
+
+def read_result(c: Context, number: int, item: Phrase) -> None:
+    """Read a result behind a finding: "LBBB: false", "AF - incorrect", "LBBB: N/A"."""
+    head = c.heads[-1] if c.heads else None
+    if head is None or head.closed or c.word(item.last + 1) not in _RESULT_ENDS:
+        return
+    if _result_gap(c, head, item) not in ([], [":"], ["="], ["-"], ["("]):
+        return
+    if item.term.kind == "false":
+        mark_preceding(c, item, denied=True)
+    else:
+        for statement in head.statements:
+            statement.exclusion = statement.exclusion or NOT_SAID
+
+
+def read_unticked(c: Context, number: int, item: Phrase) -> None:
+    """Read an empty box before a finding: "[ ] LBBB"."""
+    open_scope(c, item, exclusion=NOT_SAID)
 
 
 def read_maybe(c: Context, number: int, item: Phrase) -> None:
@@ -157,8 +182,15 @@ def read_ended(c: Context, number: int, item: Phrase) -> None:
 
 
 def read_present(c: Context, number: int, item: Phrase) -> None:
-    """Read "present" and the like, which make a statement only about P waves."""
-    state_p_waves(c, number, item, present=True)
+    """Read "present" and the like: P waves are present; at the end of a list behind "no" the last one is."""
+    if state_p_waves(c, number, item, present=True) or not c.heads or c.word(item.first - 1) not in ("is", "are"):
+        return
+    head = c.heads[-1]
+    second = _denied_in_list(c, head) and c.scopes[0].heads == 2 and c.gap(c.heads[-2].last, head.first) == [","]
+    if second and item.first - head.last == 2 and all(statement.leads for statement in head.statements):
+        for statement in head.statements:  # "no ST elevation, ST depression in V5 is present"
+            statement.negated = not statement.negated
+        c.scopes = []
 
 
 def state_p_waves(c: Context, number: int, item: Phrase, *, present: bool) -> bool:
@@ -307,6 +339,11 @@ def read_formula(c: Context, number: int, item: Phrase) -> None:
 def read_missing(c: Context, number: int, item: Phrase) -> None:
     """Read "the QT interval is not measurable"; what follows is the reason, not a statement."""
     subject = c.subjects[-1] if c.subjects else None
+    if _near_head(c, item) and (subject is None or subject.by_finding):
+        for statement in c.heads[-1].statements:  # "LVH is not assessable in LBBB"
+            statement.exclusion = statement.exclusion or NOT_SAID
+        read_stop(c, number, item)
+        return
     if subject is None or not subject.name or not c.only_filler(subject.last + 1, item.first):
         return
     c.add("missing", (subject.name,), subject.first, item.last)

@@ -69,7 +69,14 @@ def _counts_none(c: Context, number: int, item: Phrase) -> bool:
     value, following = item.number, c.next(number)
     if value is None or value.unit or value.low or value.high:
         return False
-    if c.heads and not c.heads[-1].closed and c.gap(c.heads[-1].last, item.first) in ([":"], ["="]):
+    if (
+        c.heads
+        and not c.heads[-1].closed
+        and (
+            c.gap(c.heads[-1].last, item.first) in ([":"], ["="])
+            or (c.heads[-1].last == item.first - 1 and c.word(item.last + 1) in ("", ","))
+        )
+    ):
         return mark_preceding(c, item, denied=True)
     if following is not None and following.term.kind == "finding" and following.first == item.last + 1:
         open_scope(c, item, negated=True)

@@ -10,9 +10,11 @@ from .items import items_of
 from .lexicon import Lexicon
 from .parsed import ParsedStatement
 from .scope import OTHER_TIME
-from .tokens import Sentence
+from .tokens import Sentence, word_set
 
 _DENYING = frozenset({"no", "no_strong", "absent"})
+_VALUE_COLUMN = word_set("value values measured measurement result results patient wert werte messwert befund status")
+_REFERENCE_COLUMN = word_set("normal reference range norm normal: limits prior previous referenz normwert")
 _BULLET = re.compile(r"[ \t]*(?:[-*\u2022\u2013\u00b7]|\d{1,2}[.)])[ \t]")
 _FEW = 3  # words of an entry in a line
 _NEAR = 3  # words between a heading's last cue and its colon
@@ -74,3 +76,30 @@ def heading_of(sentence: Sentence, lexicon: Lexicon) -> Heading | None:
     if len(sentence.words) - last.last > _NEAR + 2 or last.term.kind not in _DENYING | {"past", "aside"}:
         return None
     return Heading(last.term.kind in _DENYING, "" if last.term.kind in _DENYING else OTHER_TIME)
+
+
+def with_rows(text: str) -> str:
+    """A text in which a row of a table that has a name and its value is read as "name : value"; positions stay.
+
+    Rows with more cells are such where the heading of the second column says so ("value", "measured", "result").
+
+    Args:
+        text: the whole.
+    """
+    if "|" not in text:
+        return text
+    lines = text.split("\n")
+    heading: list[str] | None = None
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith("|"):
+            heading = None
+            continue
+        cells = [cell.strip().lower() for cell in line.strip().strip("|").split("|")]
+        if heading is None:
+            heading = cells
+        named = len(heading) > 1 and not _VALUE_COLUMN.isdisjoint(heading[1].split())
+        reference = len(heading) > 1 and not _REFERENCE_COLUMN.isdisjoint(heading[1].split())
+        if len(cells) > 1 and (named or (len(cells) == 2 and not reference)):
+            first = line.index("|", line.index("|") + 1)
+            lines[number] = f"{line[:first]}:{line[first + 1 :]}"
+    return "\n".join(lines)

@@ -258,6 +258,8 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
         "no_strong",
         "absent",
         "ended",
+        "false",
+        "not_said",
         "present",
         "maybe",
         "maybe_post",

@@ -42,8 +42,8 @@ _FOUND_FOR = word_set(
 )
 # words that may come between a finding and the leads after it, and between leads and the finding after them
 _TO_LEADS = word_set(
-    "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about "
-    "involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most maximal best "
+    "in all every each the lead leads over across of ( at from involving noted seen present is are observed on : within "
+    "evident about involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most maximal best "
     "predominantly limited affecting - findet finden sich vorhanden mm mv > < above below exceeding exceeds less more "
     "greater than over under least ueber unter"
 )
@@ -53,7 +53,7 @@ _FROM_LEADS = JOINS | word_set(
 )
 # kinds of items that may come between leads and a finding of theirs; what the words in between are does not matter
 _BETWEEN_LEADS = word_set(
-    "present absent maybe approx compare number quality region skip comparative now no no_strong stop"
+    "present absent maybe both approx compare number quality region skip comparative now no no_strong stop"
 )
 # verbs behind leads that are the subject of what follows: "V1-V3 exhibit ST elevation"
 _SHOWING = word_set(
@@ -66,6 +66,7 @@ _CLAUSE_STARTS = frozenset(
 )
 _NOT_TO_LEADS = frozenset({"but", "whereas", "while", "waehrend"})
 _FAR_LEADS = 14  # words
+_EVERY = word_set("all every each allen jeder saemtlichen")
 _LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "oder", "as", "well", "in", "the", "/"})
 _AHEAD_OF_REGION = frozenset({"regional", "finding", "wave", "region", "quality", "unmodelled", "maybe", "said"})
 
@@ -267,6 +268,8 @@ def read_region(c: Context, number: int, item: Phrase) -> None:
 def read_lead(c: Context, number: int, item: Phrase) -> None:
     """Read leads, before or after their finding."""
     leads, region = item.term.values, item.term.region
+    if region and not _EVERY.isdisjoint(c.words[max(0, item.first - 1) : item.last + 1]):
+        region = False  # "in all precordial leads": in each, not in some of them
     if leads == ("same",):
         leads, region = c.last_leads
     elif c.last_leads[0] and _joined_to_leads(c, number, item):
@@ -394,7 +397,15 @@ def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> Non
     """
     before, c.leads_before = c.leads_before, None
     if before is None:
+        before = c.leads_heading
+        later = before is not None and any(
+            c.items[at].term.kind == "lead" for at in c.item_at[before.last + 1 :] if at >= 0
+        )
+        if before is not None and not later and family_of(statement.findings):
+            statement.leads, statement.region = before.term.values, before.term.region
         return
+    if c.word(before.last + 1) == ":" and _begins_clause(c, before):
+        c.leads_heading = before  # "V5: ST depression, T inversion"
     same = before.term.values == ("same",)
     if first < before.first:
         statement.leads, statement.region = c.last_leads

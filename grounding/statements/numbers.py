@@ -76,6 +76,7 @@ class Number:
         compare: ``>`` or ``<`` where the text says above or below.
         approximate: "about 75".
         either_sign: the dash before it may be a minus sign or a dash.
+        plus: a plus sign is written before it.
         written: the numbers as written, without their unit.
     """
 
@@ -87,6 +88,7 @@ class Number:
     compare: str = ""
     approximate: bool = False
     either_sign: bool = False
+    plus: bool = False
     written: tuple[float, ...] = ()
 
     def shifted(self, by: int) -> Number:
@@ -104,6 +106,7 @@ class Number:
             self.compare,
             self.approximate,
             self.either_sign,
+            self.plus,
             self.written,
         )
 
@@ -192,6 +195,7 @@ class NumberReader:
         number = Number(
             low, high, unit, self.starts[first], self.ends[last], either_sign=either, written=tuple(written)
         )
+        number.plus = words[first] in ("+", "plus") and first < at
         return Found(
             first,
             last,

@@ -14,7 +14,7 @@ from ..criteria.knowledge import additions
 from . import cues, exceptions, figures, naming, relations, values, waves
 from .context import Context
 from .items import Phrase, items_of
-from .layout import Heading, heading_of
+from .layout import Heading, heading_of, with_rows
 from .lexicon import lexicon
 from .narrowing import narrowed
 from .parsed import ParsedStatement
@@ -30,6 +30,9 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "no": cues.read_no,
     "no_strong": cues.read_no,
     "absent": cues.read_absent,
+    "false": cues.read_result,
+    "not_said": cues.read_result,
+    "unticked": cues.read_unticked,
     "ended": cues.read_ended,
     "present": cues.read_present,
     "maybe": cues.read_maybe,
@@ -80,6 +83,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
     out: list[ParsedStatement] = []
     asked: list[ParsedStatement] = []  # of a question right before
     heading: Heading | None = None  # of the list of which a sentence may be an entry
+    text = with_rows(text)
     for sentence in sentences(text, lexicon().abbreviations):
         if asked and (said := _answer(sentence)) is not None:
             for one in asked:
@@ -101,7 +105,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
 
 def _answer(sentence: Sentence) -> bool | None:
     """Whether a sentence begins with yes (True) or no (False): "AF? No.", "Is there LBBB? No, QRS is narrow."."""
-    if len(sentence.words) > 1 and sentence.words[1] != ",":
+    if len(sentence.words) > 1 and sentence.words[1] not in (",", ":", "-"):
         return None
     return _YES_NO.get(sentence.words[0])
 

@@ -159,6 +159,11 @@ def read_quality(c: Context, number: int, item: Phrase) -> None:
 
 def read_reference(c: Context, number: int, item: Phrase) -> None:
     """Read words such as "upper limit": the next number is a reference value; "above" it is a word for a value."""
+    head = c.heads[-1] if c.heads else None
+    result = c.words[item.first] == "n" and head is not None and bool(head.statements[-1].findings)
+    if result and head is not None and c.gap(head.last, item.first) in ([":"], ["="]):
+        mark_preceding(c, item, denied=True)  # "AF: N"
+        return
     _state_past_normal(c, number, item)
     c.reference = item.last
 

@@ -253,3 +253,44 @@ def test_lists_and_histories(blocked: Any, text: str, verdicts: str) -> None:
 def test_what_is_over_or_of_another_time(blocked: Any, text: str, verdicts: str) -> None:
     claims = grounding.check(text, blocked)
     assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("| LBBB | No |", "S-"),
+        ("| Finding | Present? |\n|---|---|\n| AF | No |\n| First-degree AV block | Yes |", "S- S"),
+        ("| PR interval | 600 ms |\n| QRS | 92 ms |", "C S"),
+        ("| Parameter | Value | Normal |\n|---|---|---|\n| PR interval | 236 ms | 120-200 |", "S"),
+        ("| II, III, aVF | ST elevation |\n| V1 | ST elevation |", "S U"),
+        ("[ ] LBBB\n[x] First-degree AV block", "N S"),
+        ("LBBB (no), AF (no)", "S- S-"),
+        ('{"lbbb": false, "af": false}', "S- S-"),
+        ("AF=false", "S-"),
+        ("LBBB: N/A", "N"),
+        ("AF: N, LBBB: N", "S- S-"),
+        ("AF 0, LBBB 0", "S- S-"),
+        ("VHF: Ø", "S-"),
+        ("Atrial fibrillation ✗", "S-"),
+        ("A. Atrial fibrillation - incorrect.", "S-"),
+        ("Probability of AF 2%", "N"),
+        ("LBBB? No: QRS is 92 ms.", "S- S"),
+        ("Answer: no, sinus rhythm.", "S"),
+        # a cause is there
+        ("No further analysis because of first-degree AV block", "S"),
+        ("LVH not assessable in first-degree AV block", "N S"),
+        # the last of a list
+        ("No ST depression, ST elevation in II is present", "S- S"),
+        ("No AV block or bundle branch block is present", "C- S-"),
+        # each of the leads
+        ("T-wave inversion in every lead", "U"),
+        ("T-wave inversion in all precordial leads", "U"),
+        ("T-wave inversion in the precordial leads", "S"),
+        ("T wave amplitude in V2: +0.3 mV", "C"),
+        ("T wave amplitude in V2: -0.3 mV", "S"),
+        ("- V2: T inversion 3 mm, ST elevation", "S S U"),
+    ],
+)
+def test_results_tables_and_causes(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
