@@ -177,6 +177,7 @@ class Context:
         self.word_before_list = ""  # the word in "normal PR, QRS and QT"
         self.number_last = -1  # last token of the last stated number
         self.time_last = -FAR - 1  # last token of the last time in the recording
+        self.formula_last = -1  # last token of a formula: "QTc = QT / √RR"
         self.done_to = -1
         self.left_out: list[ParsedStatement] = []
         self.left_out_last = -1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .items import items_of
-from .lexicon import Lexicon
+from .lexicon import Lexicon, phrase_words
 from .parsed import ParsedStatement
 from .scope import OTHER_TIME
 from .tokens import Sentence, word_set
@@ -16,6 +16,13 @@ _DENYING = frozenset({"no", "no_strong", "absent"})
 _VALUE_COLUMN = word_set("value values measured measurement result results patient wert werte messwert befund status")
 _REFERENCE_COLUMN = word_set("normal reference range norm normal: limits prior previous referenz normwert")
 _BULLET = re.compile(r"[ \t]*(?:[-*\u2022\u2013\u00b7]|\d{1,2}[.)])[ \t]")
+_LONGEST_NAME = 40  # characters
+_AXES = re.compile(r"\W*ax[ei]s\W*", re.IGNORECASE)
+_AXIS = re.compile(r"\s*(?:P|QRS|R|T)\s*:?\s+[-+]?\d{1,3}\s*°?\s*")
+_VALUE = re.compile(
+    r"\s*[-+]?\d+(?:[.,]\d+)?(?:\s*[/ ]\s*[-+]?\d+(?:[.,]\d+)?){0,2}\s*(?:ms|msec|s|bpm|/min|deg|°)?\s*", re.IGNORECASE
+)
+_UNIT = re.compile(r"\s*(?:ms|msec|s|bpm|/min|deg|°|degrees)\s*", re.IGNORECASE)
 _FEW = 3  # words of an entry in a line
 _NEAR = 3  # words between a heading's last cue and its colon
 
@@ -78,16 +85,22 @@ def heading_of(sentence: Sentence, lexicon: Lexicon) -> Heading | None:
     return Heading(last.term.kind in _DENYING, "" if last.term.kind in _DENYING else OTHER_TIME)
 
 
-def with_rows(text: str) -> str:
-    """A text in which a row of a table that has a name and its value is read as "name : value"; positions stay.
+def with_rows(text: str, lexicon: Lexicon) -> str:
+    """A text in which names and values that are laid out as a table stand beside each other; positions stay.
 
-    Rows with more cells are such where the heading of the second column says so ("value", "measured", "result").
+    A row with two cells is read as "name : value", one with more where the heading of the second column says so
+    ("value", "measured"); so are a line with the name of a quantity and the line below it with its value.
 
     Args:
         text: the whole.
+        lexicon: of the phrases.
     """
-    if "|" not in text:
-        return text
+    if "|" in text:
+        text = _with_cells(text)
+    return _with_lines(text, lexicon) if "\n" in text else text
+
+
+def _with_cells(text: str) -> str:
     lines = text.split("\n")
     heading: list[str] | None = None
     for number, line in enumerate(lines):
@@ -103,3 +116,36 @@ def with_rows(text: str) -> str:
             first = line.index("|", line.index("|") + 1)
             lines[number] = f"{line[:first]}:{line[first + 1 :]}"
     return "\n".join(lines)
+
+
+def _with_lines(text: str, lexicon: Lexicon) -> str:
+    """Join a printout's lines: "PR interval", "144", "ms"; and the axes below "AXIS"."""
+    lines = text.split("\n")
+    joins = ["\n"] * len(lines)  # what is behind each line
+    names = [_is_name(line, lexicon) for line in lines]
+    for at, line in enumerate(lines[:-1]):
+        values = at + 1
+        if _AXES.fullmatch(line):
+            while values < len(lines) and _AXIS.fullmatch(lines[values]):
+                joins[values - 1] = " "
+                values += 1
+        elif names[at] and not (at and names[at - 1]) and _VALUE.fullmatch(lines[values]):
+            unit = values + 1 < len(lines) and bool(_UNIT.fullmatch(lines[values + 1]))
+            last = values + unit
+            if last + 1 < len(lines) and _VALUE.fullmatch(lines[last + 1]):
+                continue  # a column of values: to which name each belongs is not known
+            joins[at:last] = [" "] * (last - at)
+    return "".join(line + join for line, join in zip(lines, joins, strict=True))[: len(text)]
+
+
+def _is_name(line: str, lexicon: Lexicon) -> bool:
+    """Whether a line is the name of a quantity, or of several ("QT/QTc"), and no more."""
+    if not 0 < len(line.strip()) <= _LONGEST_NAME or line[-1].isdigit():
+        return False
+    for name in line.strip(" \t\r:").split("/"):
+        node = lexicon.tree
+        for word in phrase_words(name):
+            node = node.get(word, {})
+        if "" not in node or node[""].kind != "quantity":
+            return False
+    return True

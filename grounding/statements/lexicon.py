@@ -50,6 +50,7 @@ GROUPS: Mapping[str, Subject] = {
     "axis_deviation": (("left_axis_deviation", "right_axis_deviation", "extreme_axis_deviation"),),
     "ectopy": (("premature_atrial_complex", "premature_ventricular_complex"),),
     "bifascicular": (("complete_right_bundle_branch_block",), _FASCICULAR),
+    "intraventricular": ((*_BUNDLE, "nonspecific_intraventricular_conduction_delay"),),
     "ischemia": (_ISCHEMIA,),
     "stemi": (("st_elevation",),),
     # ST elevation supports it, ST depression or T inversion leave it open

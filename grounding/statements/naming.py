@@ -42,9 +42,10 @@ _FOUND_FOR = word_set(
 )
 # words that may come between a finding and the leads after it, and between leads and the finding after them
 _TO_LEADS = word_set(
-    "in all every each the lead leads over across of ( at from involving noted seen present is are observed on : within "
-    "evident about involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most maximal best "
-    "predominantly limited affecting - findet finden sich vorhanden mm mv > < above below exceeding exceeds less more "
+    "in all every each the lead leads over across of ( at from involving noted seen present is are observed on : "
+    "within evident about involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most "
+    "maximal best predominantly limited affecting - "
+    "findet finden sich vorhanden mm mv > < above below exceeding exceeds less more "
     "greater than over under least ueber unter"
 )
 _FROM_LEADS = JOINS | word_set(

@@ -170,6 +170,11 @@ class NumberReader:
         low, last = self._digits(at)
         first, sign, either = self._sign(at)
         low *= sign
+        more = last + 1 < self.size and words[last + 1] == "+" and self.ends[last] == self.starts[last + 1]
+        if more and self._unit(last + 1)[0]:
+            last += 1  # "120+ ms"
+        else:
+            more = False
         high, unit, scale, last = low, *self._unit(last)
         if (
             spread := self._spread(last)
@@ -195,6 +200,7 @@ class NumberReader:
         number = Number(
             low, high, unit, self.starts[first], self.ends[last], either_sign=either, written=tuple(written)
         )
+        number.compare = ">" if more else ""
         number.plus = words[first] in ("+", "plus") and first < at
         return Found(
             first,

@@ -83,7 +83,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
     out: list[ParsedStatement] = []
     asked: list[ParsedStatement] = []  # of a question right before
     heading: Heading | None = None  # of the list of which a sentence may be an entry
-    text = with_rows(text)
+    text = with_rows(text, lexicon())
     for sentence in sentences(text, lexicon().abbreviations):
         if asked and (said := _answer(sentence)) is not None:
             for one in asked:

@@ -50,6 +50,8 @@ def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
     if "general" in kinds and "met" not in kinds:
         return [GENERAL] * size
     out = [""] * size
+    if "[" in sentence.words:
+        _mark_criteria(sentence, items, out)
     months = [at for at, word in enumerate(sentence.words) if word in _MONTH_NAMES]
     if not months and not kinds & {"aside", "year", "comparison", "hypothetical", "conditional"}:
         return out
@@ -58,6 +60,15 @@ def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
     _mark_comparisons(sentence, items, out)
     _mark_times(sentence, items, segments, months, out)
     return out
+
+
+def _mark_criteria(sentence: Sentence, items: Sequence[Phrase], out: list[str]) -> None:
+    """Mark a device's criteria behind its statement: "RIGHT BUNDLE BRANCH BLOCK [120+ ms QRS DURATION]"."""
+    for at in [at for at, word in enumerate(sentence.words) if word == "["]:
+        end = sentence.words.index("]", at) if "]" in sentence.words[at:] else len(sentence.words)
+        inside = [item for item in items if at < item.first < end]
+        if any(item.number is not None and item.number.compare for item in inside):
+            _mark(out, at, end, GENERAL)
 
 
 def _is_question(sentence: Sentence, items: Sequence[Phrase]) -> bool:

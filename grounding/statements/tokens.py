@@ -38,6 +38,8 @@ _TOKEN = re.compile(
 _ENDS = frozenset(".;!|?")
 _SIGNS = _ENDS | {"'"}  # what may end a sentence or be left out; line ends are never kept as words
 _LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+_CUT_SHORT = frozenset({"elev", "depr", "neg", "inv", "pos", "pathol"})
+_OF_LEADS = re.compile(r"\s*(?:in |lead|over |ueber |über )?\s*(?:the )?(?:leads? )?(?:I{1,3}|V[1-6]|aV[RLF])\b")
 _CONTRACTED = {"can": "can", "won": "will", "shan": "shall"}
 _DEGREES = ("i", "ii", "iii")
 _words: dict[str, str] = {}
@@ -182,6 +184,8 @@ def _ends(
     last = end >= size or text[end].isspace()
     if sign == "?":
         return last and bool(words)
+    if words and words[-1] in _CUT_SHORT and _OF_LEADS.match(text, end):
+        return False  # "ST elev. in II"
     if not last:
         # "rhythm.Normal" has two sentences, "1.Satz" has one
         return end < size and text[end].isupper() and bool(words) and len(words[-1]) > 3

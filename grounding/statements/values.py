@@ -15,7 +15,7 @@ from .waves import state_shape
 BE = frozenset({"is", "are", "ist", "sind"})
 WIDE_RANGE = 30  # a range at least this wide that is called normal is a reference range, not a value
 _LIST_WORDS = JOINS | {"the", "a", "rate", "interval", "("}
-_NEW_PART = frozenset({"and", ",", "with", "und", "mit"})
+_NEW_PART = frozenset({"and", ",", "with", "und", "mit", "·", "•"})
 _POSSESSIVE = frozenset({"with", "whose", "having", "mit"})
 _AND_OR = frozenset({"or", "and", "oder", "und"})
 _QRS = word_set("qrs complex complexes t komplex komplexe kammerkomplex kammerkomplexe qrskomplex ventricular ( )")
@@ -23,6 +23,8 @@ _CHANGING = frozenset({"increased", "shortened", "lengthened", "elevated", "rais
 _CHANGED_BY = frozenset({"by", "um"})
 _RESULTS = frozenset({"negative", "neg", "negativ"})
 _NORMS = frozenset({"normal", "norm", "limits", "limit", "uln", "lln", "obergrenze", "untergrenze", "normbereich"})
+_OPERATORS = frozenset({"+", "/", "*", "×", "√", "·", "x", "÷"})
+DIMENSIONS = word_set("wide long broad tall high breit lang hoch")
 _RESULT_ENDS = frozenset({"", ",", ")", ";", "and", "und"})
 _CHANGED_TO = frozenset({"to", "from", "auf", "von"})
 
@@ -50,7 +52,7 @@ def read_quantity(c: Context, number: int, item: Phrase) -> None:
         read_unmeasured(c, number, item)
         return
     name = "qtc" if names[0] == "qt" and c.formula and item.first - c.formula[1] <= 3 else names[0]
-    if leave_out_quantity(c, name, item):
+    if leave_out_quantity(c, name, item) or _is_part_of_formula(c, item):
         return
     joined = _continues_list(c, item)
     if not joined:
@@ -72,6 +74,19 @@ def _continues_list(c: Context, item: Phrase) -> bool:
         return False
     gap = c.gap(previous.last, item.first)
     return 0 < len(gap) <= 4 and _LIST_WORDS.issuperset(gap)
+
+
+def _is_part_of_formula(c: Context, item: Phrase) -> bool:
+    """Whether a quantity is part of the formula of the one before it: "QTc = QT / √RR = ..."."""
+    subject = c.subjects[-1] if c.subjects else None
+    if subject is None or subject.numbers or subject.by_finding or not subject.name:
+        return False
+    gap = c.gap(subject.last, item.first)
+    begins = "=" in gap and c.word(item.last + 1) in _OPERATORS
+    if not (begins or c.formula_last == subject.last) or not gap or not _OPERATORS.issuperset({*gap} - {"=", "("}):
+        return False
+    subject.last = c.formula_last = item.last
+    return True
 
 
 def _take_word_before(c: Context, number: int, subject: QuantitySubject) -> None:
@@ -147,6 +162,9 @@ def read_stated(c: Context, number: int, item: Phrase) -> None:
 
 def read_quality(c: Context, number: int, item: Phrase) -> None:
     """Read a word for a value or a shape: of what follows directly, of the last segment, or of the last quantity."""
+    before = c.before(number)
+    if c.words[item.first] in DIMENSIONS and before is not None and before.last == item.first - 1 and before.number:
+        return  # "91 ms wide"
     if item.term.values[1] == "inverted" and _denies(c, item):
         mark_preceding(c, item, denied=True)
     elif item.term.values[0] in ("normal", "borderline") and _state_past_normal(c, number, item):
