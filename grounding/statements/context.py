@@ -20,6 +20,7 @@ IS = word_set("is are was were be been ist sind war waren : = appears appear rem
 VERBS = word_set("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt")
 CLOSE = 6  # words at most between a cue and the finding it refers to
 FAR = 14  # words at most between a quantity and its number
+_LONGEST_LIST = 12  # quantities whose values follow together
 # before a cause, which is there: "no further analysis because of LBBB"
 _CAUSE = frozenset({"due", "because", "owing", "given", "view", "wegen", "aufgrund", "attributable", "secondary"})
 _FAR_GAP = 30  # words of a gap that are examined
@@ -132,6 +133,7 @@ class Context:
         lexicon: for the filler words.
 
     Attributes:
+        other_meanings: names of findings that mean something else here.
         out: the statements, in order.
         heads: findings and words for values, with their places.
         subjects: the last quantities, with those in the same list.
@@ -151,7 +153,7 @@ class Context:
         self.words, self.starts, self.ends = sentence.words, sentence.starts, sentence.ends
         self.items = items
         self.filler = lexicon.filler
-        self.homonyms = lexicon.homonyms
+        self.other_meanings = {name for name, others in lexicon.homonyms.items() if not others.isdisjoint(self.words)}
         self.exclusion = exclusions(sentence, items)
         self.item_at = [-1] * len(self.words)
         for number, item in enumerate(items):
@@ -168,6 +170,7 @@ class Context:
         self.regions: list[Phrase] = []
         self.leads_before: Phrase | None = None
         self.leads_heading: Phrase | None = None
+        self.last_lead = max((item.first for item in items if item.term.kind == "lead"), default=-1)
         self.last_leads: tuple[tuple[str, ...], bool] = ((), False)
         self.amount: Phrase | None = None
         self.formula: tuple[str, int] | None = None
@@ -329,9 +332,11 @@ class Context:
 
     def list_of(self, subject: QuantitySubject) -> list[QuantitySubject]:
         """The quantities in the same list: "PR interval and QRS duration are normal"."""
-        at = self.subjects.index(subject)
+        at = len(self.subjects) - 1
+        while self.subjects[at] is not subject:
+            at -= 1
         first = at
-        while first and self.subjects[first].joined:
+        while first and self.subjects[first].joined and at - first < _LONGEST_LIST:
             first -= 1
         return self.subjects[first : at + 1]
 

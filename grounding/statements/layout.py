@@ -92,7 +92,7 @@ def with_rows(text: str, lexicon: Lexicon) -> str:
     ("value", "measured"); so are a line with the name of a quantity and the line below it with its value.
 
     Args:
-        text: the whole.
+        text: the whole, ``normalised``.
         lexicon: of the phrases.
     """
     if "|" in text:

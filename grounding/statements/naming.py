@@ -133,7 +133,7 @@ def _quantity_of(subject: Subject) -> str:
 
 def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
     """Whether the name of a finding is part of another term: "delay of LBBB type", "pacemaker lower rate"."""
-    if item.first == item.last and not c.homonyms.get(c.words[item.first], frozenset()).isdisjoint(c.words):
+    if item.first == item.last and c.words[item.first] in c.other_meanings:
         return True
     following = c.next(number)
     own_type = c.word(item.last + 2) in _TYPE_NAMES and item.term.subject != GROUPS["av_block"]
@@ -399,9 +399,7 @@ def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> Non
     before, c.leads_before = c.leads_before, None
     if before is None:
         before = c.leads_heading
-        later = before is not None and any(
-            c.items[at].term.kind == "lead" for at in c.item_at[before.last + 1 :] if at >= 0
-        )
+        later = before is not None and c.last_lead > before.last
         if before is not None and not later and family_of(statement.findings):
             statement.leads, statement.region = before.term.values, before.term.region
         return

@@ -18,7 +18,7 @@ from .layout import Heading, heading_of, with_rows
 from .lexicon import lexicon
 from .narrowing import narrowed
 from .parsed import ParsedStatement
-from .tokens import Sentence, sentences
+from .tokens import Sentence, normalised, sentences
 
 # kind of item -> function that reads it, given the sentence, the number of the item and the item itself; other kinds
 # only affect the reading of adjacent items
@@ -83,7 +83,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
     out: list[ParsedStatement] = []
     asked: list[ParsedStatement] = []  # of a question right before
     heading: Heading | None = None  # of the list of which a sentence may be an entry
-    text = with_rows(text, lexicon())
+    text = with_rows(normalised(text), lexicon())
     for sentence in sentences(text, lexicon().abbreviations):
         if asked and (said := _answer(sentence)) is not None:
             for one in asked:

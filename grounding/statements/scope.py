@@ -64,11 +64,16 @@ def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
 
 def _mark_criteria(sentence: Sentence, items: Sequence[Phrase], out: list[str]) -> None:
     """Mark a device's criteria behind its statement: "RIGHT BUNDLE BRANCH BLOCK [120+ ms QRS DURATION]"."""
-    for at in [at for at, word in enumerate(sentence.words) if word == "["]:
-        end = sentence.words.index("]", at) if "]" in sentence.words[at:] else len(sentence.words)
-        inside = [item for item in items if at < item.first < end]
-        if any(item.number is not None and item.number.compare for item in inside):
-            _mark(out, at, end, GENERAL)
+    opened, criteria = -1, False
+    known = {item.first: item for item in items if item.number is not None and item.number.compare}
+    for at, word in enumerate([*sentence.words, "]"]):
+        if word == "[":
+            opened, criteria = at, False
+        elif word == "]" and opened >= 0:
+            if criteria:
+                _mark(out, opened, at, GENERAL)
+            opened = -1
+        criteria = criteria or at in known
 
 
 def _is_question(sentence: Sentence, items: Sequence[Phrase]) -> bool:

@@ -294,3 +294,41 @@ def test_what_is_over_or_of_another_time(blocked: Any, text: str, verdicts: str)
 def test_results_tables_and_causes(blocked: Any, text: str, verdicts: str) -> None:
     claims = grounding.check(text, blocked)
     assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("QTc = QT / √RR = 390 / √0.845 ≈ 431 ms", "S"),
+        ("HR = 300/4.2 = 71 bpm", "S"),
+        ("HR = 300/2.1 = 142 bpm", "C"),
+        ("236 ms (PR), 92 ms (QRS), 425 ms (QTc)", "S S S"),
+        ("236 ms PR · 92 ms QRS", "S S"),
+        ("a 92 ms wide QRS complex", "S"),
+        ("a 160 ms wide QRS complex", "C"),
+        ("FIRST DEGREE AV BLOCK [210+ ms PR INTERVAL]", "S"),
+        ("SINUS RHYTHM [100+ bpm]", "S"),
+        ("-- AXIS --\nQRS 20\n", "S"),
+        ("PR interval\n236\nms\nQRS duration\n92 ms", "S S"),
+        ("PR interval\nQRS duration\n92\n236", ""),
+        ("The hallmark of AF is an irregularly irregular rhythm", "N N"),
+        ("Possible causes: pericarditis, inferior MI", "N N"),
+        ("RR intervals are equal", "S"),
+        ("AV conduction is normal", "C-"),
+        ("Intraventricular conduction is normal", "S-"),
+        ("schmaler QRS-Komplex, keine ES", "S S-"),
+        ("Frequenz um 71/min", "S"),
+        ("ST↑ II, III, aVF, T↓ V2-V3", "S S"),
+        ("ST elev. in V1. T neg. in V2. Sinus rhythm", "U S S"),
+    ],
+)
+def test_calculations_printouts_and_short_forms(blocked: Any, text: str, verdicts: str) -> None:
+    claims = grounding.check(text, blocked)
+    assert [short(claim) for claim in claims] == verdicts.split(), claims
+
+
+def test_a_sum_is_checked_by_its_result() -> None:
+    for text in ("SV1 + RV5 = 0.65 + 0.56 = 1.21 mV", "Sokolow-Lyon = 6.5 + 5.6 = 12.1 mm"):
+        (statement,) = read_statements(text)
+        assert statement.number is not None
+        assert statement.number.low == pytest.approx(1.21)
