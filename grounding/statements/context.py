@@ -146,6 +146,7 @@ class Context:
         amount: "2 mm" before "ST elevation".
         left_out: statements to which an exception follows ("except", "other than").
         left_out_last: last token of the exception.
+        left_quantity: an interval that is an exception to the others.
         done_to: items up to this one have been read with an earlier one.
     """
 
@@ -184,6 +185,7 @@ class Context:
         self.done_to = -1
         self.left_out: list[ParsedStatement] = []
         self.left_out_last = -1
+        self.left_quantity = ""
         self._listed_or: list[bool] | None = None
 
     def next(self, number: int) -> Phrase | None:
@@ -284,6 +286,7 @@ class Context:
                 len(gap) <= CLOSE
                 and not JOINS.isdisjoint(gap)
                 and VERBS.isdisjoint(gap)
+                and not (scope.negated and _gives_a_size(gap))
                 and self._list_continues(scope, gap, number, family, bool(subject) and "sinus_rhythm" not in subject[0])
             )
         if not reached and not (scope.heading and subject and _NEW_MATTER.isdisjoint(gap[1:])):
@@ -341,6 +344,13 @@ class Context:
         return self.subjects[first : at + 1]
 
 
+def _gives_a_size(gap: list[str]) -> bool:
+    """Whether what follows a list behind "no" is there: "no ST elevation, only mild ST depression", "and 1 mm of"."""
+    last = max((at for at, word in enumerate(gap) if word in JOINS), default=0)
+    return not _ONLY.isdisjoint(gap) or any(word[0].isdecimal() for word in gap[last:])
+
+
+_ONLY = frozenset({"only", "just", "merely", "nur", "lediglich"})
 # what ends the list behind a heading: "PMH: AF, MI; ECG: LBBB", "PMH: AF, ECG shows LBBB"
 _NEW_MATTER = VERBS | {":", ";"}
 _NO_SCOPE = Scope(-1)  # must not be changed

@@ -12,7 +12,8 @@ _CAN_BE_DENIED = frozenset({"finding", "wave", "regional", "quality", "unmodelle
 _AND = OR | {"and", "und", "&", "sowie"}
 # words of cues whose list goes on behind "and": "free of ectopy and block", unlike "no P waves and atrial fibrillation"
 _WHOLE = word_set("free devoid ruling rules excluding excludes precludes precluding against frei")
-_RESULT_ENDS = frozenset({"", ",", ")", "}", "]", ";", ".", '"', "and", "und"})
+_RESULT_GAPS: tuple[list[str], ...] = ([], [":"], ["="], ["-"], ["("], ["is"], [")", "is"])
+_RESULT_ENDS = frozenset({"because", "since", "as", "here", "", ",", ")", "}", "]", ";", ".", '"', "and", "und"})
 _PARTLY = word_set("not partially partly incompletely almost nearly teilweise nicht")
 _BEFORE_A_LIST = word_set(
     "includes include including significant notable remarkable"
@@ -40,7 +41,7 @@ def open_scope(
         strong: it also applies after a comma.
         exclusion: why what follows is not a claim about this recording, or ``""``.
     """
-    heading = (bool(exclusion) or negated) and ":" in (c.words[item.last], c.word(item.last + 1))
+    heading = (bool(exclusion) or negated) and _has_colon(c, item)
     heading = heading or (bool(exclusion) and c.words[item.last] in _BEFORE_A_LIST)
     whole = not _WHOLE.isdisjoint(c.words[item.first : item.last + 1])
     scope = Scope(item.last, negated, uncertain, exclusion, strong, heading, whole)
@@ -57,6 +58,12 @@ def open_scope(
         ):
             scope.negated, scope.uncertain = True, False  # "no ST changes suggestive of ischaemia" denies both
     c.scopes = [scope]
+
+
+def _has_colon(c: Context, item: Phrase) -> bool:
+    """Whether a cue is a heading, at most a word before its colon: "Absent: AF", "Excluded diagnoses: AF, LBBB"."""
+    behind = [*c.words[item.last : item.last + 3], "", ""]
+    return ":" in behind[:2] or (behind[2] == ":" and behind[1] != "," and c.item_at[item.last + 1] < 0)
 
 
 def read_stop(c: Context, number: int, item: Phrase) -> None:
@@ -94,7 +101,7 @@ def read_result(c: Context, number: int, item: Phrase) -> None:
     head = c.heads[-1] if c.heads else None
     if head is None or head.closed or c.word(item.last + 1) not in _RESULT_ENDS:
         return
-    if _result_gap(c, head, item) not in ([], [":"], ["="], ["-"], ["("]):
+    if _result_gap(c, head, item) not in _RESULT_GAPS:
         return
     if item.term.kind == "false":
         mark_preceding(c, item, denied=True)
@@ -166,7 +173,7 @@ def read_absent(c: Context, number: int, item: Phrase) -> None:
         open_scope(c, item, negated=True)
     elif near:
         mark_preceding(c, item, denied=True)
-    elif c.words[item.first] in _ALSO_BEFORE or c.word(item.last + 1) == ":":
+    elif c.words[item.first] in _ALSO_BEFORE or c.words[item.first] == "(" or _has_colon(c, item):
         open_scope(c, item, negated=True)
 
 
@@ -246,6 +253,8 @@ def mark_preceding(c: Context, item: Phrase, *, denied: bool) -> bool:
     for head in reversed(c.heads):
         if head.closed:
             break
+        if later is not None and head.statements[0].kind != "finding" and later.statements[0].kind == "finding":
+            break  # "normal PR, QRS and QTc, AF absent"
         if later is not None and "," in (gap := c.gap(head.last, later.first)) and _AND.isdisjoint(gap):
             reached = _reached_over_comma(c, head, later, listed)
             if reached != "all":

@@ -22,7 +22,22 @@ def read_except(c: Context, number: int, item: Phrase) -> None:
     said = list(head.statements) if head is not None and item.first - head.last <= CLOSE else []
     subjects = c.subjects
     read_stop(c, number, item)
-    c.left_out, c.left_out_last, c.subjects = said, item.last, subjects
+    c.left_out, c.left_out_last, c.subjects = said, item.last, subjects if said else []
+
+
+def intervals_left(c: Context, first: int, last: int) -> bool:
+    """Name the intervals that an exception before them leaves, if there is one; whether there is.
+
+    Args:
+        c: the sentence.
+        first: first token of "intervals".
+        last: its last token.
+    """
+    if not c.left_quantity:
+        return False
+    left = [one for one in INTERVALS if one != c.left_quantity]
+    c.subjects = [QuantitySubject(one, first, last, joined=bool(at)) for at, one in enumerate(left)]
+    return True
 
 
 def _reached(c: Context, first: int, last: int) -> bool:
@@ -85,10 +100,13 @@ def leave_out_quantity(c: Context, name: str, item: Phrase) -> bool:
     if name not in INTERVALS or c.left_out_last < 0 or not _reached(c, item.first, item.last):
         return False
     left = [one for one in INTERVALS if one != name]
+    if not c.left_out and not c.subjects:
+        c.left_quantity = name  # "apart from a prolonged PR, the intervals are normal"
+        return False
     subject = c.subjects[-1] if c.subjects else None
     if not c.left_out and subject is not None and subject.name == "intervals":  # "all intervals except PR are normal"
-        c.subjects = [QuantitySubject(one, subject.first, item.last, joined=bool(at)) for at, one in enumerate(left)]
-        return True
+        c.left_quantity = name
+        return intervals_left(c, subject.first, item.last)
     for said in c.left_out:
         if said.subject == ("intervals",):
             said.subject = (left[0],)

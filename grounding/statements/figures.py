@@ -21,6 +21,7 @@ _OPERATORS = frozenset({"+", "/", "*", "×", "√", "·", "x", "÷"})
 _EQUALS = frozenset({"=", "~"})
 _CALCULATION = _OPERATORS | _EQUALS | {"(", ")", "s", "ms"}
 _OPERATOR_ITEMS = frozenset({"number"})
+_THEN = frozenset({"before", "previously", "earlier", "initially", "vorher", "zuvor", "frueher"})
 _RATES = frozenset({"frequenz", "hf", "herzfrequenz", "kammerfrequenz"})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
 # kinds of items after which a rate is a heart rate: "sinus rhythm at 75 bpm"
@@ -105,7 +106,7 @@ def _counts_none(c: Context, number: int, item: Phrase) -> bool:
         c.heads
         and not c.heads[-1].closed
         and (
-            c.gap(c.heads[-1].last, item.first) in ([":"], ["="])
+            c.gap(c.heads[-1].last, item.first) in ([":"], ["="], ["count"], ["count", ":"])
             or (c.heads[-1].last == item.first - 1 and c.word(item.last + 1) in ("", ","))
         )
     ):
@@ -290,6 +291,8 @@ def _change(c: Context, item: Phrase) -> str:
         return ""  # "Frequenz um 64/min"
     if "um" in before or ("by" in before and not _formula_between(c, item.first - 4, item)):
         return CHANGE
+    if c.word(item.last + 1) in _THEN and c.word(item.last + 2) not in ("the", "each", "every", "a"):
+        return CHANGE  # "was 300 ms before"
     following = c.next(c.item_at[item.last])
     if (
         following is not None

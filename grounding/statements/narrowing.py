@@ -22,11 +22,12 @@ _DEGREE = r"(?: -)?(?: (?:degree|grade|grades|grad|grads|°))?"
 # of a figure a degree must be said: "3° AVB", unlike "lead 3, AV block"
 _SAID_DEGREE = (
     r"(?:(?:first|second|third|1st|2nd|3rd|ersten|zweiten|dritten)(?: -)?(?: degree| grade)?|"
-    r"(?:[123]|i{1,3})(?: -)? (?:degree|°))"
+    r"(?:[123]|i{1,3})(?: [-.])? (?:degree|°))"
 )
 _SIGN = r"(?: (?:,|/|\.|-|or|and|to|nor|und|oder|bis|bzw))"
 _LIST = rf"{_ORDINAL}{_DEGREE}(?:{_SIGN}+ {_ORDINAL}{_DEGREE})*"
-_BEFORE = re.compile(rf"(?<!\S)(?P<list>{_SAID_DEGREE}(?:{_SIGN}+ {_SAID_DEGREE})*)(?: \( \S+ \))?(?P<sign>{_SIGN}*) $")
+_BRACKETED = r"(?: \( \S+(?: \S+){0,2} \))?"
+_BEFORE = re.compile(rf"(?<!\S)(?P<list>{_SAID_DEGREE}(?:{_SIGN}+ {_SAID_DEGREE})*){_BRACKETED}(?P<sign>{_SIGN}*) $")
 _EXCEPT = "except(?: for)?|other than|apart from|besides|ausser"
 _END = r"(?: \.)?(?: (?:grades|grads|degree|block))?(?: \))?(?= [^a-z0-9]| (?:and|or|with|but|is|in|mit|und) | $|$)"
 _BEHIND = re.compile(
@@ -35,7 +36,6 @@ _BEHIND = re.compile(
 )
 _MORE = re.compile(rf"(?P<list>(?:{_SIGN}+ {_ORDINAL}{_DEGREE})+){_END}")
 _RATIO = re.compile(r"(?<!\S)(?:[2-9] : 1|variable|varying|variabler|variablem|wechselnder)(?: -)? $")
-_FLUTTER = frozenset({"atrial_flutter", "atrial_fibrillation", "supraventricular_tachycardia", "tachycardia"})
 _GLUE = frozenset({"-", "(", ")"})
 _LINKS = frozenset({",", "(", ":", "-", "=", "to", "of", "the", "on", "type", "with", "auf", "nach", "mit"})
 _ENDS_NAME = frozenset(
@@ -154,7 +154,8 @@ def _behind(
         if subject is None or (words[end] if end < len(words) else "") not in _ENDS_NAME:
             continue
         whole = [one for one in items if one.first < end and one.last >= start]
-        if all(one.term.kind in _PARTS and start <= one.first and one.last < end for one in whole):
+        parts = (one.term.kind in _PARTS or one.term.subject == subject for one in whole)
+        if all(parts) and all(start <= one.first and one.last < end for one in whole):
             end += end < len(words) and words[end] in _TYPE
             closes = "(" in words[item.last + 1 : start] and end < len(words) and words[end] == ")"
             return subject, item.first, end - 1 + closes
@@ -178,7 +179,7 @@ def _degree(words: Sequence[str], items: Sequence[Phrase], at: int) -> Phrase:
             for group in one.term.subject
             for name in group
         ]
-        if not _FLUTTER.isdisjoint(near):  # "atrial flutter with 2:1 AV block": no block of its own
+        if "atrial_flutter" in near:  # "atrial flutter with 2:1 AV block": no block of its own
             return Phrase(Term("unmodelled"), first, item.last)
         if ":" in ratio.group():
             return Phrase(replace(item.term, subject=((_DEGREES[1],),)), first, item.last)

@@ -47,7 +47,7 @@ def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
     kinds = {item.term.kind for item in items}
     if sentence.question and _is_question(sentence, items):
         return [QUESTION] * size
-    if "general" in kinds and "met" not in kinds:
+    if "met" not in kinds and any(item.term.kind == "general" and _is_general(sentence, item) for item in items):
         return [GENERAL] * size
     out = [""] * size
     if "[" in sentence.words:
@@ -60,6 +60,11 @@ def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
     _mark_comparisons(sentence, items, out)
     _mark_times(sentence, items, segments, months, out)
     return out
+
+
+def _is_general(sentence: Sentence, item: Phrase) -> bool:
+    """Whether a word makes its sentence a general one: "the hallmark of AF" does at the beginning alone."""
+    return item.first <= 1 or "hallmark" not in sentence.words[item.first : item.last + 1]
 
 
 def _mark_criteria(sentence: Sentence, items: Sequence[Phrase], out: list[str]) -> None:
@@ -229,9 +234,9 @@ def _mark_times(
             _mark(out, first, behind, OTHER_TIME)
             content = [known[at].term.kind for at in range(first, behind) if at in known]
             alone = not {"finding", "quantity", "number", "said", "wave", "regional", "unmodelled"} & set(content)
-            begins = (
-                sentence.words[cues[cue_at]] in _BEGINS_PART and cues[cue_at] - first <= 1
-            )  # "Previously PR 300, QRS"
+            cue, early = sentence.words[cues[cue_at]], cues[cue_at] - first <= 1
+            heads = ":" in sentence.words[cues[cue_at] : cues[cue_at] + 5]  # "Holter 2020: PVCs, NSVT"
+            begins = early and (heads or cue in _BEGINS_PART)  # "Previously PR 300 ms, QRS 160 ms"
             continues = alone or begins or bool(_VERBS & set(words))
         elif continues:
             if {"is", "are", "ist", "sind"} & set(words) and not _VERBS & set(words):

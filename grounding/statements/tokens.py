@@ -184,6 +184,8 @@ def _ends(
     last = end >= size or text[end].isspace()
     if sign == "?":
         return last and bool(words)
+    if words and words[-1] == "neg" and text[end : end + 5].lower() == " for ":
+        return False  # "Neg. for STEMI"
     if words and words[-1] in _CUT_SHORT and _OF_LEADS.match(text, end):
         return False  # "ST elev. in II"
     if not last:
@@ -197,7 +199,7 @@ def _ends(
     if len(words) > 1 and words[-2] in ("vom", "am") and before.count(".") == 1:
         return False  # "vom 3.4. "
     rest = text[end : end + 8].lstrip().lower()
-    if (before in _DEGREES or (before.isdecimal() and len(before) <= 2)) and rest.startswith("grad"):
+    if (before in _DEGREES or (before.isdecimal() and len(before) <= 2)) and rest.startswith(("grad", "degree")):
         return False
     if before in _DEGREES[1:] and rest.startswith(("und i", "oder i", "bis i")):
         return False  # "AV-Block I., II. oder III. Grades"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .context import FAR, IS, JOINS, Context, QuantitySubject, Scope
 from .cues import mark_preceding
-from .exceptions import leave_out_quantity
+from .exceptions import intervals_left, leave_out_quantity
 from .items import Phrase
 from .lexicon import SEGMENT_WORDS, Term
 from .parsed import NO_CRITERION, ParsedStatement
@@ -52,6 +52,8 @@ def read_quantity(c: Context, number: int, item: Phrase) -> None:
         read_unmeasured(c, number, item)
         return
     name = "qtc" if names[0] == "qt" and c.formula and item.first - c.formula[1] <= 3 else names[0]
+    if name == "intervals" and intervals_left(c, item.first, item.last):
+        return
     if leave_out_quantity(c, name, item) or _is_part_of_formula(c, item):
         return
     joined = _continues_list(c, item)
@@ -208,7 +210,7 @@ def _denies(c: Context, item: Phrase) -> bool:
     if c.words[item.first] not in _RESULTS or head is None or head.closed or not head.statements[-1].findings:
         return False
     gap, ends = c.gap(head.last, item.first), c.word(item.last + 1) in _RESULT_ENDS
-    return gap in ([":"], ["="]) or (gap in ([], ["-"]) and ends)
+    return gap in ([":"], ["="]) or (gap in ([], ["-"], ["criteria"]) and ends)
 
 
 def _belongs_ahead(c: Context, number: int, item: Phrase) -> bool:

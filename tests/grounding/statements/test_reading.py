@@ -70,6 +70,14 @@ def short(claim: grounding.Claim) -> str:
         ("No prior infarct.", "S-"),
         ("No prior LBBB.", "N-"),
         ("Nicht vereinbar mit Vorhofflimmern", "S-"),
+        ("Normal QRS and QTc, AF absent", "S S S-"),
+        ("Excluded diagnoses: AF, LBBB", "S- S-"),
+        ("Not AF: sinus rhythm with first-degree AV block", "S- S S"),
+        ("(-) AF, (-) LBBB", "S- S-"),
+        ("Automated interpretation of LBBB is incorrect.", "S-"),
+        ("Neg. for AF. LVH criteria negative. PVC count 0", "S- S- S-"),
+        ("No ST depression, only mild ST elevation in II", "S- S"),
+        ("No ST depression and 2 mm ST elevation in II", "S- S S"),
     ],
 )
 def test_what_a_denial_reaches(blocked: Any, text: str, verdicts: str) -> None:
@@ -90,6 +98,7 @@ def test_what_a_denial_reaches(blocked: Any, text: str, verdicts: str) -> None:
         ("T wave inversion, symmetric and deep, in V5 and V6", "U"),
         ("T wave inversion, symmetric and deep, in V2 and V3", "S"),
         ("ST elevation localized to V1", "U"),
+        ("ST elevation reaching 2 mm in II", "S S"),
         ("The lateral leads exhibit no ST elevation.", "S-"),
         ("ST elevation in inferior leads (II, III, aVF), T wave inversions in anterior leads (V2-V3)", "S S"),
         ("In the inferior leads (II, III, aVF) ST elevation is present, T inversion in V2", "S S"),
@@ -107,8 +116,8 @@ def test_leads_belong_to_the_finding_beside_them(blocked: Any, text: str, verdic
 _DEGREES = ("first_degree_av_block", "second_degree_av_block", "third_degree_av_block")
 _BESIDE = {
     _DEGREES[2:]: "3° AVB|AV block, third degree|AV block (3rd degree)|AV block: complete|AV block grade 3|"
-    "Third-degree (complete) AV block|AV-Block (III. Grades)|3RD DEGREE AV BLOCK",
-    _DEGREES[1:2]: "2° AVB|AV block with 2:1 conduction",
+    "Third-degree (complete) AV block|3. degree AV block|AV-Block (III. Grades)|3RD DEGREE AV BLOCK",
+    _DEGREES[1:2]: "2° AVB|Second-degree (type I) AV block|AV block Mobitz II|AV block with 2:1 conduction",
     _DEGREES[1:]: "high-degree AV block|Advanced AV block|höhergradiger AV-Block|No 2ND/3RD DEGREE AV BLOCK|"
     "No AV block of second or third degree|No AV block beyond first degree|No AV block except for first-degree",
     _DEGREES: "No 1st, 2nd or 3rd degree AV block|No first-, second-, or third-degree AV block|Kein AV-Block I°-III°|"
@@ -188,6 +197,7 @@ def test_a_value_past_what_is_normal(blocked: Any, text: str, verdicts: str) -> 
         ("Intervals normal except for a prolonged PR interval.", "S S S"),
         ("All intervals except PR are normal.", "S S"),
         ("All intervals except QRS are normal.", "C S"),
+        ("Apart from a prolonged PR, the intervals are normal.", "S S S"),
         ("T waves are upright in all leads except V2, V3 and aVR", "S-"),
         ("T waves are upright in all leads except aVR", "C-"),
         ("No T inversion except in V2 and V3.", "S-"),
@@ -248,6 +258,8 @@ def test_lists_and_histories(blocked: Any, text: str, verdicts: str) -> None:
         ("T wave inversions in V2-V3 have normalized", "C-"),
         ("ST elevation has not resolved", "S"),
         ("QTc has normalized", "N"),
+        ("The PR interval was 300 ms before; PR is 236 ms now.", "N S"),
+        ("Holter 2020: 2000 PVCs, NSVT.", "N N"),
     ],
 )
 def test_what_is_over_or_of_another_time(blocked: Any, text: str, verdicts: str) -> None:
