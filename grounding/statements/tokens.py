@@ -139,7 +139,7 @@ def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterato
             and text[start - 1 : start + 2].lower() == "n't"
             and not text[start + 2 : start + 3].isalpha()
         ):
-            words[-1] = _CONTRACTED.get(words[-1], words[-1].removesuffix("n"))
+            words[-1] = _CONTRACTED.get(words[-1], words[-1].removesuffix("n") or "n")
             contracted = True  # "isn't" has the two words "is" and "not"
             continue
         if raw not in _ENDS and raw[0] != "\n":

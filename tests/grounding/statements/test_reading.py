@@ -339,6 +339,13 @@ def test_calculations_printouts_and_short_forms(blocked: Any, text: str, verdict
     assert [short(claim) for claim in claims] == verdicts.split(), claims
 
 
+@pytest.mark.parametrize(
+    "text", ["n't LBBB", "LBBB n't", "isn't", "can't 't", "[", "| |", "except", "AV block (", "1st"]
+)
+def test_fragments_are_read_without_an_error(text: str) -> None:
+    assert all(0 <= one.start < one.end <= len(text) for one in read_statements(text))
+
+
 def test_a_sum_is_checked_by_its_result() -> None:
     for text in ("SV1 + RV5 = 0.65 + 0.56 = 1.21 mV", "Sokolow-Lyon = 6.5 + 5.6 = 12.1 mm"):
         (statement,) = read_statements(text)
