@@ -153,6 +153,8 @@ def verify_amplitude(statement: ParsedStatement, quantities: Quantities) -> tupl
     tolerance = max(floor, share * size) * factor
     if number.high < 0 < known[best] and wave in _EITHER_SIGN:
         fits = known[best] <= number.high + tolerance
+    elif number.plus and known[best] < 0 and wave in _EITHER_SIGN:
+        fits = known[best] >= number.low - tolerance
     else:
         fits = _fits(size, abs(number.low), abs(number.high), tolerance, number.compare)
     shown = f"{known[best]:.0f} ms" if wave in LEAD_TIMES else f"{known[best]:.2f} mV"

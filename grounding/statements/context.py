@@ -20,6 +20,9 @@ IS = word_set("is are was were be been ist sind war waren : = appears appear rem
 VERBS = word_set("is are was were be been ist sind war waren : appears appear remains shows show has have with zeigt")
 CLOSE = 6  # words at most between a cue and the finding it refers to
 FAR = 14  # words at most between a quantity and its number
+_LONGEST_LIST = 12  # quantities whose values follow together
+# before a cause, which is there: "no further analysis because of LBBB"
+_CAUSE = frozenset({"due", "because", "owing", "given", "view", "wegen", "aufgrund", "attributable", "secondary"})
 _FAR_GAP = 30  # words of a gap that are examined
 # kinds of items that may come between a quantity and its value
 _MODIFIERS = word_set(
@@ -43,6 +46,15 @@ _FAMILY = dict.fromkeys(
 )
 
 
+def family_of(subject: Subject) -> str:
+    """The kind of findings that make up one list after "no"; ``""`` for the others.
+
+    Args:
+        subject: the findings.
+    """
+    return _FAMILY.get(subject[0][0], "") if subject else ""
+
+
 @dataclass(slots=True)
 class Scope:
     """A cue ("no", "possible", "history of") and its effect on the findings that follow.
@@ -53,6 +65,7 @@ class Scope:
         uncertain: it expresses doubt.
         exclusion: why what follows is not a claim about this recording, or ``""``.
         strong: it also applies after a comma ("no evidence of").
+        whole: an "and" continues its list ("free of ectopy and ischaemia").
         heading: it applies to a whole list of findings ("PMH: AF, MI, LBBB").
         heads: number of findings that it has been applied to.
         family: kind of the last of these findings.
@@ -64,6 +77,7 @@ class Scope:
     exclusion: str = ""
     strong: bool = False
     heading: bool = False
+    whole: bool = False
     heads: int = 0
     family: str = ""
 
@@ -119,6 +133,7 @@ class Context:
         lexicon: for the filler words.
 
     Attributes:
+        other_meanings: names of findings that mean something else here.
         out: the statements, in order.
         heads: findings and words for values, with their places.
         subjects: the last quantities, with those in the same list.
@@ -127,7 +142,11 @@ class Context:
         qualities: words that refer to the next quantity or segment ("prolonged" in "prolonged PR interval").
         regions: walls before a finding ("inferior").
         leads_before: leads before a finding ("in V1-V4 there is ...").
+        leads_heading: leads with a colon, for every finding that follows.
         amount: "2 mm" before "ST elevation".
+        left_out: statements to which an exception follows ("except", "other than").
+        left_out_last: last token of the exception.
+        left_quantity: an interval that is an exception to the others.
         done_to: items up to this one have been read with an earlier one.
     """
 
@@ -135,6 +154,7 @@ class Context:
         self.words, self.starts, self.ends = sentence.words, sentence.starts, sentence.ends
         self.items = items
         self.filler = lexicon.filler
+        self.other_meanings = {name for name, others in lexicon.homonyms.items() if not others.isdisjoint(self.words)}
         self.exclusion = exclusions(sentence, items)
         self.item_at = [-1] * len(self.words)
         for number, item in enumerate(items):
@@ -150,6 +170,8 @@ class Context:
         self.qualities: list[Phrase] = []
         self.regions: list[Phrase] = []
         self.leads_before: Phrase | None = None
+        self.leads_heading: Phrase | None = None
+        self.last_lead = max((item.first for item in items if item.term.kind == "lead"), default=-1)
         self.last_leads: tuple[tuple[str, ...], bool] = ((), False)
         self.amount: Phrase | None = None
         self.formula: tuple[str, int] | None = None
@@ -159,7 +181,11 @@ class Context:
         self.word_before_list = ""  # the word in "normal PR, QRS and QT"
         self.number_last = -1  # last token of the last stated number
         self.time_last = -FAR - 1  # last token of the last time in the recording
+        self.formula_last = -1  # last token of a formula: "QTc = QT / √RR"
         self.done_to = -1
+        self.left_out: list[ParsedStatement] = []
+        self.left_out_last = -1
+        self.left_quantity = ""
         self._listed_or: list[bool] | None = None
 
     def next(self, number: int) -> Phrase | None:
@@ -198,7 +224,16 @@ class Context:
         if self.heads:
             gap = self.gap(self.heads[-1].last, first)
             joined = len(gap) <= CLOSE and not JOINS.isdisjoint(gap) and VERBS.isdisjoint(gap)
+            joined = joined and not self._said_between(self.heads[-1].last, first)
         self.heads.append(Head(statements, first, last, joined))
+
+    def _said_between(self, last: int, first: int) -> bool:
+        """Whether "present" or "absent" between two findings ends the list of the first."""
+        return any(
+            self.items[number].term.kind in ("present", "absent", "ended")
+            for number in self.item_at[last + 1 : first]
+            if number >= 0
+        )
 
     def only_filler(self, first: int, behind: int, also: frozenset[str] = frozenset()) -> bool:
         """Whether a range of tokens has only signs, filler words, adverbs and modifiers.
@@ -239,15 +274,20 @@ class Context:
             return _NO_SCOPE
         scope = self.scopes[0]
         gap = self.gap(scope.last, first)
-        family = _FAMILY.get(subject[0][0], "") if subject else ""
+        family = family_of(subject)
         if not scope.heads:
-            reached = len(gap) <= CLOSE + 2 and (scope.strong or "," not in gap[1:] or bool(scope.exclusion))
+            reached = (
+                len(gap) <= CLOSE + 2
+                and _CAUSE.isdisjoint(gap)
+                and (scope.strong or "," not in gap[1:] or bool(scope.exclusion))
+            )
         else:
             reached = (
                 len(gap) <= CLOSE
                 and not JOINS.isdisjoint(gap)
                 and VERBS.isdisjoint(gap)
-                and self._list_continues(scope, gap, number, family)
+                and not (scope.negated and _gives_a_size(gap))
+                and self._list_continues(scope, gap, number, family, bool(subject) and "sinus_rhythm" not in subject[0])
             )
         if not reached and not (scope.heading and subject and _NEW_MATTER.isdisjoint(gap[1:])):
             self.scopes = []
@@ -255,13 +295,13 @@ class Context:
         scope.last, scope.heads, scope.family = last, scope.heads + 1, family
         return scope
 
-    def _list_continues(self, scope: Scope, gap: list[str], number: int, family: str) -> bool:
+    def _list_continues(self, scope: Scope, gap: list[str], number: int, family: str, subject: bool) -> bool:
         """Whether a head after ``gap`` continues the list to which a cue applies."""
         if not OR.isdisjoint(gap) or self._list_has_or(number):
             return True
         same = bool(family) and family == scope.family
         if "and" in gap or "und" in gap:
-            return same or bool(scope.exclusion) or not scope.negated
+            return same or bool(scope.exclusion) or not scope.negated or (scope.whole and subject)
         return not scope.exclusion and (scope.strong or same)
 
     def _list_has_or(self, number: int) -> bool:
@@ -295,13 +335,22 @@ class Context:
 
     def list_of(self, subject: QuantitySubject) -> list[QuantitySubject]:
         """The quantities in the same list: "PR interval and QRS duration are normal"."""
-        at = self.subjects.index(subject)
+        at = len(self.subjects) - 1
+        while self.subjects[at] is not subject:
+            at -= 1
         first = at
-        while first and self.subjects[first].joined:
+        while first and self.subjects[first].joined and at - first < _LONGEST_LIST:
             first -= 1
         return self.subjects[first : at + 1]
 
 
+def _gives_a_size(gap: list[str]) -> bool:
+    """Whether what follows a list behind "no" is there: "no ST elevation, only mild ST depression", "and 1 mm of"."""
+    last = max((at for at, word in enumerate(gap) if word in JOINS), default=0)
+    return not _ONLY.isdisjoint(gap) or any(word[0].isdecimal() for word in gap[last:])
+
+
+_ONLY = frozenset({"only", "just", "merely", "nur", "lediglich"})
 # what ends the list behind a heading: "PMH: AF, MI; ECG: LBBB", "PMH: AF, ECG shows LBBB"
 _NEW_MATTER = VERBS | {":", ";"}
 _NO_SCOPE = Scope(-1)  # must not be changed

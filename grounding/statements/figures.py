@@ -12,10 +12,17 @@ from .numbers import Number
 from .parsed import CHANGE, TIME, UNIT_CLASH, UNIT_OF, UNNAMED
 from .times import is_time, places_ectopy
 from .tokens import word_set
-from .values import BE, WIDE_RANGE, formulas, value_follows
+from .values import BE, DIMENSIONS, WIDE_RANGE, formulas, value_follows
 from .waves import is_place, read_amplitude
 
 _BRACKETS = frozenset({"(", "["})
+_ARROWS = frozenset({"- >", "→", "= >", "⟶", "➔"})
+_OPERATORS = frozenset({"+", "/", "*", "×", "√", "·", "x", "÷"})
+_EQUALS = frozenset({"=", "~"})
+_CALCULATION = _OPERATORS | _EQUALS | {"(", ")", "s", "ms"}
+_OPERATOR_ITEMS = frozenset({"number"})
+_THEN = frozenset({"before", "previously", "earlier", "initially", "vorher", "zuvor", "frueher"})
+_RATES = frozenset({"frequenz", "hf", "herzfrequenz", "kammerfrequenz"})
 _RANGING = frozenset({"ranges", "ranging", "varies", "varying", "range", "variiert"})
 # kinds of items after which a rate is a heart rate: "sinus rhythm at 75 bpm"
 _BEFORE_RATE = word_set(
@@ -36,16 +43,18 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
         compare = (behind.term.values[0], behind.last, compare is not None and compare[2])
     before = c.before(number)
     value.approximate = before is not None and before.term.kind == "approx" and item.first - before.last <= 2
+    if compare is None and value.compare:
+        compare = (value.compare, item.last, False)  # "120+ ms"
     if compare is not None:
         value.compare = compare[0]
-    if value.unit == "paper" or is_place(c, number, item):
+    if value.unit == "paper" or is_place(c, number, item) or _is_operand(c, number, item):
         return
     if _counts_none(c, number, item):
         return
     if places_ectopy(c, number, item):
         c.time_last = item.last
         return
-    if is_time(c, number, item):
+    if not _names_its_quantity(c, number, item) and is_time(c, number, item):
         c.time_last = item.last
         c.add("number", ("",), item.first, item.last, number=value, exclusion=TIME)
         return
@@ -63,12 +72,44 @@ def read_number(c: Context, number: int, item: Phrase) -> None:
         _read_single(c, number, item, negated=compare is not None and compare[2])
 
 
+def _is_operand(c: Context, number: int, item: Phrase) -> bool:
+    """Whether a number is part of a sum or quotient whose result follows: "SV1 + RV5 = 0.65 + 0.56 = 1.21 mV"."""
+    before = c.word(item.first - (2 if c.word(item.first - 1) == "(" else 1))
+    calculates, last = not _OPERATORS.isdisjoint((before, c.words[item.first])), item.last
+    for following in c.items[number + 1 : number + 6]:
+        gap = c.gap(last, following.first)
+        if not _CALCULATION.issuperset(gap) or following.term.kind not in ("number", "approx"):
+            return False
+        result = following.term.kind == "approx" or not _EQUALS.isdisjoint(gap)
+        if result and calculates:
+            _pass_over(c, item)
+            return True
+        calculates, last = calculates or not _OPERATORS.isdisjoint((*gap, c.words[following.first])), following.last
+    return False
+
+
+def _pass_over(c: Context, item: Phrase) -> None:
+    """Let the quantity or wave before a calculation reach over a part of it to its result."""
+    if c.subjects and c.only_filler(c.subjects[-1].last + 1, item.first, _OPERATOR_ITEMS):
+        c.subjects[-1].last = item.last
+    elif c.waves and c.only_filler(c.waves[-1][3] + 1, item.first):
+        wave, lead, first, _ = c.waves[-1]
+        c.waves[-1] = (wave, lead, first, item.last)
+
+
 def _counts_none(c: Context, number: int, item: Phrase) -> bool:
     """Read a count of zero, which denies its finding: "PVCs: 0", "0 PVCs"; whether it is one."""
     value, following = item.number, c.next(number)
     if value is None or value.unit or value.low or value.high:
         return False
-    if c.heads and not c.heads[-1].closed and c.gap(c.heads[-1].last, item.first) in ([":"], ["="]):
+    if (
+        c.heads
+        and not c.heads[-1].closed
+        and (
+            c.gap(c.heads[-1].last, item.first) in ([":"], ["="], ["count"], ["count", ":"])
+            or (c.heads[-1].last == item.first - 1 and c.word(item.last + 1) in ("", ","))
+        )
+    ):
         return mark_preceding(c, item, denied=True)
     if following is not None and following.term.kind == "finding" and following.first == item.last + 1:
         open_scope(c, item, negated=True)
@@ -204,6 +245,9 @@ def _assign_to_subject(
 def _quantity_after(c: Context, number: int, item: Phrase) -> Phrase | None:
     """The quantity directly after its number, as in "a 160 ms PR interval"; else None."""
     following = c.next(number)
+    if following is not None and following.first == item.last + 1 and c.words[following.first] in DIMENSIONS:
+        number, item = number + 1, Phrase(item.term, item.first, following.last, item.number)  # "a 91 ms wide QRS"
+        following = c.next(number)
     if (
         following is None
         or following.term.kind != "quantity"
@@ -213,7 +257,16 @@ def _quantity_after(c: Context, number: int, item: Phrase) -> Phrase | None:
     ):
         return None
     gap = c.gap(item.last, following.first)
-    return following if gap in ([], ["-"], ["for"]) and not value_follows(c, number + 1) else None
+    bracketed = _names_its_quantity(c, number, item)
+    return following if bracketed or (gap in ([], ["-"], ["for"]) and not value_follows(c, number + 1)) else None
+
+
+def _names_its_quantity(c: Context, number: int, item: Phrase) -> bool:
+    """Whether the quantity is in brackets behind its number: "144 ms (PR), 91 ms (QRS)"."""
+    following = c.next(number)
+    if following is None or following.term.kind != "quantity" or c.gap(item.last, following.first) != ["("]:
+        return False
+    return c.word(following.last + 1) == ")"
 
 
 def _is_heart_rate(c: Context, item: Phrase) -> bool:
@@ -234,8 +287,21 @@ def _formula_between(c: Context, since: int, item: Phrase) -> bool:
 def _change(c: Context, item: Phrase) -> str:
     """The exclusion of a number that is a change, or a former value: "by 20 bpm", "from 70 to 90"; else ``""``."""
     before = c.words[max(0, item.first - 3) : item.first]
+    if c.word(item.first - 1) == "um" and c.word(item.first - 2) in _RATES:
+        return ""  # "Frequenz um 64/min"
     if "um" in before or ("by" in before and not _formula_between(c, item.first - 4, item)):
         return CHANGE
+    if c.word(item.last + 1) in _THEN and c.word(item.last + 2) not in ("the", "each", "every", "a"):
+        return CHANGE  # "was 300 ms before"
+    following = c.next(c.item_at[item.last])
+    if (
+        following is not None
+        and following.first - item.last <= 3
+        and _ARROWS.intersection((c.word(item.last + 1), " ".join(c.words[item.last + 1 : item.last + 3])))
+    ):
+        after = c.next(c.item_at[following.last]) if following.term.kind == "compare" else following
+        if after is not None and after.term.kind == "number" and after.first - item.last <= 3:
+            return CHANGE  # "QTc 520 -> 413 ms"
     if "from" in before or (before[-1:] == ["von"] and "auf" in c.words[item.last + 1 : item.last + 3]):
         ranging = (
             item.number is not None

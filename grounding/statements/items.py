@@ -51,6 +51,7 @@ _YEAR = Term("year")
 _SKIPPED = Term("skip")
 _NUMBER = Term("number")
 _DOUBT = Term("doubt")
+_UNTICKED = Term("unticked")
 _ABSENT = Term("absent")
 
 
@@ -100,6 +101,9 @@ class _Matcher:
             elif word == "?":
                 self.found.append(Phrase(_DOUBT, at, at))
                 at += 1
+            elif word == "[" and words[at + 1 : at + 2] == ["]"]:
+                self.found.append(Phrase(_UNTICKED, at, at + 1))
+                at += 2
             elif word == "(" and words[at + 1 : at + 3] == ["-", ")"]:
                 self.found.append(Phrase(_ABSENT, at, at + 2))  # "LBBB (-)"
                 at += 3

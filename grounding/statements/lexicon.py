@@ -50,6 +50,8 @@ GROUPS: Mapping[str, Subject] = {
     "axis_deviation": (("left_axis_deviation", "right_axis_deviation", "extreme_axis_deviation"),),
     "ectopy": (("premature_atrial_complex", "premature_ventricular_complex"),),
     "bifascicular": (("complete_right_bundle_branch_block",), _FASCICULAR),
+    "intraventricular": ((*_BUNDLE, "nonspecific_intraventricular_conduction_delay"),),
+    "ischemia": (_ISCHEMIA,),
     "stemi": (("st_elevation",),),
     # ST elevation supports it, ST depression or T inversion leave it open
     "acute_infarction": (
@@ -194,11 +196,15 @@ class Lexicon:
         tree: phrases as a tree of words.
         filler: words that may come between a quantity and its value.
         abbreviations: words that end in a full stop.
+        homonyms: of a name of findings: words in a sentence with which it means something else.
+        narrower: of a name of findings: words beside it -> the findings that are meant.
     """
 
     tree: Node
     filler: frozenset[str]
     abbreviations: frozenset[str]
+    homonyms: Mapping[str, frozenset[str]]
+    narrower: Mapping[Subject, Mapping[tuple[str, ...], Subject]]
 
 
 def phrase_words(phrase: str) -> tuple[str, ...]:
@@ -252,6 +258,9 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
         "no",
         "no_strong",
         "absent",
+        "ended",
+        "false",
+        "not_said",
         "present",
         "maybe",
         "maybe_post",
@@ -264,6 +273,7 @@ def _terms(words: Mapping[str, Any]) -> Iterator[tuple[str, Term]]:
         "now",
         "contrast",
         "stop",
+        "except",
         "conditional",
         "comparison",
         "reference",
@@ -297,6 +307,8 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
     found: dict[tuple[str, ...], Term] = {}
     filler: set[str] = set()
     abbreviations: set[str] = set()
+    homonyms: dict[str, frozenset[str]] = {}
+    narrower: dict[Subject, dict[tuple[str, ...], Subject]] = {}
     entries, bundled = load_knowledge(), bundled_knowledge()
     for entry in entries.values():
         if entry.name in _BY_CATEGORY:
@@ -307,6 +319,10 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         words = yaml.load((files(__package__) / "words" / name).read_text(encoding="utf-8"), Loader=loader)
         filler |= {word_of(word) for word in words["bridge"]}
         abbreviations |= {word_of(word) for word in words["abbreviations"]}
+        homonyms |= {name: frozenset(others) for name, others in words.get("homonyms", {}).items()}
+        for wide, narrow, phrases in words.get("narrower", ()):
+            ways = narrower.setdefault(subject_of(wide), {})
+            ways |= {form: subject_of(narrow) for phrase in phrases for form in _forms(phrase)}
         # an English phrase has precedence over one of another language that is spelled alike
         listed: dict[tuple[str, ...], Term] = {}
         for phrase, term in _terms(words):
@@ -326,4 +342,4 @@ def _lexicon(_: tuple[tuple[str, int], ...]) -> Lexicon:
         for word in form:
             node = node.setdefault(word, {})
         node[""] = term
-    return Lexicon(tree, frozenset(filler), frozenset(abbreviations))
+    return Lexicon(tree, frozenset(filler), frozenset(abbreviations), homonyms, narrower)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .context import CLOSE, JOINS, OR, Context, QuantitySubject
+from .context import CLOSE, JOINS, OR, Context, QuantitySubject, family_of
+from .exceptions import leave_out_finding, leave_out_leads
 from .items import Phrase
 from .lexicon import GROUPS, QUANTITY_OF, REGION_LEADS, SEGMENT_OF, WALLS, Subject
 from .parsed import NO_CRITERION, ParsedStatement
@@ -34,8 +35,10 @@ _INFARCTIONS = frozenset(WALLS["infarction"][""][0][:3])
 _ACUTE = word_set(
     "acute recent evolving hyperacute subacute akuter akute akuten akutem frischer frische frischen subakuter"
 )
+_ADJECTIVES = frozenset({"ischemic", "ischemische", "ischemischen", "ischemietypische", "ischemietypischen"})
 _EARLIER = frozenset({"prior", "previous", "past"})
 _TYPES = frozenset({"type", "typ", "like", "configuration", "konfiguration", "artig"})
+_TYPE_NAMES = frozenset({"mobitz", "wenckebach", "i", "ii", "1", "2"})
 # words before "for" after which a finding is one of the ECG: "positive for AF", unlike "flecainide for AF"
 _FOUND_FOR = word_set(
     "positive diagnostic criteria evidence suspicious suggestive typical characteristic pathognomonic significant "
@@ -43,16 +46,33 @@ _FOUND_FOR = word_set(
 )
 # words that may come between a finding and the leads after it, and between leads and the finding after them
 _TO_LEADS = word_set(
-    "in the lead leads over across of ( at from involving noted seen present is are observed on : within evident about "
-    "involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most maximal best "
-    "predominantly limited affecting - findet finden sich vorhanden mm mv > < above below exceeding exceeds less more "
+    "in all every each the lead leads over across of ( at from involving noted seen present is are observed on : "
+    "within evident about involves and bis von den der ueber ableitung ableitungen auch up to , mainly especially most "
+    "maximal best predominantly limited affecting - "
+    "findet finden sich vorhanden mm mv > < above below exceeding exceeds less more "
     "greater than over under least ueber unter"
 )
 _FROM_LEADS = JOINS | word_set(
     "there is are show shows a an : the no has have with leads lead without ) zeigen zeigt besteht bestehen findet "
     "finden sich eine ein keine in of evidence segment"
 )
-_LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "as", "well", "in"})
+# kinds of items that may come between leads and a finding of theirs; what the words in between are does not matter
+_BETWEEN_LEADS = word_set(
+    "present absent maybe both approx compare number quality region skip comparative now no no_strong stop"
+)
+# verbs behind leads that are the subject of what follows: "V1-V3 exhibit ST elevation"
+_SHOWING = word_set(
+    "show shows exhibit exhibits display displays demonstrate demonstrates reveal reveals has have present presents "
+    "zeigen zeigt weisen weist haben hat"
+)
+_BEFORE_LEADS = word_set("in at over across the lead leads den der ueber ableitung ableitungen also auch")
+_CLAUSE_STARTS = frozenset(
+    {"", ",", ":", "-", "*", "•", "–", "and", "und", "while", "whereas", "but", "waehrend", "(", "["}
+)
+_NOT_TO_LEADS = frozenset({"but", "whereas", "while", "waehrend"})
+_FAR_LEADS = 14  # words
+_EVERY = word_set("all every each allen jeder saemtlichen")
+_LEAD_LISTS = frozenset({"and", ",", "or", "&", "und", "oder", "as", "well", "in", "the", "/"})
 _AHEAD_OF_REGION = frozenset({"regional", "finding", "wave", "region", "quality", "unmodelled", "maybe", "said"})
 
 
@@ -102,6 +122,7 @@ def name_finding(c: Context, number: int, item: Phrase, subject: Subject, denied
     else:
         take_leads_before(c, statement, first)
     take_amount_before(c, statement, first)
+    leave_out_finding(c, statement, first, item.last)
     segment = SEGMENT_OF.get(subject[0][0])
     c.segment = (segment, item.last) if segment else None
     quantity = _quantity_of(subject)
@@ -116,8 +137,11 @@ def _quantity_of(subject: Subject) -> str:
 
 def _names_something_else(c: Context, number: int, item: Phrase) -> bool:
     """Whether the name of a finding is part of another term: "delay of LBBB type", "pacemaker lower rate"."""
+    if item.first == item.last and c.words[item.first] in c.other_meanings:
+        return True
     following = c.next(number)
-    return c.word(item.last + 1) in _TYPES or (
+    own_type = c.word(item.last + 2) in _TYPE_NAMES and item.term.subject != GROUPS["av_block"]
+    return (c.word(item.last + 1) in _TYPES and not own_type) or (
         following is not None and following.first == item.last + 1 and following.term.kind == "unmeasured"
     )
 
@@ -184,6 +208,12 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
     if not regions and _alternative(c, item, subjects[0]):
         return
     scope = c.scope_for(item.first, item.last, number, walls[""])
+    following = c.next(number)
+    if scope.negated and c.words[item.last] in _ADJECTIVES and following is not None:
+        named = following.term.kind == "finding" and family_of(following.term.subject)
+        if named and following.first - item.last <= 2:
+            item = Phrase(item.term, item.first, following.last)  # "no ischaemic ST changes" leaves others open
+            scope.last, c.done_to = following.last, number + 1
     exclusion = "" if infarction and scope.exclusion == OTHER_TIME and _earlier(c, first) else scope.exclusion
     statements = [
         c.add(
@@ -199,6 +229,8 @@ def read_regional(c: Context, number: int, item: Phrase) -> None:
         for subject in subjects
     ]
     c.head(statements, first, item.last)
+    for statement in statements:
+        leave_out_finding(c, statement, first, item.last)
     c.segment, c.subjects, c.qualities, c.waves = None, [], [], []
 
 
@@ -231,26 +263,41 @@ def read_region(c: Context, number: int, item: Phrase) -> None:
     ahead = following is not None and following.first - item.last <= 4 and following.term.kind in _AHEAD_OF_REGION
     if not ahead and c.heads:
         c.regions = []
-        _attach(c, REGION_LEADS[item.term.values[0]], True, item)
+        leads = REGION_LEADS[item.term.values[0]]
+        if c.last_leads[0] and _joined_to_leads(c, number, item):
+            _extend_leads(c, leads, item)
+        elif _attach(c, leads, True, item):
+            c.last_leads = (leads, True)
 
 
 def read_lead(c: Context, number: int, item: Phrase) -> None:
     """Read leads, before or after their finding."""
     leads, region = item.term.values, item.term.region
+    if region and not _EVERY.isdisjoint(c.words[max(0, item.first - 1) : item.last + 1]):
+        region = False  # "in all precordial leads": in each, not in some of them
     if leads == ("same",):
         leads, region = c.last_leads
     elif c.last_leads[0] and _joined_to_leads(c, number, item):
-        leads = tuple(dict.fromkeys((*c.last_leads[0], *leads)))
-        for statement in c.out[-3:]:
-            if statement.leads and set(statement.leads) < set(leads):
-                statement.leads, statement.region = leads, True
-        c.last_leads = (leads, True)
+        _extend_leads(c, leads, item)
+        return
+    elif _explains_region(c, number, item) or leave_out_leads(c, leads, item):
         return
     c.last_leads = (leads, region)
     speaks_of_wave = c.segment is not None and c.segment[0] in WAVES and bool(c.waves) and not c.waves[-1][1]
     if speaks_of_wave and not (c.heads and c.heads[-1].last >= c.segment_first):
         c.leads_before = item  # "T waves in V1-V3 are inverted"
-    elif not _attach(c, leads, region, item):
+    elif (c.word(item.last + 1) in _SHOWING and _begins_clause(c, item)) or not _attach(c, leads, region, item):
+        c.leads_before = item
+
+
+def _extend_leads(c: Context, leads: tuple[str, ...], item: Phrase) -> None:
+    """Add leads to those before them, in the statements that have these."""
+    before = c.last_leads[0]
+    c.last_leads = (tuple(dict.fromkeys((*before, *leads))), True)
+    for statement in c.out[-3:]:
+        if statement.leads and set(statement.leads) <= set(before):
+            statement.leads, statement.region = c.last_leads
+    if c.leads_before is not None:
         c.leads_before = item
 
 
@@ -259,12 +306,25 @@ def _joined_to_leads(c: Context, number: int, item: Phrase) -> bool:
     before = c.before(number)
     if (
         before is None
-        or before.term.kind != "lead"
-        or item.first - before.last > 3
-        or not (before.term.region or item.term.region)
+        or before.term.kind not in ("lead", "region")
+        or item.first - before.last > 4
+        or not (before.term.region or item.term.region or "region" in (before.term.kind, item.term.kind))
     ):
         return False
     return set(c.gap(before.last, item.first)) <= _LEAD_LISTS
+
+
+def _explains_region(c: Context, number: int, item: Phrase) -> bool:
+    """Whether leads in brackets are those of the region before them: "in lateral leads (I, aVL, V5-V6)"."""
+    before = c.before(number)
+    if before is None or c.gap(before.last, item.first) != ["("]:
+        return False
+    if before.term.kind == "finding":  # "inferior ST elevation (II, III, aVF)"
+        return bool(c.heads) and c.heads[-1].last == before.last and c.heads[-1].statements[0].region
+    if c.leads_before is before:
+        closing = c.word(item.last + 1) == ")"
+        c.leads_before = Phrase(before.term, before.first, item.last + closing)
+    return before.term.kind == "lead" and before.term.region
 
 
 def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Phrase) -> bool:
@@ -278,7 +338,9 @@ def _attach(c: Context, leads: tuple[str, ...], region: bool, item: Phrase) -> b
         ]
         if not receivers or (given and not joined):
             break
-        if not given and not _only_to_leads(c.gap(head.last, item.first)):
+        if not given and not (
+            _only_to_leads(c.gap(head.last, item.first)) or _leads_belong(c, receivers, head.last, item.first)
+        ):
             break
         for statement in receivers:
             statement.leads, statement.region = leads, region
@@ -300,6 +362,36 @@ def _only_to_leads(gap: list[str]) -> bool:
     return len(gap) <= 9 and all(word in _TO_LEADS or word[0].isdecimal() or word.endswith("ly") for word in gap)
 
 
+def _leads_belong(c: Context, statements: list[ParsedStatement], last: int, first: int) -> bool:
+    """Whether leads belong to the shapes beside them: nothing that could have leads of its own is in between.
+
+    The words there may be any ("can be seen in", "is greatest in", "localized to"): a shape whose leads are not
+    understood would be looked for in all of them.
+
+    Args:
+        c: the sentence.
+        statements: about the shapes.
+        last: last token of what comes first.
+        first: first token of what comes behind it.
+    """
+    if first - last > _FAR_LEADS or not all(family_of(one.findings) for one in statements):
+        return False
+    between = {c.items[number].term.kind for number in c.item_at[last + 1 : first] if number >= 0}
+    gap = c.gap(last, first)
+    if gap[:2] == ["measure", "in"]:
+        return False  # "What does the ST elevation measure in III?" asks for a size
+    bracketed = gap.count("(") != gap.count(")")  # "(II, III, aVF), T inversion"
+    return between <= _BETWEEN_LEADS and _NOT_TO_LEADS.isdisjoint(gap) and (not bracketed or gap[-1:] == ["("])
+
+
+def _begins_clause(c: Context, leads: Phrase) -> bool:
+    """Whether leads are the first words of a clause, so that they belong to what follows: "..., V1-V3 exhibit"."""
+    at = leads.first - 1
+    while c.word(at) in _BEFORE_LEADS:
+        at -= 1
+    return c.word(at) in _CLAUSE_STARTS
+
+
 def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> None:
     """Assign leads that precede a finding: "in V1-V4 there is ST elevation".
 
@@ -310,11 +402,19 @@ def take_leads_before(c: Context, statement: ParsedStatement, first: int) -> Non
     """
     before, c.leads_before = c.leads_before, None
     if before is None:
+        before = c.leads_heading
+        later = before is not None and c.last_lead > before.last
+        if before is not None and not later and family_of(statement.findings):
+            statement.leads, statement.region = before.term.values, before.term.region
         return
+    if c.word(before.last + 1) == ":" and _begins_clause(c, before):
+        c.leads_heading = before  # "V5: ST depression, T inversion"
     same = before.term.values == ("same",)
     if first < before.first:
         statement.leads, statement.region = c.last_leads
-    elif len(gap := c.gap(before.last, first)) <= CLOSE + 2 and _FROM_LEADS.issuperset(gap):
+    elif (len(gap := c.gap(before.last, first)) <= CLOSE + 2 and _FROM_LEADS.issuperset(gap)) or (
+        _begins_clause(c, before) and "," not in gap[1:] and _leads_belong(c, [statement], before.last, first)
+    ):
         statement.leads, statement.region = c.last_leads if same else (before.term.values, before.term.region)
 
 

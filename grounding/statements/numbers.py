@@ -76,6 +76,7 @@ class Number:
         compare: ``>`` or ``<`` where the text says above or below.
         approximate: "about 75".
         either_sign: the dash before it may be a minus sign or a dash.
+        plus: a plus sign is written before it.
         written: the numbers as written, without their unit.
     """
 
@@ -87,6 +88,7 @@ class Number:
     compare: str = ""
     approximate: bool = False
     either_sign: bool = False
+    plus: bool = False
     written: tuple[float, ...] = ()
 
     def shifted(self, by: int) -> Number:
@@ -104,6 +106,7 @@ class Number:
             self.compare,
             self.approximate,
             self.either_sign,
+            self.plus,
             self.written,
         )
 
@@ -167,6 +170,11 @@ class NumberReader:
         low, last = self._digits(at)
         first, sign, either = self._sign(at)
         low *= sign
+        more = last + 1 < self.size and words[last + 1] == "+" and self.ends[last] == self.starts[last + 1]
+        if more and self._unit(last + 1)[0]:
+            last += 1  # "120+ ms"
+        else:
+            more = False
         high, unit, scale, last = low, *self._unit(last)
         if (
             spread := self._spread(last)
@@ -192,6 +200,8 @@ class NumberReader:
         number = Number(
             low, high, unit, self.starts[first], self.ends[last], either_sign=either, written=tuple(written)
         )
+        number.compare = ">" if more else ""
+        number.plus = words[first] in ("+", "plus") and first < at
         return Found(
             first,
             last,

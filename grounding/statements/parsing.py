@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from ..criteria.knowledge import additions
-from . import cues, figures, naming, relations, values, waves
+from . import cues, exceptions, figures, naming, relations, values, waves
 from .context import Context
 from .items import Phrase, items_of
+from .layout import Heading, heading_of, with_rows
 from .lexicon import lexicon
+from .narrowing import narrowed
 from .parsed import ParsedStatement
-from .tokens import Sentence, sentences
+from .tokens import Sentence, normalised, sentences
 
 # kind of item -> function that reads it, given the sentence, the number of the item and the item itself; other kinds
 # only affect the reading of adjacent items
@@ -24,9 +26,14 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "stop": cues.read_stop,
     "contrast": cues.read_stop,
     "now": cues.read_stop,
+    "except": exceptions.read_except,
     "no": cues.read_no,
     "no_strong": cues.read_no,
     "absent": cues.read_absent,
+    "false": cues.read_result,
+    "not_said": cues.read_result,
+    "unticked": cues.read_unticked,
+    "ended": cues.read_ended,
     "present": cues.read_present,
     "maybe": cues.read_maybe,
     "maybe_post": cues.read_maybe_post,
@@ -34,7 +41,7 @@ _RULES: Mapping[str, Callable[[Context, int, Phrase], None]] = {
     "unlikely": cues.read_unlikely,
     "past": cues.read_past,
     "compare": cues.read_compare,
-    "reference": cues.read_reference,
+    "reference": values.read_reference,
     "formula": cues.read_formula,
     "missing": cues.read_missing,
     "comparative": cues.read_comparative,
@@ -75,6 +82,8 @@ def read_statements(text: str) -> list[ParsedStatement]:
     known = additions()
     out: list[ParsedStatement] = []
     asked: list[ParsedStatement] = []  # of a question right before
+    heading: Heading | None = None  # of the list of which a sentence may be an entry
+    text = with_rows(normalised(text), lexicon())
     for sentence in sentences(text, lexicon().abbreviations):
         if asked and (said := _answer(sentence)) is not None:
             for one in asked:
@@ -83,6 +92,12 @@ def read_statements(text: str) -> list[ParsedStatement]:
         starts, ends = (tuple([at - first for at in places]) for places in (sentence.starts, sentence.ends))
         read = statements_of(tuple(sentence.words), starts, ends, sentence.question, known)
         moved = [statement.shifted(first) for statement in read]
+        if sentence.words[-1] == ":" or sentence.words[1:2] == [":"]:
+            heading = heading_of(sentence, lexicon())
+        elif heading is not None and heading.has_entry(text, sentence):
+            heading.apply(moved)
+        else:
+            heading = None
         asked = moved if sentence.question and len(moved) == 1 and moved[0].kind in _ANSWERED else []
         out += moved
     return out
@@ -90,7 +105,7 @@ def read_statements(text: str) -> list[ParsedStatement]:
 
 def _answer(sentence: Sentence) -> bool | None:
     """Whether a sentence begins with yes (True) or no (False): "AF? No.", "Is there LBBB? No, QRS is narrow."."""
-    if len(sentence.words) > 1 and sentence.words[1] != ",":
+    if len(sentence.words) > 1 and sentence.words[1] not in (",", ":", "-"):
         return None
     return _YES_NO.get(sentence.words[0])
 
@@ -113,7 +128,7 @@ def statements_of(
     """
     known = lexicon()
     sentence = Sentence(list(words), list(starts), list(ends), question)
-    items = relations.with_relations(sentence, items_of(sentence, known))
+    items = relations.with_relations(sentence, narrowed(sentence, items_of(sentence, known), known))
     found: list[ParsedStatement] = []
     if items:
         context = Context(sentence, items, known)

@@ -21,6 +21,13 @@ _MONTHS = word_set(
     "jan feb mar apr jun jul aug sep sept oct nov dec "
     "januar februar maerz mai juni juli oktober dezember"
 )
+_MONTH_NAMES = _MONTHS - word_set("may jan feb mar apr jun jul aug sep sept oct nov dec")
+_REPORTED = word_set("showed revealed had demonstrated was were zeigte war waren hatte")
+_WITHIN = frozenset(
+    {"when", "where", "which", "wo", "als", "welches"}
+)  # after a comparison: "compared with 2019, when"
+_KNOWN = frozenset({"known", "diagnosed", "bekannt"})
+_BEGINS_PART = word_set("previously formerly initially originally zuvor vorher frueher")
 _COMPARISON_ENDS = word_set("is are has have shows there new newly neu neuer neue neues ist sind")
 # words before a year that make it a time ("in 2019")
 _YEAR_BEFORE = frozenset({"in", "im", "since", "seit", "jahr", "year", "from", "von", "vom", "of", "dated"})
@@ -40,16 +47,38 @@ def exclusions(sentence: Sentence, items: Sequence[Phrase]) -> list[str]:
     kinds = {item.term.kind for item in items}
     if sentence.question and _is_question(sentence, items):
         return [QUESTION] * size
-    if "general" in kinds and "met" not in kinds:
+    if "met" not in kinds and any(item.term.kind == "general" and _is_general(sentence, item) for item in items):
         return [GENERAL] * size
     out = [""] * size
-    if not kinds & {"aside", "year", "comparison", "hypothetical", "conditional"}:
+    if "[" in sentence.words:
+        _mark_criteria(sentence, items, out)
+    months = [at for at, word in enumerate(sentence.words) if word in _MONTH_NAMES]
+    if not months and not kinds & {"aside", "year", "comparison", "hypothetical", "conditional"}:
         return out
     segments = _segments(sentence, items)
     _mark_hypothetical(items, segments, out)
     _mark_comparisons(sentence, items, out)
-    _mark_times(sentence, items, segments, out)
+    _mark_times(sentence, items, segments, months, out)
     return out
+
+
+def _is_general(sentence: Sentence, item: Phrase) -> bool:
+    """Whether a word makes its sentence a general one: "the hallmark of AF" does at the beginning alone."""
+    return item.first <= 1 or "hallmark" not in sentence.words[item.first : item.last + 1]
+
+
+def _mark_criteria(sentence: Sentence, items: Sequence[Phrase], out: list[str]) -> None:
+    """Mark a device's criteria behind its statement: "RIGHT BUNDLE BRANCH BLOCK [120+ ms QRS DURATION]"."""
+    opened, criteria = -1, False
+    known = {item.first: item for item in items if item.number is not None and item.number.compare}
+    for at, word in enumerate([*sentence.words, "]"]):
+        if word == "[":
+            opened, criteria = at, False
+        elif word == "]" and opened >= 0:
+            if criteria:
+                _mark(out, opened, at, GENERAL)
+            opened = -1
+        criteria = criteria or at in known
 
 
 def _is_question(sentence: Sentence, items: Sequence[Phrase]) -> bool:
@@ -151,18 +180,30 @@ def _mark_comparisons(sentence: Sentence, items: Sequence[Phrase], out: list[str
             end < size and words[end] not in _SEGMENT_ENDS and end not in closing and words[end] not in _COMPARISON_ENDS
         ):
             end += 1
+        if words[end : end + 1] == [","] and words[end + 1 : end + 2] and words[end + 1] in _WITHIN:
+            end += 1
+            while end < size and words[end] != "," and end not in closing:
+                end += 1
         _mark(out, item.last + 1, end, COMPARED)
         done = end
 
 
 def _mark_times(
-    sentence: Sentence, items: Sequence[Phrase], segments: list[tuple[int, int, bool]], out: list[str]
+    sentence: Sentence,
+    items: Sequence[Phrase],
+    segments: list[tuple[int, int, bool]],
+    months: list[int],
+    out: list[str],
 ) -> None:
     """Mark parts about another time ("last year"), and parts after them if they have only a time, or a past verb."""
     cues: list[int] = []
+    named = {item.last for item in items if item.term.kind in ("finding", "regional")}
     for item in items:
         if item.term.kind == "aside" and not out[item.first]:
             cues.append(item.first)
+        elif item.term.kind == "year" and item.first and sentence.words[item.first - 1] in ("since", "seit"):
+            if sentence.words[item.first - 2] in _KNOWN or item.first - 2 in named:
+                cues.append(item.first)  # "AF since 2010"
         elif item.term.kind == "year" and item.first and not out[item.first]:
             at = item.first - 1
             while at > 0 and (sentence.words[at] in _MONTHS or sentence.words[at].isdecimal()):
@@ -172,8 +213,13 @@ def _mark_times(
                 before in _YEAR_BEFORE and _reports_recording(sentence, item)
             ):
                 cues.append(item.first)
+    for at in months:
+        told = not _REPORTED.isdisjoint(sentence.words[max(0, at - 8) : at + 4])
+        if told and not out[at] and not _YEAR_BEFORE.isdisjoint(sentence.words[max(0, at - 3) : at]):
+            cues.append(at)  # "the ECG from January showed"
     if not cues:
         return
+    cues.sort()
     known = {item.first: item for item in items}
     continues = False
     cue_at = 0
@@ -188,7 +234,10 @@ def _mark_times(
             _mark(out, first, behind, OTHER_TIME)
             content = [known[at].term.kind for at in range(first, behind) if at in known]
             alone = not {"finding", "quantity", "number", "said", "wave", "regional", "unmodelled"} & set(content)
-            continues = alone or bool(_VERBS & set(words))
+            cue, early = sentence.words[cues[cue_at]], cues[cue_at] - first <= 1
+            heads = ":" in sentence.words[cues[cue_at] : cues[cue_at] + 5]  # "Holter 2020: PVCs, NSVT"
+            begins = early and (heads or cue in _BEGINS_PART)  # "Previously PR 300 ms, QRS 160 ms"
+            continues = alone or begins or bool(_VERBS & set(words))
         elif continues:
             if {"is", "are", "ist", "sind"} & set(words) and not _VERBS & set(words):
                 continues = False

@@ -32,12 +32,16 @@ _VARIANTS = str.maketrans(
 )
 # an ordinal, a number, a word (with a lost umlaut as in "f#r", a chest lead's digit, "(s)"), line ends, or one sign
 _TOKEN = re.compile(
-    r"\d+(?:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|"
+    r"\d+(?i:st|nd|rd|th)\b|\d+(?:\.\d+)?|(?<![\w.])\.\d+|(?:[^\W\d_]+#|#(?=[a-z]))[^\W\d_]+|"
     r"[^\W\d_]+(?:\d(?!\d))?(?:'s\b|\((?:s|n|es|en)\))?|\n\s*|[^\w\s]"
 )
 _ENDS = frozenset(".;!|?")
 _SIGNS = _ENDS | {"'"}  # what may end a sentence or be left out; line ends are never kept as words
 _LETTERS = str.maketrans({"#": "ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+_CUT_SHORT = frozenset({"elev", "depr", "neg", "inv", "pos", "pathol"})
+_OF_LEADS = re.compile(r"\s*(?:in |lead|over |ueber |über )?\s*(?:the )?(?:leads? )?(?:I{1,3}|V[1-6]|aV[RLF])\b")
+_CONTRACTED = {"can": "can", "won": "will", "shan": "shall"}
+_DEGREES = ("i", "ii", "iii")
 _words: dict[str, str] = {}
 _MAX_KNOWN_WORDS = 20_000
 
@@ -117,18 +121,27 @@ def sentences(text: str, abbreviations: frozenset[str] = frozenset()) -> Iterato
     starts: list[int] = []
     ends: list[int] = []
     size = len(text)
-    known = _words.get
+    known, contracted = _words.get, False
     for match in _TOKEN.finditer(text):
         raw = match.group()
         start, end = match.span()
         word = known(raw)
+        if contracted:
+            word, contracted = "not", False
         if word is not None and raw not in _SIGNS:  # most tokens are words that were seen before
             words.append(word)
             starts.append(start)
             ends.append(end)
             continue
-        if raw == "'" and text[start - 1 : start + 2].lower() == "n't" and not text[start + 2 : start + 3].isalpha():
-            continue  # "can't", "isn't": the word lists have their two parts, "can t"
+        if (
+            raw == "'"
+            and words
+            and text[start - 1 : start + 2].lower() == "n't"
+            and not text[start + 2 : start + 3].isalpha()
+        ):
+            words[-1] = _CONTRACTED.get(words[-1], words[-1].removesuffix("n") or "n")
+            contracted = True  # "isn't" has the two words "is" and "not"
+            continue
         if raw not in _ENDS and raw[0] != "\n":
             words.append(word_of(raw))
             starts.append(start)
@@ -171,6 +184,10 @@ def _ends(
     last = end >= size or text[end].isspace()
     if sign == "?":
         return last and bool(words)
+    if words and words[-1] == "neg" and text[end : end + 5].lower() == " for ":
+        return False  # "Neg. for STEMI"
+    if words and words[-1] in _CUT_SHORT and _OF_LEADS.match(text, end):
+        return False  # "ST elev. in II"
     if not last:
         # "rhythm.Normal" has two sentences, "1.Satz" has one
         return end < size and text[end].isupper() and bool(words) and len(words[-1]) > 3
@@ -179,9 +196,13 @@ def _ends(
     before = words[-1]
     if before in abbreviations:
         return _next_char(text, end, size) == "\n"
+    if len(words) > 1 and words[-2] in ("vom", "am") and before.count(".") == 1:
+        return False  # "vom 3.4. "
     rest = text[end : end + 8].lstrip().lower()
-    if before.isdecimal() and len(before) <= 2 and rest.startswith("grad"):
+    if (before in _DEGREES or (before.isdecimal() and len(before) <= 2)) and rest.startswith(("grad", "degree")):
         return False
+    if before in _DEGREES[1:] and rest.startswith(("und i", "oder i", "bis i")):
+        return False  # "AV-Block I., II. oder III. Grades"
     # "e.g. ", "Z. n. ": single letters with full stops
     if len(before) == 1 and before.isalpha():
         return not ((len(words) > 1 and words[-2] == ".") or (len(rest) > 1 and rest[0].isalpha() and rest[1] == "."))

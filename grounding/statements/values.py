@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .context import FAR, IS, JOINS, Context, QuantitySubject, Scope
 from .cues import mark_preceding
+from .exceptions import intervals_left, leave_out_quantity
 from .items import Phrase
-from .lexicon import SEGMENT_WORDS
+from .lexicon import SEGMENT_WORDS, Term
 from .parsed import NO_CRITERION, ParsedStatement
 from .scope import COMPARED
 from .tokens import word_set
@@ -14,13 +15,17 @@ from .waves import state_shape
 BE = frozenset({"is", "are", "ist", "sind"})
 WIDE_RANGE = 30  # a range at least this wide that is called normal is a reference range, not a value
 _LIST_WORDS = JOINS | {"the", "a", "rate", "interval", "("}
-_NEW_PART = frozenset({"and", ",", "with", "und", "mit"})
+_NEW_PART = frozenset({"and", ",", "with", "und", "mit", "·", "•"})
 _POSSESSIVE = frozenset({"with", "whose", "having", "mit"})
 _AND_OR = frozenset({"or", "and", "oder", "und"})
 _QRS = word_set("qrs complex complexes t komplex komplexe kammerkomplex kammerkomplexe qrskomplex ventricular ( )")
 _CHANGING = frozenset({"increased", "shortened", "lengthened", "elevated", "raised", "erhoeht"})
 _CHANGED_BY = frozenset({"by", "um"})
 _RESULTS = frozenset({"negative", "neg", "negativ"})
+_NORMS = frozenset({"normal", "norm", "limits", "limit", "uln", "lln", "obergrenze", "untergrenze", "normbereich"})
+_OPERATORS = frozenset({"+", "/", "*", "×", "√", "·", "x", "÷"})
+DIMENSIONS = word_set("wide long broad tall high breit lang hoch")
+_RESULT_ENDS = frozenset({"", ",", ")", ";", "and", "und"})
 _CHANGED_TO = frozenset({"to", "from", "auf", "von"})
 
 
@@ -47,6 +52,10 @@ def read_quantity(c: Context, number: int, item: Phrase) -> None:
         read_unmeasured(c, number, item)
         return
     name = "qtc" if names[0] == "qt" and c.formula and item.first - c.formula[1] <= 3 else names[0]
+    if name == "intervals" and intervals_left(c, item.first, item.last):
+        return
+    if leave_out_quantity(c, name, item) or _is_part_of_formula(c, item):
+        return
     joined = _continues_list(c, item)
     if not joined:
         c.subjects = []
@@ -67,6 +76,19 @@ def _continues_list(c: Context, item: Phrase) -> bool:
         return False
     gap = c.gap(previous.last, item.first)
     return 0 < len(gap) <= 4 and _LIST_WORDS.issuperset(gap)
+
+
+def _is_part_of_formula(c: Context, item: Phrase) -> bool:
+    """Whether a quantity is part of the formula of the one before it: "QTc = QT / √RR = ..."."""
+    subject = c.subjects[-1] if c.subjects else None
+    if subject is None or subject.numbers or subject.by_finding or not subject.name:
+        return False
+    gap = c.gap(subject.last, item.first)
+    begins = "=" in gap and c.word(item.last + 1) in _OPERATORS
+    if not (begins or c.formula_last == subject.last) or not gap or not _OPERATORS.issuperset({*gap} - {"=", "("}):
+        return False
+    subject.last = c.formula_last = item.last
+    return True
 
 
 def _take_word_before(c: Context, number: int, subject: QuantitySubject) -> None:
@@ -142,24 +164,53 @@ def read_stated(c: Context, number: int, item: Phrase) -> None:
 
 def read_quality(c: Context, number: int, item: Phrase) -> None:
     """Read a word for a value or a shape: of what follows directly, of the last segment, or of the last quantity."""
+    before = c.before(number)
+    if c.words[item.first] in DIMENSIONS and before is not None and before.last == item.first - 1 and before.number:
+        return  # "91 ms wide"
     if item.term.values[1] == "inverted" and _denies(c, item):
         mark_preceding(c, item, denied=True)
+    elif item.term.values[0] in ("normal", "borderline") and _state_past_normal(c, number, item):
+        return
     elif _belongs_ahead(c, number, item):
         c.qualities.append(item)
     elif not state_shape(c, number, item) and item.term.values[0]:
         _state_of_quantity(c, number, item)
 
 
+def read_reference(c: Context, number: int, item: Phrase) -> None:
+    """Read words such as "upper limit": the next number is a reference value; "above" it is a word for a value."""
+    head = c.heads[-1] if c.heads else None
+    result = c.words[item.first] == "n" and head is not None and bool(head.statements[-1].findings)
+    if result and head is not None and c.gap(head.last, item.first) in ([":"], ["="]):
+        mark_preceding(c, item, denied=True)  # "AF: N"
+        return
+    _state_past_normal(c, number, item)
+    c.reference = item.last
+
+
+def _state_past_normal(c: Context, number: int, item: Phrase) -> bool:
+    """Read "longer than normal", "above the upper limit": the value is high; whether the words are such."""
+    words = set(c.words[item.first : item.last + 1])
+    if c.compare is None or item.first - c.compare[1] > 2 or _NORMS.isdisjoint(words):
+        return False
+    (sign, _, negated), c.compare = c.compare, None
+    word = {"upper": "high", "obergrenze": "high", "uln": "high", "lower": "low", "untergrenze": "low", "lln": "low"}
+    limit = next((word[one] for one in words if one in word), "high" if sign == ">" else "low")
+    inside = (limit == "high") != (sign == ">")  # "below the upper limit"
+    count = len(c.out)
+    _state_of_quantity(c, number, Phrase(Term("quality", (limit, "")), item.first, item.last))
+    for statement in c.out[count:]:
+        statement.negated ^= inside != negated
+    return True
+
+
 def _denies(c: Context, item: Phrase) -> bool:
     """Whether "negative" is a result: "LBBB: negative"."""
     head = c.heads[-1] if c.heads else None
-    return (
-        c.words[item.first] in _RESULTS
-        and head is not None
-        and not head.closed
-        and bool(head.statements[-1].findings)
-        and c.gap(head.last, item.first) in ([":"], ["="])
-    )
+    if c.words[item.first] not in _RESULTS or head is None or head.closed or not head.statements[-1].findings:
+        return False
+    gap, ends = c.gap(head.last, item.first), c.word(item.last + 1) in _RESULT_ENDS
+    return gap in ([":"], ["="]) or (gap in ([], ["-"], ["criteria"]) and ends)
 
 
 def _belongs_ahead(c: Context, number: int, item: Phrase) -> bool:

@@ -133,7 +133,9 @@ class Checker:
             statement.formulas,
             statement.exclusion,
             statement.at_s,
-            (number.low, number.high, number.compare, number.approximate, number.either_sign) if number else None,
+            (number.low, number.high, number.compare, number.approximate, number.either_sign, number.plus)
+            if number
+            else None,
         )
         if key not in self.known:
             verdict, reason, evidence = (

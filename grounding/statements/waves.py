@@ -257,7 +257,10 @@ def read_amplitude(c: Context, number: int, item: Phrase) -> None:
     head = c.heads[-1] if c.heads else None
     following = c.next(number)
     before_finding = (
-        following is not None and following.term.kind in ("finding", "wave") and following.first - item.last <= 3
+        following is not None
+        and following.term.kind in ("finding", "wave")
+        and following.first - item.last <= 3
+        and not c.has(",", item.last, following.first)
     )
     if (
         head is not None

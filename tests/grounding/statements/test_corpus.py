@@ -94,6 +94,12 @@ def test_as_clinicians_and_devices_write(text: str, verdicts: list[str], measure
         "ST elevation in V1, ",
         "a",
         "Sinus rhythm and ",
+        "AF, LBBB, ",
+        "LAD ",
+        "AF [1+ ms, ",
+        "| LBBB | No |\n",
+        "PR interval\n144 ms\n",
+        "V1: ST elevation, T inversion, ",
     ],
 )
 def test_time_is_linear_in_the_text(part: str, measured: dict[str, Any]) -> None:
@@ -106,3 +112,16 @@ def test_time_is_linear_in_the_text(part: str, measured: dict[str, Any]) -> None
 
     calls(1000)
     assert calls(40_000) < 5 * calls(10_000)
+
+
+def test_time_is_linear_in_a_list_of_quantities_and_their_values(measured: dict[str, Any]) -> None:
+    """Comparisons within ``list.index`` are calls too."""
+
+    def calls(count: int) -> int:
+        profile = cProfile.Profile()
+        text = f"{'PR, QRS, QT, ' * count}are {'144, 91, 400, ' * count}respectively"
+        profile.runcall(grounding.check, text, measured["normal"])
+        return sum(entry.callcount for entry in profile.getstats())
+
+    calls(10)
+    assert calls(1200) < 5 * calls(300)
