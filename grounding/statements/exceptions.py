@@ -82,7 +82,8 @@ def leave_out_leads(c: Context, leads: tuple[str, ...], item: Phrase) -> bool:
         return False
     for said in c.left_out:
         every = said.leads or tuple(lead for lead in STANDARD_LEADS if lead != "aVR")
-        said.leads, said.region = tuple(lead for lead in every if lead not in leads), True
+        # what is denied, such as an inversion, is denied of each lead that is left
+        said.leads, said.region = tuple(lead for lead in every if lead not in leads), not said.negated
         if not said.leads:
             said.exclusion = said.exclusion or EXCEPTED
     return True

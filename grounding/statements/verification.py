@@ -15,12 +15,12 @@ from ..errors import EcgError
 from ..evidence import Claim, Evidence, Finding, Verdict
 from .amplitudes import negative_t, verify_amplitude
 from .nearness import half_there, nearly, nearly_in, p_is_flat
+from .normality import named_by
 from .parsed import UNIT_OF, ParsedStatement
 from .parsing import read_statements
 from .relating import relation, t_direction, times_of_ectopy
 from .tolerances import (
     APPROXIMATE_FACTOR,
-    IMPLIED,
     MOST_UNDECIDED,
     NECESSARY_CONDITIONS,
     NORMAL,
@@ -471,22 +471,7 @@ class Checker:
 
     def _otherwise_normal(self, statement: ParsedStatement) -> tuple[Verdict, str, Iterable[Evidence]]:
         """Check that there is no abnormal finding besides those that the text names."""
-        named = {name for other in self.statements if not other.negated for group in other.findings for name in group}
-        groups = {self.evaluation.findings[name].group for name in named if name in self.evaluation.findings}
-        categories = {other.subject[0] for other in self.statements if other.kind in ("category", "number")}
-        stated = named.union(*(IMPLIED.get(group, frozenset()) for group in groups))
-        if "pr" in categories:
-            stated |= {"first_degree_av_block", "short_pr"}
-        if {"qt", "qtc"} & categories:
-            stated |= {"prolonged_qtc", "short_qtc"}
-        if "axis" in categories:
-            stated |= {"left_axis_deviation", "right_axis_deviation"}
-        if groups & {"infarction", "ischaemia"}:
-            stated |= {
-                finding.name
-                for finding in self.evaluation.findings.values()
-                if finding.group in ("infarction", "ischaemia")
-            }
+        stated = named_by(self.statements, self.evaluation.findings)
         left = [finding for finding in self._abnormal() if finding.name not in stated]
         if not left:
             return self._none_met(statement, "no other criterion")

@@ -16,7 +16,6 @@ Answer = Callable[..., str]
         ("ptbxl_286", "Is there a new LBBB?"),
         ("ptbxl_330", "Is the AF paroxysmal?"),
         ("ptbxl_330", "Is the AF chronic?"),
-        ("ptbxl_102", "Is the ST depression gone?"),
         ("ptbxl_102", "Is there marked ST depression?"),
         ("ptbxl_102", "Is the AV block dangerous?"),
         ("ptbxl_102", "Is it first-degree AV block due to ischaemia?"),
@@ -61,3 +60,7 @@ def test_complete_and_incomplete_blocks(answer: Answer) -> None:
 )
 def test_amounts_count(question: str, said: str, answer: Answer) -> None:
     assert answer("ptbxl_102", question).startswith(said)
+
+
+def test_what_is_there_is_not_gone(answer: Answer) -> None:
+    assert answer("ptbxl_102", "Is the ST depression gone?") == "No. The recording shows ST depression."
