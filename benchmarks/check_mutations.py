@@ -94,7 +94,9 @@ def mutate(
         return None
     if kind == "lead" and leads:
         states = _states(measurement, finding.name)
-        wrong = [lead for lead in STANDARD_LEADS if states.get(lead) is False]
+        # no criterion judges the T wave of aVR, which is negative in most: an inversion there is not false
+        judged = [lead for lead in STANDARD_LEADS if lead != "aVR" or finding.name != "t_wave_inversion"]
+        wrong = [lead for lead in judged if states.get(lead) is False]
         old = pick.choice(leads)
         return re.sub(rf"\b{old}\b", pick.choice(wrong), sentence, count=1) if wrong else None
     if kind == "presence" and not leads:
