@@ -182,6 +182,9 @@ def _faults_about(one: Asked, sentences: Sequence[str], made: Plan) -> list[str]
     text = " ".join(sentences)
     out = [f"{tag} is missing" for tag in sorted(_required(one, made.question.wants)) if tag not in text]
     name = one.tag("q")
+    of_lead = made.question.links[one.number - 1].kind == "lead" if one.number <= len(made.question.links) else True
+    if one.state == "seen" and not of_lead and f"{name} shows" in text:
+        out.append(f"{name} is no lead, and shows nothing")
     for sentence in sentences:
         if name and name in sentence and one.state in ("present", "absent"):
             said = re.sub(r"^(?:yes|no)\b[,:]?", "", sentence, flags=re.I)

@@ -290,7 +290,7 @@ class _Lookup:
                     text = f"the {words} is {value}"
             if truth is None:
                 return "unknown", {"q": f"evidence for {link.words!r}", "r": _reason(reason)}, evidence, ()
-            texts, places = {"q": link.words, "e": text}, tuple[Evidence, ...]()
+            texts, places = {"q": link.words, "e": text.removeprefix("measured ")}, tuple[Evidence, ...]()
             if truth and statement.kind == "category":
                 texts["l"], places = self._wave_lead(_WAVE_OF.get(statement.subject[0], ""))
             return "true" if truth else "false", texts, evidence, places
@@ -303,7 +303,7 @@ class _Lookup:
                 labels = [known[name].label for name in names if name in known and (truth or known[name].present)]
                 if labels:
                     reason = f"the recording shows {'no ' if truth else ''}{' or '.join(labels)}"
-            return "true" if truth else "false", {"q": link.words, "e": reason}, evidence, ()
+            return "true" if truth else "false", {"q": link.words, "e": reason.removeprefix("measured ")}, evidence, ()
         about = [
             known["pathological_q_waves" if name == "q_waves" else name]
             for name in names

@@ -203,3 +203,12 @@ def test_nothing_that_is_said_is_contradicted(
     assert said.lower().startswith(start.lower())
     assert not [claim for one in answer.statements if one.kind != "diagnosis" for claim in one.claims
                 if claim.verdict == "contradicted"]  # fmt: skip
+
+
+def test_what_is_no_lead_shows_nothing() -> None:
+    """The model's wording for a lead ("V1 shows rS") is not taken for a number of leads, limits or beats."""
+    record = grounding.read_record(grounding.sample_path("ptbxl_102"))
+    for question in ("How many leads show ST depression?", "Which leads have negative T waves?", "What is normal PR?"):
+        text = gem.ask(record, question).text
+        assert " shows" not in text, text
+    assert "measured PR" not in gem.ask(record, "Are any intervals prolonged?").text

@@ -48,9 +48,9 @@ def test_the_error_is_not_the_value(answer: Answer) -> None:
         ("Is the PR longer than normal?", "Yes. The PR interval is 245 ms"),
         ("Is the QRS wider than normal?", "No. The QRS duration is 99 ms"),
         ("Is the PR shorter than normal?", "No. The PR interval is 245 ms"),
-        ("Are any intervals prolonged?", "Yes. Measured PR interval is 245 ms."),
-        ("Which intervals are abnormal?", "Yes. Measured PR interval is 245 ms."),
-        ("Are all intervals normal?", "No. Measured PR interval is 245 ms."),
+        ("Are any intervals prolonged?", "Yes. PR interval is 245 ms."),
+        ("Which intervals are abnormal?", "Yes. PR interval is 245 ms."),
+        ("Are all intervals normal?", "No. PR interval is 245 ms."),
     ],
 )
 def test_limits_are_exact_and_any_is_not_all(question: str, said: str, answer: Answer) -> None:

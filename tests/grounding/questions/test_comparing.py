@@ -31,7 +31,7 @@ Answer = Callable[..., str]
         ("How many leads show ST depression?", "Number of leads with ST depression: 3 (I, V5 and V6)."),
         ("In how many leads is T inverted?", "Number of leads with inverted T waves: 5 "),
         ("How many T waves are inverted?", "Number of leads with inverted T waves: 5 "),
-        ("Is the P wave longer than 120 ms?", "Yes. Measured P duration is 140 ms."),
+        ("Is the P wave longer than 120 ms?", "Yes. P duration is 140 ms."),
         ("How wide is the P wave?", "The P-wave duration is 140 ms."),
         ("What is the ST segment duration?", "ST duration can't be told"),
         ("How long is the T wave?", "T wave duration can't be told"),

@@ -49,10 +49,10 @@ def test_complete_and_incomplete_blocks(answer: Answer) -> None:
     ("question", "said"),
     [
         # ST in V5 -0.12 mV, in V6 -0.09 mV; T in V5 -0.14 mV, in V6 -0.11 mV
-        ("Is ST depressed by more than 2 mm in V5?", "No. Measured ST amplitude in V5 is -0.12 mV."),
-        ("Is ST depression at least 1 mm in V6?", "No. Measured ST amplitude in V6 is -0.09 mV."),
-        ("Is ST depressed by more than 1 mm in V5?", "Yes. Measured ST amplitude in V5 is -0.12 mV."),
-        ("Is the T wave inversion in V5 more than 5 mm deep?", "No. Measured T amplitude in V5 is -0.14 mV."),
+        ("Is ST depressed by more than 2 mm in V5?", "No. ST amplitude in V5 is -0.12 mV."),
+        ("Is ST depression at least 1 mm in V6?", "No. ST amplitude in V6 is -0.09 mV."),
+        ("Is ST depressed by more than 1 mm in V5?", "Yes. ST amplitude in V5 is -0.12 mV."),
+        ("Is the T wave inversion in V5 more than 5 mm deep?", "No. T amplitude in V5 is -0.14 mV."),
         ("Is the ST depression in V6 deeper than in V5?", "No. ST amplitude in V6 -0.09 mV, "),
         ("Is the ST depression deeper in V5 than in V6?", "Yes. ST amplitude in V5 -0.12 mV, "),
         ("Is the T inversion deeper in V6 than in V5?", "No. T amplitude in V6 -0.11 mV, "),
