@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,7 +15,8 @@ from .registry import ENCODERS, Encoder, build_encoder
 def check_encoder(name: str) -> None:
     """Build a registered encoder with its ``tiny`` arguments and check it.
 
-    Checked are shapes, that records of a batch don't affect each other, gradients, token spans and the docstring.
+    Checked are shapes, that records of a batch don't affect each other, gradients, token spans, the
+    docstring, and that an encoder is the same after it was saved and loaded.
 
     Args:
         name: registered name.
@@ -51,6 +55,27 @@ def check_encoder(name: str) -> None:
             raise _broken(
                 name, f"its docstring has no line {word}", "say what it sees, how it is built, where it is from"
             )
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        kept, loaded = _saved_and_loaded(name, encoder.kind, kind.tiny, folder)
+        if not torch.allclose(kept(x), loaded(x), atol=1e-5, rtol=1e-5):
+            raise _broken(
+                name,
+                "its tokens are others after saving and loading",
+                "what is drawn at random or learned belongs in parameters or buffers",
+            )
+
+
+def _saved_and_loaded(name: str, kind: str, kwargs: dict[str, Any], folder: str) -> tuple[Encoder, Encoder]:
+    """An encoder in a model, and the same of the model's folder."""
+    from ..configuration import GemConfig
+    from ..modeling import GemForConditionalGeneration
+
+    narrow, settings = {"type": "linear", "width": 1}, {f"{kind}_encoder": {"name": name, "kwargs": kwargs}}
+    config = GemConfig(**settings, fusion="none", ecg_projector=narrow, vision_projector=narrow)
+    model = GemForConditionalGeneration(config).eval()
+    model.save_pretrained(folder)
+    kept, loaded = (getattr(one, f"{kind}_encoder") for one in (model, model.from_pretrained(folder)))
+    return kept, loaded
 
 
 def example_input(encoder: Encoder, records: int = 3) -> Tensor:

@@ -33,6 +33,7 @@ class Encoder(nn.Module):
     width: int
     n_tokens: int
     contract: SignalContract | None = None
+    shell_of: tuple[str, dict[str, Any]] | None = None  # name and arguments, where only its shapes were built
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) or (B, 3, H, W) -> (B, n_tokens, width)."""
@@ -69,7 +70,41 @@ class Encoder(nn.Module):
         return np.stack([edges[:-1], edges[1:]], 1)
 
     def init_buffers(self) -> None:
-        """Initialise buffers that checkpoint files do not hold, which ``from_pretrained`` leaves uninitialised."""
+        """Fill in what checkpoint files do not hold, which ``from_pretrained`` leaves uninitialised.
+
+        Buffers with ``persistent=False`` and tensors that are plain attributes are those of a newly built encoder. One
+        that is slow to build may compute them itself.
+        """
+        if self.shell_of is None or any(part.is_meta for part in (*self.parameters(), *self.buffers())):
+            return
+        if not any(map(_unset_values, self.modules())):
+            return
+        name, kwargs = self.shell_of
+        # the user's random numbers are not for an encoder that is thrown away
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
+            fresh = dict(build_encoder(name, kwargs).named_modules())
+            for place, module in self.named_modules():
+                for key in _unset_values(module):
+                    value = getattr(fresh[place], key)
+                    if key in module._buffers:
+                        getattr(module, key).copy_(value)
+                    else:
+                        setattr(module, key, value)
+        self.shell_of = None
+
+
+def _unset_values(module: nn.Module) -> list[str]:
+    """Names of a module's tensors that no checkpoint file holds: buffers, and attributes on the meta device."""
+    buffers = [name for name in module._non_persistent_buffers_set if module._buffers.get(name) is not None]
+    return buffers + [name for name, value in vars(module).items() if name[0] != "_" and _on_meta(value)]
+
+
+def _on_meta(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.is_meta
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return isinstance(value, list | tuple) and any(map(_on_meta, value))
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "gem.encoders")
@@ -124,7 +159,17 @@ def build_encoder(name: str, kwargs: dict[str, Any] | None = None) -> Encoder:
     entry = ENCODERS[name]
     check_arguments(entry, options, f"encoder {name!r}")
     check_numbers(options, f"encoder {name!r}")
-    return entry(**options)
+    shell = torch.get_default_device().type == "meta"
+    try:
+        encoder = entry(**options)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        if not shell or "meta" not in str(error):
+            raise
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # it reads numbers from tensors while it is built
+            encoder = entry(**options).to("meta")
+    if shell:
+        encoder.shell_of = (name, options)
+    return encoder
 
 
 def pooled(tokens: Tensor) -> Tensor:
