@@ -144,8 +144,9 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
         prefix_vector: Tensor | None = None,
         prefix_mask: Tensor | None = None,
         measured: Tensor | None = None,
+        return_dict: bool | None = None,
         **kwargs: Any,
-    ) -> GemOutput:
+    ) -> Any:
         """Forward pass.
 
         Args:
@@ -171,11 +172,16 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
             prefix_vector: (B, head_dim), the ECG under ``prefix_kv``, which ``generate`` passes on.
             prefix_mask: (B,), False for rows without ECG.
             measured: as in ``encode``.
+            return_dict: False returns a tuple; the config's setting when None.
             **kwargs: passed on to the decoder (``use_cache``, ``output_hidden_states``, ...).
+
+        Returns:
+            A ``GemOutput``, or a tuple of what it holds: the loss first if there are labels.
 
         Raises:
             GemInputError: inputs that don't fit the model or each other.
         """
+        return_dict = bool(self.config.return_dict) if return_dict is None else return_dict
         encoded = Encoded()
         if ecg is not None or pixel_values is not None or measured is not None:
             shown = pixel_values if ecg is None else ecg
@@ -188,11 +194,11 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
                 raise GemInputError("class_labels, but the model has no classification head or the batch no input")
             out.loss = self.config.class_loss_weight * class_loss(encoded.class_logits, class_labels)
         if self.config.fusion == "none":
-            return out.with_tokens(encoded)
+            return out.with_tokens(encoded).returned(return_dict)
         if input_ids is None and inputs_embeds is None:
             if class_labels is None:
                 raise GemInputError("neither input_ids nor inputs_embeds", remedy="classify() needs no prompt")
-            return out.with_tokens(encoded)
+            return out.with_tokens(encoded).returned(return_dict)
         # a single token is a decoding step; reading its value would break compilation
         if input_ids is not None and inputs_embeds is None and (len(encoded) or input_ids.shape[1] > 1):
             merged = self._merge(input_ids, encoded, attention_mask, labels)
@@ -232,7 +238,7 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
         out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
         out.hidden_states = getattr(decoded, "hidden_states", None)
         out.attentions = getattr(decoded, "attentions", None)
-        return out
+        return out.returned(return_dict)
 
     @torch.no_grad()
     def generate(  # type: ignore[override,unused-ignore]

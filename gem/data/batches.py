@@ -191,8 +191,22 @@ class FoldData(ResumableData):
 
     def train_dataloader(self) -> ResumableLoader:
         """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
-        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
+        return self.resumable_loader(self._loader(self.train, True))
 
     def val_dataloader(self) -> ResumableLoader:
         """Batches ordered by record number."""
-        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
+        return self._loader(self.val, False)
+
+    def _loader(self, records: Any, shuffle: bool) -> ResumableLoader:
+        rank, world = processes(self)
+        batches = GlobalBatches(len(records), self.batch_size, rank=rank, world=world, shuffle=shuffle)
+        return ResumableLoader(records, batches)
+
+
+def processes(data: lightning.LightningDataModule) -> tuple[int, int]:
+    """This process's number and the number of processes of a run.
+
+    Args:
+        data: of the run; without a trainer it is one process.
+    """
+    return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)

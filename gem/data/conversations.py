@@ -19,8 +19,9 @@ from torch.utils.data import Dataset
 from ..errors import GemConfigError, GemInputError
 from ..labels import IGNORE
 from .augmentation import distort
-from .batches import GlobalBatches, ResumableData, ResumableLoader
+from .batches import GlobalBatches, ResumableData, ResumableLoader, processes
 from .examples import Example, load_items, split
+from .stamps import stamp
 
 
 class EcgData(ResumableData):
@@ -139,7 +140,7 @@ class EcgData(ResumableData):
         return self._loader(self.val, False) if len(self.val) else []
 
     def _loader(self, examples: Examples, shuffle: bool) -> ResumableLoader:
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world = processes(self)
         if shuffle and len(examples) < world:
             raise GemInputError(f"{len(examples)} training examples for {world} processes")
         lengths = (
@@ -181,7 +182,7 @@ class Examples(Dataset[dict[str, Any]]):
             raise GemConfigError("no classes to learn", remedy="give the data's classes")
         self.folder: Path | None = None
         if settings.cache is not None and self.processor.contract is not None:
-            key = json.dumps([self.processor.contract.to_dict(), settings.compat, str(Path(settings.path).resolve())])
+            key = json.dumps([self.processor.contract.to_dict(), settings.compat])
             self.folder = Path(settings.cache) / f"signal-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def __len__(self) -> int:
@@ -225,7 +226,7 @@ class Examples(Dataset[dict[str, Any]]):
         assert item.record is not None  # for mypy: checked by the caller
         if self.folder is None:
             return np.asarray(self.processor.signal(item.record(), self.settings.compat)[0])
-        path = self.folder / f"{hashlib.sha256(item.id.encode()).hexdigest()[:24]}.npy"
+        path = self.folder / f"{hashlib.sha256(json.dumps(stamp(item.record)).encode()).hexdigest()[:24]}.npy"
         if path.is_file():
             return np.asarray(np.load(path))
         signal = np.asarray(self.processor.signal(item.record(), self.settings.compat)[0])

@@ -70,9 +70,11 @@ def _saved_and_loaded(name: str, kind: str, kwargs: dict[str, Any], folder: str)
     from ..configuration import GemConfig
     from ..modeling import GemForConditionalGeneration
 
-    narrow, settings = {"type": "linear", "width": 1}, {f"{kind}_encoder": {"name": name, "kwargs": kwargs}}
+    narrow = {"type": "linear", "width": 1}
+    settings: dict[str, Any] = {f"{kind}_encoder": {"name": name, "kwargs": kwargs}}
     config = GemConfig(**settings, fusion="none", ecg_projector=narrow, vision_projector=narrow)
-    model = GemForConditionalGeneration(config).eval()
+    model: Any = GemForConditionalGeneration(config)
+    model.eval()
     model.save_pretrained(folder)
     kept, loaded = (getattr(one, f"{kind}_encoder") for one in (model, model.from_pretrained(folder)))
     return kept, loaded

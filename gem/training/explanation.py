@@ -118,7 +118,7 @@ class ExplanationTuning(SeededSteps):
         """
         if "ecg" in batch:
             batch = {**batch, "ecg": augment(batch["ecg"], self.strength)}
-        loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
+        loss = self.loss(batch, random.Random(self.text_seed))
         self.log("loss", loss, prog_bar=True, batch_size=len(batch["index"]))
         return loss
 
@@ -137,6 +137,8 @@ class ExplanationTuning(SeededSteps):
         return self.one_cycle(self.model.language_model.parameters(), 0.01, 0.15, (0.9, 0.95))
 
     def on_fit_end(self) -> None:
-        """Save the trained model."""
+        """Save the trained model, on the first process."""
+        if not self.writes_output:
+            return
         model: Any = without_picture(self.model) if self.signal_only else self.model
         save(model.half() if self.half_precision else model, self.output)

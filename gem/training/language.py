@@ -149,7 +149,7 @@ class LanguageTuning(SeededSteps):
             batch: see ``loss``.
             index: of the batch, not used.
         """
-        loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
+        loss = self.loss(batch, random.Random(self.text_seed))
         self.log("loss", loss, prog_bar=True, batch_size=len(batch["index"]))
         return loss
 
@@ -179,8 +179,9 @@ class LanguageTuning(SeededSteps):
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name in trained}
 
     def on_fit_end(self) -> None:
-        """Save what was trained."""
-        self.save()
+        """Save what was trained, on the first process."""
+        if self.writes_output:
+            self.save()
 
     def save(self) -> None:
         """Write the adapted model's folder."""

@@ -36,6 +36,16 @@ class SeededSteps(lightning.LightningModule):
     seed: int
     learning_rate: float
 
+    @property
+    def writes_output(self) -> bool:
+        """Whether this process saves the trained model: the first one does, and none in a trial run."""
+        return self.trainer.is_global_zero and not self.trainer.fast_dev_run  # type: ignore[attr-defined]
+
+    @property
+    def text_seed(self) -> int:
+        """Seed of a step's texts, from seed, step and process."""
+        return (self.global_rank * 1_000_003 + self.seed) * 1_000_003 + self.global_step
+
     def one_cycle(
         self,
         parameters: Iterable[nn.Parameter],
@@ -314,7 +324,7 @@ class Tuning(SeededSteps):
             from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
             whole = get_model_state_dict(self.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-        if self.trainer.is_global_zero:
+        if self.writes_output:
             self.save(whole)
         self.trainer.strategy.barrier("saved")
 
