@@ -28,11 +28,13 @@ PARTS = (
     "class_head",
 )
 FORWARD = "forward"
+HALF = (torch.float16, torch.bfloat16)
 
 
 class SeededSteps(lightning.LightningModule):
     """Seeds each step from seed, epoch, batch and process, so that a resumed run equals an uninterrupted one."""
 
+    model: Any
     seed: int
     learning_rate: float
 
@@ -62,10 +64,43 @@ class SeededSteps(lightning.LightningModule):
             betas: of AdamW.
         """
         optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=weight_decay, betas=betas)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
+        schedule = OneCycle(
             optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=warm
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def setup(self, stage: str) -> None:
+        """Train in float32, also weights of files in 16 bits, whose steps would be lost in rounding.
+
+        Parts that are not trained keep their 16 bits where the precision is mixed. A precision such as ``bf16-true``
+        is as it says.
+
+        Args:
+            stage: not used.
+        """
+        precision, parts = str(self.trainer.precision), [*self.model.children()]
+        if precision.endswith("16-true"):
+            return
+        for part in [self.model] if precision == "32-true" else parts:
+            if any(one.requires_grad and one.dtype in HALF for one in part.parameters()) or precision == "32-true":
+                part.float()
+        for one in self.model.parameters(recurse=False):
+            one.data = one.data.float()
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Stop where the loss is not a number, before the weights are none either.
+
+        Args:
+            loss: of the step.
+
+        Raises:
+            GemConfigError: it is not finite.
+        """
+        if not torch.isfinite(loss):
+            raise GemConfigError(
+                f"the loss is {float(loss.detach())} at step {self.global_step}",
+                remedy="a lower learning_rate, or --trainer.precision=32-true; the last checkpoint is from before",
+            )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step.
@@ -86,6 +121,18 @@ class SeededSteps(lightning.LightningModule):
         data = getattr(self._trainer, "datamodule", None)
         if isinstance(data, ResumableData):  # its own state is restored later
             set_progress(checkpoint, checkpoint.get(type(data).__qualname__, {}))
+
+
+class OneCycle(torch.optim.lr_scheduler.OneCycleLR):
+    """One cycle over a run's own number of steps, also where it goes on from a shorter one."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the step, and not the length.
+
+        Args:
+            state_dict: of the run that is resumed.
+        """
+        super().load_state_dict({name: state_dict[name] for name in ("last_epoch", "_step_count", "_last_lr")})
 
 
 class Tuning(SeededSteps):
@@ -259,10 +306,9 @@ class Tuning(SeededSteps):
         steps = int(self.trainer.estimated_stepping_batches)
         warm = self.warmup_steps if self.warmup_steps is not None else math.ceil(self.warmup_ratio * steps)
         factor = Schedule(self.schedule, warm, steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
-        }
+        # a plain function, because the attributes of other callables go into checkpoints, the number of steps with them
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_model(self) -> None:
         """Under FSDP2 (``ModelParallelStrategy``): shard each transformer layer, then the rest.
@@ -430,6 +476,8 @@ def add_lora(model: Any, names: Iterable[str], r: int, alpha: float, dropout: fl
         raise GemConfigError(f"LoRA does not fit: {error}", remedy="check lora's targets") from None
     for name, parameter in model.language_model.named_parameters():
         parameter.requires_grad_("lora_" in name)
+        if "lora_" in name:  # in float32 beside a decoder in 16 bits
+            parameter.data = parameter.data.float()
 
 
 def merge_lora(model: nn.Module) -> None:
