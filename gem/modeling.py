@@ -51,6 +51,8 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: GemConfig) -> None:
         super().__init__(config)
+        if config.fusion == "prefix_kv" and config.text_config is not None:
+            prefix.check_family(config.text_config.model_type)
         self._build_parts(config)
         # keep the encoders' and projectors' own initialisation; on the meta device there is none to keep
         for parameter in self.parameters():
@@ -110,6 +112,19 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
         # the placeholder's id is negative and has no embedding
         vectors: Tensor = self.get_input_embeddings()(input_ids.clamp(min=0))
         return vectors
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """The output layer, and what the decoder does behind it: granite and cohere scale, gemma caps."""
+        head: Any = self.get_output_embeddings()
+        text: Any = self.config.text_config
+        logits: Tensor = head(states)
+        if (scale := getattr(text, "logit_scale", None)) is not None:
+            logits = logits * scale
+        if (divisor := getattr(text, "logits_scaling", None)) is not None:
+            logits = logits / divisor
+        if (cap := getattr(text, "final_logit_softcapping", None)) is not None:
+            logits = cap * torch.tanh(logits / cap)
+        return logits
 
     def _prefix(self, encoded: Encoded) -> dict[str, Tensor]:
         if self.config.fusion != "prefix_kv" or encoded.ecg is None:
@@ -222,13 +237,12 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
             **kwargs,
         )
         states = decoded.last_hidden_state
-        head: Any = self.get_output_embeddings()
         if labels is None:
-            out.logits = head(states[:, -logits_to_keep:] if logits_to_keep else states)
+            out.logits = self._logits(states[:, -logits_to_keep:] if logits_to_keep else states)
         else:
             targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
             trained = targets != IGNORE
-            out.logits = head(states[trained] if supervised_only else states)
+            out.logits = self._logits(states[trained] if supervised_only else states)
             wanted = targets[trained] if supervised_only else targets.flatten()
             loss = token_loss(out.logits.flatten(0, -2), wanted, num_items_in_batch)
             if out.loss is not None and num_items_in_batch is not None:

@@ -34,7 +34,6 @@ HALF = (torch.float16, torch.bfloat16)
 class SeededSteps(lightning.LightningModule):
     """Seeds each step from seed, epoch, batch and process, so that a resumed run equals an uninterrupted one."""
 
-    model: Any
     seed: int
     learning_rate: float
 
@@ -78,13 +77,14 @@ class SeededSteps(lightning.LightningModule):
         Args:
             stage: not used.
         """
-        precision, parts = str(self.trainer.precision), [*self.model.children()]
+        precision, model = str(self.trainer.precision), getattr(self, "model", self)
         if precision.endswith("16-true"):
             return
-        for part in [self.model] if precision == "32-true" else parts:
-            if any(one.requires_grad and one.dtype in HALF for one in part.parameters()) or precision == "32-true":
+        for part in model.children():
+            trained = any(one.requires_grad and one.dtype in HALF for one in part.parameters())
+            if trained or precision == "32-true":
                 part.float()
-        for one in self.model.parameters(recurse=False):
+        for one in model.parameters(recurse=False):
             one.data = one.data.float()
 
     def on_before_backward(self, loss: Tensor) -> None:
