@@ -191,6 +191,11 @@ def build_kind(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
         return None
     if "name" not in settings:
         raise GemConfigError(f"{kind}_encoder has no name", remedy="gem.list_encoders() lists them")
+    if unknown := [key for key in settings if key not in ("name", "kwargs")]:
+        raise GemConfigError(
+            f"{kind}_encoder does not take {', '.join(map(str, unknown))}",
+            remedy='it takes a name and kwargs, the arguments of that encoder: {"name": ..., "kwargs": {...}}',
+        )
     encoder = build_encoder(settings["name"], settings.get("kwargs"))
     if encoder.kind != kind:
         raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")

@@ -27,8 +27,8 @@ from ..data.readings import Reading, projected
 from ..errors import GemConfigError
 from ..extras import how_to_install
 from ..fusion.losses import answer_loss
-from .instruction import LORA_TARGETS
-from .tuning import SeededSteps, add_lora
+from .lora import add_lora, lora_settings
+from .tuning import SeededSteps
 
 CONVERSATION = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
 PROJECTOR = {"type": "mlp2x_gelu"}
@@ -68,7 +68,7 @@ class LanguageTuning(SeededSteps):
         super().__init__()
         self.save_hyperparameters()
         self.decoder, self.encoders, self.output, self.seed = decoder, encoders, output, seed
-        self.lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": list(LORA_TARGETS), **(lora or {})}
+        self.lora = lora_settings(lora or {}, 8, 16, 0.0)
         self.learning_rate, self.with_facts = learning_rate, with_facts
         self.drop_ecg, self.drop_picture = drop_ecg, drop_picture
         torch.manual_seed(seed)
