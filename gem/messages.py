@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grounding import EcgError
+
 from .errors import GemInputError
 from .subjects import read_subject
 
@@ -110,17 +112,12 @@ def _thing(part: Mapping[str, Any], names: Sequence[str], where: str) -> Any:
 
 
 def _picture(item: Any, where: str) -> Any:
-    from PIL import Image
+    from .pictures import rgb
 
-    if hasattr(item, "convert"):
-        return item
     try:
-        with Image.open(item) as image:
-            return image.convert("RGB")
-    except (OSError, AttributeError, ValueError) as error:
-        raise GemInputError(
-            f"the picture can't be read ({error})", where=where, remedy="a PIL picture or a path"
-        ) from None
+        return rgb(item)
+    except EcgError as error:
+        raise GemInputError(f"the picture can't be read ({error.what})", where=where, remedy=error.remedy) from None
 
 
 def rendered(messages: Sequence[Message], template: str | None, end: str, answer_next: bool) -> str:
@@ -174,7 +171,7 @@ def by_our_names(picture: Any, prompt: Any, options: dict[str, Any]) -> tuple[An
 
 
 def refuse_options(options: dict[str, Any], return_tensors: Any) -> None:
-    """Raise an error for what is not supported; padding is on the left whatever is asked for.
+    """Raise an error for what is not supported.
 
     Args:
         options: of a transformers processor.
@@ -188,6 +185,9 @@ def refuse_options(options: dict[str, Any], return_tensors: Any) -> None:
     tensors = options.get("return_tensors", return_tensors)
     if tensors not in ("pt", None):
         raise GemInputError(f"return_tensors={tensors!r}", remedy='torch tensors alone: "pt"')
+    side = options.get("padding_side")
+    if side not in ("left", None):
+        raise GemInputError(f"padding_side={side!r}", where="processor", remedy="rows are padded on the left")
     harmless = {"return_tensors", "padding", "padding_side"}
     unknown = [name for name, value in options.items() if name not in harmless and value not in (None, False)]
     if unknown:

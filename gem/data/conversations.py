@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from ..errors import GemConfigError, GemInputError
 from ..labels import IGNORE
+from ..pictures import rgb
 from .augmentation import distort
 from .batches import GlobalBatches, ResumableData, ResumableLoader, processes
 from .examples import Example, load_items, split
@@ -215,9 +216,12 @@ class Examples(Dataset[dict[str, Any]]):
                 out["ecg_mask"] = torch.tensor(there)
         if self.settings.picture != "none" and self.processor.picture is not None:
             pictures = [self._picture(item, rng) for item in items]
-            # without records, because the signal is prepared already
-            inputs = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
-            out |= {key: inputs[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in inputs}
+            if any(picture is not None for picture in pictures):
+                # without records, because the signal is prepared already
+                inputs = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
+                out |= {key: inputs[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in inputs}
+            elif not out:
+                raise GemInputError("no example of a batch has a picture", where=items[0].id, remedy='picture="auto"')
         if not out:
             raise GemConfigError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
         return out
@@ -236,11 +240,7 @@ class Examples(Dataset[dict[str, Any]]):
     def _picture(self, item: Example, rng: np.random.Generator | None) -> Image.Image | None:
         source = self.settings.picture
         if item.picture is not None and source in ("read", "auto"):
-            try:
-                with Image.open(item.picture) as image:
-                    return image.convert("RGB")
-            except OSError as error:
-                raise GemInputError(f"the picture can't be read ({error})", where=item.picture) from None
+            return rgb(item.picture)
         if source == "read" or item.record is None:
             return None
         from grounding import render

@@ -66,7 +66,7 @@ class Instruction(Tuning):
         """
         self.announce_records(batch)
         mean = text_loss(self.model, batch, self.pack_length)
-        return self.weighted_over_processes(mean, (batch["labels"][:, 1:] != IGNORE).sum())
+        return self.with_all_parts(self.weighted_over_processes(mean, (batch["labels"][:, 1:] != IGNORE).sum()))
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """The loss of one batch, with augmented signals.

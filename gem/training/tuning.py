@@ -254,6 +254,21 @@ class Tuning(SeededSteps):
         for cache in self.caches:
             cache.ids = batch["ids"]
 
+    def with_all_parts(self, loss: Tensor) -> Tensor:
+        """The loss, with every trained part outside the decoder in it.
+
+        DDP waits for the gradients of all of them, and a batch of one process may have no picture.
+
+        Args:
+            loss: scalar.
+        """
+        if self.trainer.world_size == 1 or getattr(self, "_sharded", False):
+            return loss
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and not name.startswith("language_model."):
+                loss = loss + 0.0 * parameter.sum()
+        return loss
+
     def weighted_over_processes(self, mean: Tensor, count: Tensor) -> Tensor:
         """Weight a mean of this process so that the gradient is that of the mean over the items of all processes.
 

@@ -150,3 +150,27 @@ def test_zscored_arrays_and_raw_records_share_a_contract(tmp_path: Path) -> None
     ]
     assert batch["ecg"].shape == (2, 12, 500)
     assert np.allclose(batch["ecg"].std(-1), 1, atol=0.1)
+
+
+def test_pictures_of_phones_are_upright_and_may_be_missing(model: Any, data: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rows = json.loads(data.read_text())[:3]
+    picture = Image.open(data.parent / "r0.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "lying.png", exif=exif)
+    rows[1]["image"] = str(tmp_path / "lying.png")
+    del rows[2]["image"]
+    for row in rows:
+        row["ecg"] = str(data.parent / row["ecg"])
+    rows[0]["image"] = str(data.parent / "r0.png")
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(rows))
+    made = examples(model, path, picture="read")
+    first, second = made[[0, 1]]["pixel_values"]
+    assert torch.equal(first, second)
+    assert "pixel_values" not in made[[2]]
+    assert made[[2]]["ecg"].shape[0] == 1
+    with pytest.raises(gem.GemInputError, match="no example of a batch has a picture"):
+        examples(model, path, picture="read", signal=False)[[2]]
