@@ -12,6 +12,7 @@ import torch
 
 import gem
 from gem.encoders import ENCODERS, Encoder, SignalContract, build_encoder, check_encoder
+from gem.encoders.checking import example_input
 from gem.encoders.table import encoder_table
 from grounding.errors import EcgRegistryError
 
@@ -205,3 +206,15 @@ def test_an_encoder_is_the_same_after_loading(window: Any, tmp_path: Path) -> No
         assert torch.equal(loaded.classify(ecg=x), model.classify(ecg=x))
     finally:
         del ENCODERS._entries["Windowed"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", gem.list_encoders())
+def test_weights_in_16_bits(name: str, dtype: torch.dtype) -> None:
+    encoder = build_encoder(name, ENCODERS[name].tiny).eval()
+    x = example_input(encoder)
+    with torch.no_grad():
+        whole, half = encoder(x), encoder.to(dtype)(x.to(dtype))
+    assert half.dtype == dtype
+    assert torch.isfinite(half).all()
+    assert (half.float() - whole).abs().mean() < 0.1 * whole.abs().mean() + 0.02
