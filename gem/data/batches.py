@@ -8,19 +8,20 @@ from typing import Any
 
 import lightning
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from .resume import next_batch
 
 _GROUPS = 50
 
 
-class GlobalBatches(DistributedSampler[Any]):
+class GlobalBatches(DistributedSampler[Any], SequentialSampler):
     """Lists of indices, one per batch of this process.
 
     The order depends on the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each
     process takes every ``world``-th of them: two processes with batches of four see what one process with batches of
-    eight sees. (It is a DistributedSampler so that Lightning does not replace it and sets its epoch.)
+    eight sees. (It is a DistributedSampler so that Lightning does not replace it and sets its epoch; and a
+    SequentialSampler so that it does not replace it for ``overfit_batches`` either.)
 
     Args:
         size: number of examples.
@@ -191,7 +192,7 @@ class FoldData(ResumableData):
 
     def train_dataloader(self) -> ResumableLoader:
         """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
-        return self.resumable_loader(self._loader(self.train, True))
+        return self.resumable_loader(self._loader(self.train, shuffles(self)))
 
     def val_dataloader(self) -> ResumableLoader:
         """Batches ordered by record number."""
@@ -210,3 +211,12 @@ def processes(data: lightning.LightningDataModule) -> tuple[int, int]:
         data: of the run; without a trainer it is one process.
     """
     return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)
+
+
+def shuffles(data: lightning.LightningDataModule) -> bool:
+    """Whether the training batches of a run are shuffled: not where the same few are to be overfitted.
+
+    Args:
+        data: of the run.
+    """
+    return not getattr(data.trainer, "overfit_batches", 0)

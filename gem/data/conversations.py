@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from ..errors import GemConfigError, GemInputError
 from ..labels import IGNORE
 from ..pictures import rgb
 from .augmentation import distort
-from .batches import GlobalBatches, ResumableData, ResumableLoader, processes
+from .batches import GlobalBatches, ResumableData, ResumableLoader, processes, shuffles
 from .examples import Example, load_items, split
 from .stamps import stamp
 
@@ -133,7 +134,7 @@ class EcgData(ResumableData):
     def train_dataloader(self) -> ResumableLoader:
         """Batches shuffled by seed and epoch; an incomplete last global batch is left out."""
         assert self.train is not None  # for mypy: after setup
-        return self.resumable_loader(self._loader(self.train, True))
+        return self.resumable_loader(self._loader(self.train, shuffles(self)))
 
     def val_dataloader(self) -> Any:
         """Batches in the order of the files; an empty list if no patient validates."""
@@ -185,6 +186,12 @@ class Examples(Dataset[dict[str, Any]]):
         if settings.cache is not None and self.processor.contract is not None:
             key = json.dumps([self.processor.contract.to_dict(), settings.compat])
             self.folder = Path(settings.cache) / f"signal-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers that are started anew: without the trainer, and without what is not theirs."""
+        settings = copy.copy(self.settings)
+        settings.trainer = settings.train = settings.val = settings.loader = None
+        return {**self.__dict__, "settings": settings}
 
     def __len__(self) -> int:
         return len(self.items)

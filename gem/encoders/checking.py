@@ -30,6 +30,10 @@ def check_encoder(name: str) -> None:
     """
     kind = ENCODERS[name]
     encoder = build_encoder(name, kind.tiny).eval()
+    wanted_names = ("width", "n_tokens", *(("image_size", "mean", "std") if encoder.kind == "vision" else ()))
+    missing = [word for word in wanted_names if not hasattr(encoder, word)]
+    if missing:
+        raise _broken(name, f"it has no {', '.join(missing)}", "set it in __init__")
     x = example_input(encoder)
     tokens = encoder(x)
     wanted = (len(x), encoder.n_tokens, encoder.width)

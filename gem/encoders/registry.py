@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from grounding.errors import EcgRegistryError
 from grounding.registry import Registry
 
 from ..errors import GemConfigError
@@ -120,7 +122,18 @@ def register_encoder(entry: Any = None, *, name: str | None = None) -> Any:
 
     Returns:
         The class.
+
+    Raises:
+        GemConfigError: it is no class of ``gem.encoders.Encoder``.
     """
+    if entry is None:
+        return partial(register_encoder, name=name)
+    if not (isinstance(entry, type) and issubclass(entry, Encoder)):
+        raise GemConfigError(
+            "what is registered is no encoder class",
+            where=str(getattr(entry, "__name__", entry)),
+            remedy="class my_encoder(gem.encoders.Encoder): ...",
+        )
     return ENCODERS.register(entry, name=name)
 
 
@@ -156,7 +169,12 @@ def build_encoder(name: str, kwargs: dict[str, Any] | None = None) -> Encoder:
     if name.startswith("timm/"):
         options["model"] = name.removeprefix("timm/")
         name = "timm"
-    entry = ENCODERS[name]
+    try:
+        entry = ENCODERS[name]
+    except EcgRegistryError as error:
+        raise EcgRegistryError(
+            error.what, remedy=f"{error.remedy}; one of your own is imported first: its module, or --import FILE.py"
+        ) from None
     check_arguments(entry, options, f"encoder {name!r}")
     check_numbers(options, f"encoder {name!r}")
     shell = torch.get_default_device().type == "meta"

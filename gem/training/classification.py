@@ -71,6 +71,7 @@ class Classification(SeededSteps):
         # loaded models are in eval mode, in which batch norm and dropout would not train
         self.model.train()
         self.key, name = _PREFIX[inputs]
+        self.needs = (self.key, "classes")
         self.inputs, self.output, self.strength, self.mixup = inputs, output, strength, mixup
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         for parameter in self.model.parameters():

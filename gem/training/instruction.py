@@ -30,6 +30,8 @@ class Instruction(Tuning):
         **kwargs: see ``gem.training.tuning.Tuning``.
     """
 
+    needs = ("input_ids", "attention_mask", "labels", "ids")
+
     def __init__(
         self,
         init: str | None = None,

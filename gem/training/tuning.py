@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from ..data.conversations import save_array
 from ..data.resume import set_progress
 from ..encoders import Encoder
 from ..encoders.registry import weights_hash
-from ..errors import GemConfigError
+from ..errors import GemConfigError, GemInputError
 
 PARTS = (
     "ecg_encoder",
@@ -36,6 +36,7 @@ class SeededSteps(lightning.LightningModule):
 
     seed: int
     learning_rate: float
+    needs: Sequence[str] = ()  # keys that every batch has
 
     @property
     def writes_output(self) -> bool:
@@ -46,6 +47,20 @@ class SeededSteps(lightning.LightningModule):
     def text_seed(self) -> int:
         """Seed of a step's texts, from seed, step and process."""
         return (self.global_rank * 1_000_003 + self.seed) * 1_000_003 + self.global_step
+
+    @property
+    def planned_steps(self) -> int:
+        """Optimiser steps of the whole run.
+
+        Raises:
+            GemConfigError: it has no end, and so no schedule.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise GemConfigError(
+                "a run without end has no schedule of learning rates", remedy="set max_epochs or max_steps"
+            )
+        return int(steps)
 
     def one_cycle(
         self,
@@ -63,9 +78,7 @@ class SeededSteps(lightning.LightningModule):
             betas: of AdamW.
         """
         optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=weight_decay, betas=betas)
-        schedule = OneCycle(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=warm
-        )
+        schedule = OneCycle(optimizer, self.learning_rate, total_steps=self.planned_steps, pct_start=warm)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
@@ -102,13 +115,36 @@ class SeededSteps(lightning.LightningModule):
                 remedy="a lower learning_rate, or --trainer.precision=32-true; the last checkpoint is from before",
             )
 
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """See ``check_batch``."""
+        self.check_batch(batch)
+
+    def check_batch(self, batch: Any) -> None:
+        """Name what a batch of one's own data lacks.
+
+        Args:
+            batch: should be a dictionary with ``needs``.
+
+        Raises:
+            GemInputError: it is not.
+        """
+        absent = [name for name in self.needs if not isinstance(batch, Mapping) or name not in batch]
+        if absent:
+            there = f"it has {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
+            raise GemInputError(
+                f"a batch without {', '.join(absent)} ({there})",
+                where=type(self).__name__,
+                remedy="a batch is a dictionary, as those of gem.data are",
+            )
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step.
 
         Args:
-            batch: not used.
+            batch: see ``check_batch``.
             batch_idx: its position in the epoch.
         """
+        self.check_batch(batch)
         key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
         torch.manual_seed(key % 2**63)
 
@@ -318,7 +354,7 @@ class Tuning(SeededSteps):
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, then the schedule over the whole run."""
         optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.learning_rate, betas=self.betas, eps=self.eps)
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.planned_steps
         warm = self.warmup_steps if self.warmup_steps is not None else math.ceil(self.warmup_ratio * steps)
         factor = Schedule(self.schedule, warm, steps)
         # a plain function, because the attributes of other callables go into checkpoints, the number of steps with them

@@ -129,3 +129,9 @@ def test_a_nested_value_is_overridden_alone(
     if "--model.model=null" not in overrides:
         assert got["ecg_encoder"]["name"] == "ecg_conv"
         assert got["ecg_projector"] == model["ecg_projector"]
+
+
+def test_a_checkpoint_that_is_not_there_is_named() -> None:
+    for words in (["--ckpt_path=nowhere.ckpt"], ["--ckpt_path", "nowhere.ckpt"]):
+        with pytest.raises(gem.GemConfigError, match=r"nowhere\.ckpt: no such checkpoint"):
+            train("pulse", *words)

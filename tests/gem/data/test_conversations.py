@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,3 +175,12 @@ def test_pictures_of_phones_are_upright_and_may_be_missing(model: Any, data: Pat
     assert made[[2]]["ecg"].shape[0] == 1
     with pytest.raises(gem.GemInputError, match="no example of a batch has a picture"):
         examples(model, path, picture="read", signal=False)[[2]]
+
+
+def test_examples_go_to_workers_that_are_started_anew(model: Any, data: Path) -> None:
+    made = source(model, data)
+    made.trainer.unpicklable = lambda: None  # type: ignore[union-attr,attr-defined]
+    again = pickle.loads(pickle.dumps(made.train))
+    assert made.train is not None
+    assert torch.equal(again[[0]]["ecg"], made.train[[0]]["ecg"])
+    assert made.trainer is not None

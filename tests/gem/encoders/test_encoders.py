@@ -218,3 +218,28 @@ def test_weights_in_16_bits(name: str, dtype: torch.dtype) -> None:
     assert half.dtype == dtype
     assert torch.isfinite(half).all()
     assert (half.float() - whole).abs().mean() < 0.1 * whole.abs().mean() + 0.02
+
+
+def test_what_is_no_encoder_is_refused() -> None:
+    with pytest.raises(gem.GemConfigError, match="no encoder class"):
+        gem.register_encoder(lambda: None)
+    with pytest.raises(gem.GemConfigError, match="no encoder class"):
+        gem.register_encoder(name="plain")(torch.nn.Linear)
+    with pytest.raises(EcgRegistryError, match="imported first"):
+        build_encoder("somebodys_own")
+
+    class Bare(Encoder):
+        """Sees: a page. Architecture: none. Source: this test."""
+
+        kind = "vision"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.width, self.n_tokens, self.image_size = 1, 1, (8, 8)
+
+    gem.register_encoder(Bare)
+    try:
+        with pytest.raises(gem.GemConfigError, match="it has no mean, std"):
+            check_encoder("Bare")
+    finally:
+        del ENCODERS._entries["Bare"]

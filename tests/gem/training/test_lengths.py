@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 import gem
 from gem.data.ptbxl_batches import PtbxlData
-from gem.errors import GemConfigError
+from gem.errors import GemConfigError, GemInputError
 from gem.training.classification import Classification
 from gem.training.start import start
 from gem.training.tuning import HALF
@@ -109,3 +109,31 @@ def test_a_loss_that_is_no_number_ends_the_run(data: Path, tmp_path: Path) -> No
     with pytest.raises(GemConfigError, match="loss is nan at step 0"):
         tiny.run(data, tmp_path, 3, callbacks=[Spoiled()])
     assert not (tmp_path / "model").exists()
+
+
+def test_the_same_batch_is_overfitted(data: Path, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    class Ids(Callback):
+        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, *_: Any) -> None:
+            seen.append(batch["ids"])
+
+    tiny.run(data, tmp_path, 3, callbacks=[Ids()], overfit_batches=1)
+    assert len(seen) == 3
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_a_run_without_end_needs_a_length(ptbxl_like: Path, tmp_path: Path) -> None:
+    module = Classification(model=TINY, output=str(tmp_path / "out"))
+    source = PtbxlData(str(ptbxl_like), cache=str(tmp_path / "cache"), batch_size=4, val_folds=(8,))
+    trainer = lightning.Trainer(**QUIET, max_epochs=-1, max_time="00:00:00:02", enable_checkpointing=False)
+    with pytest.raises(GemConfigError, match="max_epochs or max_steps"):
+        trainer.fit(module, datamodule=source)
+
+
+def test_what_a_batch_of_ones_own_lacks_is_named(tmp_path: Path) -> None:
+    rows = [{"ecg": torch.randn(12, 500), "label": torch.ones(2)} for _ in range(2)]
+    module = Classification(model={**TINY, "class_names": ["a", "b"]}, output=str(tmp_path / "out"))
+    trainer = lightning.Trainer(**QUIET, max_epochs=1, enable_checkpointing=False)
+    with pytest.raises(GemInputError, match=r"without classes \(it has ecg, label\)"):
+        trainer.fit(module, torch.utils.data.DataLoader(rows, batch_size=2))
