@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class GlobalBatches(DistributedSampler[Any], SequentialSampler):
     def __len__(self) -> int:
         return self.size // self.per_step if self.shuffle else -(-self.size // self.per_step)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
         batches = self._batches()[self.skip :]
         self.skip = 0
         for batch in batches:
@@ -200,8 +201,17 @@ class FoldData(ResumableData):
 
     def _loader(self, records: Any, shuffle: bool) -> ResumableLoader:
         rank, world = processes(self)
-        batches = GlobalBatches(len(records), self.batch_size, rank=rank, world=world, shuffle=shuffle)
+        batches = GlobalBatches(len(records), self.batch_size, None, run_seed(), rank, world, shuffle)
         return ResumableLoader(records, batches)
+
+
+def run_seed(seed: int | None = None) -> int:
+    """The seed of a run.
+
+    Args:
+        seed: as it was given; None for that of ``lightning.seed_everything``, or 0 where it was not called.
+    """
+    return int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
 
 
 def processes(data: lightning.LightningDataModule) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.augmentation import augment, augment_beats, augment_pictures, augment_traces, in_part, mix
-from ..data.batches import FoldData
+from ..data.batches import FoldData, run_seed
 from ..data.measured import NAMES
 from ..data.samples import SUPERCLASSES
 from ..encoders.registry import pooled
@@ -45,7 +45,8 @@ class Classification(SeededSteps):
         unknown_mv: fraction of records that such an encoder, if it sees millivolts, is shown as one whose scale is not
             known: every lead with the size that is typical of it.
         partial: fraction of signals of which only a part is shown, as on paper, see ``gem.data.augmentation.in_part``.
-        seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one.
+        seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one;
+            that of ``lightning.seed_everything`` when None.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Classification(SeededSteps):
         measured_weight: float = 0.3,
         unknown_mv: float = 0.0,
         partial: float = 0.0,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -98,7 +99,7 @@ class Classification(SeededSteps):
             self.branches.extend(_Branch(size, classes, dropout) for size in encoder.vector_widths)
         # in a list, so that it is not registered, and neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
-        self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
+        self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, run_seed(seed)
         self.partial = partial if inputs == "signal" else 0.0
         self.unknown_mv = unknown_mv if getattr(encoder.contract, "typical_mv", None) else 0.0
         self.kept: dict[str, dict[int, tuple[Tensor, ...]]] = {}

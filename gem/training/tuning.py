@@ -11,12 +11,13 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from ..data.batches import ResumableData
+from ..data.batches import ResumableData, run_seed
 from ..data.conversations import save_array
 from ..data.resume import set_progress
 from ..encoders import Encoder
 from ..encoders.registry import weights_hash
 from ..errors import GemConfigError, GemInputError
+from .schedules import OneCycle, Schedule
 
 PARTS = (
     "ecg_encoder",
@@ -159,18 +160,6 @@ class SeededSteps(lightning.LightningModule):
             set_progress(checkpoint, checkpoint.get(type(data).__qualname__, {}))
 
 
-class OneCycle(torch.optim.lr_scheduler.OneCycleLR):
-    """One cycle over a run's own number of steps, also where it goes on from a shorter one."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the step, and not the length.
-
-        Args:
-            state_dict: of the run that is resumed.
-        """
-        super().load_state_dict({name: state_dict[name] for name in ("last_epoch", "_step_count", "_last_lr")})
-
-
 class Tuning(SeededSteps):
     """Base of the modules that train some parts of a model.
 
@@ -192,7 +181,8 @@ class Tuning(SeededSteps):
             at any time.
         output: folder that the trained model is saved to.
         seed: of the random numbers of each step (dropout, augmentation), together with epoch and batch, so that a
-            resumed run equals an uninterrupted one.
+            resumed run equals an uninterrupted one;
+            that of ``lightning.seed_everything`` when None.
     """
 
     model: Any
@@ -211,14 +201,14 @@ class Tuning(SeededSteps):
         compile: str | None = None,
         feature_cache: str | None = None,
         output: str = "runs/model",
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.learning_rate, self.rates, self.weight_decay = learning_rate, rates or {}, weight_decay
         self.betas, self.eps, self.schedule = betas, eps, schedule
         self.warmup_ratio, self.warmup_steps = warmup_ratio, warmup_steps
         self.gradient_checkpointing, self.feature_cache = gradient_checkpointing, feature_cache
-        self.output, self.seed, self.backend = output, seed, compile
+        self.output, self.seed, self.backend = output, run_seed(seed), compile
         self.fresh = True
         self.caches: list[CachedForward] = []
         self.strict_loading = False
@@ -435,30 +425,6 @@ class Tuning(SeededSteps):
             weights: to write instead of the model's, which are only this process's part if they are sharded.
         """
         raise NotImplementedError
-
-
-class Schedule:
-    """Factor of the learning rate: linear warm-up, then cosine or linear decay to zero, or constant.
-
-    Args:
-        kind: ``"cosine"``, ``"linear"`` or ``"constant"``.
-        warm: optimiser steps of the warm-up.
-        steps: of the whole run.
-
-    Example:
-        >>> [round(Schedule("linear", 2, 6)(n), 2) for n in range(7)]
-        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
-    """
-
-    def __init__(self, kind: str, warm: int, steps: int) -> None:
-        self.kind, self.warm, self.steps = kind, warm, steps
-
-    def __call__(self, step: int) -> float:
-        """The factor at an optimiser step, counted from 0."""
-        if step < self.warm:
-            return step / self.warm
-        done = min(1.0, (step - self.warm) / max(1, self.steps - self.warm))
-        return {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[self.kind]
 
 
 class CachedForward:

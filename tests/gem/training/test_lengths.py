@@ -14,7 +14,7 @@ import gem
 from gem.data.ptbxl_batches import PtbxlData
 from gem.errors import GemConfigError, GemInputError
 from gem.training.classification import Classification
-from gem.training.start import start
+from gem.training.start import save, start
 from gem.training.tuning import HALF
 from tests.gem.training import tiny
 from tests.gem.training.test_training import TINY
@@ -137,3 +137,23 @@ def test_what_a_batch_of_ones_own_lacks_is_named(tmp_path: Path) -> None:
     trainer = lightning.Trainer(**QUIET, max_epochs=1, enable_checkpointing=False)
     with pytest.raises(GemInputError, match=r"without classes \(it has ecg, label\)"):
         trainer.fit(module, torch.utils.data.DataLoader(rows, batch_size=2))
+
+
+def test_the_runs_seed_is_that_of_seed_everything(ptbxl_like: Path, tmp_path: Path) -> None:
+    """Also of a fine-tuning, whose first weights are given; the same seed gives the same weights."""
+    lightning.seed_everything(0)
+    save(start(model=TINY), tmp_path / "start")
+
+    def weights(seed: int) -> torch.Tensor:
+        lightning.seed_everything(seed)
+        module = Classification(init=str(tmp_path / "start"), output=str(tmp_path / "out"))
+        source = PtbxlData(str(ptbxl_like), cache=str(tmp_path / "cache"), batch_size=4, val_folds=(8,))
+        trainer = lightning.Trainer(**QUIET, max_epochs=1, enable_checkpointing=False)
+        trainer.fit(module, datamodule=source)
+        return torch.cat([part.flatten() for part in module.model.ecg_encoder.parameters()]).detach()
+
+    first, second, again = weights(0), weights(1), weights(0)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert Classification(init=str(tmp_path / "start"), seed=5).seed == 5
+    lightning.seed_everything(0)
