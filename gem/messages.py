@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grounding import EcgError
-
 from .errors import GemInputError
 from .subjects import read_subject
 
@@ -112,12 +110,19 @@ def _thing(part: Mapping[str, Any], names: Sequence[str], where: str) -> Any:
 
 
 def _picture(item: Any, where: str) -> Any:
-    from .pictures import rgb
+    from PIL import Image
 
+    from grounding.photographs import upright
+
+    if hasattr(item, "convert"):  # turned upright where it is prepared
+        return item
     try:
-        return rgb(item)
-    except EcgError as error:
-        raise GemInputError(f"the picture can't be read ({error.what})", where=where, remedy=error.remedy) from None
+        with Image.open(item) as image:
+            return upright(image)
+    except (OSError, AttributeError, ValueError) as error:
+        raise GemInputError(
+            f"the picture can't be read ({error})", where=where, remedy="a PIL picture or a path"
+        ) from None
 
 
 def rendered(messages: Sequence[Message], template: str | None, end: str, answer_next: bool) -> str:
