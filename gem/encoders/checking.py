@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import UninitializedParameter
 
 from ..errors import GemConfigError
 from .registry import ENCODERS, Encoder, build_encoder
@@ -31,6 +32,11 @@ def check_encoder(name: str) -> None:
     missing = [word for word in wanted_names if not hasattr(encoder, word)]
     if missing:
         raise _broken(name, f"it has no {', '.join(missing)}", "set it in __init__")
+    if any(isinstance(part, UninitializedParameter) for part in encoder.parameters()):
+        raise _broken(name, "a layer gets its size from the first input", "give each layer its size in __init__")
+    places = [part.data_ptr() for part in encoder.state_dict().values() if part.numel()]
+    if len(set(places)) < len(places):
+        raise _broken(name, "two of its weights are one tensor, which a file can't hold", "use one module twice")
     x = example_input(encoder)
     tokens = encoder(x)
     wanted = (len(x), encoder.n_tokens, encoder.width)

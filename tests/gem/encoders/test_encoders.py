@@ -220,6 +220,28 @@ def test_weights_in_16_bits(name: str, dtype: torch.dtype) -> None:
     assert (half.float() - whole).abs().mean() < 0.1 * whole.abs().mean() + 0.02
 
 
+def _tied(self: Any) -> None:
+    self.first, self.second = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+    self.second.weight = self.first.weight
+    self.window = torch.ones(100)
+
+
+def _lazy(self: Any) -> None:
+    self.window = torch.ones(100)
+    self.last = torch.nn.LazyLinear(8)
+
+
+@pytest.mark.parametrize(("window", "said"), [(_tied, "one tensor"), (_lazy, "from the first input")])
+def test_weights_that_can_not_be_saved_are_named(window: Any, said: str) -> None:
+    kind = type("Windowed", (_Windowed,), {"set_window": window, "__doc__": _Windowed.__doc__})
+    gem.register_encoder(kind)
+    try:
+        with pytest.raises(gem.GemConfigError, match=said):
+            check_encoder("Windowed")
+    finally:
+        del ENCODERS._entries["Windowed"]
+
+
 def test_what_is_no_encoder_is_refused() -> None:
     with pytest.raises(gem.GemConfigError, match="no encoder class"):
         gem.register_encoder(lambda: None)
