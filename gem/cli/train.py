@@ -7,6 +7,7 @@ import difflib
 import json
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def check_checkpoint(overrides: Sequence[str]) -> None:
     Raises:
         GemConfigError: there is no such file.
     """
-    for word, following in zip(overrides, [*overrides[1:], ""], strict=True):
+    for word, following in zip_longest(overrides, overrides[1:], fillvalue=""):
         key, joined, value = word.partition("=")
         path = Path(value if joined else following)
         if key == "--ckpt_path" and path.suffix and not path.exists():

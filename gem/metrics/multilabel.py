@@ -112,7 +112,7 @@ class MultilabelMetric(Metric):
             truth: (records, labels) 0 or 1, NaN where it is not known.
 
         Raises:
-            GemInputError: the two differ in shape, or have no labels.
+            GemInputError: the two differ in shape, a score is NaN, or a label is neither 0, 1 nor NaN.
         """
         scores, truths = (torch.as_tensor(part).detach().double() for part in (score, truth))
         if scores.shape != truths.shape or scores.dim() != 2:
@@ -121,6 +121,9 @@ class MultilabelMetric(Metric):
                 where=type(self).__name__,
                 remedy="(records, labels) for both",
             )
+        if scores.isnan().any() or not ((truths == 0) | (truths == 1) | truths.isnan()).all():
+            what = "a score that is no number" if scores.isnan().any() else "a label that is neither 0 nor 1"
+            raise GemInputError(what, where=type(self).__name__, remedy="NaN is for labels that are not known")
         self.scores.append(scores)
         self.truths.append(truths)
 
@@ -137,6 +140,8 @@ class MultilabelMetric(Metric):
 
     def _parts(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Scores, labels, predictions, and which records they are of; one part for each label if some are unknown."""
+        if not len(self.scores):
+            raise GemInputError("no records were given", where=type(self).__name__, remedy="call update first")
         score, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
         predicted, known = self._predicted(score), ~truth.isnan()
         if known.all():

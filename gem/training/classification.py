@@ -18,6 +18,7 @@ from ..data.batches import FoldData, run_seed
 from ..data.measured import NAMES
 from ..data.samples import SUPERCLASSES
 from ..encoders.registry import pooled
+from ..errors import GemConfigError
 from ..metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from .start import save, start
 from .tuning import SeededSteps
@@ -72,6 +73,9 @@ class Classification(SeededSteps):
         # loaded models are in eval mode, in which batch norm and dropout would not train
         self.model.train()
         self.key, name = _PREFIX[inputs]
+        if getattr(self.model, f"{name}_encoder") is None or not self.model.config.class_names:
+            lacking = "no class_names" if not self.model.config.class_names else f"no encoder for the {inputs}"
+            raise GemConfigError(f"the model has {lacking}", remedy="name it in model")
         self.needs = (self.key, "classes")
         self.inputs, self.output, self.strength, self.mixup = inputs, output, strength, mixup
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
@@ -308,7 +312,7 @@ class Classification(SeededSteps):
         if self.trainer.world_size > 1:
             gathered: Any = self.all_gather(rows)
             rows = gathered.flatten(0, 1)
-        return rows.cpu().numpy()
+        return rows.float().cpu().numpy()
 
 
 class _Branch(nn.Module):

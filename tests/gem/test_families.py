@@ -18,6 +18,7 @@ from gem.configuration import EcgCocaConfig
 from gem.fusion import prefix
 from gem.fusion.coca import EcgCocaModel
 from gem.outputs import CACHE
+from gem.training.packing import UNPACKABLE, text_loss
 from gem.untrusted import DECODERS
 
 TEXT = {
@@ -422,6 +423,23 @@ def test_every_decoder_has_its_own_logits(kind: str) -> None:
     model = GemForConditionalGeneration(GemConfig(text_config=decoder(kind), ecg_encoder=COCA)).eval()
     ids = torch.randint(3, 64, (2, 7))
     torch.testing.assert_close(model(input_ids=ids).logits, model.language_model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@torch.no_grad()
+def test_packed_rows_have_the_loss_of_padded_ones_or_are_refused(kind: str) -> None:
+    torch.manual_seed(0)
+    model = GemForConditionalGeneration(GemConfig(text_config=decoder(kind), ecg_encoder=COCA)).eval()
+    ids = torch.randint(3, 64, (3, 9))
+    ids[:, 2], mask = -200, torch.ones_like(ids)
+    ids[1, 6:], mask[1, 6:] = 0, 0
+    labels = ids.masked_fill((ids < 0) | (mask == 0), -100)
+    batch = {"input_ids": ids, "attention_mask": mask, "labels": labels, "ecg": torch.randn(3, 12, 500)}
+    if kind in UNPACKABLE:
+        with pytest.raises(gem.GemConfigError, match="can't be packed"):
+            text_loss(model, batch, 400)
+        return
+    torch.testing.assert_close(text_loss(model, batch, 400), text_loss(model, batch), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", DECODERS)

@@ -106,6 +106,12 @@ def test_what_a_metric_cannot_take_is_refused(answers: tuple[np.ndarray, np.ndar
     with pytest.raises(GemInputError, match="shape"):
         MacroAUROC().update(score, truth[:, :3])
     assert calibration_error(truth, score) == pytest.approx(calibration_error(truth.ravel()[1:], score.ravel()[1:]))
+    with pytest.raises(GemInputError, match="neither 0 nor 1"):
+        MacroAUROC().update(score, np.full_like(score, 0.5))
+    with pytest.raises(GemInputError, match="no number"):
+        MacroAUROC().update(np.full_like(score, np.nan), truth)
+    with pytest.raises(GemInputError, match="no records"):
+        MacroAUROC().compute()
     nothing = MacroAUROC()
     nothing.update(score, np.full_like(score, np.nan))
     assert np.isnan(float(nothing.compute()))

@@ -157,3 +157,16 @@ def test_the_runs_seed_is_that_of_seed_everything(ptbxl_like: Path, tmp_path: Pa
     assert not torch.equal(first, second)
     assert Classification(init=str(tmp_path / "start"), seed=5).seed == 5
     lightning.seed_everything(0)
+
+
+def test_what_a_model_lacks_is_named(ptbxl_like: Path, tmp_path: Path) -> None:
+    alone = {**TINY, "vision_encoder": None}
+    with pytest.raises(GemConfigError, match="no encoder for the picture"):
+        Classification(model=alone, inputs="picture")
+    with pytest.raises(GemConfigError, match="no class_names"):
+        Classification(model={**alone, "class_names": []})
+    module = Classification(model=alone, output=str(tmp_path / "out"))
+    source = PtbxlData(str(ptbxl_like), cache=str(tmp_path / "cache"), batch_size=4, val_folds=(8,))
+    trainer = lightning.Trainer(**QUIET, max_epochs=1, enable_checkpointing=False, precision="bf16-true")
+    trainer.fit(module, datamodule=source)
+    assert (tmp_path / "out" / "config.json").is_file()
