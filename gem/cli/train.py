@@ -151,7 +151,8 @@ def run(args: argparse.Namespace) -> int:
         raise GemConfigError(
             "training needs packages that are not installed", remedy='pip install "gem-ecg[train]"'
         ) from None
-    check_checkpoint(args.overrides)
+    if not any(word.startswith("--print_config") for word in args.overrides):
+        check_checkpoint(args.overrides)
     try:
         LightningCLI(
             save_config_kwargs={"overwrite": True},
