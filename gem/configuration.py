@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from transformers import AutoConfig, PreTrainedConfig
 
 from .errors import GemConfigError
-from .settings import check_asking, check_measured, check_picture, check_prompt
+from .settings import check_asking, check_measured, check_picture, check_prompt, check_votes
 from .untrusted import DECODERS, TEXT_TOWERS, check_arguments, check_numbers, common_settings, transformers_config
 
 FUSIONS = ("tokens", "prefix_kv", "none")
@@ -105,6 +105,8 @@ class GemConfig(PreTrainedConfig):
         check_prompt(placeholder, conversation)
         if asking is not None:
             check_asking(asking)
+        if class_votes is not None:
+            check_votes(class_votes)
         self.asking = asking
         self.ecg_encoder = ecg_encoder
         self.vision_encoder = vision_encoder

@@ -54,13 +54,19 @@ class GemCore(nn.Module):
                     "mean": list(vision.mean),
                     "std": list(vision.std),
                 }
+            size, own = config.picture.get("size"), tuple(self.vision_encoder.image_size)  # type: ignore[arg-type]
+            if size is not None and tuple(size) != own:
+                raise GemConfigError(
+                    f"the config's picture has the size {list(size)}, the encoder takes {list(own)}",
+                    remedy="set picture to None where the encoder is another one",
+                )
         if self.ecg_encoder is not None:
             out = self._head_dim() if config.fusion == "prefix_kv" else hidden
             self.ecg_projector = build_projector(config.ecg_projector, self.ecg_encoder.width, out)
             if config.signal is None and self.ecg_encoder.contract is not None:
                 config.signal = self.ecg_encoder.contract.to_dict()
         if config.signal is not None:
-            SignalContract.from_dict(config.signal)
+            check_signal(SignalContract.from_dict(config.signal), getattr(self.ecg_encoder, "contract", None))
         if config.share_projector and self.vision_projector is None:
             raise GemConfigError("share_projector needs a vision_encoder")
         if config.merge == "spatial_unpad":
@@ -223,3 +229,22 @@ class GemCore(nn.Module):
             attention_mask,
             labels,
         )
+
+
+def check_signal(stored: SignalContract, own: SignalContract | None) -> None:
+    """Refuse a config whose signal is that of another encoder: filters may be chosen, what the network sees may not.
+
+    Args:
+        stored: of the config.
+        own: of the encoder; None where it takes no signal.
+
+    Raises:
+        GemConfigError: rate, length, leads or normalization differ.
+    """
+    for name in ("fs_hz", "n_samples", "leads", "normalization") if own is not None else ():
+        here, there = getattr(stored, name), getattr(own, name)
+        if here != there:
+            raise GemConfigError(
+                f"the config's signal has {name} {here}, the encoder takes {there}",
+                remedy="set signal to None where the encoder is another one",
+            )

@@ -60,6 +60,7 @@ def can_decode(model: Any, options: Mapping[str, Any]) -> bool:
         return False
     config: LlamaConfig = decoder.config
     plain = config.hidden_act == "silu" and not config.attention_bias and not config.mlp_bias
+    plain = plain and decoder.lm_head.bias is None
     plain = plain and config.num_key_value_heads == config.num_attention_heads
     plain = plain and (config.rope_parameters or {}).get("rope_type") == "default"
     if not plain or any(_is_changed(part) for part in decoder.modules()):

@@ -112,11 +112,13 @@ def _thing(part: Mapping[str, Any], names: Sequence[str], where: str) -> Any:
 def _picture(item: Any, where: str) -> Any:
     from PIL import Image
 
-    if hasattr(item, "convert"):
+    from grounding.photographs import upright
+
+    if hasattr(item, "convert"):  # turned upright where it is prepared
         return item
     try:
         with Image.open(item) as image:
-            return image.convert("RGB")
+            return upright(image)
     except (OSError, AttributeError, ValueError) as error:
         raise GemInputError(
             f"the picture can't be read ({error})", where=where, remedy="a PIL picture or a path"
@@ -174,7 +176,7 @@ def by_our_names(picture: Any, prompt: Any, options: dict[str, Any]) -> tuple[An
 
 
 def refuse_options(options: dict[str, Any], return_tensors: Any) -> None:
-    """Raise an error for what is not supported; padding is on the left whatever is asked for.
+    """Raise an error for what is not supported.
 
     Args:
         options: of a transformers processor.
@@ -188,6 +190,9 @@ def refuse_options(options: dict[str, Any], return_tensors: Any) -> None:
     tensors = options.get("return_tensors", return_tensors)
     if tensors not in ("pt", None):
         raise GemInputError(f"return_tensors={tensors!r}", remedy='torch tensors alone: "pt"')
+    side = options.get("padding_side")
+    if side not in ("left", None):
+        raise GemInputError(f"padding_side={side!r}", where="processor", remedy="rows are padded on the left")
     harmless = {"return_tensors", "padding", "padding_side"}
     unknown = [name for name, value in options.items() if name not in harmless and value not in (None, False)]
     if unknown:

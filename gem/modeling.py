@@ -51,6 +51,8 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: GemConfig) -> None:
         super().__init__(config)
+        if config.fusion == "prefix_kv" and config.text_config is not None:
+            prefix.check_family(config.text_config.model_type)
         self._build_parts(config)
         # keep the encoders' and projectors' own initialisation; on the meta device there is none to keep
         for parameter in self.parameters():
@@ -111,6 +113,19 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
         vectors: Tensor = self.get_input_embeddings()(input_ids.clamp(min=0))
         return vectors
 
+    def _logits(self, states: Tensor) -> Tensor:
+        """The output layer, and what the decoder does behind it: granite and cohere scale, gemma caps."""
+        head: Any = self.get_output_embeddings()
+        text: Any = self.config.text_config
+        logits: Tensor = head(states)
+        if (scale := getattr(text, "logit_scale", None)) is not None:
+            logits = logits * scale
+        if (divisor := getattr(text, "logits_scaling", None)) is not None:
+            logits = logits / divisor
+        if (cap := getattr(text, "final_logit_softcapping", None)) is not None:
+            logits = cap * torch.tanh(logits / cap)
+        return logits
+
     def _prefix(self, encoded: Encoded) -> dict[str, Tensor]:
         if self.config.fusion != "prefix_kv" or encoded.ecg is None:
             return {}
@@ -144,8 +159,9 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
         prefix_vector: Tensor | None = None,
         prefix_mask: Tensor | None = None,
         measured: Tensor | None = None,
+        return_dict: bool | None = None,
         **kwargs: Any,
-    ) -> GemOutput:
+    ) -> Any:
         """Forward pass.
 
         Args:
@@ -171,11 +187,16 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
             prefix_vector: (B, head_dim), the ECG under ``prefix_kv``, which ``generate`` passes on.
             prefix_mask: (B,), False for rows without ECG.
             measured: as in ``encode``.
+            return_dict: False returns a tuple; the config's setting when None.
             **kwargs: passed on to the decoder (``use_cache``, ``output_hidden_states``, ...).
+
+        Returns:
+            A ``GemOutput``, or a tuple of what it holds: the loss first if there are labels.
 
         Raises:
             GemInputError: inputs that don't fit the model or each other.
         """
+        return_dict = bool(self.config.return_dict) if return_dict is None else return_dict
         encoded = Encoded()
         if ecg is not None or pixel_values is not None or measured is not None:
             shown = pixel_values if ecg is None else ecg
@@ -188,11 +209,11 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
                 raise GemInputError("class_labels, but the model has no classification head or the batch no input")
             out.loss = self.config.class_loss_weight * class_loss(encoded.class_logits, class_labels)
         if self.config.fusion == "none":
-            return out.with_tokens(encoded)
+            return out.with_tokens(encoded).returned(return_dict)
         if input_ids is None and inputs_embeds is None:
             if class_labels is None:
                 raise GemInputError("neither input_ids nor inputs_embeds", remedy="classify() needs no prompt")
-            return out.with_tokens(encoded)
+            return out.with_tokens(encoded).returned(return_dict)
         # a single token is a decoding step; reading its value would break compilation
         if input_ids is not None and inputs_embeds is None and (len(encoded) or input_ids.shape[1] > 1):
             merged = self._merge(input_ids, encoded, attention_mask, labels)
@@ -216,13 +237,12 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
             **kwargs,
         )
         states = decoded.last_hidden_state
-        head: Any = self.get_output_embeddings()
         if labels is None:
-            out.logits = head(states[:, -logits_to_keep:] if logits_to_keep else states)
+            out.logits = self._logits(states[:, -logits_to_keep:] if logits_to_keep else states)
         else:
             targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
             trained = targets != IGNORE
-            out.logits = head(states[trained] if supervised_only else states)
+            out.logits = self._logits(states[trained] if supervised_only else states)
             wanted = targets[trained] if supervised_only else targets.flatten()
             loss = token_loss(out.logits.flatten(0, -2), wanted, num_items_in_batch)
             if out.loss is not None and num_items_in_batch is not None:
@@ -232,7 +252,7 @@ class GemForConditionalGeneration(GemCore, PreTrainedModel, GenerationMixin):
         out.attention_mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
         out.hidden_states = getattr(decoded, "hidden_states", None)
         out.attentions = getattr(decoded, "attentions", None)
-        return out
+        return out.returned(return_dict)
 
     @torch.no_grad()
     def generate(  # type: ignore[override,unused-ignore]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
 from .encoded import Encoded
+from .errors import GemInputError
 from .labels import IGNORE
 
 # transformers 5.24 calls the cache "cache" in its decoders and their outputs
@@ -43,6 +44,15 @@ class GemOutput(ModelOutput):
     hidden_states: Any = None
     attentions: Any = None
 
+    def returned(self, as_dict: bool) -> Any:
+        """What a forward pass returns: with its fields in their order, because a ModelOutput keeps that of setting.
+
+        Args:
+            as_dict: False gives a tuple of what is not None, the loss first.
+        """
+        ordered = GemOutput(**{field.name: getattr(self, field.name) for field in fields(self)})
+        return ordered if as_dict else ordered.to_tuple()
+
     @property
     def past_key_values(self) -> Any:
         """The cache, by its name in transformers before 5.24."""
@@ -66,8 +76,21 @@ def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: (B, labels), NaN where a row has no input.
         labels: (B, labels) of 0 and 1, NaN where unknown.
+
+    Returns:
+        Their mean; 0 if nothing is known.
+
+    Raises:
+        GemInputError: the labels have another shape.
     """
+    if labels.shape != logits.shape:
+        raise GemInputError(
+            f"class_labels of the shape {tuple(labels.shape)}",
+            remedy=f"(records, labels), here {tuple(logits.shape)}; NaN where a label is not known",
+        )
     known = ~labels.isnan() & ~logits.isnan()
+    if not known.any():
+        return logits[known].float().sum()
     return F.binary_cross_entropy_with_logits(logits[known].float(), labels[known].float())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from grounding import ECGRecord
@@ -88,24 +89,47 @@ def _tiles(image: Image.Image, pinpoints: Sequence[Sequence[int]], edge: int, si
 
 
 def rgb(image: Any) -> Image.Image:
-    """A picture as a PIL picture in RGB.
+    """A picture as a PIL picture in RGB, on white, turned as its EXIF entry says.
 
     Args:
-        image: a PIL picture or a uint8 array.
+        image: a PIL picture, a file, or a uint8 array or tensor: (height, width), (height, width, 3) or
+            (3, height, width).
 
     Raises:
         GemInputError: it is something else.
+        EcgError: the file can't be read.
     """
+    if isinstance(image, str | Path):
+        return _of_file(Path(image))
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().numpy()
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3):
             raise GemInputError(
                 f"a picture of {image.dtype} with {image.ndim} axes",
                 remedy="pass uint8, height x width x 3, or a PIL image",
             )
-        image = Image.fromarray(image)
+        channels_first = image.ndim == 3 and image.shape[0] == 3 and image.shape[2] not in (3, 4)
+        image = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)) if channels_first else image)
     if not isinstance(image, Image.Image):
         raise GemInputError(f"a picture is a PIL image or a uint8 array, not {type(image).__name__}")
-    return image.convert("RGB")
+    if image.mode == "RGB" and not image.getexif():  # as pages are drawn
+        return image.convert("RGB")
+    from grounding.photographs import upright
+
+    return upright(image)
+
+
+def _of_file(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as opened:
+            return rgb(opened)
+    except UnidentifiedImageError:  # HEIC, PDF, or no picture
+        from grounding.photographs import open_picture
+
+        return open_picture(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GemInputError(f"the picture can't be read ({error})", where=str(path)) from None
 
 
 def drawn(record: ECGRecord) -> Image.Image:

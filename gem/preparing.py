@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from grounding import ECGRecord, Measurement
+from grounding import ECGRecord, Measurement, read_record
 
 from . import measured as measuring
 from .encoders.contract import SignalContract
@@ -21,7 +22,8 @@ from .pictures import drawn, prepare_picture, rgb
 from .settings import check_names, check_picture, check_prompt
 
 FILE = "gem_processor.json"
-Picture = Image.Image | NDArray[np.uint8]
+Recording = ECGRecord | str | Path
+Picture = Image.Image | NDArray[np.uint8] | str | Path
 
 
 class Preparer:
@@ -68,7 +70,7 @@ class Preparer:
 
     def __call__(
         self,
-        record: ECGRecord | Sequence[ECGRecord | None] | None = None,
+        record: Recording | Sequence[Recording | None] | None = None,
         picture: Picture | Sequence[Picture | None] | bool | None = None,
         prompt: str | Sequence[str] | None = None,
         compat: bool | None = None,
@@ -78,8 +80,9 @@ class Preparer:
         """Prepare one sample, or a batch given as lists.
 
         Args:
-            record: recording(s); None where there is none.
-            picture: picture(s); None draws the recording on ECG paper if the model takes pictures; False passes none.
+            record: recording(s), or files of recordings; None where there is none.
+            picture: picture(s), or files of pictures; None draws the recording on paper if the model takes pictures;
+                False passes none.
             prompt: text(s); a text without the placeholder gets it in front.
             compat: overrides the processor's own setting.
             int16: give ``ecg`` in 16-bit uV, which the model decodes and normalises on its device: half the bytes to
@@ -102,7 +105,7 @@ class Preparer:
         size = len(many[0]) if many else 1
         if any(len(value) != size for value in many):
             raise GemInputError(f"lists of {' and '.join(str(len(v)) for v in many)} in one batch")
-        records = _as_list(record, size)
+        records = [_record(item) for item in _as_list(record, size)]
         pictures = _as_list(picture, size)
         out: dict[str, Any] = {}
         if self.contract is not None and any(item is not None for item in records):
@@ -280,6 +283,18 @@ class Preparer:
             **options: of the tokenizer's ``decode``.
         """
         return [self.decode(row, **options) for row in ids]
+
+
+def _record(item: Any) -> ECGRecord | None:
+    if item is None or isinstance(item, ECGRecord):
+        return item
+    if isinstance(item, str | Path):
+        return read_record(item)
+    raise GemInputError(
+        f"a recording is {type(item).__name__}",
+        where="record",
+        remedy="pass a file, or grounding.ECGRecord.from_array(array, fs, leads)",
+    )
 
 
 def _as_list(value: Any, size: int) -> list[Any]:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from grounding import ECGRecord, Measurement
+from grounding import Measurement
 
 from .configuration import GemConfig
 from .errors import GemConfigError, GemInputError
 from .messages import by_our_names, read_messages, refuse_options, rendered
-from .preparing import FILE, Picture, Preparer
+from .preparing import FILE, Picture, Preparer, Recording
 from .snapshots import local_folder
 from .tokenizer import load_tokenizer
 from .untrusted import as_checkpoint_error, check_arguments, check_numbers, read_json
@@ -133,7 +133,7 @@ class GemProcessor(Preparer, ProcessorMixin):  # type: ignore[misc,unused-ignore
 
     def __call__(  # type: ignore[override,unused-ignore]
         self,
-        record: ECGRecord | Sequence[ECGRecord | None] | None = None,
+        record: Recording | Sequence[Recording | None] | None = None,
         picture: Picture | Sequence[Picture | None] | bool | None = None,
         prompt: str | Sequence[str] | None = None,
         compat: bool | None = None,
@@ -144,8 +144,9 @@ class GemProcessor(Preparer, ProcessorMixin):  # type: ignore[misc,unused-ignore
         """Prepare one sample, or a batch given as lists.
 
         Args:
-            record: recording(s); None where there is none.
-            picture: picture(s); None draws the recording on ECG paper if the model takes pictures; False passes none.
+            record: recording(s), or files of recordings; None where there is none.
+            picture: picture(s), or files of pictures; None draws the recording on paper if the model takes pictures;
+                False passes none.
             prompt: text(s); a text without the placeholder gets it in front.
             compat: overrides the processor's own setting.
             int16: give ``ecg`` in 16-bit uV, which the model decodes and normalises on its device: half the bytes to

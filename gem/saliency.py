@@ -20,6 +20,7 @@ from grounding.record import canonical_lead
 from .encoders import Encoder
 from .errors import GemConfigError, GemInputError
 from .kernels.segment_pooling import pool_segments
+from .writing import in_eval_mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,8 @@ def evidence_vectors(model: Any, record: ECGRecord, evidence: Sequence[Evidence]
         if item.record_id != record.record_id:
             raise GemInputError(f"the evidence is about {item.record_id}", where=record.record_id)
     encoder, ecg = _signal(model, record)
-    tokens = torch.stack([row for row in model.encode(ecg=ecg).ecg or [] if row is not None])
+    with in_eval_mode(model):
+        tokens = torch.stack([row for row in model.encode(ecg=ecg).ecg or [] if row is not None])
     spans = [(start, end) for item in evidence for start, end in item.spans_s]
     ranges = token_ranges(encoder, np.asarray(spans, np.float64).reshape(-1, 2) * _rate_hz(model, record))
     kept = ranges[:, 1].clip(max=tokens.shape[1]) > ranges[:, 0]
@@ -163,7 +165,7 @@ def wave_saliency(
         )
     _, ecg = _signal(model, record)
     table = wave_segments(grounding.measure(record) if measurement is None else measurement, per)
-    with torch.enable_grad():
+    with in_eval_mode(model), torch.enable_grad():
         signal = ecg.float().requires_grad_()
         logit = model.encode(ecg=signal).class_logits[0, model.config.class_names.index(label)]
         (gradient,) = torch.autograd.grad(logit, signal)

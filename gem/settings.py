@@ -105,6 +105,22 @@ def check_asking(asking: dict[str, Any]) -> None:
         raise GemConfigError("asking: a length below 1 or an empty stop word", remedy="1 or more tokens")
 
 
+def check_votes(votes: dict[str, float]) -> None:
+    """Check the names of the inputs that vote on the classes.
+
+    Args:
+        votes: as in ``GemConfig.class_votes``.
+
+    Raises:
+        GemConfigError: another input.
+    """
+    check_arguments(_votes, votes, "class_votes")
+
+
+def _votes(ecg: float = 1.0, vision: float = 1.0, measured: float = 1.0) -> None:
+    """The inputs of ``class_votes`` and the types of their weights."""
+
+
 def _asking(
     prompt: str = "", stop: Sequence[str] = (), max_new_tokens: int | None = None, max_length: int | None = None
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import functools
 import inspect
 import json
@@ -175,7 +176,7 @@ def check_arguments(callee: Callable[..., Any], values: Mapping[str, Any], where
     if unknown and not open_ended:
         raise GemConfigError(
             f"{where} does not take these arguments: {', '.join(map(str, unknown[:5]))}",
-            remedy=f"it takes {', '.join(named)}",
+            remedy=f"{did_you_mean(unknown[0], named)}it takes {', '.join(named)}",
         )
     try:
         hints = typing.get_type_hints(function)
@@ -186,6 +187,21 @@ def check_arguments(callee: Callable[..., Any], values: Mapping[str, Any], where
             raise GemConfigError(
                 f"{where}: {name} is {_short_repr(value)}", remedy=f"it should be {_type_name(hints[name])}"
             )
+
+
+def did_you_mean(word: Any, known: Iterable[str]) -> str:
+    """The beginning of a remedy: the known name that is nearest to a mistyped one; empty if none is near.
+
+    Args:
+        word: as it was given.
+        known: the names.
+
+    Example:
+        >>> did_you_mean("lora_alpha", ["r", "alpha"])
+        'did you mean alpha? '
+    """
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def matches_type(value: Any, hint: Any) -> bool:

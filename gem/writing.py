@@ -39,12 +39,10 @@ class EncodedRecords:
 
     def probabilities(self) -> list[dict[str, float]]:
         """Class -> probability of the classification head, for each recording; empty where the model has none."""
-        import torch
-
         names = getattr(self.model.config, "class_names", None)
         if not names:
             return [{} for _ in self.records]
-        with torch.inference_mode():
+        with inference(self.model):
             inputs = self.inputs if self.encoded is None else {"encoded": self.encoded}
             probabilities = self.model.classify(**inputs).float().cpu()
         return [{name: round(float(value), 4) for name, value in zip(names, row, strict=True)} for row in probabilities]
@@ -67,8 +65,6 @@ class EncodedRecords:
         return _stopped(self.model, self._generated(prompts, **_limits(self.model, longest)))
 
     def _generated(self, prompts: Sequence[str], **options: Any) -> list[str]:
-        import torch
-
         processor = self.model.processor
         if self.encoded is None:
             more: dict[str, Any] = {} if self.pictures is None else {"picture": list(self.pictures)}
@@ -76,7 +72,7 @@ class EncodedRecords:
             inputs = _to_device(self.model, inputs)
         else:
             inputs = _to_device(self.model, processor.encode_prompts(prompts)) | {"encoded": self.encoded}
-        with torch.inference_mode():
+        with inference(self.model):
             ids = self.model.generate(**inputs, do_sample=False, max_length=None, **options)
         start = inputs["input_ids"].shape[1]  # the prompt comes first
         return [str(processor.decode(row[start:])) for row in ids]
@@ -112,11 +108,9 @@ def converse(model: Any, messages: Sequence[Mapping[str, Any]]) -> str:
     Raises:
         GemInputError: messages that the model can't take.
     """
-    import torch
-
     inputs = _to_device(model, dict(model.processor.apply_chat_template(list(messages), tokenize=True)))
     start = inputs["input_ids"].shape[1]
-    with one_thread(model), torch.inference_mode():
+    with one_thread(model), inference(model):
         ids = model.generate(**inputs, do_sample=False, max_length=None, **_limits(model, start))
     return _stopped(model, [str(model.processor.decode(ids[0][start:]))])[0]
 
@@ -155,14 +149,12 @@ def encode_records(
         measurements: of these recordings; a model that takes measured values measures them itself when None.
         pictures: of these recordings, as they were taken; None draws them on ECG paper if the model takes pictures.
     """
-    import torch
-
     measurements = measurements if getattr(model.processor, "measured", None) else None
     more: dict[str, Any] = {} if pictures is None else {"picture": list(pictures)}
     inputs = _to_device(model, _prepared(model, records, measurements, **more))
     encoded = None
     if hasattr(model, "encode") and getattr(model.config, "fusion", "none") != "none":
-        with torch.inference_mode():
+        with inference(model):
             encoded = model.encode(**inputs)
     return EncodedRecords(model, records, inputs, encoded, measurements, pictures)
 
@@ -174,11 +166,9 @@ def write_answers(model: Any, prompts: Sequence[str]) -> list[str]:
         model: a model from ``gem.load`` that knows the tags of answers.
         prompts: from ``grounding.questions.question_prompt``.
     """
-    import torch
-
     processor = model.processor
     inputs = processor.padded([processor.encode_text(text) for text in prompts])
-    with torch.inference_mode():
+    with inference(model):
         ids = model.generate(**_to_device(model, inputs), max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
     return [str(processor.decode(row[inputs["input_ids"].shape[1] :])).strip() for row in ids]
 
@@ -195,6 +185,36 @@ def _prepared(
 
 def _to_device(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in inputs.items()}
+
+
+@contextmanager
+def in_eval_mode(model: Any) -> Iterator[None]:
+    """Run a model as it was trained to be used, also in the middle of a training: no dropout, fixed batch norms.
+
+    Args:
+        model: any; the modules that were in train mode are in it again afterwards.
+    """
+    trained = [module for module in model.modules() if module.training] if hasattr(model, "modules") else []
+    for module in trained:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in trained:
+            module.training = True
+
+
+@contextmanager
+def inference(model: Any) -> Iterator[None]:
+    """Run a model in eval mode without recording gradients.
+
+    Args:
+        model: any.
+    """
+    import torch
+
+    with in_eval_mode(model), torch.inference_mode():
+        yield
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
 
 
 def test_lora_without_peft(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gem.training.tuning import add_lora
+    from gem.training.lora import add_lora
 
     without(monkeypatch, "peft")
     with pytest.raises(gem.GemError, match=r'pip install "gem-ecg\[lora\]"'):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..encoders.contract import SignalContract
-from ..errors import GemCheckpointError
+from ..errors import GemCheckpointError, GemConfigError
 from ..forking import model_building_lock
 from ..preparing import FILE
 from ..processing import GemProcessor
 from ..snapshots import find_folder
 from ..tokenizer import load_tokenizer
-from ..untrusted import as_checkpoint_error, read_json
+from ..untrusted import DTYPES, as_checkpoint_error, read_json
 from .adapted import MODEL_TYPE
 from .quantized import check_quantization, placed
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def load(
     name_or_path: str | Path,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     quantization_config: BitsAndBytesConfig | None = None,
 ) -> Any:
     """Load a model, in eval mode and with its ``.processor``.
@@ -37,7 +37,8 @@ def load(
         name_or_path: ``"gem-nano"`` (bundled), or a folder: ours, or a published GEM, PULSE, ECG-CoCa or MEIT layout;
             or ``owner/name`` of a repository that lies in the hub's local cache.
         device: where to put it; the CPU when None.
-        dtype: of the weights; when None float32 for our layout, and the files' own dtype for a published one.
+        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; when None float32 for our layout, and the
+            files' own dtype for a published one.
         quantization_config: 4 or 8 bits for the layers of the decoder, by bitsandbytes; None quantises nothing.
 
     Returns:
@@ -45,8 +46,9 @@ def load(
 
     Raises:
         GemCheckpointError: there is no such model, or its files are damaged, incomplete or unsafe to open.
-        GemError: it can't be quantised here, or has no decoder.
+        GemError: it can't be quantised here, or has no decoder; or the dtype is no floating-point type.
     """
+    dtype = dtype_named(dtype)
     quantization = None
     if quantization_config is not None:
         check_quantization(quantization_config, device)
@@ -64,6 +66,22 @@ def load(
         from .published import load_published
 
         return load_published(folder, config, device, dtype, quantization=quantization)
+
+
+def dtype_named(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """A floating-point type, which may be given by its name.
+
+    Args:
+        dtype: such as ``torch.bfloat16``, ``"bfloat16"`` or ``"torch.bfloat16"``.
+
+    Raises:
+        GemConfigError: it is none.
+    """
+    known = {name: getattr(torch, name) for name in DTYPES}
+    found = known.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else dtype
+    if dtype is not None and found not in known.values():
+        raise GemConfigError(f"dtype {dtype!r}", remedy=f"one of {', '.join(known)}")
+    return found
 
 
 def _load_our_layout(folder: Path, values: dict[str, Any], dtype: torch.dtype | None, quantization: Any) -> Any:

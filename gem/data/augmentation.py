@@ -123,12 +123,14 @@ def mix(alpha: float, *rows: Tensor) -> tuple[Tensor, ...]:
         return rows
     size, device = len(rows[0]), rows[0].device
     # a beta distribution as a ratio of gamma distributions: torch's Beta does not sample on every device
-    concentration, rate = torch.full((2, size), alpha, device=device), torch.ones(2, size, device=device)
+    # in float32, because it is not drawn in 16 bits
+    rate = torch.ones(2, size, device=device, dtype=torch.float32)
+    concentration = alpha * rate
     pair = torch.distributions.Gamma(concentration, rate, validate_args=False).sample()
     share = pair[0] / pair.sum(0)
     share = torch.maximum(share, 1 - share)
     other = torch.randperm(size, device=device)
-    parts = [share.view(-1, *[1] * (row.dim() - 1)) for row in rows]
+    parts = [share.view(-1, *[1] * (row.dim() - 1)).to(row.dtype) for row in rows]
     return tuple(part * row + (1 - part) * row[other] for part, row in zip(parts, rows, strict=True))
 
 

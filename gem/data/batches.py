@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from .resume import next_batch
 
 _GROUPS = 50
 
 
-class GlobalBatches(DistributedSampler[Any]):
+class GlobalBatches(DistributedSampler[Any], SequentialSampler):
     """Lists of indices, one per batch of this process.
 
     The order depends on the seed and the epoch alone. A global batch holds ``batch_size * world`` examples and each
     process takes every ``world``-th of them: two processes with batches of four see what one process with batches of
-    eight sees. (It is a DistributedSampler so that Lightning does not replace it and sets its epoch.)
+    eight sees. (It is a DistributedSampler so that Lightning does not replace it and sets its epoch; and a
+    SequentialSampler so that it does not replace it for ``overfit_batches`` either.)
 
     Args:
         size: number of examples.
@@ -52,7 +54,7 @@ class GlobalBatches(DistributedSampler[Any]):
     def __len__(self) -> int:
         return self.size // self.per_step if self.shuffle else -(-self.size // self.per_step)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
         batches = self._batches()[self.skip :]
         self.skip = 0
         for batch in batches:
@@ -191,8 +193,40 @@ class FoldData(ResumableData):
 
     def train_dataloader(self) -> ResumableLoader:
         """Batches shuffled by epoch; an incomplete last batch is left out unless it is the only one."""
-        return self.resumable_loader(ResumableLoader(self.train, GlobalBatches(len(self.train), self.batch_size)))
+        return self.resumable_loader(self._loader(self.train, shuffles(self)))
 
     def val_dataloader(self) -> ResumableLoader:
         """Batches ordered by record number."""
-        return ResumableLoader(self.val, GlobalBatches(len(self.val), self.batch_size, shuffle=False))
+        return self._loader(self.val, False)
+
+    def _loader(self, records: Any, shuffle: bool) -> ResumableLoader:
+        rank, world = processes(self)
+        batches = GlobalBatches(len(records), self.batch_size, None, run_seed(), rank, world, shuffle)
+        return ResumableLoader(records, batches)
+
+
+def run_seed(seed: int | None = None) -> int:
+    """The seed of a run.
+
+    Args:
+        seed: as it was given; None for that of ``lightning.seed_everything``, or 0 where it was not called.
+    """
+    return int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+
+
+def processes(data: lightning.LightningDataModule) -> tuple[int, int]:
+    """This process's number and the number of processes of a run.
+
+    Args:
+        data: of the run; without a trainer it is one process.
+    """
+    return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)
+
+
+def shuffles(data: lightning.LightningDataModule) -> bool:
+    """Whether the training batches of a run are shuffled: not where the same few are to be overfitted.
+
+    Args:
+        data: of the run.
+    """
+    return not getattr(data.trainer, "overfit_batches", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -18,9 +19,11 @@ from torch.utils.data import Dataset
 
 from ..errors import GemConfigError, GemInputError
 from ..labels import IGNORE
+from ..pictures import rgb
 from .augmentation import distort
-from .batches import GlobalBatches, ResumableData, ResumableLoader
+from .batches import GlobalBatches, ResumableData, ResumableLoader, processes, shuffles
 from .examples import Example, load_items, split
+from .stamps import stamp
 
 
 class EcgData(ResumableData):
@@ -131,7 +134,7 @@ class EcgData(ResumableData):
     def train_dataloader(self) -> ResumableLoader:
         """Batches shuffled by seed and epoch; an incomplete last global batch is left out."""
         assert self.train is not None  # for mypy: after setup
-        return self.resumable_loader(self._loader(self.train, True))
+        return self.resumable_loader(self._loader(self.train, shuffles(self)))
 
     def val_dataloader(self) -> Any:
         """Batches in the order of the files; an empty list if no patient validates."""
@@ -139,7 +142,7 @@ class EcgData(ResumableData):
         return self._loader(self.val, False) if len(self.val) else []
 
     def _loader(self, examples: Examples, shuffle: bool) -> ResumableLoader:
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world = processes(self)
         if shuffle and len(examples) < world:
             raise GemInputError(f"{len(examples)} training examples for {world} processes")
         lengths = (
@@ -181,8 +184,14 @@ class Examples(Dataset[dict[str, Any]]):
             raise GemConfigError("no classes to learn", remedy="give the data's classes")
         self.folder: Path | None = None
         if settings.cache is not None and self.processor.contract is not None:
-            key = json.dumps([self.processor.contract.to_dict(), settings.compat, str(Path(settings.path).resolve())])
+            key = json.dumps([self.processor.contract.to_dict(), settings.compat])
             self.folder = Path(settings.cache) / f"signal-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers that are started anew: without the trainer, and without what is not theirs."""
+        settings = copy.copy(self.settings)
+        settings.trainer = settings.train = settings.val = settings.loader = None
+        return {**self.__dict__, "settings": settings}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -214,9 +223,12 @@ class Examples(Dataset[dict[str, Any]]):
                 out["ecg_mask"] = torch.tensor(there)
         if self.settings.picture != "none" and self.processor.picture is not None:
             pictures = [self._picture(item, rng) for item in items]
-            # without records, because the signal is prepared already
-            inputs = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
-            out |= {key: inputs[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in inputs}
+            if any(picture is not None for picture in pictures):
+                # without records, because the signal is prepared already
+                inputs = self.processor(record=[None] * len(items), picture=pictures, compat=self.settings.compat)
+                out |= {key: inputs[key] for key in ("pixel_values", "image_sizes", "pixel_mask") if key in inputs}
+            elif not out:
+                raise GemInputError("no example of a batch has a picture", where=items[0].id, remedy='picture="auto"')
         if not out:
             raise GemConfigError("neither signal nor picture is prepared", remedy="set signal or picture in the data")
         return out
@@ -225,7 +237,7 @@ class Examples(Dataset[dict[str, Any]]):
         assert item.record is not None  # for mypy: checked by the caller
         if self.folder is None:
             return np.asarray(self.processor.signal(item.record(), self.settings.compat)[0])
-        path = self.folder / f"{hashlib.sha256(item.id.encode()).hexdigest()[:24]}.npy"
+        path = self.folder / f"{hashlib.sha256(json.dumps(stamp(item.record)).encode()).hexdigest()[:24]}.npy"
         if path.is_file():
             return np.asarray(np.load(path))
         signal = np.asarray(self.processor.signal(item.record(), self.settings.compat)[0])
@@ -235,11 +247,7 @@ class Examples(Dataset[dict[str, Any]]):
     def _picture(self, item: Example, rng: np.random.Generator | None) -> Image.Image | None:
         source = self.settings.picture
         if item.picture is not None and source in ("read", "auto"):
-            try:
-                with Image.open(item.picture) as image:
-                    return image.convert("RGB")
-            except OSError as error:
-                raise GemInputError(f"the picture can't be read ({error})", where=item.picture) from None
+            return rgb(item.picture)
         if source == "read" or item.record is None:
             return None
         from grounding import render

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 import csv
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grounding import STANDARD_LEADS, ECGRecord
+from grounding import STANDARD_LEADS, ECGRecord, read_record
 
 from ..errors import GemInputError
 from .samples import Sample
@@ -41,16 +42,18 @@ def load_ptbxl(
     table = ptbxl_rows(base)
     wanted, kinds = {int(fold) for fold in folds}, set(sources)
     raw = {int(path.stem.split("_")[0]): path for path in _raw_folder(base).rglob("*.hea")}
-    filtered = _filtered_index(str(base)) if "filtered" in kinds else {}
+    file = base / "ptbxl_filtered" / "signals_125hz.npz"
+    filtered = _filtered_index(file) if "filtered" in kinds else {}
     samples = []
     for row in table:
         number, fold = int(row["ecg_id"]), int(row["strat_fold"])
         if fold not in wanted:
             continue
         if "raw" in kinds and number in raw:
-            samples.append(sample_of_row(row, "raw", _raw_reader(raw[number], row)))
+            samples.append(sample_of_row(row, "raw", partial(_read_raw, raw[number].with_suffix(""), _patient(row))))
         elif number in filtered:
-            samples.append(sample_of_row(row, "filtered", _filtered_reader(str(base), filtered[number], row)))
+            read = partial(_read_filtered, file, filtered[number], number, _patient(row))
+            samples.append(sample_of_row(row, "filtered", read))
     if not samples:
         raise GemInputError(
             f"no record of fold {', '.join(map(str, sorted(wanted)))}",
@@ -147,36 +150,25 @@ def _patient(row: dict[str, str]) -> dict[str, Any]:
     return {"age": age, "sex": {"0": "male", "1": "female"}.get(row.get("sex", "").removesuffix(".0"))}
 
 
-def _raw_reader(path: Path, row: dict[str, str]) -> Callable[[], ECGRecord]:
-    def read() -> ECGRecord:
-        from dataclasses import replace
-
-        from grounding import read_record
-
-        record = read_record(path.with_suffix(""))
-        return replace(record, meta={**record.meta, **_patient(row)})
-
-    return read
+def _read_raw(path: Path, patient: dict[str, Any]) -> ECGRecord:
+    record = read_record(path)
+    return replace(record, meta={**record.meta, **patient})
 
 
-def _filtered_reader(root: str, position: int, row: dict[str, str]) -> Callable[[], ECGRecord]:
-    def read() -> ECGRecord:
-        signal = _filtered_signals(root)[position].astype(np.float32) / 1000.0
-        name = f"{int(row['ecg_id']):05d}_filtered"
-        return ECGRecord.from_array(signal, 125.0, STANDARD_LEADS, units="zscore", record_id=name, meta=_patient(row))
-
-    return read
+def _read_filtered(file: Path, position: int, number: int, patient: dict[str, Any]) -> ECGRecord:
+    signal = _filtered_signals(file)[position].astype(np.float32) / 1000.0
+    name = f"{number:05d}_filtered"
+    return ECGRecord.from_array(signal, 125.0, STANDARD_LEADS, units="zscore", record_id=name, meta=patient)
 
 
-def _filtered_index(root: str) -> dict[int, int]:
-    path = Path(root) / "ptbxl_filtered" / "signals_125hz.npz"
-    if not path.is_file():
+def _filtered_index(file: Path) -> dict[int, int]:
+    if not file.is_file():
         return {}
-    with np.load(path) as data:
+    with np.load(file) as data:
         return {int(number): position for position, number in enumerate(data["ecg_id"])}
 
 
 @lru_cache(maxsize=1)
-def _filtered_signals(root: str) -> np.ndarray[Any, np.dtype[np.int16]]:
-    with np.load(Path(root) / "ptbxl_filtered" / "signals_125hz.npz") as data:
+def _filtered_signals(file: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+    with np.load(file) as data:
         return np.asarray(data["signal"])

@@ -21,6 +21,7 @@ from .corpus import labels_of
 from .measured import NAMES, measured, standardize
 from .ptbxl import load_ptbxl
 from .samples import Sample
+from .stamps import stamp
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class PtbxlData(FoldData):
         return {name: self._cached(name, samples, model, about) for name, (wanted, about) in asked.items() if wanted}
 
     def _cached(self, name: str, samples: Sequence[Sample], model: Any, contract: Any) -> NDArray[Any]:
-        content = {"name": name, "ids": [sample.record_id for sample in samples], "contract": contract}
+        content = {"name": name, "records": [stamp(sample.read) for sample in samples], "contract": contract}
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
         path = self.cache / f"{name}-{key}.npy"
         if path.is_file():

@@ -27,6 +27,7 @@ from ..errors import GemInputError
 from .batches import FoldData
 from .ptbxl import load_ptbxl
 from .samples import Sample
+from .stamps import stamp
 
 log = logging.getLogger(__name__)
 QUESTION = "What does this ECG show?"
@@ -226,7 +227,7 @@ def read_all(samples: Sequence[Sample], model: Any, cache: Path) -> Readings:
         GemInputError: no record can be used.
     """
     encoders = {name: getattr(model, f"{name}_encoder") for name in ("ecg", "vision")}
-    about = [[sample.record_id for sample in samples], [weights_hash(part) for part in encoders.values()]]
+    about = [[stamp(sample.read) for sample in samples], [weights_hash(part) for part in encoders.values()]]
     path = cache / f"readings-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         write_cache(path, encode_all(samples, model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import UninitializedParameter
 
 from ..errors import GemConfigError
 from .registry import ENCODERS, Encoder, build_encoder
@@ -12,7 +13,8 @@ from .registry import ENCODERS, Encoder, build_encoder
 def check_encoder(name: str) -> None:
     """Build a registered encoder with its ``tiny`` arguments and check it.
 
-    Checked are shapes, that records of a batch don't affect each other, gradients, token spans and the docstring.
+    Checked are shapes, that records of a batch don't affect each other, gradients, token spans, the
+    docstring, and that an encoder is the same after it was saved and loaded.
 
     Args:
         name: registered name.
@@ -26,6 +28,15 @@ def check_encoder(name: str) -> None:
     """
     kind = ENCODERS[name]
     encoder = build_encoder(name, kind.tiny).eval()
+    wanted_names = ("width", "n_tokens", *(("image_size", "mean", "std") if encoder.kind == "vision" else ()))
+    missing = [word for word in wanted_names if not hasattr(encoder, word)]
+    if missing:
+        raise _broken(name, f"it has no {', '.join(missing)}", "set it in __init__")
+    if any(isinstance(part, UninitializedParameter) for part in encoder.parameters()):
+        raise _broken(name, "a layer gets its size from the first input", "give each layer its size in __init__")
+    places = [part.data_ptr() for part in encoder.state_dict().values() if part.numel()]
+    if len(set(places)) < len(places):
+        raise _broken(name, "two of its weights are one tensor, which a file can't hold", "use one module twice")
     x = example_input(encoder)
     tokens = encoder(x)
     wanted = (len(x), encoder.n_tokens, encoder.width)
@@ -51,6 +62,25 @@ def check_encoder(name: str) -> None:
             raise _broken(
                 name, f"its docstring has no line {word}", "say what it sees, how it is built, where it is from"
             )
+    with torch.no_grad():
+        if not torch.allclose(tokens, _loaded(encoder, name)(x), atol=1e-5, rtol=1e-5):
+            raise _broken(
+                name,
+                "its tokens are others after saving and loading",
+                "what is drawn at random or learned belongs in parameters or buffers",
+            )
+
+
+def _loaded(encoder: Encoder, name: str) -> Encoder:
+    """The same encoder as it is loaded: built without memory, then filled with what a file of weights holds."""
+    with torch.device("meta"):
+        loaded = build_encoder(name, ENCODERS[name].tiny)
+    loaded.to_empty(device="cpu")
+    for part in loaded.buffers():
+        part.fill_(torch.nan if part.is_floating_point() else 0)
+    loaded.load_state_dict(encoder.state_dict())
+    loaded.init_buffers()
+    return loaded.eval()
 
 
 def example_input(encoder: Encoder, records: int = 3) -> Tensor:

@@ -34,9 +34,9 @@ class _StateSpace(nn.Module):
 
     def kernel(self, length: int) -> Tensor:
         """(width, length): the response to an impulse."""
-        pole = torch.complex(-self.log_decay.exp(), self.frequency)
-        step = pole * self.log_step.exp()[:, None]
-        weight = torch.view_as_complex(self.mix) * (step.exp() - 1) / pole
+        pole = torch.complex(-self.log_decay.float().exp(), self.frequency.float())
+        step = pole * self.log_step.float().exp()[:, None]
+        weight = torch.view_as_complex(self.mix.float()) * (step.exp() - 1) / pole
         powers = (step[..., None] * torch.arange(length, device=step.device)).exp()
         out: Tensor = 2 * torch.einsum("hn,hnl->hl", weight, powers).real
         return out
@@ -47,7 +47,7 @@ class _StateSpace(nn.Module):
         padded = 64 * -(-2 * length // 64)  # at least twice the length, of small primes, which FFTs are fast at
         with full_precision(x.device.type):  # FFTs of half precision are not there on CPUs
             wide = x.float()
-            spectrum = torch.fft.rfft(wide, padded) * torch.fft.rfft(self.kernel(length).float(), padded)
+            spectrum = torch.fft.rfft(wide, padded) * torch.fft.rfft(self.kernel(length), padded)
             out: Tensor = torch.fft.irfft(spectrum, padded)[..., :length] + wide * self.skip.float()[:, None]
         return out.to(x.dtype)
 

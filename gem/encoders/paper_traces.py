@@ -110,7 +110,8 @@ class PaperTraces(Encoder):
         shape = centred / (centred.square().mean(-1, keepdim=True).sqrt() + 0.02)
         # the shape without its amplitude, and the amplitudes; records without a mV scale have only the first
         panels = torch.cat([shape, 5 * (panels[:, 1:] - middle.mean(-1, keepdim=True))], 1)
-        read: Tensor = self.body(panels.transpose(2, 3).flatten(1, 3))
+        # traces are read in float32
+        read: Tensor = self.body(panels.transpose(2, 3).flatten(1, 3).to(self.ink.weight.dtype))
         return read
 
     def forward(self, x: Tensor) -> Tensor:

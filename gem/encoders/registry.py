@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from grounding.errors import EcgRegistryError
 from grounding.registry import Registry
 
 from ..errors import GemConfigError
@@ -33,6 +35,7 @@ class Encoder(nn.Module):
     width: int
     n_tokens: int
     contract: SignalContract | None = None
+    shell_of: tuple[str, dict[str, Any]] | None = None  # name and arguments, where only its shapes were built
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, leads, samples) or (B, 3, H, W) -> (B, n_tokens, width)."""
@@ -69,7 +72,41 @@ class Encoder(nn.Module):
         return np.stack([edges[:-1], edges[1:]], 1)
 
     def init_buffers(self) -> None:
-        """Initialise buffers that checkpoint files do not hold, which ``from_pretrained`` leaves uninitialised."""
+        """Fill in what checkpoint files do not hold, which ``from_pretrained`` leaves uninitialised.
+
+        Buffers with ``persistent=False`` and tensors that are plain attributes are those of a newly built encoder. One
+        that is slow to build may compute them itself.
+        """
+        if self.shell_of is None or any(part.is_meta for part in (*self.parameters(), *self.buffers())):
+            return
+        if not any(map(_unset_values, self.modules())):
+            return
+        name, kwargs = self.shell_of
+        # the user's random numbers are not for an encoder that is thrown away
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
+            fresh = dict(build_encoder(name, kwargs).named_modules())
+            for place, module in self.named_modules():
+                for key in _unset_values(module):
+                    value = getattr(fresh[place], key)
+                    if key in module._buffers:
+                        getattr(module, key).copy_(value)
+                    else:
+                        setattr(module, key, value)
+        self.shell_of = None
+
+
+def _unset_values(module: nn.Module) -> list[str]:
+    """Names of a module's tensors that no checkpoint file holds: buffers, and attributes on the meta device."""
+    buffers = [name for name in module._non_persistent_buffers_set if module._buffers.get(name) is not None]
+    return buffers + [name for name, value in vars(module).items() if name[0] != "_" and _on_meta(value)]
+
+
+def _on_meta(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.is_meta
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return isinstance(value, list | tuple) and any(map(_on_meta, value))
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "gem.encoders")
@@ -85,7 +122,18 @@ def register_encoder(entry: Any = None, *, name: str | None = None) -> Any:
 
     Returns:
         The class.
+
+    Raises:
+        GemConfigError: it is no class of ``gem.encoders.Encoder``.
     """
+    if entry is None:
+        return partial(register_encoder, name=name)
+    if not (isinstance(entry, type) and issubclass(entry, Encoder)):
+        raise GemConfigError(
+            "what is registered is no encoder class",
+            where=str(getattr(entry, "__name__", entry)),
+            remedy="class my_encoder(gem.encoders.Encoder): ...",
+        )
     return ENCODERS.register(entry, name=name)
 
 
@@ -121,10 +169,25 @@ def build_encoder(name: str, kwargs: dict[str, Any] | None = None) -> Encoder:
     if name.startswith("timm/"):
         options["model"] = name.removeprefix("timm/")
         name = "timm"
-    entry = ENCODERS[name]
+    try:
+        entry = ENCODERS[name]
+    except EcgRegistryError as error:
+        raise EcgRegistryError(
+            error.what, remedy=f"{error.remedy}; one of your own is imported first: its module, or --import FILE.py"
+        ) from None
     check_arguments(entry, options, f"encoder {name!r}")
     check_numbers(options, f"encoder {name!r}")
-    return entry(**options)
+    shell = torch.get_default_device().type == "meta"
+    try:
+        encoder = entry(**options)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        if not shell or "meta" not in str(error):
+            raise
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # it reads numbers from tensors while it is built
+            encoder = entry(**options).to("meta")
+    if shell:
+        encoder.shell_of = (name, options)
+    return encoder
 
 
 def pooled(tokens: Tensor) -> Tensor:
@@ -146,6 +209,11 @@ def build_kind(settings: dict[str, Any] | None, kind: str) -> Encoder | None:
         return None
     if "name" not in settings:
         raise GemConfigError(f"{kind}_encoder has no name", remedy="gem.list_encoders() lists them")
+    if unknown := [key for key in settings if key not in ("name", "kwargs")]:
+        raise GemConfigError(
+            f"{kind}_encoder does not take {', '.join(map(str, unknown))}",
+            remedy='it takes a name and kwargs, the arguments of that encoder: {"name": ..., "kwargs": {...}}',
+        )
     encoder = build_encoder(settings["name"], settings.get("kwargs"))
     if encoder.kind != kind:
         raise GemConfigError(f"{settings['name']!r} is a {encoder.kind} encoder", where=f"{kind}_encoder")

@@ -107,6 +107,12 @@ def run_benchmark(
         GemInputError: no items, no BERT model, or the folder holds another run.
         GemError: the model can't be loaded.
     """
+    if not isinstance(model, str):
+        raise GemInputError(
+            f"a {type(model).__name__} in place of a model's name",
+            where="model",
+            remedy="save it with its processor, and give the folder as a str",
+        )
     benchmark = item_benchmarks[name]
     every, records, skipped = _items(benchmark, data, records, folds, limit)
     items = every if benchmark.labelled else every[:limit]

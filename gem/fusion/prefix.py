@@ -1,7 +1,7 @@
 """MEIT's fusion: one ECG vector, through each layer's k/v projections, as a key and value in front of the text.
 
 The vector has no position, is not stored in the cache and adds no parameters; every query attends to it. It is built
-on transformers' attention interface, and so works in any Llama-type decoder, grouped queries included.
+on transformers' attention interface, and works in the decoders of ``FAMILIES``, grouped queries included.
 
 References:
     Wan et al., MEIT, Findings of ACL 2025.
@@ -17,7 +17,44 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from ..errors import GemConfigError
+
 NAME = "gem_prefix_kv"
+# decoders whose layers hand the vector on to such an attention: tests/gem/test_families.py tries all
+FAMILIES = (
+    *("llama", "mistral", "ministral3", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma3_text"),
+    *(
+        "phi",
+        "olmo",
+        "olmo2",
+        "olmo3",
+        "granite",
+        "smollm3",
+        "starcoder2",
+        "helium",
+        "cohere",
+        "cohere2",
+        "glm",
+        "glm4",
+    ),
+    *("exaone4", "seed_oss", "arcee", "apertus", "ernie4_5", "opt"),
+)
+
+
+def check_family(kind: str) -> None:
+    """Refuse decoders whose attention the vector does not reach, where every ECG would give the same text.
+
+    Args:
+        kind: ``model_type`` of the decoder's config.
+
+    Raises:
+        GemConfigError: it is not one of ``FAMILIES``.
+    """
+    if kind not in FAMILIES:
+        raise GemConfigError(
+            f"prefix_kv does not reach the attention of {kind}",
+            remedy=f'use fusion "tokens", or one of {", ".join(FAMILIES)}',
+        )
 
 
 def prefix_attention(

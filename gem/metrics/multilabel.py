@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from torchmetrics.functional.classification import (
 from torchmetrics.utilities import dim_zero_cat
 
 from grounding.registry import Registry
+
+from ..errors import GemInputError
 
 Array = NDArray[np.float64]
 metrics: Registry[type[MultilabelMetric]] = Registry("metric", "gem.metrics")
@@ -58,10 +60,14 @@ class MultilabelMetric(Metric):
 
     Attributes:
         percent: whether the figure is in percent.
+        unknown: what becomes of records whose label is not known (NaN): ``"by_label"`` leaves them out label by label,
+            for figures that are means over labels; ``"pooled"``, for figures that count all labels together; and
+            ``"refused"``.
     """
 
     full_state_update = False
     percent: ClassVar[bool] = False
+    unknown: ClassVar[Literal["by_label", "pooled", "refused"]] = "refused"
     scores: list[Tensor]
     truths: list[Tensor]
     threshold: Tensor
@@ -103,15 +109,55 @@ class MultilabelMetric(Metric):
 
         Args:
             score: (records, labels) probabilities, tensor or array.
-            truth: (records, labels) 0 or 1.
+            truth: (records, labels) 0 or 1, NaN where it is not known.
+
+        Raises:
+            GemInputError: the two differ in shape, a score is NaN, or a label is neither 0, 1 nor NaN.
         """
-        self.scores.append(torch.as_tensor(score).detach().double())
-        self.truths.append(torch.as_tensor(truth).detach().long())
+        scores, truths = (torch.as_tensor(part).detach().double() for part in (score, truth))
+        if scores.shape != truths.shape or scores.dim() != 2:
+            raise GemInputError(
+                f"scores of the shape {tuple(scores.shape)} and labels of {tuple(truths.shape)}",
+                where=type(self).__name__,
+                remedy="(records, labels) for both",
+            )
+        if scores.isnan().any() or not ((truths == 0) | (truths == 1) | truths.isnan()).all():
+            what = "a score that is no number" if scores.isnan().any() else "a label that is neither 0 nor 1"
+            raise GemInputError(what, where=type(self).__name__, remedy="NaN is for labels that are not known")
+        self.scores.append(scores)
+        self.truths.append(truths)
 
     def compute(self) -> Tensor:
-        """The figure of all records so far."""
+        """The figure of all records so far.
+
+        Raises:
+            GemInputError: a label is not known, and the figure needs all of them.
+        """
+        values = [self.figure(score, truth.long(), said) for score, truth, said, _ in self._parts()]
+        if not values:  # nothing is known
+            return torch.tensor(torch.nan, dtype=torch.float64)
+        return values[0] if len(values) == 1 else torch.stack(values).nanmean()
+
+    def _parts(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Scores, labels, predictions, and which records they are of; one part for each label if some are unknown."""
+        if not len(self.scores):
+            raise GemInputError("no records were given", where=type(self).__name__, remedy="call update first")
         score, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
-        return self.figure(score, truth, self._predicted(score))
+        predicted, known = self._predicted(score), ~truth.isnan()
+        if known.all():
+            return [(score, truth, predicted, torch.arange(len(score), device=score.device))]
+        if self.unknown == "refused":
+            raise GemInputError("a label is not known (NaN)", where=type(self).__name__, remedy="leave the record out")
+        if self.unknown == "pooled":
+            rows = known.nonzero()[:, 0]
+            return [(score[known][:, None], truth[known][:, None], predicted[known][:, None], rows)]
+        parts = []
+        for column, there in enumerate(known.T):
+            rows = there.nonzero()[:, 0]
+            label = slice(column, column + 1)
+            if len(rows):
+                parts.append((score[rows, label], truth[rows, label], predicted[rows, label], rows))
+        return parts
 
     def interval(self, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
         """95 % percentile interval of the figure over resampled records.
@@ -123,14 +169,14 @@ class MultilabelMetric(Metric):
         Returns:
             (low, high).
         """
-        score, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
         rng = np.random.default_rng(seed)
-        n = len(score)
+        n = sum(map(len, self.scores))
         times = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(rounds)])
-        given = {"score": score, "truth": truth, "predicted": self._predicted(score)}
-        values = self.resampled(
-            **{name: np.asarray(part.cpu(), np.float64) for name, part in given.items()}, times=times
-        )
+        each = []
+        for *given, rows in self._parts():
+            score, truth, predicted = (np.asarray(part.cpu(), np.float64) for part in given)
+            each.append(self.resampled(score, truth, predicted, times[:, rows.cpu().numpy()]))
+        values = _mean_of_known(np.stack(each, axis=1))
         low, high = np.nanpercentile(values, [2.5, 97.5])
         return float(low), float(high)
 
@@ -148,6 +194,9 @@ class MacroAUROC(MultilabelMetric):
         >>> float(metric.compute())
         0.75
     """
+
+    unknown = "by_label"
+    higher_is_better = True
 
     def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""
@@ -180,6 +229,9 @@ class MacroAUROC(MultilabelMetric):
 class MacroF1(MultilabelMetric):
     """Mean over labels of the F1 score; labels that are neither present nor predicted are left out."""
 
+    unknown = "by_label"
+    higher_is_better = True
+
     def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""
         known = (truth.sum(0) + predicted.sum(0)) > 0
@@ -199,6 +251,8 @@ class MacroF1(MultilabelMetric):
 class BalancedAccuracy(MultilabelMetric):
     """Mean over labels of (sensitivity + specificity) / 2, in percent, which PULSE and GEM call AUC."""
 
+    unknown = "by_label"
+    higher_is_better = True
     percent = True
 
     def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
@@ -228,6 +282,9 @@ class CalibrationError(MultilabelMetric):
         >>> round(float(metric.compute()), 4)
         0.1
     """
+
+    unknown = "pooled"
+    higher_is_better = False
 
     def figure(self, score: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
         """See ``MultilabelMetric.figure``."""

@@ -36,7 +36,8 @@ class AnswerTuning(ExplanationTuning):
         output: folder that the trained model is saved to.
         learning_rate: peak of the one-cycle schedule.
         strength: of the signal's augmentation, 0-1.
-        seed: of the texts and of the random numbers of each step.
+        seed: of the texts and of the random numbers of each step;
+            that of ``lightning.seed_everything`` when None.
         half: save the weights as float16.
         feature_cache: as in ``ExplanationTuning``.
     """
@@ -51,7 +52,7 @@ class AnswerTuning(ExplanationTuning):
         output: str = "gem-nano",
         learning_rate: float = 1e-3,
         strength: float = 1.0,
-        seed: int = 0,
+        seed: int | None = None,
         half: bool = False,
         feature_cache: str | None = None,
     ) -> None:

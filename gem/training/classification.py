@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -12,13 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.augmentation import augment, augment_beats, augment_pictures, augment_traces, in_part, mix
+from ..data.batches import FoldData, run_seed
 from ..data.measured import NAMES
 from ..data.samples import SUPERCLASSES
 from ..encoders.registry import pooled
+from ..errors import GemConfigError
 from ..metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
 from .start import save, start
 from .tuning import SeededSteps
 
+log = logging.getLogger(__name__)
 _PREFIX = {"signal": ("ecg", "ecg"), "picture": ("pixel_values", "vision")}
 
 
@@ -41,7 +46,8 @@ class Classification(SeededSteps):
         unknown_mv: fraction of records that such an encoder, if it sees millivolts, is shown as one whose scale is not
             known: every lead with the size that is typical of it.
         partial: fraction of signals of which only a part is shown, as on paper, see ``gem.data.augmentation.in_part``.
-        seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one.
+        seed: of the random numbers of each step, so that a resumed run equals an uninterrupted one;
+            that of ``lightning.seed_everything`` when None.
     """
 
     def __init__(
@@ -59,7 +65,7 @@ class Classification(SeededSteps):
         measured_weight: float = 0.3,
         unknown_mv: float = 0.0,
         partial: float = 0.0,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -67,6 +73,10 @@ class Classification(SeededSteps):
         # loaded models are in eval mode, in which batch norm and dropout would not train
         self.model.train()
         self.key, name = _PREFIX[inputs]
+        if getattr(self.model, f"{name}_encoder") is None or not self.model.config.class_names:
+            lacking = "no class_names" if not self.model.config.class_names else f"no encoder for the {inputs}"
+            raise GemConfigError(f"the model has {lacking}", remedy="name it in model")
+        self.needs = (self.key, "classes")
         self.inputs, self.output, self.strength, self.mixup = inputs, output, strength, mixup
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         for parameter in self.model.parameters():
@@ -93,7 +103,7 @@ class Classification(SeededSteps):
             self.branches.extend(_Branch(size, classes, dropout) for size in encoder.vector_widths)
         # in a list, so that it is not registered, and neither trained nor saved with this module
         self.teachers = [] if teacher is None else [load_frozen(teacher)]
-        self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, seed
+        self.teacher_weight, self.measured_weight, self.seed = teacher_weight, measured_weight, run_seed(seed)
         self.partial = partial if inputs == "signal" else 0.0
         self.unknown_mv = unknown_mv if getattr(encoder.contract, "typical_mv", None) else 0.0
         self.kept: dict[str, dict[int, tuple[Tensor, ...]]] = {}
@@ -231,7 +241,7 @@ class Classification(SeededSteps):
     def on_validation_epoch_end(self) -> None:
         """Log the macro ROC-AUC of the superclasses."""
         score, truth = self._pop_validation()
-        self.log("val_macro_auc", macro_auc(truth, score), prog_bar=True)
+        self.log("val_macro_auc", macro_auc(truth, score), prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over the whole run."""
@@ -240,41 +250,69 @@ class Classification(SeededSteps):
 
     @torch.no_grad()
     def on_fit_end(self) -> None:
-        """Choose decision thresholds or the picture's weight in the vote on the validation folds, and save.
+        """Choose decision thresholds or the picture's weight in the vote on the validation records, and save.
 
-        The thresholds are those of the signal; a picture's logits are shifted so that they fit the picture too.
+        The model is saved also where nothing can be chosen, or if that fails.
         """
         self.eval()
+        try:
+            self._choose_thresholds()
+        finally:
+            if self.writes_output:
+                model: Any = self.model
+                save(model.to(memory_format=torch.contiguous_format), self.output)
+
+    def _choose_thresholds(self) -> None:
+        """The thresholds are those of the signal; a picture's logits are shifted so that they fit the picture too."""
         trainer: Any = self.trainer
-        loaders = trainer.val_dataloaders or trainer.datamodule.val_dataloader()
+        data = trainer.datamodule
+        batches = trainer.val_dataloaders or (data.val_dataloader() if isinstance(data, FoldData) else ())
+        several = isinstance(batches, list | tuple)
         signal = []
-        for given in loaders:
+        for given in chain(*batches) if several else batches:
             batch = self.transfer_batch_to_device(given, self.device, 0)
             self.validation_step(batch, 0)
             signal += [
-                teacher_probabilities(teacher, batch["ecg"])[:, : len(SUPERCLASSES)].logit().cpu()
-                for teacher in self.teachers
+                teacher_probabilities(teacher, batch["ecg"])[:, self.judged].logit() for teacher in self.teachers
             ]
+        if not self.seen:
+            log.warning("no validation records: no thresholds were chosen")
+            return
         score, truth = self._pop_validation()
-        chosen = choose_thresholds(truth, score, trainer.datamodule.train.classes[:, : len(SUPERCLASSES)].mean(0))
+        train = getattr(getattr(data, "train", None), "classes", None)
+        chosen = choose_thresholds(truth, score, None if train is None else train[:, self.judged].mean(0))
+        names = [self.model.config.class_names[column] for column in self.judged]
         if self.inputs == "signal":
-            self.model.config.class_thresholds = dict(zip(SUPERCLASSES, chosen, strict=True))
+            self.model.config.class_thresholds = dict(zip(names, chosen, strict=True))
         elif signal:
-            share = choose_picture_weight(truth, torch.cat(signal).numpy(), np.log(score / (1 - score)))
+            share = choose_picture_weight(truth, self._of_all(signal), np.log(score / (1 - score)))
             before = {name: self.model.class_head.votes.get(name, 1.0) for name in self.model.class_head.heads}
             self.model.config.class_votes = votes_with_picture(before, share)
             limits: dict[str, float] = getattr(self.teachers[0].config, "class_thresholds", None) or {}
-            for column, label in enumerate(SUPERCLASSES):
-                wanted, current = limits.get(label, 0.5), chosen[column]
+            for column, label, current in zip(self.judged, names, chosen, strict=True):
+                wanted = limits.get(label, 0.5)
                 self.trained[2][-1].bias[column] += np.log(wanted / (1 - wanted)) - np.log(current / (1 - current))
-        model: Any = self.model
-        save(model.to(memory_format=torch.contiguous_format), self.output)
+
+    @property
+    def judged(self) -> list[int]:
+        """Columns of the labels that figures and thresholds are of: the superclasses, or all where one is missing."""
+        names = self.model.config.class_names
+        wanted = SUPERCLASSES if set(SUPERCLASSES) <= set(names) else names
+        return [names.index(name) for name in wanted]
 
     def _pop_validation(self) -> tuple[Any, Any]:
-        """(score, truth) of the superclasses, which are then cleared."""
-        score, truth = (torch.cat(parts).cpu().numpy().astype(float) for parts in zip(*self.seen, strict=True))
+        """(score, truth) of the judged labels of all processes; they are then cleared."""
+        score, truth = (self._of_all(parts).astype(float) for parts in zip(*self.seen, strict=True))
         self.seen.clear()
-        return score[:, : len(SUPERCLASSES)], truth[:, : len(SUPERCLASSES)]
+        return score[:, self.judged], truth[:, self.judged]
+
+    def _of_all(self, parts: Sequence[Tensor]) -> Any:
+        """(records, labels) of all processes."""
+        rows: Any = torch.cat(list(parts))
+        if self.trainer.world_size > 1:
+            gathered: Any = self.all_gather(rows)
+            rows = gathered.flatten(0, 1)
+        return rows.float().cpu().numpy()
 
 
 class _Branch(nn.Module):

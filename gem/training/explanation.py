@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.augmentation import augment
+from ..data.batches import run_seed
 from ..data.corpus import explanation, impression
 from ..fusion.losses import answer_loss
 from .start import copy_picture_parts, save, start, without_picture
@@ -31,7 +32,8 @@ class ExplanationTuning(SeededSteps):
         strength: of the signal's augmentation, 0-1.
         modality_dropout: probability that a record with both inputs loses one of them.
         without_facts: fraction of prompts without facts.
-        seed: of the texts and of the random numbers of each step, so that a resumed run equals an uninterrupted one.
+        seed: of the texts and of the random numbers of each step, so that a resumed run equals an uninterrupted one;
+            that of ``lightning.seed_everything`` when None.
         half: save the weights as float16, for distribution.
         feature_cache: folder for the picture encoder's tokens of each page, which are computed once because it is
             frozen and pages are not augmented. It may be deleted at any time.
@@ -48,7 +50,7 @@ class ExplanationTuning(SeededSteps):
         strength: float = 1.0,
         modality_dropout: float = 0.5,
         without_facts: float = 0.15,
-        seed: int = 0,
+        seed: int | None = None,
         half: bool = False,
         feature_cache: str | None = None,
         signal_only: bool = False,
@@ -62,7 +64,7 @@ class ExplanationTuning(SeededSteps):
         self.model.requires_grad_(False)
         self.model.language_model.requires_grad_(True)
         self.output, self.learning_rate, self.strength = output, learning_rate, strength
-        self.without_facts, self.seed, self.half_precision = without_facts, seed, half
+        self.without_facts, self.seed, self.half_precision = without_facts, run_seed(seed), half
         self.signal_only = signal_only
         self.cache: CachedForward | None = None
         if feature_cache is not None and self.model.vision_encoder is not None:
@@ -118,7 +120,7 @@ class ExplanationTuning(SeededSteps):
         """
         if "ecg" in batch:
             batch = {**batch, "ecg": augment(batch["ecg"], self.strength)}
-        loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
+        loss = self.loss(batch, random.Random(self.text_seed))
         self.log("loss", loss, prog_bar=True, batch_size=len(batch["index"]))
         return loss
 
@@ -137,6 +139,8 @@ class ExplanationTuning(SeededSteps):
         return self.one_cycle(self.model.language_model.parameters(), 0.01, 0.15, (0.9, 0.95))
 
     def on_fit_end(self) -> None:
-        """Save the trained model."""
+        """Save the trained model, on the first process."""
+        if not self.writes_output:
+            return
         model: Any = without_picture(self.model) if self.signal_only else self.model
         save(model.half() if self.half_precision else model, self.output)

@@ -10,12 +10,10 @@ from torch import Tensor
 
 from ..data.augmentation import augment
 from ..labels import IGNORE
+from .lora import add_lora, lora_settings, merge_lora
 from .packing import text_loss
 from .start import save, start
-from .tuning import Tuning, add_lora, merge_lora
-
-# the linear layers of a Llama-type decoder
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+from .tuning import Tuning
 
 
 class Instruction(Tuning):
@@ -31,6 +29,8 @@ class Instruction(Tuning):
         strength: of the signal's augmentation, 0-1; for z-scored signals.
         **kwargs: see ``gem.training.tuning.Tuning``.
     """
+
+    needs = ("input_ids", "attention_mask", "labels", "ids")
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Instruction(Tuning):
         self.pack_length, self.strength, self.lora = pack_length, strength, lora
         self.train_only([name for name in self.trained_parts(train) if name != "language_model" or lora is None])
         if lora is not None:
-            given = {"r": 64, "alpha": 16, "dropout": 0.05, "targets": LORA_TARGETS, **lora}
+            given = lora_settings(lora, 64, 16, 0.05)
             add_lora(self.model, given["targets"], given["r"], given["alpha"], given["dropout"])
         self.finish_setup(fresh=init is None and parts is None)
 
@@ -68,7 +68,7 @@ class Instruction(Tuning):
         """
         self.announce_records(batch)
         mean = text_loss(self.model, batch, self.pack_length)
-        return self.weighted_over_processes(mean, (batch["labels"][:, 1:] != IGNORE).sum())
+        return self.with_all_parts(self.weighted_over_processes(mean, (batch["labels"][:, 1:] != IGNORE).sum()))
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """The loss of one batch, with augmented signals.

@@ -23,12 +23,13 @@ from ..checkpoints.adapted import (
     read_decoder,
     save_adapted,
 )
+from ..data.batches import run_seed
 from ..data.readings import Reading, projected
 from ..errors import GemConfigError
 from ..extras import how_to_install
 from ..fusion.losses import answer_loss
-from .instruction import LORA_TARGETS
-from .tuning import SeededSteps, add_lora
+from .lora import add_lora, lora_settings
+from .tuning import SeededSteps
 
 CONVERSATION = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
 PROJECTOR = {"type": "mlp2x_gelu"}
@@ -48,7 +49,8 @@ class LanguageTuning(SeededSteps):
         with_facts: probability of a prompt with the facts of the measurement.
         drop_ecg: probability that a record is shown without the signal's tokens.
         drop_picture: probability that it is shown without the picture's; never without both.
-        seed: of the texts and of the random numbers of each step.
+        seed: of the texts and of the random numbers of each step;
+            that of ``lightning.seed_everything`` when None.
     """
 
     def __init__(
@@ -63,15 +65,15 @@ class LanguageTuning(SeededSteps):
         with_facts: float = 0.5,
         drop_ecg: float = 0.1,
         drop_picture: float = 0.6,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.decoder, self.encoders, self.output, self.seed = decoder, encoders, output, seed
-        self.lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": list(LORA_TARGETS), **(lora or {})}
+        self.decoder, self.encoders, self.output, self.seed = decoder, encoders, output, run_seed(seed)
+        self.lora = lora_settings(lora or {}, 8, 16, 0.0)
         self.learning_rate, self.with_facts = learning_rate, with_facts
         self.drop_ecg, self.drop_picture = drop_ecg, drop_picture
-        torch.manual_seed(seed)
+        torch.manual_seed(self.seed)
         self.model, self.new_tokens, self.stored = build(decoder, encoders)
         add_lora(self.model, self.lora["targets"], self.lora["r"], self.lora["alpha"], self.lora["dropout"])
         split_new_rows(self.model, self.new_tokens)
@@ -149,7 +151,7 @@ class LanguageTuning(SeededSteps):
             batch: see ``loss``.
             index: of the batch, not used.
         """
-        loss = self.loss(batch, random.Random(self.seed * 1_000_003 + self.global_step))
+        loss = self.loss(batch, random.Random(self.text_seed))
         self.log("loss", loss, prog_bar=True, batch_size=len(batch["index"]))
         return loss
 
@@ -179,8 +181,9 @@ class LanguageTuning(SeededSteps):
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name in trained}
 
     def on_fit_end(self) -> None:
-        """Save what was trained."""
-        self.save()
+        """Save what was trained, on the first process."""
+        if self.writes_output:
+            self.save()
 
     def save(self) -> None:
         """Write the adapted model's folder."""

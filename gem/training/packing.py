@@ -12,6 +12,8 @@ from ..errors import GemConfigError
 from ..fusion.merge import merge_tokens
 from ..labels import IGNORE
 
+# decoders that count positions from the mask, so that a row's conversations would not begin at 0
+UNPACKABLE = ("opt",)
 INPUTS = ("ecg", "pixel_values", "image_sizes", "ecg_mask", "pixel_mask")
 
 
@@ -25,7 +27,8 @@ def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None)
             way.
 
     Raises:
-        GemConfigError: packing with ``prefix_kv``, whose vector applies to a whole row.
+        GemConfigError: packing with ``prefix_kv``, whose vector applies to a whole row, or with a decoder of
+            ``UNPACKABLE``.
     """
     inputs = {name: batch[name] for name in INPUTS if name in batch}
     if pack_length is None:
@@ -39,8 +42,10 @@ def text_loss(model: Any, batch: dict[str, Any], pack_length: int | None = None)
         )
         loss: Tensor = out.loss
         return loss
-    if model.config.fusion == "prefix_kv":
-        raise GemConfigError("prefix_kv can't be packed", remedy="leave pack_length out")
+    kind = model.config.text_config.model_type
+    if model.config.fusion == "prefix_kv" or kind in UNPACKABLE:
+        what = kind if kind in UNPACKABLE else "prefix_kv"
+        raise GemConfigError(f"{what} can't be packed", remedy="leave pack_length out")
     blocks = model.encode(**inputs).blocks()
     ids = batch["input_ids"]
     embeds = model.get_input_embeddings()(ids.clamp(min=0))

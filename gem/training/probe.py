@@ -38,6 +38,8 @@ class Probe(Tuning):
         GemConfigError: the model has no encoder for this input.
     """
 
+    needs = ("classes", "ids")
+
     def __init__(
         self,
         classes: list[str],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +11,13 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from ..data.batches import ResumableData
+from ..data.batches import ResumableData, run_seed
 from ..data.conversations import save_array
 from ..data.resume import set_progress
 from ..encoders import Encoder
 from ..encoders.registry import weights_hash
-from ..errors import GemConfigError
+from ..errors import GemConfigError, GemInputError
+from .schedules import OneCycle, Schedule
 
 PARTS = (
     "ecg_encoder",
@@ -28,6 +29,7 @@ PARTS = (
     "class_head",
 )
 FORWARD = "forward"
+HALF = (torch.float16, torch.bfloat16)
 
 
 class SeededSteps(lightning.LightningModule):
@@ -35,6 +37,31 @@ class SeededSteps(lightning.LightningModule):
 
     seed: int
     learning_rate: float
+    needs: Sequence[str] = ()  # keys that every batch has
+
+    @property
+    def writes_output(self) -> bool:
+        """Whether this process saves the trained model: the first one does, and none in a trial run."""
+        return self.trainer.is_global_zero and not self.trainer.fast_dev_run  # type: ignore[attr-defined]
+
+    @property
+    def text_seed(self) -> int:
+        """Seed of a step's texts, from seed, step and process."""
+        return (self.global_rank * 1_000_003 + self.seed) * 1_000_003 + self.global_step
+
+    @property
+    def planned_steps(self) -> int:
+        """Optimiser steps of the whole run.
+
+        Raises:
+            GemConfigError: it has no end, and so no schedule.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise GemConfigError(
+                "a run without end has no schedule of learning rates", remedy="set max_epochs or max_steps"
+            )
+        return int(steps)
 
     def one_cycle(
         self,
@@ -52,18 +79,73 @@ class SeededSteps(lightning.LightningModule):
             betas: of AdamW.
         """
         optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=weight_decay, betas=betas)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=warm
-        )
+        schedule = OneCycle(optimizer, self.learning_rate, total_steps=self.planned_steps, pct_start=warm)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def setup(self, stage: str) -> None:
+        """Train in float32, also weights of files in 16 bits, whose steps would be lost in rounding.
+
+        Parts that are not trained keep their 16 bits where the precision is mixed. A precision such as ``bf16-true``
+        is as it says.
+
+        Args:
+            stage: not used.
+        """
+        precision, model = str(self.trainer.precision), getattr(self, "model", self)
+        if precision.endswith("16-true"):
+            return
+        for part in model.children():
+            trained = any(one.requires_grad and one.dtype in HALF for one in part.parameters())
+            if trained or precision == "32-true":
+                part.float()
+        for one in model.parameters(recurse=False):
+            one.data = one.data.float()
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Stop where the loss is not a number, before the weights are none either.
+
+        Args:
+            loss: of the step.
+
+        Raises:
+            GemConfigError: it is not finite.
+        """
+        if not torch.isfinite(loss):
+            raise GemConfigError(
+                f"the loss is {float(loss.detach())} at step {self.global_step}",
+                remedy="a lower learning_rate, or --trainer.precision=32-true; the last checkpoint is from before",
+            )
+
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """See ``check_batch``."""
+        self.check_batch(batch)
+
+    def check_batch(self, batch: Any) -> None:
+        """Name what a batch of one's own data lacks.
+
+        Args:
+            batch: should be a dictionary with ``needs``.
+
+        Raises:
+            GemInputError: it is not.
+        """
+        absent = [name for name in self.needs if not isinstance(batch, Mapping) or name not in batch]
+        if absent:
+            there = f"it has {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
+            raise GemInputError(
+                f"a batch without {', '.join(absent)} ({there})",
+                where=type(self).__name__,
+                remedy="a batch is a dictionary, as those of gem.data are",
+            )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step.
 
         Args:
-            batch: not used.
+            batch: see ``check_batch``.
             batch_idx: its position in the epoch.
         """
+        self.check_batch(batch)
         key = ((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx) * 1024 + self.global_rank
         torch.manual_seed(key % 2**63)
 
@@ -99,7 +181,8 @@ class Tuning(SeededSteps):
             at any time.
         output: folder that the trained model is saved to.
         seed: of the random numbers of each step (dropout, augmentation), together with epoch and batch, so that a
-            resumed run equals an uninterrupted one.
+            resumed run equals an uninterrupted one;
+            that of ``lightning.seed_everything`` when None.
     """
 
     model: Any
@@ -118,14 +201,14 @@ class Tuning(SeededSteps):
         compile: str | None = None,
         feature_cache: str | None = None,
         output: str = "runs/model",
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.learning_rate, self.rates, self.weight_decay = learning_rate, rates or {}, weight_decay
         self.betas, self.eps, self.schedule = betas, eps, schedule
         self.warmup_ratio, self.warmup_steps = warmup_ratio, warmup_steps
         self.gradient_checkpointing, self.feature_cache = gradient_checkpointing, feature_cache
-        self.output, self.seed, self.backend = output, seed, compile
+        self.output, self.seed, self.backend = output, run_seed(seed), compile
         self.fresh = True
         self.caches: list[CachedForward] = []
         self.strict_loading = False
@@ -197,6 +280,21 @@ class Tuning(SeededSteps):
         for cache in self.caches:
             cache.ids = batch["ids"]
 
+    def with_all_parts(self, loss: Tensor) -> Tensor:
+        """The loss, with every trained part outside the decoder in it.
+
+        DDP waits for the gradients of all of them, and a batch of one process may have no picture.
+
+        Args:
+            loss: scalar.
+        """
+        if self.trainer.world_size == 1 or getattr(self, "_sharded", False):
+            return loss
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and not name.startswith("language_model."):
+                loss = loss + 0.0 * parameter.sum()
+        return loss
+
     def weighted_over_processes(self, mean: Tensor, count: Tensor) -> Tensor:
         """Weight a mean of this process so that the gradient is that of the mean over the items of all processes.
 
@@ -246,13 +344,12 @@ class Tuning(SeededSteps):
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, then the schedule over the whole run."""
         optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.learning_rate, betas=self.betas, eps=self.eps)
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.planned_steps
         warm = self.warmup_steps if self.warmup_steps is not None else math.ceil(self.warmup_ratio * steps)
         factor = Schedule(self.schedule, warm, steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
-        }
+        # a plain function, because the attributes of other callables go into checkpoints, the number of steps with them
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_model(self) -> None:
         """Under FSDP2 (``ModelParallelStrategy``): shard each transformer layer, then the rest.
@@ -314,7 +411,7 @@ class Tuning(SeededSteps):
             from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
             whole = get_model_state_dict(self.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-        if self.trainer.is_global_zero:
+        if self.writes_output:
             self.save(whole)
         self.trainer.strategy.barrier("saved")
 
@@ -328,30 +425,6 @@ class Tuning(SeededSteps):
             weights: to write instead of the model's, which are only this process's part if they are sharded.
         """
         raise NotImplementedError
-
-
-class Schedule:
-    """Factor of the learning rate: linear warm-up, then cosine or linear decay to zero, or constant.
-
-    Args:
-        kind: ``"cosine"``, ``"linear"`` or ``"constant"``.
-        warm: optimiser steps of the warm-up.
-        steps: of the whole run.
-
-    Example:
-        >>> [round(Schedule("linear", 2, 6)(n), 2) for n in range(7)]
-        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
-    """
-
-    def __init__(self, kind: str, warm: int, steps: int) -> None:
-        self.kind, self.warm, self.steps = kind, warm, steps
-
-    def __call__(self, step: int) -> float:
-        """The factor at an optimiser step, counted from 0."""
-        if step < self.warm:
-            return step / self.warm
-        done = min(1.0, (step - self.warm) / max(1, self.steps - self.warm))
-        return {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[self.kind]
 
 
 class CachedForward:
@@ -394,44 +467,3 @@ class CachedForward:
             for i in missing:
                 save_array(paths[i], tokens[i])
         return torch.from_numpy(np.stack([np.load(path) for path in paths])).to(x.device, x.dtype)
-
-
-def add_lora(model: Any, names: Iterable[str], r: int, alpha: float, dropout: float) -> None:
-    """Add LoRA adapters to linear layers of the decoder and freeze the decoder's own weights.
-
-    Args:
-        model: the model.
-        names: last parts of the layers' names, e.g. ``q_proj``.
-        r: rank.
-        alpha: scale; the update is multiplied by alpha / r.
-        dropout: dropout rate in front of the adapters.
-
-    Raises:
-        GemConfigError: peft is not installed, or no layer has such a name.
-    """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise GemConfigError("LoRA needs peft", remedy='pip install "gem-ecg[lora]"') from None
-    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(names), bias="none")
-    try:
-        inject_adapter_in_model(config, model.language_model)
-    except ValueError as error:
-        raise GemConfigError(f"LoRA does not fit: {error}", remedy="check lora's targets") from None
-    for name, parameter in model.language_model.named_parameters():
-        parameter.requires_grad_("lora_" in name)
-
-
-def merge_lora(model: nn.Module) -> None:
-    """Add the LoRA updates to the weights and remove the adapters.
-
-    Args:
-        model: with adapters of ``add_lora``.
-    """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    for name, module in list(model.named_modules()):
-        if isinstance(module, BaseTunerLayer):
-            module.merge()
-            parent, _, last = name.rpartition(".")
-            setattr(model.get_submodule(parent), last, module.get_base_layer())

@@ -82,8 +82,11 @@ def _package(name: str, distribution: str, path: Path) -> Any:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """A picture in RGB on white, turned as its EXIF entry says."""
+    """A picture in RGB on white, turned as its EXIF entry says; greys of 16 bits as those of 8."""
     turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I"):
+        greys = np.asarray(turned, np.float32)
+        turned = Image.fromarray((greys / 257 if greys.max(initial=0) > 255 else greys).clip(0, 255).astype(np.uint8))
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
         turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned.convert("RGBA"))
     return turned.convert("RGB")

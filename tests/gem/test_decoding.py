@@ -79,6 +79,10 @@ def test_a_larger_model_of_other_kind_or_options_are_left_alone(tiny_model: Buil
     assert not can_decode(tiny_model(), GREEDY)  # keys and values are shared by heads
     assert not can_decode(tiny_model(text_config=PLAIN, fusion="prefix_kv", vision_encoder=None), GREEDY)
     assert not can_decode(tiny_model(text_config={**PLAIN, "mlp_bias": True}), GREEDY)
+    head = model.language_model.lm_head
+    head.bias = torch.nn.Parameter(torch.ones(len(head.weight)))
+    assert not can_decode(model, GREEDY)
+    head.bias = None
     model.generation_config.repetition_penalty = 1.3
     assert not can_decode(model, GREEDY)
     model.generation_config.repetition_penalty = None

@@ -15,8 +15,11 @@ from torch import Tensor
 import gem
 from gem import GemConfig, GemForConditionalGeneration
 from gem.configuration import EcgCocaConfig
+from gem.fusion import prefix
 from gem.fusion.coca import EcgCocaModel
 from gem.outputs import CACHE
+from gem.training.packing import UNPACKABLE, text_loss
+from gem.untrusted import DECODERS
 
 TEXT = {
     "model_type": "llama",
@@ -391,3 +394,77 @@ def test_auto_classes_know_everything(coca: EcgCocaModel, tmp_path: Path) -> Non
         "GemForConditionalGeneration",
     ]
     assert done.stdout.split() == want, done.stderr
+
+
+EXPERTS = {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 32}
+OWN: dict[str, dict[str, Any]] = {  # what a decoder of each family needs beside its sizes
+    "granite": {"logits_scaling": 8.0, "embedding_multiplier": 12.0},
+    "cohere": {"logit_scale": 0.25},
+    "cohere2": {"logit_scale": 0.25},
+    "gemma2": {"final_logit_softcapping": 0.5},
+    "gemma3_text": {"final_logit_softcapping": 0.5},
+    "mixtral": {"num_local_experts": 2},
+    "qwen2_moe": EXPERTS,
+    "qwen3_moe": EXPERTS,
+}
+HEADS = ("gemma", "gemma2", "gemma3_text", "glm", "glm4", "qwen3", "helium", "ministral3", "seed_oss", "ernie4_5")
+
+
+def decoder(kind: str) -> dict[str, Any]:
+    sizes = {**TEXT, "model_type": kind, "num_key_value_heads": 4, **OWN.get(kind, {})}
+    return {**sizes, "head_dim": 8} if kind in HEADS else sizes
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@torch.no_grad()
+def test_every_decoder_has_its_own_logits(kind: str) -> None:
+    """Scaled and capped as the decoder itself does it."""
+    torch.manual_seed(0)
+    model = GemForConditionalGeneration(GemConfig(text_config=decoder(kind), ecg_encoder=COCA)).eval()
+    ids = torch.randint(3, 64, (2, 7))
+    torch.testing.assert_close(model(input_ids=ids).logits, model.language_model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@torch.no_grad()
+def test_packed_rows_have_the_loss_of_padded_ones_or_are_refused(kind: str) -> None:
+    torch.manual_seed(0)
+    model = GemForConditionalGeneration(GemConfig(text_config=decoder(kind), ecg_encoder=COCA)).eval()
+    ids = torch.randint(3, 64, (3, 9))
+    ids[:, 2], mask = -200, torch.ones_like(ids)
+    ids[1, 6:], mask[1, 6:] = 0, 0
+    labels = ids.masked_fill((ids < 0) | (mask == 0), -100)
+    batch = {"input_ids": ids, "attention_mask": mask, "labels": labels, "ecg": torch.randn(3, 12, 500)}
+    if kind in UNPACKABLE:
+        with pytest.raises(gem.GemConfigError, match="can't be packed"):
+            text_loss(model, batch, 400)
+        return
+    torch.testing.assert_close(text_loss(model, batch, 400), text_loss(model, batch), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+@torch.no_grad()
+def test_the_prefix_reaches_the_decoder_or_is_refused(kind: str) -> None:
+    torch.manual_seed(0)
+    config = GemConfig(text_config=decoder(kind), **FAMILIES["MEIT"])
+    if kind not in prefix.FAMILIES:
+        with pytest.raises(gem.GemConfigError, match="does not reach"):
+            GemForConditionalGeneration(config)
+        return
+    model = GemForConditionalGeneration(config).eval()
+    ids = torch.randint(3, 64, (2, 7))
+    first, second = (model(input_ids=ids, ecg=scale * torch.randn(2, 12, 500)).logits for scale in (1, 30))
+    assert not torch.allclose(first, model(input_ids=ids).logits, atol=1e-6)
+    assert not torch.allclose(first, second, atol=1e-6)
+    assert model.generate(input_ids=ids, ecg=torch.randn(2, 12, 500), max_new_tokens=2, do_sample=False).shape == (2, 9)
+
+
+@torch.no_grad()
+def test_the_loss_is_first_and_a_tuple_is_given(family: Family) -> None:
+    model, inputs = family
+    labels = labels_of(inputs)
+    out, parts = model(**inputs, labels=labels), model(**inputs, labels=labels, return_dict=False)
+    assert isinstance(parts, tuple)
+    assert torch.equal(out[0], out.loss)
+    assert torch.equal(parts[0], out.loss)
+    assert torch.equal(parts[1], out.logits)

@@ -13,7 +13,7 @@ from PIL import Image
 import gem
 import grounding
 from gem import GemConfigError, GemForConditionalGeneration, GemInputError, GemProcessor
-from gem.pictures import prepare_picture
+from gem.pictures import prepare_picture, rgb
 from grounding import ECGRecord
 
 CLIP = {"size": [28, 28], "mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
@@ -182,3 +182,43 @@ def test_a_measurement_of_another_record_is_refused(measuring: GemProcessor, rec
 
 def test_a_model_without_measured_values_is_given_none(model: GemForConditionalGeneration, record: ECGRecord) -> None:
     assert "measured" not in model.processor(record)
+
+
+def test_photographs_are_shown_upright_however_they_are_given(
+    model: GemForConditionalGeneration, tmp_path: Path
+) -> None:
+    """As a phone stores them, lying on their side; as files, tensors, in 16 bits and on nothing."""
+    greys = np.add.outer(np.arange(60), 3 * np.arange(40)).astype(np.uint8)
+    upright = Image.fromarray(np.stack([greys] * 3, -1))
+    lying, exif = upright.transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6  # turn it by 90 degrees clockwise
+    file = tmp_path / "photograph.png"
+    lying.save(file, exif=exif)
+    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    given = {
+        "a file": file,
+        "a picture": Image.open(file),
+        "channels first": np.asarray(upright).transpose(2, 0, 1),
+        "a tensor": torch.from_numpy(np.asarray(upright).copy()),
+        "16 bits": Image.fromarray(greys.astype(np.uint16) * 257),
+    }
+    for name, picture in given.items():
+        assert np.array_equal(np.asarray(rgb(picture)), np.asarray(upright)), name
+        shown = model.processor(picture=picture)["pixel_values"]
+        assert torch.equal(shown, model.processor(picture=upright)["pixel_values"]), name
+    assert np.asarray(rgb(clear)).min() == 255
+    parts = [{"type": "image", "image": Image.open(file)}, {"type": "text", "text": "What is it?"}]
+    messages = [{"role": "user", "content": parts}]
+    told = model.processor.apply_chat_template(messages, tokenize=True)["pixel_values"]
+    assert torch.equal(told, model.processor(picture=upright)["pixel_values"])
+
+
+def test_a_recording_may_be_a_file(model: GemForConditionalGeneration, record: ECGRecord) -> None:
+    path = grounding.sample_path("ptbxl_13")
+    read = model.processor(grounding.read_record(path), picture=False)["ecg"]
+    assert torch.equal(model.processor(str(path), picture=False)["ecg"], read)
+    assert torch.equal(model.processor([path, record], picture=False)["ecg"][:1], read)
+    with pytest.raises(GemInputError, match="from_array"):
+        model.processor(np.zeros((12, 5000)))
+    with pytest.raises(GemInputError, match="padding_side"):
+        model.processor(record, padding_side="right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -54,3 +55,19 @@ def test_one_thread_and_the_users_own_number(nano: Any, monkeypatch: pytest.Monk
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_model_in_training_writes_as_it_does_otherwise(nano: Any) -> None:
+    """Its batch norms stay as they are, and it goes on training afterwards."""
+    model, record = copy.deepcopy(nano), grounding.read_record(grounding.sample_path("ptbxl_102"))
+    expected, answer = gem.explain(record, model=model), gem.ask(record, "Is there a bundle branch block?", model=model)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    model.language_model.eval()
+    said = gem.explain(record, model=model)
+    assert (said.text, said.probabilities) == (expected.text, expected.probabilities)
+    assert gem.ask(record, "Is there a bundle branch block?", model=model).probabilities == answer.probabilities
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert model.training
+    assert model.ecg_encoder.training
+    assert not model.language_model.training

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import gem
+import grounding
 from gem import GemCheckpointError, GemForConditionalGeneration
 
 
@@ -50,3 +51,13 @@ def test_damaged(folder: Path) -> None:
 def test_unknown_name() -> None:
     with pytest.raises(GemCheckpointError, match="no such model"):
         gem.load("gem-nanno")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "torch.float16"])
+def test_a_dtype_by_its_name(dtype: str) -> None:
+    model = gem.load("gem-nano", dtype=dtype)
+    assert str(model.dtype).endswith(dtype.removeprefix("torch."))
+    inputs = model.processor(grounding.read_record(grounding.sample_path("ptbxl_102")))
+    assert torch.isfinite(model.classify(**inputs)).all()
+    with pytest.raises(gem.GemConfigError, match="one of float32"):
+        gem.load("gem-nano", dtype="int4")

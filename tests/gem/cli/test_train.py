@@ -94,3 +94,44 @@ def test_every_bundled_config_keeps_its_last_checkpoint(path: Path) -> None:
     callbacks = yaml.safe_load(path.read_text())["trainer"].get("callbacks", [])
     kept = [entry["init_args"] for entry in callbacks if entry["class_path"].endswith(".ModelCheckpoint")]
     assert [(init["save_last"], init["every_n_train_steps"] > 0) for init in kept] == [(True, True)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "shown"),
+    [
+        (["--model.init_args.model.ecg_encoder.kwargs.widths=[8]"], {"ecg_encoder": {"widths": [8], "depth": 1}}),
+        (["--model.model.ecg_encoder.kwargs.depth", "2"], {"ecg_encoder": {"widths": [8, 16], "depth": 2}}),
+        (
+            ["--model.model.ecg_encoder.kwargs.depth=2", "--model.model.ecg_encoder.kwargs.kernel=3"],
+            {"ecg_encoder": {"widths": [8, 16], "depth": 2, "kernel": 3}},
+        ),
+        (["--model.init_args.model.class_dropout=1e-3"], {"class_dropout": 1e-3}),
+        (
+            ["--model.model=null", "--model.model.ecg_encoder={name: ecg_conv}", "--model.model.class_names=[a]"],
+            {"ecg_encoder": {}, "class_names": ["a"]},
+        ),
+    ],
+)
+def test_a_nested_value_is_overridden_alone(
+    overrides: list[str], shown: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = {"name": "ecg_conv", "kwargs": {"widths": [8, 16], "depth": 1}}
+    model = {"ecg_encoder": encoder, "ecg_projector": {"type": "linear", "width": 4}, "class_dropout": 0.5}
+    path = tmp_path / "config.yaml"
+    settings = {"class_path": "gem.training.classification.Classification", "init_args": {"model": model}}
+    data = {"class_path": "gem.data.ptbxl_batches.PtbxlData", "init_args": {"root": "nowhere"}}
+    path.write_text(yaml.safe_dump({"model": settings, "data": data}))
+    with pytest.raises(SystemExit):
+        train(str(path), *overrides, "--print_config")
+    got = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["model"]
+    for key, value in shown.items():
+        assert (got[key].get("kwargs", {}) if key == "ecg_encoder" else got[key]) == value
+    if "--model.model=null" not in overrides:
+        assert got["ecg_encoder"]["name"] == "ecg_conv"
+        assert got["ecg_projector"] == model["ecg_projector"]
+
+
+def test_a_checkpoint_that_is_not_there_is_named() -> None:
+    for words in (["--ckpt_path=nowhere.ckpt"], ["--ckpt_path", "nowhere.ckpt"]):
+        with pytest.raises(gem.GemConfigError, match=r"nowhere\.ckpt: no such checkpoint"):
+            train("pulse", *words)

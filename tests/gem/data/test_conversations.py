@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,8 @@ import torch
 import gem
 import grounding
 from gem.data.conversations import EcgData
+from gem.data.ptbxl import load_ptbxl
+from gem.data.stamps import stamp
 from gem.labels import IGNORE
 from gem.training.start import start
 from tests.gem.training import tiny
@@ -80,20 +84,38 @@ def test_pages_are_distorted_in_training_alone_and_the_same_when_repeated(model:
 
 
 def test_the_signal_cache_is_used_and_may_be_deleted(model: Any, data: Path, tmp_path: Path) -> None:
+    """A recording that changes is prepared anew, and so is another one under the same name."""
     records = tmp_path / "records"
     shutil.copytree(data.parent, records)
     options: dict[str, Any] = {"cache": str(tmp_path / "cache")}
     fresh = examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"]
     files = list((tmp_path / "cache").rglob("*.npy"))
     assert len(files) == 3
-    for file in records.glob("r*.dat"):
-        file.unlink()
-    assert torch.equal(examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"], fresh)
+    for file in files:
+        np.save(file, np.full_like(np.load(file), 7.0))
+    assert (examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"] == 7).all()
+    shutil.copy(records / "r1.dat", records / "r0.dat")
+    changed = examples(model, records / "train.json")[[0]]["ecg"]
+    assert not torch.equal(changed[0], fresh[0])
+    assert torch.equal(examples(model, records / "train.json", **options)[[0]]["ecg"], changed)
+    rows = json.loads((records / "train.json").read_text())
+    other = records / "other.json"
+    other.write_text(json.dumps([{**rows[0], "ecg": "r5"}]))
+    prepared = examples(model, other)[[0]]["ecg"]
+    assert torch.equal(examples(model, other, **options)[[0]]["ecg"], prepared)
     shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(grounding.EcgError):
-        examples(model, records / "train.json", **options)[[0]]
-    shutil.copytree(data.parent, records, dirs_exist_ok=True)
-    assert torch.equal(examples(model, records / "train.json", **options)[[0, 1, 2]]["ecg"], fresh)
+    assert torch.equal(examples(model, records / "train.json", **options)[[1, 2]]["ecg"], fresh[1:])
+
+
+def test_recordings_are_told_apart_by_their_files(tmp_path: Path) -> None:
+    """Those of another folder, and those that no file is known of."""
+    folders = [tiny.write_ptbxl(tmp_path / name) for name in ("a", "b")]
+    stamps = [json.dumps([stamp(sample.read) for sample in load_ptbxl(one, (1, 2, 5, 8))]) for one in folders]
+    assert stamps[0] != stamps[1]
+    assert stamps[0] == json.dumps([stamp(sample.read) for sample in load_ptbxl(folders[0], (1, 2, 5, 8))])
+    records = [grounding.read_record(grounding.sample_path(name)) for name in ("ptbxl_13", "ptbxl_102")]
+    first, second = (stamp(lambda one=one: one) for one in records)
+    assert first != second
 
 
 def test_classes_captions_and_signals(model: Any, data: Path) -> None:
@@ -129,3 +151,36 @@ def test_zscored_arrays_and_raw_records_share_a_contract(tmp_path: Path) -> None
     ]
     assert batch["ecg"].shape == (2, 12, 500)
     assert np.allclose(batch["ecg"].std(-1), 1, atol=0.1)
+
+
+def test_pictures_of_phones_are_upright_and_may_be_missing(model: Any, data: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rows = json.loads(data.read_text())[:3]
+    picture = Image.open(data.parent / "r0.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "lying.png", exif=exif)
+    rows[1]["image"] = str(tmp_path / "lying.png")
+    del rows[2]["image"]
+    for row in rows:
+        row["ecg"] = str(data.parent / row["ecg"])
+    rows[0]["image"] = str(data.parent / "r0.png")
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(rows))
+    made = examples(model, path, picture="read")
+    first, second = made[[0, 1]]["pixel_values"]
+    assert torch.equal(first, second)
+    assert "pixel_values" not in made[[2]]
+    assert made[[2]]["ecg"].shape[0] == 1
+    with pytest.raises(gem.GemInputError, match="no example of a batch has a picture"):
+        examples(model, path, picture="read", signal=False)[[2]]
+
+
+def test_examples_go_to_workers_that_are_started_anew(model: Any, data: Path) -> None:
+    made = source(model, data)
+    made.trainer.unpicklable = lambda: None  # type: ignore[union-attr,attr-defined]
+    again = pickle.loads(pickle.dumps(made.train))
+    assert made.train is not None
+    assert torch.equal(again[[0]]["ecg"], made.train[[0]]["ecg"])
+    assert made.trainer is not None

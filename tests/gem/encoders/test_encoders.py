@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import gem
-from gem.encoders import ENCODERS, Encoder, build_encoder, check_encoder
+from gem.encoders import ENCODERS, Encoder, SignalContract, build_encoder, check_encoder
+from gem.encoders.checking import example_input
 from gem.encoders.table import encoder_table
 from grounding.errors import EcgRegistryError
 
@@ -131,3 +132,136 @@ def test_a_convolution_token_has_its_middle_in_its_span() -> None:
         assert float((share * torch.arange(len(share))).sum() / share.sum()) == pytest.approx(
             (start + end) / 2, abs=0.5
         )
+
+
+class _Windowed(Encoder):
+    """Sees: a signal. Architecture: a window, one layer. Source: this test."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.contract = SignalContract(fs_hz=100.0, n_samples=1000)
+        self.width, self.n_tokens = width, 10
+        self.project = torch.nn.Linear(1200, width)
+        self.set_window()
+
+    def set_window(self) -> None:
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        windowed = x.unflatten(2, (10, 100)) * self.window_of()
+        tokens: torch.Tensor = self.project(windowed.permute(0, 2, 1, 3).flatten(2))
+        return tokens
+
+    def window_of(self) -> Any:
+        return self.window
+
+
+def _as_buffer(self: Any) -> None:
+    self.register_buffer("window", torch.hann_window(100), persistent=False)
+
+
+def _as_attribute(self: Any) -> None:
+    self.window = torch.hann_window(100)
+
+
+def _in_a_list(self: Any) -> None:
+    self.windows = [torch.hann_window(100)]
+    type(self).window = property(lambda own: own.windows[0])
+
+
+def _as_numbers(self: Any) -> None:
+    self.window = float(torch.linspace(0, 1, 5)[3])
+
+
+def _from_numpy(self: Any) -> None:
+    self.register_buffer("window", torch.from_numpy(torch.hann_window(100).numpy()), persistent=False)
+
+
+def _at_random(self: Any) -> None:
+    self.window = torch.rand(100).tolist()
+    type(self).window_of = lambda own: torch.tensor(own.window)
+
+
+@pytest.mark.parametrize("window", [_as_buffer, _as_attribute, _in_a_list, _as_numbers, _from_numpy, _at_random])
+def test_an_encoder_is_the_same_after_loading(window: Any, tmp_path: Path) -> None:
+    """Whatever it computes when it is built and no file holds; what differs each time is refused."""
+    kind = type("Windowed", (_Windowed,), {"set_window": window, "__doc__": _Windowed.__doc__})
+    gem.register_encoder(kind)
+    try:
+        if window is _at_random:
+            with pytest.raises(gem.GemConfigError, match="after saving and loading"):
+                check_encoder("Windowed")
+            return
+        check_encoder("Windowed")
+        narrow = {"type": "linear", "width": 4}
+        made = gem.GemConfig(ecg_encoder={"name": "Windowed"}, fusion="none", ecg_projector=narrow, class_names=["A"])
+        model = gem.GemForConditionalGeneration(made).eval()
+        model.save_pretrained(tmp_path)
+        before = torch.random.get_rng_state()
+        rubbish = [torch.full((100,), torch.nan) for _ in range(50)]  # what uninitialised memory would hold
+        del rubbish
+        loaded = gem.GemForConditionalGeneration.from_pretrained(tmp_path)
+        assert torch.equal(torch.random.get_rng_state(), before)
+        x = torch.randn(2, 12, 1000)
+        assert torch.equal(loaded.classify(ecg=x), model.classify(ecg=x))
+    finally:
+        del ENCODERS._entries["Windowed"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", gem.list_encoders())
+def test_weights_in_16_bits(name: str, dtype: torch.dtype) -> None:
+    encoder = build_encoder(name, ENCODERS[name].tiny).eval()
+    x = example_input(encoder)
+    with torch.no_grad():
+        whole, half = encoder(x), encoder.to(dtype)(x.to(dtype))
+    assert half.dtype == dtype
+    assert torch.isfinite(half).all()
+    assert (half.float() - whole).abs().mean() < 0.1 * whole.abs().mean() + 0.02
+
+
+def _tied(self: Any) -> None:
+    self.first, self.second = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+    self.second.weight = self.first.weight
+    self.window = torch.ones(100)
+
+
+def _lazy(self: Any) -> None:
+    self.window = torch.ones(100)
+    self.last = torch.nn.LazyLinear(8)
+
+
+@pytest.mark.parametrize(("window", "said"), [(_tied, "one tensor"), (_lazy, "from the first input")])
+def test_weights_that_can_not_be_saved_are_named(window: Any, said: str) -> None:
+    kind = type("Windowed", (_Windowed,), {"set_window": window, "__doc__": _Windowed.__doc__})
+    gem.register_encoder(kind)
+    try:
+        with pytest.raises(gem.GemConfigError, match=said):
+            check_encoder("Windowed")
+    finally:
+        del ENCODERS._entries["Windowed"]
+
+
+def test_what_is_no_encoder_is_refused() -> None:
+    with pytest.raises(gem.GemConfigError, match="no encoder class"):
+        gem.register_encoder(lambda: None)
+    with pytest.raises(gem.GemConfigError, match="no encoder class"):
+        gem.register_encoder(name="plain")(torch.nn.Linear)
+    with pytest.raises(EcgRegistryError, match="imported first"):
+        build_encoder("somebodys_own")
+
+    class Bare(Encoder):
+        """Sees: a page. Architecture: none. Source: this test."""
+
+        kind = "vision"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.width, self.n_tokens, self.image_size = 1, 1, (8, 8)
+
+    gem.register_encoder(Bare)
+    try:
+        with pytest.raises(gem.GemConfigError, match="it has no mean, std"):
+            check_encoder("Bare")
+    finally:
+        del ENCODERS._entries["Bare"]

@@ -228,3 +228,8 @@ def test_controls_tell_scores_that_need_no_ecg(
     out = capsys.readouterr().out
     assert "given other" in out
     assert "hardly falls without the ECG" in out
+
+
+def test_a_model_is_given_by_its_name() -> None:
+    with pytest.raises(GemInputError, match="give the folder as a str"):
+        run_benchmark("ecg-qa", object())  # type: ignore[arg-type]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from gem.errors import GemInputError
 from gem.metrics import MultilabelMetric, metrics
-from gem.metrics.multilabel import balanced_accuracy, macro_auc, macro_f1
+from gem.metrics.multilabel import MacroAUROC, balanced_accuracy, calibration_error, macro_auc, macro_f1
 
 reference = pytest.importorskip("sklearn.metrics")
 
@@ -65,3 +68,50 @@ def test_all_rounds_at_once_are_what_each_round_alone_gives(name: str, answers: 
     together = metric.resampled(score, truth, said, times)
     alone = MultilabelMetric.resampled(metric, score, truth.astype(int), said.astype(int), times)
     assert together == pytest.approx(alone, abs=1e-4 if metric.percent else 1e-6)
+
+
+@pytest.mark.parametrize("name", ["macro_auc", "macro_f1", "balanced_accuracy"])
+def test_unknown_labels_are_left_out(name: str, answers: tuple[np.ndarray, np.ndarray]) -> None:
+    """Label by label, in the figure and in its interval; a label of which nothing is known does not count."""
+    truth, score = answers
+    unknown = truth.copy()
+    unknown[::3, 0] = np.nan
+    unknown[:, 4] = np.nan
+    metric = metrics[name]()
+    metric.update(score, unknown)
+    each = []
+    for column in range(4):
+        rows = np.isfinite(unknown[:, column])
+        alone = metrics[name]()
+        alone.update(score[rows, column : column + 1], truth[rows, column : column + 1])
+        each.append(float(alone.compute()))
+    assert float(metric.compute()) == pytest.approx(np.mean(each))
+    low, high = metric.interval(100)
+    assert low < float(metric.compute()) < high
+    assert metric.higher_is_better
+
+
+def test_what_a_metric_cannot_take_is_refused(answers: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, score = answers
+    truth[0, 0] = np.nan
+
+    class Exact(MultilabelMetric):
+        def figure(self, score: Any, truth: Any, predicted: Any) -> Any:
+            return (predicted == truth).all(1).double().mean()
+
+    metric = Exact()
+    metric.update(score, truth)
+    with pytest.raises(GemInputError, match="not known"):
+        metric.compute()
+    with pytest.raises(GemInputError, match="shape"):
+        MacroAUROC().update(score, truth[:, :3])
+    assert calibration_error(truth, score) == pytest.approx(calibration_error(truth.ravel()[1:], score.ravel()[1:]))
+    with pytest.raises(GemInputError, match="neither 0 nor 1"):
+        MacroAUROC().update(score, np.full_like(score, 0.5))
+    with pytest.raises(GemInputError, match="no number"):
+        MacroAUROC().update(np.full_like(score, np.nan), truth)
+    with pytest.raises(GemInputError, match="no records"):
+        MacroAUROC().compute()
+    nothing = MacroAUROC()
+    nothing.update(score, np.full_like(score, np.nan))
+    assert np.isnan(float(nothing.compute()))

@@ -200,3 +200,13 @@ def test_ecg_coca_takes_the_mean_over_its_batches(tmp_path: Path) -> None:
     for name, parameter in plain.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(step[name], -0.1 * parameter.grad, atol=1e-5, rtol=2e-3, msg=name)
+
+
+def test_an_evaluation_has_a_loss(tiny_model: Callable[..., GemForConditionalGeneration], tmp_path: Path) -> None:
+    """With the name of the labels that are there, as the docs say."""
+    arguments = transformers.TrainingArguments(
+        str(tmp_path), use_cpu=True, report_to=[], disable_tqdm=True, label_names=["labels"], prediction_loss_only=True
+    )
+    model = tiny_model(class_names=[])
+    trainer = transformers.Trainer(model=model, args=arguments, eval_dataset=Rows(placeholder=-200))
+    assert torch.isfinite(torch.tensor(trainer.evaluate()["eval_loss"]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning
@@ -14,6 +16,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 import gem
 from gem.cli.train import CONFIGS, find_config
 from gem.data.ptbxl_batches import PtbxlData
+from gem.data.samples import SUPERCLASSES
 from gem.errors import GemConfigError
 from gem.training.classification import Classification, choose_picture_weight, choose_thresholds
 from gem.training.explanation import ExplanationTuning
@@ -309,3 +312,69 @@ def test_a_picture_is_shifted_to_the_signals_thresholds(
     assert torch.equal(*said)
     assert said[0].any()
     assert not said[0].all()
+
+
+@pytest.mark.parametrize("names", [["HYP", "CD", "STTC", "MI", "NORM", "SR"], ["MI", "NORM"], ["AFIB", "SR"]])
+def test_thresholds_stand_under_their_own_names(names: list[str], ptbxl_like: Path, tmp_path: Path) -> None:
+    """Of the superclasses in any order; of all classes where not all of them are there."""
+    module = Classification(model={**TINY, "class_names": names}, output=str(tmp_path / "out"), strength=0.0)
+    data = data_of(ptbxl_like, tmp_path)
+    fit(module, data, epochs=1)
+    limits = gem.load(tmp_path / "out").config.class_thresholds
+    known = list(SUPERCLASSES) if "HYP" in names else names
+    assert set(limits) == set(known)
+    assert data.train is not None
+    shares = data.train.classes[:, [names.index(name) for name in known]].mean(0).tolist()
+    absent = [name for name, share in zip(known, shares, strict=True) if not share]
+    # nobody has those, and they have the lowest threshold
+    assert all(limits[a] < limits[b] for a in absent for b in set(known) - set(absent))
+
+
+class _Own(torch.utils.data.Dataset[dict[str, Any]]):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return {"ecg": torch.randn(12, 500), "classes": torch.tensor([1.0, 0.0]), "index": place}
+
+
+@pytest.mark.parametrize("validated", [True, False, "broken"])
+def test_a_model_is_saved_whatever_happens_after_training(validated: Any, tmp_path: Path) -> None:
+    """With loaders of one's own, without validation, and where the thresholds can't be chosen."""
+    module = Classification(model={**TINY, "class_names": ["a", "b"]}, output=str(tmp_path / "out"), strength=0.0)
+    loader = torch.utils.data.DataLoader(_Own(), batch_size=2)
+    quiet: dict[str, Any] = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    trainer = lightning.Trainer(accelerator="cpu", max_epochs=1, num_sanity_val_steps=0, **quiet)
+    if validated == "broken":
+        module._choose_thresholds = None  # type: ignore[method-assign,assignment]
+    with pytest.raises(TypeError) if validated == "broken" else nullcontext():
+        trainer.fit(module, loader, [loader] if validated else None)
+    limits = getattr(gem.load(tmp_path / "out").config, "class_thresholds", None)
+    assert (list(limits) if limits else limits) == (["a", "b"] if validated is True else None)
+
+
+def test_a_trial_run_writes_nothing(ptbxl_like: Path, tmp_path: Path) -> None:
+    module = Classification(model=TINY, output=str(tmp_path / "out"), strength=0.0)
+    lightning.Trainer(accelerator="cpu", fast_dev_run=True, enable_progress_bar=False).fit(
+        module, data_of(ptbxl_like, tmp_path)
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_processes_share_the_records(ptbxl_like: Path, tmp_path: Path) -> None:
+    """Two processes with batches of 2 see what one with batches of 4 sees, and the first one alone saves."""
+    seen = {}
+    for world in (1, 2):
+        for rank in range(world):
+            data = PtbxlData(str(ptbxl_like), cache=str(tmp_path), batch_size=4 // world, val_folds=(8,))
+            trainer = SimpleNamespace(global_rank=rank, world_size=world, is_global_zero=rank == 0, fast_dev_run=False)
+            module: Any = Classification(model=TINY)
+            data.trainer, module._trainer = trainer, trainer
+            trainer.lightning_module = module
+            data.setup()
+            seen[world, rank] = [batch["index"] for batch in data.train_dataloader()]
+            assert module.writes_output is (rank == 0)
+    joined = [sorted(first + second) for first, second in zip(seen[2, 0], seen[2, 1], strict=True)]
+    assert joined == [sorted(batch) for batch in seen[1, 0]]
