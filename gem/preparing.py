@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from grounding import ECGRecord, Measurement, read_record
+from grounding.measurement.gain import ISSUE, without_voltages
 
 from . import measured as measuring
 from .encoders.contract import SignalContract
@@ -105,7 +106,10 @@ class Preparer:
         size = len(many[0]) if many else 1
         if any(len(value) != size for value in many):
             raise GemInputError(f"lists of {' and '.join(str(len(v)) for v in many)} in one batch")
-        records = [_record(item) for item in _as_list(record, size)]
+        records = [
+            _with_its_gain(_record(item), known)
+            for item, known in zip(_as_list(record, size), _as_list(measurement, size), strict=True)
+        ]
         pictures = _as_list(picture, size)
         out: dict[str, Any] = {}
         if self.contract is not None and any(item is not None for item in records):
@@ -283,6 +287,13 @@ class Preparer:
             **options: of the tokenizer's ``decode``.
         """
         return [self.decode(row, **options) for row in ids]
+
+
+def _with_its_gain(record: ECGRecord | None, measurement: Any) -> ECGRecord | None:
+    """The recording, without voltages where its measurement says that the gain can't be right."""
+    if record is not None and ISSUE in getattr(measurement, "issues", ()):
+        return without_voltages(record)
+    return record
 
 
 def _record(item: Any) -> ECGRecord | None:

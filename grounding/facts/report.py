@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..criteria import Assessment
 from ..criteria.language import RECORD_WORDS, quantity_words, value_words
 from ..evidence import Evidence, Finding
+from ..measurement.gain import ISSUE
 from .facts import Fact, ReportSentence, listed, resolve
 from .opinion import DIAGNOSES, agreement, opinion_words
 
@@ -15,6 +16,10 @@ CONTRADICTORY = (
     ("left_ventricular_hypertrophy", "low_qrs_voltage"),
     ("right_ventricular_hypertrophy", "low_qrs_voltage"),
     ("st_elevation", "early_repolarisation"),
+)
+GAIN = (
+    "The gain or the unit of this recording can't be right: no heart gives QRS complexes of that height. "
+    "Amplitudes are not judged."
 )
 PACED = "The rhythm is paced: QRS duration, axis, ST segments and T waves follow from the pacing."
 MAX_IN_SUMMARY = 3
@@ -61,7 +66,8 @@ def report(
     out += [_opinion(fact, assessment.findings) for fact in diagnoses]
     if silence:
         out.append(ReportSentence(f"The encoders were not asked for a diagnosis: {silence}.", kind="note"))
-    return out + _qualifying(assessment.findings) + _notes(notes)
+    gain = (GAIN,) if ISSUE in measurement.issues else ()
+    return out + _qualifying(assessment.findings) + _notes((*gain, *notes))
 
 
 def _inserted_sentence(

@@ -301,3 +301,16 @@ def test_the_function_stays_a_function_whatever_was_imported() -> None:
     assert gem.evaluation.explanations
     assert gem.views.html
     assert gem.explain is explain
+
+
+@pytest.mark.parametrize("gain", [0.01, 10.0])
+def test_a_wrong_gain_is_said_and_leaves_the_encoders_opinion(gain: float) -> None:
+    plain = grounding.read_record(grounding.sample_path("ptbxl_13"))
+    right = gem.explain(plain)
+    wrong = gem.explain(grounding.ECGRecord.from_array(plain.signal * gain, plain.fs, plain.leads))
+    assert "The gain or the unit of this recording can't be right" in wrong.text
+    assert "The gain" not in right.text
+    assert wrong.probabilities["NORM"] == pytest.approx(right.probabilities["NORM"], abs=0.15)
+    assert max(wrong.probabilities, key=wrong.probabilities.get) == max(
+        right.probabilities, key=right.probabilities.get
+    )
