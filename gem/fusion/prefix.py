@@ -22,10 +22,35 @@ from ..errors import GemConfigError
 NAME = "gem_prefix_kv"
 # decoders whose layers hand the vector on to such an attention: tests/gem/test_families.py tries all
 FAMILIES = (
-    "llama", "mistral", "ministral3", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma3_text",
-    "phi", "olmo", "olmo2", "olmo3", "granite", "smollm3", "starcoder2", "helium", "cohere", "cohere2", "glm",
-    "glm4", "exaone4", "seed_oss", "arcee", "apertus", "ernie4_5", "opt",
-)  # fmt: skip
+    "llama",
+    "mistral",
+    "ministral3",
+    "mixtral",
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_moe",
+    "gemma",
+    "gemma3_text",
+    "phi",
+    "olmo",
+    "olmo2",
+    "olmo3",
+    "granite",
+    "smollm3",
+    "starcoder2",
+    "helium",
+    "cohere",
+    "cohere2",
+    "glm",
+    "glm4",
+    "exaone4",
+    "seed_oss",
+    "arcee",
+    "apertus",
+    "ernie4_5",
+    "opt",
+)
 
 
 def check_family(kind: str) -> None:

@@ -50,7 +50,7 @@ _WINDOW = re.compile(
     r"\b(?P<edge>first|last|initial|final|ersten|letzten) (?P<length>\d+(?:\.\d+)?) ?(?:s|secs?|seconds?|sekunden)\b"
     r"|\bbetween (?P<from>\d+(?:\.\d+)?) ?(?:s|secs?|seconds?)? and (?P<to>\d+(?:\.\d+)?) ?(?:s|secs?|seconds?)\b",
     re.I,
-)  # fmt: skip
+)
 _ASKS_VALUE = re.compile(r"\b(?:what|how|mean|average|give|wie|was)\b", re.I)
 _BEATS = re.compile(r"\bbeats?\b|\bschl[aä]ge?\b", re.I)
 _WHEN = re.compile(r"\bwhen\b|\bwann\b|\bat (?:what|which) (?:time|second)", re.I)

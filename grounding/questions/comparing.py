@@ -37,7 +37,7 @@ _SIGN = re.compile(
     r"\b(?P<how>negative|positive|upright) (?P<wave>qrs|p|t)\b|\b(?P<wave2>qrs|p|t)(?: waves?| complex(?:es)?)?"
     r"(?: is| are)? (?P<how2>negative|positive|upright)\b",
     re.I,
-)  # fmt: skip
+)
 _IN_HOW_MANY = re.compile(
     r"\bhow many (?:of the )?leads (?:is|are|do|show|have|has)\b.{0,12}\bt(?:[- ]?waves?)? (?:is |are )?"
     r"(?P<how>inverted|negative|upright|positive)",

@@ -9,7 +9,6 @@ import pytest
 
 from grounding.readers import find_recordings
 
-MULTI = Path(__file__).resolve().parents[4] / "shared" / "data" / "devices" / "wfdb" / "s25047"
 HEADER = "{name} 1 500 5000\n{name}.dat 16 1000/mV 16 0 0 0 0 II\n"
 
 
@@ -30,9 +29,8 @@ def test_segments_and_trends_are_parts_of_a_record(tmp_path: Path) -> None:
     assert names(tmp_path) == ["alone.hea", "day.hea"]
 
 
-@pytest.mark.skipif(not MULTI.is_dir(), reason="the recordings of devices are not beside the checkout")
-def test_a_real_record_of_several_segments_is_one() -> None:
-    assert names(MULTI) == ["s25047-2704-05-04-10-44.hea"]
+def test_a_real_record_of_several_segments_is_one(shared: Path) -> None:
+    assert names(shared / "data" / "devices" / "wfdb" / "s25047") == ["s25047-2704-05-04-10-44.hea"]
 
 
 def test_forms_of_one_recording_are_one(tmp_path: Path) -> None:
