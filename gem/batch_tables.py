@@ -17,22 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from grounding.measurement.columns import INTERVALS
+from grounding.measurement.columns import RHYTHM as BEATS_RHYTHM
 
 from .errors import GemInputError
 
 AXES = {"axis_deg": "qrs", "axis_p_deg": "p", "axis_t_deg": "t"}
-RHYTHM = (
-    "rr_min_ms",
-    "rr_max_ms",
-    "rr_sd_ms",
-    "rr_cv",
-    "rmssd_ms",
-    "p_share",
-    "pr_sd_ms",
-    "af_probability",
-    "flutter_probability",
-    "atrial_rate_bpm",
-)
+RHYTHM = (*BEATS_RHYTHM, "atrial_rate_bpm")
 DEVICE = ("heart_rate", "pr", "qrs", "qt")  # what the device measured itself
 NUMBERS = (
     "duration_s",

@@ -22,6 +22,7 @@ from .columns import (
     INTERVALS,
     LEAD_FEATURE_COLUMNS,
     LEAD_SUMMARY_COLUMNS,
+    RHYTHM,
     WAVE_COLUMNS,
 )
 from .result import Measurement, usual_beats
@@ -31,6 +32,7 @@ from .wave_tables import MS, WaveTables
 
 Signal = NDArray[np.float32]
 
+RHYTHM_NAMES = (*RHYTHM, *ATRIAL_KEYS)
 LEVEL_SAMPLES = 4  # 16 ms
 # leads I and aVF from two limb leads, by Einthoven's law
 FRONTAL: dict[tuple[str, str], Callable[[Array, Array], tuple[Array, Array]]] = {
@@ -132,7 +134,7 @@ class Assembly:
             f"{self.name} delineation, boundaries by the clinical definition over {int(self.usable.sum())} leads, "
             "mean of the middle half of the beats"
         )
-        methods = dict.fromkeys((*INTERVALS, *self._rhythm_names(), "heart_rate"), method)
+        methods = dict.fromkeys((*INTERVALS, *RHYTHM_NAMES, "heart_rate"), method)
         methods |= {
             "axis": "net area of the QRS in I and aVF, over the level before it",
             "axis_p": "net area of P in I and aVF",
@@ -320,23 +322,8 @@ class Assembly:
         out[chosen] = np.concatenate(areas)
         return out
 
-    @staticmethod
-    def _rhythm_names() -> tuple[str, ...]:
-        return (
-            "rr_min_ms",
-            "rr_max_ms",
-            "rr_sd_ms",
-            "rr_cv",
-            "rmssd_ms",
-            "p_share",
-            "pr_sd_ms",
-            "af_probability",
-            "flutter_probability",
-            *ATRIAL_KEYS,
-        )
-
     def _rhythm(self, per_beat: dict[str, Array]) -> dict[str, float | None]:
-        out: dict[str, float | None] = dict.fromkeys(self._rhythm_names())
+        out: dict[str, float | None] = dict.fromkeys(RHYTHM_NAMES)
         rr = self.rr_prev[np.isfinite(self.rr_prev)]
         out["p_share"] = _share(self.has_p, self.p_known)
         out["af_probability"], out["flutter_probability"] = self.rhythm.fibrillation, self.rhythm.flutter
@@ -388,7 +375,7 @@ def empty_measurement(record: ECGRecord, quality: DeferredTable, issues: tuple[s
         issues: of the record as a whole.
         why: the reason.
     """
-    rhythm = dict.fromkeys(Assembly._rhythm_names())
+    rhythm = dict.fromkeys(RHYTHM_NAMES)
     names = (*INTERVALS, *rhythm, "heart_rate", "axis", "axis_p", "axis_t")
     empty = {"waves": WAVE_COLUMNS, "beats": BEAT_COLUMNS, "lead_features": LEAD_FEATURE_COLUMNS}
     tables = {name: DeferredTable(dict.fromkeys(columns, np.empty(0, object))) for name, columns in empty.items()}

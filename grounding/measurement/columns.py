@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 INTERVALS = ("rr", "pr", "qrs", "qt", "qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges", "p")
+# what the beats tell of the rhythm, beside what the atria do
+RHYTHM = (
+    "rr_min_ms",
+    "rr_max_ms",
+    "rr_sd_ms",
+    "rr_cv",
+    "rmssd_ms",
+    "p_share",
+    "pr_sd_ms",
+    "af_probability",
+    "flutter_probability",
+)
 
 # the columns of each table; every table has all of them, NaN or None where a value could not be measured
 WAVE_COLUMNS = ("lead", "beat", "wave", "onset", "peak", "offset")
