@@ -16,10 +16,8 @@ from grounding.criteria.assessment import enough_leads
 from grounding.criteria.expressions import names
 from grounding.criteria.knowledge import leads_of
 from grounding.criteria.language import quantity_words
-from grounding.measurement.assembly import Assembly
+from grounding.measurement.assembly import RHYTHM_NAMES
 from grounding.measurement.columns import LEAD_SUMMARY_COLUMNS
-
-RHYTHM_KEYS = Assembly._rhythm_names()
 
 
 def present(measurement: Any) -> set[str]:
@@ -157,7 +155,7 @@ def test_every_finding_is_there_or_not_or_undecided_on_some_record(make_measurem
         "intervals": dict.fromkeys(make_measurement().intervals),
         "axes": dict.fromkeys(("p", "qrs", "t")),
         "heart_rate": None,
-        "rhythm": dict.fromkeys(RHYTHM_KEYS),
+        "rhythm": dict.fromkeys(RHYTHM_NAMES),
         "types": (),
         "leads": {lead: dict.fromkeys(LEAD_SUMMARY_COLUMNS, float("nan")) for lead in grounding.STANDARD_LEADS},
     }
@@ -224,7 +222,7 @@ def test_a_measurement_is_assessed_once(make_measurement: Any) -> None:
 
 
 def test_every_quantity_that_a_rule_names_exists_and_has_words(make_measurement: Any) -> None:
-    measurement = make_measurement(rhythm=dict.fromkeys(RHYTHM_KEYS, 1.0))
+    measurement = make_measurement(rhythm=dict.fromkeys(RHYTHM_NAMES, 1.0))
     quantities = assess(measurement).quantities
     for entry in load_knowledge().values():
         limits = {**load_limits(), **entry.limits}
